@@ -1,0 +1,342 @@
+"""The 35 named attributes, and what it means to ask for a change of them.
+
+Every value is in *attribute units*: what an attribute regressor reports, in [0, 1]. ``low`` and ``high`` say what the
+two ends mean in a unit a person reads (years, degrees, percent). Nothing in the package indexes an attribute by a
+number; names are the only key.
+
+The families are those of the label source used by Khodadadeh et al. (WACV 2022): age, gender presentation, smile,
+facial hair, head pose, glasses, emotion, baldness and hair, makeup, accessories. Their list of 35 was never published;
+this one is ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+
+KINDS = ("continuous", "binary", "member")
+
+
+class AttributeRequestError(ValueError):
+    """A request that cannot be honoured; the message names the field, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One row of the table.
+
+    Parameters
+    ----------
+    name : str
+        The key, lower case with underscores.
+    label : str
+        What a slider shows.
+    definition : str
+        What the two ends mean, in one sentence.
+    family : str
+        Heading under which it is listed.
+    kind : {"continuous", "binary", "member"}
+        A degree, a yes or no, or one member of an exclusive ``group``.
+    group : str or None
+        Exclusive group: at most one member should be high.
+    implies : tuple of str
+        Attributes that must be high when this one is (dark glasses are glasses).
+    low, high : float
+        What 0 and 1 mean in ``unit``.
+    unit : str
+        Unit of ``low`` and ``high``.
+    shown : bool
+        Whether an editor shows it before the user asks for more.
+    """
+
+    name: str
+    label: str
+    definition: str
+    family: str
+    kind: str = "continuous"
+    group: str | None = None
+    implies: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 100.0
+    unit: str = "%"
+    shown: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"attribute {self.name!r}: kind {self.kind!r} is not one of {KINDS}")
+        if (self.kind == "member") != (self.group is not None):
+            raise ValueError(f"attribute {self.name!r}: a group is given exactly for kind 'member'")
+        if not self.low < self.high:
+            raise ValueError(f"attribute {self.name!r}: low {self.low} is not below high {self.high}")
+
+    def to_unit(self, value: float) -> float:
+        """Attribute units in [0, 1] to the display unit."""
+        return self.low + (self.high - self.low) * value
+
+    def from_unit(self, value: float) -> float:
+        """Display unit to attribute units."""
+        return (value - self.low) / (self.high - self.low)
+
+
+class AttributeTable:
+    """An ordered set of attributes, looked up by name.
+
+    Parameters
+    ----------
+    attributes : iterable of Attribute
+        The rows, in the order in which a regressor reports them.
+    """
+
+    def __init__(self, attributes: Iterable[Attribute]) -> None:
+        self._rows = tuple(attributes)
+        self.names: tuple[str, ...] = tuple(a.name for a in self._rows)
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("attribute table: two rows share a name")
+        self._index = {name: i for i, name in enumerate(self.names)}
+        for a in self._rows:
+            for other in a.implies:
+                if other not in self._index:
+                    raise ValueError(f"attribute {a.name!r} implies {other!r}, which is not in the table")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Attribute]:
+        return iter(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def __getitem__(self, name: str) -> Attribute:
+        return self._rows[self.index(name)]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AttributeTable) and self._rows == other._rows
+
+    def __hash__(self) -> int:
+        return hash(self._rows)
+
+    def index(self, name: str) -> int:
+        """Column of an attribute; an unknown name is refused with the nearest known ones."""
+        if name not in self._index:
+            raise AttributeRequestError(self._unknown(name))
+        return self._index[name]
+
+    def _unknown(self, name: object) -> str:
+        near = difflib.get_close_matches(str(name), self.names, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(self.names)}"
+        return f"attribute {str(name)!r} is unknown; {hint}"
+
+    def families(self) -> dict[str, tuple[Attribute, ...]]:
+        """Family heading -> its rows, in table order."""
+        out: dict[str, list[Attribute]] = {}
+        for a in self._rows:
+            out.setdefault(a.family, []).append(a)
+        return {k: tuple(v) for k, v in out.items()}
+
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Exclusive group -> names of its members."""
+        out: dict[str, list[str]] = {}
+        for a in self._rows:
+            if a.group is not None:
+                out.setdefault(a.group, []).append(a.name)
+        return {k: tuple(v) for k, v in out.items()}
+
+    def subset(self, names: Iterable[str]) -> AttributeTable:
+        """The named rows, in table order; implications that leave the subset are dropped."""
+        wanted = {self.names[self.index(n)] for n in names}
+        rows = [a for a in self._rows if a.name in wanted]
+        return AttributeTable(
+            Attribute(**{**asdict(a), "implies": tuple(i for i in a.implies if i in wanted)})
+            for a in rows
+        )
+
+    def hide(self, names: Iterable[str]) -> AttributeTable:
+        """The table without the named rows: a teacher's policy list."""
+        hidden = {self.names[self.index(n)] for n in names}
+        return self.subset(n for n in self.names if n not in hidden)
+
+    def to_json(self) -> str:
+        """The table as JSON text, one object a row."""
+        return json.dumps([asdict(a) for a in self._rows])
+
+    @classmethod
+    def from_json(cls, text: str) -> AttributeTable:
+        """Read what :meth:`to_json` wrote; an unknown field is refused by name."""
+        rows = json.loads(text)
+        known = set(Attribute.__dataclass_fields__)
+        for row in rows:
+            extra = set(row) - known
+            if extra:
+                raise ValueError(f"attribute table: unknown field {sorted(extra)[0]!r}")
+        return cls(Attribute(**{**r, "implies": tuple(r.get("implies", ()))}) for r in rows)
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """What an edit asks for, in attribute units.
+
+    Parameters
+    ----------
+    changes : mapping of str to float
+        Relative: by how much, in [-1, 1].
+    targets : mapping of str to float
+        Absolute: to which value, in [0, 1]. Needs ``current``.
+    preserve : tuple of str
+        Attributes that must not move.
+    current : Tensor, shape (B, A), optional
+        Readings of the faces that are edited, columns as in the table.
+    """
+
+    changes: Mapping[str, float] = field(default_factory=dict)
+    targets: Mapping[str, float] = field(default_factory=dict)
+    preserve: tuple[str, ...] = ()
+    current: Tensor | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that the request changes."""
+        return (*self.changes, *self.targets)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return not self.targets and all(v == 0 for v in self.changes.values())
+
+    def validate(self, table: AttributeTable) -> None:
+        """Raise :class:`AttributeRequestError` unless the request is possible in ``table``."""
+        for label, values, low, high in (
+            ("change", self.changes, -1.0, 1.0),
+            ("target", self.targets, 0.0, 1.0),
+        ):
+            for name, value in values.items():
+                table.index(name)
+                number = _as_number(name, value)
+                if not math.isfinite(number) or not low <= number <= high:
+                    raise AttributeRequestError(
+                        f"{label} of {name!r} is {value!r}; allowed: a number from {low:g} to {high:g}"
+                    )
+        both = sorted(set(self.changes) & set(self.targets))
+        if both:
+            raise AttributeRequestError(
+                f"{both[0]!r} is given as a change and as a target; allowed: one of the two"
+            )
+        for name in self.preserve:
+            table.index(name)
+            if name in self.changes or name in self.targets:
+                raise AttributeRequestError(
+                    f"{name!r} is both changed and preserved; allowed: one of the two"
+                )
+        for group, members in table.groups().items():
+            raised = [m for m in members if self._raises(m)]
+            if len(raised) > 1:
+                raise AttributeRequestError(
+                    f"{' and '.join(repr(m) for m in raised)} are both raised; allowed: one of the "
+                    f"exclusive group {group!r}"
+                )
+
+    def _raises(self, name: str) -> bool:
+        return self.changes.get(name, 0.0) > 0 or self.targets.get(name, 0.0) >= 0.5
+
+    def deltas(self, table: AttributeTable) -> Tensor:
+        """The requested change of every attribute.
+
+        Returns
+        -------
+        Tensor, shape (B, A) or (1, A)
+            In [-1, 1]; 0 where nothing is asked for. One row unless ``current`` has more.
+        """
+        self.validate(table)
+        if self.targets and self.current is None:
+            name = next(iter(self.targets))
+            raise AttributeRequestError(
+                f"target of {name!r} is absolute; give the current readings, or ask for a change"
+            )
+        rows = 1 if self.current is None else self.current.shape[0]
+        out = torch.zeros(rows, len(table))
+        if self.current is not None:
+            if self.current.ndim != 2 or self.current.shape[1] != len(table):
+                raise AttributeRequestError(
+                    f"current readings have shape {tuple(self.current.shape)}; "
+                    f"allowed: (B, {len(table)})"
+                )
+            out = out.to(self.current.device)
+        for name, value in self.changes.items():
+            out[:, table.index(name)] = float(value)
+        for name, value in self.targets.items():
+            assert self.current is not None
+            out[:, table.index(name)] = float(value) - self.current[:, table.index(name)]
+        return out
+
+
+def _as_number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise AttributeRequestError(f"value of {name!r} is {value!r}; allowed: a number")
+    return float(value)
+
+
+def _emotion(name: str, definition: str, *, shown: bool = True) -> Attribute:
+    return Attribute(
+        name, name.capitalize(), definition, "Emotion", "member", "emotion", shown=shown
+    )
+
+
+def _hair_colour(name: str, definition: str) -> Attribute:
+    label = name.split("_")[1].capitalize() + " hair"
+    return Attribute(name, label, definition, "Hair colour", "member", "hair_colour")
+
+
+DEFAULT_TABLE = AttributeTable(
+    [
+        Attribute("age", "Age", "Apparent age.", "Person", low=5, high=85, unit="years"),
+        Attribute("gender", "Gender", "Presentation, from feminine (0) to masculine (1).", "Person"),
+        Attribute("smile", "Smile", "Lip corners, from down (0) over level to up (1).", "Expression"),
+        Attribute("beard", "Beard", "Hair on chin and jaw, from none to full.", "Facial hair"),
+        Attribute("moustache", "Moustache", "Hair on the upper lip, none to full.", "Facial hair"),
+        Attribute("sideburns", "Sideburns", "Hair before the ears, none to full.", "Facial hair"),
+        Attribute(
+            "yaw", "Yaw", "Head turned to the picture's left or right.", "Pose",
+            low=-45, high=45, unit="°",
+        ),
+        Attribute("pitch", "Pitch", "Head down or up.", "Pose", low=-25, high=25, unit="°"),
+        Attribute("roll", "Roll", "Head tilted to a side.", "Pose", low=-15, high=15, unit="°"),
+        Attribute("glasses", "Glasses", "Wears glasses of any kind.", "Glasses", "binary"),
+        Attribute(
+            "sunglasses", "Dark lenses", "The glasses have dark lenses.", "Glasses", "binary",
+            implies=("glasses",),
+        ),
+        _emotion("anger", "Brows down and together, lips pressed."),
+        _emotion("contempt", "One lip corner up.", shown=False),
+        _emotion("disgust", "Nose wrinkled, upper lip raised.", shown=False),
+        _emotion("fear", "Brows up and together, eyes wide, lips stretched.", shown=False),
+        _emotion("happiness", "Lip corners up, cheeks raised."),
+        _emotion("neutral", "No emotion."),
+        _emotion("sadness", "Inner brows up, lip corners down."),
+        _emotion("surprise", "Brows up, eyes wide, jaw dropped."),
+        Attribute("baldness", "Baldness", "Scalp without hair, from none to bald.", "Hair"),
+        _hair_colour("hair_black", "Black hair."),
+        _hair_colour("hair_brown", "Brown hair."),
+        _hair_colour("hair_blond", "Blond hair."),
+        _hair_colour("hair_red", "Red hair."),
+        _hair_colour("hair_grey", "Grey or white hair."),
+        Attribute("hair_length", "Hair length", "From cropped to below the shoulder.", "Hair"),
+        Attribute("hair_curl", "Curl", "From straight to curly.", "Hair"),
+        Attribute("hair_volume", "Hair volume", "From flat to full.", "Hair"),
+        Attribute("fringe", "Fringe", "Hair over the forehead.", "Hair"),
+        Attribute("eye_makeup", "Eye makeup", "Eyeshadow and liner, none to strong.", "Makeup"),
+        Attribute("lip_makeup", "Lipstick", "Lip colour, none to strong.", "Makeup"),
+        Attribute("hat", "Hat", "Wears a hat.", "Accessories", "binary"),
+        Attribute("earrings", "Earrings", "Wears earrings.", "Accessories", "binary"),
+        Attribute("mouth_open", "Mouth open", "From closed to wide open.", "Expression"),
+        Attribute("eyes_open", "Eyes open", "From closed to wide open.", "Expression"),
+    ]
+)
+
+#: The eight that Khodadadeh et al. evaluate; their "expression" is our ``smile``.
+PAPER_EIGHT = ("age", "baldness", "beard", "smile", "gender", "glasses", "pitch", "yaw")
