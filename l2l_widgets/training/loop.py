@@ -1,0 +1,604 @@
+"""The training loop: one loop for every recipe, over Hugging Face Accelerate.
+
+A `Task` says what is trained; `train` decides when to step, record, evaluate, save and stop. The
+same task runs on a CPU, on one GPU, or on many processes under `accelerate launch`.
+
+Two rules make runs reproducible:
+
+- every random number is a function of (seed, step): the batch, its noise and the torch stream;
+- the batch is drawn for all processes together and each process takes its slice, gradients and
+  losses being averaged, so the number of processes does not change the curve.
+
+Gradients are averaged explicitly when an optimizer steps (the official StyleGAN code does the
+same) and not by a wrapper around the network, so that several networks and several backward
+passes per step need no special care.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from l2l_widgets.training.run_directory import RunDirectory, TrainingError
+from l2l_widgets.training.schedules import make_generator, seeded
+
+Record = dict[str, Any]
+PRECISIONS = ("no", "bf16")
+DEVICES = ("auto", "cpu")
+HIGHER_IS_BETTER = ("_score", "_similarity", "_accuracy", "_correlation")
+LOWER_IS_BETTER = ("_loss", "_distance", "_error")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is driven, whatever it trains.
+
+    Parameters
+    ----------
+    steps
+        Step to train to.
+    seed
+        Seed of everything random in the run, initial weights included.
+    checkpoint_every
+        Steps between checkpoints; a killed run loses at most that many.
+    log_every
+        Steps between records in the history; each record holds means since the one before.
+    evaluate_every
+        Steps between calls of `Task.evaluate`; 0 means never.
+    best_metric
+        Which evaluated number decides the best checkpoint; its ending says which way is better
+        (`_score`, `_similarity`, `_accuracy`, `_correlation` up; `_loss`, `_distance`, `_error`
+        down). Empty: none is kept.
+    keep
+        How many of the newest checkpoints stay on disk.
+    precision
+        "no" (float32) or "bf16" (autocast; weights stay float32).
+    device
+        "auto" (a GPU where there is one) or "cpu".
+    threads
+        CPU threads torch may use; 0 leaves torch's own choice.
+    """
+
+    steps: int = 1000
+    seed: int = 0
+    checkpoint_every: int = 500
+    log_every: int = 10
+    evaluate_every: int = 0
+    best_metric: str = ""
+    keep: int = 2
+    precision: str = "no"
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("steps", 1),
+            ("seed", 0),
+            ("checkpoint_every", 1),
+            ("log_every", 1),
+            ("evaluate_every", 0),
+            ("keep", 1),
+            ("threads", 0),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise TrainingError(f"{name} must be an integer of at least {least}, not {value!r}")
+        if self.precision not in PRECISIONS:
+            raise TrainingError(f"precision must be one of {PRECISIONS}, not {self.precision!r}")
+        if self.device not in DEVICES:
+            raise TrainingError(f"device must be one of {DEVICES}, not {self.device!r}")
+        if self.best_metric and not self.best_metric.endswith(HIGHER_IS_BETTER + LOWER_IS_BETTER):
+            raise TrainingError(
+                f"best_metric must end in one of {HIGHER_IS_BETTER + LOWER_IS_BETTER}, "
+                f"not {self.best_metric!r}"
+            )
+
+
+class Task(Protocol):
+    """What is trained. Write a class with these methods; there is nothing to inherit."""
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return every network that has state to keep: trained ones, moving averages, counters."""
+        ...
+
+    def optimizers(self) -> dict[str, Optimizer]:
+        """Return the optimizers by name."""
+        ...
+
+    def prepare(self, device: torch.device) -> None:
+        """Move whatever `modules` does not name (frozen judges, data tensors) to the device."""
+        ...
+
+    def batch(self, step: int, generator: torch.Generator) -> Any:
+        """Return the batch of all processes together, drawn only from `step` and `generator`.
+
+        A tensor, or dicts, lists and tuples of tensors, on any device, whose first dimensions are
+        all the global batch size.
+        """
+        ...
+
+    def train_step(self, batch: Any, step: int, context: Context) -> dict[str, torch.Tensor]:
+        """Train on this process's slice of the batch; return scalar losses to record."""
+        ...
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Measure; called on the main process every `evaluate_every` steps. May return {}."""
+        ...
+
+    def finish(self, directory: Path) -> dict[str, float]:
+        """Write the finished weights into `directory`; return the scores that describe them."""
+        ...
+
+
+def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
+    """Apply `function` to every tensor in nested dicts, lists and tuples."""
+    if isinstance(tree, torch.Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: map_tensors(function, value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map_tensors(function, value) for value in tree)
+    return tree
+
+
+class Context:
+    """What the loop lends to `Task.train_step`.
+
+    Attributes
+    ----------
+    device
+        Where this process computes.
+    step
+        The step now running, from 0.
+    steps
+        The step the run trains to, for schedules.
+    generator
+        A CPU generator seeded by (seed, step), equal on all processes: draw numbers for the
+        global batch from it and pass them through `shard`.
+    """
+
+    def __init__(self, accelerator: Any, optimizers: Mapping[str, Optimizer], steps: int) -> None:
+        self.device: torch.device = accelerator.device
+        self.step = 0
+        self.steps = steps
+        self.generator = torch.Generator()
+        self._accelerator = accelerator
+        self._optimizers = optimizers
+
+    @property
+    def num_processes(self) -> int:
+        """How many processes train together."""
+        return self._accelerator.num_processes
+
+    def shard(self, tree: Any) -> Any:
+        """Return this process's slice of global-batch tensors, on this process's device."""
+        count, index = self._accelerator.num_processes, self._accelerator.process_index
+
+        def take(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.ndim == 0 or tensor.shape[0] % count:
+                raise TrainingError(
+                    f"a batch of shape {tuple(tensor.shape)} does not divide among {count} "
+                    "processes"
+                )
+            size = tensor.shape[0] // count
+            return tensor[index * size : (index + 1) * size].to(self.device, non_blocking=True)
+
+        return map_tensors(take, tree)
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Accumulate the gradients of `loss`."""
+        loss.backward()
+
+    def optimize(self, name: str) -> None:
+        """Average the gradients of one optimizer over the processes, step it, clear them."""
+        optimizer = self._optimizers[name]
+        if self.num_processes > 1:
+            self._average_gradients(optimizer)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def set_learning_rate(self, name: str, rate: float) -> None:
+        """Set the learning rate of every parameter group of one optimizer."""
+        for group in self._optimizers[name].param_groups:
+            group["lr"] = rate
+
+    def average(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return the mean of a tensor over the processes (for statistics such as `w_avg`)."""
+        if self.num_processes == 1:
+            return tensor
+        return self._accelerator.reduce(tensor.detach().clone(), reduction="mean")
+
+    def _average_gradients(self, optimizer: Optimizer) -> None:
+        gradients = [
+            parameter.grad
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        if not gradients:
+            return
+        # one transfer for all of them: many small ones cost far more
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        flat = self._accelerator.reduce(flat, reduction="mean")
+        offset = 0
+        for gradient in gradients:
+            count = gradient.numel()
+            gradient.copy_(flat[offset : offset + count].view(gradient.shape))
+            offset += count
+
+
+class Control:
+    """Stop and pause switches that another thread may use while `train` runs."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+
+    def stop(self) -> None:
+        """Ask the run to save and end after the step it is in."""
+        self._stop.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Hold the run after the step it is in."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Let a held run go on."""
+        self._go.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stop.is_set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run is held."""
+        return not self._go.is_set()
+
+    def wait_while_paused(self) -> None:
+        """Return at once, or when `resume` or `stop` is called."""
+        self._go.wait()
+
+
+@dataclass
+class Outcome:
+    """How a call of `train` ended: the step reached, whether that is the end, the scores."""
+
+    step: int
+    finished: bool
+    scores: dict[str, float]
+    run_directory: Path
+
+
+@contextlib.contextmanager
+def _stop_on_signals(control: Control) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a clean stop; a second Ctrl-C interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if control.stopping and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        control.stop()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Means:
+    """Sums of scalar losses on their device, averaged over steps and processes when read."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, torch.Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, losses: Mapping[str, torch.Tensor]) -> None:
+        for name, value in losses.items():
+            value = torch.as_tensor(value).detach().double().mean()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def read(self, context: Context) -> dict[str, float]:
+        names = sorted(self.sums)
+        if not names:
+            return {}
+        stacked = torch.stack([self.sums[name].to(context.device) for name in names])
+        values = context.average(stacked).tolist()
+        means = {name: value / self.counts[name] for name, value in zip(names, values, strict=True)}
+        self.sums, self.counts = {}, {}
+        return means
+
+
+def _batch_size(batch: Any) -> int:
+    sizes: list[int] = []
+    map_tensors(lambda tensor: sizes.append(tensor.shape[0] if tensor.ndim else 0), batch)
+    if not sizes or any(size != sizes[0] or size == 0 for size in sizes):
+        raise TrainingError(
+            f"all tensors of a batch must share one first dimension, but they have {sizes}"
+        )
+    return sizes[0]
+
+
+def _start_accelerator(settings: Settings) -> Any:
+    from accelerate import Accelerator  # slow to import, and only training needs it
+
+    # mixed precision is our own autocast: Accelerate fixes its setting for the life of the
+    # process, and a notebook may train once with bf16 and once without
+    return Accelerator(cpu=settings.device == "cpu", mixed_precision="no")
+
+
+class _Run:
+    """The state of one call of `train`; its methods are the loop's parts, in order of use."""
+
+    def __init__(
+        self,
+        task: Task,
+        settings: Settings,
+        directory: RunDirectory,
+        accelerator: Any,
+        callbacks: tuple[Callable[[Record], None], ...],
+    ) -> None:
+        self.task = task
+        self.settings = settings
+        self.directory = directory
+        self.accelerator = accelerator
+        self.callbacks = callbacks
+        self.modules = task.modules()
+        for module in self.modules.values():
+            module.to(accelerator.device)
+        self.optimizers = task.optimizers()
+        self.context = Context(accelerator, self.optimizers, settings.steps)
+        self.means = _Means()
+        self.seconds = 0.0  # of training, over all sessions of this run
+        self.images = 0
+        self.best_value: float | None = None
+        self.interval_start = time.perf_counter()
+        self.interval_images = 0
+
+    @property
+    def is_main(self) -> bool:
+        return self.accelerator.is_main_process
+
+    def restore(self) -> int:
+        """Load the newest checkpoint; return the number of steps done."""
+        state = self.directory.load_checkpoint(self.modules, self.optimizers) or {}
+        if self.context.num_processes > 1:
+            from accelerate.utils import broadcast
+
+            with torch.no_grad():
+                for module in self.modules.values():
+                    for value in (*module.parameters(), *module.buffers()):
+                        value.copy_(broadcast(value.detach().clone()))
+        step = int(state.get("step", 0))
+        self.seconds = float(state.get("seconds", 0.0))
+        self.images = int(state.get("images", 0))
+        self.best_value = state.get("best_value")
+        self.accelerator.wait_for_everyone()  # nobody cleans while another still reads
+        if self.is_main:
+            self.directory.clean()
+            self.directory.rewind_history(step)
+        self.interval_start = time.perf_counter()
+        return step
+
+    def do_step(self, step: int) -> int:
+        """Run step `step` (from 0); return the global batch size."""
+        context, settings = self.context, self.settings
+        context.step = step
+        context.generator = make_generator(settings.seed, step, "context")
+        batch = self.task.batch(step, make_generator(settings.seed, step, "batch"))
+        size = _batch_size(batch)
+        autocast = torch.autocast(
+            context.device.type, torch.bfloat16, enabled=settings.precision == "bf16"
+        )
+        index = self.accelerator.process_index
+        with seeded(settings.seed, step, "torch", index, device=context.device), autocast:
+            losses = self.task.train_step(context.shard(batch), step, context)
+        self.means.add(losses)
+        self.interval_images += size
+        return size
+
+    def record(self, done: int, evaluate: bool) -> Record:
+        """Write one line of history after `done` steps; a loss that is not finite ends the run."""
+        losses = self.means.read(self.context)
+        now = time.perf_counter()
+        elapsed = max(now - self.interval_start, 1e-9)
+        self.seconds += elapsed
+        self.images += self.interval_images
+        record: Record = {"step": done, **losses}
+        if evaluate and self.is_main:
+            with seeded(self.settings.seed, done, "evaluate", device=self.context.device):
+                scores = self.task.evaluate(done)
+            record.update({name: float(value) for name, value in scores.items()})
+            if self.settings.best_metric and self.settings.best_metric not in scores:
+                raise TrainingError(
+                    f"best_metric {self.settings.best_metric!r} is not among what was evaluated: "
+                    f"{', '.join(sorted(scores))}"
+                )
+        record["images_per_second"] = round(self.interval_images / elapsed, 3)
+        record["seconds"] = round(self.seconds, 3)
+        self.interval_images = 0
+        self.interval_start = time.perf_counter()  # evaluating and saving do not count
+        for name, value in record.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} became {value} at step {done}; {self.directory.what_is_safe()}. "
+                    "Lower the learning rate or change the seed"
+                )
+        if self.is_main:
+            self.directory.append(record)
+            for callback in self.callbacks:
+                callback(dict(record))
+        return record
+
+    def save(self, done: int, record: Record) -> None:
+        """Write a checkpoint, and mark it when it is the best so far."""
+        if not self.is_main:
+            return
+        metric = self.settings.best_metric
+        value = record.get(metric) if metric else None
+        sign = 1.0 if metric.endswith(HIGHER_IS_BETTER) else -1.0
+        is_best = value is not None and (
+            self.best_value is None or sign * value > sign * self.best_value
+        )
+        if is_best:
+            self.best_value = value
+        state = {
+            "seed": self.settings.seed,
+            "seconds": self.seconds,
+            "images": self.images,
+            "best_value": self.best_value,
+        }
+        self.directory.save_checkpoint(done, self.modules, self.optimizers, state)
+        if is_best:
+            self.directory.mark_best(done)
+        self.interval_start = time.perf_counter()
+
+
+def train(
+    task: Task,
+    settings: Settings,
+    run_directory: str | os.PathLike[str],
+    *,
+    config: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    control: Control | None = None,
+    callbacks: tuple[Callable[[Record], None], ...] = (),
+    progress: bool = True,
+) -> Outcome:
+    """Train `task` in `run_directory`, from the start or from its newest checkpoint.
+
+    Parameters
+    ----------
+    task
+        What to train. Its initial weights must come from the seed; every process builds its own.
+    settings
+        How to drive the run.
+    run_directory
+        A folder without a run (`resume=False`) or with one (`resume=True`).
+    config
+        What to write into `config.json` besides the settings.
+    resume
+        Go on from the newest checkpoint, or from step 0 where none had been saved.
+    control
+        Stop and pause switches, for use from another thread.
+    callbacks
+        Called on the main process with each history record.
+    progress
+        Show a progress bar with rate and time left on standard error.
+
+    Returns
+    -------
+    Outcome
+        `finished` is False when the run was stopped; `train(..., resume=True)` then goes on.
+
+    Raises
+    ------
+    TrainingError
+        Where the folder does not fit, a loss is not finite, or the disk refuses; the last
+        checkpoint is intact.
+    """
+    control = control or Control()
+    directory = RunDirectory(run_directory, keep=settings.keep)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    accelerator = _start_accelerator(settings)
+    if resume:
+        directory.config()
+    elif accelerator.is_main_process:
+        directory.create({**(config or {}), "settings": asdict(settings)})
+    accelerator.wait_for_everyone()
+    run = _Run(task, settings, directory, accelerator, callbacks)
+    task.prepare(accelerator.device)
+    with _stop_on_signals(control):
+        done = _loop(run, run.restore(), control, progress)
+    finished = done >= settings.steps
+    scores: dict[str, float] = {}
+    if finished and run.is_main:
+        final = directory.path / "final"
+        final.mkdir(exist_ok=True)
+        with seeded(settings.seed, "finish", device=accelerator.device):
+            scores = {name: float(value) for name, value in task.finish(final).items()}
+        directory.write_scores(scores)
+    accelerator.wait_for_everyone()
+    return Outcome(done, finished, scores, directory.path)
+
+
+def _loop(run: _Run, done: int, control: Control, progress: bool) -> int:
+    """Step until the end or a stop; return the number of steps done."""
+    settings = run.settings
+    with _progress_bar(settings.steps, done, progress and run.is_main) as bar:
+        while done < settings.steps:
+            if control.paused:
+                control.wait_while_paused()
+                run.interval_start = time.perf_counter()
+            run.do_step(done)
+            done += 1
+            stop = _agree_to_stop(run, done, control)
+            last = stop or done == settings.steps
+            evaluate = bool(settings.evaluate_every) and (
+                done % settings.evaluate_every == 0 or done == settings.steps
+            )
+            save = last or done % settings.checkpoint_every == 0
+            bar.update(1)
+            if save or evaluate or done % settings.log_every == 0:
+                record = run.record(done, evaluate)
+                bar.set_postfix_str(_summary(record), refresh=False)
+                if save or (evaluate and settings.best_metric):
+                    run.save(done, record)
+            if stop:
+                break
+    return done
+
+
+def _agree_to_stop(run: _Run, done: int, control: Control) -> bool:
+    """Say whether to stop now: on several processes all must do so at the same step."""
+    wanted = control.stopping or (run.is_main and run.directory.stop_requested())
+    if run.context.num_processes == 1:
+        return wanted
+    if done % run.settings.log_every:  # agreeing costs a transfer: not at every step
+        return False
+    flag = torch.tensor([float(wanted)], device=run.context.device)
+    return bool(run.context.average(flag).item() > 0)
+
+
+def _progress_bar(steps: int, done: int, show: bool) -> Any:
+    from tqdm import tqdm
+
+    interactive = sys.stderr.isatty()
+    return tqdm(
+        total=steps,
+        initial=done,
+        disable=not show,
+        file=sys.stderr,
+        unit="step",
+        mininterval=0.5 if interactive else 10.0,
+        dynamic_ncols=interactive,
+    )
+
+
+def _summary(record: Record) -> str:
+    """Return a record as one short line for the progress bar."""
+    hidden = ("step", "seconds", "images_per_second")
+    shown = [f"{name} {value:.4g}" for name, value in record.items() if name not in hidden][:6]
+    return ", ".join([*shown, f"{record['images_per_second']:.0f} images/s"])

@@ -1,0 +1,277 @@
+"""The folder of one training run: what is written, in which order, and how it is read back.
+
+::
+
+    config.json        the resolved configuration, written first
+    history.jsonl      one JSON object a line, append-only
+    step-0001200/      one checkpoint: <module>.safetensors, <optimizer>.optimizer.pt, state.json
+    latest, best       text files holding the name of a checkpoint
+    final/             the finished weights
+    stop               created by anybody who wants the run to save and end
+
+A checkpoint is written under a temporary name, synced to disk and then renamed, so a folder that
+is named `step-NNNNNNN` is complete whatever happened to the process. All files are read as data:
+safetensors, JSON, and `torch.load(weights_only=True)`; no code in a file ever runs.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors, write_atomic
+
+STEP_NAME = re.compile(r"step-(\d{7,})")
+
+
+class TrainingError(ValueError):
+    """A run that cannot start or go on; the message says why and what is still safe on disk."""
+
+
+def _sync_directory(path: Path) -> None:
+    """Flush a folder's entries, so that a rename in it survives a power cut (POSIX only)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _module_tensors(name: str, module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a CPU copy of a module's state, refusing numbers that are not finite."""
+    tensors = {}
+    for key, value in module.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise TrainingError(f"{name}.{key} holds NaN or infinity; nothing was saved")
+        # clone: safetensors refuses tensors that share memory (tied weights do)
+        tensors[key] = value.detach().cpu().contiguous().clone()
+    return tensors
+
+
+class RunDirectory:
+    """Reads and writes one run folder.
+
+    Parameters
+    ----------
+    path
+        The folder. Nothing is created until `create` is called.
+    keep
+        How many of the newest checkpoints stay; the best one stays besides.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
+        self.path = Path(path)
+        self.keep = keep
+
+    # -- configuration ---------------------------------------------------------------------------
+    def exists(self) -> bool:
+        """Say whether the folder holds a run."""
+        return (self.path / "config.json").is_file()
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Create the folder and write `config.json`; a folder that already holds a run is refused."""
+        if self.exists():
+            raise TrainingError(
+                f"{self.path} already holds a run: resume it, or name another folder"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"cannot create the run folder {self.path}: {error}") from error
+        write_atomic(self.path / "config.json", (json.dumps(config, indent=1) + "\n").encode())
+
+    def config(self) -> dict[str, Any]:
+        """Return what `config.json` says."""
+        try:
+            loaded = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TrainingError(f"{self.path} holds no run: config.json is missing") from None
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{self.path / 'config.json'} cannot be read: {error}") from error
+        if not isinstance(loaded, dict):
+            raise TrainingError(f"{self.path / 'config.json'} must hold a JSON object")
+        return loaded
+
+    # -- history ---------------------------------------------------------------------------------
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append one line to `history.jsonl`."""
+        try:
+            with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write {self.path / 'history.jsonl'}: {error}; {self.what_is_safe()}"
+            ) from error
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return all complete lines of `history.jsonl`; a line torn by a kill ends the list."""
+        try:
+            text = (self.path / "history.jsonl").read_bytes()
+        except FileNotFoundError:
+            return []
+        records = []
+        for line in text.split(b"\n")[:-1]:  # what follows the last newline was never finished
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def rewind_history(self, step: int) -> None:
+        """Drop the records after `step` and any torn line: those steps are about to run again."""
+        if not (self.path / "history.jsonl").exists():
+            return
+        kept = [record for record in self.history() if record.get("step", 0) <= step]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomic(self.path / "history.jsonl", text.encode())
+
+    # -- checkpoints -----------------------------------------------------------------------------
+    def checkpoints(self) -> list[Path]:
+        """Return the complete checkpoints, oldest first."""
+        found = []
+        for entry in self.path.iterdir() if self.path.is_dir() else []:
+            match = STEP_NAME.fullmatch(entry.name)
+            if match and (entry / "state.json").is_file():
+                found.append((int(match.group(1)), entry))
+        return [entry for _, entry in sorted(found)]
+
+    def save_checkpoint(
+        self,
+        step: int,
+        modules: Mapping[str, nn.Module],
+        optimizers: Mapping[str, Optimizer],
+        state: Mapping[str, Any],
+    ) -> Path:
+        """Write `step-NNNNNNN/`, sync it, rename it into place, point `latest` at it, prune."""
+        target = self.path / f"step-{step:07d}"
+        temporary = self.path / f".partial-{target.name}-{os.getpid()}"
+        try:
+            temporary.mkdir()
+            for name, module in modules.items():
+                save_safetensors(
+                    temporary / f"{name}.safetensors", _module_tensors(name, module), {}
+                )
+            for name, optimizer in optimizers.items():
+                buffer = io.BytesIO()
+                torch.save(optimizer.state_dict(), buffer)
+                write_atomic(temporary / f"{name}.optimizer.pt", buffer.getvalue())
+            write_atomic(temporary / "state.json", json.dumps({"step": step, **state}).encode())
+            if target.exists():  # a damaged one that the run was resumed from before
+                shutil.rmtree(target)
+            os.rename(temporary, target)
+            _sync_directory(self.path)
+            write_atomic(self.path / "latest", target.name.encode())
+        except (OSError, StorageError) as error:
+            raise TrainingError(
+                f"cannot save step {step} in {self.path}: {error}; {self.what_is_safe()}"
+            ) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self._prune()
+        return target
+
+    def mark_best(self, step: int) -> None:
+        """Point `best` at the checkpoint of `step`; it is then never pruned."""
+        write_atomic(self.path / "best", f"step-{step:07d}".encode())
+
+    def best(self) -> Path | None:
+        """Return the best checkpoint so far, or None."""
+        try:
+            name = (self.path / "best").read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+        path = self.path / name
+        return path if STEP_NAME.fullmatch(name) and path.is_dir() else None
+
+    def load_checkpoint(
+        self, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+    ) -> dict[str, Any] | None:
+        """Load the newest checkpoint that is whole; return its state, or None where there is none.
+
+        A damaged checkpoint (a disk fault, not a kill: those leave none) is passed over with a
+        warning and the one before it is used.
+        """
+        for path in reversed(self.checkpoints()):
+            try:
+                return load_checkpoint(path, modules, optimizers)
+            except StorageError as error:
+                warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
+        return None
+
+    def clean(self) -> None:
+        """Remove what a killed process left half-written, and an old stop request."""
+        for entry in self.path.glob(".partial-*"):
+            shutil.rmtree(entry, ignore_errors=True)
+        (self.path / "stop").unlink(missing_ok=True)
+
+    def request_stop(self) -> None:
+        """Ask the process that trains in this folder, whichever it is, to save and end."""
+        self.config()  # refuses a folder without a run
+        write_atomic(self.path / "stop", b"")
+
+    def stop_requested(self) -> bool:
+        """Say whether somebody asked for a stop."""
+        return (self.path / "stop").exists()
+
+    def _prune(self) -> None:
+        best = self.best()
+        for path in self.checkpoints()[: -self.keep]:
+            if path != best:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def write_scores(self, scores: Mapping[str, float]) -> None:
+        """Write the finished weights' scores beside them: `final/` is complete once it has this."""
+        write_atomic(
+            self.path / "final" / "scores.json", (json.dumps(scores, indent=1) + "\n").encode()
+        )
+
+    def what_is_safe(self) -> str:
+        """Say in words which checkpoint an error has left on disk."""
+        saved = self.checkpoints()
+        return f"{saved[-1].name} is intact" if saved else "no checkpoint had been saved yet"
+
+
+def load_checkpoint(
+    path: Path, modules: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
+) -> dict[str, Any]:
+    """Load one checkpoint folder into `modules` and `optimizers`, in place; return `state.json`.
+
+    Everything is read before anything is changed, so a damaged file leaves the objects as they
+    were. Raises StorageError for damage, TrainingError where names or shapes do not fit.
+    """
+    weights = {name: load_safetensors(path / f"{name}.safetensors")[0] for name in modules}
+    states = {name: _read_optimizer(path / f"{name}.optimizer.pt") for name in optimizers}
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path / 'state.json'} cannot be read: {error}") from error
+    try:
+        for name, module in modules.items():
+            module.load_state_dict(weights[name])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(states[name])
+    except (RuntimeError, ValueError, KeyError) as error:
+        message = " ".join(str(error).split())
+        raise TrainingError(f"{path} belongs to another model: {message}") from error
+    return state
+
+
+def _read_optimizer(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on damage: all mean the same here
+        message = " ".join(str(error).split())[:200]
+        raise StorageError(f"{path} cannot be read as an optimizer's state: {message}") from error

@@ -1,0 +1,71 @@
+"""Learning-rate schedules and seeds, all pure functions of the step.
+
+Nothing here carries state, so a resumed run needs only its step number to continue exactly where
+it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+
+def warmup(step: int, steps: int) -> float:
+    """Return a factor that rises linearly from 1/steps (at step 0) to 1, then stays there."""
+    return min(1.0, (step + 1) / max(steps, 1))
+
+
+def cosine(step: int, start: int, end: int, floor: float = 0.0) -> float:
+    """Return a factor that is 1 until `start`, then falls along half a cosine to `floor` at `end`."""
+    if step <= start:
+        return 1.0
+    if step >= end:
+        return floor
+    progress = (step - start) / (end - start)
+    return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def derive_seed(*parts: int | str) -> int:
+    """Return a 63-bit seed that depends on all `parts`, so that streams never share numbers."""
+    text = "/".join(str(part) for part in parts).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1
+
+
+def make_generator(*parts: int | str) -> torch.Generator:
+    """Return a CPU `torch.Generator` seeded with `derive_seed(*parts)`."""
+    return torch.Generator().manual_seed(derive_seed(*parts))
+
+
+@contextlib.contextmanager
+def seeded(*parts: int | str, device: torch.device | None = None) -> Iterator[None]:
+    """Run a block with torch's global random numbers seeded, and put them back afterwards.
+
+    Dropout and `torch.randn` without a generator use the global stream. Seeding it anew for every
+    step makes them a function of (seed, step), so no random state has to be stored for a resume,
+    and training in a notebook leaves the user's own random numbers alone.
+    """
+    on_cuda = device is not None and device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        seed = derive_seed(*parts)
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
+    """Move the parameters of `average` towards `source`: average = decay*average + (1-decay)*source.
+
+    Buffers (such as StyleGAN's `w_avg`) are copied, as in the official StyleGAN2 training loop.
+    """
+    for target, current in zip(average.parameters(), source.parameters(), strict=True):
+        target.lerp_(current.to(target.dtype), 1.0 - decay)
+    for target, current in zip(average.buffers(), source.buffers(), strict=True):
+        target.copy_(current)
