@@ -1,0 +1,176 @@
+"""Files that are either whole or absent.
+
+Everything the package writes goes through `write_atomic`: the bytes go to a temporary name in the
+same folder, are synced, and are then renamed over the target. A reader, a crash or a full disk
+therefore meets the old file or the new one, never a half. Weights are safetensors, a format that
+holds numbers and text only: no code in a foreign file can run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "StorageError",
+    "load_safetensors",
+    "save_safetensors",
+    "sha256_file",
+    "write_atomic",
+]
+
+
+class StorageError(ValueError):
+    """A file that cannot be written, or that is missing, damaged or not what it should be."""
+
+
+def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write `data` to `path` so that no reader ever sees a part of it.
+
+    Parameters
+    ----------
+    path
+        Target file. Its folder must exist; an existing file is replaced.
+    data
+        The whole content.
+
+    Raises
+    ------
+    StorageError
+        The folder is missing or not writable, the disk is full, or the path is a folder. The
+        temporary file is removed and an existing target is left as it was.
+    """
+    target = Path(path)
+    # A random suffix: two processes that write the same target must not share a temporary file.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {str(target)!r}: {error.strerror or error}; "
+            "it must name a file in an existing, writable folder with room on its disk"
+        ) from error
+    finally:
+        # After a rename there is nothing left to remove; after any failure, Ctrl-C included,
+        # the temporary must not stay.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def save_safetensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write named tensors and text metadata to one safetensors file, atomically.
+
+    Parameters
+    ----------
+    path
+        Target file.
+    tensors
+        Name to tensor, any shape and device. Views and transposed layouts are made contiguous.
+    metadata
+        Text to text. Structured values go in as JSON.
+
+    Raises
+    ------
+    StorageError
+        A value is not a tensor, a metadata value is not text, or the file cannot be written.
+    """
+    import torch
+    from safetensors.torch import save
+
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise StorageError(
+                f"tensors[{name!r}] is a {type(tensor).__name__}; every value must be a tensor"
+            )
+    for key, value in (metadata or {}).items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise StorageError(
+                f"metadata[{key!r}] is a {type(value).__name__}; keys and values must be text"
+            )
+    # A clone per tensor: safetensors refuses tensors that share memory.
+    plain = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    write_atomic(path, save(plain, dict(metadata) if metadata else None))
+
+
+def load_safetensors(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read a safetensors file.
+
+    Returns
+    -------
+    tensors
+        Name to tensor, on the CPU.
+    metadata
+        Text to text; empty when the file carries none.
+
+    Raises
+    ------
+    StorageError
+        The file is missing, truncated, or not a safetensors file. One line, naming the path.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    source = Path(path)
+    if not source.is_file():
+        raise StorageError(f"no weight file at {str(source)!r}; expected a .safetensors file")
+    try:
+        with safe_open(str(source), framework="pt", device="cpu") as stream:
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            metadata = dict(stream.metadata() or {})
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StorageError(
+            f"cannot read {str(source)!r}: not a whole safetensors file ({reason})"
+        ) from error
+    return tensors, metadata
+
+
+def sha256_file(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes, as 64 lower-case hexadecimal digits.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise StorageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself lives in the folder's entry; without this a power cut can undo it.
+    # Windows cannot open a folder for syncing, and needs no such step.
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
