@@ -1,7 +1,8 @@
 """l2l_widgets: measured face editing in a GAN's latent space.
 
-Public names only, each resolved when it is first used (PEP 562): ``import l2l_widgets`` imports nothing else, so a
-script that never draws never pays for a widget library. ARCHITECTURE.md lists the same names; a test compares them.
+Public names only, each resolved when it is first used (PEP 562): ``import l2l_widgets`` imports
+nothing else, so a script that never draws never pays for a widget library. ARCHITECTURE.md lists
+the same names; a test compares them.
 """
 
 from __future__ import annotations
