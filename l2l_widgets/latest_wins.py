@@ -1,0 +1,87 @@
+"""A worker thread for which only the newest request counts.
+
+Sliders send more than a renderer can draw. Instead of a queue there is one slot: a new value takes
+the place of the one that waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class LatestWins:
+    """Run a function on one worker thread; only the newest value counts.
+
+    Values that arrive while the function is busy replace each other. A long function polls
+    :meth:`stale` and returns early when a newer value waits. The thread starts with the first
+    value.
+
+    Parameters
+    ----------
+    function : callable
+        Gets each value that is still the newest when its turn comes. What it raises is logged.
+    name : str
+        Of the thread.
+    """
+
+    _EMPTY = object()
+
+    def __init__(self, function: Callable[[Any], None], name: str = "l2l-latest-wins") -> None:
+        self._function = function
+        self._name = name
+        self._condition = threading.Condition()
+        self._slot: Any = self._EMPTY
+        self._busy = False
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self.dropped = 0
+
+    def __call__(self, value: Any) -> None:
+        """Ask for ``value``; whatever was waiting is dropped."""
+        with self._condition:
+            if self._closed:
+                raise RuntimeError("this worker is closed")
+            if self._slot is not self._EMPTY:
+                self.dropped += 1
+            self._slot = value
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+                self._thread.start()
+            self._condition.notify_all()
+
+    def stale(self) -> bool:
+        """Whether the running call should give up: a newer value waits, or the worker closes."""
+        return self._slot is not self._EMPTY or self._closed
+
+    def drain(self, timeout: float = 10.0) -> bool:
+        """Wait until nothing waits and nothing runs; False when that took too long."""
+        with self._condition:
+            return self._condition.wait_for(
+                lambda: self._slot is self._EMPTY and not self._busy, timeout
+            )
+
+    def close(self) -> None:
+        """Drop what waits and end the thread when its running call returns."""
+        with self._condition:
+            self._closed = True
+            self._slot = self._EMPTY
+            self._condition.notify_all()
+
+    def _loop(self) -> None:
+        while True:
+            with self._condition:
+                self._busy = False
+                self._condition.notify_all()
+                self._condition.wait_for(lambda: self._slot is not self._EMPTY or self._closed)
+                if self._closed:
+                    return
+                value, self._slot, self._busy = self._slot, self._EMPTY, True
+            try:
+                self._function(value)
+            except Exception:  # a fault of one value must not end the worker
+                _log.exception("a worker call failed")

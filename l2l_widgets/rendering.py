@@ -1,0 +1,425 @@
+"""From the state of a session to pictures, and on demand to a receipt.
+
+The renderer keeps what it has computed: a face by its seed and truncation, an edited face by the
+edits on it, each with its picture and readings. Dragging a slider therefore costs one pass through
+the editor and one through the generator. Every picture is drawn alone, in a batch of one: results
+of larger batches differ in the last bits, and a recipe promises the same pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import AttributeRequestError, EditRequest
+from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
+from l2l_widgets.receipt import (
+    N_RANDOM,
+    RandomEdits,
+    Receipt,
+    Stopwatch,
+    attribute_judge,
+    identity_judge,
+    judge_names,
+)
+from l2l_widgets.states import (
+    MAX_EDITS,
+    MAX_LATENT,
+    NOISE_MODES,
+    PSI_RANGE,
+    Edit,
+    EditResult,
+    SessionState,
+)
+from l2l_widgets.zoo import Models
+
+#: Faces and edited faces kept in memory, each with its picture and readings.
+MAX_FACES = 12
+MAX_BANDS = 6
+STAGES = ("mapping", "read", "edit", "synthesis")
+
+_log = logging.getLogger(__name__)
+
+
+class _Face:
+    """A latent and what is known of its picture; filled in as it is asked for."""
+
+    def __init__(self, ws: Tensor) -> None:
+        self.ws = ws  # (1, num_ws, w_dim)
+        self.image: Tensor | None = None  # (1, 3, R, R)
+        self.readings: dict[str, Tensor] = {}  # who read -> (1, A)
+        self.embedding: Tensor | None = None  # (1, D)
+
+
+@dataclass
+class _Drawn:
+    """The faces before and after, and what was asked for."""
+
+    before: _Face
+    after: _Face
+    request: EditRequest
+    requested: dict[str, float]
+
+
+class Renderer:
+    """Draws and measures session states. Thread-safe; knows nothing of history.
+
+    Parameters
+    ----------
+    models : Models
+        What draws, reads and edits.
+    n_random : int
+        Random edits behind a receipt's band.
+    """
+
+    def __init__(self, models: Models, n_random: int = N_RANDOM) -> None:
+        self.models = models
+        self.n_random = n_random
+        self._lock = threading.RLock()
+        self._faces: OrderedDict[tuple[Any, ...], _Face] = OrderedDict()
+        self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
+
+    # -- what can be asked -------------------------------------------------------------------------
+
+    def check(self, state: SessionState) -> None:
+        """Raise a ValueError that names the field, the value and what is allowed; draws nothing."""
+        self._check_face(state)
+        if len(state.edits) > MAX_EDITS:
+            raise ValueError(f"edits: {len(state.edits)} are stacked; allowed: {MAX_EDITS}")
+        for edit in state.edits:
+            request = EditRequest(edit.changes, edit.targets, edit.preserve)
+            request.validate(self.models.table)
+            if edit.targets and not self.models.has("regressor"):
+                raise AttributeRequestError(
+                    f"target of {next(iter(edit.targets))!r} is absolute and needs an attribute "
+                    f"regressor, which models {self.models.name!r} lack; allowed: a change"
+                )
+            if not edit.empty:
+                self.models.editor(edit.method)
+
+    def _check_face(self, state: SessionState) -> None:
+        generator = self.models.generator
+        if state.noise_mode not in NOISE_MODES:
+            raise ValueError(
+                f"noise_mode is {state.noise_mode!r}; allowed: {', '.join(NOISE_MODES)}"
+            )
+        if state.w is not None:
+            check_ws(state.w, generator.num_ws, generator.w_dim)
+            if state.w.shape[0] != 1 or state.w.abs().max() > MAX_LATENT:
+                raise ValueError(
+                    f"w has shape {tuple(state.w.shape)} and entries up to "
+                    f"{float(state.w.abs().max()):.3g}; allowed: one face, entries up to "
+                    f"{MAX_LATENT:g}"
+                )
+            return
+        z_from_seed(state.seed, generator.z_dim)
+        psi, (low, high) = state.truncation_psi, PSI_RANGE
+        is_number = isinstance(psi, (int, float)) and not isinstance(psi, bool)
+        if not is_number or not low <= psi <= high:
+            raise ValueError(
+                f"truncation_psi is {psi!r}; allowed: a number from {low:g} to {high:g}"
+            )
+
+    # -- pictures ----------------------------------------------------------------------------------
+
+    def render(self, state: SessionState, stamp: int = 0) -> EditResult:
+        """Draw what ``state`` asks for; what goes wrong is in the result, never raised."""
+        watch = Stopwatch()
+        try:
+            with self._lock, torch.inference_mode():
+                self.check(state)
+                drawn = self._draw(state, watch)
+                before = self._image(drawn.before, state, watch)
+                after = self._image(drawn.after, state, watch)
+        except Exception as error:  # errors are data here: the session goes on
+            return EditResult(
+                before=self._before_or_none(state),
+                after=None,
+                w=None,
+                w_edited=None,
+                request=EditRequest(),
+                requested={},
+                error=error_line(error),
+                seconds=watch.total(STAGES),
+                state=state,
+                stamp=stamp,
+            )
+        return EditResult(
+            # Copies made outside inference mode are ordinary tensors, fit for autograd.
+            before=before[0].clone(),
+            after=after[0].clone(),
+            w=drawn.before.ws.clone(),
+            w_edited=drawn.after.ws.clone(),
+            request=_plain(drawn.request),
+            requested=drawn.requested,
+            error=None,
+            seconds=watch.total(STAGES),
+            state=state,
+            stamp=stamp,
+        )
+
+    def readings(self, state: SessionState, edited: bool = False) -> dict[str, float]:
+        """The regressor's reading of a face, name -> value in [0, 1].
+
+        Raises ValueError for an impossible state, or when there is no regressor.
+        """
+        watch = Stopwatch()
+        with self._lock, torch.inference_mode():
+            self.check(state)
+            drawn = self._draw(state, watch) if edited else None
+            face = drawn.after if drawn else self._face(state, watch)
+            values = self._reading(face, "regressor", state, watch)
+        return dict(zip(self.models.table.names, values[0].tolist(), strict=True))
+
+    def _draw(self, state: SessionState, watch: Stopwatch) -> _Drawn:
+        before = current = self._face(state, watch)
+        key: tuple[Any, ...] = state.face_key()
+        request, requested = EditRequest(), {}
+        table = self.models.table
+        for edit in state.edits:
+            if edit.empty:
+                continue
+            request = self._request(current, edit, state, watch)
+            deltas = request.deltas(table)[0]
+            for name in request.names:
+                requested[name] = requested.get(name, 0.0) + float(deltas[table.index(name)])
+            key = (*key, edit.key())
+            current = self._edited(key, current, edit.method, request, watch)
+        return _Drawn(before, current, request, requested)
+
+    def _request(
+        self, face: _Face, edit: Edit, state: SessionState, watch: Stopwatch
+    ) -> EditRequest:
+        current = None
+        if self.models.has("regressor"):
+            current = self._reading(face, "regressor", state, watch)
+        return EditRequest(edit.changes, edit.targets, edit.preserve, current)
+
+    def _face(self, state: SessionState, watch: Stopwatch) -> _Face:
+        def compute() -> _Face:
+            generator = self.models.generator
+            if state.w is not None:
+                ws = state.w.to(self.models.device)
+            else:
+                z = z_from_seed(state.seed, generator.z_dim).to(self.models.device)
+                with watch.stage("mapping"):
+                    ws = generator.mapping(z, truncation_psi=float(state.truncation_psi))
+            return _Face(to_wplus(ws, generator.num_ws))
+
+        return _cached(self._faces, state.face_key(), compute, MAX_FACES)
+
+    def _edited(
+        self,
+        key: tuple[Any, ...],
+        face: _Face,
+        method: str,
+        request: EditRequest,
+        watch: Stopwatch,
+    ) -> _Face:
+        def compute() -> _Face:
+            editor = self.models.editor(method)
+            with watch.stage("edit"):
+                ws = editor.edit(face.ws, request)
+            if not bool(torch.isfinite(ws).all()):
+                raise ValueError(f"method {method!r} gave a latent that is not finite")
+            return _Face(ws)
+
+        return _cached(self._faces, key, compute, MAX_FACES)
+
+    def _image(self, face: _Face, state: SessionState, watch: Stopwatch) -> Tensor:
+        if face.image is None:
+            with watch.stage("synthesis"):
+                face.image = self.models.generator.synthesis(face.ws, noise_mode=state.noise_mode)
+        return face.image
+
+    def _reading(self, face: _Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
+        if who not in face.readings:
+            image = self._image(face, state, watch)
+            network = self.models.regressor if who == "regressor" else attribute_judge(self.models)
+            with watch.stage("read"):
+                values = network(image)
+            if values.shape != (1, len(self.models.table)):
+                raise ValueError(
+                    f"the {who} gives readings of shape {tuple(values.shape)} for one picture; "
+                    f"allowed: (1, {len(self.models.table)}), as in the attribute table"
+                )
+            face.readings[who] = values
+        return face.readings[who]
+
+    def _before_or_none(self, state: SessionState) -> Tensor | None:
+        try:
+            with self._lock, torch.inference_mode():
+                self._check_face(state)
+                watch = Stopwatch()
+                image = self._image(self._face(state, watch), state, watch)
+            return image[0].clone()
+        except Exception:  # the first error is the one to report
+            return None
+
+    # -- measurement -------------------------------------------------------------------------------
+
+    def measure(
+        self,
+        state: SessionState,
+        stamp: int = 0,
+        stale: Callable[[], bool] = lambda: False,
+    ) -> Receipt | None:
+        """Judge what ``state`` draws.
+
+        Parameters
+        ----------
+        state : SessionState
+            What to measure.
+        stamp : int
+            Number of the request.
+        stale : callable
+            Asked between short pieces of work; True abandons the measurement. What was measured
+            up to then is kept, so the next attempt goes on from there.
+
+        Returns
+        -------
+        Receipt or None
+            None when abandoned. What goes wrong is in ``receipt.error``.
+        """
+        watch = Stopwatch()
+        try:
+            return self._measure(state, stamp, stale, watch)
+        except Exception as error:  # errors are data here: the session goes on
+            return Receipt(error=error_line(error), seconds=watch.total(), stamp=stamp)
+
+    def _measure(
+        self, state: SessionState, stamp: int, stale: Callable[[], bool], watch: Stopwatch
+    ) -> Receipt | None:
+        models = self.models
+        if not (models.has("attribute_judge") or models.has("regressor")):
+            raise ValueError(
+                f"models {models.name!r} hold no attribute judge; "
+                "give one to Models.from_parts(attribute_judge=...)"
+            )
+        with self._lock, torch.inference_mode():
+            self.check(state)
+            drawn = self._draw(state, watch)
+        readings = []
+        for face in (drawn.before, drawn.after):
+            if stale():
+                return None
+            with self._lock, torch.inference_mode():
+                self._embedding(face, state, watch)
+                readings.append(self._reading(face, "judge", state, watch)[0].cpu())
+        size = float((drawn.after.ws - drawn.before.ws).norm())
+        randoms = self._random_edits(drawn.before, state)
+        while randoms.missing(size) > 0:
+            if stale():
+                return None
+            with self._lock, torch.inference_mode(), watch.stage("random edits"):
+                randoms.advance(size, drawn.before.readings["judge"], drawn.before.embedding)
+        with self._lock, torch.inference_mode():
+            return self._receipt(drawn, readings, randoms, size, state, watch, stamp)
+
+    def _receipt(
+        self,
+        drawn: _Drawn,
+        readings: list[Tensor],
+        randoms: RandomEdits,
+        size: float,
+        state: SessionState,
+        watch: Stopwatch,
+        stamp: int,
+    ) -> Receipt:
+        names = self.models.table.names
+        before, after = readings
+        change = _by_name(names, after - before)
+        low, high, identity_band = randoms.band(size)
+        identity = None
+        if drawn.before.embedding is not None and drawn.after.embedding is not None:
+            identity = float((drawn.before.embedding * drawn.after.embedding).sum())
+        by_regressor = {}
+        if self.models.has("regressor"):
+            ends = [self._reading(f, "regressor", state, watch)[0].cpu()
+                    for f in (drawn.before, drawn.after)]  # fmt: skip
+            moved = _by_name(names, ends[1] - ends[0])
+            by_regressor = {n: moved[n] for n in drawn.requested}
+        return Receipt(
+            requested=drawn.requested,
+            achieved={n: change[n] for n in drawn.requested},
+            others={n: c for n, c in change.items() if n not in drawn.requested},
+            band=dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True)),
+            identity=identity,
+            identity_band=identity_band if identity is not None else None,
+            before=_by_name(names, before),
+            after=_by_name(names, after),
+            by_regressor=by_regressor,
+            size=size,
+            seconds=watch.total(STAGES),
+            judges=judge_names(self.models),
+            n_random=self.n_random,
+            stamp=stamp,
+        )
+
+    def _embedding(self, face: _Face, state: SessionState, watch: Stopwatch) -> None:
+        if not (self.models.has("identity_judge") or self.models.has("embedder")):
+            return
+        if face.embedding is None:
+            image = self._image(face, state, watch)
+            with watch.stage("read"):
+                face.embedding = identity_judge(self.models)(image)
+
+    def _random_edits(self, face: _Face, state: SessionState) -> RandomEdits:
+        with self._lock:
+            return _cached(
+                self._bands,
+                state.face_key(),
+                lambda: RandomEdits(self.models, face.ws, state.noise_mode, self.n_random),
+                MAX_BANDS,
+            )
+
+
+def error_line(error: BaseException) -> str:
+    """One line for a person; an error that is not about bad input is logged in full."""
+    line = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, (ValueError, OSError)) and line:
+        return line
+    _log.error("unexpected error in a session", exc_info=error)
+    return f"{type(error).__name__}: {line}"
+
+
+def tensor_key(w: Any) -> str:
+    """A short name of a tensor's content."""
+    if not isinstance(w, Tensor):
+        return f"{type(w).__name__}"
+    data = w.detach().cpu().contiguous().numpy().tobytes()
+    return hashlib.sha256(data + str(tuple(w.shape)).encode()).hexdigest()[:32]
+
+
+def _cached(
+    store: OrderedDict[tuple[Any, ...], Any],
+    key: tuple[Any, ...],
+    compute: Callable[[], Any],
+    most: int,
+) -> Any:
+    """The value of ``key``, computed when missing; the least recently used ones are dropped."""
+    if key in store:
+        store.move_to_end(key)
+        return store[key]
+    value = store[key] = compute()
+    while len(store) > most:
+        store.popitem(last=False)
+    return value
+
+
+def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def _plain(request: EditRequest) -> EditRequest:
+    if request.current is None:
+        return request
+    return EditRequest(request.changes, request.targets, request.preserve, request.current.clone())

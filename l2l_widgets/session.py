@@ -1,0 +1,473 @@
+"""A headless editing session: state in, pictures and receipts out.
+
+A session holds a face (a seed or a latent, and a truncation), the edits on it, and their history.
+It knows no widget: sliders, the command line, tests and scripts use the same object::
+
+    session = EditSession(load())
+    session.set_seed(7)
+    session.set_changes({"smile": 0.3})
+    result = session.render()           # EditResult: pictures and latents, or one line of error
+    receipt = session.measure()         # Receipt: what else moved
+
+Errors are data. A setter takes what it is given; what cannot be done comes back as
+``result.error``, one line, and the session goes on. Methods may be called from any thread.
+
+Two speeds: ``render`` draws and measures nothing; ``measure`` reads the judges and may be
+abandoned half way. ``request`` does both on a worker thread, picture first, and only the newest
+request counts (the renderer of NVlabs' stylegan3 works like this: state in, result out, stale
+requests dropped).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.images import save_image
+from l2l_widgets.latents import to_wplus
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.receipt import N_RANDOM, Receipt
+from l2l_widgets.rendering import Renderer, error_line, tensor_key
+from l2l_widgets.replay import PNG_KEY, SCALES, Recipe
+from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState
+from l2l_widgets.zoo import Models
+
+__all__ = ["Edit", "EditResult", "EditSession", "LatestWins", "Receipt", "SessionState"]
+
+MAX_UNDO = 200
+_FACE_FIELDS = frozenset({"seed", "w", "truncation_psi", "noise_mode"})
+_EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve"})
+
+_log = logging.getLogger(__name__)
+
+
+class EditSession:
+    """A face, the edits on it, and their history.
+
+    Parameters
+    ----------
+    models : Models
+        What draws, reads and edits.
+    method : str
+        Editor of a fresh edit.
+    truncation_psi : float
+        Of the first face, in [0, 1.5].
+    seed : int
+        Of the first face, 0 to 2**32 - 1.
+    n_random : int
+        Random edits behind a receipt's band.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        method: str = "mapper",
+        truncation_psi: float = DEFAULT_PSI,
+        seed: int = 0,
+        n_random: int = N_RANDOM,
+    ) -> None:
+        self.models = models
+        self._renderer = Renderer(models, n_random)
+        self._state = SessionState(seed=seed, truncation_psi=truncation_psi, edits=(Edit(method),))
+        self._undo: list[SessionState] = []
+        self._redo: list[SessionState] = []
+        self._gesture: str | None = None
+        self._stamp = 0
+        self._callbacks: list[Callable[[str, Any], None]] = []
+        # The renderer has a lock of its own: a slider can move while a picture is being drawn.
+        self._lock = threading.RLock()
+        # The worker must not keep a forgotten session alive: notebooks make many.
+        serve = weakref.WeakMethod(self._serve)
+        self._worker = LatestWins(lambda measure: _call(serve, measure), name="l2l-session")
+        weakref.finalize(self, self._worker.close)
+
+    @classmethod
+    def from_recipe(cls, models: Models, recipe: Recipe) -> EditSession:
+        """A session that draws what a recipe describes.
+
+        Parameters
+        ----------
+        models : Models
+            Must be the models that drew the picture, by their hashes.
+        recipe : Recipe
+            From :func:`l2l_widgets.replay.read_recipe` or ``parse_recipe``.
+
+        Raises
+        ------
+        ValueError
+            Other models, or a field that these models cannot honour, by name.
+        """
+        recipe.check_models(models.name, models.hashes)
+        session = cls(models, truncation_psi=recipe.truncation_psi)
+        face: dict[str, Any] = {"seed": recipe.seed}
+        if recipe.w is not None:
+            face = {"seed": None, "w": recipe.w[None], "w_key": tensor_key(recipe.w)}
+        session._state = replace(
+            session._state,
+            edits=recipe.edits or session._state.edits,
+            noise_mode=recipe.noise_mode,
+            **face,
+        )
+        session._renderer.check(session._state)
+        return session
+
+    # -- state -------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SessionState:
+        """What would be drawn now."""
+        with self._lock:
+            return self._state
+
+    @property
+    def stamp(self) -> int:
+        """Number of the newest change; a result with a smaller one is out of date."""
+        return self._stamp
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether :meth:`undo` would change anything."""
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether :meth:`redo` would change anything."""
+        return bool(self._redo)
+
+    def update(self, *, gesture: str | None = None, **values: Any) -> int:
+        """Change any part of the state at once; draws nothing.
+
+        Parameters
+        ----------
+        gesture : str, optional
+            Consecutive updates with the same gesture are one step of undo: name the slider and
+            count its drags.
+        **values
+            ``seed``, ``w``, ``truncation_psi``, ``noise_mode`` of the face; ``method``,
+            ``changes``, ``targets``, ``preserve`` of the current edit, each replaced as a whole.
+
+        Returns
+        -------
+        int
+            The new stamp; results carry it.
+        """
+        unknown = sorted(set(values) - _FACE_FIELDS - _EDIT_FIELDS)
+        if unknown:
+            known = ", ".join(sorted(_FACE_FIELDS | _EDIT_FIELDS))
+            raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
+        face = {k: v for k, v in values.items() if k in _FACE_FIELDS}
+        if face.get("w") is not None:
+            w = self._as_latent(face["w"])
+            face.update(seed=None, w=w, w_key=tensor_key(w))
+        elif "seed" in face:
+            face.update(w=None, w_key="")
+        edit = {k: v for k, v in values.items() if k in _EDIT_FIELDS}
+        with self._lock:
+            edits = self._state.edits
+            if edit:
+                edits = (*edits[:-1], replace(edits[-1], **edit))
+            return self._enter(replace(self._state, edits=edits, **face), gesture)
+
+    def set_seed(self, seed: int, gesture: str | None = None) -> int:
+        """Take the face of a seed, a whole number from 0 to 2**32 - 1; the edits stay."""
+        return self.update(seed=seed, gesture=gesture)
+
+    def set_latent(self, w: Tensor) -> int:
+        """Take a latent as the face, as it is: copied, not truncated; the edits stay.
+
+        Parameters
+        ----------
+        w : Tensor, shape (w_dim,), (num_ws, w_dim) or (1, num_ws, w_dim)
+            In the generator's W or W+.
+        """
+        return self.update(w=w)
+
+    def set_truncation(self, truncation_psi: float, gesture: str | None = None) -> int:
+        """Set how far from the average face the seed's face lies, in [0, 1.5]."""
+        return self.update(truncation_psi=truncation_psi, gesture=gesture)
+
+    def set_method(self, method: str) -> int:
+        """Choose the editor of the current edit."""
+        return self.update(method=method)
+
+    def set_changes(self, changes: Mapping[str, float], gesture: str | None = None) -> int:
+        """Replace the relative part of the current edit, name -> change in [-1, 1].
+
+        A name that had an absolute target gives it up.
+        """
+        with self._lock:
+            targets = {k: v for k, v in self._state.edits[-1].targets.items() if k not in changes}
+            return self.update(changes=changes, targets=targets, gesture=gesture)
+
+    def set_targets(self, targets: Mapping[str, float], gesture: str | None = None) -> int:
+        """Replace the absolute part of the current edit, name -> value in [0, 1].
+
+        A target is read against the face before this edit, as the regressor reads it. A name that
+        had a relative change gives it up.
+        """
+        with self._lock:
+            changes = {k: v for k, v in self._state.edits[-1].changes.items() if k not in targets}
+            return self.update(changes=changes, targets=targets, gesture=gesture)
+
+    def stack(self, method: str | None = None) -> int:
+        """Keep the current edit and begin an empty one on top of it."""
+        with self._lock:
+            top = Edit(method or self._state.edits[-1].method)
+            return self._enter(replace(self._state, edits=(*self._state.edits, top)), None)
+
+    def reset(self) -> int:
+        """Take back all edits; the face stays. Can be undone."""
+        with self._lock:
+            fresh = (Edit(self._state.edits[-1].method),)
+            if self._state.edits == fresh:
+                return self._stamp
+            return self._enter(replace(self._state, edits=fresh), None)
+
+    def undo(self) -> bool:
+        """Go back one step; False when there is none."""
+        return self._step(self._undo, self._redo)
+
+    def redo(self) -> bool:
+        """Go forward one step; False when there is none."""
+        return self._step(self._redo, self._undo)
+
+    def _as_latent(self, w: Any) -> Any:
+        """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
+        if not isinstance(w, Tensor):
+            return w
+        w = w.detach().clone().to(torch.float32)
+        num_ws = self.models.generator.num_ws
+        if w.ndim == 1:
+            return to_wplus(w, num_ws)
+        return w[None] if w.ndim == 2 else w
+
+    def _enter(self, state: SessionState, gesture: str | None) -> int:
+        if gesture is None or gesture != self._gesture:
+            self._undo.append(self._state)
+            del self._undo[:-MAX_UNDO]
+        self._gesture = gesture
+        self._redo.clear()
+        self._state = state
+        self._stamp += 1
+        return self._stamp
+
+    def _step(self, source: list[SessionState], goal: list[SessionState]) -> bool:
+        with self._lock:
+            if not source:
+                return False
+            goal.append(self._state)
+            self._state = source.pop()
+            self._gesture = None
+            self._stamp += 1
+            return True
+
+    def _snapshot(self) -> tuple[SessionState, int]:
+        with self._lock:
+            return self._state, self._stamp
+
+    # -- answers, in the calling thread ------------------------------------------------------------
+
+    def render(self) -> EditResult:
+        """Draw the current state; what goes wrong is in ``result.error``."""
+        return self._renderer.render(*self._snapshot())
+
+    def measure(self, stale: Callable[[], bool] = lambda: False) -> Receipt | None:
+        """Judge the current state; slower than drawing it.
+
+        Parameters
+        ----------
+        stale : callable
+            Asked every few pictures; True abandons the measurement.
+
+        Returns
+        -------
+        Receipt or None
+            None when abandoned. What goes wrong is in ``receipt.error``.
+        """
+        return self._renderer.measure(*self._snapshot(), stale)
+
+    def readings(self, edited: bool = False) -> dict[str, float]:
+        """The regressor's reading of the unedited (or edited) face, name -> value in [0, 1].
+
+        Empty without a regressor, and for a state that cannot be drawn.
+        """
+        if not self.models.has("regressor"):
+            return {}
+        try:
+            return self._renderer.readings(self.state, edited)
+        except Exception as error:  # errors are data: the result of render says which
+            error_line(error)
+            return {}
+
+    # -- answers, on the worker --------------------------------------------------------------------
+
+    def request(self, *, measure: bool = True, gesture: str | None = None, **values: Any) -> int:
+        """Change the state, and draw and measure it on the worker; returns at once.
+
+        Only the newest state is drawn; subscribers get the picture first and the receipt when
+        nothing newer is waiting.
+
+        Parameters
+        ----------
+        measure : bool
+            Whether a receipt follows the picture.
+        gesture, **values
+            As for :meth:`update`; without values the state is drawn as it is.
+
+        Returns
+        -------
+        int
+            The stamp that the result will carry, or exceed.
+        """
+        stamp = self.update(gesture=gesture, **values) if values else self._stamp
+        self._worker(measure)
+        return stamp
+
+    def subscribe(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Have ``callback(kind, value)`` called from the worker.
+
+        Parameters
+        ----------
+        callback : callable
+            Gets ``("result", EditResult)`` and ``("receipt", Receipt)``.
+
+        Returns
+        -------
+        callable
+            Ends the subscription.
+        """
+        with self._lock:
+            self._callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
+
+        return unsubscribe
+
+    def stale(self) -> bool:
+        """Whether the worker's running call is out of date."""
+        return self._worker.stale()
+
+    def drain(self, timeout: float = 10.0) -> bool:
+        """Wait until every request is answered; False when that took longer than ``timeout`` s."""
+        return self._worker.drain(timeout)
+
+    def close(self) -> None:
+        """End the worker; drawing in the calling thread still works."""
+        self._worker.close()
+
+    def _serve(self, measure: bool) -> None:
+        state, stamp = self._snapshot()
+        result = self._renderer.render(state, stamp)
+        self._publish("result", result)
+        if not measure or result.error is not None or self._worker.stale():
+            return
+        receipt = self._renderer.measure(state, stamp, self._worker.stale)
+        if receipt is not None:
+            self._publish("receipt", receipt)
+
+    def _publish(self, kind: str, value: Any) -> None:
+        with self._lock:
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            try:
+                callback(kind, value)
+            except Exception:  # one broken view must not blind the others
+                _log.exception("a subscriber of the session failed on a %s", kind)
+
+    # -- what can be kept --------------------------------------------------------------------------
+
+    def recipe(self, picture: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The recipe of the current state as plain JSON values.
+
+        Parameters
+        ----------
+        picture : mapping, optional
+            ``scale`` and ``compare`` of a saved picture.
+
+        Raises
+        ------
+        ValueError
+            When the state cannot be drawn.
+        """
+        return self._recipe(self.state, picture).to_dict()
+
+    def _recipe(self, state: SessionState, picture: Mapping[str, Any] | None) -> Recipe:
+        self._renderer.check(state)
+        edits = tuple(edit for edit in state.edits if not edit.empty)
+        used = ["generator"]
+        if edits:
+            # Editors see the regressor's readings, so it too decides the pixels.
+            used += ["regressor"] if self.models.has("regressor") else []
+            used += sorted({edit.method for edit in edits})
+        hashes = self.models.hashes
+        return Recipe(
+            name=self.models.name,
+            hashes={part: hashes[part] for part in used if part in hashes},
+            seed=state.seed if state.w is None else None,
+            w=None if state.w is None else state.w[0],
+            truncation_psi=float(state.truncation_psi),
+            edits=edits,
+            noise_mode=state.noise_mode,
+            picture=dict(picture or {}),
+        )
+
+    def save(
+        self, path: str | os.PathLike[str], scale: int = 1, compare: bool = False
+    ) -> EditResult:
+        """Write the edited face as PNG with its recipe inside.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.png``. Written whole or not at all.
+        scale : int
+            Upscaling of the picture, 1 to 64.
+        compare : bool
+            Before and after side by side.
+
+        Returns
+        -------
+        EditResult
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            When the state cannot be drawn, or the file not be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".png":
+            raise ValueError(
+                f"file name is {path.name!r}; allowed: one that ends in .png, "
+                "the format that carries the recipe"
+            )
+        if type(scale) is not int or not SCALES[0] <= scale <= SCALES[1]:
+            raise ValueError(
+                f"scale is {scale!r}; allowed: a whole number from {SCALES[0]} to {SCALES[1]}"
+            )
+        state, stamp = self._snapshot()
+        result = self._renderer.render(state, stamp)
+        if result.error is not None or result.after is None:
+            raise ValueError(result.error)
+        recipe = self._recipe(state, {"scale": scale, "compare": compare})
+        image = result.compare() if compare else result.after
+        save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
+        return result
+
+
+def _call(method: weakref.WeakMethod[Callable[[bool], None]], measure: bool) -> None:
+    function = method()
+    if function is not None:
+        function(measure)

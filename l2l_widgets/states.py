@@ -1,0 +1,167 @@
+"""What a session holds and what it answers: edits, the state that decides a picture, the result.
+
+Plain values without behaviour; :mod:`l2l_widgets.rendering` draws them and
+:mod:`l2l_widgets.replay` writes them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import EditRequest
+from l2l_widgets.images import grid
+
+#: Where a fresh session starts: the usual compromise between variety and quality.
+DEFAULT_PSI = 0.7
+PSI_RANGE = (0.0, 1.5)
+#: What can be repeated; fresh random noise cannot.
+NOISE_MODES = ("const", "none")
+MAX_EDITS = 64
+#: No latent of a StyleGAN2 comes near this; larger numbers are damage, or an attack on arithmetic.
+MAX_LATENT = 1e3
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit: a method and what it is asked for, in attribute units.
+
+    Parameters
+    ----------
+    method : str
+        Editor name.
+    changes : mapping of str to float
+        Relative, in [-1, 1].
+    targets : mapping of str to float
+        Absolute, in [0, 1]; read against the face that this edit starts from.
+    preserve : tuple of str
+        Attributes that must not move.
+    """
+
+    method: str = "mapper"
+    changes: Mapping[str, float] = field(default_factory=dict)
+    targets: Mapping[str, float] = field(default_factory=dict)
+    preserve: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", dict(self.changes))
+        object.__setattr__(self, "targets", dict(self.targets))
+        object.__setattr__(self, "preserve", tuple(self.preserve))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return not self.targets and all(v == 0 for v in self.changes.values())
+
+    def key(self) -> tuple[Any, ...]:
+        """A hashable form; equal for edits that ask for the same."""
+        return (
+            self.method,
+            tuple(sorted(self.changes.items())),
+            tuple(sorted(self.targets.items())),
+            tuple(sorted(self.preserve)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The edit as it stands in a recipe."""
+        return {
+            "method": self.method,
+            "changes": dict(self.changes),
+            "targets": dict(self.targets),
+            "preserve": list(self.preserve),
+        }
+
+
+@dataclass(frozen=True)
+class SessionState:
+    """Everything that decides the picture.
+
+    Values are kept as they were given; :meth:`Renderer.check` says what is wrong with them.
+
+    Parameters
+    ----------
+    seed : int or None
+        Seed of the face, 0 to 2**32 - 1, or None where ``w`` gives it.
+    truncation_psi : float
+        In [0, 1.5]; does not apply to ``w``.
+    edits : tuple of Edit
+        Applied in this order; the last one is the one that setters change.
+    noise_mode : {"const", "none"}
+        As in the generator's synthesis.
+    w : Tensor, shape (1, num_ws, w_dim), or None
+        The face as a latent.
+    w_key : str
+        Stands for ``w`` in comparisons.
+    """
+
+    seed: Any = 0
+    truncation_psi: Any = DEFAULT_PSI
+    edits: tuple[Edit, ...] = (Edit(),)
+    noise_mode: str = "const"
+    w: Any = field(default=None, compare=False)
+    w_key: str = ""
+
+    def face_key(self) -> tuple[Any, ...]:
+        """Hashable name of the unedited face."""
+        if self.w is not None:
+            return ("w", self.w_key, self.noise_mode)
+        return ("seed", self.seed, self.truncation_psi, self.noise_mode)
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """One answer of a session.
+
+    Parameters
+    ----------
+    before : Tensor, shape (3, R, R), or None
+        The unedited face, RGB in [-1, 1]. None when even that cannot be drawn.
+    after : Tensor, shape (3, R, R), or None
+        The edited face; None when ``error`` is set.
+    w, w_edited : Tensor, shape (1, num_ws, w_dim), or None
+        Their latents.
+    request : EditRequest
+        What the current edit asks for; ``current`` holds the readings that targets refer to.
+    requested : mapping of str to float
+        Asked-for change of each edited attribute, over all edits, targets turned into changes.
+    error : str or None
+        One line when the request cannot be honoured.
+    seconds : mapping of str to float
+        ``mapping``, ``read``, ``edit``, ``synthesis`` and ``total``; what was known takes 0.
+    state : SessionState
+        What was drawn.
+    stamp : int
+        Number of the request; larger is newer.
+    """
+
+    before: Tensor | None
+    after: Tensor | None
+    w: Tensor | None
+    w_edited: Tensor | None
+    request: EditRequest
+    requested: Mapping[str, float]
+    error: str | None
+    seconds: Mapping[str, float]
+    state: SessionState
+    stamp: int = 0
+
+    def compare(self, gap: int = 2) -> Tensor:
+        """Before and after side by side.
+
+        Parameters
+        ----------
+        gap : int
+            Pixels between the two.
+
+        Returns
+        -------
+        Tensor, shape (3, R', 2 R + gaps)
+            RGB in [-1, 1]. ValueError when the result holds an error.
+        """
+        if self.before is None or self.after is None:
+            raise ValueError(self.error or "there is no picture to compare")
+        return grid(torch.stack([self.before, self.after]), columns=2, gap=gap)
