@@ -55,6 +55,7 @@ class _Face:
     def __init__(self, ws: Tensor) -> None:
         self.ws = ws  # (1, num_ws, w_dim)
         self.image: Tensor | None = None  # (1, 3, R, R)
+        self.shown: Tensor | None = None  # (3, R, R), an ordinary tensor; see Renderer.render
         self.readings: dict[str, Tensor] = {}  # who read -> (1, A)
         self.embedding: Tensor | None = None  # (1, D)
 
@@ -137,8 +138,8 @@ class Renderer:
             with self._lock, torch.inference_mode():
                 self.check(state)
                 drawn = self._draw(state, watch)
-                before = self._image(drawn.before, state, watch)
-                after = self._image(drawn.after, state, watch)
+                self._image(drawn.before, state, watch)
+                self._image(drawn.after, state, watch)
         except Exception as error:  # errors are data here: the session goes on
             return EditResult(
                 before=self._before_or_none(state),
@@ -153,9 +154,8 @@ class Renderer:
                 stamp=stamp,
             )
         return EditResult(
-            # Copies made outside inference mode are ordinary tensors, fit for autograd.
-            before=before[0].clone(),
-            after=after[0].clone(),
+            before=_shown(drawn.before),
+            after=_shown(drawn.after),
             w=drawn.before.ws.clone(),
             w_edited=drawn.after.ws.clone(),
             request=_plain(drawn.request),
@@ -182,12 +182,14 @@ class Renderer:
     def _draw(self, state: SessionState, watch: Stopwatch) -> _Drawn:
         before = current = self._face(state, watch)
         key: tuple[Any, ...] = state.face_key()
-        request, requested = EditRequest(), {}
+        request = EditRequest()
+        requested: dict[str, float] = {}
         table = self.models.table
         for edit in state.edits:
+            # Readings belong to an empty edit too: they say where its sliders stand.
+            request = self._request(current, edit, state, watch)
             if edit.empty:
                 continue
-            request = self._request(current, edit, state, watch)
             deltas = request.deltas(table)[0]
             for name in request.names:
                 requested[name] = requested.get(name, 0.0) + float(deltas[table.index(name)])
@@ -259,8 +261,8 @@ class Renderer:
             with self._lock, torch.inference_mode():
                 self._check_face(state)
                 watch = Stopwatch()
-                image = self._image(self._face(state, watch), state, watch)
-            return image[0].clone()
+                self._image(self._face(state, watch), state, watch)
+            return _shown(self._face(state, watch))
         except Exception:  # the first error is the one to report
             return None
 
@@ -417,6 +419,17 @@ def _cached(
 
 def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:
     return dict(zip(names, values.tolist(), strict=True))
+
+
+def _shown(face: _Face) -> Tensor:
+    """The picture for the caller, the same object while the face is the same.
+
+    A copy made outside inference mode is an ordinary tensor, fit for autograd.
+    """
+    if face.shown is None and face.image is not None:
+        face.shown = face.image[0].clone()
+    assert face.shown is not None
+    return face.shown
 
 
 def _plain(request: EditRequest) -> EditRequest:

@@ -425,7 +425,7 @@ class EditSession:
 
     def save(
         self, path: str | os.PathLike[str], scale: int = 1, compare: bool = False
-    ) -> EditResult:
+    ) -> dict[str, Any]:
         """Write the edited face as PNG with its recipe inside.
 
         Parameters
@@ -439,8 +439,8 @@ class EditSession:
 
         Returns
         -------
-        EditResult
-            What was drawn.
+        dict
+            The recipe.
 
         Raises
         ------
@@ -464,7 +464,7 @@ class EditSession:
         recipe = self._recipe(state, {"scale": scale, "compare": compare})
         image = result.compare() if compare else result.after
         save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
-        return result
+        return recipe.to_dict()
 
 
 def _call(method: weakref.WeakMethod[Callable[[bool], None]], measure: bool) -> None:
