@@ -532,7 +532,6 @@ class SynthesisLayer(nn.Module):
             energy = self.weight.square().sum(dim=[2, 3])
             # sqrt(2), the gain of the activation, rides on the demodulation and the bias.
             demodulation = F.linear(style.square(), energy).add(1e-8).rsqrt() * LRELU_GAIN
-            bias = self.bias * LRELU_GAIN
         x = x * _channels(style, x)
         weight = self.weight.to(x.dtype)
         if self.up == 2:
@@ -540,27 +539,33 @@ class SynthesisLayer(nn.Module):
             x = lowpass(x, self.resample_filter, padding=1, gain=4.0)
         else:
             x = F.conv2d(x, weight, padding=weight.shape[2] // 2)
-        x = torch.addcmul(bias.to(x.dtype)[:, None, None], x, _channels(demodulation, x))
-        noise = self._noise(x, noise_mode, noise_generator)
-        if noise is not None:
-            x = x.add_(noise)
-        x = F.leaky_relu_(x, LRELU_SLOPE)
+        x = x * _channels(demodulation, x)
+        # In place on a tensor of its own: on a view, autograd would copy the gradient twice.
+        rows = F.leaky_relu_(self._plus_noise_and_bias(x, noise_mode, noise_generator), LRELU_SLOPE)
+        x = rows.view(x.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
         if self.conv_clamp is not None:
             x = x.clamp(-self.conv_clamp, self.conv_clamp)
         return x
 
-    def _noise(
+    def _plus_noise_and_bias(
         self, x: torch.Tensor, noise_mode: str, generator: torch.Generator | None
-    ) -> torch.Tensor | None:
+    ) -> torch.Tensor:
+        """`x` plus its noise and bias, as one row of channels per pixel: (B H W, C)."""
+        rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+        bias = self.bias * LRELU_GAIN
         if not self.use_noise or noise_mode == "none":
-            return None
+            return rows + bias.to(x.dtype)
+        shape = (x.shape[0], self.resolution, self.resolution)
         if noise_mode == "random":
             where = x.device if generator is None else generator.device
-            shape = (x.shape[0], 1, self.resolution, self.resolution)
-            noise = torch.randn(shape, generator=generator, device=where).to(x.device)
+            noise = torch.randn(shape, generator=generator, device=where).to(x)
         else:
-            noise = self.noise_const
-        return (noise * (self.noise_strength * LRELU_GAIN)).to(x.dtype)
+            noise = self.noise_const.to(x.dtype).expand(shape)
+        # One product of two columns adds both: [noise, 1] @ [[strength ...], [bias ...]]. It is
+        # half the price of two broadcast sums, and its gradient sums over pixels in one product.
+        columns = torch.stack([noise.reshape(-1), rows.new_ones(()).expand(len(rows))], dim=1)
+        strength = (self.noise_strength * LRELU_GAIN).expand_as(bias)
+        return torch.addmm(rows, columns, torch.stack([strength, bias]).to(x.dtype))
 
 
 class ToRGBLayer(nn.Module):
@@ -587,11 +592,15 @@ class ToRGBLayer(nn.Module):
         """(B, in_channels, H, W) and (B, w_dim) to (B, out_channels, H, W) float32."""
         with torch.autocast(x.device.type, enabled=False):
             style = self.affine.exact(w.to(self.affine.weight.dtype)) * self.weight_gain
-        x = F.conv2d(x * _channels(style, x), self.weight.to(x.dtype), self.bias.to(x.dtype))
-        if self.conv_clamp is not None:
-            x = x.clamp(-self.conv_clamp, self.conv_clamp)
+            # With three outputs the modulated weights are tiny: here it is they that are scaled.
+            weight = style.unsqueeze(2) * self.weight.flatten(1).t()
+        batch, _, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(batch, height * width, -1)
         # The picture is a sum over sides: kept in single precision, or bfloat16 would band it.
-        return x.float()
+        colour = torch.bmm(pixels, weight.to(x.dtype)).float() + self.bias
+        if self.conv_clamp is not None:
+            colour = colour.clamp(-self.conv_clamp, self.conv_clamp)
+        return colour.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def path_lengths(
