@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from l2l_widgets.attributes import EditRequest as EditRequest
     from l2l_widgets.editors import list_editors as list_editors
     from l2l_widgets.editors import make_editor as make_editor
+    from l2l_widgets.editors.checks import check_editor as check_editor
     from l2l_widgets.protocols import Editor as Editor
-    from l2l_widgets.session import EditResult as EditResult
+    from l2l_widgets.receipt import Receipt as Receipt
+    from l2l_widgets.replay import read_recipe as read_recipe
     from l2l_widgets.session import EditSession as EditSession
-    from l2l_widgets.session import Receipt as Receipt
+    from l2l_widgets.states import EditResult as EditResult
     from l2l_widgets.stylegan2 import load_generator as load_generator
     from l2l_widgets.stylegan2 import save_generator as save_generator
+    from l2l_widgets.training import RunDirectory as RunDirectory
+    from l2l_widgets.training import TrainingHandle as TrainingHandle
     from l2l_widgets.widgets import FaceEditor as FaceEditor
+    from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
 
@@ -32,17 +37,22 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "AttributeTable": "attributes",
     "EditRequest": "attributes",
-    "EditResult": "session",
+    "EditResult": "states",
     "EditSession": "session",
     "Editor": "protocols",
     "FaceEditor": "widgets",
     "Models": "zoo",
-    "Receipt": "session",
+    "Receipt": "receipt",
+    "RunDirectory": "training",
+    "TrainingCell": "widgets",
+    "TrainingHandle": "training",
+    "check_editor": "editors.checks",
     "list_editors": "editors",
     "load": "zoo",
     "load_generator": "stylegan2",
     "make_editor": "editors",
     "plots": "plots",
+    "read_recipe": "replay",
     "save_generator": "stylegan2",
 }
 
@@ -55,11 +65,16 @@ __all__ = [
     "FaceEditor",
     "Models",
     "Receipt",
+    "RunDirectory",
+    "TrainingCell",
+    "TrainingHandle",
+    "check_editor",
     "list_editors",
     "load",
     "load_generator",
     "make_editor",
     "plots",
+    "read_recipe",
     "save_generator",
 ]
 
