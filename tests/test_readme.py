@@ -1,0 +1,130 @@
+"""What the README tells a newcomer to type, typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+L2L = (sys.executable, "-c", "import sys; from l2l_widgets.cli import main; sys.exit(main())")
+
+
+def blocks(language):
+    found = re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert found, f"the README has no {language} block"
+    return found
+
+
+def commands(program):
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [line.split(" #")[0].strip() for line in lines if line.startswith(f"{program} ")]
+
+
+def test_two_make_commands_set_everything_up():
+    assert commands("make") == ["make lab", "make test"]
+
+
+def test_three_lines_of_python_show_an_editor(tmp_path):
+    (first, *_) = blocks("python")
+    assert len(first.strip().splitlines()) == 3
+    code = f"{first}\neditor = {first.strip().splitlines()[-1]}\nprint(type(editor).__name__)"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "FaceEditor"
+
+
+def test_command_lines_do_what_they_say(tmp_path):
+    lines = [c for c in commands("l2l") if not c.startswith("l2l lab")]
+    assert len(lines) >= 3
+    for line in lines:
+        done = subprocess.run(
+            [*L2L, *shlex.split(line)[1:]],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        if "--json" in line:
+            assert json.loads(done.stdout.splitlines()[-1])
+        if "--out" in line:
+            words = shlex.split(line)
+            assert (tmp_path / words[words.index("--out") + 1]).exists(), line
+
+
+def test_pictures_and_pages_that_the_readme_points_to_exist():
+    links = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in t]
+    assert sum(t.endswith((".png", ".jpg")) for t in links) == 1
+    assert len(links) >= 4
+    for target in links:
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.slow
+def test_make_lab_prints_an_address_that_answers(tmp_path):
+    """The last line of `make lab`, with the environment already made."""
+    plan = subprocess.run(
+        ["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert plan.stdout.strip().splitlines()[-1].endswith("/l2l lab")
+    # BROWSER names a program that "opens" the page: nothing appears, and its use can be seen.
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {shlex.quote(str(opened))}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "BROWSER": str(browser)}
+    log = tmp_path / "log"
+    with log.open("w", encoding="utf-8") as out:
+        server = subprocess.Popen(
+            [*L2L, "lab", "--port", "18888"], cwd=ROOT, env=env, stdout=out, stderr=out
+        )
+    try:
+        address = wait_for(lambda: find_address(log), server)
+        with urllib.request.urlopen(address, timeout=30) as page:
+            assert page.status == 200
+        wait_for(opened.exists, server)
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def find_address(log):
+    found = re.search(r"http://(127\.0\.0\.1|localhost):\d+/\S*", log.read_text("utf-8"))
+    if found is None:
+        return None
+    try:
+        with urllib.request.urlopen(found.group(), timeout=5):
+            return found.group()
+    except OSError:
+        return None
+
+
+def wait_for(ready, process, timeout=60.0):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended by itself"
+        if found := ready():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"not ready after {timeout:.0f} s")
