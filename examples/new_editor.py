@@ -50,8 +50,6 @@ class LinearEditor:
         if request.preserve:
             raise ValueError(f"{self.name} cannot preserve {request.preserve}; allowed: none")
         check_ws(w, w.shape[1], self.steps.shape[1])
-        if request.empty:
-            return w.clone()
         return w + (request.deltas(self.table).to(w) @ self.steps.to(w))[:, None]
 
     def save(self, path: Path) -> None:
@@ -73,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = l2l.load()
     editor = LinearEditor.fit(models, args.faces)
     ws = models.generator.mapping(torch.randn(4, models.generator.z_dim)).detach()
-    print("check_editor passed:", ", ".join(l2l.check_editor(editor, ws)))
+    print("check_editor passed:", *l2l.check_editor(editor, ws))
     return 0
 
 
