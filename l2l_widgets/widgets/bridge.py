@@ -1,0 +1,296 @@
+"""Between a session and a view: what the browser sends becomes state, results become plain values.
+
+Requests arrive on the kernel's main thread or on a subshell of it, results come from the session's
+worker. The bridge takes both: it changes the state at once, so that no click is lost, and leaves
+drawing to the worker, where the newest state wins.
+
+A request carries the sender (``client``) and a running ``number``. Results name, for each client,
+the newest request that they answer; the browser keeps no more than two under way, so a slow kernel
+is never flooded.
+
+The receipt waits for a short rest of the finger. Measuring between two pictures of one drag would
+make the second late, and nobody reads numbers that change twenty times a second.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from l2l_widgets.images import encode_jpeg, to_uint8
+from l2l_widgets.latest_wins import LatestWins
+
+if TYPE_CHECKING:
+    from l2l_widgets.attributes import Attribute, AttributeTable
+    from l2l_widgets.session import EditResult, EditSession
+
+STATIC = Path(__file__).parent / "static"
+#: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to
+#: decode, and still a small message.
+RAW_UP_TO = 128
+SEED_MAX = 2**32 - 1
+#: What the truncation slider offers; the session allows more, at the price of broken faces.
+PSI_SLIDER = (0.0, 1.0)
+#: Seconds without a request after which the receipt is measured.
+REST = 0.15
+#: Families of sliders that are unfolded at first.
+OPEN_FAMILIES = 2
+#: Side that a saved picture should at least have, so that it can be shown without squinting.
+SAVED_SIDE = 512
+
+
+def static_text(*names: str) -> str:
+    """The named files of ``static/``, one after the other, as one module or style sheet."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
+def picture_value(image: Tensor) -> dict[str, Any]:
+    """A picture as the browser takes it.
+
+    Parameters
+    ----------
+    image : Tensor, shape (3, H, W)
+        RGB in [-1, 1].
+
+    Returns
+    -------
+    dict
+        ``width``, ``height``, ``format`` ("rgb" or "jpeg") and ``data`` (bytes).
+    """
+    height, width = image.shape[-2:]
+    value = {"width": width, "height": height}
+    if max(height, width) > RAW_UP_TO:
+        return {**value, "format": "jpeg", "data": encode_jpeg(image)}
+    pixels = to_uint8(image).permute(1, 2, 0).contiguous()  # (H, W, 3)
+    return {**value, "format": "rgb", "data": pixels.cpu().numpy().tobytes()}
+
+
+def schema_value(table: AttributeTable, methods: tuple[str, ...]) -> dict[str, Any]:
+    """What a view needs to lay itself out; it never changes while the view lives.
+
+    Parameters
+    ----------
+    table : AttributeTable
+        The attributes that may be shown.
+    methods : tuple of str
+        Editors to choose from.
+    """
+    families = [
+        {"name": name, "open": i < OPEN_FAMILIES, "rows": [_row(a) for a in rows]}
+        for i, (name, rows) in enumerate(table.families().items())
+    ]
+    return {
+        "families": families,
+        "methods": list(methods),
+        "psi": {"low": PSI_SLIDER[0], "high": PSI_SLIDER[1]},
+        "seed_max": SEED_MAX,
+    }
+
+
+def _row(attribute: Attribute) -> dict[str, Any]:
+    fields = ("name", "label", "definition", "family", "kind", "group", "low", "high", "unit")
+    return {field: getattr(attribute, field) for field in fields}
+
+
+class SessionBridge:
+    """One view's line to a session.
+
+    Parameters
+    ----------
+    session : EditSession
+        Several bridges may share one; each hears every change once.
+    publish : callable
+        Gets a dict with any of ``settings``, ``before``, ``after``, ``receipt``, ``notice``; called
+        on the session's worker thread, or on the thread of :meth:`handle`.
+    folder : Path
+        Where saved pictures go.
+    """
+
+    def __init__(
+        self,
+        session: EditSession,
+        publish: Callable[[dict[str, Any]], None],
+        folder: Path,
+    ) -> None:
+        self.session = session
+        self._publish = publish
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._under_way: list[tuple[int, str, int]] = []  # (stamp, client, number)
+        self._answers: dict[str, int] = {}
+        self._shown: tuple[Any, ...] | None = None  # key of the face whose picture is "before"
+        self._stamp = -1  # of the picture that is up
+        self._read: tuple[Any, ...] | None = None  # key of the face that was read
+        self._readings: dict[str, float] = {}
+        self._settings: dict[str, Any] = {}
+        self._saves = 0
+        self._rest = LatestWins(self._measure_after_rest, name="l2l-rest")
+        self._unsubscribe = session.subscribe(self._on_event)
+
+    def start(self) -> None:
+        """Publish the first picture from the calling thread, and have it measured."""
+        self._publish_result(self.session.render())
+        self._rest(None)
+
+    def close(self) -> None:
+        """Hear nothing any more; the session goes on."""
+        self._unsubscribe()
+        self._rest.close()
+
+    # -- from the browser --------------------------------------------------------------------------
+
+    def handle(self, message: Mapping[str, Any]) -> None:
+        """Take one request.
+
+        One that cannot be honoured is answered with a notice; nothing raises, because an exception
+        in a message handler shows nowhere in the page.
+        """
+        try:
+            if message.get("kind") == "save":
+                self._save(message)
+            else:
+                self._change(message)
+        except Exception as error:
+            self._answer(message, {"error": f"{message.get('kind')}: {error}"})
+
+    def _change(self, message: Mapping[str, Any]) -> None:
+        session, kind = self.session, message.get("kind")
+        gesture = f"{message.get('client')}/{message['gesture']}" if "gesture" in message else None
+        if kind == "targets":
+            # The sliders show relative changes as targets, so what they send stands for both.
+            session.update(targets=message["targets"], changes={}, gesture=gesture)
+        elif kind == "truncation":
+            session.set_truncation(message["psi"], gesture=gesture)
+        elif kind == "seed":
+            session.set_seed(message["seed"])
+        elif kind == "method":
+            session.set_method(message["method"])
+        elif kind in ("undo", "redo", "reset"):
+            getattr(session, kind)()
+        else:
+            raise ValueError("no such request")
+        with self._lock:
+            self._under_way.append((session.stamp, *_sender(message)))
+        session.request(measure=False)
+        self._rest(None)
+
+    def _measure_after_rest(self, _: None) -> None:
+        time.sleep(REST)
+        if not self._rest.stale():
+            self.session.request()
+
+    def _save(self, message: Mapping[str, Any]) -> None:
+        path = free_path(self._folder, picture_name(self.session))
+        side = self.session.models.generator.img_resolution
+        scale = max(1, -(-SAVED_SIDE // side))
+        self.session.save(path, scale=scale)
+        recipe = self.session.recipe({"scale": scale, "compare": False})
+        notice = {
+            "path": str(path),
+            "name": path.name,
+            "folder": str(path.parent),
+            "recipe": json.dumps(recipe, indent=1),
+            "error": None,
+        }
+        self._answer(message, notice)
+
+    def _answer(self, message: Mapping[str, Any], notice: dict[str, Any]) -> None:
+        client, number = _sender(message)
+        with self._lock:
+            self._answers[client] = max(number, self._answers.get(client, 0))
+            self._saves += 1
+            answers = dict(self._answers)
+        # The count makes two equal notices differ, so that the second one is shown too.
+        self._publish({"notice": {**notice, "count": self._saves, "answers": answers}})
+
+    # -- from the session --------------------------------------------------------------------------
+
+    def _on_event(self, kind: str, value: Any) -> None:
+        if kind == "result":
+            self._publish_result(value)
+        elif kind == "receipt":
+            self._publish({"receipt": {**value.to_dict(), "stamp": value.stamp}})
+
+    def _publish_result(self, result: EditResult) -> None:
+        values = self._pictures(result)
+        if values:
+            self._publish(values)
+        # After the picture, because a new face has to be read first.
+        settings = self._settings_of(result)
+        if settings != self._settings:
+            self._settings = settings
+            self._publish({"settings": settings})
+
+    def _pictures(self, result: EditResult) -> dict[str, Any]:
+        with self._lock:
+            for stamp, client, number in self._under_way:
+                if stamp <= result.stamp:
+                    self._answers[client] = max(number, self._answers.get(client, 0))
+            answered = len(self._under_way)
+            self._under_way = [entry for entry in self._under_way if entry[0] > result.stamp]
+            answered -= len(self._under_way)
+            answers = dict(self._answers)
+        if result.stamp == self._stamp and not answered:
+            return {}
+        self._stamp = result.stamp
+        values: dict[str, Any] = {}
+        if result.before is not None and self._shown != result.state.face_key():
+            self._shown = result.state.face_key()
+            values["before"] = picture_value(result.before)
+        values["after"] = {
+            "stamp": result.stamp,
+            "answers": answers,
+            "error": result.error,
+            "seconds": dict(result.seconds),
+        }
+        # An impossible request leaves the last picture up and says why in words.
+        if result.after is not None:
+            values["after"].update(picture_value(result.after))
+        return values
+
+    def _settings_of(self, result: EditResult) -> dict[str, Any]:
+        state = result.state
+        if self._read != state.face_key() and result.error is None:
+            self._readings = {k: round(v, 4) for k, v in self.session.readings().items()}
+            self._read = state.face_key()
+        edit = state.edits[-1]
+        targets = {
+            name: min(1.0, max(0.0, self._readings.get(name, 0.5) + change))
+            for name, change in edit.changes.items()
+        }
+        return {
+            "seed": state.seed,
+            "psi": state.truncation_psi,
+            "method": edit.method,
+            "targets": {**targets, **edit.targets},
+            "readings": self._readings,
+            "can_undo": self.session.can_undo,
+            "can_redo": self.session.can_redo,
+        }
+
+
+def picture_name(session: EditSession) -> str:
+    """A file name that says what the picture is: the face and what was asked for."""
+    state = session.state
+    face = "face" if state.seed is None else f"face-{state.seed}"
+    edit = state.edits[-1]
+    return "-".join([face, *list({**edit.changes, **edit.targets})[:3]])
+
+
+def free_path(folder: Path, stem: str) -> Path:
+    """A path in ``folder`` that nothing has yet: ``stem.png``, ``stem-2.png``, ..."""
+    path, count = folder / f"{stem}.png", 1
+    while path.exists():
+        count += 1
+        path = folder / f"{stem}-{count}.png"
+    return path
+
+
+def _sender(message: Mapping[str, Any]) -> tuple[str, int]:
+    return str(message.get("client", "")), int(message.get("number", 0))

@@ -1,0 +1,251 @@
+// FaceEditor: before and after, sliders, and the receipt. It draws and asks; the kernel does the rest.
+
+class FaceEditorView {
+  constructor(model) {
+    this.model = model;
+    this.schema = model.get("schema");
+    this.shown = 0;
+    this.comparing = false;
+    this.link = new Link(model, (silent) => this.showSilence(silent));
+    this.before = new PictureView("before", "The face before the edit");
+    this.after = new PictureView("after", "The face after the edit");
+    this.queue = {
+      before: new PictureQueue((source) => this.showBefore(source)),
+      after: new PictureQueue((source, picture) => this.showAfter(source, picture)),
+    };
+    this.controls = new Controls(this.schema, (targets, gesture, settled) =>
+      this.link.post({ kind: "targets", targets, gesture }, !settled),
+    );
+    this.psiGesture = 0;
+    this.receipt = new ReceiptView(this.schema);
+    this.message = h("p", { class: "l2l-message", role: "alert" });
+    this.timing = h("p", { class: "l2l-timing" });
+    this.saved = h("div", { class: "l2l-saved", hidden: true });
+    this.element = this.layOut();
+    this.listen();
+    for (const name of ["settings", "before", "after", "receipt", "notice"]) this.sync(name);
+  }
+
+  layOut() {
+    const stage = h(
+      "div",
+      { class: "l2l-stage" },
+      h("div", { class: "l2l-pictures" }, this.before.element, this.after.element),
+      this.makeActions(),
+      h("div", { class: "l2l-status" }, this.message, this.timing),
+      this.saved,
+      this.receipt.element,
+    );
+    return h(
+      "div",
+      { class: "l2l-editor" },
+      this.makeFaceBar(),
+      h("div", { class: "l2l-columns" }, stage, h("div", { class: "l2l-side" }, this.controls.element)),
+    );
+  }
+
+  makeFaceBar() {
+    const { seed_max: largest, psi, methods } = this.schema;
+    this.seed = h("input", {
+      type: "number", class: "l2l-seed", min: 0, max: largest, step: 1, "aria-label": "Seed",
+      onchange: () => this.setSeed(this.seed.value),
+    });
+    this.psi = h("input", {
+      type: "range", class: "l2l-psi", min: psi.low, max: psi.high, step: 0.05,
+      "aria-label": "Truncation",
+      oninput: () => this.setPsi(false),
+      onchange: () => this.setPsi(true),
+    });
+    this.psiText = h("output", { class: "l2l-value" });
+    this.method = h("select", {
+      class: "l2l-method", onchange: () => this.link.post({ kind: "method", method: this.method.value }),
+    }, ...methods.map((name) => h("option", { value: name }, name)));
+    const field = (text, title, ...inputs) =>
+      h("label", { class: "l2l-field", title }, h("span", {}, text), ...inputs);
+    return h(
+      "div",
+      { class: "l2l-facebar", role: "group", "aria-label": "Face" },
+      field("Face", "The seed: the same number is always the same face", this.seed),
+      button("New face", "dice", () => this.setSeed(Math.floor(Math.random() * 10000))),
+      field("Variety", "Truncation psi: 0 is the average face, 1 the full variety", this.psi, this.psiText),
+      methods.length > 1 ? field("Method", "Which editor answers the sliders", this.method) : null,
+    );
+  }
+
+  makeActions() {
+    this.undo = button("Undo", "undo", () => this.link.post({ kind: "undo" }), { title: "Ctrl+Z" });
+    this.redo = button("Redo", "redo", () => this.link.post({ kind: "redo" }), { title: "Ctrl+Y" });
+    this.reset = button("Reset", "reset", () => this.link.post({ kind: "reset" }));
+    const title = "Hold to see the face before the edit (key B, or press on the picture)";
+    this.compare = button("Compare", "compare", null, { title, "aria-pressed": "false" });
+    const save = button("Save", "save", () => this.link.post({ kind: "save" }), {
+      class: "l2l-button l2l-save",
+      title: "Write the picture beside the notebook, with the recipe in it",
+    });
+    return h(
+      "div", { class: "l2l-actions", role: "group", "aria-label": "Edit" },
+      this.undo, this.redo, this.reset, this.compare, save,
+    );
+  }
+
+  listen() {
+    const events = ["settings", "before", "after", "receipt", "notice"];
+    this.handlers = events.map((name) => [`change:${name}`, () => this.sync(name)]);
+    for (const [event, handler] of this.handlers) this.model.on(event, handler);
+    for (const target of [this.compare, this.after.frame]) {
+      target.addEventListener("pointerdown", (event) => {
+        if (event.button !== 0) return;
+        target.setPointerCapture(event.pointerId);
+        this.setComparing(true);
+      });
+      for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+        target.addEventListener(end, () => this.setComparing(false));
+      }
+    }
+    this.element.addEventListener("keydown", (event) => this.onKey(event, true));
+    this.element.addEventListener("keyup", (event) => this.onKey(event, false));
+    this.element.addEventListener("focusout", () => this.setComparing(false));
+  }
+
+  onKey(event, down) {
+    const key = event.key.toLowerCase();
+    const onCompare = event.target === this.compare && (key === " " || key === "enter");
+    if (onCompare || (key === "b" && !event.ctrlKey && !event.metaKey && !isTyping(event.target))) {
+      this.setComparing(down);
+      event.preventDefault();
+    } else if (down && (event.ctrlKey || event.metaKey) && !isTyping(event.target)) {
+      if (key === "z") this.link.post({ kind: event.shiftKey ? "redo" : "undo" });
+      else if (key === "y") this.link.post({ kind: "redo" });
+      else return;
+      event.preventDefault();
+    }
+  }
+
+  setSeed(text) {
+    // The kernel judges the number, so that a wrong one is refused in the same words everywhere.
+    const seed = /^\d+$/.test(String(text).trim()) ? Number(text) : String(text);
+    this.link.post({ kind: "seed", seed });
+  }
+
+  setPsi(settled) {
+    const psi = Number(this.psi.value);
+    this.psiText.textContent = psi.toFixed(2);
+    this.link.post({ kind: "truncation", psi, gesture: `psi${this.psiGesture}` }, !settled);
+    if (settled) this.psiGesture += 1;
+  }
+
+  setComparing(on) {
+    if (this.comparing === on) return;
+    this.comparing = on;
+    this.compare.setAttribute("aria-pressed", String(on));
+    this.element.classList.toggle("l2l-comparing", on);
+    this.after.caption.textContent = on ? "before (held)" : "after";
+    const source = on ? this.before.source : this.edited;
+    if (source) this.after.show(source);
+  }
+
+  sync(name) {
+    const value = this.model.get(name);
+    if (!value || !Object.keys(value).length) return;
+    if (name === "before" || name === "after") this.queue[name].push(value);
+    else if (name === "settings") this.showSettings(value);
+    else if (name === "receipt") this.showReceipt(value);
+    else this.showNotice(value);
+  }
+
+  showSettings(settings) {
+    this.controls.update(settings.targets, settings.readings, this.link.idle);
+    if (document.activeElement !== this.seed || !this.seed.value) this.seed.value = settings.seed;
+    this.psi.value = settings.psi;
+    this.psiText.textContent = settings.psi.toFixed(2);
+    this.method.value = settings.method;
+    this.undo.disabled = !settings.can_undo;
+    this.redo.disabled = !settings.can_redo;
+    this.reset.disabled = !Object.keys(settings.targets).length;
+    this.before.caption.textContent = `before \u00b7 face ${settings.seed}`;
+  }
+
+  showBefore(source) {
+    this.before.show(source);
+    if (this.comparing) this.after.show(source);
+  }
+
+  showAfter(source, picture) {
+    // Without a source the request was refused: the last picture stays up.
+    this.edited = source ?? this.edited;
+    if (source && !this.comparing) this.after.show(source);
+    this.stamp = picture.stamp;
+    this.showError(picture.error);
+    this.milliseconds = Math.round(1000 * (picture.seconds?.total ?? 0));
+    this.timing.textContent = `picture ${this.milliseconds} ms`;
+    this.receipt.markStale(true);
+    this.link.acknowledge(picture.answers);
+    this.element.dataset.stamp = picture.stamp;
+    this.element.dispatchEvent(new CustomEvent("l2l-picture", { bubbles: true, detail: picture.stamp }));
+  }
+
+  showReceipt(receipt) {
+    // A receipt may overtake nothing: it counts only for the picture that is up.
+    if (receipt.stamp < this.stamp) return;
+    this.receipt.update(receipt);
+    this.element.dataset.receipt = receipt.stamp;
+    const milliseconds = Math.round(1000 * (receipt.seconds?.total ?? 0));
+    this.timing.textContent = `picture ${this.milliseconds} ms \u00b7 receipt ${milliseconds} ms`;
+  }
+
+  showError(error) {
+    this.message.textContent = error ?? "";
+    this.element.classList.toggle("l2l-has-error", Boolean(error));
+  }
+
+  showSilence(silent) {
+    if (silent) {
+      this.showError(
+        "The kernel does not answer: it is busy with a cell, or it was stopped. " +
+        "If it was stopped, run the cell again.",
+      );
+    } else if (this.message.textContent.startsWith("The kernel does not answer")) {
+      this.showError(null);
+    }
+  }
+
+  showNotice(notice) {
+    this.link.acknowledge(notice.answers);
+    if (notice.error) {
+      this.showError(notice.error);
+      return;
+    }
+    const text = h("textarea", { readonly: true, rows: 8, "aria-label": "Recipe" });
+    text.value = notice.recipe;
+    const copy = button("Copy recipe", "copy", async () => {
+      // Where the page may not use the clipboard, the text is selected for Ctrl+C.
+      text.closest("details").open = true;
+      text.select();
+      const done = await navigator.clipboard?.writeText(text.value).then(() => true, () => false);
+      copy.querySelector("span").textContent = done ? "Copied" : "Press Ctrl+C";
+    });
+    const close = h("button", {
+      type: "button", class: "l2l-clear", "aria-label": "Close",
+      onclick: () => (this.saved.hidden = true),
+    }, "\u00d7");
+    this.saved.replaceChildren(
+      h("p", { role: "status" }, "Saved ", h("code", { title: notice.path }, notice.name),
+        ` in ${notice.folder}`, close),
+      h("details", {}, h("summary", {}, "Recipe"), text, copy),
+    );
+    this.saved.hidden = false;
+  }
+
+  dispose() {
+    for (const [event, handler] of this.handlers) this.model.off(event, handler);
+    for (const part of [this.before, this.after, this.receipt, this.link]) part.dispose();
+  }
+}
+
+function render({ model, el }) {
+  const view = new FaceEditorView(model);
+  el.append(view.element);
+  return () => view.dispose();
+}
+
+export default { render };

@@ -1,0 +1,246 @@
+"""One `l2l lab`, one Chromium, one page.
+
+The server is started by the command a user types, so the latency fix and the offline settings are
+under test too. What the page hides is collected: errors of the kernel that no cell shows, errors of
+the console, exceptions of the page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--force-color-profile=srgb",
+]
+START_LAB = "import sys; from l2l_widgets.cli import main; sys.exit(main(['lab', *sys.argv[1:]]))"
+#: What a browser says without anything being wrong.
+HARMLESS = ("favicon", "is not trusted", "preloaded using link preload")
+
+
+def find_chromium() -> str | None:
+    """A Chromium or Chrome on this machine: from L2L_CHROMIUM, the path, or the usual places."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    places = (
+        "/usr/bin/chromium",
+        "/usr/lib/chromium/chromium",
+        "/snap/bin/chromium",
+        "/opt/google/chrome/chrome",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    )
+    candidates = [os.environ.get("L2L_CHROMIUM"), *map(shutil.which, names), *places]
+    return next((c for c in candidates if c and Path(c).is_file()), None)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def until(question, timeout: float = 10.0, step: float = 0.05, what: str = ""):
+    """The first true answer to ``question()``; an AssertionError after ``timeout`` seconds."""
+    end, last = time.monotonic() + timeout, None
+    while time.monotonic() < end:
+        last = question()
+        if last:
+            return last
+        time.sleep(step)
+    raise AssertionError(f"{what or question} not within {timeout} s; last answer: {last!r}")
+
+
+@contextlib.contextmanager
+def lab(folder: Path, notebook: str, environ: dict[str, str] | None = None):
+    """`l2l lab` on copies of the notebooks in ``folder``; yields its address.
+
+    Nothing of the user's Jupyter is read or written: configuration, data, kernels' connection files
+    and IPython's history live in a temporary folder.
+    """
+    home, port = Path(tempfile.mkdtemp(prefix="l2l-browser-")), free_port()
+    config = {
+        "IdentityProvider": {"token": ""},
+        "ServerApp": {"port_retries": 0, "disable_check_xsrf": True},
+        "LabApp": {
+            "expose_app_in_browser": True,
+            "user_settings_dir": str(home / "settings"),
+            "workspaces_dir": str(home / "workspaces"),
+        },
+        "KernelManager": {"shutdown_wait_time": 1},
+    }
+    (home / "config").mkdir()
+    (home / "config" / "jupyter_server_config.json").write_text(json.dumps(config))
+    (home / "config" / "jupyter_lab_config.json").write_text(json.dumps(config))
+    env = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        **(environ or {}),
+    }
+    command = [sys.executable, "-c", START_LAB, notebook, "--no-browser", f"--port={port}"]
+    log = home / "server.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [*command, f"--folder={folder}"],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=folder,
+            start_new_session=True,
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            until(lambda: _answers(address, process, log), 90, 0.2, "the server's first answer")
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _answers(address: str, process: subprocess.Popen, log: Path) -> bool:
+    if process.poll() is not None:
+        raise AssertionError(f"l2l lab ended with {process.returncode}:\n{log.read_text()[-3000:]}")
+    try:
+        urllib.request.urlopen(address + "/api/status", timeout=2).read()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def page(width: int = 1280, height: int = 900, scale: float = 1):
+    """A fresh page; ``page.faults`` collects what its console and its scripts complain about."""
+    from playwright.sync_api import sync_playwright
+
+    executable = find_chromium()
+    assert executable, "no Chromium on this machine; set L2L_CHROMIUM to one"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, headless=True, args=CHROMIUM_ARGS
+        )
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, device_scale_factor=scale
+        )
+        new = context.new_page()
+        new.faults = []
+
+        def hear(message) -> None:
+            if message.type == "error" and not any(h in message.text for h in HARMLESS):
+                new.faults.append(f"console: {message.text}")
+
+        new.on("console", hear)
+        new.on("pageerror", lambda error: new.faults.append(f"page: {error}"))
+        try:
+            yield new
+        finally:
+            browser.close()
+
+
+def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 120) -> None:
+    """Open a notebook in JupyterLab, listen to its kernel, and run all cells."""
+    page.goto(f"{address}/lab/tree/{name}?reset")
+    page.wait_for_function(
+        """() => window.jupyterapp?.shell?.currentWidget?.content?.model?.cells""",
+        timeout=1000 * timeout,
+    )
+    page.evaluate(
+        """async () => {
+          const panel = window.jupyterapp.shell.currentWidget;
+          window.panel = panel;
+          await panel.context.ready;
+          await panel.sessionContext.ready;
+        }"""
+    )
+    wait_idle(page, timeout)
+    page.evaluate(
+        """() => {
+          window.kernelErrors = [];
+          window.panel.sessionContext.iopubMessage.connect((_, m) => {
+            if (m.header.msg_type !== 'error') return;
+            window.kernelErrors.push([m.parent_header.msg_type, m.content.ename, m.content.evalue]);
+          });
+        }"""
+    )
+    if run:
+        run_all(page, timeout)
+
+
+def run_all(page, timeout: float = 120) -> None:
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    wait_idle(page, timeout)
+
+
+def wait_idle(page, timeout: float = 60) -> None:
+    page.wait_for_function(
+        "() => window.panel.sessionContext.session?.kernel?.status === 'idle'",
+        timeout=1000 * timeout,
+    )
+
+
+def kernel_errors(page) -> list:
+    """Errors that the kernel sent, whether a cell shows them or not."""
+    return page.evaluate("() => window.kernelErrors")
+
+
+def cell_errors(page) -> list:
+    """Errors in the outputs of cells, with the cell's number."""
+    return page.evaluate(
+        """() => {
+          const cells = window.panel.content.model.cells, out = [];
+          for (let i = 0; i < cells.length; i++) {
+            const cell = cells.get(i);
+            if (cell.type !== 'code') continue;
+            for (let k = 0; k < cell.outputs.length; k++) {
+              const o = cell.outputs.get(k).toJSON();
+              if (o.output_type === 'error') out.push([i, o.ename, o.evalue]);
+            }
+          }
+          return out;
+        }"""
+    )
+
+
+def kernel_pid(page) -> int:
+    """Process id of the notebook's kernel, asked for without leaving a cell behind."""
+    return int(evaluate_in_kernel(page, "__import__('os').getpid()"))
+
+
+def evaluate_in_kernel(page, expression: str) -> str:
+    """The ``repr`` of an expression in the kernel's user namespace."""
+    reply = page.evaluate(
+        """async (expression) => {
+          const kernel = window.panel.sessionContext.session.kernel;
+          const future = kernel.requestExecute(
+            {code: '', silent: true, store_history: false, user_expressions: {x: expression}});
+          const reply = await future.done;
+          return reply.content.user_expressions.x;
+        }""",
+        expression,
+    )
+    assert reply["status"] == "ok", reply
+    return reply["data"]["text/plain"]
