@@ -13,16 +13,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.latents import to_wplus
-
-if TYPE_CHECKING:
-    from l2l_widgets.zoo import Models
+from l2l_widgets.zoo import PART_FILES, Models
 
 #: Random directions behind a band: enough for a 5th and a 95th percentile, few enough for a
 #: laptop's idle second.
@@ -312,9 +310,9 @@ def judge_names(models: Models) -> dict[str, str]:
     ):
         part = judge if models.has(judge) else fallback
         if models.has(part):
-            kind = type(models.part(part)).__name__
+            kind = models.manifest.get(PART_FILES[part], {}).get("recipe")
             same = "" if part == judge else ", also in the losses"
-            out[role] = f"{kind} ({part}{same})"
+            out[role] = f"{kind or type(models.part(part)).__name__} ({part}{same})"
     return out
 
 

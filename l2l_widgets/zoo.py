@@ -175,7 +175,10 @@ class Models:
                         f"models {self.name!r}: part {name!r} is missing; "
                         f"present: {', '.join(self._loaders)}"
                     )
-                self._parts[name] = self._loaders[name]()
+                part = self._loaders[name]()
+                if "regressor" in name or name == "attribute_judge":
+                    _check_columns(part, name, self.table)
+                self._parts[name] = part
             return self._parts[name]
 
     @property
@@ -231,11 +234,13 @@ class Models:
 
     def _make_editor(self, name: str) -> Editor:
         from l2l_widgets.editors import make_editor
+        from l2l_widgets.protocols import Editor
 
         source = self._editor_sources.get(name)
         if source is None:
             return make_editor(name, self)
-        return source(self) if callable(source) else source
+        # An editor may itself be a torch module, which is callable.
+        return source if isinstance(source, Editor) else source(self)
 
     # -- provenance --------------------------------------------------------------------------------
 
@@ -252,12 +257,15 @@ class Models:
         ZooError
             When the file is not in the manifest, missing, or not the one the manifest describes.
         """
-        file = PART_FILES.get(name, f"{name}.safetensors")
         if self.folder is None:
             raise ZooError(
                 f"models {self.name!r} were made from parts; there is no file of {name!r}"
             )
-        return _checked_file(self.folder, file, self.manifest)
+        return self.check_file(PART_FILES.get(name, f"{name}.safetensors"))
+
+    def check_file(self, file: str) -> Path:
+        """The path of a file of the manifest, its hash checked; ZooError as for :meth:`file`."""
+        return _checked_file(self.folder or Path(), file, self.manifest)
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -433,6 +441,16 @@ def _load_part(folder: Path, file: str, part: str, manifest: Mapping[str, Any], 
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ZooError(f"{path}: holds no {part} of ours ({_first_line(error)})") from None
     return network.eval().requires_grad_(False).to(device)
+
+
+def _check_columns(part: AttributeRegressor, name: str, table: AttributeTable) -> None:
+    """Readings are looked up by column: names in another order would all be wrong."""
+    if tuple(part.attributes) != table.names:
+        raise ZooError(
+            f"{name} reads {len(part.attributes)} attributes "
+            f"({', '.join(part.attributes[:3])}, ...), the table has {len(table)} "
+            f"({', '.join(table.names[:3])}, ...); allowed: the table's names in its order"
+        )
 
 
 def _content_hash(part: Any, name: str) -> str:

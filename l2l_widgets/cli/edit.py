@@ -1,0 +1,273 @@
+"""``l2l sample``, ``l2l edit``, ``l2l replay``: faces, edits with a receipt, edits repeated.
+
+The sign decides what ``--set`` means: ``age=0.8`` is a target, ``smile=+0.3`` and ``smile=-0.3``
+are changes from where the face stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from l2l_widgets.session import EditSession
+
+SEED_MAX = 2**32 - 1
+SAMPLES_MAX = 1024
+#: Pixels a side that a saved face, and one on a sheet, are enlarged to, by a whole factor.
+VISIBLE, VISIBLE_ON_SHEET = 512, 128
+
+SET_HELP = (
+    "an attribute and its value, as often as needed: NAME=0.8 is a target from 0 to 1, "
+    "NAME=+0.3 or NAME=-0.3 a change from where the face stands"
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the three verbs."""
+    sample = subparsers.add_parser("sample", help="a contact sheet of faces", description=_SAMPLE)
+    sample.add_argument("-n", default="16", metavar="N", help="faces (default: 16)")
+    sample.add_argument("--seed", default="0", help="of the first face; the others follow on")
+    sample.add_argument("--columns", default=None, help="faces in a row (default: a square)")
+    _add_face_arguments(sample, "SHEET.png")
+    sample.set_defaults(run=run_sample)
+
+    edit = subparsers.add_parser("edit", help="edit a face, say what else moved", description=_EDIT)
+    edit.add_argument("--seed", default="0", help=f"of the face, 0 to {SEED_MAX} (default: 0)")
+    edit.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings", help=SET_HELP
+    )
+    edit.add_argument("--method", default="mapper", help="editing method (default: mapper)")
+    edit.add_argument(
+        "--preserve", action="append", default=[], metavar="NAME",
+        help="an attribute that must not move, for methods that can promise it",
+    )  # fmt: skip
+    edit.add_argument("--compare", action="store_true", help="write before and after side by side")
+    edit.add_argument("--no-receipt", action="store_true", help="draw only; measure nothing")
+    _add_face_arguments(edit, "OUT.png")
+    edit.set_defaults(run=run_edit)
+
+    replay = subparsers.add_parser("replay", help="repeat an edit exactly", description=_REPLAY)
+    replay.add_argument("recipe", metavar="RECIPE.json|IMAGE.png", type=Path)
+    replay.add_argument("--out", required=True, type=Path, metavar="OUT.png")
+    replay.add_argument("--generator", default=None, metavar="NAME|PATH", help=_GENERATOR_HELP)
+    replay.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
+    replay.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    replay.set_defaults(run=run_replay)
+
+
+_SAMPLE = "Draw the faces of consecutive seeds on one sheet."
+_EDIT = (
+    "Edit the face of a seed, save it with its recipe inside, and print the receipt: what was "
+    "asked, what came, and what else moved beside the band of random edits of the same size."
+)
+_REPLAY = (
+    "Draw again what a recipe describes, to the same pixels. The recipe is JSON, or a PNG that "
+    "was saved with one."
+)
+_GENERATOR_HELP = "embedded models by name, or a folder with a MANIFEST.json (default: the first)"
+
+
+def _add_face_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    parser.add_argument("--out", required=True, type=Path, metavar=out, help="file to write")
+    parser.add_argument(
+        "--truncation", default="0.7", metavar="PSI",
+        help="0 is the average face, 1 the whole variety (default: 0.7)",
+    )  # fmt: skip
+    parser.add_argument("--generator", default=None, metavar="NAME|PATH", help=_GENERATOR_HELP)
+    parser.add_argument(
+        "--scale", default=None, help="whole number to enlarge the picture by (default: visible)"
+    )
+    parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def run_sample(args: argparse.Namespace) -> dict[str, Any]:
+    """Draw a contact sheet."""
+    import torch
+    from l2l_widgets.images import grid, save_image
+
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.zoo import load
+
+    _check_png(args.out)
+    count = whole_number("-n", args.n, 1, SAMPLES_MAX)
+    first = whole_number("--seed", args.seed, 0, SEED_MAX + 1 - count)
+    columns = (
+        max(1, round(count**0.5))
+        if args.columns is None
+        else whole_number("--columns", args.columns, 1, SAMPLES_MAX)
+    )
+    psi = number("--truncation", args.truncation)
+    session = EditSession(load(args.generator, device=args.device), truncation_psi=psi)
+    scale = _scale(args.scale, session.models.generator.img_resolution, VISIBLE_ON_SHEET)
+    faces = []
+    for seed in range(first, first + count):
+        session.set_seed(seed)
+        faces.append(_drawn(session).after)
+    sheet = grid(torch.stack(faces), columns=min(columns, count), gap=1)
+    save_image(args.out, sheet, scale=scale)
+    if not args.json:
+        print(f"{args.out}: seeds {first} to {first + count - 1}, row by row")
+    return {
+        "out": str(args.out),
+        "seeds": list(range(first, first + count)),
+        "columns": min(columns, count),
+        "truncation_psi": psi,
+        "models": session.models.name,
+        "pixels_sha256": pixels_sha256(sheet),
+    }
+
+
+def run_edit(args: argparse.Namespace) -> dict[str, Any]:
+    """Edit one face, save it, print the receipt."""
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.zoo import load
+
+    _check_png(args.out)
+    seed = whole_number("--seed", args.seed, 0, SEED_MAX)
+    changes, targets = parse_settings(args.settings)
+    psi = number("--truncation", args.truncation)
+    session = EditSession(load(args.generator, device=args.device), seed=seed, truncation_psi=psi)
+    session.update(
+        method=args.method, changes=changes, targets=targets, preserve=tuple(args.preserve)
+    )
+    result = _drawn(session)
+    scale = _scale(args.scale, result.after.shape[-1], VISIBLE)
+    recipe = session.save(args.out, scale=scale, compare=args.compare)
+    report: dict[str, Any] = {
+        "out": str(args.out),
+        "seed": seed,
+        "method": args.method,
+        "pixels_sha256": pixels_sha256(result.after),
+        "seconds": dict(result.seconds),
+        "recipe": recipe,
+        "receipt": None,
+    }
+    lines = [f"{args.out}: seed {seed}, {args.method}, {result.seconds['total'] * 1000:.0f} ms"]
+    if not args.no_receipt:
+        receipt = session.measure()
+        assert receipt is not None  # nothing makes it stale here
+        if receipt.error is not None:
+            raise ValueError(f"{args.out} is written; its receipt is not: {receipt.error}")
+        report["receipt"] = receipt.to_dict()
+        lines.append(receipt.to_text(session.models.table))
+    if not args.json:
+        print("\n".join(lines))
+    return report
+
+
+def run_replay(args: argparse.Namespace) -> dict[str, Any]:
+    """Draw what a recipe describes."""
+    from l2l_widgets.replay import read_recipe
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.zoo import list_models, load
+
+    _check_png(args.out)
+    recipe = read_recipe(args.recipe)
+    # Only a name that is embedded here is followed: a recipe must not choose a path.
+    named = recipe.name if recipe.name in list_models() else None
+    models = load(args.generator if args.generator is not None else named, device=args.device)
+    session = EditSession.from_recipe(models, recipe)
+    result = _drawn(session)
+    picture = recipe.picture or {
+        "scale": _scale(None, result.after.shape[-1], VISIBLE),
+        "compare": False,
+    }
+    written = session.save(args.out, scale=picture["scale"], compare=picture["compare"])
+    if not args.json:
+        edits = len(recipe.edits)
+        print(f"{args.out}: {edits} edit{'' if edits == 1 else 's'} replayed on {models.name}")
+    return {
+        "out": str(args.out),
+        "models": models.name,
+        "pixels_sha256": pixels_sha256(result.after),
+        "seconds": dict(result.seconds),
+        "recipe": written,
+    }
+
+
+def parse_settings(settings: Iterable[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Read ``NAME=VALUE`` words.
+
+    Parameters
+    ----------
+    settings : iterable of str
+        A value with a sign is a change, one without is a target.
+
+    Returns
+    -------
+    changes, targets : dict of str to float
+        Ranges and names are checked later, against the models' table.
+
+    Raises
+    ------
+    ValueError
+        A word without ``=``, a value that is no number, a name that is set twice.
+    """
+    changes: dict[str, float] = {}
+    targets: dict[str, float] = {}
+    for setting in settings:
+        name, sign, value = (part.strip() for part in setting.partition("="))
+        if not name or not sign or not value:
+            raise ValueError(
+                f"--set is {setting!r}; allowed: NAME=0.8 (a target), NAME=+0.3 or NAME=-0.3 "
+                "(a change)"
+            )
+        if name in changes or name in targets:
+            raise ValueError(f"--set gives {name!r} twice; allowed: once")
+        (changes if value[0] in "+-" else targets)[name] = number(f"--set {name}", value)
+    return changes, targets
+
+
+def number(field: str, text: str) -> float:
+    """Read a number; the error names the field and the value."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{field} is {text!r}; allowed: a number") from None
+
+
+def whole_number(field: str, text: str, low: int, high: int) -> int:
+    """Read a whole number in a range; the error names field, value and range."""
+    try:
+        value = int(text) if len(text) <= 20 else high + 1
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise ValueError(f"{field} is {text!r}; allowed: a whole number from {low} to {high}")
+    return value
+
+
+def pixels_sha256(image: Tensor) -> str:
+    """SHA-256 of a picture's 8-bit pixels, (3, R, R) in that order, before any enlargement."""
+    from l2l_widgets.images import to_uint8
+
+    return hashlib.sha256(to_uint8(image).contiguous().cpu().numpy().tobytes()).hexdigest()
+
+
+def _drawn(session: EditSession) -> Any:
+    """The session's picture; its error becomes this command's."""
+    result = session.render()
+    if result.error is not None:
+        raise ValueError(result.error)
+    return result
+
+
+def _scale(text: str | None, resolution: int, visible: int) -> int:
+    if text is None:
+        return max(1, visible // resolution)
+    return whole_number("--scale", text, 1, 64)
+
+
+def _check_png(path: Path) -> None:
+    # Before anything is computed: a wrong name should not cost a minute.
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--out is {str(path)!r}; allowed: a name that ends in .png")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--out is {str(path)!r}; its folder does not exist")

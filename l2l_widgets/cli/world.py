@@ -1,0 +1,328 @@
+"""``l2l render`` and ``l2l doctor``: the embedded world on disk; is this machine fit?
+
+The doctor looks at what people report as "it does not work": the Python and torch that run, the
+weights' hashes, a render and an edit with their times, the browser side of the widgets, and memory
+for a class of learners.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from l2l_widgets.cli.edit import SEED_MAX, whole_number
+
+if TYPE_CHECKING:
+    from l2l_widgets.zoo import Models
+
+MB = 1024 * 1024
+#: Lab extension folder -> the distribution that installs it. Without them widgets stay text.
+LAB_EXTENSIONS = {
+    "@jupyter-widgets/jupyterlab-manager": "jupyterlab_widgets",
+    "anywidget": "anywidget",
+}
+PACKAGES = ("jupyterlab", "jupyter_server", "ipykernel", "ipywidgets", "anywidget", "plotly")
+SERVER_EXTENSION = "l2l_widgets.server"
+#: The operating system and the Jupyter server, beside the learners' kernels.
+RESERVE_MB = 1024
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the two verbs."""
+    render = subparsers.add_parser(
+        "render",
+        help="faceworld pictures, masks and attributes",
+        description="Render portraits of faceworld in the folder layout of CelebAMask-HQ, with "
+        "every true factor in factors.csv. A stopped run goes on where it was.",
+    )
+    render.add_argument("count", metavar="N", help="portraits that the folder shall hold")
+    render.add_argument("--size", default="128", help="pixels a side: 16, 32 ... 1024")
+    render.add_argument("--seed", default="0", help="the same seed gives the same portraits")
+    render.add_argument(
+        "--independent", action="store_true",
+        help="every factor on its own, without the planted correlations",
+    )  # fmt: skip
+    render.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to fill")
+    render.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    render.set_defaults(run=run_render)
+
+    doctor = subparsers.add_parser(
+        "doctor",
+        help="is this machine fit: weights, speed, browser side, memory",
+        description="Check the installation. Exit code 1, and a named problem, for what is wrong.",
+    )
+    doctor.add_argument("--seats", default=None, metavar="N", help="learners on this machine")
+    doctor.add_argument("--generator", default=None, metavar="NAME|PATH", help="models to check")
+    doctor.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    doctor.set_defaults(run=run_doctor)
+
+
+def run_render(args: argparse.Namespace) -> dict[str, Any]:
+    """Render portraits into a folder."""
+    from tqdm import tqdm
+
+    from l2l_widgets.faceworld.celebamask import LayoutConfig, write_layout
+
+    count = whole_number("N", args.count, 1, 1_000_000)
+    config = LayoutConfig(
+        seed=whole_number("--seed", args.seed, 0, SEED_MAX),
+        size=whole_number("--size", args.size, 1, 4096),
+        correlated=not args.independent,
+    )
+    start = time.perf_counter()
+    with tqdm(total=count, unit="face", disable=None, file=sys.stderr) as bar:
+        made = write_layout(args.out, config, count, progress=lambda done: bar.update(done - bar.n))
+    seconds = time.perf_counter() - start
+    if not args.json:
+        print(f"{args.out}: {count} portraits, {made} of them new, {seconds:.1f} s")
+    return {
+        "out": str(args.out),
+        "count": count,
+        "rendered": made,
+        "size": config.size,
+        "seed": config.seed,
+        "correlated": config.correlated,
+        "seconds": seconds,
+    }
+
+
+def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
+    """Check the installation and print what was found.
+
+    Returns
+    -------
+    dict
+        ``problems`` (list of str), ``ok``, and the findings of each section; ``exit_code`` is 1
+        when there are problems.
+    """
+    seats = None if args.seats is None else whole_number("--seats", args.seats, 1, 10_000)
+    problems: list[str] = []
+    report: dict[str, Any] = {"machine": machine()}
+    report["weights"] = _guarded(problems, "weights", lambda: weights(args.generator, problems))
+    report["speed"] = _guarded(problems, "speed", lambda: speed(args.generator, args.device))
+    report["browser"] = _guarded(problems, "browser", lambda: browser(problems))
+    report["memory"] = _guarded(problems, "memory", lambda: memory(seats, problems))
+    report.update(problems=problems, ok=not problems, exit_code=1 if problems else 0)
+    if not args.json:
+        print(_as_text(report))
+    return report
+
+
+def machine() -> dict[str, Any]:
+    """Processor, memory, Python and torch."""
+    import torch
+
+    import l2l_widgets
+
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))  # what a container leaves us, not what is built in
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "cores": cores,
+        "memory_mb": _memory_mb("MemTotal"),
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+        "cuda": torch.cuda.is_available(),
+        "l2l_widgets": l2l_widgets.__version__,
+    }
+
+
+def weights(generator: str | None, problems: list[str]) -> dict[str, Any]:
+    """Compare every weight file with its manifest."""
+    from l2l_widgets.zoo import ZooError, load
+
+    models = load(generator)
+    files = {}
+    for file in sorted(models.manifest):
+        try:
+            models.check_file(file)
+            files[file] = "ok"
+        except ZooError as error:
+            files[file] = "damaged"
+            problems.append(f"weights: {error}")
+    size = sum((models.folder / f).stat().st_size for f in files if (models.folder / f).is_file())
+    return {
+        "models": models.name,
+        "folder": str(models.folder),
+        "files": files,
+        "size_mb": round(size / MB, 1),
+        "hashes": models.hashes,
+    }
+
+
+def speed(generator: str | None, device: str) -> dict[str, Any]:
+    """Time one face and one edit, first and warm, in milliseconds."""
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.zoo import load
+
+    start = time.perf_counter()
+    models: Models = load(generator, device=device)
+    session = EditSession(models, n_random=8)
+    first = session.render()
+    if first.error is not None:
+        raise ValueError(first.error)
+    out = {"first_face_ms": _since(start), "resolution": models.generator.img_resolution}
+    method = next(iter(models.available_editors), None)
+    if method is None:
+        raise ValueError(f"models {models.name!r} hold no editor")
+    name = "smile" if "smile" in models.table else models.table.names[0]
+    times = []
+    for k in range(8):
+        session.update(method=method, changes={name: 0.02 * (k + 1)})
+        start = time.perf_counter()
+        result = session.render()
+        times.append(_since(start))
+        if result.error is not None:
+            raise ValueError(result.error)
+    start = time.perf_counter()
+    receipt = session.measure()
+    out |= {"method": method, "first_edit_ms": times[0], "edit_ms": sorted(times[1:])[3]}
+    if receipt is not None:
+        if receipt.error is not None:
+            raise ValueError(receipt.error)
+        out["receipt_8_random_edits_ms"] = _since(start)
+    return out
+
+
+def browser(problems: list[str]) -> dict[str, Any]:
+    """Versions of the Jupyter packages, and whether JupyterLab will find their browser side."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+            problems.append(f"browser: package {package!r} is not installed: pip install {package}")
+    extensions: dict[str, str | None] = {}
+    for name, package in LAB_EXTENSIONS.items():
+        extensions[name] = _extension_version(name)
+        if extensions[name] is None:
+            problems.append(
+                f"browser: JupyterLab's extension {name!r} is not installed, widgets would show "
+                f"as text: pip install --force-reinstall {package}"
+            )
+    return {
+        "packages": versions,
+        "extensions": extensions,
+        "server_extension": _server_extension(),
+    }
+
+
+def _extension_version(name: str) -> str | None:
+    for folder in _jupyter_path("labextensions"):
+        file = Path(folder) / name / "package.json"
+        if file.is_file():
+            return str(json.loads(file.read_text(encoding="utf-8")).get("version"))
+    return None
+
+
+def _server_extension() -> bool:
+    """Whether a plain ``jupyter lab`` loads our extension; ``l2l lab`` always does."""
+    for folder in _config_path():
+        for file in (Path(folder) / "jupyter_server_config.d").glob("*.json"):
+            try:
+                settings = json.loads(file.read_text(encoding="utf-8"))
+                enabled = settings["ServerApp"]["jpserver_extensions"]
+                if any(name.startswith("l2l_widgets") and on for name, on in enabled.items()):
+                    return True
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                continue
+    return False
+
+
+def _jupyter_path(name: str) -> list[str]:
+    from jupyter_core.paths import jupyter_path
+
+    return jupyter_path(name)
+
+
+def _config_path() -> list[str]:
+    from jupyter_core.paths import jupyter_config_path
+
+    return jupyter_config_path()
+
+
+def memory(seats: int | None, problems: list[str]) -> dict[str, Any]:
+    """How many learners' kernels fit, from this process with the widget libraries loaded."""
+    for module in ("ipykernel", "ipywidgets", "anywidget"):
+        try:
+            importlib.import_module(module)
+        except ImportError:  # named among the browser's problems
+            continue
+    kernel, available = _own_memory_mb(), _memory_mb("MemAvailable")
+    out: dict[str, Any] = {"kernel_mb": kernel, "available_mb": available, "seats": seats}
+    if kernel is None or available is None:
+        out["seats_that_fit"] = None
+        return out
+    out["seats_that_fit"] = max(0, (available - RESERVE_MB) // kernel)
+    wanted = seats or 1
+    if out["seats_that_fit"] < wanted:
+        problems.append(
+            f"memory: {wanted} seat{'s' if wanted > 1 else ''} need {wanted * kernel + RESERVE_MB} "
+            f"MB, {available} MB are free: {out['seats_that_fit']} fit"
+        )
+    return out
+
+
+def _memory_mb(field: str) -> int | None:
+    """A line of the kernel's memory table in MB; None where there is no such table."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) // 1024
+    except (OSError, ValueError):
+        pass
+    if field == "MemTotal" and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MB
+    return None
+
+
+def _own_memory_mb() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // MB if sys.platform == "darwin" else peak // 1024
+
+
+def _since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1000, 1)
+
+
+def _guarded(problems: list[str], section: str, check: Callable[[], dict[str, Any]]) -> Any:
+    """Run a check; what it raises is a problem of its section, and the others still run."""
+    try:
+        return check()
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [""])[0]
+        problems.append(f"{section}: {line or type(error).__name__}")
+        return None
+
+
+def _as_text(report: dict[str, Any]) -> str:
+    lines = []
+    for section in ("machine", "weights", "speed", "browser", "memory"):
+        found = report[section]
+        lines.append(section)
+        for key, value in (found or {}).items():
+            if key == "hashes":
+                continue
+            if isinstance(value, dict):
+                value = ", ".join(f"{name} {item or 'missing'}" for name, item in value.items())
+            lines.append(f"  {key.replace('_', ' '):<28}{'unknown' if value is None else value}")
+    problems = report["problems"]
+    lines.append("no problems" if not problems else f"{len(problems)} problem(s):")
+    lines += [f"  {problem}" for problem in problems]
+    return "\n".join(lines)
