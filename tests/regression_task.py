@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.storage import save_safetensors
+from l2l_widgets.storage import load_safetensors, save_safetensors
 from l2l_widgets.training import Context, Settings, cosine, seeded, update_average
 
 
@@ -33,8 +33,9 @@ class RegressionConfig:
 class RegressionTask:
     """y = sin(3 x0) * x1, learned by an MLP."""
 
-    def __init__(self, config: RegressionConfig) -> None:
+    def __init__(self, config: RegressionConfig, output: str = "regression.safetensors") -> None:
         self.config = config
+        self.output = output
         width = config.width
         self.network = nn.Sequential(
             nn.Linear(2, width),
@@ -84,7 +85,7 @@ class RegressionTask:
         return {"test_loss": float(error)}
 
     def finish(self, directory: Path) -> dict[str, float]:
-        save_safetensors(directory / "regression.safetensors", self.average.state_dict(), {})
+        save_safetensors(directory / self.output, self.average.state_dict(), {})
         return self.evaluate(0)
 
 
@@ -99,11 +100,33 @@ def make_task(seed: int = 0, **config: Any) -> RegressionTask:
         return RegressionTask(RegressionConfig(**config))
 
 
-RECIPE = Recipe(
-    name="regression",
-    summary="an MLP learns sin(3x)y",
-    config=RegressionConfig(),
-    settings=Settings(steps=40, seed=3, checkpoint_every=10, device="cpu", threads=1),
-    build=build,
-    outputs=("regression.safetensors",),
+def build_second(config: RegressionConfig, weights: Path) -> RegressionTask:
+    """Build a task that starts from what the first recipe trained."""
+    task = RegressionTask(config, output="second.safetensors")
+    tensors, _ = load_safetensors(weights / "regression.safetensors")
+    task.network.load_state_dict(tensors)
+    return task
+
+
+SETTINGS = Settings(steps=40, seed=3, checkpoint_every=10, log_every=1, device="cpu", threads=1)
+RECIPES = (
+    Recipe(
+        name="second",
+        summary="the same, from the first one's weights",
+        config=RegressionConfig(learning_rate=1e-3),
+        settings=SETTINGS,
+        build=build_second,
+        outputs=("second.safetensors",),
+        depends_on=("regression",),
+        kind="regressor",
+    ),
+    Recipe(
+        name="regression",
+        summary="an MLP learns sin(3x)y",
+        config=RegressionConfig(),
+        settings=SETTINGS,
+        build=build,
+        outputs=("regression.safetensors",),
+        kind="regressor",
+    ),
 )

@@ -7,7 +7,7 @@ background of a notebook, `RunDirectory` reads what it left on disk.
 from __future__ import annotations
 
 from l2l_widgets.training.handle import TrainingHandle
-from l2l_widgets.training.loop import Context, Control, Outcome, Settings, Task, train
+from l2l_widgets.training.loop import Control, Outcome, main_process_first, train
 from l2l_widgets.training.run_directory import RunDirectory, TrainingError, load_checkpoint
 from l2l_widgets.training.schedules import (
     cosine,
@@ -17,6 +17,7 @@ from l2l_widgets.training.schedules import (
     update_average,
     warmup,
 )
+from l2l_widgets.training.task import Context, Settings, Task
 
 __all__ = [
     "Context",
@@ -30,6 +31,7 @@ __all__ = [
     "cosine",
     "derive_seed",
     "load_checkpoint",
+    "main_process_first",
     "make_generator",
     "seeded",
     "train",

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from l2l_widgets.training.loop import Control, Outcome, Record, Settings, Task, train
+from l2l_widgets.training.loop import Control, Outcome, Record, train
+from l2l_widgets.training.task import Settings, Task
 
 
 class TrainingHandle:

@@ -26,218 +26,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
 
 from l2l_widgets.training.run_directory import RunDirectory, TrainingError
 from l2l_widgets.training.schedules import make_generator, seeded
+from l2l_widgets.training.task import HIGHER_IS_BETTER, Context, Settings, Task, batch_size
 
 Record = dict[str, Any]
-PRECISIONS = ("no", "bf16")
-DEVICES = ("auto", "cpu")
-HIGHER_IS_BETTER = ("_score", "_similarity", "_accuracy", "_correlation")
-LOWER_IS_BETTER = ("_loss", "_distance", "_error")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run is driven, whatever it trains.
-
-    Parameters
-    ----------
-    steps
-        Step to train to.
-    seed
-        Seed of everything random in the run, initial weights included.
-    checkpoint_every
-        Steps between checkpoints; a killed run loses at most that many.
-    log_every
-        Steps between records in the history; each record holds means since the one before.
-    evaluate_every
-        Steps between calls of `Task.evaluate`; 0 means never.
-    best_metric
-        Which evaluated number decides the best checkpoint; its ending says which way is better
-        (`_score`, `_similarity`, `_accuracy`, `_correlation` up; `_loss`, `_distance`, `_error`
-        down). Empty: none is kept.
-    keep
-        How many of the newest checkpoints stay on disk.
-    precision
-        "no" (float32) or "bf16" (autocast; weights stay float32).
-    device
-        "auto" (a GPU where there is one) or "cpu".
-    threads
-        CPU threads torch may use; 0 leaves torch's own choice.
-    """
-
-    steps: int = 1000
-    seed: int = 0
-    checkpoint_every: int = 500
-    log_every: int = 10
-    evaluate_every: int = 0
-    best_metric: str = ""
-    keep: int = 2
-    precision: str = "no"
-    device: str = "auto"
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("steps", 1),
-            ("seed", 0),
-            ("checkpoint_every", 1),
-            ("log_every", 1),
-            ("evaluate_every", 0),
-            ("keep", 1),
-            ("threads", 0),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise TrainingError(f"{name} must be an integer of at least {least}, not {value!r}")
-        if self.precision not in PRECISIONS:
-            raise TrainingError(f"precision must be one of {PRECISIONS}, not {self.precision!r}")
-        if self.device not in DEVICES:
-            raise TrainingError(f"device must be one of {DEVICES}, not {self.device!r}")
-        if self.best_metric and not self.best_metric.endswith(HIGHER_IS_BETTER + LOWER_IS_BETTER):
-            raise TrainingError(
-                f"best_metric must end in one of {HIGHER_IS_BETTER + LOWER_IS_BETTER}, "
-                f"not {self.best_metric!r}"
-            )
-
-
-class Task(Protocol):
-    """What is trained. Write a class with these methods; there is nothing to inherit."""
-
-    def modules(self) -> dict[str, nn.Module]:
-        """Return every network that has state to keep: trained ones, moving averages, counters."""
-        ...
-
-    def optimizers(self) -> dict[str, Optimizer]:
-        """Return the optimizers by name."""
-        ...
-
-    def prepare(self, device: torch.device) -> None:
-        """Move whatever `modules` does not name (frozen judges, data tensors) to the device."""
-        ...
-
-    def batch(self, step: int, generator: torch.Generator) -> Any:
-        """Return the batch of all processes together, drawn only from `step` and `generator`.
-
-        A tensor, or dicts, lists and tuples of tensors, on any device, whose first dimensions are
-        all the global batch size.
-        """
-        ...
-
-    def train_step(self, batch: Any, step: int, context: Context) -> dict[str, torch.Tensor]:
-        """Train on this process's slice of the batch; return scalar losses to record."""
-        ...
-
-    def evaluate(self, step: int) -> dict[str, float]:
-        """Measure; called on the main process every `evaluate_every` steps. May return {}."""
-        ...
-
-    def finish(self, directory: Path) -> dict[str, float]:
-        """Write the finished weights into `directory`; return the scores that describe them."""
-        ...
-
-
-def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
-    """Apply `function` to every tensor in nested dicts, lists and tuples."""
-    if isinstance(tree, torch.Tensor):
-        return function(tree)
-    if isinstance(tree, Mapping):
-        return {key: map_tensors(function, value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return type(tree)(map_tensors(function, value) for value in tree)
-    return tree
-
-
-class Context:
-    """What the loop lends to `Task.train_step`.
-
-    Attributes
-    ----------
-    device
-        Where this process computes.
-    step
-        The step now running, from 0.
-    steps
-        The step the run trains to, for schedules.
-    generator
-        A CPU generator seeded by (seed, step), equal on all processes: draw numbers for the
-        global batch from it and pass them through `shard`.
-    """
-
-    def __init__(self, accelerator: Any, optimizers: Mapping[str, Optimizer], steps: int) -> None:
-        self.device: torch.device = accelerator.device
-        self.step = 0
-        self.steps = steps
-        self.generator = torch.Generator()
-        self._accelerator = accelerator
-        self._optimizers = optimizers
-
-    @property
-    def num_processes(self) -> int:
-        """How many processes train together."""
-        return self._accelerator.num_processes
-
-    def shard(self, tree: Any) -> Any:
-        """Return this process's slice of global-batch tensors, on this process's device."""
-        count, index = self._accelerator.num_processes, self._accelerator.process_index
-
-        def take(tensor: torch.Tensor) -> torch.Tensor:
-            if tensor.ndim == 0 or tensor.shape[0] % count:
-                raise TrainingError(
-                    f"a batch of shape {tuple(tensor.shape)} does not divide among {count} "
-                    "processes"
-                )
-            size = tensor.shape[0] // count
-            return tensor[index * size : (index + 1) * size].to(self.device, non_blocking=True)
-
-        return map_tensors(take, tree)
-
-    def backward(self, loss: torch.Tensor) -> None:
-        """Accumulate the gradients of `loss`."""
-        loss.backward()
-
-    def optimize(self, name: str) -> None:
-        """Average the gradients of one optimizer over the processes, step it, clear them."""
-        optimizer = self._optimizers[name]
-        if self.num_processes > 1:
-            self._average_gradients(optimizer)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    def set_learning_rate(self, name: str, rate: float) -> None:
-        """Set the learning rate of every parameter group of one optimizer."""
-        for group in self._optimizers[name].param_groups:
-            group["lr"] = rate
-
-    def average(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the mean of a tensor over the processes (for statistics such as `w_avg`)."""
-        if self.num_processes == 1:
-            return tensor
-        return self._accelerator.reduce(tensor.detach().clone(), reduction="mean")
-
-    def _average_gradients(self, optimizer: Optimizer) -> None:
-        gradients = [
-            parameter.grad
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        ]
-        if not gradients:
-            return
-        # one transfer for all of them: many small ones cost far more
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        flat = self._accelerator.reduce(flat, reduction="mean")
-        offset = 0
-        for gradient in gradients:
-            count = gradient.numel()
-            gradient.copy_(flat[offset : offset + count].view(gradient.shape))
-            offset += count
 
 
 class Control:
@@ -271,19 +68,34 @@ class Control:
         """Whether the run is held."""
         return not self._go.is_set()
 
-    def wait_while_paused(self) -> None:
-        """Return at once, or when `resume` or `stop` is called."""
-        self._go.wait()
+    def wait_while_paused(self, seconds: float) -> None:
+        """Return at once, or when `resume` or `stop` is called, or after so many seconds."""
+        self._go.wait(seconds)
 
 
 @dataclass
 class Outcome:
-    """How a call of `train` ended: the step reached, whether that is the end, the scores."""
+    """How a call of `train` ended.
+
+    Attributes
+    ----------
+    step
+        The step reached.
+    finished
+        Whether that is the end and `final/` is complete; False after a stop.
+    scores
+        What `Task.finish` returned; {} on other processes than the main one.
+    run_directory
+        Where everything is.
+    is_main
+        Whether this is the main process, the one that writes and speaks.
+    """
 
     step: int
     finished: bool
     scores: dict[str, float]
     run_directory: Path
+    is_main: bool = True
 
 
 @contextlib.contextmanager
@@ -330,14 +142,15 @@ class _Means:
         return means
 
 
-def _batch_size(batch: Any) -> int:
-    sizes: list[int] = []
-    map_tensors(lambda tensor: sizes.append(tensor.shape[0] if tensor.ndim else 0), batch)
-    if not sizes or any(size != sizes[0] or size == 0 for size in sizes):
-        raise TrainingError(
-            f"all tensors of a batch must share one first dimension, but they have {sizes}"
-        )
-    return sizes[0]
+@contextlib.contextmanager
+def main_process_first(settings: Settings) -> Iterator[bool]:
+    """Run a block in the main process, then in the others; yields whether this is the main one.
+
+    For preparations that write files: data sets, caches.
+    """
+    accelerator = _start_accelerator(settings)
+    with accelerator.main_process_first():
+        yield accelerator.is_main_process
 
 
 def _start_accelerator(settings: Settings) -> Any:
@@ -391,6 +204,11 @@ class _Run:
                     for value in (*module.parameters(), *module.buffers()):
                         value.copy_(broadcast(value.detach().clone()))
         step = int(state.get("step", 0))
+        if state and state.get("seed") != self.settings.seed:
+            raise TrainingError(
+                f"{self.directory.path} was begun with seed {state.get('seed')}, "
+                f"not {self.settings.seed}"
+            )
         self.seconds = float(state.get("seconds", 0.0))
         self.images = int(state.get("images", 0))
         self.best_value = state.get("best_value")
@@ -407,7 +225,7 @@ class _Run:
         context.step = step
         context.generator = make_generator(settings.seed, step, "context")
         batch = self.task.batch(step, make_generator(settings.seed, step, "batch"))
-        size = _batch_size(batch)
+        size = batch_size(batch)
         autocast = torch.autocast(
             context.device.type, torch.bfloat16, enabled=settings.precision == "bf16"
         )
@@ -429,7 +247,9 @@ class _Run:
         if evaluate and self.is_main:
             with seeded(self.settings.seed, done, "evaluate", device=self.context.device):
                 scores = self.task.evaluate(done)
-            record.update({name: float(value) for name, value in scores.items()})
+            # a score may be undefined early on (a correlation of constants): null in the history
+            numbers = {name: float(value) for name, value in scores.items()}
+            record.update({k: v if math.isfinite(v) else None for k, v in numbers.items()})
             if self.settings.best_metric and self.settings.best_metric not in scores:
                 raise TrainingError(
                     f"best_metric {self.settings.best_metric!r} is not among what was evaluated: "
@@ -440,7 +260,7 @@ class _Run:
         self.interval_images = 0
         self.interval_start = time.perf_counter()  # evaluating and saving do not count
         for name, value in record.items():
-            if not math.isfinite(value):
+            if value is not None and not math.isfinite(value):
                 raise TrainingError(
                     f"{name} became {value} at step {done}; {self.directory.what_is_safe()}. "
                     "Lower the learning rate or change the seed"
@@ -473,6 +293,18 @@ class _Run:
         if is_best:
             self.directory.mark_best(done)
         self.interval_start = time.perf_counter()
+
+    def finish(self) -> dict[str, float]:
+        """Let the task write its finished weights; return and keep their scores."""
+        final = self.directory.path / "final"
+        final.mkdir(exist_ok=True)
+        with seeded(self.settings.seed, "finish", device=self.context.device):
+            scores = {name: float(value) for name, value in self.task.finish(final).items()}
+        for name, value in scores.items():
+            if not math.isfinite(value):
+                raise TrainingError(f"the finished weights' {name} is {value}")
+        self.directory.write_scores(scores)
+        return scores
 
 
 def train(
@@ -523,25 +355,25 @@ def train(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     accelerator = _start_accelerator(settings)
-    if resume:
-        directory.config()
-    elif accelerator.is_main_process:
-        directory.create({**(config or {}), "settings": asdict(settings)})
-    accelerator.wait_for_everyone()
-    run = _Run(task, settings, directory, accelerator, callbacks)
-    task.prepare(accelerator.device)
-    with _stop_on_signals(control):
-        done = _loop(run, run.restore(), control, progress)
-    finished = done >= settings.steps
-    scores: dict[str, float] = {}
-    if finished and run.is_main:
-        final = directory.path / "final"
-        final.mkdir(exist_ok=True)
-        with seeded(settings.seed, "finish", device=accelerator.device):
-            scores = {name: float(value) for name, value in task.finish(final).items()}
-        directory.write_scores(scores)
-    accelerator.wait_for_everyone()
-    return Outcome(done, finished, scores, directory.path)
+    main = accelerator.is_main_process
+    with contextlib.ExitStack() as held:
+        if resume:
+            stored = directory.config()
+        elif main:
+            directory.create({**(config or {}), "settings": asdict(settings)})
+        if main:
+            held.enter_context(directory.locked())
+            if resume and stored.get("settings") != asdict(settings):
+                directory.write_config({**stored, "settings": asdict(settings)})
+        accelerator.wait_for_everyone()
+        run = _Run(task, settings, directory, accelerator, callbacks)
+        task.prepare(accelerator.device)
+        with _stop_on_signals(control):
+            done = _loop(run, run.restore(), control, progress)
+        finished = done >= settings.steps
+        scores = run.finish() if finished and main else {}
+        accelerator.wait_for_everyone()
+    return Outcome(done, finished, scores, directory.path, main)
 
 
 def _loop(run: _Run, done: int, control: Control, progress: bool) -> int:
@@ -550,7 +382,8 @@ def _loop(run: _Run, done: int, control: Control, progress: bool) -> int:
     with _progress_bar(settings.steps, done, progress and run.is_main) as bar:
         while done < settings.steps:
             if control.paused:
-                control.wait_while_paused()
+                while control.paused and not run.directory.stop_requested():
+                    control.wait_while_paused(0.5)
                 run.interval_start = time.perf_counter()
             run.do_step(done)
             done += 1
@@ -600,5 +433,9 @@ def _progress_bar(steps: int, done: int, show: bool) -> Any:
 def _summary(record: Record) -> str:
     """Return a record as one short line for the progress bar."""
     hidden = ("step", "seconds", "images_per_second")
-    shown = [f"{name} {value:.4g}" for name, value in record.items() if name not in hidden][:6]
+    shown = [
+        f"{name} {value:.4g}"
+        for name, value in record.items()
+        if name not in hidden and value is not None
+    ][:6]
     return ", ".join([*shown, f"{record['images_per_second']:.0f} images/s"])

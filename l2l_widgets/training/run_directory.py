@@ -16,13 +16,14 @@ safetensors, JSON, and `torch.load(weights_only=True)`; no code in a file ever r
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +82,24 @@ class RunDirectory:
         """Say whether the folder holds a run."""
         return (self.path / "config.json").is_file()
 
-    def create(self, config: Mapping[str, Any]) -> None:
-        """Create the folder and write `config.json`; a folder that already holds a run is refused."""
+    def refuse_run(self) -> None:
+        """Raise TrainingError where the folder already holds a run."""
         if self.exists():
             raise TrainingError(
                 f"{self.path} already holds a run: resume it, or name another folder"
             )
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Create the folder and write `config.json`; a folder with a run is refused."""
+        self.refuse_run()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrainingError(f"cannot create the run folder {self.path}: {error}") from error
+        self.write_config(config)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write `config.json`."""
         write_atomic(self.path / "config.json", (json.dumps(config, indent=1) + "\n").encode())
 
     def config(self) -> dict[str, Any]:
@@ -104,6 +113,25 @@ class RunDirectory:
         if not isinstance(loaded, dict):
             raise TrainingError(f"{self.path / 'config.json'} must hold a JSON object")
         return loaded
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder: a second process (or notebook) that trains in it is refused.
+
+        The system drops the lock when the process ends, however it ends. Systems without
+        `fcntl` go unguarded.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        with open(self.path / "lock", "w", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TrainingError(f"{self.path} is being trained by another process") from None
+            yield
 
     # -- history ---------------------------------------------------------------------------------
     def append(self, record: Mapping[str, Any]) -> None:
@@ -234,9 +262,8 @@ class RunDirectory:
 
     def write_scores(self, scores: Mapping[str, float]) -> None:
         """Write the finished weights' scores beside them: `final/` is complete once it has this."""
-        write_atomic(
-            self.path / "final" / "scores.json", (json.dumps(scores, indent=1) + "\n").encode()
-        )
+        text = json.dumps(scores, indent=1) + "\n"
+        write_atomic(self.path / "final" / "scores.json", text.encode())
 
     def what_is_safe(self) -> str:
         """Say in words which checkpoint an error has left on disk."""

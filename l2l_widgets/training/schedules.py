@@ -21,7 +21,7 @@ def warmup(step: int, steps: int) -> float:
 
 
 def cosine(step: int, start: int, end: int, floor: float = 0.0) -> float:
-    """Return a factor that is 1 until `start`, then falls along half a cosine to `floor` at `end`."""
+    """Return 1 until `start`, then half a cosine that falls to `floor` at `end` and stays there."""
     if step <= start:
         return 1.0
     if step >= end:
@@ -61,7 +61,7 @@ def seeded(*parts: int | str, device: torch.device | None = None) -> Iterator[No
 
 @torch.no_grad()
 def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
-    """Move the parameters of `average` towards `source`: average = decay*average + (1-decay)*source.
+    """Set the parameters of `average` to decay * average + (1 - decay) * source.
 
     Buffers (such as StyleGAN's `w_avg`) are copied, as in the official StyleGAN2 training loop.
     """

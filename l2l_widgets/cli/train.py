@@ -1,0 +1,220 @@
+"""``l2l train`` and ``l2l resume``: train a recipe, all of them, or go on with a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from l2l_widgets.recipes import Recipe
+    from l2l_widgets.training import Outcome
+
+RUNS = Path("runs")
+SEVERAL = """
+several processes:
+  accelerate launch --multi_gpu --num_processes 2 -m l2l_widgets train NAME
+(--multi_gpu starts a process group, on CPUs too: then add --set device=cpu. Accelerate's --cpu
+alone starts one process unless MPI is set up.) The batch is divided among them, so the curve is
+that of one process.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the two verbs to the command line."""
+    train = subparsers.add_parser(
+        "train",
+        help="train a recipe",
+        description="Train a recipe in a run folder. Ctrl-C saves and stops; l2l resume goes on.",
+        epilog=SEVERAL,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    train.add_argument("name", nargs="?", metavar="NAME", help="a recipe, or all (see --list)")
+    train.add_argument("--list", action="store_true", help="list the recipes")
+    train.add_argument("--steps", metavar="N", help="train to this step")
+    train.add_argument("--seed", metavar="S", help="seed of everything random in the run")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change a field of the recipe (repeatable); --dry-run shows them all",
+    )
+    train.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        help=f"run folder (default: {RUNS}/NAME; for all: the folder of the run folders, {RUNS})",
+    )
+    train.add_argument(
+        "--publish",
+        action="store_true",
+        help="put the finished weights into the weights folder (all always does)",
+    )
+    train.add_argument(
+        "--weights", type=Path, metavar="DIR", help="weights folder (default: the embedded one)"
+    )
+    _add_recipes(train)
+    train.add_argument(
+        "--dry-run", action="store_true", help="print what would be trained, and do nothing"
+    )
+    resume = subparsers.add_parser(
+        "resume",
+        help="go on with a training run",
+        description="Go on with the run in a folder, from its newest checkpoint.",
+    )
+    resume.add_argument("run", type=Path, metavar="DIR", help="run folder")
+    resume.add_argument("--steps", metavar="N", help="train to this step instead")
+    resume.add_argument(
+        "--publish", action="store_true", help="put the finished weights into the weights folder"
+    )
+    resume.add_argument(
+        "--weights", type=Path, metavar="DIR", help="weights folder (default: that of the start)"
+    )
+    _add_recipes(resume)
+
+
+def _add_recipes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--recipes",
+        type=Path,
+        metavar="FILE.py",
+        help="a Python file of your own whose RECIPES are used instead of the embedded ones",
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Do what was asked.
+
+    Raises
+    ------
+    ValueError
+        An unknown recipe or field, a value that does not fit, a run folder that is taken or
+        missing, a loss that is not finite, a disk that refuses.
+    """
+    from l2l_widgets import recipes
+
+    known = recipes.list_recipes(args.recipes)
+    if args.verb == "resume":
+        return _resume(args, known)
+    if args.list:
+        return _list(known)
+    if args.name is None:
+        raise ValueError(f"NAME is missing; there are: all, {', '.join(known)}")
+    if args.name == "all":
+        return _train_all(args, known)
+    return _train_one(args, known)
+
+
+def _list(known: Mapping[str, Recipe]) -> dict[str, Any]:
+    width = max((len(name) for name in known), default=0)
+    for name, recipe in known.items():
+        needs = f" (needs {', '.join(recipe.depends_on)})" if recipe.depends_on else ""
+        print(f"{name:{width}}  {recipe.settings.steps:>7} steps  {recipe.summary}{needs}")
+    return {
+        "recipes": [
+            {
+                **recipe.resolved(),
+                "summary": recipe.summary,
+                "outputs": list(recipe.outputs),
+                "depends_on": list(recipe.depends_on),
+            }
+            for recipe in known.values()
+        ]
+    }
+
+
+def _changes(args: argparse.Namespace) -> dict[str, str]:
+    """Return the fields that --set, --steps and --seed change, as text."""
+    changes: dict[str, str] = {}
+    for assignment in args.set:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--set {assignment!r} must have the form FIELD=VALUE")
+        changes[name] = value
+    for name in ("steps", "seed"):
+        if getattr(args, name) is not None:
+            changes[name] = getattr(args, name)
+    return changes
+
+
+def _train_one(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[str, Any] | None:
+    from l2l_widgets import recipes
+
+    recipe = recipes.get_recipe(args.name, known).replace(**_changes(args))
+    folder = args.run or RUNS / recipe.name
+    weights = args.weights or recipes.DEFAULT_WEIGHTS
+    if args.dry_run:
+        plan = {**recipe.resolved(), "run": str(folder), "weights": str(weights)}
+        print(json.dumps(plan, indent=1))
+        return plan
+    inputs = recipes.input_hashes(recipe, known, weights)
+    outcome = recipes.run(recipe, folder, weights=weights, inputs=inputs)
+    return _report(args, recipe, outcome, weights, inputs)
+
+
+def _resume(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[str, Any] | None:
+    from l2l_widgets import recipes
+
+    changes = {} if args.steps is None else {"steps": args.steps}
+    recipe, weights = recipes.recipe_of_run(args.run, known, **changes)
+    weights = args.weights or weights
+    inputs = recipes.input_hashes(recipe, known, weights)
+    outcome = recipes.run(recipe, args.run, weights=weights, inputs=inputs, resume=True)
+    return _report(args, recipe, outcome, weights, inputs)
+
+
+def _report(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    outcome: Outcome,
+    weights: Path,
+    inputs: Mapping[str, str],
+) -> dict[str, Any] | None:
+    """Publish where asked, say how it went, and return the same for --json."""
+    from l2l_widgets import recipes
+
+    if not outcome.is_main:
+        return None
+    folder = outcome.run_directory
+    report: dict[str, Any] = {
+        "recipe": recipe.name,
+        "run": str(folder),
+        "step": outcome.step,
+        "steps": recipe.settings.steps,
+        "finished": outcome.finished,
+        "scores": outcome.scores,
+    }
+    if not outcome.finished:
+        print(f"stopped and saved at step {outcome.step} of {recipe.settings.steps}")
+        print(f"go on with: l2l resume {folder}")
+        return report
+    print(f"trained to step {outcome.step}; the weights are in {folder / 'final'}")
+    for name, value in outcome.scores.items():
+        print(f"  {name} {value:.4g}")
+    if args.publish:
+        report["published"] = recipes.publish(recipe, folder, weights, inputs, outcome.scores)
+        print(f"published into {weights}: {', '.join(report['published'])}")
+    return report
+
+
+def _train_all(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[str, Any]:
+    from l2l_widgets import recipes
+
+    if args.set or args.steps or args.seed:
+        raise ValueError("--set, --steps and --seed change one recipe: give its name, not all")
+    weights = args.weights or recipes.DEFAULT_WEIGHTS
+    if args.dry_run:
+        plan = recipes.plan_all(known, weights)
+        for name, status in plan.items():
+            print(f"{name}: {status}")
+        return {"plan": plan, "weights": str(weights)}
+    stages = {}
+    for stage in recipes.train_all(known, args.run or RUNS, weights):
+        stages[stage.recipe.name] = stage.status
+        print(f"{stage.recipe.name}: {stage.status}", flush=True)
+        if stage.status == "stopped":
+            print("go on with the same command")
+    return {"stages": stages, "weights": str(weights)}

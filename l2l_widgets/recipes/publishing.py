@@ -1,0 +1,221 @@
+"""From finished runs to a folder of weights: the manifest, and training all of it in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l2l_widgets.recipes.registry import Recipe, RecipeError, in_order, input_hashes, run
+from l2l_widgets.storage import sha256_file, write_atomic
+from l2l_widgets.training import Outcome
+
+MANIFEST = "MANIFEST.json"
+
+
+def read_manifest(weights: Path) -> dict[str, Any]:
+    """Return what the manifest says about each file; {} where there is none."""
+    path = weights / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}") from error
+    if not isinstance(manifest, dict):
+        raise RecipeError(f"{path} must hold a JSON object")
+    return manifest
+
+
+def is_current(recipe: Recipe, inputs: Mapping[str, str], weights: Path) -> bool:
+    """Say whether the published outputs came from exactly this config and these inputs."""
+    manifest = read_manifest(weights)
+    for file in recipe.outputs:
+        entry = manifest.get(file, {})
+        path = weights / file
+        if entry.get("config_hash") != recipe.config_hash() or entry.get("inputs") != dict(inputs):
+            return False
+        if not path.is_file() or sha256_file(path) != entry.get("sha256"):
+            return False
+    return True
+
+
+def _git(*words: str) -> str | None:
+    """Return what git says of this source file's repository, or None where it says nothing."""
+    try:
+        done = subprocess.run(
+            ["git", *words],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _commit() -> str:
+    """Return the commit of the source tree, with "-dirty" after it where changed; "" outside one.
+
+    An installed package may lie in an environment inside somebody else's repository: that commit
+    says nothing about this code, so the file itself must be tracked.
+    """
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return ""
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or ""
+
+
+def publish(
+    recipe: Recipe,
+    run_directory: Path,
+    weights: Path,
+    inputs: Mapping[str, str],
+    scores: Mapping[str, float],
+) -> dict[str, str]:
+    """Copy a finished run's outputs into a weights folder and describe them in its manifest.
+
+    Every file is written atomically and the manifest last: a reader that checks hashes never takes
+    a half-published file for whole.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What was trained, with its final config and settings.
+    run_directory : Path
+        The finished run.
+    weights : Path
+        Folder to publish into; made where it does not exist.
+    inputs : mapping of str to str
+        File -> SHA-256 of the weights that went in.
+    scores : mapping of str to float
+        What was measured.
+
+    Returns
+    -------
+    dict of str to str
+        File -> SHA-256 of what was published.
+    """
+    finished = {file: run_directory / "final" / file for file in recipe.outputs}
+    for file, path in finished.items():
+        if not path.is_file():
+            raise RecipeError(f"recipe {recipe.name!r} promised {file}, but {path} is missing")
+    manifest = read_manifest(weights)
+    weights.mkdir(parents=True, exist_ok=True)
+    commit = _commit()
+    for file, path in finished.items():
+        write_atomic(weights / file, path.read_bytes())
+        manifest[file] = {
+            "sha256": sha256_file(weights / file),
+            "kind": recipe.kind,
+            "recipe": recipe.name,
+            "seed": recipe.settings.seed,
+            "steps": recipe.settings.steps,
+            "commit": commit,
+            "config": recipe.resolved()["config"],
+            "config_hash": recipe.config_hash(),
+            "inputs": dict(inputs),
+            "scores": dict(scores),
+        }
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    write_atomic(weights / MANIFEST, text.encode())
+    return {file: manifest[file]["sha256"] for file in recipe.outputs}
+
+
+def shipped_recipes(recipes: Mapping[str, Recipe]) -> list[Recipe]:
+    """Return the recipes that make the published weights, in order; each file has one maker."""
+    shipped = [recipe for recipe in in_order(recipes).values() if recipe.shipped]
+    files = [file for recipe in shipped for file in recipe.outputs]
+    repeated = sorted({file for file in files if files.count(file) > 1})
+    if repeated:
+        raise RecipeError(f"several shipped recipes make {', '.join(repeated)}")
+    return shipped
+
+
+def plan_all(recipes: Mapping[str, Recipe], weights: Path) -> dict[str, str]:
+    """Return what `train_all` would do with each recipe, and why; changes nothing."""
+    plan: dict[str, str] = {}
+    for recipe in shipped_recipes(recipes):
+        waits = [name for name in recipe.depends_on if plan.get(name, "current") != "current"]
+        if waits:
+            plan[recipe.name] = f"train: {', '.join(waits)} will change"
+        elif is_current(recipe, input_hashes(recipe, recipes, weights), weights):
+            plan[recipe.name] = "current"
+        else:
+            known = read_manifest(weights).keys() >= set(recipe.outputs)
+            plan[recipe.name] = "train: " + ("config or inputs changed" if known else "not there")
+    return plan
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One recipe's turn in `train_all`: "current", "trained" or "stopped"."""
+
+    recipe: Recipe
+    status: str
+    run_directory: Path
+    outcome: Outcome | None = None
+
+
+def run_folder(recipe: Recipe, inputs: Mapping[str, str], runs: Path) -> Path:
+    """Return the run folder of a recipe with exactly this config and these inputs.
+
+    A changed recipe gets a folder of its own, so an interrupted run is only ever resumed by the
+    recipe that began it.
+    """
+    text = json.dumps([recipe.config_hash(), dict(inputs)], sort_keys=True)
+    return runs / f"{recipe.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def train_all(
+    recipes: Mapping[str, Recipe],
+    runs: Path,
+    weights: Path,
+    *,
+    run_one: Callable[..., Outcome] = run,
+) -> Iterator[Stage]:
+    """Bring a weights folder up to date: train in order what is not current, and publish it.
+
+    May be interrupted at any moment and called again: what is published is passed over, and what
+    had begun is resumed.
+
+    Parameters
+    ----------
+    recipes : mapping of str to Recipe
+        What there is to train; those that are not `shipped` are left out.
+    runs : Path
+        Folder of the run folders.
+    weights : Path
+        Folder that recipes read from and publish into.
+    run_one : callable
+        How one recipe is trained, with the signature of ``run``.
+
+    Yields
+    ------
+    Stage
+        One for each recipe; after a "stopped" one nothing more is trained.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RecipeError(
+            "all recipes are trained in one process: launch several processes for one recipe at "
+            "a time, with its name"
+        )
+    for recipe in shipped_recipes(recipes):
+        inputs = input_hashes(recipe, recipes, weights)
+        folder = run_folder(recipe, inputs, runs)
+        if is_current(recipe, inputs, weights):
+            yield Stage(recipe, "current", folder)
+            continue
+        resume = (folder / "config.json").is_file()
+        outcome = run_one(recipe, folder, weights=weights, inputs=inputs, resume=resume)
+        if not outcome.finished:
+            yield Stage(recipe, "stopped", folder, outcome)
+            return
+        publish(recipe, folder, weights, inputs, outcome.scores)
+        yield Stage(recipe, "trained", folder, outcome)
