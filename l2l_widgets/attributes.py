@@ -1,12 +1,12 @@
 """The 35 named attributes, and what it means to ask for a change of them.
 
-Every value is in *attribute units*: what an attribute regressor reports, in [0, 1]. ``low`` and ``high`` say what the
-two ends mean in a unit a person reads (years, degrees, percent). Nothing in the package indexes an attribute by a
-number; names are the only key.
+Every value is in *attribute units*: what an attribute regressor reports, in [0, 1]. ``low`` and
+``high`` say what the two ends mean in a unit a person reads (years, degrees, percent). Nothing in
+the package indexes an attribute by a number; names are the only key.
 
-The families are those of the label source used by Khodadadeh et al. (WACV 2022): age, gender presentation, smile,
-facial hair, head pose, glasses, emotion, baldness and hair, makeup, accessories. Their list of 35 was never published;
-this one is ours.
+The families are those of the label source used by Khodadadeh et al. (WACV 2022): age, gender
+presentation, smile, facial hair, head pose, glasses, emotion, baldness and hair, makeup,
+accessories. Their list of 35 was never published; this one is ours.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KINDS = ("continuous", "binary", "member")
 
 
 class AttributeRequestError(ValueError):
-    """A request that cannot be honoured; the message names the field, the value and what is allowed."""
+    """A request that cannot be honoured: field, value and what is allowed are named."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class Attribute:
         if (self.kind == "member") != (self.group is not None):
             raise ValueError(f"attribute {self.name!r}: a group is given exactly for kind 'member'")
         if not self.low < self.high:
-            raise ValueError(f"attribute {self.name!r}: low {self.low} is not below high {self.high}")
+            raise ValueError(
+                f"attribute {self.name!r}: low {self.low} is not below high {self.high}"
+            )
 
     def to_unit(self, value: float) -> float:
         """Attribute units in [0, 1] to the display unit."""
@@ -102,7 +104,9 @@ class AttributeTable:
         for a in self._rows:
             for other in a.implies:
                 if other not in self._index:
-                    raise ValueError(f"attribute {a.name!r} implies {other!r}, which is not in the table")
+                    raise ValueError(
+                        f"attribute {a.name!r} implies {other!r}, which is not in the table"
+                    )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -220,7 +224,8 @@ class EditRequest:
                 number = _as_number(name, value)
                 if not math.isfinite(number) or not low <= number <= high:
                     raise AttributeRequestError(
-                        f"{label} of {name!r} is {value!r}; allowed: a number from {low:g} to {high:g}"
+                        f"{label} of {name!r} is {value!r}; "
+                        f"allowed: a number from {low:g} to {high:g}"
                     )
         both = sorted(set(self.changes) & set(self.targets))
         if both:
@@ -295,20 +300,33 @@ def _hair_colour(name: str, definition: str) -> Attribute:
 DEFAULT_TABLE = AttributeTable(
     [
         Attribute("age", "Age", "Apparent age.", "Person", low=5, high=85, unit="years"),
-        Attribute("gender", "Gender", "Presentation, from feminine (0) to masculine (1).", "Person"),
-        Attribute("smile", "Smile", "Lip corners, from down (0) over level to up (1).", "Expression"),
+        Attribute(
+            "gender", "Gender", "Presentation, from feminine (0) to masculine (1).", "Person"
+        ),
+        Attribute(
+            "smile", "Smile", "Lip corners, from down (0) over level to up (1).", "Expression"
+        ),
         Attribute("beard", "Beard", "Hair on chin and jaw, from none to full.", "Facial hair"),
         Attribute("moustache", "Moustache", "Hair on the upper lip, none to full.", "Facial hair"),
         Attribute("sideburns", "Sideburns", "Hair before the ears, none to full.", "Facial hair"),
         Attribute(
-            "yaw", "Yaw", "Head turned to the picture's left or right.", "Pose",
-            low=-45, high=45, unit="°",
+            "yaw",
+            "Yaw",
+            "Head turned to the picture's left or right.",
+            "Pose",
+            low=-45,
+            high=45,
+            unit="°",
         ),
         Attribute("pitch", "Pitch", "Head down or up.", "Pose", low=-25, high=25, unit="°"),
         Attribute("roll", "Roll", "Head tilted to a side.", "Pose", low=-15, high=15, unit="°"),
         Attribute("glasses", "Glasses", "Wears glasses of any kind.", "Glasses", "binary"),
         Attribute(
-            "sunglasses", "Dark lenses", "The glasses have dark lenses.", "Glasses", "binary",
+            "sunglasses",
+            "Dark lenses",
+            "The glasses have dark lenses.",
+            "Glasses",
+            "binary",
             implies=("glasses",),
         ),
         _emotion("anger", "Brows down and together, lips pressed."),

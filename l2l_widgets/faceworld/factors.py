@@ -1,0 +1,270 @@
+"""The factors of a portrait: how they are sampled, how they correlate, and the 35 attributes.
+
+A portrait is a vector of standard normal *latents*, one a factor. In the correlated population they
+are joined by a Gaussian copula (:data:`CORRELATIONS`) planted after published figures of real face
+sets (FFHQ labelled by Face API: male and beard .59, male and eye makeup -.59, age and glasses .29,
+age and baldness .27, age and male .23, male and smile -.17), and some are gated (no beard on a
+child). In the independent population every factor is drawn on its own and nothing is gated, so that
+a judge trained on it has no correlation to lean on. Each latent goes through a monotone map to a
+*natural* value, which the renderer draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import DEFAULT_TABLE
+
+EMOTIONS = (
+    "anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",
+)  # fmt: skip
+
+#: Latents that an attribute is made from.
+ATTRIBUTE_FACTORS = (
+    "age", "gender", "lip_corner", "jaw", "lids", *(f"emotion_{e}" for e in EMOTIONS),
+    "beard", "moustache", "sideburns", "yaw", "pitch", "roll", "glasses", "dark_lenses",
+    "baldness", "hair_tone", "hair_redness", "greyness", "hair_length", "hair_curl",
+    "hair_volume", "fringe", "eye_makeup", "lip_makeup", "hat", "earrings",
+)  # fmt: skip
+
+#: Latents that make a person: held fixed, the person is the same.
+IDENTITY_FACTORS = (
+    "head_width", "jaw_width", "chin_length", "cheekbone", "eye_distance", "eye_size",
+    "eye_tilt", "eye_height", "brow_thickness", "brow_height", "brow_arch", "nose_length",
+    "nose_width", "nose_projection", "mouth_width", "upper_lip", "lower_lip", "mouth_height",
+    "ear_size", "forehead", "brow_ridge", "fullness", "skin", "undertone", "eye_hue", "freckles",
+)  # fmt: skip
+
+#: Latents that are neither.
+NUISANCE_FACTORS = (
+    "gaze", "part", "blush", "background_hue", "background_light", "cloth_hue", "cloth_light",
+    "light_azimuth", "light_elevation", "light_softness", "frame_hue", "frame_shape", "hat_hue",
+)  # fmt: skip
+
+FACTORS = ATTRIBUTE_FACTORS + IDENTITY_FACTORS + NUISANCE_FACTORS
+
+#: Latents that change sign when a portrait is mirrored; every other factor keeps its value.
+MIRRORED = ("yaw", "roll", "gaze", "part", "light_azimuth")
+
+#: Planted correlations of the latents: (factor, factor, correlation).
+CORRELATIONS = (
+    ("age", "glasses", 0.42), ("age", "greyness", 0.72), ("age", "baldness", 0.35),
+    ("age", "fullness", 0.15), ("age", "gender", 0.15), ("age", "beard", 0.20),
+    ("age", "hair_length", -0.15), ("gender", "glasses", 0.12), ("gender", "baldness", 0.45),
+    ("gender", "beard", 0.35), ("gender", "moustache", 0.30), ("gender", "sideburns", 0.30),
+    ("gender", "hair_length", -0.62), ("gender", "lip_makeup", -0.55),
+    ("gender", "eye_makeup", -0.55), ("gender", "earrings", -0.45), ("gender", "lip_corner", -0.15),
+    ("gender", "emotion_happiness", -0.15), ("gender", "jaw_width", 0.35),
+    ("gender", "brow_thickness", 0.40), ("gender", "brow_ridge", 0.40),
+    ("gender", "hair_volume", -0.15), ("lip_makeup", "eye_makeup", 0.60),
+    ("lip_makeup", "earrings", 0.35), ("beard", "moustache", 0.60), ("beard", "sideburns", 0.50),
+    ("moustache", "sideburns", 0.35), ("skin", "hair_tone", -0.55), ("skin", "hair_curl", 0.30),
+    ("skin", "freckles", -0.30), ("skin", "eye_hue", -0.35), ("hair_redness", "freckles", 0.35),
+    ("hair_tone", "eye_hue", 0.35), ("glasses", "hat", -0.10), ("hair_length", "fringe", 0.20),
+    ("hair_length", "baldness", -0.45), ("baldness", "hair_volume", -0.30),
+)  # fmt: skip
+
+#: Face-muscle parameters of each emotion at full strength (after the action units it is known by).
+MUSCLES = {
+    "brow_raise": dict(anger=-0.7, fear=0.8, surprise=1.3, sadness=-0.1),
+    "brow_inner": dict(fear=0.9, sadness=1.2),
+    "brow_frown": dict(anger=1.3, disgust=0.7),
+    "lid": dict(anger=-0.05, disgust=-0.30, fear=0.40, surprise=0.45, sadness=-0.28, contempt=-0.2),
+    "squint": dict(disgust=0.7, happiness=0.6, anger=0.4),
+    "nose_wrinkle": dict(disgust=1.0, anger=0.35),
+    "cheek": dict(happiness=1.0),
+    "lip_corner": dict(
+        happiness=0.95, sadness=-0.95, anger=-0.45, disgust=-0.55, fear=-0.3, contempt=0.1
+    ),
+    "lip_skew": dict(contempt=1.0),
+    "lip_stretch": dict(fear=1.0, happiness=0.3),
+    "lip_press": dict(anger=1.0, contempt=0.3),
+    "lip_raise": dict(disgust=1.0),
+    "jaw": dict(surprise=0.85, fear=0.35, happiness=0.22),
+}
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A batch of portraits.
+
+    Parameters
+    ----------
+    latents : Tensor, shape (B, len(FACTORS))
+        Standard normal, columns as in :data:`FACTORS`.
+    gated : bool
+        Whether the population's gates (no beard on a child) are applied.
+    """
+
+    latents: Tensor
+    gated: bool = True
+
+    def __len__(self) -> int:
+        return self.latents.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor) -> Factors:
+        return Factors(self.latents[rows], self.gated)
+
+    def replace(self, **columns: Tensor | float) -> Factors:
+        """The same portraits with some latents set; an unknown factor is refused by name."""
+        latents = self.latents.clone()
+        for name, value in columns.items():
+            latents[:, factor_index(name)] = torch.as_tensor(value, dtype=latents.dtype)
+        return Factors(latents, self.gated)
+
+    def mirrored(self) -> Factors:
+        """The factors of the mirrored pictures."""
+        sign = torch.ones(len(FACTORS))
+        sign[[FACTORS.index(n) for n in MIRRORED]] = -1
+        return Factors(self.latents * sign, self.gated)
+
+    def natural(self) -> dict[str, Tensor]:
+        """What the renderer draws: name -> (B,) tensor. Angles are in radians."""
+        return _natural(self.latents, self.gated)
+
+    def attributes(self) -> Tensor:
+        """The 35 attributes, shape (B, 35), in [0, 1], columns as in ``DEFAULT_TABLE``."""
+        values = _attributes(self.natural())
+        return torch.stack([values[n] for n in DEFAULT_TABLE.names], 1).clamp(0, 1)
+
+    def identity(self) -> Tensor:
+        """The identity latents, shape (B, len(IDENTITY_FACTORS))."""
+        return self.latents[:, [FACTORS.index(n) for n in IDENTITY_FACTORS]]
+
+
+def factor_index(name: str) -> int:
+    """Column of a factor."""
+    if name not in FACTORS:
+        raise ValueError(f"factor {name!r} is unknown; known: {', '.join(FACTORS)}")
+    return FACTORS.index(name)
+
+
+def correlation_matrix() -> Tensor:
+    """Planted correlation matrix of the latents, made positive definite, (F, F) float64."""
+    n = len(FACTORS)
+    c = torch.eye(n, dtype=torch.float64)
+    for a, b, r in CORRELATIONS:
+        i, j = FACTORS.index(a), FACTORS.index(b)
+        c[i, j] = c[j, i] = r
+    values, vectors = torch.linalg.eigh(c)
+    c = vectors @ torch.diag(values.clamp_min(0.02)) @ vectors.T
+    d = c.diagonal().sqrt()
+    return c / d[:, None] / d[None]
+
+
+def cholesky_factor() -> Tensor:
+    """Lower factor that turns independent normals into the population's latents, (F, F)."""
+    return torch.linalg.cholesky(correlation_matrix()).float()
+
+
+def sample_factors(n: int, seed: int, correlated: bool = True) -> Factors:
+    """Draw ``n`` portraits.
+
+    Parameters
+    ----------
+    n : int
+        How many, at least 1.
+    seed : int
+        The same seed gives the same portraits on every machine.
+    correlated : bool
+        The planted population, or every factor on its own and no gates.
+    """
+    if n < 1:
+        raise ValueError(f"n is {n}; allowed: 1 or more")
+    normals = torch.randn(n, len(FACTORS), generator=torch.Generator().manual_seed(seed))
+    return Factors(normals @ cholesky_factor().T if correlated else normals, gated=correlated)
+
+
+def _uniform(x: Tensor) -> Tensor:
+    return 0.5 * (1 + torch.erf(x / math.sqrt(2)))
+
+
+def _step(x: Tensor, threshold: float, steepness: float = 6.0) -> Tensor:
+    return torch.sigmoid(steepness * (x - threshold))
+
+
+def _bounded(x: Tensor, limit: float) -> Tensor:
+    return limit * torch.tanh(x / limit)
+
+
+def _natural(latents: Tensor, gated: bool) -> dict[str, Tensor]:
+    r = {name: latents[:, i] for i, name in enumerate(FACTORS)}
+    p: dict[str, Tensor] = {}
+    p["age"] = _uniform(r["age"])
+    p["gender"] = _step(r["gender"], 0.0, 2.6)
+    male = _step(p["gender"], 0.55, 14.0) if gated else torch.ones_like(p["age"])
+    adult = _step(p["age"], 0.14, 25.0) if gated else torch.ones_like(p["age"])
+    p["yaw"], p["pitch"] = _bounded(r["yaw"] * 0.30, 0.75), _bounded(r["pitch"] * 0.16, 0.40)
+    p["roll"] = _bounded(r["roll"] * 0.08, 0.25)
+    p.update(_expression(r))
+    p["beard"] = _step(r["beard"], 0.25, 3.5) * male * adult
+    p["moustache"] = _step(r["moustache"], 0.35, 3.5) * male * adult
+    p["sideburns"] = _step(r["sideburns"], 0.35, 3.5) * male * adult
+    p["glasses"] = _step(r["glasses"], 0.50, 40.0)
+    p["dark_lenses"] = _step(r["dark_lenses"], 0.55, 30.0)
+    p["baldness"] = _step(r["baldness"], 0.75, 3.5) * male
+    p["hair_tone"] = _uniform(r["hair_tone"] - 0.15)
+    p["hair_redness"] = _step(r["hair_redness"], 1.0, 6.0)
+    p["greyness"] = _step(r["greyness"], 0.75, 4.0)
+    for name in ("hair_length", "hair_curl", "hair_volume"):
+        p[name] = _uniform(r[name])
+    p["fringe"] = _step(r["fringe"], 0.5, 4.0) * (1 - p["baldness"])
+    made_up = (1 - male) if gated else torch.ones_like(male)
+    p["lip_makeup"] = _step(r["lip_makeup"], 0.25, 3.5) * made_up
+    p["eye_makeup"] = _step(r["eye_makeup"], 0.30, 3.5) * made_up
+    p["hat"], p["earrings"] = _step(r["hat"], 1.1, 40.0), _step(r["earrings"], 0.6, 30.0)
+    for name in IDENTITY_FACTORS:
+        p[name] = _bounded(r[name], 2.4)
+    p["skin"] = _uniform(r["skin"] - 0.3)
+    p["fullness"], p["eye_hue"] = _uniform(r["fullness"]), _uniform(r["eye_hue"])
+    p["freckles"] = _step(r["freckles"], 0.9, 4.0)
+    p["gaze"], p["part"] = _bounded(r["gaze"], 1.8) * 0.4, _bounded(r["part"], 2.0)
+    for name in NUISANCE_FACTORS[2:]:
+        p[name] = _uniform(r[name])
+    p["light_azimuth"] = _bounded(r["light_azimuth"] * 0.6, 1.2)
+    p["light_elevation"] = 0.45 + _bounded(r["light_elevation"] * 0.28, 0.6)
+    return p
+
+
+def _expression(r: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Emotion shares (they sum to 1) and the face-muscle parameters they drive."""
+    prior = {"neutral": 0.45, "happiness": 0.45}
+    logits = torch.stack([r[f"emotion_{e}"] + prior.get(e, 0.0) for e in EMOTIONS], 1)
+    shares = torch.softmax(3.0 * logits, 1)
+    p = {e: shares[:, i] for i, e in enumerate(EMOTIONS)}
+    for muscle, weights in MUSCLES.items():
+        p[muscle] = sum((w * p[e] for e, w in weights.items()), torch.zeros_like(shares[:, 0]))
+    p["lip_corner"] = _bounded(p["lip_corner"] + 0.28 * r["lip_corner"], 1.15)
+    p["jaw"] = 1 - (1 - p["jaw"].clamp(0, 1)) * (1 - 0.75 * _step(r["jaw"], 0.9, 4.0))
+    blink = _step(-r["lids"], 1.5, 6.0)
+    p["lid"] = (0.95 + p["lid"] + 0.14 * r["lids"].clamp(-1.5, 2.5)) * (1 - 0.92 * blink)
+    p["lid"] = p["lid"].clamp(0.04, 1.6)
+    return p
+
+
+def _attributes(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    degrees = {k: torch.rad2deg(p[k]) for k in ("yaw", "pitch", "roll")}
+    a = {k: DEFAULT_TABLE[k].from_unit(v) for k, v in degrees.items()}  # type: ignore[arg-type]
+    same = (
+        "age", "gender", "beard", "moustache", "sideburns", "glasses", "baldness", "hair_length",
+        "hair_curl", "hair_volume", "fringe", "eye_makeup", "lip_makeup", "hat", "earrings",
+        *EMOTIONS,
+    )  # fmt: skip
+    a.update({k: p[k] for k in same})
+    a["smile"] = 0.5 + 0.5 * p["lip_corner"] / 1.15
+    a["mouth_open"] = p["jaw"]
+    a["eyes_open"] = p["lid"] / 1.6
+    a["sunglasses"] = p["glasses"] * p["dark_lenses"]
+    a["hair_grey"] = p["greyness"]
+    coloured = 1 - p["greyness"]
+    a["hair_red"] = coloured * p["hair_redness"]
+    plain = coloured * (1 - p["hair_redness"])
+    black, blond = _step(-p["hair_tone"], -0.27, 18.0), _step(p["hair_tone"], 0.62, 18.0)
+    a["hair_black"], a["hair_blond"] = plain * black, plain * blond * (1 - black)
+    a["hair_brown"] = plain * (1 - black) * (1 - blond)
+    return a

@@ -1,0 +1,289 @@
+"""Small networks that look at faces: attribute regressors (H) and identity embedders (F).
+
+Two convolutional trunks serve the losses; a transformer over convolutional patches (Xiao et al.,
+"Early convolutions help transformers see better", NeurIPS 2021) serves as judge and never enters a
+loss. A judge of another family does not share the shortcuts that an edit may have learned to paint.
+
+All take pictures (B, 3, R, R) in [-1, 1]; another size than the network's own is resampled first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
+
+FORMAT = "l2l-perception/1"
+
+
+def _conv(i: int, o: int, stride: int = 1, kernel: int = 3, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(i, o, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(o)
+    )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = _conv(channels, channels), _conv(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, C, H, W)."""
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+class ResidualTrunk(nn.Module):
+    """Strided residual convolutions down to 4 x 4, then one hidden layer.
+
+    Parameters
+    ----------
+    width : int
+        Channels after the first layer; 6 times as many at the end.
+    features : int
+        Length of the output.
+    """
+
+    resolution = 64
+
+    def __init__(self, width: int = 24, features: int = 192) -> None:
+        super().__init__()
+        c = width
+        self.layers = nn.Sequential(
+            _conv(3, c, 2), nn.ReLU(), ResidualBlock(c),
+            _conv(c, 2 * c, 2), nn.ReLU(), ResidualBlock(2 * c),
+            _conv(2 * c, 4 * c, 2), nn.ReLU(), ResidualBlock(4 * c),
+            _conv(4 * c, 6 * c, 2), nn.ReLU(),
+        )  # fmt: skip
+        self.hidden = nn.Linear(6 * c * 16, features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, 64, 64) -> (B, features)."""
+        return F.relu(self.hidden(self.layers(images).flatten(1)))
+
+
+class SeparableTrunk(nn.Module):
+    """Inverted bottlenecks with 5x5 depthwise convolutions and pooled rows and columns.
+
+    A second convolutional family for the ensemble in the losses: other kernels, other pooling.
+    """
+
+    resolution = 64
+
+    def __init__(self, width: int = 32, features: int = 192) -> None:
+        super().__init__()
+        c = width
+        self.stem = nn.Sequential(_conv(3, c, 2, kernel=5), nn.ReLU())
+        stages = []
+        for i, o in ((c, 2 * c), (2 * c, 3 * c), (3 * c, 4 * c)):
+            stages.append(nn.Sequential(_conv(i, o, 2), nn.SiLU()))
+            stages.append(_Separable(o))
+            stages.append(_Separable(o))
+        self.stages = nn.Sequential(*stages)
+        self.hidden = nn.Linear(4 * c * 16, features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, 64, 64) -> (B, features)."""
+        return F.silu(self.hidden(self.stages(self.stem(images)).flatten(1)))
+
+
+class _Separable(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depth = _conv(channels, channels, kernel=5, groups=channels)
+        self.wide, self.narrow = (
+            _conv(channels, 2 * channels, kernel=1),
+            _conv(2 * channels, channels, kernel=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(F.silu(self.wide(self.depth(x))))
+
+
+class TransformerTrunk(nn.Module):
+    """Self-attention over 64 patches of a convolutional stem.
+
+    Parameters
+    ----------
+    width : int
+        Length of a token.
+    depth : int
+        Attention blocks.
+    features : int
+        Length of the output.
+    """
+
+    resolution = 64
+
+    def __init__(self, width: int = 96, depth: int = 4, features: int = 192) -> None:
+        super().__init__()
+        c = width // 4
+        self.stem = nn.Sequential(
+            _conv(3, c, 2), nn.GELU(), _conv(c, 2 * c, 2), nn.GELU(), _conv(2 * c, width, 2)
+        )
+        self.position = nn.Parameter(0.02 * torch.randn(1, 64, width))
+        self.blocks = nn.ModuleList([_Attention(width) for _ in range(depth)])
+        self.norm = nn.LayerNorm(width)
+        self.squeeze = nn.Linear(width, width // 4)
+        self.hidden = nn.Linear(width // 4 * 64, features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, 64, 64) -> (B, features)."""
+        tokens = self.stem(images).flatten(2).transpose(1, 2) + self.position  # (B, 64, width)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return F.gelu(self.hidden(F.gelu(self.squeeze(self.norm(tokens))).flatten(1)))
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, d = x.shape
+        qkv = self.qkv(self.norm1(x)).view(b, n, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, d / heads)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d)
+        x = x + self.project(mixed)
+        return x + self.mlp(self.norm2(x))
+
+
+TRUNKS: dict[str, type[nn.Module]] = {
+    "residual": ResidualTrunk,
+    "separable": SeparableTrunk,
+    "transformer": TransformerTrunk,
+}
+
+
+def _make_trunk(family: str, options: Mapping[str, Any]) -> nn.Module:
+    if family not in TRUNKS:
+        raise ValueError(f"family is {family!r}; allowed: {', '.join(TRUNKS)}")
+    return TRUNKS[family](**options)
+
+
+def _fit(images: Tensor, resolution: int) -> Tensor:
+    """Check pictures and bring them to the network's size."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images have shape {tuple(images.shape)}; allowed: (B, 3, R, R)")
+    if images.shape[-1] == resolution:
+        return images
+    return F.interpolate(images, (resolution, resolution), mode="bilinear", antialias=True)
+
+
+class AttributeNet(nn.Module):
+    """Attribute regressor, H in the paper: pictures (B, 3, R, R) in [-1, 1] -> (B, A) in [0, 1].
+
+    Parameters
+    ----------
+    attributes : sequence of str
+        Names of the outputs, in order.
+    family : {"residual", "separable", "transformer"}
+        Which trunk.
+    **options
+        Given to the trunk.
+    """
+
+    def __init__(self, attributes: Sequence[str], family: str = "residual", **options: Any) -> None:
+        super().__init__()
+        self.attributes = tuple(attributes)
+        self.config = {"attributes": list(attributes), "family": family, **options}
+        self.trunk = _make_trunk(family, options)
+        self.head = nn.Linear(self.trunk.hidden.out_features, len(self.attributes))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Penultimate features, (B, D): what Fréchet distances are measured on."""
+        return self.trunk(_fit(images, self.trunk.resolution))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Readings before the sigmoid, (B, A)."""
+        return self.head(self.features(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Readings, (B, A) float32 in [0, 1]."""
+        return torch.sigmoid(self.logits(images).float())
+
+
+class FaceEmbeddingNet(nn.Module):
+    """Identity embedder, F in the paper: pictures (B, 3, R, R) in [-1, 1] -> (B, D), unit length.
+
+    Parameters
+    ----------
+    embedding_dim : int
+        D.
+    family, **options
+        As in :class:`AttributeNet`.
+    """
+
+    def __init__(self, embedding_dim: int = 64, family: str = "residual", **options: Any) -> None:
+        super().__init__()
+        self.embedding_dim = embedding_dim
+        self.config = {"embedding_dim": embedding_dim, "family": family, **options}
+        self.trunk = _make_trunk(family, options)
+        self.head = nn.Linear(self.trunk.hidden.out_features, embedding_dim)
+
+    def project(self, images: Tensor) -> Tensor:
+        """The embedding before it is normalised, (B, D)."""
+        return self.head(self.trunk(_fit(images, self.trunk.resolution)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Unit vectors, (B, D) float32; their dot product is the identity similarity."""
+        return F.normalize(self.project(images).float(), dim=1)
+
+
+NETWORKS: dict[str, type[nn.Module]] = {
+    "AttributeNet": AttributeNet,
+    "FaceEmbeddingNet": FaceEmbeddingNet,
+}
+
+
+def save_network(
+    path: str | os.PathLike[str], network: nn.Module, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a network of this module with its configuration, atomically.
+
+    Weights are stored in half precision: the error is far below a network's own.
+    """
+    name = type(network).__name__
+    if name not in NETWORKS:
+        raise ValueError(f"network is a {name}; allowed: {', '.join(NETWORKS)}")
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    entries = {**(metadata or {}), "format": FORMAT, "network": name}
+    save_safetensors(path, tensors, {**entries, "config": json.dumps(network.config)})
+
+
+def load_network(path: str | os.PathLike[str]) -> Any:
+    """Read what :func:`save_network` wrote; in eval mode, without gradients.
+
+    Raises
+    ------
+    StorageError
+        The file is missing, damaged, or not a network of this package.
+    """
+    tensors, metadata = load_safetensors(path)
+    if metadata.get("format") != FORMAT or metadata.get("network") not in NETWORKS:
+        raise StorageError(
+            f"{str(Path(path))!r} is not a perception network of this package: its metadata field "
+            f"'format' is {metadata.get('format')!r}, wanted {FORMAT!r}"
+        )
+    try:
+        network = NETWORKS[metadata["network"]](**json.loads(metadata["config"]))
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise StorageError(f"{str(Path(path))!r} does not build its network: {first}") from error
+    return network.eval().requires_grad_(False)

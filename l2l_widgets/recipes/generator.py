@@ -1,0 +1,294 @@
+"""Training the embedded StyleGAN2 on rendered portraits.
+
+``generator`` runs three phases in one run:
+
+1. *distillation*: each picture's factors, rotated, are the latent z, and G learns to draw that
+picture, at 16, 32
+   and then 64 pixels;
+2. *paired adversarial*: a discriminator joins, the pictures still paired with their z;
+3. *unpaired adversarial*: the ordinary StyleGAN2 game on fresh z, with style mixing and path length
+   regularisation, so that W becomes the generator's own and not a linear image of the factors.
+
+The first two are a bootstrap, which makes a generator trainable within an hour of one CPU core; the
+model card says so.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from l2l_widgets.discriminator import Discriminator, r1_penalty
+from l2l_widgets.faceworld.factors import FACTORS, MIRRORED, cholesky_factor
+from l2l_widgets.faceworld.render import MASK_CLASSES
+from l2l_widgets.recipes import Recipe
+from l2l_widgets.recipes.rendered import rendered_set
+from l2l_widgets.stylegan2 import Generator, path_lengths, save_generator, update_ema
+from l2l_widgets.training import Context, Settings, cosine, warmup
+
+#: Parts whose pixels count more in the distillation: small, and what a face is read by.
+FEATURES = ("eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip", "nose")
+
+
+@dataclass(frozen=True)
+class GeneratorTraining:
+    """What ``l2l train generator --set FIELD=VALUE`` may change.
+
+    Parameters
+    ----------
+    w_dim, mapping_layers, channel_base, channel_max : int
+        The network; see ``stylegan2.Generator``.
+    distil_steps, paired_steps : int
+        Lengths of the first two phases; the third takes the rest.
+    batch_size : int
+        At the full size; twice as many at lower ones.
+    distil_rate, generator_rate, discriminator_rate : float
+        Learning rates of Adam.
+    feature_weight : float
+        Extra weight of :data:`FEATURES` in the distillation.
+    paired_weight : float
+        Weight of the picture loss beside the adversarial one in phase 2.
+    r1_gamma, path_weight : float
+        R1 and path length regularisation, each applied every 16 steps.
+    mixing : float
+        Probability of style mixing in phase 3.
+    average : float
+        Decay of the moving average, which is what is shipped.
+    """
+
+    w_dim: int = 128
+    mapping_layers: int = 3
+    channel_base: int = 2048
+    channel_max: int = 128
+    distil_steps: int = 14000
+    paired_steps: int = 3000
+    batch_size: int = 16
+    distil_rate: float = 4e-3
+    generator_rate: float = 1e-3
+    discriminator_rate: float = 2e-3
+    feature_weight: float = 6.0
+    paired_weight: float = 4.0
+    r1_gamma: float = 2.0
+    path_weight: float = 1.0
+    mixing: float = 0.5
+    average: float = 0.998
+
+
+class GeneratorTask:
+    """The three phases as the training loop sees them."""
+
+    INTERVAL = 16  # steps between applications of the lazy regularisers
+
+    def __init__(self, config: GeneratorTraining) -> None:
+        self.config = config
+        self.data = rendered_set("population")
+        network = {"channel_base": config.channel_base, "channel_max": config.channel_max}
+        self.generator = Generator(
+            len(FACTORS), 0, config.w_dim, self.data.config.resolution, 3,
+            mapping_kwargs={"num_layers": config.mapping_layers, "lr_multiplier": 1.0},
+            **network,
+        )  # fmt: skip
+        self.discriminator = Discriminator(0, self.data.config.resolution, 3, **network)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.path_mean = _Scalar()
+        self._distil = torch.optim.Adam(
+            self.generator.parameters(), config.distil_rate, betas=(0.9, 0.99)
+        )
+        self._generator = torch.optim.Adam(
+            self.generator.parameters(), config.generator_rate, betas=(0.0, 0.99)
+        )
+        self._discriminator = torch.optim.Adam(
+            self.discriminator.parameters(), config.discriminator_rate, betas=(0.0, 0.99)
+        )
+        # z = R L^-1 g: standard normal, and no single z coordinate is a factor
+        generator = torch.Generator().manual_seed(7)
+        rotation, _ = torch.linalg.qr(torch.randn(len(FACTORS), len(FACTORS), generator=generator))
+        self.to_z = torch.linalg.inv(cholesky_factor()).T @ rotation.T
+        self.weights = torch.zeros(len(MASK_CLASSES))
+        self.weights[[MASK_CLASSES.index(n) for n in FEATURES]] = config.feature_weight
+        self.mirror = torch.ones(len(FACTORS))
+        self.mirror[[FACTORS.index(n) for n in MIRRORED]] = -1
+
+    def modules(self) -> dict[str, nn.Module]:
+        """G, D, the moving average of G, and the running mean of path lengths."""
+        return {
+            "generator": self.generator, "discriminator": self.discriminator,
+            "average": self.average, "path_mean": self.path_mean,
+        }  # fmt: skip
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One for each network, and one for G while it is distilled."""
+        return {
+            "distil": self._distil, "generator": self._generator,
+            "discriminator": self._discriminator,
+        }  # fmt: skip
+
+    def prepare(self, device: torch.device) -> None:
+        """Channels last is the layout in which convolutions are fast."""
+        for network in (self.generator, self.discriminator, self.average):
+            network.to(device, memory_format=torch.channels_last)
+
+    def resolution(self, step: int) -> int:
+        """Side of the pictures at a step: distillation grows from 16 over 32 to the full one."""
+        share = step / max(self.config.distil_steps, 1)
+        return min(
+            self.data.config.resolution, 16 if share < 0.15 else 32 if share < 0.45 else 4096
+        )
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Pictures, half of them mirrored, with their z; fresh z for the unpaired phase."""
+        full = self.resolution(step) == self.data.config.resolution
+        size = self.config.batch_size * (1 if full else 2)
+        rows = torch.randint(len(self.data), (size,), generator=generator)
+        flip = torch.rand(size, generator=generator) < 0.5
+        images, masks = self.data.images[rows], self.data.masks[rows]
+        latents = self.data.factors.latents[rows]
+        images = torch.where(flip[:, None, None, None], images.flip(-1), images)
+        masks = torch.where(flip[:, None, None], masks.flip(-1), masks)
+        latents = torch.where(flip[:, None], latents * self.mirror, latents)
+        return {
+            "image": images.float() / 127.5 - 1,
+            "weight": self.weights[masks.long()][:, None],
+            "z": latents @ self.to_z,
+            "fresh": torch.randn(latents.shape, generator=generator),
+        }
+
+    def train_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        """One step of whichever phase ``step`` lies in."""
+        config = self.config
+        batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
+        if step < config.distil_steps:
+            losses = self._distil_step(batch, step, context)
+        else:
+            losses = self._adversarial_step(batch, step, context)
+        update_ema(self.average, self.generator, min(config.average, (1 + step) / (10 + step)))
+        return losses
+
+    def _distil_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        config = self.config
+        rate = config.distil_rate * warmup(step, 100)
+        rate *= cosine(step, config.distil_steps // 2, config.distil_steps, 0.03)
+        context.set_learning_rate("distil", rate)
+        side = self.resolution(step)
+        target, weight = _shrink(batch["image"], side), _shrink(batch["weight"], side)
+        drawn = self.generator.synthesis(self.generator.mapping(batch["z"]), "none", side).float()
+        loss = picture_loss(drawn, target) + edge_loss(drawn, target)
+        loss = loss + 0.7 * ((1 + weight) * (drawn - target).abs()).mean()
+        context.backward(loss)
+        context.optimize("distil")
+        return {"distil_loss": loss}
+
+    def _adversarial_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        config, first = self.config, self.config.distil_steps
+        paired = step < first + config.paired_steps
+        real = batch["image"]
+        decay = cosine(step, (first + 3 * context.steps) // 4, context.steps, 0.1)
+        context.set_learning_rate(
+            "generator", config.generator_rate * warmup(step - first, 100) * decay
+        )
+        context.set_learning_rate("discriminator", config.discriminator_rate * decay)
+        if paired:
+            ws = self.generator.mapping(batch["z"])
+        else:
+            ws = self.generator.mixed_ws(batch["fresh"], config.mixing)
+        drawn = self.generator.synthesis(ws, "random")
+        both = torch.cat([drawn.detach().to(real.dtype), real])
+        both = both.contiguous(memory_format=torch.channels_last)
+        fake_logits, real_logits = self.discriminator(both).float().chunk(2)
+        d_loss = F.softplus(fake_logits).mean() + F.softplus(-real_logits).mean()
+        context.backward(d_loss)
+        if step % self.INTERVAL == 0:
+            penalty = r1_penalty(self.discriminator, real).mean()
+            context.backward(penalty * (config.r1_gamma / 2 * self.INTERVAL))
+        context.optimize("discriminator")
+        self.discriminator.requires_grad_(False)
+        g_loss = F.softplus(-self.discriminator(drawn).float()).mean()
+        self.discriminator.requires_grad_(True)
+        loss = g_loss
+        if paired:
+            loss = loss + config.paired_weight * picture_loss(drawn.float(), real)
+        context.backward(loss)
+        if not paired and config.path_weight and step % self.INTERVAL == self.INTERVAL // 2:
+            context.backward(self._path_penalty(batch["fresh"], context) * self.INTERVAL)
+        context.optimize("generator")
+        return {"generator_loss": g_loss, "discriminator_loss": d_loss}
+
+    def _path_penalty(self, z: Tensor, context: Context) -> Tensor:
+        """Squared distance of path lengths from their running mean (Karras et al. 2020, 3.2)."""
+        ws = self.generator.mapping(z[: max(1, len(z) // 2)], skip_w_avg_update=True)
+        lengths = path_lengths(self.generator.synthesis(ws, "random").float(), ws).float()
+        mean = self.path_mean.value.lerp(
+            context.average(lengths.detach().mean()), 0.01 * self.INTERVAL
+        )
+        self.path_mean.value.copy_(mean)
+        return self.config.path_weight * (lengths - mean).square().mean()
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Nothing while training: the scores need the judges, which are trained beside it."""
+        return {}
+
+    def finish(self, directory: Path) -> dict[str, float]:
+        """Write ``generator.safetensors``, with w_avg measured on 20,000 codes."""
+        network = self.average.eval()
+        generator = torch.Generator().manual_seed(11)
+        z = torch.randn(20000, network.z_dim, generator=generator).to(network.w_avg.device)
+        with torch.no_grad():
+            network.mapping.w_avg.copy_(network.mapping(z)[:, 0].mean(0))
+        save_generator(directory / "generator.safetensors", network)
+        return {}
+
+
+class _Scalar(nn.Module):
+    """A number that is saved with the run."""
+
+    value: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.zeros(()))
+
+
+def _shrink(images: Tensor, side: int) -> Tensor:
+    factor = images.shape[-1] // side
+    return images if factor == 1 else F.avg_pool2d(images, factor)
+
+
+def picture_loss(a: Tensor, b: Tensor) -> Tensor:
+    """L1 over a pyramid of three sizes, (B, 3, R, R) each."""
+    loss = (a - b).abs().mean()
+    for _ in range(2):
+        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+        loss = loss + 0.5 * (a - b).abs().mean()
+    return loss
+
+
+def edge_loss(a: Tensor, b: Tensor) -> Tensor:
+    """L1 between the horizontal and vertical differences of two pictures."""
+    d = a - b
+    return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
+
+
+RECIPES = (
+    Recipe(
+        name="generator",
+        summary="StyleGAN2, 64 px, on rendered portraits: distilled, paired, then unpaired",
+        config=GeneratorTraining(),
+        settings=Settings(
+            steps=20000, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
+        ),
+        build=lambda config, weights: GeneratorTask(config),
+        outputs=("generator.safetensors",),
+        kind="generator",
+    ),
+)

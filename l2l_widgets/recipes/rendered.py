@@ -1,0 +1,39 @@
+"""Rendered sets for the recipes: made once, kept in a cache folder, found again by content."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from l2l_widgets.faceworld.dataset import DatasetConfig, FaceDataset, render_dataset
+
+#: The sets every embedded model is trained on; all seeds differ, so no face is in two of them.
+POPULATION = DatasetConfig(count=24576, seed=1, population="correlated")
+INDEPENDENT = DatasetConfig(count=10240, seed=2, population="independent")
+IDENTITIES = DatasetConfig(count=12288, seed=3, population="identities")
+SETS = {"population": POPULATION, "independent": INDEPENDENT, "identities": IDENTITIES}
+
+
+def cache_folder() -> Path:
+    """Where sets are kept: ``L2L_DATA``, or a folder in the user's cache."""
+    stated = os.environ.get("L2L_DATA")
+    return Path(stated) if stated else Path.home() / ".cache" / "l2l_widgets" / "faceworld"
+
+
+def rendered_set(name: str) -> FaceDataset:
+    """Read one of :data:`SETS`, rendering what is missing first (about an hour on two cores)."""
+    folder = cache_folder() / name
+    config = SETS[name]
+    missing = -(-config.count // 512) - len(list(folder.glob("shard-*.safetensors")))
+    if missing:
+        sys.stderr.write(f"rendering {missing} shards of {name!r} into {folder}\n")
+        render_dataset(folder, config, workers=max(1, os.cpu_count() or 1), compiled=_compiler())
+    return FaceDataset(folder)
+
+
+def _compiler() -> bool:
+    """Whether a C++ compiler is at hand, with which rendering is four times faster."""
+    import shutil
+
+    return any(shutil.which(name) for name in ("g++", "clang++"))
