@@ -1,0 +1,1 @@
+"""Measurements as pure functions: numbers in, numbers out; a metric never loads a model."""
