@@ -1,0 +1,200 @@
+"""The contract of an editor, as code: run it on your own before you trust its numbers.
+
+``check_editor`` needs no test framework; each failed promise raises :class:`EditorContractError`
+that says which one and what was seen.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import EditRequest
+
+
+class EditorContractError(AssertionError):
+    """An editor broke a promise; the message names it."""
+
+
+def _promise(kept: bool, text: str) -> None:
+    if not kept:
+        raise EditorContractError(text)
+
+
+def check_editor(
+    editor: Any,
+    ws: Tensor,
+    current: Tensor | None = None,
+    tolerance: float = 1e-4,
+) -> tuple[str, ...]:
+    """Check every promise of the editor interface.
+
+    Parameters
+    ----------
+    editor : Editor
+        Ready to edit.
+    ws : Tensor, shape (B >= 3, num_ws, w_dim)
+        Latents of faces, distinct.
+    current : Tensor, shape (B, A), optional
+        Their readings; absolute targets are checked where given.
+    tolerance : float
+        Allowed difference between a batch and its single faces, in units of std(ws).
+
+    Returns
+    -------
+    tuple of str
+        Names of the checks that ran.
+
+    Raises
+    ------
+    EditorContractError
+        The first broken promise.
+    """
+    if ws.ndim != 3 or ws.shape[0] < 3:
+        raise ValueError(f"ws has shape {tuple(ws.shape)}; allowed: (B >= 3, num_ws, w_dim)")
+    case = _Case(editor, ws, current, tolerance * float(ws.std()))
+    checks = [c for c in _CHECKS if current is not None or c is not _reaches_absolute_targets]
+    for check in checks:
+        check(case)
+    return tuple(check.__name__.lstrip("_") for check in checks)
+
+
+def _refused(call: Callable[[], Any], what: str) -> None:
+    try:
+        call()
+    except ValueError as error:
+        _promise(len(str(error)) > 0, f"the refusal of {what} says why")
+    else:
+        raise EditorContractError(f"{what} is refused with a ValueError, but went through")
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What every check is given."""
+
+    editor: Any
+    ws: Tensor
+    current: Tensor | None
+    close: float
+
+    @property
+    def name(self) -> str:
+        return self.editor.attributes[0]
+
+    @property
+    def change(self) -> EditRequest:
+        return EditRequest(changes={self.name: 0.3})
+
+
+def _describes_itself(case: _Case) -> None:
+    editor = case.editor
+    _promise(isinstance(editor.name, str) and bool(editor.name), "name is a non-empty text")
+    _promise(editor.space in ("w", "w+"), f"space is 'w' or 'w+', not {editor.space!r}")
+    _promise(isinstance(editor.can_preserve, bool), "can_preserve is True or False")
+    names = editor.attributes
+    _promise(len(set(names)) == len(names) > 0, "attributes are distinct names")
+
+
+def _keeps_shape_and_input(case: _Case) -> None:
+    copy = case.ws.clone()
+    out = case.editor.edit(case.ws, case.change)
+    _promise(out.shape == case.ws.shape, f"the shape stays {tuple(case.ws.shape)}")
+    _promise(out.dtype == case.ws.dtype and out.device == case.ws.device, "dtype and device stay")
+    _promise(torch.equal(case.ws, copy), "the input is left untouched")
+    _promise(bool(torch.isfinite(out).all()), "the result is finite")
+    _promise(not torch.equal(out, case.ws), "a request of 0.3 moves the latent")
+    if case.editor.space == "w" and torch.equal(case.ws, case.ws[:, :1].expand_as(case.ws)):
+        same = torch.equal(out, out[:, :1].expand_as(out))
+        _promise(same, "an editor in 'w' keeps all rows equal")
+
+
+def _returns_the_same_for_nothing(case: _Case) -> None:
+    for request in (EditRequest(), EditRequest(changes={case.name: 0.0})):
+        out = case.editor.edit(case.ws, request)
+        near = float((out - case.ws).abs().max()) <= 1e-5
+        _promise(near, "an empty request returns w within 1e-5")
+        _promise(out.data_ptr() != case.ws.data_ptr(), "an empty request returns a copy")
+
+
+def _is_deterministic(case: _Case) -> None:
+    twice = case.editor.edit(case.ws, case.change), case.editor.edit(case.ws, case.change)
+    _promise(torch.equal(*twice), "it is deterministic")
+
+
+def _does_not_mix_faces(case: _Case) -> None:
+    whole = case.editor.edit(case.ws, case.change)
+    singles = torch.cat([case.editor.edit(w[None], case.change) for w in case.ws])
+    _promise(float((whole - singles).abs().max()) <= case.close, "a batch equals its single faces")
+    flipped = case.editor.edit(case.ws.flip(0), case.change).flip(0)
+    apart = float((whole - flipped).abs().max())
+    _promise(apart <= case.close, "the order of a batch does not matter")
+
+
+def _refuses_what_it_cannot_do(case: _Case) -> None:
+    for bad, reason in (
+        (EditRequest(changes={"no_such_attribute": 0.1}), "an unknown attribute"),
+        (EditRequest(changes={case.name: float("nan")}), "NaN"),
+        (EditRequest(changes={case.name: 1.5}), "a change above 1"),
+        (EditRequest(targets={case.name: 0.5}), "an absolute target without current readings"),
+    ):
+        _refused(lambda bad=bad: case.editor.edit(case.ws, bad), reason)
+    _refused(lambda: case.editor.edit(case.ws[..., :-1], case.change), "latents of another width")
+
+
+def _honours_or_refuses_preserve(case: _Case) -> None:
+    if len(case.editor.attributes) < 2:
+        return
+    request = EditRequest(changes={case.name: 0.3}, preserve=(case.editor.attributes[1],))
+    if case.editor.can_preserve:
+        _promise(case.editor.edit(case.ws, request).shape == case.ws.shape, "it can preserve")
+    else:
+        _refused(lambda: case.editor.edit(case.ws, request), "preserve, as can_preserve is False")
+
+
+def _reaches_absolute_targets(case: _Case) -> None:
+    assert case.current is not None
+    request = EditRequest(targets={case.name: 0.5}, current=case.current)
+    out = case.editor.edit(case.ws, request)
+    _promise(out.shape == case.ws.shape, "absolute targets are possible")
+    short = EditRequest(targets={case.name: 0.5}, current=case.current[:2])
+    _refused(lambda: case.editor.edit(case.ws, short), "readings of another number of faces")
+
+
+def _survives_inference_mode(case: _Case) -> None:
+    with torch.inference_mode():
+        out = case.editor.edit(case.ws, case.change)
+    apart = float((out - case.editor.edit(case.ws, case.change)).abs().max())
+    _promise(apart <= case.close, "inference_mode changes nothing")
+
+
+def _survives_disk(case: _Case) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "editor.safetensors"
+        case.editor.save(path)
+        again = type(case.editor).load(path)
+        _promise(
+            torch.equal(again.edit(case.ws, case.change), case.editor.edit(case.ws, case.change)),
+            "it edits the same after save and load",
+        )
+        path.write_bytes(path.read_bytes()[:-8])
+        _refused(lambda: type(case.editor).load(path), "a truncated file")
+
+
+_CHECKS = (
+    _describes_itself,
+    _keeps_shape_and_input,
+    _returns_the_same_for_nothing,
+    _is_deterministic,
+    _does_not_mix_faces,
+    _refuses_what_it_cannot_do,
+    _honours_or_refuses_preserve,
+    _reaches_absolute_targets,
+    _survives_inference_mode,
+    _survives_disk,
+)

@@ -1,0 +1,418 @@
+"""Latent to Latent: a learned mapper f(w, delta) -> w' (Khodadadeh et al., WACV 2022).
+
+One forward pass through a small tanh network changes any set of attributes, where linear methods
+walk along one fixed direction each. From the paper: fully connected layers of the input's size, 1
+to 4 of them, tanh (ReLU loses information), delta as the input, f alone trained. The paper leaves
+open how the rows of W+ share weights, hence the switch ``topology``.
+
+Ours, each measured against its absence before it became the default: the output is residual; a
+linear term ``delta @ D`` starts at directions found in closed form (``editors/directions.py``); the
+latent is divided by one global scale, never whitened; a gain curve fitted after the training makes
+a request of 0.3 mean 0.3. And one structure, ``null="symmetric"``:
+
+    r(m, d) = d D + scale / 2 * (net(m, d) - net(m, -d))        odd in d, so 0 stays 0
+    f(w, d) = w + r(w + r(w, d) / 2, d)                         evaluated half way
+
+An edit and its undoing then pass the same half-way point with opposite signs: a null edit is exact
+and the cycle error is small before anything is trained. ``anchored`` gives only the exact null
+edit, ``learned`` leaves both to the losses, as in the paper.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from l2l_widgets.attributes import AttributeRequestError, AttributeTable, EditRequest
+from l2l_widgets.editors.calibration import GainCurve
+from l2l_widgets.editors.correction import RULES, TargetCorrection
+from l2l_widgets.latents import check_ws, layer_groups
+from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
+
+TOPOLOGIES = ("shared", "grouped", "per-style", "flat")
+OUTPUTS = ("residual", "linear")
+NULLS = ("symmetric", "anchored", "learned")
+
+#: What the network sees of a change: a few attribute units fill tanh's range.
+DELTA_SCALE = 2.0
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"mapper {name} is {value!r}; allowed: {', '.join(allowed)}")
+
+
+@dataclass(frozen=True)
+class MapperConfig:
+    """What rebuilds a mapper.
+
+    Parameters
+    ----------
+    num_ws, w_dim : int
+        Shape of W+.
+    attributes : int
+        A, length of the change vector.
+    topology : {"flat", "shared", "grouped", "per-style"}
+        One network on the flattened latent; one on every row; one for each of coarse, middle and
+        fine rows; one for each row.
+    layers : int
+        Hidden tanh layers, 1 to 4.
+    hidden_dim : int or None
+        Their width; the size of the latent that enters, as in the paper, where None.
+    output : {"residual", "linear"}
+        ``w`` plus the network's output, or the output alone.
+    linear : bool
+        Whether a linear term ``delta @ D`` is added (residual output only).
+    null : {"symmetric", "anchored", "learned"}
+        How f(w, 0) = w is ensured; see the module's first lines.
+    correction : {"threshold", "nearest", "plausible", "none"}
+        How a target is corrected (``editors/correction.py``).
+    threshold : float
+        From which value on an attribute counts as present.
+    editable : tuple of str
+        Names that the training changed; all where empty.
+    """
+
+    num_ws: int
+    w_dim: int
+    attributes: int
+    topology: str = "flat"
+    layers: int = 2
+    hidden_dim: int | None = None
+    output: str = "residual"
+    linear: bool = True
+    null: str = "symmetric"
+    correction: str = "threshold"
+    threshold: float = 0.5
+    editable: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _one_of("topology", self.topology, TOPOLOGIES)
+        _one_of("output", self.output, OUTPUTS)
+        _one_of("null", self.null, NULLS)
+        _one_of("correction", self.correction, RULES)
+        if self.layers not in (1, 2, 3, 4):
+            raise ValueError(f"mapper layers is {self.layers!r}; allowed: 1 to 4")
+        for name in ("num_ws", "w_dim", "attributes", "hidden_dim"):
+            value = getattr(self, name)
+            if not (value is None and name == "hidden_dim") and value < 1:
+                raise ValueError(f"mapper {name} is {value!r}; allowed: at least 1")
+        if self.output == "linear" and (self.null != "learned" or self.linear):
+            raise ValueError(
+                "mapper output 'linear' has no exact null edit and no linear term; "
+                "allowed with it: null='learned', linear=False"
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> MapperConfig:
+        """Build from saved values; an unknown key is refused with the known ones."""
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise ValueError(f"mapper config: unknown key {key!r}; known: {', '.join(known)}")
+        values = {**values, "editable": tuple(values.get("editable", ()))}  # type: ignore[arg-type]
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def _mlp(inputs: int, hidden: int, outputs: int, layers: int) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for i in range(layers):
+        parts += [nn.Linear(inputs if i == 0 else hidden, hidden), nn.Tanh()]
+    last = nn.Linear(hidden, outputs)
+    # starts near the linear term alone; not at 0, or the hidden layers would get no gradient
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.zero_()
+    return nn.Sequential(*parts, last)
+
+
+class StackedLinear(nn.Module):
+    """N linear layers side by side: (N, B, in) to (N, B, out) in one batched product."""
+
+    def __init__(self, count: int, inputs: int, outputs: int, gain: float = 1.0) -> None:
+        super().__init__()
+        bound = gain / inputs**0.5
+        self.weight = nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(count, 1, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (N, B, in) to (N, B, out)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class MapperNetwork(nn.Module):
+    """f(w, delta): the trained part of the method.
+
+    Parameters
+    ----------
+    config : MapperConfig
+        Shape and structure.
+    center : Tensor, shape (w_dim,)
+        Mean of the latent population.
+    scale : float
+        Its one global standard deviation.
+    directions : Tensor, shape (A, w_dim), optional
+        Where the linear term starts, in latent units per attribute unit; 0 where not given.
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        config: MapperConfig,
+        center: Tensor | None = None,
+        scale: float = 1.0,
+        directions: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise ValueError(f"mapper scale is {scale!r}; allowed: above 0")
+        self.config = c = config
+        self.register_buffer("center", torch.zeros(c.w_dim) if center is None else center.clone())
+        self.register_buffer("scale", torch.tensor(float(scale)))
+        self.gain = GainCurve(c.attributes)
+        if c.topology == "flat":
+            size = c.num_ws * c.w_dim
+            self.nets = nn.ModuleList([self._network(size)])
+        elif c.topology == "per-style":
+            width, sizes = c.hidden_dim or c.w_dim, []
+            for i in range(c.layers):
+                inputs = c.w_dim + c.attributes if i == 0 else width
+                sizes += [StackedLinear(c.num_ws, inputs, width), nn.Tanh()]
+            last = StackedLinear(c.num_ws, width, c.w_dim, gain=0.1)
+            self.nets = nn.ModuleList([nn.Sequential(*sizes, last)])
+        else:
+            self.nets = nn.ModuleList([self._network(c.w_dim) for _ in self._row_groups()])
+        if c.linear:
+            rows = 1 if c.topology == "shared" else c.num_ws
+            start = torch.zeros(c.attributes, c.w_dim) if directions is None else directions
+            if start.shape != (c.attributes, c.w_dim):
+                raise ValueError(
+                    f"directions have shape {tuple(start.shape)}; allowed: "
+                    f"{(c.attributes, c.w_dim)}"
+                )
+            # in units of scale, so that one learning rate suits both terms
+            start = start.to(torch.float32)[:, None].expand(-1, rows, -1) / float(scale)
+            self.linear = nn.Parameter(start.contiguous().clone())  # (A, rows, w_dim)
+
+    def _network(self, size: int) -> nn.Sequential:
+        c = self.config
+        return _mlp(size + c.attributes, c.hidden_dim or size, size, c.layers)
+
+    def _row_groups(self) -> list[slice]:
+        if self.config.topology == "shared":
+            return [slice(0, self.config.num_ws)]
+        groups = layer_groups(self.config.num_ws).values()
+        return [g for g in groups if len(range(self.config.num_ws)[g])]
+
+    def net(self, x: Tensor, delta: Tensor) -> Tensor:
+        """Run the tanh networks.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, num_ws, w_dim)
+            Centred latents divided by the global scale.
+        delta : Tensor, shape (B, A)
+            Changes as the network sees them.
+        """
+        c = self.config
+        if c.topology == "flat":
+            return self.nets[0](torch.cat([x.flatten(1), delta], dim=1)).view_as(x)
+        # (B, num_ws, w_dim + A)
+        joined = torch.cat([x, delta[:, None].expand(-1, c.num_ws, -1)], dim=2)
+        if c.topology == "per-style":
+            return self.nets[0](joined.transpose(0, 1)).transpose(0, 1)
+        parts = [
+            net(joined[:, g]) for net, g in zip(self.nets, self._row_groups(), strict=True)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def _step(self, x: Tensor, delta: Tensor) -> Tensor:
+        """Return the step (B, num_ws, w_dim) at scaled latents x, in units of the scale."""
+        seen = delta * DELTA_SCALE
+        if self.config.null == "learned":
+            step = self.net(x, seen)
+        else:
+            opposite = -seen if self.config.null == "symmetric" else torch.zeros_like(seen)
+            both = self.net(torch.cat([x, x]), torch.cat([seen, opposite]))
+            there, away = both.chunk(2)
+            step = (there - away) * (0.5 if self.config.null == "symmetric" else 1.0)
+        if self.config.linear:
+            step = step + torch.tensordot(delta, self.linear, dims=1)
+        return step
+
+    def forward(self, w: Tensor, delta: Tensor) -> Tensor:
+        """Edit latents.
+
+        Parameters
+        ----------
+        w : Tensor, shape (B, num_ws, w_dim)
+            Latents, float32.
+        delta : Tensor, shape (B, A)
+            Knob values: corrected changes a_c' - a, before any gain.
+
+        Returns
+        -------
+        Tensor, shape (B, num_ws, w_dim)
+        """
+        x = (w - self.center) / self.scale
+        if self.config.output == "linear":
+            return self.center + self.scale * self._step(x, delta)
+        if self.config.null == "symmetric":
+            x = x + 0.5 * self._step(x, delta)
+        return w + self.scale * self._step(x, delta)
+
+
+class MapperEditor:
+    """The learned mapper behind the editor interface.
+
+    Parameters
+    ----------
+    network : MapperNetwork
+        Trained; it is set to evaluation mode and frozen.
+    table : AttributeTable
+        Names of the A columns.
+    correction : TargetCorrection, optional
+        By default the rule that the network's config names.
+    provenance : dict of str to str, optional
+        What the weights file says about its origin: generator hash, recipe, seed.
+    """
+
+    name = "mapper"
+    space = "w+"
+    can_preserve = False
+
+    def __init__(
+        self,
+        network: MapperNetwork,
+        table: AttributeTable,
+        correction: TargetCorrection | None = None,
+        provenance: dict[str, str] | None = None,
+    ) -> None:
+        if network.config.attributes != len(table):
+            raise ValueError(
+                f"the mapper was built for {network.config.attributes} attributes; the table "
+                f"has {len(table)}"
+            )
+        for name in network.config.editable:
+            table.index(name)
+        if correction is None:
+            correction = TargetCorrection(
+                table, network.config.correction, network.config.threshold
+            )
+        self.network = network.eval().requires_grad_(False)
+        self.table, self.correction = table, correction
+        self.provenance = dict(provenance or {})
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names that this editor can change."""
+        return self.network.config.editable or self.table.names
+
+    def knobs(self, count: int, request: EditRequest) -> Tensor:
+        """Return the (count, A) knob values that a request means, gain included.
+
+        The target is corrected where the request carries current readings; without them nobody
+        knows which attribute is present.
+        """
+        delta = request.deltas(self.table)
+        if request.current is not None:
+            delta = self.correction(request.current, delta)
+        if delta.shape[0] not in (1, count):
+            raise AttributeRequestError(
+                f"current readings are of {delta.shape[0]} faces; allowed: {count}, as in w"
+            )
+        delta = delta.to(self.network.center).expand(count, -1)
+        return self.network.gain(delta)
+
+    def edit(self, w: Tensor, request: EditRequest) -> Tensor:
+        """Change attributes of faces.
+
+        Parameters
+        ----------
+        w : Tensor, shape (B, num_ws, w_dim)
+            Latents; left untouched.
+        request : EditRequest
+            In attribute units; absolute targets need the current readings.
+
+        Returns
+        -------
+        Tensor
+            Shape, dtype and device of ``w``.
+
+        Raises
+        ------
+        AttributeRequestError
+            On an unknown attribute, an impossible value, or anything to preserve: this method
+            keeps everything that nobody asked to change, and has no stronger promise to give.
+        """
+        config = self.network.config
+        check_ws(w, config.num_ws, config.w_dim)
+        request.validate(self.table)
+        for name in request.names:
+            if name not in self.attributes:
+                raise AttributeRequestError(
+                    f"attribute {name!r}: this mapper was not trained to change it; allowed: "
+                    f"{', '.join(self.attributes)}"
+                )
+        if request.preserve:
+            raise AttributeRequestError(
+                f"preserve {request.preserve[0]!r}: the mapper keeps every attribute that is not "
+                "changed and takes no list; allowed: an empty list"
+            )
+        if request.empty:
+            return w.clone()
+        network_type = self.network.center.dtype
+        moved = self.network(w.to(network_type), self.knobs(w.shape[0], request))
+        return moved.to(w.dtype)
+
+    def to(self, device: torch.device | str) -> MapperEditor:
+        """Move the weights to a device; returns the editor itself."""
+        self.network.to(device)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, gains, table and config to one safetensors file, atomically."""
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        if self.correction.population is not None:
+            tensors["correction.population"] = self.correction.population.cpu().contiguous()
+        metadata = {
+            "format": "l2l-editor/1",
+            "editor": self.name,
+            "config": json.dumps(asdict(self.network.config)),
+            "table": self.table.to_json(),
+            "provenance": json.dumps(self.provenance),
+        }
+        save_safetensors(Path(path), tensors, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> MapperEditor:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        StorageError
+            The file is damaged, or holds something else than a mapper.
+        """
+        tensors, metadata = load_safetensors(Path(path))
+        if metadata.get("editor") != cls.name:
+            raise StorageError(
+                f"{path}: holds {metadata.get('editor', 'no editor')!r}; allowed: {cls.name!r}"
+            )
+        try:
+            config = MapperConfig.from_dict(json.loads(metadata["config"]))
+            table = AttributeTable.from_json(metadata["table"])
+            population = tensors.pop("correction.population", None)
+            network = MapperNetwork(config, scale=float(tensors["scale"]))
+            network.load_state_dict(tensors)
+            correction = TargetCorrection(table, config.correction, config.threshold, population)
+            provenance = json.loads(metadata.get("provenance", "{}"))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise StorageError(f"{path}: no mapper that this version reads: {reason}") from error
+        return cls(network, table, correction, provenance).to(device)
