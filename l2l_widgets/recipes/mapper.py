@@ -1,0 +1,459 @@
+"""Training the latent-to-latent mapper: data, model, step and what is shipped.
+
+``mapper``
+    All 35 attributes; the embedded editor.
+``mapper-background``
+    The same with the worked example of a conservation loss: the background is kept.
+``mapper-lesson``
+    Three attributes and a small network, for a lesson: it learns visibly within a minute on two
+    cores.
+
+Generator, regressors and embedder are frozen; the second judges are never opened here.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
+from l2l_widgets.editors.calibration import KNOBS, measure_response
+from l2l_widgets.editors.correction import TargetCorrection
+from l2l_widgets.editors.directions import fit_directions
+from l2l_widgets.editors.mapper import MapperConfig, MapperEditor, MapperNetwork
+from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, sample_changes
+from l2l_widgets.latents import to_wplus
+from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
+from l2l_widgets.recipes import Recipe
+from l2l_widgets.storage import sha256_file
+from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
+from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
+
+
+@dataclass(frozen=True)
+class MapperTraining:
+    """What `l2l train mapper --set FIELD=VALUE` may change.
+
+    Parameters
+    ----------
+    attributes : tuple of str
+        Attributes that are trained to change; all of the table where empty. The others are kept.
+    topology, layers, hidden_dim, output, linear, null, correction
+        See ``MapperConfig``; ``hidden_dim`` 0 is the paper's width, that of the input.
+    start : str
+        Where the linear term starts: svm, mean-difference, ridge (``editors/directions.py``), or
+        zero.
+    batch_size : int
+        Faces a step.
+    learning_rate : float
+        Of Adam.
+    schedule_steps : int
+        Step at which the cosine has brought the learning rate to a tenth.
+    faces : int
+        Triplets in the training set.
+    psi_low, psi_high : float
+        Range of their truncation.
+    triplets : str
+        Folder of the triplets; where empty one in the system's temporary folder, named after what
+        made it, so that runs and processes share it.
+    data_seed : int
+        Seed of the triplets.
+    ensemble : int
+        Regressors in the loss: 1 is the paper's single H.
+    augment : bool
+        Whether they see blurred, noisy, shifted pictures.
+    attribute_loss_weight ... background_loss_weight : float
+        See ``LossWeights``; the last switches on the background example.
+    average : float
+        Decay of the moving average of the weights, which is what is shipped.
+    calibration_faces : int
+        Faces on which the gains are measured after the training; 0 leaves them at 1.
+    symmetric_gain : bool
+        One gain curve for rises and falls, which keeps the cycle error small.
+    """
+
+    attributes: tuple[str, ...] = ()
+    topology: str = "flat"
+    layers: int = 2
+    hidden_dim: int = 256
+    output: str = "residual"
+    linear: bool = True
+    null: str = "symmetric"
+    correction: str = "threshold"
+    start: str = "svm"
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule_steps: int = 4000
+    faces: int = 40960
+    psi_low: float = 0.6
+    psi_high: float = 1.0
+    triplets: str = ""
+    data_seed: int = 20
+    ensemble: int = 2
+    augment: bool = True
+    attribute_loss_weight: float = 30.0
+    cycle_loss_weight: float = 0.5
+    identity_loss_weight: float = 0.5
+    neighbourhood_loss_weight: float = 1.0
+    face_loss_weight: float = 1.5
+    cloud_loss_weight: float = 0.3
+    background_loss_weight: float = 0.0
+    average: float = 0.998
+    calibration_faces: int = 1024
+    symmetric_gain: bool = True
+
+    def loss_weights(self) -> LossWeights:
+        """Return the weights in the objective's own words."""
+        return LossWeights(
+            attribute=self.attribute_loss_weight,
+            cycle=self.cycle_loss_weight,
+            identity=self.identity_loss_weight,
+            neighbourhood=self.neighbourhood_loss_weight,
+            face=self.face_loss_weight,
+            cloud=self.cloud_loss_weight,
+            conservation=self.background_loss_weight,
+        )
+
+
+class MapperTask:
+    """The mapper as the training loop sees it.
+
+    Parameters
+    ----------
+    config : MapperTraining
+        What to train, on what.
+    generator : nn.Module
+        G; frozen here.
+    regressors : sequence of nn.Module
+        The ensemble H; frozen here.
+    embedder : nn.Module
+        F; frozen here.
+    table : AttributeTable
+        Columns of the regressors' readings.
+    origin : dict of str to str
+        Hashes of the frozen parts; they name the triplets and travel with the weights.
+    conservation : ConservationLoss, optional
+        A loss of your own instead of the background example; its weight is
+        ``background_loss_weight``.
+    """
+
+    def __init__(
+        self,
+        config: MapperTraining,
+        generator: Any,
+        regressors: Sequence[Any],
+        embedder: Any,
+        table: AttributeTable = DEFAULT_TABLE,
+        origin: dict[str, str] | None = None,
+        conservation: ConservationLoss | None = None,
+    ) -> None:
+        if not 1 <= config.ensemble <= len(regressors):
+            raise TrainingError(
+                f"ensemble is {config.ensemble}; allowed: 1 to {len(regressors)}, the regressors "
+                "at hand"
+            )
+        self.config, self.table, self.origin = config, table, dict(origin or {})
+        self.generator, self.embedder = generator, embedder
+        self.regressors = tuple(regressors[: config.ensemble])
+        for part in (generator, embedder, *self.regressors):
+            if isinstance(part, nn.Module):
+                part.eval().requires_grad_(False)
+        self.reader = self._open_triplets()
+        ws, readings = self.reader.latents()
+        self.low, self.high = _population_range(readings)
+        self.columns = [table.index(name) for name in config.attributes or table.names]
+        self.network = self._build_network(ws, readings)
+        # a separate copy that follows: what is evaluated and shipped
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.correction = TargetCorrection(table, config.correction, population=readings[:4096])
+        if conservation is None and config.background_loss_weight > 0:
+            conservation = background_kept_loss
+        self.augmentation = Augmentation() if config.augment else None
+        self.objective = MapperObjective(
+            generator,
+            self.regressors,
+            embedder,
+            config.loss_weights(),
+            ws,
+            conservation=conservation,
+            augmentation=self.augmentation,
+        )
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99)
+        )
+        self.device = torch.device("cpu")
+
+    # -- what the loop asks for --------------------------------------------------------------------
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the mapper and its moving average."""
+        return {"mapper": self.network, "average": self.average}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return the one optimizer."""
+        return {"mapper": self.optimizer}
+
+    def prepare(self, device: torch.device) -> None:
+        """Move the frozen parts; channels last is the layout in which convolutions are fast."""
+        self.device = device
+        for part in (self.generator, self.embedder, *self.regressors):
+            if isinstance(part, nn.Module):
+                part.to(device, memory_format=torch.channels_last)
+        self.objective.to(device)
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw faces, changes and augmentation for all processes together."""
+        indices = torch.randint(len(self.reader), (self.config.batch_size,), generator=generator)
+        batch = self.reader.batch(indices)
+        readings = batch.pop("a")
+        free = torch.zeros(len(self.table), dtype=torch.bool)
+        free[self.columns] = True
+        low, high = self.low[self.columns], self.high[self.columns]
+        change = torch.zeros_like(readings)
+        change[:, self.columns] = sample_changes(readings[:, self.columns], low, high, generator)
+        batch["delta"] = self.correction(readings, change)
+        if self.augmentation is not None:
+            batch.update(self.augmentation.draw(batch["image"].shape, generator))
+        return batch
+
+    def train_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        """Take one step; return all losses."""
+        batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
+        losses = self.objective(self.network, batch)
+        context.backward(losses["loss"])
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        config = self.config
+        rate = config.learning_rate * warmup(step, 50)
+        rate *= cosine(step, config.schedule_steps // 2, config.schedule_steps, 0.1)
+        context.set_learning_rate("mapper", rate)
+        context.optimize("mapper")
+        # the first steps are not averaged: the start is a thing to leave
+        update_average(self.average, self.network, min(config.average, (1 + step) / (10 + step)))
+        return losses
+
+    @torch.no_grad()
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Ask for single changes of 0.3 on a fixed set of faces, read by the training ensemble."""
+        return self.scores(_fixed_faces(self, count=96))
+
+    def finish(self, directory: Path) -> dict[str, float]:
+        """Calibrate, write ``mapper.safetensors``, and score the calibrated editor."""
+        config = self.config
+        network = self.average.eval()
+        faces = _fixed_faces(self, count=max(config.calibration_faces, 96))
+        if config.calibration_faces > 0:
+            knobs = torch.tensor(KNOBS)
+            response = measure_response(
+                network, self.read, faces, KNOBS, columns=tuple(self.columns), faces=64
+            )
+            network.gain.fit(response, knobs, symmetric=config.symmetric_gain)
+        editor = MapperEditor(
+            copy.deepcopy(network).cpu(), self.table, self._editor_correction(), self.origin
+        )
+        editor.save(directory / "mapper.safetensors")
+        held_out = _fixed_faces(self, count=192, stream=2)
+        return self.scores(held_out)
+
+    # -- parts -----------------------------------------------------------------------------------
+    @torch.no_grad()
+    def read(self, ws: Tensor) -> Tensor:
+        """Return the ensemble's mean readings (B, A) of latents (B, num_ws, w_dim)."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            images = self.generator.synthesis(ws.to(self.device), noise_mode="const")
+            return torch.stack([r(images).float() for r in self.regressors]).mean(dim=0)
+
+    @torch.no_grad()
+    def scores(self, ws: Tensor, request: float = 0.3) -> dict[str, float]:
+        """Return what single changes achieve and disturb, by the training ensemble.
+
+        ``achieved_score`` is the median share of the request that was read, ``others_error`` the
+        mean absolute change of the attributes that were not asked for.
+        """
+        fractions, others = [], []
+        for row, ws_part in enumerate(ws.split(32)):
+            before = self.read(ws_part)
+            column = self.columns[row % len(self.columns)]
+            up = before[:, column] + request <= 1
+            asked = torch.where(up, request, -request)
+            delta = torch.zeros_like(before)
+            delta[:, column] = asked
+            after = self.read(self.average(ws_part, self.average.gain(delta)))
+            change = after - before
+            fractions.append(change[:, column] / asked)
+            change[:, column] = 0
+            others.append(change.abs().sum(dim=1) / (change.shape[1] - 1))
+        return {
+            "achieved_score": float(torch.cat(fractions).median()),
+            "others_error": float(torch.cat(others).mean()),
+        }
+
+    def _build_network(self, ws: Tensor, readings: Tensor) -> MapperNetwork:
+        config = self.config
+        start = None
+        if config.linear and config.start != "zero":
+            start = fit_directions(ws, readings, self.table.names, config.start).steps
+        return MapperNetwork(
+            MapperConfig(
+                num_ws=self.generator.num_ws,
+                w_dim=self.generator.w_dim,
+                attributes=len(self.table),
+                topology=config.topology,
+                layers=config.layers,
+                hidden_dim=config.hidden_dim or None,
+                output=config.output,
+                linear=config.linear,
+                null=config.null,
+                correction=config.correction,
+                editable=config.attributes,
+            ),
+            center=ws.mean(dim=0),
+            scale=float((ws - ws.mean(dim=0)).std()),
+            directions=start,
+        )
+
+    def _editor_correction(self) -> TargetCorrection:
+        rule = self.config.correction
+        population = self.correction.population if rule in ("nearest", "plausible") else None
+        return TargetCorrection(self.table, rule, population=population)
+
+    def _open_triplets(self) -> TripletReader:
+        config = self.config
+        made_by = {
+            **self.origin,
+            "faces": config.faces,
+            "psi": [config.psi_low, config.psi_high],
+            "seed": config.data_seed,
+            "ensemble": config.ensemble,
+        }
+        name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
+        folder = Path(config.triplets or Path(tempfile.gettempdir()) / f"l2l-triplets-{name}")
+
+        def ensemble(images: Tensor) -> Tensor:
+            return torch.stack([r(images).float() for r in self.regressors]).mean(dim=0)
+
+        device = next(self.generator.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            write_triplets(
+                folder,
+                self.generator,
+                ensemble,
+                config.faces,
+                config.data_seed,
+                attributes=self.table.names,
+                psi=(config.psi_low, config.psi_high),
+                progress=_say_progress,
+            )
+        return TripletReader(folder)
+
+
+def _say_progress(done: int, total: int) -> None:
+    sys.stderr.write(f"triplets: {done} of {total}\n")
+
+
+def _population_range(readings: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the (A,) range from which targets are drawn: nearly all the population reaches."""
+    quantiles = torch.tensor([0.005, 0.995])
+    low, high = torch.quantile(readings[:16384], quantiles, dim=0)
+    # an attribute the generator hardly draws is still asked for a little, and says so by its gain
+    return low.clamp(0, 1), torch.maximum(high, low + 0.1).clamp(0, 1)
+
+
+def _fixed_faces(task: MapperTask, count: int, stream: int = 1) -> Tensor:
+    """Return latents (count, num_ws, w_dim) that no triplet holds."""
+    seed = (task.config.data_seed, 1 << 30, stream)
+    psi = (task.config.psi_low, task.config.psi_high)
+    with torch.no_grad():
+        w = sample_latents(task.generator, count, seed, psi)
+    return to_wplus(w.float(), task.generator.num_ws).to(task.device)
+
+
+def build_from(weights: Path, config: MapperTraining) -> MapperTask:
+    """Build the task over the frozen parts in a weights folder."""
+    from l2l_widgets.perception import load_network
+    from l2l_widgets.stylegan2 import load_generator
+
+    files = ["generator", "regressor", "regressor_b", "embedder"]
+    if config.ensemble == 1:
+        files.remove("regressor_b")
+    paths = {name: weights / f"{name}.safetensors" for name in files}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise TrainingError(f"{path} is missing: the mapper needs a trained {name}")
+    parts = {
+        name: load_generator(path) if name == "generator" else load_network(path)
+        for name, path in paths.items()
+    }
+    return MapperTask(
+        config,
+        parts["generator"],
+        [part for name, part in parts.items() if name.startswith("regressor")],
+        parts["embedder"],
+        origin={name: sha256_file(path) for name, path in paths.items()},
+    )
+
+
+def _build(config: MapperTraining, weights: Path) -> MapperTask:
+    return build_from(Path(weights), config)
+
+
+LESSON = MapperTraining(
+    attributes=("smile", "glasses", "age"),
+    topology="shared",
+    layers=1,
+    hidden_dim=0,
+    batch_size=16,
+    schedule_steps=400,
+    faces=2048,
+    ensemble=1,
+    augment=False,
+    average=0.98,
+    calibration_faces=256,
+)
+
+_INPUTS = ("generator", "regressor", "regressor_b", "embedder")
+
+_SETTINGS = Settings(steps=4000, seed=20, checkpoint_every=500, log_every=25, precision="bf16")
+
+RECIPES = (
+    Recipe(
+        name="mapper",
+        summary="the latent-to-latent mapper for all attributes (Khodadadeh et al. 2022)",
+        config=MapperTraining(),
+        settings=_SETTINGS,
+        build=_build,
+        outputs=("mapper.safetensors",),
+        depends_on=_INPUTS,
+        kind="editor",
+    ),
+    Recipe(
+        name="mapper-background",
+        summary="the mapper with a conservation loss of one's own: the background is kept",
+        config=MapperTraining(background_loss_weight=10.0),
+        settings=_SETTINGS,
+        build=_build,
+        outputs=("mapper.safetensors",),
+        depends_on=_INPUTS,
+        kind="editor",
+    ),
+    Recipe(
+        name="mapper-lesson",
+        summary="a small mapper for smile, glasses and age, for a lesson of a minute",
+        config=LESSON,
+        settings=replace(_SETTINGS, steps=400, checkpoint_every=100, log_every=5),
+        build=_build,
+        outputs=("mapper.safetensors",),
+        depends_on=_INPUTS,
+        kind="editor",
+    ),
+)
