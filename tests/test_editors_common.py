@@ -1,0 +1,104 @@
+"""One contract for every editor; the contract itself is tested on editors that break it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
+from l2l_widgets.editors import list_editors, make_editor
+from l2l_widgets.editors.checks import EditorContractError, check_editor
+from l2l_widgets.latents import to_wplus
+from l2l_widgets.zoo import load
+
+
+@pytest.fixture
+def faces(tiny_generator):
+    z = torch.randn(5, tiny_generator.z_dim, generator=torch.Generator().manual_seed(8))
+    with torch.no_grad():
+        return tiny_generator.mapping(z)
+
+
+@pytest.mark.parametrize("name", list_editors())
+def test_every_editor_keeps_the_contract(tiny_world, faces, name) -> None:
+    editor = make_editor(name, load(tiny_world))
+    current = torch.rand(5, len(DEFAULT_TABLE), generator=torch.Generator().manual_seed(9))
+    ran = check_editor(editor, faces, current)
+    assert len(ran) == 10
+
+
+def test_the_method_list_is_what_can_be_made(tiny_world) -> None:
+    assert list_editors() == ("mapper",)
+    with pytest.raises(ValueError, match="'mapperr' is unknown; allowed: mapper"):
+        make_editor("mapperr", load(tiny_world))
+
+
+class _Broken:
+    """A correct editor with one fault, by name."""
+
+    name, space, can_preserve = "broken", "w+", False
+    attributes = DEFAULT_TABLE.names
+
+    def __init__(self, fault):
+        self.fault = fault
+
+    def edit(self, w, request):
+        if request.preserve and self.fault != "preserve":
+            raise ValueError("preserve is not possible")
+        if w.shape[2] != 16:
+            raise ValueError("w_dim is not 16; allowed: 16")
+        if self.fault != "validate":
+            delta = request.deltas(DEFAULT_TABLE)
+            if len(delta) not in (1, len(w)):
+                raise ValueError("readings of another number of faces")
+        if request.empty and self.fault != "null":
+            return w if self.fault == "alias" else w.clone()
+        if self.fault == "mutates":
+            return w.add_(1)
+        if self.fault == "mixes":
+            return w + w.mean(dim=0)
+        if self.fault == "random":
+            return w + torch.rand(())
+        return w + 1
+
+    def save(self, path):
+        path.write_bytes(b"fault: " + self.fault.encode())
+
+    @classmethod
+    def load(cls, path):
+        if not path.read_bytes().endswith(b"none") and path.read_bytes() != b"fault: disk":
+            raise ValueError("truncated")
+        return cls("none")
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("mutates", "input is left untouched"),
+        ("null", "empty request"),
+        ("alias", "returns a copy"),
+        ("random", "deterministic"),
+        ("mixes", "batch equals its single faces"),
+        ("validate", "unknown attribute"),
+        ("preserve", "preserve"),
+    ],
+)
+def test_the_contract_names_the_promise_that_was_broken(faces, fault, message) -> None:
+    with pytest.raises(EditorContractError, match=message):
+        check_editor(_Broken(fault), faces)
+
+
+def test_a_correct_editor_of_ones_own_passes(faces) -> None:
+    assert "keeps_shape_and_input" in check_editor(_Broken("none"), faces)
+
+
+def test_one_row_is_enough() -> None:
+    from l2l_widgets.editors import MapperConfig, MapperEditor, MapperNetwork
+
+    network = MapperNetwork(
+        MapperConfig(1, 16, len(DEFAULT_TABLE)), directions=torch.ones(len(DEFAULT_TABLE), 16)
+    )
+    ws = to_wplus(torch.randn(3, 16, generator=torch.Generator().manual_seed(1)), 1)
+    assert check_editor(MapperEditor(network, DEFAULT_TABLE), ws)
+    moved = MapperEditor(network, DEFAULT_TABLE).edit(ws, EditRequest(changes={"age": 0.2}))
+    assert moved.shape == ws.shape
