@@ -2,11 +2,6 @@
 
 Source: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN". Module names,
 `state_dict` keys and numbers follow the official PyTorch code; weights move between the two.
-
-The official code multiplies every weight by the style and runs one grouped convolution per
-picture. Here the *activations* are scaled by the style before a plain convolution and by the
-demodulation after it, which is the same sum in another order: one constant weight serves the whole
-batch. In eval mode without gradients the effective weights are kept between calls.
 """
 
 from __future__ import annotations
@@ -18,23 +13,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from l2l_widgets.discriminator import Discriminator, r1_penalty
-from l2l_widgets.latents import num_ws_for, truncate
+from l2l_widgets.latents import truncate
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
-from l2l_widgets.stylegan2_layers import (
-    LRELU_GAIN,
-    LRELU_SLOPE,
-    RESAMPLE_FILTER,
-    Conv2dLayer,
-    FullyConnectedLayer,
-    channel_table,
-    compute_dtype,
-    filter_taps,
-    lowpass,
-    upsample_image,
+from l2l_widgets.stylegan2_layers import Conv2dLayer, FullyConnectedLayer
+from l2l_widgets.stylegan2_synthesis import (
+    SynthesisBlock,
+    SynthesisLayer,
+    SynthesisNetwork,
+    ToRGBLayer,
 )
 
 __all__ = [
@@ -54,7 +43,6 @@ __all__ = [
     "update_ema",
 ]
 
-NOISE_MODES = ("const", "random", "none")
 GENERATOR_FORMAT = "l2l-stylegan2-generator/1"
 
 
@@ -319,290 +307,6 @@ class MappingNetwork(nn.Module):
         return torch.cat(parts, dim=1)
 
 
-class SynthesisNetwork(nn.Module):
-    """W+ to picture: a constant grows through modulated convolutions, each side adding colour."""
-
-    OPTIONS = (
-        "channel_base",
-        "channel_max",
-        "conv_clamp",
-        "use_noise",
-        "num_fp16_res",
-        "architecture",
-        "activation",
-        "resample_filter",
-    )
-
-    def __init__(
-        self,
-        w_dim: int,
-        img_resolution: int,
-        img_channels: int = 3,
-        channel_base: int = 32768,
-        channel_max: int = 512,
-        conv_clamp: float | None = None,
-        use_noise: bool = True,
-        num_fp16_res: int = 0,
-        architecture: str = "skip",
-        activation: str = "lrelu",
-        resample_filter: object = RESAMPLE_FILTER,
-    ) -> None:
-        super().__init__()
-        # `num_fp16_res` is accepted from official configurations and chooses nothing here:
-        # precision is the caller's, through autocast.
-        if architecture != "skip":
-            raise ValueError(f"architecture is {architecture!r}; only 'skip' is supported")
-        if activation != "lrelu":
-            raise ValueError(f"activation is {activation!r}; only 'lrelu' is supported")
-        filter_taps(resample_filter)
-        channels = channel_table(img_resolution, channel_base, channel_max)
-        self.w_dim = w_dim
-        self.img_resolution = img_resolution
-        self.img_channels = img_channels
-        self.num_ws = num_ws_for(img_resolution)
-        self.block_resolutions = list(channels)
-        for side in self.block_resolutions:
-            block = SynthesisBlock(
-                0 if side == 4 else channels[side // 2],
-                channels[side],
-                w_dim,
-                side,
-                img_channels,
-                conv_clamp,
-                use_noise,
-            )
-            setattr(self, f"b{side}", block)
-
-    def forward(
-        self,
-        ws: torch.Tensor,
-        noise_mode: str = "const",
-        max_resolution: int | None = None,
-        noise_generator: torch.Generator | None = None,
-    ) -> torch.Tensor:
-        """Draw pictures.
-
-        Parameters
-        ----------
-        ws
-            (B, num_ws, w_dim).
-        noise_mode
-            `const` uses the stored noise (the same picture every time), `random` draws new noise,
-            `none` uses none.
-        max_resolution
-            Stop after the block of this side and return its picture; None means the full side.
-        noise_generator
-            Source of `random` noise, on any device; None means torch's own.
-
-        Returns
-        -------
-        images : (B, img_channels, R, R) float32, roughly in [-1, 1], not clipped
-
-        Raises
-        ------
-        ValueError
-            A wrong shape, an unknown noise mode, or a side the network does not have.
-        """
-        img = None
-        x = None
-        for side, rows in self._plan(ws, noise_mode, max_resolution):
-            block = getattr(self, f"b{side}")
-            x, img = block(x, img, ws[:, rows], noise_mode, noise_generator)
-        assert img is not None
-        return img
-
-    def _plan(
-        self, ws: torch.Tensor, noise_mode: str, max_resolution: int | None
-    ) -> list[tuple[int, slice]]:
-        """The blocks to run and the rows of W+ that each reads."""
-        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
-            raise ValueError(
-                f"ws has shape {tuple(ws.shape)}; it must be (B, {self.num_ws}, {self.w_dim})"
-            )
-        if noise_mode not in NOISE_MODES:
-            raise ValueError(f"noise_mode is {noise_mode!r}; it must be one of {NOISE_MODES}")
-        if max_resolution is None:
-            max_resolution = self.img_resolution
-        if max_resolution not in self.block_resolutions:
-            raise ValueError(
-                f"max_resolution is {max_resolution!r}; it must be one of {self.block_resolutions}"
-            )
-        plan = []
-        for side in self.block_resolutions[: self.block_resolutions.index(max_resolution) + 1]:
-            # Block 4 reads rows 0 and 1; each later block starts at the row whose style coloured
-            # the one before it, and reads three.
-            start = max(0, 2 * (side.bit_length() - 1) - 5)
-            plan.append((side, slice(start, start + (2 if side == 4 else 3))))
-        return plan
-
-
-class SynthesisBlock(nn.Module):
-    """One resolution: one or two styled convolutions, and what they add to the picture."""
-
-    resample_filter: torch.Tensor
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        w_dim: int,
-        resolution: int,
-        img_channels: int,
-        conv_clamp: float | None = None,
-        use_noise: bool = True,
-    ) -> None:
-        super().__init__()
-        self.in_channels = in_channels
-        self.resolution = resolution
-        self.register_buffer("resample_filter", filter_taps())
-        shared = {"conv_clamp": conv_clamp, "use_noise": use_noise}
-        if in_channels == 0:
-            self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
-        else:
-            self.conv0 = SynthesisLayer(
-                in_channels, out_channels, w_dim, resolution, up=2, **shared
-            )
-        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, **shared)
-        self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, conv_clamp=conv_clamp)
-
-    def forward(
-        self,
-        x: torch.Tensor | None,
-        img: torch.Tensor | None,
-        ws: torch.Tensor,
-        noise_mode: str = "const",
-        noise_generator: torch.Generator | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features and picture of half the side, with 2 or 3 rows of W+, to those of this side."""
-        if x is None:
-            dtype = compute_dtype(self.const)
-            x = self.const.to(dtype).expand(ws.shape[0], -1, -1, -1)
-            x = x.contiguous(memory_format=torch.channels_last)
-        else:
-            x = self.conv0(x, ws[:, 0], noise_mode, noise_generator)
-        x = self.conv1(x, ws[:, -2], noise_mode, noise_generator)
-        colour = self.torgb(x, ws[:, -1])
-        if img is not None:
-            colour = colour + upsample_image(img, self.resample_filter)
-        return x, colour
-
-
-class SynthesisLayer(nn.Module):
-    """Modulated 3x3 convolution, demodulation, noise, bias, leaky ReLU; may double the side."""
-
-    resample_filter: torch.Tensor
-    noise_const: torch.Tensor
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        w_dim: int,
-        resolution: int,
-        kernel_size: int = 3,
-        up: int = 1,
-        use_noise: bool = True,
-        conv_clamp: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.resolution = resolution
-        self.up = up
-        self.use_noise = use_noise
-        self.conv_clamp = conv_clamp
-        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1)
-        self.weight = nn.Parameter(
-            torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        )
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.register_buffer("resample_filter", filter_taps())
-        if use_noise:
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
-            self.noise_strength = nn.Parameter(torch.zeros([]))
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        w: torch.Tensor,
-        noise_mode: str = "const",
-        noise_generator: torch.Generator | None = None,
-    ) -> torch.Tensor:
-        """(B, in_channels, H, W) and (B, w_dim) to (B, out_channels, up H, up W)."""
-        with torch.autocast(x.device.type, enabled=False):
-            style = self.affine.exact(w.to(self.affine.weight.dtype))
-            energy = self.weight.square().sum(dim=[2, 3])
-            # sqrt(2), the gain of the activation, rides on the demodulation and the bias.
-            demodulation = F.linear(style.square(), energy).add(1e-8).rsqrt() * LRELU_GAIN
-        x = x * _channels(style, x)
-        weight = self.weight.to(x.dtype)
-        if self.up == 2:
-            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-            x = lowpass(x, self.resample_filter, padding=1, gain=4.0)
-        else:
-            x = F.conv2d(x, weight, padding=weight.shape[2] // 2)
-        x = x * _channels(demodulation, x)
-        # In place on a tensor of its own: on a view, autograd would copy the gradient twice.
-        rows = F.leaky_relu_(self._plus_noise_and_bias(x, noise_mode, noise_generator), LRELU_SLOPE)
-        x = rows.view(x.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
-        if self.conv_clamp is not None:
-            x = x.clamp(-self.conv_clamp, self.conv_clamp)
-        return x
-
-    def _plus_noise_and_bias(
-        self, x: torch.Tensor, noise_mode: str, generator: torch.Generator | None
-    ) -> torch.Tensor:
-        """`x` plus its noise and bias, as one row of channels per pixel: (B H W, C)."""
-        rows = x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-        bias = self.bias * LRELU_GAIN
-        if not self.use_noise or noise_mode == "none":
-            return rows + bias.to(x.dtype)
-        shape = (x.shape[0], self.resolution, self.resolution)
-        if noise_mode == "random":
-            where = x.device if generator is None else generator.device
-            noise = torch.randn(shape, generator=generator, device=where).to(x)
-        else:
-            noise = self.noise_const.to(x.dtype).expand(shape)
-        # One product of two columns adds both: [noise, 1] @ [[strength ...], [bias ...]]. It is
-        # half the price of two broadcast sums, and its gradient sums over pixels in one product.
-        columns = torch.stack([noise.reshape(-1), rows.new_ones(()).expand(len(rows))], dim=1)
-        strength = (self.noise_strength * LRELU_GAIN).expand_as(bias)
-        return torch.addmm(rows, columns, torch.stack([strength, bias]).to(x.dtype))
-
-
-class ToRGBLayer(nn.Module):
-    """Modulated 1x1 convolution to picture channels, without demodulation."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        w_dim: int,
-        kernel_size: int = 1,
-        conv_clamp: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.conv_clamp = conv_clamp
-        self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1)
-        self.weight = nn.Parameter(
-            torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        )
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
-
-    def forward(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """(B, in_channels, H, W) and (B, w_dim) to (B, out_channels, H, W) float32."""
-        with torch.autocast(x.device.type, enabled=False):
-            style = self.affine.exact(w.to(self.affine.weight.dtype)) * self.weight_gain
-            # With three outputs the modulated weights are tiny: here it is they that are scaled.
-            weight = style.unsqueeze(2) * self.weight.flatten(1).t()
-        batch, _, height, width = x.shape
-        pixels = x.permute(0, 2, 3, 1).reshape(batch, height * width, -1)
-        # The picture is a sum over sides: kept in single precision, or bfloat16 would band it.
-        colour = torch.bmm(pixels, weight.to(x.dtype)).float() + self.bias
-        if self.conv_clamp is not None:
-            colour = colour.clamp(-self.conv_clamp, self.conv_clamp)
-        return colour.view(batch, height, width, -1).permute(0, 3, 1, 2)
-
-
 def path_lengths(
     images: torch.Tensor, ws: torch.Tensor, generator: torch.Generator | None = None
 ) -> torch.Tensor:
@@ -650,9 +354,11 @@ def update_ema(average: nn.Module, source: nn.Module, decay: float) -> None:
     if not 0 <= decay <= 1:
         raise ValueError(f"decay is {decay}; it must be in 0 to 1")
     kept = list(average.parameters())
-    new = [parameter.detach().to(old) for parameter, old in zip(source.parameters(), kept)]
+    new = [
+        parameter.detach().to(old) for parameter, old in zip(source.parameters(), kept, strict=True)
+    ]
     torch._foreach_lerp_(kept, new, 1 - decay)
-    for old, buffer in zip(average.buffers(), source.buffers()):
+    for old, buffer in zip(average.buffers(), source.buffers(), strict=True):
         old.copy_(buffer)
 
 
@@ -739,8 +445,3 @@ def _rows(name: str, value: torch.Tensor | None, length: int) -> torch.Tensor:
 
 def _unit_mean_square(x: torch.Tensor) -> torch.Tensor:
     return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
-
-
-def _channels(factors: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """(B, C) factors, shaped and cast to scale the channels of `x`."""
-    return factors.to(x.dtype)[:, :, None, None]
