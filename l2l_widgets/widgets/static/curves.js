@@ -1,0 +1,55 @@
+// Small curves, one a loss: each on its own scale, because their sizes differ and their shapes are the point.
+
+const CURVE = { width: 168, height: 56, pad: 4 };
+
+class CurvesView {
+  constructor() {
+    this.curves = new Map();
+    this.element = h("div", { class: "l2l-curves" });
+  }
+
+  update({ steps, losses, total }) {
+    for (const [name, values] of Object.entries(losses)) {
+      if (!this.curves.has(name)) this.curves.set(name, this.makeCurve(name));
+      this.drawCurve(this.curves.get(name), steps, values, total);
+    }
+    for (const [name, curve] of this.curves) {
+      if (name in losses) continue;
+      curve.element.remove();
+      this.curves.delete(name);
+    }
+  }
+
+  makeCurve(name) {
+    const value = h("span", { class: "l2l-curve-value" });
+    const line = s("path", { class: "l2l-curve-line" });
+    const svg = s("svg", {
+      viewBox: `0 0 ${CURVE.width} ${CURVE.height}`, class: "l2l-curve", role: "img",
+      preserveAspectRatio: "none",
+    }, line);
+    const label = name.replaceAll("_", " ");
+    const plot = h("div", { class: "l2l-curve-plot" }, svg);
+    const head = h("div", { class: "l2l-curve-head" }, h("span", {}, label), value);
+    const element = h("div", { class: name === "loss" ? "l2l-total" : "" }, head, plot);
+    // The sum of all comes first: it is what the training lowers.
+    if (name === "loss") this.element.prepend(element);
+    else this.element.append(element);
+    return { element, value, line, svg, label };
+  }
+
+  drawCurve(curve, steps, values, total) {
+    const points = steps.map((step, i) => [step, values[i]]).filter(([, v]) => v !== null && v !== undefined);
+    if (!points.length) return;
+    const numbers = points.map(([, v]) => v);
+    const [low, high] = [Math.min(0, ...numbers), Math.max(...numbers)];
+    const span = high - low || 1;
+    const x = (step) => CURVE.pad + (step / total) * (CURVE.width - 2 * CURVE.pad);
+    const y = (v) => CURVE.height - CURVE.pad - ((v - low) / span) * (CURVE.height - 2 * CURVE.pad);
+    const path = points.map(([step, v], i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(v).toFixed(1)}`);
+    curve.line.setAttribute("d", path.join(""));
+    const last = numbers.at(-1);
+    curve.value.textContent = last.toPrecision(3);
+    const from = numbers[0].toPrecision(3);
+    curve.svg.setAttribute("aria-label", `${curve.label}: from ${from} to ${last.toPrecision(3)}`);
+  }
+}

@@ -1,0 +1,294 @@
+"""TrainingCell: a recipe's training inside a notebook, with Start, Stop and Resume.
+
+The training runs in a background thread and writes an ordinary run folder: other cells keep
+working, the kernel may be killed, and `l2l resume` would go on from the same folder. The cell only
+starts, asks to stop, and shows what the run reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import torch
+import traitlets
+from torch import Tensor
+
+from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe, input_hashes, list_recipes
+from l2l_widgets.training import RunDirectory, Task, TrainingHandle
+from l2l_widgets.widgets.bridge import picture_value, static_text
+
+Preview = Callable[[Any], Mapping[str, Tensor]]
+
+#: Seconds between two updates of the curves, and of the faces, which cost a pass of the generator.
+CURVES_EVERY = 0.25
+FACES_EVERY = 1.5
+#: Points of a curve that a screen can show; longer histories are thinned.
+MAX_POINTS = 300
+LEARNING = "Training in the background: other cells keep working"
+#: What a history record holds besides losses and scores.
+NOT_LOSSES = ("step", "seconds", "images_per_second")
+
+
+class TrainingCell(anywidget.AnyWidget):
+    """Train a recipe and watch it learn.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of a recipe, as `l2l train --list` prints.
+    run_directory : path
+        Where the run is written. If it already holds a run, Resume goes on with it.
+    preview : callable, optional
+        Gets the task, between two steps; returns rows of faces, caption -> Tensor (B, 3, R, R),
+        RGB in [-1, 1], which are drawn anew while the training goes on.
+    weights : path
+        Folder of the frozen models that the recipe needs.
+    **changes
+        Fields of the recipe to change, such as ``steps=200``.
+
+    Attributes
+    ----------
+    task : Task or None
+        What is trained; None until the first start.
+
+    Raises
+    ------
+    ValueError
+        No such recipe or field.
+    """
+
+    _esm = static_text("elements.js", "link.js", "pictures.js", "curves.js", "training_cell.js")
+    _css = static_text("theme.css", "training_cell.css")
+
+    status = traitlets.Dict(help="state, step, steps, seconds left, message").tag(sync=True)
+    history = traitlets.Dict(help="steps and losses, name -> values").tag(sync=True)
+    faces = traitlets.Dict(help="rows of pictures, and the step they were drawn at").tag(sync=True)
+
+    def __init__(
+        self,
+        recipe: str,
+        run_directory: str | Path,
+        *,
+        preview: Preview | None = None,
+        weights: str | Path = DEFAULT_WEIGHTS,
+        **changes: Any,
+    ) -> None:
+        self._recipe = get_recipe(recipe).replace(**changes)
+        self._weights = Path(weights)
+        self._preview = preview
+        self.task: Task | None = None
+        self.run_directory = Path(run_directory)
+        self._handle: TrainingHandle | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._answers: dict[str, int] = {}
+        self._records: list[dict[str, Any]] = []
+        self._told = self._drawn = 0.0
+        super().__init__()
+        self._read_run()
+        self.on_msg(lambda _, content, buffers: self._handle_message(content))
+
+    # -- from Python or the page -------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the training, or what prepares it, is under way."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start, or go on where the run stopped; does nothing while it runs."""
+        with self._lock:
+            if self.is_running:
+                return
+            self._thread = threading.Thread(target=self._run, name="l2l-training", daemon=True)
+            self._thread.start()
+
+    def start_over(self) -> None:
+        """Start a new run in a new folder beside the old one, which is kept."""
+        with self._lock:
+            if self.is_running:
+                return
+            self.run_directory = _unused(self.run_directory)
+            self._records, self.task = [], None
+        self.history, self.faces = {}, {}
+        self.start()
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """Stop after the step it is in, with a checkpoint written.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait for it.
+
+        Returns
+        -------
+        bool
+            Whether it has stopped.
+        """
+        thread, handle = self._thread, self._handle
+        if handle is not None:
+            handle.stop()
+        if thread is not None:
+            thread.join(timeout)
+        return not self.is_running
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end (seconds; None: for ever); whether it came."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return not self.is_running
+
+    async def until_done(self, seconds: float) -> bool:
+        """Wait for the end without holding the kernel: Stop and the other widgets keep working.
+
+        Parameters
+        ----------
+        seconds : float
+            Longest wait.
+
+        Returns
+        -------
+        bool
+            Whether the training has ended, by itself or by Stop.
+        """
+        end = time.monotonic() + seconds
+        while self.is_running and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+        return not self.is_running
+
+    def _handle_message(self, message: Mapping[str, Any]) -> None:
+        self._answers[str(message.get("client", ""))] = int(message.get("number", 0))
+        kind = message.get("kind")
+        if kind == "start":
+            self.start()
+        elif kind == "start over":
+            self.start_over()
+        elif kind == "stop" and self._handle is not None:
+            # Not waited for: the page hears of the end through the status.
+            self._handle.stop()
+            self._tell("stopping", "Stopping after this step")
+        self.status = {**self.status, "answers": dict(self._answers)}
+
+    # -- the run, in its thread --------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._train()
+        except Exception as error:
+            # Errors are data here too: the line stands in the cell, and the next start may work.
+            self._tell("failed", f"{error}" or type(error).__name__)
+        finally:
+            self._handle = None
+
+    def _train(self) -> None:
+        recipe = self._recipe
+        if self.task is None:
+            self._tell("preparing", "Preparing: models and training faces")
+            inputs = input_hashes(recipe, list_recipes(), self._weights)
+            self.task = build_task(recipe, self._weights)
+            self._config = {**recipe.resolved(), "inputs": inputs}
+        self._draw_faces(self._step)
+        self._tell("running", LEARNING)
+        self._handle = TrainingHandle(
+            self.task,
+            recipe.settings,
+            self.run_directory,
+            config=self._config,
+            resume=RunDirectory(self.run_directory).exists(),
+            on_step=self._on_step,
+        ).start()
+        outcome = self._handle.wait()
+        self._send_history()
+        self._draw_faces(outcome.step)
+        if outcome.finished:
+            self._tell("finished", f"Finished after {outcome.step} steps")
+        else:
+            self._tell(
+                "stopped", f"Stopped at step {outcome.step}: saved, Resume goes on from here"
+            )
+
+    def _on_step(self, record: dict[str, Any]) -> None:
+        self._records = [r for r in self._records if r["step"] < record["step"]]
+        self._records.append(dict(record))
+        now = time.monotonic()
+        if now - self._told >= CURVES_EVERY:
+            self._told = now
+            self._send_history()
+            if self._state == "running":
+                self._tell("running", LEARNING)
+        if now - self._drawn >= FACES_EVERY:
+            self._draw_faces(record["step"])
+
+    @property
+    def _step(self) -> int:
+        return int(self._records[-1]["step"]) if self._records else 0
+
+    @property
+    def _state(self) -> str:
+        return str(self.status.get("state", ""))
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _read_run(self) -> None:
+        """Show what the folder already holds: a kernel may have died since."""
+        directory = RunDirectory(self.run_directory)
+        if directory.exists():
+            self._records = directory.history()
+            self._send_history()
+            self._tell("stopped", f"This folder holds a run up to step {self._step}")
+        else:
+            self._tell("ready", f"{self._recipe.name}: {self._recipe.summary}")
+
+    def _tell(self, state: str, message: str = "") -> None:
+        steps = self._recipe.settings.steps
+        last = self._records[-1] if self._records else {}
+        seconds = float(last.get("seconds", 0.0))
+        self.status = {
+            "state": state,
+            "message": message,
+            "step": self._step,
+            "steps": steps,
+            "seconds": seconds,
+            "seconds_left": seconds / self._step * (steps - self._step) if self._step else None,
+            "run_directory": str(self.run_directory),
+            "answers": dict(self._answers),
+        }
+
+    def _send_history(self) -> None:
+        records = self._records[:: -(-len(self._records) // MAX_POINTS) or 1]
+        names = list(dict.fromkeys(n for r in records for n in r if n not in NOT_LOSSES))
+        self.history = {
+            "steps": [r["step"] for r in records],
+            "losses": {n: [r.get(n) for r in records] for n in names},
+        }
+
+    def _draw_faces(self, step: int) -> None:
+        if self._preview is None or self.task is None:
+            return
+        # The preview is the user's code and must not disturb what is trained.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            rows = self._preview(self.task)
+        self.faces = {
+            "step": step,
+            "rows": [
+                {"caption": caption, "pictures": [picture_value(image.float()) for image in images]}
+                for caption, images in rows.items()
+            ],
+        }
+        self._drawn = time.monotonic()
+
+
+def _unused(path: Path) -> Path:
+    """``path`` with the first number that makes it new: run, run-2, run-3."""
+    candidate, count = path, 1
+    while candidate.exists():
+        count += 1
+        candidate = path.with_name(f"{path.name}-{count}")
+    return candidate
