@@ -51,7 +51,8 @@ FACTORS = ATTRIBUTE_FACTORS + IDENTITY_FACTORS + NUISANCE_FACTORS
 #: Latents that change sign when a portrait is mirrored; every other factor keeps its value.
 MIRRORED = ("yaw", "roll", "gaze", "part", "light_azimuth")
 
-#: Planted correlations of the latents: (factor, factor, correlation).
+#: Correlations asked of the latents: (factor, factor, correlation). Together they are not quite
+#: possible; planted is the positive definite matrix that :func:`correlation_matrix` returns.
 CORRELATIONS = (
     ("age", "glasses", 0.42), ("age", "greyness", 0.72), ("age", "baldness", 0.35),
     ("age", "fullness", 0.15), ("age", "gender", 0.15), ("age", "beard", 0.20),
