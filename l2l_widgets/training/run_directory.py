@@ -52,11 +52,11 @@ def _sync_directory(path: Path) -> None:
 
 
 def _module_tensors(name: str, module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return a CPU copy of a module's state, refusing numbers that are not finite."""
+    """Return a CPU copy of a module's state; numbers that are not finite raise StorageError."""
     tensors = {}
     for key, value in module.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise TrainingError(f"{name}.{key} holds NaN or infinity; nothing was saved")
+            raise StorageError(f"{name}.{key} holds NaN or infinity")
         # clone: safetensors refuses tensors that share memory (tied weights do)
         tensors[key] = value.detach().cpu().contiguous().clone()
     return tensors
@@ -130,7 +130,9 @@ class RunDirectory:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise TrainingError(f"{self.path} is being trained by another process") from None
+                raise TrainingError(
+                    f"{self.path} is being trained by another process or notebook"
+                ) from None
             yield
 
     # -- history ---------------------------------------------------------------------------------
