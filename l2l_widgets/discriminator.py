@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from l2l_widgets.stylegan2_layers import (
+from l2l_widgets.stylegan2.layers import (
     Conv2dLayer,
     FullyConnectedLayer,
     channel_table,
     compute_dtype,
     filter_taps,
 )
+from l2l_widgets.stylegan2.mapping import MappingNetwork
 
 __all__ = [
     "Discriminator",
@@ -102,9 +103,6 @@ class Discriminator(nn.Module):
             )
             setattr(self, f"b{side}", block)
         if c_dim > 0:
-            # Imported here: the mapping network lives beside the generator, which imports us.
-            from l2l_widgets.stylegan2 import MappingNetwork
-
             self.mapping = MappingNetwork(
                 z_dim=0,
                 c_dim=c_dim,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from l2l_widgets.stylegan2_layers import LRELU_GAIN, LRELU_SLOPE, FullyConnectedLayer
+from l2l_widgets.stylegan2.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnectedLayer
 
 if TYPE_CHECKING:
-    from l2l_widgets.stylegan2_synthesis import (
+    from l2l_widgets.stylegan2.synthesis import (
         SynthesisBlock,
         SynthesisLayer,
         SynthesisNetwork,

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from l2l_widgets.latents import num_ws_for
-from l2l_widgets.stylegan2_frozen import FrozenSynthesis
-from l2l_widgets.stylegan2_layers import (
+from l2l_widgets.stylegan2.frozen import FrozenSynthesis
+from l2l_widgets.stylegan2.layers import (
     LRELU_GAIN,
     LRELU_SLOPE,
     RESAMPLE_FILTER,

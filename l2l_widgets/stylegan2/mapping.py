@@ -1,0 +1,161 @@
+"""StyleGAN2's mapping network: z to w.
+
+Source: Karras et al. 2019, "A Style-Based Generator Architecture for Generative Adversarial
+Networks", section 2; names and numbers as in the official PyTorch code of StyleGAN2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from l2l_widgets.latents import truncate
+from l2l_widgets.stylegan2.layers import FullyConnectedLayer
+
+__all__ = ["MappingNetwork"]
+
+
+class MappingNetwork(nn.Module):
+    """z (and condition) to w, repeated over the rows of W+.
+
+    Parameters
+    ----------
+    num_ws
+        Rows to repeat over; None returns w itself, (B, w_dim).
+    num_layers
+        Linear layers with leaky ReLU.
+    embed_features, layer_features
+        Widths of the condition's embedding and of the inner layers; None means w_dim.
+    lr_multiplier
+        Learning rate of these layers relative to the rest.
+    w_avg_beta
+        Decay of the running mean of w, which training mode updates; None keeps no mean.
+    """
+
+    OPTIONS = (
+        "num_layers",
+        "embed_features",
+        "layer_features",
+        "activation",
+        "lr_multiplier",
+        "w_avg_beta",
+    )
+    w_avg: torch.Tensor
+
+    def __init__(
+        self,
+        z_dim: int,
+        c_dim: int,
+        w_dim: int,
+        num_ws: int | None,
+        num_layers: int = 8,
+        embed_features: int | None = None,
+        layer_features: int | None = None,
+        activation: str = "lrelu",
+        lr_multiplier: float = 0.01,
+        w_avg_beta: float | None = 0.995,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
+        self.z_dim = z_dim
+        self.c_dim = c_dim
+        self.w_dim = w_dim
+        self.num_ws = num_ws
+        self.num_layers = num_layers
+        self.w_avg_beta = w_avg_beta
+        embedded = 0 if c_dim == 0 else w_dim if embed_features is None else embed_features
+        inner = w_dim if layer_features is None else layer_features
+        if c_dim > 0:
+            self.embed = FullyConnectedLayer(c_dim, embedded)
+        widths = [z_dim + embedded] + [inner] * (num_layers - 1) + [w_dim]
+        for index in range(num_layers):
+            layer = FullyConnectedLayer(
+                widths[index],
+                widths[index + 1],
+                activation=activation,
+                lr_multiplier=lr_multiplier,
+            )
+            setattr(self, f"fc{index}", layer)
+        if num_ws is not None and w_avg_beta is not None:
+            self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(
+        self,
+        z: torch.Tensor | None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        c: torch.Tensor | None = None,
+        skip_w_avg_update: bool = False,
+    ) -> torch.Tensor:
+        """Map latent codes.
+
+        Parameters
+        ----------
+        z
+            (B, z_dim); each code is scaled to unit mean square first.
+        truncation_psi, truncation_cutoff
+            See `l2l_widgets.latents.truncate`.
+        c
+            (B, c_dim) when the network is conditional.
+        skip_w_avg_update
+            Leave the running mean alone in training mode.
+
+        Returns
+        -------
+        ws : (B, num_ws, w_dim) float32
+
+        Raises
+        ------
+        ValueError
+            A wrong shape, or truncation without a running mean.
+        """
+        device = self.fc0.weight.device
+        with torch.autocast(device.type, enabled=False):
+            x = self._inputs(z, c)
+            for index in range(self.num_layers):
+                x = getattr(self, f"fc{index}").exact(x)
+            if self.num_ws is None:
+                return x
+            if self.training and self.w_avg_beta is not None and not skip_w_avg_update:
+                with torch.no_grad():
+                    self.w_avg.copy_(x.mean(dim=0).lerp(self.w_avg, self.w_avg_beta))
+            ws = x.unsqueeze(1).repeat(1, self.num_ws, 1)
+            if truncation_psi == 1:
+                return ws
+            if self.w_avg_beta is None:
+                raise ValueError(
+                    f"truncation_psi is {truncation_psi}; it must be 1, as this network was built "
+                    "with w_avg_beta=None and keeps no average w"
+                )
+            return truncate(ws, self.w_avg, truncation_psi, truncation_cutoff)
+
+    def _inputs(self, z: torch.Tensor | None, c: torch.Tensor | None) -> torch.Tensor:
+        parts = []
+        dtype = self.fc0.weight.dtype
+        if self.z_dim > 0:
+            parts.append(_unit_mean_square(_rows("z", z, self.z_dim).to(dtype)))
+        if self.c_dim > 0:
+            embedded = self.embed.exact(_rows("c", c, self.c_dim).to(dtype))
+            parts.append(_unit_mean_square(embedded))
+        elif c is not None and c.numel() > 0:
+            raise ValueError(
+                f"c has shape {tuple(c.shape)}; this network takes no condition (c_dim 0)"
+            )
+        if len({part.shape[0] for part in parts}) > 1:
+            raise ValueError(
+                f"z and c must have the same number of rows; they have {parts[0].shape[0]} "
+                f"and {parts[1].shape[0]}"
+            )
+        return torch.cat(parts, dim=1)
+
+
+def _rows(name: str, value: torch.Tensor | None, length: int) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor) or value.ndim != 2 or value.shape[1] != length:
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else value
+        raise ValueError(f"{name} is or has shape {shape}; it must be (B, {length})")
+    return value
+
+
+def _unit_mean_square(x: torch.Tensor) -> torch.Tensor:
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
