@@ -1,0 +1,307 @@
+"""`l2l train`, `l2l resume`, and what holds for every verb of the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from regression_task import RECIPES, RegressionConfig
+
+from l2l_widgets import recipes
+from l2l_widgets.cli import VERBS, main
+from l2l_widgets.recipes import Recipe, RecipeError
+from l2l_widgets.storage import load_safetensors, sha256_file
+from l2l_widgets.training import RunDirectory, Settings
+
+TASKS = str(Path(__file__).resolve().parent / "regression_task.py")
+
+
+@pytest.fixture
+def l2l(capsys, tmp_path, monkeypatch):
+    """Run the command line in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words, own_recipes=True):
+        extra = ["--recipes", TASKS] if own_recipes else []
+        code = main([*words, *extra])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def only_line(text):
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+# -- every verb --------------------------------------------------------------------------------
+def test_every_verb_has_help_and_its_line(l2l):
+    code, out, _ = l2l("--help", own_recipes=False)
+    assert code == 0
+    for verb, (_, summary) in VERBS.items():
+        assert verb in out
+        assert summary in out
+        code, own, _ = l2l(verb, "--help", own_recipes=False)
+        assert code == 0
+        assert own.startswith(f"usage: l2l {verb}")
+        assert "--json" in own
+
+
+def test_words_that_mean_nothing_are_one_line_and_code_2(l2l):
+    code, out, err = l2l("trian", own_recipes=False)
+    assert (code, out) == (2, "")
+    assert only_line(err).startswith("l2l: argument VERB: invalid choice: 'trian'")
+    code, _, err = l2l("train", "--stepz", "3")
+    assert code == 2
+    assert "--stepz" in only_line(err)
+    assert only_line(err).startswith("l2l")
+    code, _, err = l2l(own_recipes=False)
+    assert code == 2
+    assert "VERB" in only_line(err)
+
+
+# -- saying before doing -----------------------------------------------------------------------
+def test_list_shows_the_recipes_in_order(l2l):
+    code, out, _ = l2l("train", "--list", "--json")
+    assert code == 0
+    *lines, last = out.splitlines()
+    assert lines[0].split()[:3] == ["regression", "40", "steps"]
+    assert lines[1].endswith("(needs regression)")
+    listed = json.loads(last)["recipes"]
+    assert [recipe["recipe"] for recipe in listed] == ["regression", "second"]
+    assert listed[1]["depends_on"] == ["regression"]
+
+
+def test_dry_run_says_everything_and_creates_nothing(l2l, tmp_path):
+    code, out, _ = l2l(
+        "train", "regression", "--steps", "7", "--seed", "9", "--set", "width=4",
+        "--set", "noise=0", "--set", "precision=bf16", "--dry-run", "--json",
+    )  # fmt: skip
+    assert code == 0
+    plan = json.loads(out.splitlines()[-1])
+    assert json.loads("\n".join(out.splitlines()[:-1])) == plan
+    assert plan["settings"]["steps"] == 7
+    assert plan["settings"]["seed"] == 9
+    assert plan["settings"]["precision"] == "bf16"
+    assert plan["config"]["width"] == 4
+    assert plan["config"]["noise"] == 0.0
+    assert plan["run"] == "runs/regression"
+    code, out, _ = l2l("train", "all", "--dry-run", "--weights", "w")
+    assert code == 0
+    assert out.splitlines() == [
+        "regression: train: not there",
+        "second: train: regression will change",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["regresion"], "no recipe is named 'regresion'; there are: regression, second"),
+        ([], "NAME is missing; there are: all, regression, second"),
+        (["regression", "--set", "depth=3"], "has no field 'depth'; it has: batch_size, best_"),
+        (["regression", "--set", "width=wide"], "regression.width must be an integer, not 'wide'"),
+        (["regression", "--set", "width=2.5"], "regression.width must be an integer, not 2.5"),
+        (["regression", "--set", "noise=[1]"], "regression.noise must be a number, not [1]"),
+        (["regression", "--set", "width"], "--set 'width' must have the form FIELD=VALUE"),
+        (["regression", "--steps", "many"], "regression.steps must be an integer, not 'many'"),
+        (["regression", "--steps", "0"], "steps must be an integer of at least 1, not 0"),
+        (["regression", "--seed", "-3"], "seed must be an integer of at least 0, not -3"),
+        (["second", "--weights", "w"], "needs w/regression.safetensors, which recipe"),
+        (["all", "--steps", "3"], "change one recipe: give its name, not all"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(l2l, tmp_path, words, message):
+    code, out, err = l2l("train", *words)
+    assert (code, out) == (2, "")
+    assert only_line(err).startswith("l2l train: ")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_recipes_that_is_none_is_refused(l2l, tmp_path):
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    for file, message in (("empty.py", "defines no RECIPES"), ("none.py", "does not exist")):
+        code, _, err = l2l("train", "--list", "--recipes", file, own_recipes=False)
+        assert code == 2
+        assert message in only_line(err)
+
+
+# -- training ----------------------------------------------------------------------------------
+def test_train_then_resume_further(l2l, tmp_path):
+    code, out, err = l2l("train", "regression", "--steps", "12", "--run", "here", "--json")
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    assert result["step"] == 12
+    assert result["finished"] is True
+    assert result["scores"].keys() == {"test_loss"}
+    assert "step" in err  # the progress bar
+    tensors, _ = load_safetensors(tmp_path / "here" / "final" / "regression.safetensors")
+    assert tensors["0.weight"].shape == (16, 2)
+    code, _, err = l2l("train", "regression", "--run", "here")
+    assert code == 2
+    assert "here already holds a run" in only_line(err)
+    code, out, err = l2l("resume", "here", "--steps", "20", "--json")
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1])["step"] == 20
+    assert [r["step"] for r in RunDirectory("here").history()] == list(range(1, 21))
+    assert RunDirectory("here").config()["settings"]["steps"] == 20
+    code, _, err = l2l("resume", "nowhere")
+    assert code == 2
+    assert "nowhere holds no run" in only_line(err)
+
+
+def test_a_stopped_run_says_how_to_go_on(l2l, monkeypatch):
+    from l2l_widgets.training import run_directory
+
+    monkeypatch.setattr(run_directory.RunDirectory, "stop_requested", lambda self: True)
+    code, out, _ = l2l("train", "regression", "--run", "here", "--json")
+    assert code == 0
+    assert out.splitlines()[:2] == [
+        "stopped and saved at step 1 of 40",
+        "go on with: l2l resume here",
+    ]
+    assert json.loads(out.splitlines()[-1])["finished"] is False
+
+
+def test_train_all_skips_what_is_current_and_retrains_what_follows(l2l, tmp_path):
+    def stages():
+        code, out, err = l2l("train", "all", "--weights", "w", "--json")
+        assert code == 0, err
+        return json.loads(out.splitlines()[-1])["stages"]
+
+    assert stages() == {"regression": "trained", "second": "trained"}
+    manifest = json.loads((tmp_path / "w" / "MANIFEST.json").read_text())
+    entry = manifest["second.safetensors"]
+    assert entry["sha256"] == sha256_file(tmp_path / "w" / "second.safetensors")
+    assert entry["inputs"] == {
+        "regression.safetensors": manifest["regression.safetensors"]["sha256"]
+    }
+    assert {"recipe", "kind", "seed", "steps", "commit", "config", "scores"} <= entry.keys()
+    assert stages() == {"regression": "current", "second": "current"}
+    # a lost file is made again, and equal: what depends on it stays
+    (tmp_path / "w" / "regression.safetensors").unlink()
+    assert stages() == {"regression": "trained", "second": "current"}
+    # another first one: its own run folder, and the second one follows
+    changed = {recipe.name: recipe for recipe in RECIPES}
+    changed["regression"] = changed["regression"].replace(seed=5)
+    plan = recipes.plan_all(changed, Path("w"))
+    assert plan == {
+        "regression": "train: config or inputs changed",
+        "second": "train: regression will change",
+    }
+    done = list(recipes.train_all(changed, Path("runs"), Path("w")))
+    assert [stage.status for stage in done] == ["trained", "trained"]
+    assert len(list(Path("runs").iterdir())) == 4
+    again = json.loads((tmp_path / "w" / "MANIFEST.json").read_text())
+    for file in ("regression.safetensors", "second.safetensors"):
+        assert again[file]["sha256"] != manifest[file]["sha256"]
+    assert set(recipes.plan_all(changed, Path("w")).values()) == {"current"}
+
+
+def test_train_all_resumes_what_was_stopped(l2l, monkeypatch, tmp_path):
+    from l2l_widgets.training import run_directory
+
+    steps = []
+
+    def stop_once(self):
+        steps.append(self.path.name)
+        return len(steps) == 15
+
+    monkeypatch.setattr(run_directory.RunDirectory, "stop_requested", stop_once)
+    code, out, _ = l2l("train", "all", "--weights", "w")
+    assert code == 0
+    assert out.splitlines() == ["regression: stopped", "go on with the same command"]
+    code, out, _ = l2l("train", "all", "--weights", "w")
+    assert out.splitlines() == ["regression: trained", "second: trained"]
+    assert len([name for name in steps if name.startswith("regression")]) == 40
+    shutil.rmtree(tmp_path / "runs")
+
+
+def test_resume_refuses_other_inputs(l2l, tmp_path):
+    l2l("train", "regression", "--publish", "--weights", "w", "--run", "one")
+    l2l("train", "second", "--weights", "w", "--run", "two", "--steps", "10")
+    l2l("train", "regression", "--seed", "8", "--publish", "--weights", "w", "--run", "three")
+    code, _, err = l2l("resume", "two", "--steps", "20")
+    assert code == 2
+    assert "was begun with another regression.safetensors" in only_line(err)
+
+
+# -- recipes -----------------------------------------------------------------------------------
+def test_initial_weights_are_a_function_of_the_seed():
+    recipe = {recipe.name: recipe for recipe in RECIPES}["regression"]
+    torch.manual_seed(0)
+    one = recipes.build_task(recipe).modules()["network"].state_dict()
+    torch.manual_seed(1)
+    two = recipes.build_task(recipe).modules()["network"].state_dict()
+    other = recipes.build_task(recipe.replace(seed=4)).modules()["network"].state_dict()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not torch.equal(one["0.weight"], other["0.weight"])
+
+
+def make_recipe(name, **changes):
+    values = {
+        "summary": "",
+        "config": RegressionConfig(),
+        "settings": Settings(),
+        "build": lambda config, weights: None,
+        "outputs": (f"{name}.safetensors",),
+    }
+    return Recipe(name=name, **{**values, **changes})
+
+
+def test_recipes_that_do_not_fit_together_are_refused():
+    circle = {
+        "a": make_recipe("a", depends_on=("b",)),
+        "b": make_recipe("b", depends_on=("a",)),
+    }
+    with pytest.raises(RecipeError, match="a -> b -> a"):
+        recipes.in_order(circle)
+    with pytest.raises(RecipeError, match="'a' depends on 'c', which does not exist"):
+        recipes.in_order({"a": make_recipe("a", depends_on=("c",))})
+    twice = {name: make_recipe(name, outputs=("x.safetensors",)) for name in "ab"}
+    with pytest.raises(RecipeError, match=r"several shipped recipes make x\.safetensors"):
+        recipes.plan_all(twice, Path("w"))
+    twice["b"] = make_recipe("b", outputs=("x.safetensors",), shipped=False)
+    assert recipes.plan_all(twice, Path("w")) == {"a": "train: not there"}
+    with pytest.raises(RecipeError, match=r"config repeats settings: \['seed'\]"):
+        make_recipe("a", config=config_with_seed())
+
+
+def config_with_seed():
+    from dataclasses import make_dataclass
+
+    return make_dataclass("Config", [("seed", int, 0)])()
+
+
+def test_only_what_decides_the_weights_is_in_the_hash():
+    recipe = make_recipe("a")
+    same = recipe.replace(checkpoint_every=7, log_every=3, device="cpu", threads=2)
+    assert same.config_hash() == recipe.config_hash()
+    for change in ({"steps": 7}, {"seed": 1}, {"precision": "bf16"}, {"width": 17}):
+        assert recipe.replace(**change).config_hash() != recipe.config_hash()
+
+
+def test_publish_refuses_a_promise_that_was_not_kept(tmp_path):
+    with pytest.raises(RecipeError, match=r"promised a\.safetensors"):
+        recipes.publish(make_recipe("a"), tmp_path, tmp_path / "w", {}, {})
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_embedded_recipes_fit_together():
+    known = recipes.list_recipes()
+    assert {"generator", "mapper"} <= known.keys()
+    made = {file for recipe in known.values() if recipe.shipped for file in recipe.outputs}
+    assert {"generator.safetensors", "mapper.safetensors"} <= made
+    plan = recipes.plan_all(known, recipes.DEFAULT_WEIGHTS)
+    assert set(plan) == {name for name, recipe in known.items() if recipe.shipped}
+    for recipe in known.values():
+        # every default survives the way through text, as --set and config.json send it
+        stored = {**recipe.resolved()["config"], **recipe.resolved()["settings"]}
+        assert recipe.replace(**stored) == recipe
