@@ -16,10 +16,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+Amount = TypeVar("Amount", float, Tensor)
 KINDS = ("continuous", "binary", "member")
 
 
@@ -77,12 +79,12 @@ class Attribute:
                 f"attribute {self.name!r}: low {self.low} is not below high {self.high}"
             )
 
-    def to_unit(self, value: float) -> float:
-        """Attribute units in [0, 1] to the display unit."""
+    def to_unit(self, value: Amount) -> Amount:
+        """Attribute units in [0, 1] to the display unit, for a number or a tensor."""
         return self.low + (self.high - self.low) * value
 
-    def from_unit(self, value: float) -> float:
-        """Display unit to attribute units."""
+    def from_unit(self, value: Amount) -> Amount:
+        """Display unit to attribute units, for a number or a tensor."""
         return (value - self.low) / (self.high - self.low)
 
 

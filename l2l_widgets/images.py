@@ -155,7 +155,7 @@ def read_png_text(source: str | os.PathLike[str] | bytes) -> dict[str, str]:
         No such file, no PNG, or a damaged one.
     """
     with _open(source, formats=("PNG",)) as picture:
-        text: Any = picture.text  # type: ignore[attr-defined]  # PngImageFile has it; reads to the end
+        text: Any = picture.text  # reads to the end of the file
         return {str(key): str(value) for key, value in text.items()}
 
 

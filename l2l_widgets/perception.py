@@ -83,7 +83,7 @@ class SeparableTrunk(nn.Module):
         super().__init__()
         c = width
         self.stem = nn.Sequential(_conv(3, c, 2, kernel=5), nn.ReLU())
-        stages = []
+        stages: list[nn.Module] = []
         for i, o in ((c, 2 * c), (2 * c, 3 * c), (3 * c, 4 * c)):
             stages.append(nn.Sequential(_conv(i, o, 2), nn.SiLU()))
             stages.append(_Separable(o))
@@ -163,14 +163,15 @@ class _Attention(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-TRUNKS: dict[str, type[nn.Module]] = {
+Trunk = ResidualTrunk | SeparableTrunk | TransformerTrunk
+TRUNKS: dict[str, type[Trunk]] = {
     "residual": ResidualTrunk,
     "separable": SeparableTrunk,
     "transformer": TransformerTrunk,
 }
 
 
-def _make_trunk(family: str, options: Mapping[str, Any]) -> nn.Module:
+def _make_trunk(family: str, options: Mapping[str, Any]) -> Trunk:
     if family not in TRUNKS:
         raise ValueError(f"family is {family!r}; allowed: {', '.join(TRUNKS)}")
     return TRUNKS[family](**options)

@@ -467,7 +467,7 @@ class EditSession:
         return recipe.to_dict()
 
 
-def _call(method: weakref.WeakMethod[Callable[[bool], None]], measure: bool) -> None:
+def _call(method: weakref.WeakMethod[Any], measure: bool) -> None:
     function = method()
     if function is not None:
         function(measure)

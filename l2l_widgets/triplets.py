@@ -211,7 +211,7 @@ def _map_shard(path: Path) -> dict[str, np.ndarray]:
             if length > size - 8:
                 raise ValueError("the header is longer than the file")
             header = json.loads(file.read(length))
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         for key in ("image", "w", "a"):
             entry = header[key]
             start, end = (8 + length + offset for offset in entry["data_offsets"])

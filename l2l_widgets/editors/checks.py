@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def _refuses_what_it_cannot_do(case: _Case) -> None:
         (EditRequest(changes={case.name: 1.5}), "a change above 1"),
         (EditRequest(targets={case.name: 0.5}), "an absolute target without current readings"),
     ):
-        _refused(lambda bad=bad: case.editor.edit(case.ws, bad), reason)
+        _refused(partial(case.editor.edit, case.ws, bad), reason)
     _refused(lambda: case.editor.edit(case.ws[..., :-1], case.change), "latents of another width")
 
 

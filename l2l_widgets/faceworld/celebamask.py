@@ -207,7 +207,7 @@ def _write_tables(folder: Path, factors: Factors) -> None:
 
     angles = torch.stack(
         [
-            DEFAULT_TABLE[name].to_unit(values[:, DEFAULT_TABLE.index(name)])  # type: ignore[arg-type]
+            DEFAULT_TABLE[name].to_unit(values[:, DEFAULT_TABLE.index(name)])
             for name in ("yaw", "pitch", "roll")
         ],
         dim=1,

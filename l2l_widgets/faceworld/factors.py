@@ -250,7 +250,7 @@ def _expression(r: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _attributes(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
     degrees = {k: torch.rad2deg(p[k]) for k in ("yaw", "pitch", "roll")}
-    a = {k: DEFAULT_TABLE[k].from_unit(v) for k, v in degrees.items()}  # type: ignore[arg-type]
+    a = {k: DEFAULT_TABLE[k].from_unit(v) for k, v in degrees.items()}
     same = (
         "age", "gender", "beard", "moustache", "sideburns", "glasses", "baldness", "hair_length",
         "hair_curl", "hair_volume", "fringe", "eye_makeup", "lip_makeup", "hat", "earrings",

@@ -67,11 +67,14 @@ class _View:
     u: Tensor
     v: Tensor
 
-    def head(self, du: float | Tensor, dv: float | Tensor, t: Tensor) -> tuple[Tensor, ...]:
+    def head(
+        self, du: float | Tensor, dv: float | Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Camera point (u + du, v + dv, t) in head space."""
         u, v, t = self.u + du - PIVOT[0], self.v + dv - PIVOT[1], t - PIVOT[2]
         r = self.rotation[:, :, :, None, None]
-        return tuple(r[:, 0, j] * u + r[:, 1, j] * v + r[:, 2, j] * t + PIVOT[j] for j in range(3))
+        x, y, z = (r[:, 0, j] * u + r[:, 1, j] * v + r[:, 2, j] * t + PIVOT[j] for j in range(3))
+        return x, y, z
 
     def camera(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         """Head point (B, 1, 1) in camera space."""

@@ -107,7 +107,7 @@ class Recipe:
                     f"recipe {self.name!r} has no field {name!r}; it has: "
                     f"{', '.join(sorted(known))}"
                 )
-        parts = {}
+        parts: dict[str, Any] = {}
         for part, owner in (("config", self.config), ("settings", self.settings)):
             kinds = typing.get_type_hints(type(owner))
             own = {
@@ -327,7 +327,7 @@ def recipe_of_run(
         Fields to change, such as ``steps``.
     """
     config = RunDirectory(run_directory).config()
-    name = config.get("recipe")
+    name = str(config.get("recipe"))
     if name not in recipes:
         raise RecipeError(
             f"{run_directory} was trained by recipe {name!r}; there are: {', '.join(recipes)}"

@@ -67,5 +67,5 @@ def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
     """
     for target, current in zip(average.parameters(), source.parameters(), strict=True):
         target.lerp_(current.to(target.dtype), 1.0 - decay)
-    for target, current in zip(average.buffers(), source.buffers(), strict=True):
-        target.copy_(current)
+    for kept, newest in zip(average.buffers(), source.buffers(), strict=True):
+        kept.copy_(newest)

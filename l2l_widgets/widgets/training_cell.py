@@ -205,6 +205,7 @@ class TrainingCell(anywidget.AnyWidget):
             on_step=self._on_step,
         ).start()
         outcome = self._handle.wait()
+        assert outcome is not None  # waiting without a limit ends with an outcome or an error
         self._send_history()
         self._draw_faces(outcome.step)
         if outcome.finished:
