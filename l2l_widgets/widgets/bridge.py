@@ -14,6 +14,7 @@ make the second late, and nobody reads numbers that change twenty times a second
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -183,7 +184,8 @@ class SessionBridge:
     def _measure_after_rest(self, _: None) -> None:
         time.sleep(REST)
         if not self._rest.stale():
-            self.session.request()
+            with contextlib.suppress(RuntimeError):  # the session was closed meanwhile
+                self.session.request()
 
     def _save(self, message: Mapping[str, Any]) -> None:
         path = free_path(self._folder, picture_name(self.session))
