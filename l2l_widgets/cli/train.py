@@ -31,7 +31,9 @@ def add_parser(subparsers: Any) -> None:
         epilog=SEVERAL,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.add_argument("name", nargs="?", metavar="NAME", help="a recipe, or all (see --list)")
+    train.add_argument(
+        "name", nargs="?", metavar="NAME", help="a recipe, all, or cards (see --list)"
+    )
     train.add_argument("--list", action="store_true", help="list the recipes")
     train.add_argument("--steps", metavar="N", help="train to this step")
     train.add_argument("--seed", metavar="S", help="seed of everything random in the run")
@@ -105,6 +107,8 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         raise ValueError(f"NAME is missing; there are: all, {', '.join(known)}")
     if args.name == "all":
         return _train_all(args, known)
+    if args.name == "cards":
+        return _cards(args)
     return _train_one(args, known)
 
 
@@ -211,10 +215,25 @@ def _train_all(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[st
         for name, status in plan.items():
             print(f"{name}: {status}")
         return {"plan": plan, "weights": str(weights)}
-    stages = {}
+    stages: dict[str, Any] = {}
     for stage in recipes.train_all(known, args.run or RUNS, weights):
         stages[stage.recipe.name] = stage.status
         print(f"{stage.recipe.name}: {stage.status}", flush=True)
         if stage.status == "stopped":
             print("go on with the same command")
-    return {"stages": stages, "weights": str(weights)}
+            return {"stages": stages, "weights": str(weights)}
+    report = {"stages": stages, "weights": str(weights)}
+    if args.recipes is None:  # the card describes the embedded recipes' weights
+        report["scores"] = _cards(args)
+    return report
+
+
+def _cards(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure the embedded weights and write their model card."""
+    from l2l_widgets import recipes
+    from l2l_widgets.recipes.cards import make_cards
+
+    weights = args.weights or recipes.DEFAULT_WEIGHTS
+    scores = make_cards(weights, lambda line: print(line, flush=True))
+    print(f"wrote {weights / 'CARD.md'}")
+    return scores

@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -65,8 +66,8 @@ class GeneratorTraining:
     mapping_layers: int = 3
     channel_base: int = 2048
     channel_max: int = 128
-    distil_steps: int = 14000
-    paired_steps: int = 3000
+    distil_steps: int = 9000
+    paired_steps: int = 2500
     batch_size: int = 16
     distil_rate: float = 4e-3
     generator_rate: float = 1e-3
@@ -87,7 +88,10 @@ class GeneratorTask:
     def __init__(self, config: GeneratorTraining) -> None:
         self.config = config
         self.data = rendered_set("population")
-        network = {"channel_base": config.channel_base, "channel_max": config.channel_max}
+        network: dict[str, Any] = {
+            "channel_base": config.channel_base,
+            "channel_max": config.channel_max,
+        }
         self.generator = Generator(
             len(FACTORS), 0, config.w_dim, self.data.config.resolution, 3,
             mapping_kwargs={"num_layers": config.mapping_layers, "lr_multiplier": 1.0},
@@ -131,7 +135,8 @@ class GeneratorTask:
     def prepare(self, device: torch.device) -> None:
         """Channels last is the layout in which convolutions are fast."""
         for network in (self.generator, self.discriminator, self.average):
-            network.to(device, memory_format=torch.channels_last)
+            # PyTorch's own types do not know this form of `to`.
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def resolution(self, step: int) -> int:
         """Side of the pictures at a step: distillation grows from 16 over 32 to the full one."""
@@ -285,7 +290,7 @@ RECIPES = (
         summary="StyleGAN2, 64 px, on rendered portraits: distilled, paired, then unpaired",
         config=GeneratorTraining(),
         settings=Settings(
-            steps=20000, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
+            steps=14000, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
         ),
         build=lambda config, weights: GeneratorTask(config),
         outputs=("generator.safetensors",),

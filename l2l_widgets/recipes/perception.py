@@ -152,7 +152,8 @@ class RegressorTask:
 
     def prepare(self, device: torch.device) -> None:
         """Channels last is the layout in which convolutions are fast."""
-        self.network.to(device, memory_format=torch.channels_last)
+        # PyTorch's own types do not know this form of `to`.
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weight = self.weight.to(device)
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -239,7 +240,8 @@ class EmbedderTask:
 
     def prepare(self, device: torch.device) -> None:
         """Channels last is the layout in which convolutions are fast."""
-        self.network.to(device, memory_format=torch.channels_last)
+        # PyTorch's own types do not know this form of `to`.
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Degraded faces with their identity."""
@@ -338,19 +340,19 @@ def _embedder(name: str, summary: str, steps: int, seed: int, start: str, **fiel
 
 
 RECIPES = (
-    _regressor("regressor", "attribute regressor H: strided residual convolutions", 5500, 5),
+    _regressor("regressor", "attribute regressor H: strided residual convolutions", 3500, 5),
     _regressor(
-        "regressor_b", "second regressor in the losses: depthwise convolutions", 3500, 6,
+        "regressor_b", "second regressor in the losses: depthwise convolutions", 2500, 6,
         family="separable", width=32,
     ),
     _regressor(
-        "judge_regressor", "attribute judge: transformer, trains nothing", 4500, 101,
+        "judge_regressor", "attribute judge: transformer, trains nothing", 3000, 101,
         family="transformer", width=96,
     ),
-    _embedder("embedder", "identity embedder F, from the regressor's trunk", 3500, 7, "regressor",
+    _embedder("embedder", "identity embedder F, from the regressor's trunk", 2500, 7, "regressor",
               learning_rate=1.5e-3),
     _embedder(
-        "judge_embedder", "identity judge: transformer, trains nothing", 2500, 103,
+        "judge_embedder", "identity judge: transformer, trains nothing", 2000, 103,
         "judge_regressor", family="transformer", width=96, learning_rate=1.5e-3,
     ),
 )  # fmt: skip

@@ -12,7 +12,13 @@ from l2l_widgets.faceworld.dataset import DatasetConfig, FaceDataset, render_dat
 POPULATION = DatasetConfig(count=24576, seed=1, population="correlated")
 INDEPENDENT = DatasetConfig(count=10240, seed=2, population="independent")
 IDENTITIES = DatasetConfig(count=12288, seed=3, population="identities")
-SETS = {"population": POPULATION, "independent": INDEPENDENT, "identities": IDENTITIES}
+HELD_OUT = DatasetConfig(count=2048, seed=4, population="correlated")
+SETS = {
+    "population": POPULATION,
+    "independent": INDEPENDENT,
+    "identities": IDENTITIES,
+    "held_out": HELD_OUT,
+}
 
 
 def cache_folder() -> Path:
