@@ -11,7 +11,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from l2l_widgets import plots as plots
     from l2l_widgets.attributes import AttributeTable as AttributeTable
     from l2l_widgets.attributes import EditRequest as EditRequest
     from l2l_widgets.editors import list_editors as list_editors
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-#: Public name -> the module that defines it (a name equal to its module's is the module itself).
+#: Public name -> the module that defines it.
 _HOMES = {
     "AttributeTable": "attributes",
     "EditRequest": "attributes",
@@ -51,7 +50,6 @@ _HOMES = {
     "load": "zoo",
     "load_generator": "stylegan2",
     "make_editor": "editors",
-    "plots": "plots",
     "read_recipe": "replay",
     "save_generator": "stylegan2",
 }
@@ -73,7 +71,6 @@ __all__ = [
     "load",
     "load_generator",
     "make_editor",
-    "plots",
     "read_recipe",
     "save_generator",
 ]
@@ -83,8 +80,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module 'l2l_widgets' has no attribute {name!r}")
-    module = importlib.import_module(f"l2l_widgets.{_HOMES[name]}")
-    value = module if name == _HOMES[name] else getattr(module, name)
+    value = getattr(importlib.import_module(f"l2l_widgets.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 
