@@ -103,8 +103,14 @@ class Renderer:
                     f"target of {next(iter(edit.targets))!r} is absolute and needs an attribute "
                     f"regressor, which models {self.models.name!r} lack; allowed: a change"
                 )
-            if not edit.empty:
-                self.models.editor(edit.method)
+            if edit.empty:
+                continue
+            editor = self.models.editor(edit.method)
+            if edit.preserve and not editor.can_preserve:
+                raise AttributeRequestError(
+                    f"preserve is {', '.join(edit.preserve)}; method {edit.method!r} has no "
+                    "promise to give; allowed: an empty list"
+                )
 
     def _check_face(self, state: SessionState) -> None:
         generator = self.models.generator

@@ -159,7 +159,7 @@ class EditResult:
 
         Returns
         -------
-        Tensor, shape (3, R', 2 R + gaps)
+        Tensor, shape (3, R, 2 R + gap)
             RGB in [-1, 1]. ValueError when the result holds an error.
         """
         if self.before is None or self.after is None:

@@ -234,13 +234,13 @@ class Models:
 
     def _make_editor(self, name: str) -> Editor:
         from l2l_widgets.editors import make_editor
-        from l2l_widgets.protocols import Editor
 
         source = self._editor_sources.get(name)
         if source is None:
             return make_editor(name, self)
-        # An editor may itself be a torch module, which is callable.
-        return source if isinstance(source, Editor) else source(self)
+        # What has `edit` is the editor: it may be a torch module, which is callable as well.
+        is_editor = hasattr(source, "edit") and not isinstance(source, type)
+        return source if is_editor else source(self)
 
     # -- provenance --------------------------------------------------------------------------------
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.perception import AttributeNet, FaceEmbeddingNet
-from l2l_widgets.stylegan2 import Generator
+from l2l_widgets.editors import MapperConfig, MapperEditor, MapperNetwork
+from l2l_widgets.perception import AttributeNet, FaceEmbeddingNet, save_network
+from l2l_widgets.storage import sha256_file
+from l2l_widgets.stylegan2 import Generator, save_generator
 from l2l_widgets.zoo import Models
 
 W_DIM = 16
@@ -109,6 +112,44 @@ def build_embedder(seed, family="residual"):
 def build_directions(seed=3):
     rng = torch.Generator().manual_seed(seed)
     return 0.5 * torch.randn(len(DEFAULT_TABLE), W_DIM, generator=rng)
+
+
+def build_mapper(generator, seed=6):
+    """An untrained mapper whose linear term moves the face, so that its edits can be seen."""
+    config = MapperConfig(generator.num_ws, generator.w_dim, len(DEFAULT_TABLE), layers=1)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = MapperNetwork(config, generator.w_avg, 1.0, build_directions())
+    return MapperEditor(network, DEFAULT_TABLE)
+
+
+def write_manifest(folder, **extra):
+    entries = {
+        p.name: {"sha256": sha256_file(p), "kind": p.stem, "recipe": f"{p.stem}-recipe"}
+        for p in folder.glob("*.safetensors")
+    }
+    (folder / "MANIFEST.json").write_text(json.dumps({**entries, **extra}))
+
+
+def write_world(folder):
+    """A folder of untrained weights with its manifest, as recipes publish it."""
+    folder.mkdir(parents=True)
+    generator = build_generator()
+    save_generator(folder / "generator.safetensors", generator)
+    for name, seed in (("regressor", 1), ("regressor_b", 4)):
+        save_network(folder / f"{name}.safetensors", build_attribute_net(seed))
+    save_network(folder / "judge_regressor.safetensors", build_attribute_net(5, "transformer"))
+    save_network(folder / "embedder.safetensors", build_embedder(2))
+    save_network(folder / "judge_embedder.safetensors", build_embedder(12, "transformer"))
+    build_mapper(generator).save(folder / "mapper.safetensors")
+    write_manifest(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory):
+    """A world in a folder; tests that damage it make their own with write_world."""
+    return write_world(tmp_path_factory.mktemp("weights") / "tiny-world")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,6 @@ def add_parser(subparsers: Any) -> None:
     sample.add_argument("--seed", default="0", help="of the first face; the others follow on")
     sample.add_argument("--columns", default=None, help="faces in a row (default: a square)")
     _add_face_arguments(sample, "SHEET.png")
-    sample.set_defaults(run=run_sample)
 
     edit = subparsers.add_parser("edit", help="edit a face, say what else moved", description=_EDIT)
     edit.add_argument("--seed", default="0", help=f"of the face, 0 to {SEED_MAX} (default: 0)")
@@ -50,7 +49,6 @@ def add_parser(subparsers: Any) -> None:
     edit.add_argument("--compare", action="store_true", help="write before and after side by side")
     edit.add_argument("--no-receipt", action="store_true", help="draw only; measure nothing")
     _add_face_arguments(edit, "OUT.png")
-    edit.set_defaults(run=run_edit)
 
     replay = subparsers.add_parser("replay", help="repeat an edit exactly", description=_REPLAY)
     replay.add_argument("recipe", metavar="RECIPE.json|IMAGE.png", type=Path)
@@ -58,7 +56,6 @@ def add_parser(subparsers: Any) -> None:
     replay.add_argument("--generator", default=None, metavar="NAME|PATH", help=_GENERATOR_HELP)
     replay.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     replay.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    replay.set_defaults(run=run_replay)
 
 
 _SAMPLE = "Draw the faces of consecutive seeds on one sheet."
@@ -87,11 +84,16 @@ def _add_face_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
 
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run the verb that was typed."""
+    return {"sample": run_sample, "edit": run_edit, "replay": run_replay}[args.verb](args)
+
+
 def run_sample(args: argparse.Namespace) -> dict[str, Any]:
     """Draw a contact sheet."""
     import torch
-    from l2l_widgets.images import grid, save_image
 
+    from l2l_widgets.images import grid, save_image
     from l2l_widgets.session import EditSession
     from l2l_widgets.zoo import load
 

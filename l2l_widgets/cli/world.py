@@ -1,4 +1,4 @@
-"""``l2l render`` and ``l2l doctor``: the embedded world on disk; is this machine fit?
+"""``l2l render`` and ``l2l doctor``: faceworld on disk, and the state of a machine.
 
 The doctor looks at what people report as "it does not work": the Python and torch that run, the
 weights' hashes, a render and an edit with their times, the browser side of the widgets, and memory
@@ -52,7 +52,6 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     render.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to fill")
     render.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    render.set_defaults(run=run_render)
 
     doctor = subparsers.add_parser(
         "doctor",
@@ -63,7 +62,11 @@ def add_parser(subparsers: Any) -> None:
     doctor.add_argument("--generator", default=None, metavar="NAME|PATH", help="models to check")
     doctor.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     doctor.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    doctor.set_defaults(run=run_doctor)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run the verb that was typed."""
+    return {"render": run_render, "doctor": run_doctor}[args.verb](args)
 
 
 def run_render(args: argparse.Namespace) -> dict[str, Any]:
@@ -101,8 +104,12 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``problems`` (list of str), ``ok``, and the findings of each section; ``exit_code`` is 1
-        when there are problems.
+        ``problems`` (list of str), ``ok``, and the findings of each section.
+
+    Raises
+    ------
+    SystemExit
+        With code 1, after everything is printed, when there are problems.
     """
     seats = None if args.seats is None else whole_number("--seats", args.seats, 1, 10_000)
     problems: list[str] = []
@@ -111,9 +118,13 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
     report["speed"] = _guarded(problems, "speed", lambda: speed(args.generator, args.device))
     report["browser"] = _guarded(problems, "browser", lambda: browser(problems))
     report["memory"] = _guarded(problems, "memory", lambda: memory(seats, problems))
-    report.update(problems=problems, ok=not problems, exit_code=1 if problems else 0)
+    report.update(problems=problems, ok=not problems)
     if not args.json:
         print(_as_text(report))
+    if problems:
+        if args.json:
+            print(json.dumps(report), flush=True)
+        raise SystemExit(1)
     return report
 
 

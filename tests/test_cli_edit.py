@@ -1,0 +1,258 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from l2l_widgets import zoo
+from l2l_widgets.cli import main
+from l2l_widgets.cli.edit import parse_settings
+from l2l_widgets.replay import read_recipe
+
+
+@pytest.fixture(autouse=True)
+def embedded(tiny_world, monkeypatch):
+    """The tiny world takes the place of the embedded ones."""
+    monkeypatch.setattr(zoo, "WEIGHTS", tiny_world.parent)
+
+
+def run(capsys, *words):
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def run_json(capsys, *words):
+    code, out, err = run(capsys, *words, "--json")
+    assert code == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def test_an_edit_is_drawn_and_accounted_for(capsys, tmp_path):
+    out = tmp_path / "out.png"
+    report = run_json(
+        capsys, "edit", "--seed", 7, "--set", "smile=+0.4", "--set", "glasses=1", "--out", out
+    )
+    picture = pixels(out)
+    assert picture.shape == (512, 512, 3)  # 32 px, enlarged until it can be seen
+    receipt = report["receipt"]
+    assert receipt["requested"]["smile"] == pytest.approx(0.4)
+    assert set(receipt["requested"]) == {"smile", "glasses"}
+    assert len(receipt["others"]) == 33
+    assert set(receipt["band"]) == set(receipt["others"]) | {"smile", "glasses"}
+    assert -1 <= receipt["identity"] <= 1
+    assert receipt["judges"]["attribute"] == "judge_regressor-recipe (attribute_judge)"
+    assert report["recipe"]["edits"][0]["targets"] == {"glasses": 1.0}
+    assert report["recipe"]["latent"] == {"seed": 7}
+    assert report["recipe"]["picture"] == {"scale": 16, "compare": False}
+    assert report["seconds"]["total"] > 0
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_the_receipt_is_a_table_on_the_terminal(capsys, tmp_path):
+    code, out, err = run(capsys, "edit", "--set", "age=0.8", "--out", tmp_path / "out.png")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert "seed 0, mapper" in lines[0]
+    assert any(line.startswith("Age") and "years" in line for line in lines)
+    assert any(line.startswith("identity") for line in lines)
+    assert lines[-1].startswith("judges: attribute: judge_regressor-recipe")
+    assert max(map(len, lines[1:])) <= 110
+
+
+def test_the_edited_face_differs_from_the_plain_one(capsys, tmp_path):
+    run_json(capsys, "edit", "--seed", 3, "--no-receipt", "--out", tmp_path / "plain.png")
+    report = run_json(
+        capsys, "edit", "--seed", 3, "--set", "yaw=-0.4", "--no-receipt",
+        "--out", tmp_path / "turned.png",
+    )  # fmt: skip
+    assert report["receipt"] is None
+    plain, turned = pixels(tmp_path / "plain.png"), pixels(tmp_path / "turned.png")
+    assert np.abs(plain.astype(int) - turned).mean() > 0.5
+
+
+@pytest.mark.parametrize("options", [(), ("--compare",), ("--scale", "3"), ("--truncation", "1")])
+def test_a_saved_edit_replays_to_the_same_pixels(capsys, tmp_path, options):
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    edited = run_json(
+        capsys, "edit", "--seed", 7, "--set", "smile=+0.4", "--set", "age=0.9", "--out", first,
+        *options,
+    )  # fmt: skip
+    replayed = run_json(capsys, "replay", first, "--out", second)
+    assert np.array_equal(pixels(first), pixels(second))
+    assert replayed["pixels_sha256"] == edited["pixels_sha256"]
+    assert read_recipe(second).to_dict() == read_recipe(first).to_dict()
+    text = tmp_path / "recipe.json"
+    text.write_text(json.dumps(edited["recipe"]))
+    third = tmp_path / "third.png"
+    code, out, _ = run(capsys, "replay", text, "--out", third)
+    assert code == 0
+    assert "1 edit replayed on tiny-world" in out
+    assert np.array_equal(pixels(first), pixels(third))
+
+
+def test_before_and_after_lie_side_by_side(capsys, tmp_path):
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    run_json(capsys, "edit", "--set", "smile=+0.2", "--scale", 1, "--no-receipt", "--out", one)
+    run_json(
+        capsys, "edit", "--set", "smile=+0.2", "--scale", 1, "--no-receipt", "--out", two,
+        "--compare",
+    )  # fmt: skip
+    after, pair = pixels(one), pixels(two)
+    assert pair.shape[1] > 2 * after.shape[1]
+    windows = np.lib.stride_tricks.sliding_window_view(pair, after.shape)
+    assert bool((windows == after).all(axis=(-3, -2, -1)).any())
+
+
+def test_a_sheet_shows_consecutive_seeds(capsys, tmp_path):
+    sheet, face = tmp_path / "sheet.png", tmp_path / "face.png"
+    report = run_json(
+        capsys, "sample", "-n", 6, "--seed", 5, "--columns", 3, "--scale", 1, "--out", sheet
+    )
+    assert report["seeds"] == [5, 6, 7, 8, 9, 10]
+    assert report["columns"] == 3
+    picture = pixels(sheet)
+    assert picture.shape[1] > 3 * 32
+    assert picture.shape[0] < picture.shape[1]
+    run_json(capsys, "edit", "--seed", 8, "--scale", 1, "--no-receipt", "--out", face)
+    windows = np.lib.stride_tricks.sliding_window_view(picture, (32, 32, 3))
+    assert bool((windows == pixels(face)).all(axis=(-3, -2, -1)).any())
+
+
+def test_a_folder_of_ones_own_is_a_generator(capsys, tmp_path, tiny_world):
+    report = run_json(
+        capsys, "sample", "-n", 1, "--generator", tiny_world, "--out", tmp_path / "a.png"
+    )
+    assert report["models"] == "tiny-world"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "smlie=0.5"], "did you mean smile"),
+        (["--set", "smile=1.5"], "target of 'smile' is 1.5; allowed: a number from 0 to 1"),
+        (["--set", "smile=+1.5"], "change of 'smile' is 1.5; allowed: a number from -1 to 1"),
+        (["--set", "smile=nan"], "target of 'smile' is nan"),
+        (["--set", "smile=+inf"], "change of 'smile' is inf"),
+        (["--set", "smile=much"], "--set smile is 'much'; allowed: a number"),
+        (["--set", "smile"], "--set is 'smile'; allowed: NAME=0.8"),
+        (["--set", "=0.3"], "--set is '=0.3'"),
+        (["--set", "smile="], "--set is 'smile='"),
+        (["--set", "smile=0.3", "--set", "smile=+0.1"], "--set gives 'smile' twice"),
+        (["--set", "hair_black=1", "--set", "hair_blond=1"], "exclusive group 'hair_colour'"),
+        (["--set", "anger=+0.3", "--set", "fear=+0.3"], "exclusive group 'emotion'"),
+        (
+            ["--set", "smile=0.3", "--preserve", "age"],
+            "preserve is age; method 'mapper'",
+        ),
+        (["--set", "smile=0.3", "--method", "magic"], "method 'magic' is not available"),
+        (["--seed", "1.5"], "--seed is '1.5'; allowed: a whole number from 0 to 4294967295"),
+        (["--seed", "seven"], "--seed is 'seven'"),
+        (["--seed", "-1"], "--seed is '-1'"),
+        (["--seed", "4294967296"], "--seed is '4294967296'"),
+        (["--seed", "9" * 5000], "allowed: a whole number from 0"),
+        (["--truncation", "x"], "--truncation is 'x'; allowed: a number"),
+        (["--truncation", "7"], "truncation_psi is 7.0; allowed: a number from 0 to 1.5"),
+        (["--truncation", "nan"], "truncation_psi is nan"),
+        (["--scale", "0"], "--scale is '0'; allowed: a whole number from 1 to 64"),
+        (["--generator", "nowhere"], "models 'nowhere'"),
+        (["--device", "abacus"], "device 'abacus'"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(capsys, tmp_path, words, message):
+    code, out, err = run(capsys, "edit", *words, "--out", tmp_path / "out.png")
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.startswith("l2l edit: ")
+    assert err.count("\n") == 1
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-n", "0"], "-n is '0'; allowed: a whole number from 1 to 1024"),
+        (["-n", "many"], "-n is 'many'"),
+        (["--columns", "0"], "--columns is '0'"),
+        (["--seed", "4294967295", "-n", "2"], "--seed is '4294967295'"),
+    ],
+)
+def test_an_impossible_sheet_is_refused(capsys, tmp_path, words, message):
+    code, out, err = run(capsys, "sample", *words, "--out", tmp_path / "sheet.png")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("out", ["face.jpg", "missing/face.png", "face"])
+def test_a_file_name_is_refused_before_any_work(capsys, tmp_path, out, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "none")  # loading would fail with another error
+    code, _, err = run(capsys, "edit", "--out", tmp_path / out)
+    assert code == 2
+    assert "--out is" in err
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_old_file(capsys, tmp_path, monkeypatch):
+    import errno
+
+    out = tmp_path / "out.png"
+    run_json(capsys, "edit", "--no-receipt", "--out", out)
+    old = out.read_bytes()
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, text, err = run(capsys, "edit", "--seed", 1, "--no-receipt", "--out", out)
+    assert (code, text) == (2, "")
+    assert "No space left" in err
+    assert err.count("\n") == 1
+    assert out.read_bytes() == old
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_a_recipe_of_another_generator_is_refused(capsys, tmp_path):
+    out = tmp_path / "out.png"
+    recipe = run_json(capsys, "edit", "--no-receipt", "--out", out)["recipe"]
+    recipe["models"]["hashes"]["generator"] = "0" * 64
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(recipe))
+    code, text, err = run(capsys, "replay", path, "--out", tmp_path / "again.png")
+    assert (code, text) == (2, "")
+    assert "models.hashes.generator is 000000000000..." in err
+    assert "'tiny-world'" in err
+    assert not (tmp_path / "again.png").exists()
+
+
+def test_a_recipe_cannot_choose_a_path(capsys, tmp_path, tiny_world, monkeypatch):
+    out = tmp_path / "out.png"
+    recipe = run_json(capsys, "edit", "--no-receipt", "--out", out)["recipe"]
+    loaded = []
+    real = zoo.load
+    monkeypatch.setattr(zoo, "load", lambda name=None, **o: loaded.append(name) or real(name, **o))
+    recipe["models"]["name"] = str(tiny_world)
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(recipe))
+    assert run(capsys, "replay", path, "--out", out)[0] == 0
+    assert loaded == [None]
+
+
+def test_a_picture_without_a_recipe_cannot_be_replayed(capsys, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    code, _, err = run(capsys, "replay", tmp_path / "plain.png", "--out", tmp_path / "x.png")
+    assert code == 2
+    assert "carries no 'l2l-recipe' text" in err
+
+
+def test_the_sign_decides_between_change_and_target():
+    settings = ["age=0.8", "smile=+0.3", "yaw=-0.2", " pitch = 0.5 ", "glasses=1", "roll=+0"]
+    changes, targets = parse_settings(settings)
+    assert changes == {"smile": 0.3, "yaw": -0.2, "roll": 0.0}
+    assert targets == {"age": 0.8, "pitch": 0.5, "glasses": 1.0}
