@@ -1,0 +1,171 @@
+"""The embedded recipes on a handful of real renders: every phase trains, finishes, and loads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from l2l_widgets.faceworld import render, sample_factors
+from l2l_widgets.faceworld.dataset import DatasetConfig
+from l2l_widgets.perception import load_network
+from l2l_widgets.recipes import build_task, list_recipes
+from l2l_widgets.recipes import generator as generator_recipe
+from l2l_widgets.recipes import perception as perception_recipe
+from l2l_widgets.recipes.cards import card, score_generator
+from l2l_widgets.recipes.perception import degrade, verification_scores
+from l2l_widgets.stylegan2 import load_generator
+from l2l_widgets.training import train
+
+
+@pytest.fixture(scope="module")
+def small_set():
+    """32 renders with the attributes of a rendered set."""
+    factors = sample_factors(32, seed=3)
+    drawn = render(factors, 64)
+    return SimpleNamespace(
+        images=((drawn.image + 1) * 127.5).round().byte(),
+        masks=drawn.mask,
+        landmarks=drawn.landmarks,
+        factors=factors,
+        identity=torch.arange(32) // 4,
+        config=DatasetConfig(count=32, seed=3, population="identities"),
+        __len__=lambda: 32,
+    )
+
+
+class _Set:
+    def __init__(self, parts):
+        self.__dict__.update(vars(parts))
+
+    def __len__(self):
+        return len(self.images)
+
+
+@pytest.fixture
+def rendered(monkeypatch, small_set):
+    for module in (generator_recipe, perception_recipe):
+        monkeypatch.setattr(module, "rendered_set", lambda name: _Set(small_set))
+    monkeypatch.setattr(perception_recipe, "HELD_OUT", 8)
+
+
+def test_every_embedded_recipe_is_listed_after_what_it_needs():
+    recipes = list_recipes()
+    names = list(recipes)
+    assert {"generator", "regressor", "regressor_b", "embedder", "judge_regressor"} <= set(names)
+    for recipe in recipes.values():
+        for needed in recipe.depends_on:
+            assert names.index(needed) < names.index(recipe.name)
+
+
+def test_the_generator_trains_through_its_three_phases(rendered, tmp_path):
+    recipe = generator_recipe.RECIPES[0].replace(
+        channel_base=256, channel_max=16, w_dim=16, batch_size=4, distil_steps=6, paired_steps=3,
+        steps=34, log_every=1, checkpoint_every=100, precision="no",
+    )  # fmt: skip
+    task = build_task(recipe, tmp_path)
+    assert [task.resolution(step) for step in (0, 2, 5)] == [16, 32, 64]
+    start = {k: v.clone() for k, v in task.generator.state_dict().items()}
+    records: list[dict] = []
+    outcome = train(
+        task, recipe.settings, tmp_path / "run", callbacks=(records.append,), progress=False
+    )
+    assert outcome.finished
+    assert ["distil_loss" in r for r in records] == [True] * 6 + [False] * 28
+    assert all(r["discriminator_loss"] > 0 for r in records[6:])
+    moved = [k for k, v in task.generator.state_dict().items() if not torch.equal(v, start[k])]
+    assert any("noise_strength" in k for k in moved)
+    assert float(task.path_mean.value) > 0, "path length regularisation never ran"
+    shipped = load_generator(tmp_path / "run" / "final" / "generator.safetensors")
+    images = shipped(torch.randn(2, shipped.z_dim), truncation_psi=0.7)
+    assert images.shape == (2, 3, 64, 64)
+    assert images.std() > 0.01
+
+
+def test_z_is_standard_normal_and_no_coordinate_is_a_factor(rendered, tmp_path):
+    task = build_task(generator_recipe.RECIPES[0].replace(channel_base=256, channel_max=16))
+    z = sample_factors(20000, seed=9).latents @ task.to_z
+    assert (torch.cov(z.T) - torch.eye(z.shape[1])).abs().max() < 0.06
+    assert task.to_z.abs().max() < 2.5
+
+
+@pytest.mark.parametrize("name", ["regressor", "regressor_b", "judge_regressor"])
+def test_a_regressor_trains_and_reports_r2_of_every_attribute(rendered, tmp_path, name):
+    recipe = list_recipes()[name].replace(
+        width=8, features=16, batch_size=8, steps=4, log_every=1, evaluate_every=0, precision="no"
+    )
+    outcome = train(build_task(recipe, tmp_path), recipe.settings, tmp_path / "run", progress=False)
+    network = load_network(tmp_path / "run" / "final" / f"{name}.safetensors")
+    assert len([k for k in outcome.scores if k.endswith("_r2")]) == len(network.attributes) + 1
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, len(network.attributes))
+
+
+def test_an_embedder_starts_from_the_regressors_trunk(rendered, tmp_path):
+    recipes = list_recipes()
+    small = {"width": 8, "features": 16, "batch_size": 8, "steps": 3, "precision": "no"}
+    first = recipes["regressor"].replace(**small, evaluate_every=0)
+    run = tmp_path / "run"
+    train(build_task(first, tmp_path), first.settings, run, progress=False)
+    recipe = recipes["embedder"].replace(**small, evaluate_every=0)
+    task = build_task(recipe, run / "final")
+    trunk = load_network(run / "final" / "regressor.safetensors").trunk.state_dict()
+    for name, value in task.network.trunk.state_dict().items():
+        assert torch.equal(value, trunk[name].to(value.dtype)), name
+    outcome = train(task, recipe.settings, tmp_path / "run2", progress=False)
+    assert 0 <= outcome.scores["tar_at_far_1pct"] <= 1
+
+
+def test_degrading_is_a_function_of_the_generator():
+    images = torch.rand(4, 3, 64, 64) * 2 - 1
+    a = degrade(images, torch.Generator().manual_seed(1))
+    assert torch.equal(a, degrade(images, torch.Generator().manual_seed(1)))
+    assert not torch.equal(a, degrade(images, torch.Generator().manual_seed(2)))
+    assert (a - images).abs().mean() > 0.01
+
+
+def test_verification_of_perfect_and_blind_embeddings():
+    people = torch.arange(40) // 4
+    perfect = torch.eye(10)[people]
+    scores = verification_scores(perfect, people)
+    assert scores["tar_at_far_1pct"] == 1.0
+    assert scores["same_similarity"] == 1.0
+    assert scores["different_similarity"] == 0.0
+    blind = torch.ones(40, 4) / 2
+    assert verification_scores(blind, people)["tar_at_far_1pct"] == 0.0
+
+
+def test_a_generator_of_renders_scores_like_renders(small_set):
+    class Judge:
+        def features(self, images):
+            return torch.nn.functional.avg_pool2d(images, 16).flatten(1)
+
+        def __call__(self, images):
+            return self.features(images)[:, :35].sigmoid()
+
+    real = small_set.images
+
+    class Replay:
+        z_dim = 4
+
+        def mapping(self, z):
+            return z
+
+        def synthesis(self, ws, noise_mode):
+            assert noise_mode == "const"
+            return real[: len(ws)].float() / 127.5 - 1
+
+    models = SimpleNamespace(
+        attribute_judge=Judge(),
+        generator=Replay(),
+        table=SimpleNamespace(names=tuple(f"a{i}" for i in range(35))),
+    )
+    scores = score_generator(models, real[:16], real)
+    assert scores["frechet_judge_2k_distance"] == pytest.approx(0, abs=1e-3)
+    assert scores["precision_score"] == scores["recall_score"] == 1.0
+    assert set(scores["spread_ratio"].values()) == {1.0}
+
+
+def test_a_card_needs_every_score():
+    with pytest.raises(KeyError):
+        card("w", {}, {})
