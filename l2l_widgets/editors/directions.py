@@ -24,6 +24,9 @@ from torch import Tensor
 
 METHODS = ("svm", "mean-difference", "ridge")
 
+#: Longest step for a whole attribute unit, in standard deviations of the population along it.
+LONGEST = 12.0
+
 
 @dataclass(frozen=True)
 class LinearDirections:
@@ -143,8 +146,8 @@ def _scaled(x: Tensor, y: Tensor, normal: Tensor) -> Tensor:
     """Scale a unit normal so that one reading's slope along it is 1; zero where there is none."""
     along = x @ normal
     slope = (along @ y) / (along @ along).clamp_min(1e-12)
-    # a slope near nothing would make an endless step: never longer than the population is wide
-    longest = 4 * along.std()
+    # a slope near nothing would make an endless step off the map
+    longest = LONGEST * along.std()
     length = 1 / slope.clamp_min(1 / longest.clamp_min(1e-12))
     known = float(y.std()) > 1e-6 and float(slope) > 0
     return normal * length if known else torch.zeros_like(normal)
@@ -164,7 +167,7 @@ def _ridge_steps(x: Tensor, y: Tensor, ridge: float) -> Tensor:
     steps = covariance @ slopes @ torch.linalg.inv(predicted + damp)  # (w_dim, A)
     steps = (steps / spread).T
     # the same bound as for a normal: an attribute that w does not hold gets no endless step
-    width = 4 * x.std(dim=0).norm()
+    width = LONGEST * x.std(dim=0).norm()
     return steps * (width / steps.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp(max=1)
 
 

@@ -412,7 +412,8 @@ class MapperEditor:
             network.load_state_dict(tensors)
             correction = TargetCorrection(table, config.correction, config.threshold, population)
             provenance = json.loads(metadata.get("provenance", "{}"))
+            editor = cls(network, table, correction, provenance)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise StorageError(f"{path}: no mapper that this version reads: {reason}") from error
-        return cls(network, table, correction, provenance).to(device)
+        return editor.to(device)

@@ -145,6 +145,8 @@ class MapperTask:
     conservation : ConservationLoss, optional
         A loss of your own instead of the background example; its weight is
         ``background_loss_weight``.
+    output : str
+        Name of the weights file.
     """
 
     def __init__(
@@ -156,6 +158,7 @@ class MapperTask:
         table: AttributeTable = DEFAULT_TABLE,
         origin: dict[str, str] | None = None,
         conservation: ConservationLoss | None = None,
+        output: str = "mapper.safetensors",
     ) -> None:
         if not 1 <= config.ensemble <= len(regressors):
             raise TrainingError(
@@ -163,6 +166,7 @@ class MapperTask:
                 "at hand"
             )
         self.config, self.table, self.origin = config, table, dict(origin or {})
+        self.output = output
         self.generator, self.embedder = generator, embedder
         self.regressors = tuple(regressors[: config.ensemble])
         for part in (generator, embedder, *self.regressors):
@@ -248,7 +252,7 @@ class MapperTask:
         return self.scores(_fixed_faces(self, count=96))
 
     def finish(self, directory: Path) -> dict[str, float]:
-        """Calibrate, write ``mapper.safetensors``, and score the calibrated editor."""
+        """Calibrate, write the editor's file, and score the calibrated editor."""
         config = self.config
         network = self.average.eval()
         faces = _fixed_faces(self, count=max(config.calibration_faces, 96))
@@ -261,7 +265,7 @@ class MapperTask:
         editor = MapperEditor(
             copy.deepcopy(network).cpu(), self.table, self._editor_correction(), self.origin
         )
-        editor.save(directory / "mapper.safetensors")
+        editor.save(directory / self.output)
         held_out = _fixed_faces(self, count=192, stream=2)
         return self.scores(held_out)
 
@@ -378,7 +382,7 @@ def _fixed_faces(task: MapperTask, count: int, stream: int = 1) -> Tensor:
     return to_wplus(w.float(), task.generator.num_ws).to(task.device)
 
 
-def build_from(weights: Path, config: MapperTraining) -> MapperTask:
+def build_from(weights: Path, config: MapperTraining, output: str) -> MapperTask:
     """Build the task over the frozen parts in a weights folder."""
     from l2l_widgets.perception import load_network
     from l2l_widgets.stylegan2 import load_generator
@@ -400,11 +404,8 @@ def build_from(weights: Path, config: MapperTraining) -> MapperTask:
         [part for name, part in parts.items() if name.startswith("regressor")],
         parts["embedder"],
         origin={name: sha256_file(path) for name, path in paths.items()},
+        output=output,
     )
-
-
-def _build(config: MapperTraining, weights: Path) -> MapperTask:
-    return build_from(Path(weights), config)
 
 
 LESSON = MapperTraining(
@@ -423,37 +424,42 @@ LESSON = MapperTraining(
 
 _INPUTS = ("generator", "regressor", "regressor_b", "embedder")
 
-_SETTINGS = Settings(steps=4000, seed=20, checkpoint_every=500, log_every=25, precision="bf16")
+_SETTINGS = Settings(
+    steps=4000, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
+)
+
+
+def _recipe(name: str, summary: str, config: MapperTraining, settings: Settings) -> Recipe:
+    file = f"{name}.safetensors"
+    return Recipe(
+        name=name,
+        summary=summary,
+        config=config,
+        settings=settings,
+        build=lambda config, weights: build_from(Path(weights), config, file),
+        outputs=(file,),
+        depends_on=_INPUTS,
+        kind="editor",
+    )
+
 
 RECIPES = (
-    Recipe(
-        name="mapper",
-        summary="the latent-to-latent mapper for all attributes (Khodadadeh et al. 2022)",
-        config=MapperTraining(),
-        settings=_SETTINGS,
-        build=_build,
-        outputs=("mapper.safetensors",),
-        depends_on=_INPUTS,
-        kind="editor",
+    _recipe(
+        "mapper",
+        "the latent-to-latent mapper for all attributes (Khodadadeh et al. 2022)",
+        MapperTraining(),
+        _SETTINGS,
     ),
-    Recipe(
-        name="mapper-background",
-        summary="the mapper with a conservation loss of one's own: the background is kept",
-        config=MapperTraining(background_loss_weight=10.0),
-        settings=_SETTINGS,
-        build=_build,
-        outputs=("mapper.safetensors",),
-        depends_on=_INPUTS,
-        kind="editor",
+    _recipe(
+        "mapper-background",
+        "the mapper with a conservation loss of one's own: the background is kept",
+        MapperTraining(background_loss_weight=10.0),
+        _SETTINGS,
     ),
-    Recipe(
-        name="mapper-lesson",
-        summary="a small mapper for smile, glasses and age, for a lesson of a minute",
-        config=LESSON,
-        settings=replace(_SETTINGS, steps=400, checkpoint_every=100, log_every=5),
-        build=_build,
-        outputs=("mapper.safetensors",),
-        depends_on=_INPUTS,
-        kind="editor",
+    _recipe(
+        "mapper-lesson",
+        "a small mapper for smile, glasses and age, for a lesson of a minute",
+        LESSON,
+        replace(_SETTINGS, steps=400, checkpoint_every=100, log_every=5, threads=0),
     ),
 )
