@@ -1,0 +1,248 @@
+"""The evaluation finds a perfect editor perfect, an idle one idle, and writes what it found."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+import torch
+
+from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError
+from l2l_widgets.cli import main
+from l2l_widgets.evaluation import choose_requests, evaluate
+from l2l_widgets.faceworld import sample_factors
+from l2l_widgets.faceworld.truth import rerendered_pairs, with_attribute
+from l2l_widgets.latents import to_wplus
+from l2l_widgets.report import FIRST_FACE, Protocol
+from l2l_widgets.zoo import Models
+
+A = len(DEFAULT_TABLE)
+
+
+class OpenWorld:
+    """A generator whose picture is its latent, so that every answer is known in closed form.
+
+    Latents are the 35 readings and one number that is the person; nothing is hidden.
+    """
+
+    z_dim = w_dim = A + 1
+    num_ws, img_resolution = 2, 6
+    w_avg = torch.full((A + 1,), 0.5)
+
+    def mapping(self, z, truncation_psi=1.0, truncation_cutoff=None):
+        return to_wplus(0.5 + 0.4 * torch.tanh(z), self.num_ws)
+
+    def synthesis(self, ws, noise_mode="const"):
+        return ws[:, 0].reshape(-1, 1, 6, 6).expand(-1, 3, -1, -1)
+
+
+class Reads:
+    attributes = DEFAULT_TABLE.names
+
+    def __call__(self, images):
+        return images[:, 0].flatten(1)[:, :A]
+
+
+class Knows:
+    embedding_dim = 2
+
+    def __call__(self, images):
+        angle = 20 * images[:, 0].flatten(1)[:, A]
+        return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+class Moves:
+    """Adds ``reach`` of the request to the attribute and ``leak`` of it to every other one."""
+
+    name, space, can_preserve = "moves", "w+", False
+    attributes = DEFAULT_TABLE.names
+
+    def __init__(self, reach=1.0, leak=0.0, person=0.0):
+        self.reach, self.leak, self.person = reach, leak, person
+
+    def edit(self, w, request):
+        delta = request.deltas(DEFAULT_TABLE)
+        others = self.leak * delta.sum(dim=1, keepdim=True) * (delta == 0)
+        step = torch.cat([self.reach * delta + others, self.person * delta.sum(1, True)], dim=1)
+        return w + step[:, None]
+
+
+@pytest.fixture
+def world():
+    return Models.from_parts(
+        OpenWorld(), regressor=Reads(), embedder=Knows(), attribute_judge=Reads(),
+        identity_judge=Knows(), name="open",
+    )  # fmt: skip
+
+
+PROTOCOL = Protocol(attributes=("age", "beard"), faces=40, batch=16, draws=50)
+
+
+def test_known_editors_get_the_numbers_they_deserve(world) -> None:
+    editors = {
+        "perfect": Moves(),
+        "idle": Moves(reach=0.0),
+        "weak": Moves(reach=0.5),
+        "leaks": Moves(leak=0.5),
+        "backwards": Moves(reach=-1.0),
+    }
+    report = evaluate(world, editors, PROTOCOL)
+    rows = {row["method"]: row for row in report.methods}
+    achieved = {name: row["achieved_median"] for name, row in rows.items()}
+    assert achieved == pytest.approx(
+        {"perfect": 1.0, "idle": 0.0, "weak": 0.5, "leaks": 1.0, "backwards": -1.0}, abs=1e-3
+    )
+    assert rows["perfect"]["others_mean"] == pytest.approx(0, abs=1e-4)
+    assert rows["leaks"]["others_mean"] == pytest.approx(0.15, abs=1e-3)
+    assert rows["leaks"]["others_mean_low"] <= 0.15 <= rows["leaks"]["others_mean_high"] + 1e-3
+    assert rows["perfect"]["reached_half_score"] == 1
+    assert rows["idle"]["reached_half_score"] == 0
+    assert rows["perfect"]["cycle_error_mean"] == pytest.approx(0, abs=1e-4)
+    assert rows["perfect"]["null_error"] < 1e-4
+    assert rows["perfect"]["identity_similarity"] == pytest.approx(1, abs=1e-3)
+    # nobody gave the truth, so identity is a cosine and is not placed
+    assert rows["perfect"]["identity_placement_score"] is None
+    assert rows["perfect"]["milliseconds_per_edit"] > 0
+
+
+def test_identity_is_placed_between_two_people_and_the_truth(world) -> None:
+    person = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)).expand(8, -1, -1, -1)
+    slightly = person.clone()
+    slightly[..., 5, 5] += 0.02  # the true change turns the embedding by 0.4 radian
+
+    def truth(name, request, seed):
+        return None if name == "beard" else (person, slightly)
+
+    editors = {"kept": Moves(), "as_true": Moves(person=0.02 / 0.3), "lost": Moves(person=5.0)}
+    report = evaluate(world, editors, PROTOCOL, truth=truth)
+    placed = {
+        (row["method"], row["attribute"]): row["identity_placement_score"]
+        for row in report.attributes
+    }
+    assert placed["kept", "age"] > 1  # the truth itself disturbs this embedder a little
+    assert placed["as_true", "age"] == pytest.approx(1, abs=1e-2)
+    assert placed["lost", "age"] < 0.5
+    assert placed["kept", "beard"] is None
+
+
+def test_directions_have_room_by_both_readers() -> None:
+    judge = torch.tensor([0.1, 0.9, 0.5, 0.05, 0.8])
+    ensemble = torch.tensor([0.2, 0.95, 0.5, 0.9, 0.5])
+    asked = choose_requests(judge, ensemble, 0.3, torch.Generator().manual_seed(0))
+    assert asked[0].item() == pytest.approx(0.3)
+    assert asked[1].item() == pytest.approx(-0.3)
+    assert abs(asked[2].item()) == pytest.approx(0.3)
+    assert torch.isnan(asked[3])  # the readers disagree: neither direction has room by both
+    assert asked[4].item() == pytest.approx(-0.3)
+    many = choose_requests(*torch.full((2, 400), 0.5), 0.3, torch.Generator().manual_seed(1))
+    assert 150 < int((many > 0).sum()) < 250
+
+
+def test_the_folder_holds_what_was_measured(world, tmp_path) -> None:
+    report = evaluate(world, {"perfect": Moves()}, PROTOCOL)
+    report.write(tmp_path / "r")
+    found = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert found["format"] == "l2l-evaluation/1"
+    assert found["protocol"]["faces"] == 40
+    assert found["judges"] == {"attribute": "attribute_judge", "identity": "identity_judge"}
+    assert set(found["hashes"]) >= {"generator", "attribute_judge"}
+    with open(tmp_path / "r" / "measurements.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    achieved = [r for r in rows if r["quantity"] == "achieved" and r["reader"] == "judge"]
+    expected = sum(row["faces"] for row in report.attributes)
+    assert len(achieved) == expected > 0
+    assert int(achieved[0]["face"]) >= FIRST_FACE
+    assert all(abs(float(r["value"]) - 1) < 1e-3 for r in achieved)
+    with open(tmp_path / "r" / "attributes.csv", newline="") as file:
+        assert [r["attribute"] for r in csv.DictReader(file)] == ["age", "beard"]
+
+
+def test_equal_seeds_give_equal_numbers_and_others_other_faces(world) -> None:
+    def numbers(protocol):
+        report = evaluate(world, {"weak": Moves(reach=0.5)}, protocol)
+        return report.measurements
+
+    again = Protocol(attributes=("age",), faces=10, draws=10)
+    assert numbers(again) == numbers(again)
+    other = Protocol(attributes=("age",), faces=10, draws=10, seed=1)
+    assert not {row[2] for row in numbers(again)} & {row[2] for row in numbers(other)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"faces": 1}, "faces is 1; allowed"),
+        ({"seed": 1000}, "seed is 1000"),
+        ({"request": 0.6}, "request is 0.6; allowed: above 0, at most 0.5"),
+        ({"truncation_psi": float("nan")}, "truncation_psi is nan"),
+        ({"attributes": ("age", "age")}, "repeat a name"),
+    ],
+)
+def test_a_protocol_out_of_range_is_refused(change, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Protocol(**change)
+
+
+def test_what_an_editor_cannot_change_is_refused(world) -> None:
+    editor = Moves()
+    editor.attributes = ("age",)
+    with pytest.raises(AttributeRequestError, match="'only' cannot change 'beard'; allowed: age"):
+        evaluate(world, {"only": editor}, PROTOCOL)
+    with pytest.raises(AttributeRequestError, match="'agee' is unknown; did you mean age"):
+        evaluate(world, {"x": Moves()}, Protocol(attributes=("agee",)))
+
+
+# -- the truth of faceworld -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["age", "smile", "glasses", "yaw", "hair_brown", "happiness"])
+def test_a_true_change_changes_that_attribute_to_the_target(name) -> None:
+    people = sample_factors(40, 3)
+    column = DEFAULT_TABLE.index(name)
+    current = people.attributes()[:, column]
+    target = torch.where(current < 0.5, current + 0.3, current - 0.3)
+    changed, reached = with_attribute(people, name, target)
+    close = (reached - target).abs() < 0.02
+    assert close.float().mean() > (0.5 if name == "hair_brown" else 0.9)
+    assert torch.equal(changed.identity(), people.identity())
+
+
+def test_pairs_are_the_same_people_and_the_pictures_differ() -> None:
+    before, after = rerendered_pairs("smile", 0.3, 3, 5, 16)
+    assert before.shape == after.shape == (len(before), 3, 16, 16)
+    assert 0 < (before - after).abs().mean() < 0.2
+    again, _ = rerendered_pairs("smile", 0.3, 3, 5, 16)
+    assert torch.equal(before, again)
+
+
+# -- the command line -----------------------------------------------------------------------------
+
+
+def test_evaluate_on_the_command_line(tiny_world, tmp_path, capsys) -> None:
+    words = [
+        "evaluate", "--generator", str(tiny_world), "--attributes", "smile,age", "--faces", "6",
+        "--out", str(tmp_path / "report"), "--json",
+    ]  # fmt: skip
+    assert main(words) == 0
+    shown = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert [row["attribute"] for row in shown["attributes"]] == ["smile", "age"]
+    assert (tmp_path / "report" / "measurements.csv").is_file()
+    # a report is never overwritten
+    assert main(words) == 2
+    assert "holds a report already" in capsys.readouterr().err
+
+
+def test_bad_words_are_one_line_and_exit_2(tiny_world, tmp_path, capsys) -> None:
+    base = ["evaluate", "--generator", str(tiny_world), "--out", str(tmp_path / "r")]
+    for words, message in (
+        (["--attributes", "smil"], "did you mean smile"),
+        (["--methods", "magic"], "'magic' is not available"),
+        (["--faces", "1"], "faces is 1"),
+        (["--request", "0"], "request is 0.0"),
+    ):
+        assert main([*base, *words]) == 2
+        error = capsys.readouterr().err.strip()
+        assert message in error
+        assert error.count("\n") == 0
+    assert not (tmp_path / "r").exists()
