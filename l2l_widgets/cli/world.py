@@ -154,15 +154,15 @@ def weights(generator: str | None, problems: list[str]) -> dict[str, Any]:
     from l2l_widgets.zoo import ZooError, load
 
     models = load(generator)
-    files = {}
+    files: dict[str, str] = {}
+    size = 0
     for file in sorted(models.manifest):
         try:
-            models.check_file(file)
+            size += models.check_file(file).stat().st_size
             files[file] = "ok"
         except ZooError as error:
             files[file] = "damaged"
             problems.append(f"weights: {error}")
-    size = sum((models.folder / f).stat().st_size for f in files if (models.folder / f).is_file())
     return {
         "models": models.name,
         "folder": str(models.folder),
@@ -183,7 +183,10 @@ def speed(generator: str | None, device: str) -> dict[str, Any]:
     first = session.render()
     if first.error is not None:
         raise ValueError(first.error)
-    out = {"first_face_ms": _since(start), "resolution": models.generator.img_resolution}
+    out: dict[str, Any] = {
+        "first_face_ms": _since(start),
+        "resolution": models.generator.img_resolution,
+    }
     method = next(iter(models.available_editors), None)
     if method is None:
         raise ValueError(f"models {models.name!r} hold no editor")
