@@ -67,7 +67,7 @@ class GeneratorTraining:
     channel_base: int = 2048
     channel_max: int = 128
     distil_steps: int = 9000
-    paired_steps: int = 2500
+    paired_steps: int = 2000
     batch_size: int = 16
     distil_rate: float = 4e-3
     generator_rate: float = 1e-3
@@ -290,7 +290,7 @@ RECIPES = (
         summary="StyleGAN2, 64 px, on rendered portraits: distilled, paired, then unpaired",
         config=GeneratorTraining(),
         settings=Settings(
-            steps=14000, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
+            steps=13200, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
         ),
         build=lambda config, weights: GeneratorTask(config),
         outputs=("generator.safetensors",),
