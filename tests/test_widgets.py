@@ -1,0 +1,438 @@
+"""The face editor and the training cell without a browser: messages in, traits out."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+
+from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.images import to_uint8
+from l2l_widgets.recipes import get_recipe
+from l2l_widgets.replay import read_recipe
+from l2l_widgets.session import EditSession
+from l2l_widgets.widgets import FaceEditor, TrainingCell
+from l2l_widgets.widgets import bridge as bridges
+from l2l_widgets.zoo import Models
+
+
+class Page:
+    """What a browser does with an editor: numbered messages, and the traits as they arrive."""
+
+    def __init__(self, editor, client="page"):
+        self.editor, self.client, self.number = editor, client, 0
+        self.seen = []
+        for name in ("settings", "before", "after", "receipt", "notice"):
+            editor.observe(lambda change: self.seen.append(change["name"]), name)
+
+    def send(self, kind, **content):
+        self.number += 1
+        message = {"kind": kind, "client": self.client, "number": self.number, **content}
+        self.editor._handle_custom_msg(json.loads(json.dumps(message)), [])
+
+    def settle(self, receipt=False):
+        assert wait_for(lambda: self.answered() >= self.number), "a request was never answered"
+        assert self.editor.session.drain(20)
+        if receipt:
+            stamp = self.editor.session.stamp
+            assert wait_for(lambda: self.editor.receipt.get("stamp") == stamp), "no receipt"
+
+    def answered(self):
+        both = (self.editor.after, self.editor.notice)
+        return max(value.get("answers", {}).get(self.client, 0) for value in both)
+
+
+def wait_for(question, timeout=20.0):
+    event, end = threading.Event(), int(timeout / 0.02)
+    for _ in range(end):
+        if question():
+            return True
+        event.wait(0.02)
+    return False
+
+
+def pixels(picture):
+    assert picture["format"] == "rgb"
+    data = torch.frombuffer(bytearray(picture["data"]), dtype=torch.uint8)
+    return data.reshape(picture["height"], picture["width"], 3).permute(2, 0, 1)
+
+
+@pytest.fixture
+def session(tiny_models):
+    session = EditSession(tiny_models, method="linear", seed=3, n_random=4)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def editor(session, tmp_path):
+    editor = FaceEditor(session, folder=tmp_path)
+    yield editor
+    editor.close()
+
+
+@pytest.fixture
+def page(editor):
+    page = Page(editor)
+    page.settle(receipt=True)
+    page.seen.clear()
+    return page
+
+
+def test_the_first_picture_is_there_before_the_cell_ends(session, tmp_path):
+    editor = FaceEditor(session, folder=tmp_path)
+    result = session.render()
+    assert torch.equal(pixels(editor.before), to_uint8(result.before))
+    assert torch.equal(pixels(editor.after), to_uint8(result.after))
+    assert editor.settings["seed"] == 3
+    assert editor.settings["readings"].keys() == set(DEFAULT_TABLE.names)
+    editor.close()
+
+
+def test_a_slider_moves_the_picture_and_then_the_receipt(editor, page, session):
+    before = pixels(editor.after)
+    page.send("targets", targets={"smile": 0.9}, gesture=0)
+    page.settle(receipt=True)
+    assert not torch.equal(pixels(editor.after), before)
+    assert torch.equal(pixels(editor.after), to_uint8(session.render().after))
+    assert page.seen.index("after") < page.seen.index("receipt")
+    assert "before" not in page.seen, "the unedited face was sent again"
+    assert editor.receipt["requested"].keys() == {"smile"}
+    assert editor.receipt["achieved"]["smile"] == pytest.approx(session.measure().achieved["smile"])
+    assert len(editor.receipt["others"]) == len(DEFAULT_TABLE) - 1
+    assert editor.settings["targets"] == {"smile": 0.9}
+
+
+def test_a_burst_costs_few_pictures_and_the_last_request_wins(
+    tiny_parts, tiny_models, counting_generator, monkeypatch
+):
+    monkeypatch.setattr(bridges, "REST", 60.0)  # pictures are counted here, not measurements
+    linear = tiny_models.editor("linear")
+    parts = {**tiny_parts, "generator": counting_generator}
+    models = Models.from_parts(**parts, editors={"linear": lambda _: linear}, name="tiny")
+    session = EditSession(models, method="linear", seed=3, n_random=4)
+    editor = FaceEditor(session)
+    page = Page(editor)
+    page.settle()
+    drawn = counting_generator.faces
+    counting_generator.gate.clear()
+    for i in range(40):
+        page.send("targets", targets={"age": i / 40}, gesture=7)
+    counting_generator.gate.set()
+    page.settle()
+    assert counting_generator.faces - drawn <= 3
+    assert editor.settings["targets"] == {"age": 39 / 40}
+    assert torch.equal(pixels(editor.after), to_uint8(session.render().after))
+    page.send("undo")
+    page.settle()
+    assert editor.settings["targets"] == {}, "one drag is one step of undo"
+    session.close()
+    editor.close()
+
+
+def test_clicks_in_a_burst_all_count(editor, page):
+    for i, value in enumerate((0.1, 0.2, 0.3, 0.4)):
+        page.send("targets", targets={"age": value}, gesture=i)
+    for _ in range(3):
+        page.send("undo")
+    page.send("redo")
+    page.settle()
+    assert editor.settings["targets"] == {"age": 0.2}
+    assert editor.settings["can_redo"]
+
+
+def test_reset_takes_everything_back_and_can_be_undone(editor, page):
+    first = pixels(editor.after)
+    page.send("targets", targets={"age": 0.9, "smile": 0.1}, gesture=0)
+    page.send("reset")
+    page.settle()
+    assert torch.equal(pixels(editor.after), first)
+    page.send("undo")
+    page.settle()
+    assert editor.settings["targets"] == {"age": 0.9, "smile": 0.1}
+
+
+def test_a_new_face_keeps_the_request_and_is_read_anew(editor, page):
+    readings = editor.settings["readings"]
+    page.send("targets", targets={"age": 0.9}, gesture=0)
+    page.send("seed", seed=11)
+    page.settle()
+    assert "before" in page.seen
+    assert editor.settings["seed"] == 11
+    assert editor.settings["targets"] == {"age": 0.9}
+    assert editor.settings["readings"] != readings
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        ("seed", {"seed": "seven"}, ("seed", "'seven'", "integer")),
+        ("seed", {"seed": 2**32}, ("seed", "4294967296", "4294967295")),
+        ("seed", {"seed": 1.5}, ("seed", "1.5")),
+        ("truncation", {"psi": 7, "gesture": 0}, ("truncation_psi", "7", "1.5")),
+        ("targets", {"targets": {"smiel": 0.5}, "gesture": 0}, ("smiel", "smile")),
+        ("targets", {"targets": {"age": 1.5}, "gesture": 0}, ("age", "1.5", "0 to 1")),
+        ("targets", {"targets": {"anger": 1, "fear": 1}, "gesture": 0}, ("anger", "fear")),
+        ("method", {"method": "magic"}, ("magic", "linear")),
+    ],
+)
+def test_an_impossible_request_is_one_line_and_the_picture_stays(
+    editor, page, session, kind, content, words
+):
+    page.send("targets", targets={"smile": 0.8}, gesture="before")
+    page.settle()
+    page.send(kind, **content)
+    page.settle()
+    error = editor.after["error"]
+    assert error
+    assert "\n" not in error
+    assert all(word in error for word in words), error
+    assert "data" not in editor.after, "the page must keep the picture it has"
+    page.send("undo")
+    page.settle()
+    assert editor.after["error"] is None
+    assert torch.equal(pixels(editor.after), to_uint8(session.render().after))
+
+
+@pytest.mark.parametrize("message", [{}, {"kind": "dance"}, {"kind": "targets"}, {"kind": "seed"}])
+def test_a_message_that_makes_no_sense_is_answered(editor, page, message):
+    page.send(message.get("kind"), **{k: v for k, v in message.items() if k != "kind"})
+    page.settle()
+    assert editor.notice["error"]
+    page.send("targets", targets={"smile": 0.8}, gesture=0)
+    page.settle()
+    assert editor.after["error"] is None
+
+
+def test_save_writes_a_picture_that_replays(editor, page, session, tmp_path):
+    page.send("targets", targets={"smile": 0.8}, gesture=0)
+    page.send("save")
+    page.settle()
+    notice = editor.notice
+    assert notice["error"] is None
+    path = tmp_path / notice["name"]
+    assert notice["name"] == "face-3-smile.png"
+    assert notice["folder"] == str(tmp_path)
+    recipe = read_recipe(path)
+    assert recipe.to_dict() == json.loads(notice["recipe"])
+    replayed = EditSession.from_recipe(session.models, recipe).render()
+    assert torch.equal(replayed.after, session.render().after)
+    page.send("save")
+    page.settle()
+    assert editor.notice["name"] == "face-3-smile-2.png", "an earlier picture is never overwritten"
+
+
+def test_a_save_that_fails_leaves_nothing_and_says_why(session, tmp_path):
+    editor = FaceEditor(session, folder=tmp_path / "gone")
+    page = Page(editor)
+    page.send("save")
+    page.settle()
+    assert "gone" in editor.notice["error"]
+    assert list(tmp_path.iterdir()) == []
+    page.send("targets", targets={"smile": 0.8}, gesture=0)
+    page.settle()
+    assert editor.after["error"] is None
+    editor.close()
+
+
+def test_two_editors_on_one_session_hear_each_change_once(session, tmp_path):
+    editors = [FaceEditor(session, folder=tmp_path) for _ in range(2)]
+    pages = [Page(editor, f"page {i}") for i, editor in enumerate(editors)]
+    for page in pages:
+        page.settle(receipt=True)
+    bridges_rest = 2 * bridges.REST
+    threading.Event().wait(bridges_rest)
+    session.drain()
+    for page in pages:
+        page.seen.clear()
+    pages[0].send("targets", targets={"smile": 0.8}, gesture=0)
+    for page in pages:
+        page.settle(receipt=True) if page is pages[0] else None
+    assert wait_for(lambda: "receipt" in pages[1].seen)
+    for page in pages:
+        assert page.seen.count("after") == 1, page.seen
+        assert page.seen.count("settings") == 1, page.seen
+    assert editors[0].after["data"] == editors[1].after["data"]
+    assert editors[1].settings["targets"] == {"smile": 0.8}
+    for editor in editors:
+        editor.close()
+
+
+def test_changes_made_in_python_are_shown_as_targets(editor, page, session):
+    session.set_changes({"smile": 0.2})
+    editor.refresh()
+    assert wait_for(lambda: editor.settings["targets"])
+    own = editor.settings["readings"]["smile"]
+    assert editor.settings["targets"]["smile"] == pytest.approx(own + 0.2, abs=1e-6)
+
+
+def test_a_closed_editor_hears_nothing_and_the_session_goes_on(editor, page, session):
+    editor.close()
+    page.seen.clear()
+    session.request(seed=5)
+    assert session.drain(20)
+    assert page.seen == []
+    assert session.render().error is None
+
+
+def test_hidden_attributes_have_no_row(session):
+    editor = FaceEditor(session, hide=["gender", "hair_red"])
+    names = [row["name"] for family in editor.schema["families"] for row in family["rows"]]
+    assert set(names) == set(DEFAULT_TABLE.names) - {"gender", "hair_red"}
+    assert editor.schema["methods"] == ["linear"]
+    editor.close()
+    with pytest.raises(ValueError, match=r"gendre.*gender"):
+        FaceEditor(session, hide=["gendre"])
+
+
+def test_without_an_editor_the_faces_can_still_be_seen(tiny_generator):
+    editor = FaceEditor(Models.from_parts(tiny_generator, name="bare"))
+    page = Page(editor)
+    assert editor.after["error"] is None
+    page.send("targets", targets={"smile": 0.8}, gesture=0)
+    page.settle()
+    assert "smile" in editor.after["error"]
+    page.send("reset")
+    page.send("seed", seed=4)
+    page.settle()
+    assert editor.after["error"] is None
+    editor.close()
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_small_pictures_travel_as_they_are(side):
+    image = torch.rand(3, side, side) * 2 - 1
+    assert torch.equal(pixels(bridges.picture_value(image)), to_uint8(image))
+
+
+def test_large_pictures_travel_compressed():
+    value = bridges.picture_value(torch.zeros(3, 256, 256))
+    assert value["format"] == "jpeg"
+    assert value["data"].startswith(b"\xff\xd8")
+    assert len(value["data"]) < 256 * 256
+
+
+def test_the_page_needs_nothing_from_a_network():
+    files = sorted(bridges.STATIC.iterdir())
+    assert len(files) >= 8
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        addresses = set(re.findall(r"https?://[^\s\"')]+", text)) - {"http://www.w3.org/2000/svg"}
+        assert not addresses, f"{path.name}: {addresses}"
+        assert "import " not in text.split("\n", 1)[0], f"{path.name} is not self-contained"
+
+
+def test_naming_the_widgets_costs_no_widget_library():
+    code = (
+        "import sys, l2l_widgets.widgets as w; assert 'FaceEditor' in dir(w);"
+        "print([m for m in ('anywidget', 'ipywidgets', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_missing_library_is_named_with_its_cure():
+    code = (
+        "import sys; sys.modules['anywidget'] = None\n"
+        "import l2l_widgets.widgets as w\n"
+        "try: w.FaceEditor\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "pip install anywidget" in done.stdout
+
+
+# -- the training cell -----------------------------------------------------------------------------
+
+LESSON = {"steps": 12, "faces": 64, "calibration_faces": 0, "log_every": 1, "batch_size": 4}
+
+
+@pytest.fixture
+def lesson(tiny_world, tmp_path):
+    triplets = str(tmp_path / "triplets")
+
+    def make(**changes):
+        return TrainingCell(
+            "mapper-lesson",
+            tmp_path / "run",
+            weights=tiny_world,
+            **{**LESSON, "triplets": triplets, **changes},
+        )
+
+    cells = []
+    yield lambda **changes: cells.append(make(**changes)) or cells[-1]
+    for cell in cells:
+        assert cell.stop()
+        cell.close()
+
+
+@pytest.mark.slow
+def test_training_stops_resumes_and_finishes(lesson, tiny_world):
+    def preview(task):
+        w = task.reader.latents()[0][:2].unsqueeze(1).repeat(1, task.generator.num_ws, 1)
+        return {"as drawn": task.generator.synthesis(w)}
+
+    cell = lesson(steps=400)
+    cell._preview = preview
+    assert cell.status["state"] == "ready"
+    cell._handle_message({"kind": "start", "client": "page", "number": 1})
+    assert wait_for(lambda: cell.status["step"] >= 3, 60), cell.status
+    assert cell.status["answers"] == {"page": 1}
+    assert len(cell.faces["rows"][0]["pictures"]) == 2
+    cell._handle_message({"kind": "stop", "client": "page", "number": 2})
+    assert cell.wait(60)
+    assert cell.status["state"] == "stopped", cell.status
+    at = cell.status["step"]
+    assert 3 <= at < 400
+    assert cell.history["steps"][-1] == at
+    assert "attribute" in cell.history["losses"]
+
+    later = lesson(steps=at + 5)
+    assert later.status["step"] == at, "a new kernel finds the run"
+    later.start()
+    assert later.wait(60)
+    assert later.status["state"] == "finished", later.status
+    assert later.status["step"] == at + 5
+    assert later.history["steps"] == list(range(1, at + 6))
+    (weights,) = get_recipe("mapper-lesson").outputs
+    assert (later.run_directory / "final" / weights).is_file()
+
+
+@pytest.mark.slow
+def test_starting_over_keeps_the_old_run(lesson, tmp_path):
+    cell = lesson()
+    cell.start()
+    assert cell.wait(60)
+    cell._handle_message({"kind": "start over", "client": "page", "number": 1})
+    assert cell.wait(60)
+    assert cell.status["state"] == "finished", cell.status
+    assert cell.run_directory == tmp_path / "run-2"
+    assert (tmp_path / "run" / "final").is_dir()
+
+
+def test_a_training_that_cannot_begin_says_why(tmp_path):
+    cell = TrainingCell("mapper-lesson", tmp_path / "run", weights=tmp_path / "empty")
+    cell.start()
+    assert cell.wait(60)
+    assert cell.status["state"] == "failed"
+    assert "generator.safetensors" in cell.status["message"]
+    assert not (tmp_path / "run").exists()
+    cell.close()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "words"),
+    [("mapper-lessn", {}, "mapper-lessn"), ("mapper-lesson", {"stepz": 3}, "stepz")],
+)
+def test_a_recipe_that_does_not_exist_is_refused(tmp_path, recipe, changes, words):
+    with pytest.raises(ValueError, match=words):
+        TrainingCell(recipe, tmp_path / "run", **changes)
