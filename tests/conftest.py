@@ -11,6 +11,7 @@ import torch
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.editors import MapperConfig, MapperEditor, MapperNetwork
 from l2l_widgets.perception import AttributeNet, FaceEmbeddingNet, save_network
+from l2l_widgets.session import EditSession
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.stylegan2 import Generator, save_generator
 from l2l_widgets.zoo import Models
@@ -146,6 +147,17 @@ def write_world(folder):
     return folder
 
 
+def make_session(models, **options):
+    """A session with the linear editor and few random edits."""
+    return EditSession(models, method="linear", **{"n_random": 8, **options})
+
+
+def good(result):
+    """A result that holds no error."""
+    assert result.error is None
+    return result
+
+
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory):
     """A world in a folder; tests that damage it make their own with write_world."""
@@ -180,3 +192,16 @@ def tiny_models(tiny_parts):
 @pytest.fixture
 def counting_generator(tiny_generator):
     return CountingGenerator(tiny_generator)
+
+
+@pytest.fixture
+def session(tiny_models):
+    return make_session(tiny_models)
+
+
+@pytest.fixture
+def counted(counting_generator, tiny_parts):
+    """A session whose generator counts its faces."""
+    editor = LinearEditor(build_directions())
+    parts = {**tiny_parts, "generator": counting_generator}
+    return make_session(Models.from_parts(**parts, editors={"linear": editor}))

@@ -1,0 +1,197 @@
+import gc
+import threading
+import weakref
+
+import pytest
+import torch
+from conftest import good, make_session
+
+from l2l_widgets.latest_wins import LatestWins
+
+# -- the class -------------------------------------------------------------------------------------
+
+
+def test_latest_wins_drops_what_nobody_waits_for():
+    done, gate, started = [], threading.Event(), threading.Event()
+
+    def work(value):
+        started.set()
+        gate.wait(10)
+        done.append((value, worker.stale()))
+
+    worker = LatestWins(work)
+    worker(0)
+    assert started.wait(10)
+    for value in range(1, 6):
+        worker(value)
+    assert worker.stale()
+    assert not worker.drain(0.01)
+    gate.set()
+    assert worker.drain()
+    assert done == [(0, True), (5, False)]
+    assert worker.dropped == 4
+    worker.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        worker(7)
+
+
+def test_latest_wins_outlives_a_failing_call(caplog):
+    done = []
+
+    def work(value):
+        if value == "bad":
+            raise ValueError("no")
+        done.append(value)
+
+    worker = LatestWins(work)
+    worker("bad")
+    assert worker.drain()
+    worker("good")
+    assert worker.drain()
+    assert done == ["good"]
+    assert "a worker call failed" in caplog.text
+    worker.close()
+
+
+# -- a session's worker ----------------------------------------------------------------------------
+
+
+def test_the_last_request_wins(counted):
+    generator = counted.models.generator
+    good(counted.render())
+    results = []
+    counted.subscribe(lambda kind, value: results.append(value) if kind == "result" else None)
+    generator.gate.clear()
+    drawn = generator.faces
+    for k in range(50):
+        stamp = counted.request(changes={"smile": k / 100}, gesture="drag", measure=False)
+    assert counted.stale()
+    generator.gate.set()
+    assert counted.drain()
+    assert results[-1].requested == pytest.approx({"smile": 0.49})
+    assert results[-1].stamp == stamp
+    assert generator.faces - drawn <= 3
+    assert counted.undo()
+    assert not counted.can_undo
+
+
+def test_the_picture_comes_before_the_receipt_and_once_each(session):
+    heard, also = [], []
+    session.subscribe(lambda kind, value: heard.append((kind, value.stamp)))
+    cancel = session.subscribe(lambda kind, value: also.append(kind))
+    stamp = session.request(changes={"smile": 0.3})
+    assert session.drain()
+    assert heard == [("result", stamp), ("receipt", stamp)]
+    assert also == ["result", "receipt"]
+    cancel()
+    cancel()
+    session.request(seed=4)
+    assert session.drain()
+    assert also == ["result", "receipt"]
+    assert [kind for kind, _ in heard[2:]] == ["result", "receipt"]
+
+
+def test_a_newer_request_ends_the_measurement(counted):
+    generator = counted.models.generator
+    heard = []
+    counted.subscribe(lambda kind, value: heard.append((kind, value.stamp)))
+    counted.request(changes={"smile": 0.3})
+    counted.drain()
+    count = len(heard)
+
+    # the random edits of another size are held up until a newer request is in
+    asked = threading.Event()
+    judge = counted.models.attribute_judge
+
+    def hold_up(*_):
+        asked.set()
+        generator.gate.clear()
+
+    handle = judge.register_forward_hook(hold_up)
+    first = counted.request(changes={"smile": 1.0})
+    assert asked.wait(10)
+    handle.remove()
+    second = counted.request(changes={"smile": -1.0})
+    generator.gate.set()
+    assert counted.drain()
+    kinds = heard[count:]
+    assert ("receipt", first) not in kinds
+    assert kinds[-1] == ("receipt", second)
+
+
+def test_an_impossible_request_reaches_subscribers_as_an_error(session):
+    heard = []
+    session.subscribe(lambda kind, value: heard.append((kind, value.error)))
+    session.request(seed=-5)
+    session.drain()
+    session.request(seed=5, measure=False)
+    session.drain()
+    assert heard[0][0] == "result"
+    assert "seed is -5" in heard[0][1]
+    assert heard[1:] == [("result", None)]
+
+
+def test_a_failing_subscriber_does_not_silence_the_others(session, caplog):
+    heard = []
+
+    def broken(kind, value):
+        raise RuntimeError("this view is broken")
+
+    session.subscribe(broken)
+    session.subscribe(lambda kind, value: heard.append(kind))
+    session.request(seed=1)
+    session.drain()
+    assert heard == ["result", "receipt"]
+    assert "this view is broken" in caplog.text
+
+
+def test_a_forgotten_session_is_collected(tiny_models):
+    session = make_session(tiny_models)
+    session.request(seed=1)
+    session.drain()
+    gone = weakref.ref(session)
+    worker = session._worker
+    del session
+    for _ in range(50):
+        gc.collect()
+        if gone() is None:
+            break
+    assert gone() is None
+    worker._thread.join(5)
+    assert not worker._thread.is_alive()
+
+
+def test_a_closed_session_still_draws_in_the_calling_thread(session):
+    session.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        session.request(seed=1)
+    good(session.render())
+
+
+def test_many_threads_get_the_pictures_they_would_get_alone(tiny_models):
+    alone = {}
+    for seed in range(4):
+        single = make_session(tiny_models, seed=seed)
+        single.set_changes({"smile": 0.3})
+        alone[seed] = good(single.render()).after
+    session, faults = make_session(tiny_models), []
+
+    def work(k):
+        try:
+            for i in range(12):
+                seed = (i + k) % 4
+                session.update(seed=seed, changes={"smile": 0.3})
+                result = good(session.render())
+                assert torch.equal(result.after, alone[result.state.seed])
+                if i % 4 == k % 4:
+                    session.undo()
+                    session.measure(lambda: True)
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults

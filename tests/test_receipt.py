@@ -1,0 +1,128 @@
+import json
+
+import pytest
+import torch
+from conftest import LinearEditor, build_directions, good, make_session
+
+from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.receipt import CHUNK
+from l2l_widgets.zoo import Models
+
+
+def test_the_receipt_is_the_second_judges_reading(session, tiny_parts):
+    session.set_changes({"smile": 0.3, "age": -0.2})
+    result = good(session.render())
+    receipt = session.measure()
+    assert receipt.error is None
+    judge, face = tiny_parts["attribute_judge"], tiny_parts["identity_judge"]
+    change = (judge(result.after[None]) - judge(result.before[None]))[0]
+    expected = dict(zip(DEFAULT_TABLE.names, change.tolist(), strict=True))
+    assert receipt.requested == pytest.approx({"smile": 0.3, "age": -0.2})
+    assert receipt.achieved == pytest.approx({k: expected[k] for k in ("smile", "age")}, abs=1e-6)
+    assert set(receipt.others) == set(DEFAULT_TABLE.names) - {"smile", "age"}
+    assert receipt.others["yaw"] == pytest.approx(expected["yaw"], abs=1e-6)
+    cosine = float((face(result.after[None]) * face(result.before[None])).sum())
+    assert receipt.identity == pytest.approx(cosine, abs=1e-5)
+    regressor = tiny_parts["regressor"]
+    moved = (regressor(result.after[None]) - regressor(result.before[None]))[0]
+    assert receipt.by_regressor["age"] == pytest.approx(float(moved[0]), abs=1e-6)
+    assert receipt.size == pytest.approx(float((result.w_edited - result.w).norm()), rel=1e-5)
+    assert receipt.judges["attribute"] == "AttributeNet (attribute_judge)"
+    assert receipt.seconds["total"] > 0
+    assert receipt.stamp == result.stamp
+
+
+def test_the_band_is_what_random_edits_of_that_size_do(session, tiny_models, tiny_parts):
+    session.set_changes({"smile": 0.3})
+    result = good(session.render())
+    session.set_changes({"smile": 0.3 * 2.0 / float((result.w_edited - result.w).norm())})
+    receipt = session.measure()
+    assert receipt.size == pytest.approx(2.0, rel=1e-4)  # a size that is measured, not scaled
+    generator = tiny_models.generator
+    z = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
+    w = generator.mapping(z)[:, 0]
+    steps = (w[:8] - w[8:])[:, None].repeat(1, 8, 1)
+    steps = 2.0 * steps / steps.flatten(1).norm(dim=1)[:, None, None]
+    judge = tiny_parts["attribute_judge"]
+    changes = judge(generator.synthesis(result.w + steps)) - judge(result.before[None])
+    low, high = torch.quantile(changes, torch.tensor([0.05, 0.95]), dim=0)
+    for i, name in enumerate(DEFAULT_TABLE.names):
+        assert receipt.band[name] == pytest.approx((float(low[i]), float(high[i])), abs=1e-4)
+    face = tiny_parts["identity_judge"]
+    cosines = face(generator.synthesis(result.w + steps)) @ face(result.before[None])[0]
+    expected = torch.quantile(cosines, torch.tensor([0.05, 0.95])).tolist()
+    assert receipt.identity_band == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_band_is_scaled_from_the_nearest_measured_size(counted):
+    generator = counted.models.generator
+    counted.set_changes({"smile": 0.30})
+    first = counted.measure()
+    drawn = generator.faces
+    counted.set_changes({"smile": 0.305})
+    second = counted.measure()
+    assert generator.faces == drawn + 1  # the edited face, and no random edit
+    ratio = second.size / first.size
+    for name, (low, high) in first.band.items():
+        assert second.band[name] == pytest.approx((low * ratio, high * ratio), rel=1e-3)
+
+
+def test_an_empty_edit_moves_nothing(session):
+    receipt = session.measure()
+    assert receipt.error is None
+    assert receipt.size == 0
+    assert receipt.requested == {}
+    assert set(receipt.others.values()) == {0.0}
+    assert receipt.identity == pytest.approx(1, abs=1e-5)
+    assert receipt.outside_band() == {}
+
+
+def test_what_left_the_band_is_named_farthest_first(session):
+    session.set_changes({"smile": 1.0})
+    receipt = session.measure()
+    outside = receipt.outside_band()
+    for name, change in receipt.others.items():
+        low, high = receipt.band[name]
+        assert (name in outside) == (not low <= change <= high)
+    sizes = [abs(change) for change in outside.values()]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_receipt_is_plain_data_and_readable_text(session):
+    session.set_changes({"smile": 0.5})
+    session.set_targets({"age": 0.8})
+    receipt = session.measure()
+    again = json.loads(json.dumps(receipt.to_dict(), allow_nan=False))
+    assert again["requested"].keys() == {"smile", "age"}
+    assert len(again["band"]) == 35
+    text = receipt.to_text(DEFAULT_TABLE)
+    lines = text.splitlines()
+    assert any(line.startswith("Age") and "years" in line for line in lines)
+    assert any(line.startswith("identity") for line in lines)
+    assert max(map(len, lines)) <= 100
+
+
+def test_without_second_judges_the_receipt_says_who_read(tiny_parts):
+    parts = {k: tiny_parts[k] for k in ("generator", "regressor", "embedder")}
+    models = Models.from_parts(**parts, editors={"linear": LinearEditor(build_directions())})
+    session = make_session(models)
+    session.set_changes({"smile": 0.3})
+    receipt = session.measure()
+    assert receipt.error is None
+    assert receipt.judges["attribute"] == "AttributeNet (regressor, also in the losses)"
+    assert receipt.judges["identity"] == "FaceEmbeddingNet (embedder, also in the losses)"
+
+
+def test_a_stale_measurement_is_abandoned_and_goes_on_later(counted):
+    generator = counted.models.generator
+    counted.set_changes({"smile": 0.3})
+    asked = []
+
+    def stale():
+        asked.append(None)
+        return len(asked) > 3
+
+    assert counted.measure(stale) is None
+    assert generator.faces == 2 + CHUNK
+    assert counted.measure().error is None
+    assert generator.faces == 2 + 8
