@@ -236,12 +236,11 @@ class MapperTask:
         batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
         losses = self.objective(self.network, batch)
         context.backward(losses["loss"])
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         config = self.config
         rate = config.learning_rate * warmup(step, 50)
         rate *= cosine(step, config.schedule_steps // 2, config.schedule_steps, 0.1)
         context.set_learning_rate("mapper", rate)
-        context.optimize("mapper")
+        context.optimize("mapper", max_norm=5.0)
         # the first steps are not averaged: the start is a thing to leave
         update_average(self.average, self.network, min(config.average, (1 + step) / (10 + step)))
         return losses
