@@ -74,7 +74,7 @@ class GeneratorTraining:
     discriminator_rate: float = 2e-3
     feature_weight: float = 6.0
     paired_weight: float = 4.0
-    r1_gamma: float = 2.0
+    r1_gamma: float = 0.3
     path_weight: float = 1.0
     mixing: float = 0.5
     average: float = 0.998
