@@ -174,7 +174,7 @@ class Augmentation:
     """
 
     blur: float = 1.0
-    noise: float = 0.12
+    noise: float = 0.08
     shift: float = 0.03
     zoom: float = 0.05
     contrast: float = 0.1

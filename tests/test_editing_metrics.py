@@ -13,7 +13,8 @@ from l2l_widgets.metrics import editing
 def test_achieved_fraction_perfect_constant_adversarial() -> None:
     before = torch.tensor([0.2, 0.8])
     request = torch.tensor([0.3, -0.3])
-    assert torch.allclose(editing.achieved_fraction(before, before + request, request), torch.ones(2))
+    exact = editing.achieved_fraction(before, before + request, request)
+    assert torch.allclose(exact, torch.ones(2))
     assert torch.equal(editing.achieved_fraction(before, before, request), torch.zeros(2))
     wrong_way = editing.achieved_fraction(before, before - request, request)
     assert torch.allclose(wrong_way, -torch.ones(2))
@@ -84,7 +85,8 @@ def test_cycle_error_perfect_constant_adversarial() -> None:
 
 def test_monotonicity_perfect_constant_adversarial() -> None:
     asked = torch.tensor([0.1, 0.2, 0.5, 0.9])
-    read = torch.stack([asked**3, torch.full((4,), 0.4), -asked, torch.tensor([0.0, 1.0, 1.0, 2.0])])
+    tied = torch.tensor([0.0, 1.0, 1.0, 2.0])
+    read = torch.stack([asked**3, torch.full((4,), 0.4), -asked, tied])
     scores = editing.monotonicity_score(asked, read)
     assert torch.allclose(scores, torch.tensor([1.0, 0.0, -1.0, 0.9487]), atol=1e-3)
 

@@ -107,7 +107,8 @@ def test_known_editors_get_the_numbers_they_deserve(world) -> None:
 
 
 def test_identity_is_placed_between_two_people_and_the_truth(world) -> None:
-    person = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)).expand(8, -1, -1, -1)
+    draw = torch.Generator().manual_seed(0)
+    person = torch.rand(1, 3, 6, 6, generator=draw).expand(8, -1, -1, -1)
     slightly = person.clone()
     slightly[..., 5, 5] += 0.02  # the true change turns the embedding by 0.4 radian
 

@@ -165,7 +165,7 @@ def test_an_editor_changes_only_what_it_was_trained_for(editor) -> None:
     ws = draw(2, editor.network.config.num_ws, 16)
     assert editor.attributes == ("smile", "age")
     assert not torch.equal(editor.edit(ws, EditRequest(changes={"smile": 0.2})), ws)
-    with pytest.raises(AttributeRequestError, match="'hat'.*allowed: smile, age"):
+    with pytest.raises(AttributeRequestError, match=r"'hat'.*allowed: smile, age"):
         editor.edit(ws, EditRequest(changes={"hat": 0.2}))
     with pytest.raises(AttributeRequestError, match="readings are of 3 faces; allowed: 2"):
         editor.edit(ws, EditRequest(targets={"age": 0.2}, current=torch.rand(3, 35)))
@@ -321,9 +321,7 @@ def test_ten_and_ten_steps_are_twenty(tiny_world, tmp_path) -> None:
     train(small_task(tiny_world, tmp_path), settings, tmp_path / "whole", progress=False)
     half = dataclasses.replace(settings, steps=10)
     train(small_task(tiny_world, tmp_path), half, tmp_path / "cut", progress=False)
-    train(
-        small_task(tiny_world, tmp_path), settings, tmp_path / "cut", resume=True, progress=False
-    )
+    train(small_task(tiny_world, tmp_path), settings, tmp_path / "cut", resume=True, progress=False)
     whole, cut = state(tmp_path / "whole"), state(tmp_path / "cut")
     assert all(torch.equal(whole[k], cut[k]) for k in whole)
 
@@ -368,7 +366,7 @@ def test_recipes_name_their_inputs_and_outputs() -> None:
 def test_an_ensemble_larger_than_what_is_there_is_refused(tiny_world, tmp_path) -> None:
     with pytest.raises(ValueError, match="ensemble is 3; allowed: 1 to 2"):
         small_task(tiny_world, tmp_path, ensemble=3)
-    with pytest.raises(ValueError, match="generator.safetensors is missing"):
+    with pytest.raises(ValueError, match=r"generator\.safetensors is missing"):
         build_from(tmp_path, SMALL, "mapper.safetensors")
 
 

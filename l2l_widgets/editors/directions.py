@@ -114,9 +114,7 @@ def fit_directions(
     else:
         normal = _svm_normal if method == "svm" else _mean_difference_normal
         steps = torch.stack([_scaled(x, column, normal(x, column, share)) for column in y.T])
-    return LinearDirections(
-        tuple(names), steps.to(ws), method, _explained(x, y, steps).to(values)
-    )
+    return LinearDirections(tuple(names), steps.to(ws), method, _explained(x, y, steps).to(values))
 
 
 def _ends(y: Tensor, share: float) -> tuple[Tensor, Tensor]:

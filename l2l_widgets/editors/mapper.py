@@ -227,9 +227,7 @@ class MapperNetwork(nn.Module):
         joined = torch.cat([x, delta[:, None].expand(-1, c.num_ws, -1)], dim=2)
         if c.topology == "per-style":
             return self.nets[0](joined.transpose(0, 1)).transpose(0, 1)
-        parts = [
-            net(joined[:, g]) for net, g in zip(self.nets, self._row_groups(), strict=True)
-        ]
+        parts = [net(joined[:, g]) for net, g in zip(self.nets, self._row_groups(), strict=True)]
         return torch.cat(parts, dim=1)
 
     def _step(self, x: Tensor, delta: Tensor) -> Tensor:
