@@ -16,6 +16,7 @@ from l2l_widgets.stylegan2.layers import (
     Conv2dLayer,
     FullyConnectedLayer,
     channel_table,
+    check_size,
     compute_dtype,
     filter_taps,
 )
@@ -78,6 +79,8 @@ class Discriminator(nn.Module):
         if cmap_dim is None:
             cmap_dim = channels[4]
         cmap_dim = 0 if c_dim == 0 else cmap_dim
+        check_size("c_dim", c_dim, 0)
+        check_size("img_channels", img_channels, 1)
         self.c_dim = c_dim
         self.img_resolution = img_resolution
         self.img_channels = img_channels
@@ -191,8 +194,8 @@ class MinibatchStdLayer(nn.Module):
 
     def __init__(self, group_size: int | None, num_channels: int = 1) -> None:
         super().__init__()
-        if group_size is not None and group_size < 1:
-            raise ValueError(f"mbstd_group_size is {group_size}; it must be at least 1 or None")
+        if group_size is not None:
+            check_size("mbstd_group_size", group_size, 1)
         self.group_size = group_size
         self.num_channels = num_channels
 
@@ -201,7 +204,8 @@ class MinibatchStdLayer(nn.Module):
         batch, channels, height, width = x.shape
         largest = batch if self.group_size is None else min(self.group_size, batch)
         group = next(size for size in range(largest, 0, -1) if batch % size == 0)
-        y = x.float().reshape(
+        # The deviation of a few numbers: bfloat16 would lose it.
+        y = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(
             group, -1, self.num_channels, channels // self.num_channels, height, width
         )
         y = y - y.mean(dim=0)
@@ -271,4 +275,4 @@ def r1_penalty(
     leaf = images.detach().requires_grad_(True)
     logits = discriminator(leaf) if c is None else discriminator(leaf, c)
     (gradient,) = torch.autograd.grad(logits.sum(), leaf, create_graph=True)
-    return gradient.float().square().sum(dim=[1, 2, 3])
+    return gradient.square().sum(dim=[1, 2, 3])

@@ -39,7 +39,7 @@ class FrozenSynthesis:
         energies: list[tuple[int, torch.Tensor]] = []
         for side, used in network.rows_of_blocks():
             block: SynthesisBlock = getattr(network, f"b{side}")
-            layers = []
+            layers: list[_FrozenLayer] = []
             for layer in (block.conv1,) if side == 4 else (block.conv0, block.conv1):
                 energies.append((len(affines), layer.weight.detach().square().sum(dim=[2, 3])))
                 affines.append((used.start + len(layers), layer.affine, 1.0))
@@ -77,7 +77,7 @@ class FrozenSynthesis:
     ) -> torch.Tensor:
         """See `SynthesisNetwork.forward`."""
         styles = torch.baddbmm(self.bias, ws.transpose(0, 1)[self.rows], self.weight)
-        energy = styles[self.demodulated].square_()
+        energy = styles[self.demodulated].square()
         demodulations = torch.baddbmm(self.epsilon, energy, self.energy).rsqrt_()
         x = self.const
         img: torch.Tensor | None = None

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
+from l2l_widgets.stylegan2.layers import check_size
 from l2l_widgets.stylegan2.mapping import MappingNetwork
 from l2l_widgets.stylegan2.synthesis import SynthesisNetwork
 
@@ -62,14 +63,10 @@ class Generator(nn.Module):
         **synthesis_kwargs: Any,
     ) -> None:
         super().__init__()
-        for name, value, low in (
-            ("z_dim", z_dim, 0 if c_dim else 1),
-            ("c_dim", c_dim, 0),
-            ("w_dim", w_dim, 1),
-            ("img_channels", img_channels, 1),
-        ):
-            if value < low:
-                raise ValueError(f"{name} is {value}; it must be at least {low}")
+        check_size("z_dim", z_dim, 0 if c_dim else 1)
+        check_size("c_dim", c_dim, 0)
+        check_size("w_dim", w_dim, 1)
+        check_size("img_channels", img_channels, 1)
         self.z_dim = z_dim
         self.c_dim = c_dim
         self.w_dim = w_dim
@@ -138,12 +135,13 @@ class Generator(nn.Module):
         ws = self.mapping(z, c=c)
         if probability == 0:
             return ws
-        where = z.device if mixing_generator is None else mixing_generator.device
-        draw = {"generator": mixing_generator, "device": where}
+        source = mixing_generator
+        where = z.device if source is None else source.device
         batch = z.shape[0]
-        second = torch.randn(z.shape, dtype=z.dtype, **draw).to(z.device)
-        start = torch.randint(1, self.num_ws, (batch, 1), **draw).to(z.device)
-        mixed = (torch.rand((batch, 1), **draw) < probability).to(z.device)
+        second = torch.randn(z.shape, dtype=z.dtype, generator=source, device=where).to(z.device)
+        start = torch.randint(1, self.num_ws, (batch, 1), generator=source, device=where)
+        mixed = torch.rand((batch, 1), generator=source, device=where) < probability
+        start, mixed = start.to(z.device), mixed.to(z.device)
         rows = torch.arange(self.num_ws, device=z.device)
         from_second = (mixed & (rows >= start)).unsqueeze(2)
         return torch.where(from_second, self.mapping(second, c=c, skip_w_avg_update=True), ws)
@@ -195,7 +193,7 @@ def update_ema(average: nn.Module, source: nn.Module, decay: float) -> None:
     """
     if not 0 <= decay <= 1:
         raise ValueError(f"decay is {decay}; it must be in 0 to 1")
-    kept = list(average.parameters())
+    kept: list[torch.Tensor] = list(average.parameters())
     new = [
         parameter.detach().to(old) for parameter, old in zip(source.parameters(), kept, strict=True)
     ]
@@ -243,33 +241,30 @@ def load_generator(path: str | os.PathLike[str], device: str | torch.device = "c
             f"'format' is {found!r}, wanted {GENERATOR_FORMAT!r}"
         )
     try:
-        generator = Generator(**json.loads(metadata["config"]))
+        config = json.loads(metadata["config"])
+        # First without memory: a wrong configuration may claim any size.
+        with torch.device("meta"):
+            wanted = Generator(**config).state_dict()
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(
             f"{str(path)!r}: its metadata field 'config' builds no generator ({error})"
         ) from error
-    _load_exactly(path, generator, tensors)
-    return generator.eval().requires_grad_(False).to(device)
-
-
-def _load_exactly(
-    path: str | os.PathLike[str], module: nn.Module, tensors: Mapping[str, torch.Tensor]
-) -> None:
-    wanted = module.state_dict()
     missing = sorted(wanted.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - wanted.keys())
     if missing or unknown:
         raise StorageError(
-            f"{str(path)!r} does not fit its own configuration: "
+            f"{str(path)!r} does not fit its own metadata field 'config': "
             f"missing tensors {missing[:3]}, unknown tensors {unknown[:3]}"
         )
     for name, tensor in wanted.items():
         if tensors[name].shape != tensor.shape:
             raise StorageError(
                 f"{str(path)!r}: tensor {name!r} has shape {tuple(tensors[name].shape)}; "
-                f"it must be {tuple(tensor.shape)}"
+                f"by its metadata field 'config' it must be {tuple(tensor.shape)}"
             )
-    module.load_state_dict(dict(tensors))
+    generator = Generator(**config)
+    generator.load_state_dict(tensors)
+    return generator.eval().requires_grad_(False).to(device)
 
 
 def _refuse_unknown(kind: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "Conv2dLayer",
     "FullyConnectedLayer",
     "channel_table",
+    "check_size",
     "compute_dtype",
     "filter_taps",
     "lowpass",
@@ -57,17 +58,28 @@ def channel_table(img_resolution: int, channel_base: int, channel_max: int) -> d
     ValueError
         The resolution is not a power of two, or the table would hold an empty layer.
     """
+    for name, value in (
+        ("img_resolution", img_resolution),
+        ("channel_base", channel_base),
+        ("channel_max", channel_max),
+    ):
+        check_size(name, value, 1)
     if img_resolution < 4 or img_resolution & (img_resolution - 1):
         raise ValueError(
             f"img_resolution is {img_resolution}; it must be a power of two, at least 4"
         )
-    if channel_max < 1 or channel_base < img_resolution:
+    if channel_base < img_resolution:
         raise ValueError(
-            f"channel_base is {channel_base} and channel_max is {channel_max}; channel_base must "
-            f"be at least img_resolution ({img_resolution}) and channel_max at least 1"
+            f"channel_base is {channel_base}; it must be at least img_resolution ({img_resolution})"
         )
     sides = [2**level for level in range(2, img_resolution.bit_length())]
     return {side: min(channel_base // side, channel_max) for side in sides}
+
+
+def check_size(name: str, value: object, low: int) -> None:
+    """Raise ValueError unless `value` is a whole number of at least `low`."""
+    if type(value) is not int or value < low:
+        raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {low}")
 
 
 def compute_dtype(like: torch.Tensor) -> torch.dtype:
@@ -93,15 +105,18 @@ class _Lowpass(torch.autograd.Function):
     (20 ms where this takes 1), and its second gradient loops over channels.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, kernel: torch.Tensor, padding: int, stride: int
-    ) -> torch.Tensor:
-        ctx.save_for_backward(kernel)
-        ctx.padding, ctx.stride = padding, stride
+    def forward(x: torch.Tensor, kernel: torch.Tensor, padding: int, stride: int) -> torch.Tensor:
         channels = x.shape[1]
         weight = kernel.expand(channels, 1, 4, 4).contiguous(memory_format=torch.channels_last)
         return F.conv2d(x, weight, stride=stride, padding=padding, groups=channels)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        _, kernel, ctx.padding, ctx.stride = inputs
+        ctx.save_for_backward(kernel)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from l2l_widgets.latents import truncate
-from l2l_widgets.stylegan2.layers import FullyConnectedLayer
+from l2l_widgets.stylegan2.layers import FullyConnectedLayer, check_size
 
 __all__ = ["MappingNetwork"]
 
@@ -41,6 +41,7 @@ class MappingNetwork(nn.Module):
         "w_avg_beta",
     )
     w_avg: torch.Tensor
+    fc0: FullyConnectedLayer
 
     def __init__(
         self,
@@ -56,8 +57,7 @@ class MappingNetwork(nn.Module):
         w_avg_beta: float | None = 0.995,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"num_layers is {num_layers}; it must be at least 1")
+        check_size("num_layers", num_layers, 1)
         self.z_dim = z_dim
         self.c_dim = c_dim
         self.w_dim = w_dim
@@ -151,9 +151,10 @@ class MappingNetwork(nn.Module):
 
 
 def _rows(name: str, value: torch.Tensor | None, length: int) -> torch.Tensor:
-    if not isinstance(value, torch.Tensor) or value.ndim != 2 or value.shape[1] != length:
-        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else value
-        raise ValueError(f"{name} is or has shape {shape}; it must be (B, {length})")
+    if not isinstance(value, torch.Tensor):
+        raise ValueError(f"{name} is {value!r}; it must be a (B, {length}) tensor")
+    if value.ndim != 2 or value.shape[1] != length:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}; it must be (B, {length})")
     return value
 
 

@@ -47,6 +47,7 @@ class SynthesisNetwork(nn.Module):
         "activation",
         "resample_filter",
     )
+    b4: SynthesisBlock
 
     def __init__(
         self,
@@ -163,7 +164,10 @@ class SynthesisNetwork(nn.Module):
 
     def _frozen_weights(self, ws: torch.Tensor) -> FrozenSynthesis | None:
         """The kept weights where they may be used, made anew after any change to the network."""
-        if self.training or ws.dtype != torch.float32 or torch.is_autocast_enabled(ws.device.type):
+        if self.training or torch.is_autocast_enabled(ws.device.type):
+            return None
+        const = self.b4.const
+        if ws.device != const.device or not ws.dtype == const.dtype == torch.float32:
             return None
         tracked = torch.is_grad_enabled()
         if tracked and ws.requires_grad:
@@ -193,6 +197,7 @@ class SynthesisNetwork(nn.Module):
 class SynthesisBlock(nn.Module):
     """One resolution: one or two styled convolutions, and what they add to the picture."""
 
+    const: nn.Parameter
     resample_filter: torch.Tensor
 
     def __init__(
@@ -209,14 +214,26 @@ class SynthesisBlock(nn.Module):
         self.in_channels = in_channels
         self.resolution = resolution
         self.register_buffer("resample_filter", filter_taps())
-        shared = {"conv_clamp": conv_clamp, "use_noise": use_noise}
         if in_channels == 0:
             self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
         else:
             self.conv0 = SynthesisLayer(
-                in_channels, out_channels, w_dim, resolution, up=2, **shared
+                in_channels,
+                out_channels,
+                w_dim,
+                resolution,
+                up=2,
+                use_noise=use_noise,
+                conv_clamp=conv_clamp,
             )
-        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, **shared)
+        self.conv1 = SynthesisLayer(
+            out_channels,
+            out_channels,
+            w_dim,
+            resolution,
+            use_noise=use_noise,
+            conv_clamp=conv_clamp,
+        )
         self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, conv_clamp=conv_clamp)
 
     def forward(
@@ -347,7 +364,7 @@ class ToRGBLayer(nn.Module):
         batch, _, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(batch, height * width, -1)
         # The picture is a sum over sides: kept in single precision, or bfloat16 would band it.
-        colour = torch.bmm(pixels, weight.to(x.dtype)).float() + self.bias
+        colour = torch.bmm(pixels, weight.to(x.dtype)).to(self.bias.dtype) + self.bias
         if self.conv_clamp is not None:
             colour = colour.clamp(-self.conv_clamp, self.conv_clamp)
         return colour.view(batch, height, width, -1).permute(0, 3, 1, 2)
