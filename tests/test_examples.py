@@ -20,7 +20,7 @@ def load_example(name):
 
 
 def test_the_known_examples_are_there():
-    assert NAMES == ["edit_face", "new_editor", "replay_recipe"]
+    assert NAMES == ["edit_face", "new_editor", "replay_recipe", "train_mapper"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,3 +60,12 @@ def test_edit_refuses_an_unknown_attribute_by_name(tmp_path):
 def test_new_editor_passes_the_contract(capsys):
     assert load_example("new_editor").main([]) == 0
     assert "check_editor" in capsys.readouterr().out
+
+
+def test_train_mapper_with_a_loss_of_ones_own(tmp_path, capsys):
+    argv = ["--steps", "4", "--faces", "64", "--run", str(tmp_path / "run")]
+    assert load_example("train_mapper").main(argv) == 0
+    assert "trained 4 steps" in capsys.readouterr().out
+    assert '"conservation"' in (tmp_path / "run" / "history.jsonl").read_text()
+    with Image.open(tmp_path / "run" / "edit.png") as picture:
+        assert picture.width > picture.height > 100

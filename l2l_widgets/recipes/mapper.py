@@ -211,7 +211,8 @@ class MapperTask:
         self.device = device
         for part in (self.generator, self.embedder, *self.regressors):
             if isinstance(part, nn.Module):
-                part.to(device, memory_format=torch.channels_last)
+                # PyTorch's own types do not know this form of `to`.
+                part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective.to(device)
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -219,8 +220,6 @@ class MapperTask:
         indices = torch.randint(len(self.reader), (self.config.batch_size,), generator=generator)
         batch = self.reader.batch(indices)
         readings = batch.pop("a")
-        free = torch.zeros(len(self.table), dtype=torch.bool)
-        free[self.columns] = True
         low, high = self.low[self.columns], self.high[self.columns]
         change = torch.zeros_like(readings)
         change[:, self.columns] = sample_changes(readings[:, self.columns], low, high, generator)
@@ -439,6 +438,7 @@ def _recipe(name: str, summary: str, config: MapperTraining, settings: Settings)
         outputs=(file,),
         depends_on=_INPUTS,
         kind="editor",
+        shipped=name == "mapper",
     )
 
 
