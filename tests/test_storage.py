@@ -1,0 +1,122 @@
+"""Files are whole or absent, and a damaged one is one clear error."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from l2l_widgets.storage import (
+    StorageError,
+    load_safetensors,
+    save_safetensors,
+    sha256_file,
+    write_atomic,
+)
+
+
+def test_write_replaces_the_whole_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "a.bin"
+    write_atomic(path, b"first, and longer")
+    write_atomic(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_failed_write_keeps_the_old_file_and_removes_the_temporary(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    write_atomic(path, b"old")
+
+    def full_disk(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(StorageError, match=r"a\.bin.*No space left"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_an_interrupt_removes_the_temporary(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(tmp_path / "a.bin", b"new")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["missing/a.bin", "."])
+def test_an_impossible_target_is_named(tmp_path, name):
+    with pytest.raises(StorageError, match="cannot write"):
+        write_atomic(tmp_path / name, b"x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_tensors_and_metadata_survive(tmp_path):
+    path = tmp_path / "w.safetensors"
+    shared = torch.arange(6.0).reshape(2, 3)
+    tensors = {
+        "plain": shared,
+        "transposed": shared.t(),
+        "half": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+        "scalar": torch.tensor(3),
+        "channels_last": torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last),
+    }
+    save_safetensors(path, tensors, {"config": '{"größe": 7}'})
+    loaded, metadata = load_safetensors(path)
+    assert metadata == {"config": '{"größe": 7}'}
+    assert loaded.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert loaded[name].dtype == tensor.dtype
+        assert torch.equal(loaded[name], tensor)
+
+
+def test_metadata_may_be_absent(tmp_path):
+    save_safetensors(tmp_path / "w.safetensors", {"a": torch.zeros(1)})
+    assert load_safetensors(tmp_path / "w.safetensors")[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata", "message"),
+    [
+        ({"a": [1.0]}, {}, r"tensors\['a'\] is a list"),
+        ({"a": torch.zeros(1)}, {"step": 3}, r"metadata\['step'\] is a int"),
+    ],
+)
+def test_what_cannot_be_saved_is_named(tmp_path, tensors, metadata, message):
+    with pytest.raises(StorageError, match=message):
+        save_safetensors(tmp_path / "w.safetensors", tensors, metadata)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "header", "foreign", "folder", "missing"])
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path, damage):
+    path = tmp_path / "w.safetensors"
+    save_safetensors(path, {"a": torch.zeros(100)})
+    whole = path.read_bytes()
+    if damage in ("folder", "missing"):
+        path.unlink()
+        if damage == "folder":
+            path.mkdir()
+    else:
+        broken = {
+            "empty": b"",
+            "truncated": whole[:-40],
+            "header": whole[:4],
+            "foreign": b"\x80\x04\x95 a pickle, for instance" * 20,
+        }
+        path.write_bytes(broken[damage])
+    with pytest.raises(StorageError, match="w.safetensors") as error:
+        load_safetensors(path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_sha256(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc")
+    assert sha256_file(path).startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
+    with pytest.raises(StorageError, match="nothing.bin"):
+        sha256_file(tmp_path / "nothing.bin")
