@@ -144,7 +144,9 @@ class MapperObjective:
             self.attribute_weight = self.attribute_weight.to(device)
         return self
 
-    def __call__(self, network: MapperNetwork, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def __call__(
+        self, network: MapperNetwork, batch: dict[str, Tensor], turn: int | None = None
+    ) -> dict[str, Tensor]:
         """Return every loss unweighted, and their weighted sum as ``loss``.
 
         Parameters
@@ -154,6 +156,9 @@ class MapperObjective:
         batch : dict of Tensor
             ``w`` (B, num_ws, w_dim); ``image`` (B, 3, R, R) in [-1, 1], the unedited faces;
             ``delta`` (B, A), corrected changes; and the keys of ``Augmentation.draw``.
+        turn : int, optional
+            Only this regressor judges, modulo their number: cheaper, and over the steps the same
+            objective. All judge where it is not given.
         """
         w, delta, before = batch["w"], batch["delta"], batch["image"]
         # the mapper stays in float32: its steps are small beside the latents they are added to
@@ -166,7 +171,10 @@ class MapperObjective:
         if self.augmentation is not None:
             draw = {k: batch[k] for k in ("theta", "gain", "sigma", "grain")}
             seen_before, seen_after = self.augmentation(draw, seen_before, after)
-        out["attribute"] = self._attribute_loss(seen_before, seen_after, delta)
+        judges = self.regressors
+        if turn is not None:
+            judges = (judges[turn % len(judges)],)
+        out["attribute"] = self._attribute_loss(judges, seen_before, seen_after, delta)
         if self.weights.face > 0:
             with torch.no_grad():
                 person = self.embedder(seen_before).float()
@@ -191,11 +199,17 @@ class MapperObjective:
             out["identity"] = losses.identity_loss(w / scale, network(w, zero) / scale)
         return out
 
-    def _attribute_loss(self, before: Tensor, after: Tensor, delta: Tensor) -> Tensor:
+    def _attribute_loss(
+        self,
+        regressors: tuple[AttributeRegressor, ...],
+        before: Tensor,
+        after: Tensor,
+        delta: Tensor,
+    ) -> Tensor:
         total = torch.zeros((), device=delta.device)
-        for regressor in self.regressors:
+        for regressor in regressors:
             with torch.no_grad():
                 target = (regressor(before).float() + delta).clamp(0, 1)
             reached = regressor(after).float()
             total = total + losses.attribute_loss(reached, target, self.attribute_weight)
-        return total / len(self.regressors)
+        return total / len(regressors)

@@ -70,6 +70,8 @@ class MapperTraining:
         Seed of the triplets.
     ensemble : int
         Regressors in the loss: 1 is the paper's single H.
+    take_turns : bool
+        Whether one of them judges each step, in turn; otherwise all judge every step.
     augment : bool
         Whether they see blurred, noisy, shifted pictures.
     attribute_loss_weight ... background_loss_weight : float
@@ -94,12 +96,13 @@ class MapperTraining:
     batch_size: int = 32
     learning_rate: float = 1e-3
     schedule_steps: int = 4000
-    faces: int = 40960
+    faces: int = 24576
     psi_low: float = 0.6
     psi_high: float = 1.0
     triplets: str = ""
     data_seed: int = 20
     ensemble: int = 2
+    take_turns: bool = True
     augment: bool = True
     attribute_loss_weight: float = 30.0
     cycle_loss_weight: float = 0.5
@@ -233,7 +236,7 @@ class MapperTask:
     ) -> dict[str, Tensor]:
         """Take one step; return all losses."""
         batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
-        losses = self.objective(self.network, batch)
+        losses = self.objective(self.network, batch, step if self.config.take_turns else None)
         context.backward(losses["loss"])
         config = self.config
         rate = config.learning_rate * warmup(step, 50)
@@ -332,7 +335,7 @@ class MapperTask:
     def _open_triplets(self) -> TripletReader:
         config = self.config
         made_by = {
-            **self.origin,
+            **{k: v for k, v in self.origin.items() if k != "embedder"},
             "faces": config.faces,
             "psi": [config.psi_low, config.psi_high],
             "seed": config.data_seed,
