@@ -36,8 +36,9 @@ def test_two_make_commands_set_everything_up():
 
 def test_three_lines_of_python_show_an_editor(tmp_path):
     (first, *_) = blocks("python")
-    assert len(first.strip().splitlines()) == 3
-    code = f"{first}\neditor = {first.strip().splitlines()[-1]}\nprint(type(editor).__name__)"
+    lines = [line for line in first.splitlines() if line]
+    assert len(lines) == 3
+    code = "\n".join([*lines[:2], f"editor = {lines[2]}", "print(type(editor).__name__)"])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

@@ -49,7 +49,8 @@ def score_generator(
         recall (k = 3); the ratio of spreads and the difference of means of each attribute; the mean
         absolute error of the correlations.
     """
-    judge, generator = models.attribute_judge, models.generator
+    judge: Any = models.attribute_judge  # an AttributeNet, whose features are compared
+    generator = models.generator
     stream = torch.Generator().manual_seed(seed)
     codes = torch.randn(len(held_out), generator.z_dim, generator=stream)
     drawn = [
