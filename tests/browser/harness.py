@@ -65,7 +65,13 @@ def until(question, timeout: float = 10.0, step: float = 0.05, what: str = ""):
 
 
 @contextlib.contextmanager
-def lab(folder: Path, notebook: str, environ: dict[str, str] | None = None):
+def lab(
+    folder: Path,
+    notebook: str,
+    environ: dict[str, str] | None = None,
+    *,
+    latency_fix: bool = True,
+):
     """`l2l lab` on copies of the notebooks in ``folder``; yields its address.
 
     Nothing of the user's Jupyter is read or written: configuration, data, kernels' connection files
@@ -82,6 +88,8 @@ def lab(folder: Path, notebook: str, environ: dict[str, str] | None = None):
         },
         "KernelManager": {"shutdown_wait_time": 1},
     }
+    if not latency_fix:
+        config["ServerApp"]["jpserver_extensions"] = {"l2l_widgets.server": False}
     (home / "config").mkdir()
     (home / "config" / "jupyter_server_config.json").write_text(json.dumps(config))
     (home / "config" / "jupyter_lab_config.json").write_text(json.dumps(config))

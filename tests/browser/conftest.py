@@ -1,0 +1,40 @@
+"""One server, one browser and one page a session; after each test the hidden errors are read."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from . import harness
+
+#: Restarting a kernel costs half a minute; the tests share one notebook each and leave it tidy.
+SMOKE = {"L2L_SMOKE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    found = harness.find_chromium()
+    if found is None:
+        message = "no Chromium or Chrome was found (apt-get install chromium, or set L2L_CHROMIUM)"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="session")
+def address(chromium, folder):
+    with harness.lab(folder, "student_1", SMOKE) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def page(address):
+    with harness.page() as page:
+        yield page

@@ -1,0 +1,119 @@
+"""The face editor as a hand and an eye meet it: locators, and a probe for pixels and time."""
+
+from __future__ import annotations
+
+from .harness import until
+
+#: Listens to what the user does and to what the canvas shows. ``l2lProbe.times`` holds, for each
+#: event that was armed, the milliseconds from the event to other pixels on the canvas.
+PROBE = """
+() => {
+  const editor = document.querySelector('.l2l-editor');
+  const canvas = editor.querySelector('.l2l-after canvas');
+  const look = () => {
+    const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    let hash = 2166136261;
+    for (let i = 0; i < d.length; i += 4) {
+      hash = Math.imul(hash ^ (d[i] | d[i + 1] << 8 | d[i + 2] << 16), 16777619);
+    }
+    return hash;
+  };
+  const probe = window.l2lProbe = {look, times: [], pictures: [], armed: null, hash: look()};
+  editor.addEventListener('input', (event) => {
+    // The stamp of the browser's own event, before any of our code has run.
+    probe.last = event.timeStamp;
+    if (probe.armed === 'wait') probe.armed = event.timeStamp;
+  }, true);
+  editor.addEventListener('l2l-picture', () => {
+    const now = performance.now();
+    const hash = look();
+    probe.pictures.push(now);
+    if (hash === probe.hash) return;
+    probe.hash = hash;
+    if (typeof probe.armed === 'number') {
+      probe.times.push(now - probe.armed);
+      probe.armed = null;
+    }
+  });
+}
+"""
+
+
+class EditorPage:
+    """The first face editor of an open notebook.
+
+    Parameters
+    ----------
+    page : playwright page
+        With the notebook open and its cells run.
+    """
+
+    def __init__(self, page) -> None:
+        self.page = page
+        self.root = page.locator(".l2l-editor").first
+        self.root.wait_for(timeout=60_000)
+        until(lambda: self.stamp() is not None, 60, what="the first picture")
+        self.root.scroll_into_view_if_needed()
+        page.evaluate(PROBE)
+
+    # -- what can be seen --------------------------------------------------------------------------
+
+    def stamp(self) -> int | None:
+        value = self.root.get_attribute("data-stamp")
+        return None if value is None else int(value)
+
+    def pixels(self, which: str = "after") -> str:
+        """The canvas as a data address: equal exactly when all pixels are."""
+        return self.root.locator(f".l2l-{which} canvas").evaluate("c => c.toDataURL()")
+
+    def error(self) -> str:
+        return self.root.locator(".l2l-message").inner_text()
+
+    def value(self, attribute: str) -> str:
+        return self.row(attribute).locator(".l2l-value").inner_text()
+
+    def wait_for_receipt(self, timeout: float = 60) -> None:
+        """Until the numbers belong to the picture that is up."""
+        until(
+            lambda: self.root.evaluate("e => e.dataset.stamp === e.dataset.receipt"),
+            timeout,
+            what="a receipt of the picture that is up",
+        )
+
+    def settle(self, timeout: float = 20) -> None:
+        """Until the slider's last word has been drawn."""
+        until(
+            lambda: self.root.evaluate(
+                "e => new Promise(r => { const s = e.dataset.stamp;"
+                " setTimeout(() => r(s === e.dataset.stamp), 250); })"
+            ),
+            timeout,
+            what="a picture that stays",
+        )
+
+    # -- what can be done --------------------------------------------------------------------------
+
+    def row(self, attribute: str):
+        return self.root.locator(f'.l2l-row[data-attribute="{attribute}"]')
+
+    def slider(self, attribute: str):
+        """The slider, with its family unfolded."""
+        slider = self.row(attribute).locator("input")
+        slider.evaluate("e => { e.closest('details').open = true; }")
+        slider.scroll_into_view_if_needed()
+        return slider
+
+    def button(self, text: str):
+        return self.root.get_by_role("button", name=text, exact=True)
+
+    def drag(self, attribute: str, start: float, end: float, moves: int = 12, pause: float = 16):
+        """Drag a thumb with the mouse, from one share of the track to another."""
+        box = self.slider(attribute).bounding_box()
+        y = box["y"] + box["height"] / 2
+        x = [box["x"] + 8 + (box["width"] - 16) * p for p in (start, end)]
+        self.page.mouse.move(x[0], y)
+        self.page.mouse.down()
+        for i in range(1, moves + 1):
+            self.page.mouse.move(x[0] + (x[1] - x[0]) * i / moves, y)
+            self.page.wait_for_timeout(pause)
+        self.page.mouse.up()
