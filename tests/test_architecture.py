@@ -59,11 +59,12 @@ ARROWS = {
     "evaluation": "latents attributes protocols metrics zoo report",
     "recipes": (
         "storage latents attributes faceworld stylegan2 discriminator perception losses"
-        " training triplets editors"
+        " metrics training triplets editors zoo report evaluation"
     ),
     "widgets": "attributes images training zoo latest_wins session recipes",
     "cli": (
-        "storage attributes images faceworld training zoo replay session report evaluation recipes"
+        "storage attributes images faceworld training zoo replay session report"
+        " evaluation recipes"
     ),
     "server": "",
     "__main__": "cli",
