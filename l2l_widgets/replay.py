@@ -42,6 +42,7 @@ PNG_KEY = "l2l-recipe"
 SPACES = ("w", "w+")
 SCALES = (1, 64)
 MAX_TEXT = 4_000_000
+MAX_FILE = 512 << 20
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -173,6 +174,8 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     path = Path(path)
     try:
+        if path.stat().st_size > MAX_FILE:
+            raise RecipeError(f"recipe: {path}: larger than {MAX_FILE >> 20} MiB; too large")
         data = path.read_bytes()
     except OSError as error:
         raise RecipeError(f"recipe: {path}: {error.strerror or error}") from None

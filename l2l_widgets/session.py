@@ -415,7 +415,7 @@ class EditSession:
         return Recipe(
             name=self.models.name,
             hashes={part: hashes[part] for part in used if part in hashes},
-            seed=state.seed if state.w is None else None,
+            seed=int(state.seed) if state.w is None else None,  # numpy's integers too
             w=None if state.w is None else state.w[0],
             truncation_psi=float(state.truncation_psi),
             edits=edits,

@@ -70,8 +70,8 @@ class Edit:
         """The edit as it stands in a recipe."""
         return {
             "method": self.method,
-            "changes": dict(self.changes),
-            "targets": dict(self.targets),
+            "changes": {name: float(value) for name, value in self.changes.items()},
+            "targets": {name: float(value) for name, value in self.targets.items()},
             "preserve": list(self.preserve),
         }
 

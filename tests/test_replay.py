@@ -330,6 +330,21 @@ def test_a_text_bomb_is_refused_quickly(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_beyond_any_picture_is_not_read(tmp_path):
+    path = tmp_path / "huge.png"
+    with open(path, "wb") as stream:
+        stream.truncate(1 << 40)  # a sparse file: a terabyte that takes no room
+    with pytest.raises(RecipeError, match="larger than 512 MiB"):
+        read_recipe(path)
+
+
+def test_numbers_of_numpy_are_written_as_plain_ones(tiny_models):
+    session = EditSession(tiny_models, method="linear", seed=np.int64(7))
+    session.set_changes({"smile": np.float64(0.25)})
+    recipe = parse_recipe(json.dumps(session.recipe()))
+    assert (recipe.seed, dict(recipe.edits[0].changes)) == (7, {"smile": 0.25})
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(RecipeError, match=r"nothing\.json"):
         read_recipe(tmp_path / "nothing.json")
