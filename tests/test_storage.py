@@ -109,7 +109,7 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path, damage):
             "foreign": b"\x80\x04\x95 a pickle, for instance" * 20,
         }
         path.write_bytes(broken[damage])
-    with pytest.raises(StorageError, match="w.safetensors") as error:
+    with pytest.raises(StorageError, match=r"w\.safetensors") as error:
         load_safetensors(path)
     assert len(str(error.value).splitlines()) == 1
 
@@ -118,5 +118,5 @@ def test_sha256(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"abc")
     assert sha256_file(path).startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
-    with pytest.raises(StorageError, match="nothing.bin"):
+    with pytest.raises(StorageError, match=r"nothing\.bin"):
         sha256_file(tmp_path / "nothing.bin")

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
-from l2l_widgets.stylegan2.layers import check_size
+from l2l_widgets.stylegan2.layers import channel_table, check_size
 from l2l_widgets.stylegan2.mapping import MappingNetwork
 from l2l_widgets.stylegan2.synthesis import SynthesisNetwork
 
@@ -242,13 +242,13 @@ def load_generator(path: str | os.PathLike[str], device: str | torch.device = "c
         )
     try:
         config = json.loads(metadata["config"])
-        # First without memory: a wrong configuration may claim any size.
-        with torch.device("meta"):
-            wanted = Generator(**config).state_dict()
-    except (KeyError, TypeError, ValueError) as error:
+        _check_claims(config, tensors)
+        generator = Generator(**config)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(
             f"{str(path)!r}: its metadata field 'config' builds no generator ({error})"
         ) from error
+    wanted = generator.state_dict()
     missing = sorted(wanted.keys() - tensors.keys())
     unknown = sorted(tensors.keys() - wanted.keys())
     if missing or unknown:
@@ -262,9 +262,32 @@ def load_generator(path: str | os.PathLike[str], device: str | torch.device = "c
                 f"{str(path)!r}: tensor {name!r} has shape {tuple(tensors[name].shape)}; "
                 f"by its metadata field 'config' it must be {tuple(tensor.shape)}"
             )
-    generator = Generator(**config)
     generator.load_state_dict(tensors)
     return generator.eval().requires_grad_(False).to(device)
+
+
+def _check_claims(config: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+    # Before anything is built: a damaged configuration may claim more than the memory holds, but
+    # the sizes of tensors that are there already are safe.
+    side, mapping = config["img_resolution"], config.get("mapping_kwargs", {})
+    channels = channel_table(
+        side, config.get("channel_base", 32768), config.get("channel_max", 512)
+    )
+    embedded = (mapping.get("embed_features") or config["w_dim"]) if config["c_dim"] else 0
+    layers = mapping.get("num_layers", 8)
+    inner = (mapping.get("layer_features") or config["w_dim"]) if layers > 1 else config["w_dim"]
+    claims = {
+        f"synthesis.b{side}.torgb.weight": (config["img_channels"], channels[side], 1, 1),
+        "synthesis.b4.torgb.affine.weight": (channels[4], config["w_dim"]),
+        "mapping.fc0.weight": (inner, config["z_dim"] + embedded),
+        f"mapping.fc{layers - 1}.bias": (config["w_dim"],),
+    }
+    if config["c_dim"]:
+        claims["mapping.embed.weight"] = (embedded, config["c_dim"])
+    for name, claimed in claims.items():
+        found = tuple(tensors[name].shape) if name in tensors else "not there"
+        if found != claimed:
+            raise ValueError(f"it asks for tensor {name!r} of shape {claimed}, which is {found}")
 
 
 def _refuse_unknown(kind: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
