@@ -95,7 +95,7 @@ class MapperTraining:
     start: str = "svm"
     batch_size: int = 32
     learning_rate: float = 1e-3
-    schedule_steps: int = 3000
+    schedule_steps: int = 2400
     faces: int = 24576
     psi_low: float = 0.6
     psi_high: float = 1.0
@@ -426,7 +426,7 @@ LESSON = MapperTraining(
 _INPUTS = ("generator", "regressor", "regressor_b", "embedder")
 
 _SETTINGS = Settings(
-    steps=3000, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
+    steps=2400, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
 )
 
 
