@@ -346,13 +346,13 @@ RECIPES = (
         family="separable", width=32,
     ),
     _regressor(
-        "judge_regressor", "attribute judge: transformer, trains nothing", 3000, 101,
+        "judge_regressor", "attribute judge: transformer, trains nothing", 2400, 101,
         family="transformer", width=96,
     ),
     _embedder("embedder", "identity embedder F, from the regressor's trunk", 2500, 7, "regressor",
               learning_rate=1.5e-3),
     _embedder(
-        "judge_embedder", "identity judge: transformer, trains nothing", 2000, 103,
+        "judge_embedder", "identity judge: transformer, trains nothing", 1500, 103,
         "judge_regressor", family="transformer", width=96, learning_rate=1.5e-3,
     ),
 )  # fmt: skip
