@@ -1,4 +1,4 @@
-"""The training loop: exact resuming, kills, several processes, disks that refuse."""
+"""The training loop: exact resuming, stops, disks that refuse, functions of the step."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import json
 import math
 import os
 import resource
-import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import torch
 from regression_task import make_task
 from torch import nn
+from training_runs import assert_equal_states, fit, losses, settings, wait_for_step
 
 from l2l_widgets.training import (
     Context,
@@ -29,89 +26,9 @@ from l2l_widgets.training import (
     load_checkpoint,
     make_generator,
     seeded,
-    train,
     update_average,
     warmup,
 )
-
-ROOT = Path(__file__).resolve().parent.parent
-TASKS = Path(__file__).resolve().parent / "regression_task.py"
-
-
-def settings(steps, **changes):
-    values = {"seed": 3, "checkpoint_every": 5, "log_every": 1, "device": "cpu", "threads": 1}
-    return Settings(steps=steps, **{**values, **changes})
-
-
-def fit(folder, steps, resume=False, task=None, callbacks=(), **changes):
-    task = task or make_task(3)
-    outcome = train(
-        task,
-        settings(steps, **changes),
-        folder,
-        resume=resume,
-        callbacks=callbacks,
-        progress=False,
-    )
-    return task, outcome
-
-
-def state_of(task):
-    """Everything that training changes: weights, averages, Adam's moments."""
-    tensors = {}
-    for name, module in task.modules().items():
-        tensors.update({f"{name}.{key}": value for key, value in module.state_dict().items()})
-    for index, moments in task.optimizer.state_dict()["state"].items():
-        tensors.update({f"adam.{index}.{key}": value for key, value in moments.items()})
-    return tensors
-
-
-def assert_equal_states(first, second):
-    one, two = state_of(first), state_of(second)
-    assert one.keys() == two.keys()
-    assert len(one) > 12
-    for key in one:
-        assert torch.equal(one[key], two[key]), key
-
-
-def losses(folder):
-    return [(record["step"], record["loss"]) for record in RunDirectory(folder).history()]
-
-
-def wait_for_step(folder, step, process=None):
-    """Wait until a run has recorded a step; generous, as test machines are often busy."""
-    end = time.monotonic() + 300
-    while time.monotonic() < end:
-        history = RunDirectory(folder).history()
-        if history and history[-1]["step"] >= step:
-            return
-        if process is not None and process.poll() is not None:
-            raise AssertionError(f"ended before step {step}: {process.communicate()}")
-        time.sleep(0.02)
-    raise AssertionError(f"{folder} did not reach step {step} in time")
-
-
-@pytest.fixture
-def run_l2l():
-    """Start `l2l` with the test recipes; whatever still runs at the end is killed."""
-    started = []
-
-    def start(*words):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "l2l_widgets", *words, "--recipes", str(TASKS)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 # -- resuming ----------------------------------------------------------------------------------
@@ -191,33 +108,6 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
 
 
 # -- kills and stops ---------------------------------------------------------------------------
-@pytest.mark.slow
-def test_kill_9_loses_at_most_the_last_interval(tmp_path, run_l2l):
-    folder = tmp_path / "run"
-    whole, _ = fit(tmp_path / "whole", 60)
-    arguments = ("--set", "checkpoint_every=5", "--set", "pause_seconds=0.02", "--steps", "60")
-    first = ("train", "regression", "--run", str(folder), *arguments)
-    before = 0
-    for wait in (7, 18, 29):  # several moments of the checkpoint's cycle
-        process = run_l2l(*(first if before == 0 else ("resume", str(folder))))
-        wait_for_step(folder, wait, process)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
-        run = RunDirectory(folder)
-        reached = run.history()[-1]["step"]
-        saved = run.checkpoints()
-        assert saved, "a killed run must keep its checkpoints"
-        task = make_task(3)
-        state = load_checkpoint(saved[-1], task.modules(), task.optimizers())
-        assert reached - state["step"] <= 5
-        assert state["step"] >= before
-        before = state["step"]
-    task, outcome = fit(folder, 60, resume=True)
-    assert outcome.finished
-    assert_equal_states(whole, task)
-    assert losses(folder) == losses(tmp_path / "whole")
-
-
 def test_a_kill_inside_the_checkpoint_leaves_the_one_before(tmp_path, monkeypatch):
     """Stop at every single file operation of a checkpoint; the folder must load each time."""
     import l2l_widgets.training.run_directory as module
@@ -242,41 +132,6 @@ def test_a_kill_inside_the_checkpoint_leaves_the_one_before(tmp_path, monkeypatc
         task = make_task(3)
         state = RunDirectory(tmp_path / "run").load_checkpoint(task.modules(), task.optimizers())
         assert state["step"] in (5, 10)
-
-
-@pytest.mark.slow
-def test_sigterm_saves_and_ends_cleanly(tmp_path, run_l2l):
-    folder = tmp_path / "run"
-    process = run_l2l(
-        "train", "regression", "--run", str(folder), "--set", "checkpoint_every=1000",
-        "--set", "pause_seconds=0.02", "--steps", "2000",
-    )  # fmt: skip
-    wait_for_step(folder, 5, process)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    reached = RunDirectory(folder).history()[-1]["step"]
-    assert f"stopped and saved at step {reached} of 2000" in out
-    assert (folder / f"step-{reached:07d}" / "state.json").is_file()
-
-
-@pytest.mark.slow
-def test_another_process_stops_a_run_and_may_not_train_in_it(tmp_path, run_l2l):
-    handle = TrainingHandle(make_task(3, pause_seconds=0.01), settings(5000), tmp_path / "run")
-    handle.start()
-    wait_for_step(tmp_path / "run", 3)
-    process = run_l2l("resume", str(tmp_path / "run"))
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 2
-    assert err.strip().splitlines()[-1].startswith("l2l resume: ")
-    RunDirectory(tmp_path / "run").request_stop()
-    outcome = handle.wait(120)
-    assert outcome is not None
-    assert not outcome.finished
-    assert 3 <= outcome.step < 5000
-    # the old request does not stop the next run
-    _, outcome = fit(tmp_path / "run", outcome.step + 2, resume=True)
-    assert outcome.finished
 
 
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
@@ -468,30 +323,6 @@ def test_a_batch_whose_tensors_disagree_is_refused(tmp_path):
 
 
 # -- several processes, precision --------------------------------------------------------------
-@pytest.mark.slow
-def test_two_processes_give_the_curve_of_one(tmp_path, run_l2l):
-    fixed = ("--set", "dropout=0", "--set", "log_every=1", "--steps", "30")
-    one = run_l2l("train", "regression", "--run", str(tmp_path / "one"), *fixed)
-    assert one.wait(300) == 0
-    launch = [
-        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", "0", "-m", "l2l_widgets",
-        "train", "regression", "--recipes", str(TASKS), "--run", str(tmp_path / "two"), *fixed,
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    two = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=500)
-    assert two.returncode == 0, two.stderr
-    assert two.stdout.count("trained to step 30") == 1
-    alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert [step for step, _ in together] == list(range(1, 31))
-    differences = [abs(a - b) / a for (_, a), (_, b) in zip(alone, together, strict=True)]
-    print(f"largest relative difference of the loss: {max(differences):.1e}")
-    assert max(differences) < 1e-5
-    # a half-batch loss averaged over two processes rounds differently: they were really two
-    assert max(differences) > 0
-
-
 def test_bf16_trains_with_float32_weights(tmp_path):
     before = make_task(3).evaluate(0)["test_loss"]
     task, outcome = fit(tmp_path / "run", 150, precision="bf16", log_every=50)
