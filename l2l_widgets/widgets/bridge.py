@@ -244,7 +244,7 @@ class SessionBridge:
         values: dict[str, Any] = {}
         if result.before is not None and self._shown != result.state.face_key():
             self._shown = result.state.face_key()
-            values["before"] = picture_value(result.before)
+            values["before"] = {**picture_value(result.before), "seed": result.state.seed}
         values["after"] = {
             "stamp": result.stamp,
             "answers": answers,

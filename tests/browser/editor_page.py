@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
 from .harness import until
 
 #: Listens to what the user does and to what the canvas shows. ``l2lProbe.times`` holds, for each
@@ -39,6 +45,25 @@ PROBE = """
 """
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """A picture on a canvas; equal when no value differs by more than the last two steps of 255.
+
+    The browser scales a canvas on another path once it has been read a few times, and rounds
+    differently there; the kernel's own pixels are compared exactly elsewhere.
+    """
+
+    size: tuple[int, int]
+    data: bytes
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Pixels) or self.size != other.size:
+            return False
+        return max(abs(a - b) for a, b in zip(self.data, other.data, strict=True)) <= 2
+
+    __hash__ = None
+
+
 class EditorPage:
     """The first face editor of an open notebook.
 
@@ -62,9 +87,11 @@ class EditorPage:
         value = self.root.get_attribute("data-stamp")
         return None if value is None else int(value)
 
-    def pixels(self, which: str = "after") -> str:
-        """The canvas as a data address: equal exactly when all pixels are."""
-        return self.root.locator(f".l2l-{which} canvas").evaluate("c => c.toDataURL()")
+    def pixels(self, which: str = "after") -> Pixels:
+        """What the canvas shows."""
+        encoded = self.root.locator(f".l2l-{which} canvas").evaluate("c => c.toDataURL()")
+        with Image.open(io.BytesIO(base64.b64decode(encoded.split(",")[1]))) as image:
+            return Pixels(image.size, image.convert("RGB").tobytes())
 
     def error(self) -> str:
         return self.root.locator(".l2l-message").inner_text()

@@ -10,7 +10,7 @@ class FaceEditorView {
     this.before = new PictureView("before", "The face before the edit");
     this.after = new PictureView("after", "The face after the edit");
     this.queue = {
-      before: new PictureQueue((source) => this.showBefore(source)),
+      before: new PictureQueue((source, picture) => this.showBefore(source, picture)),
       after: new PictureQueue((source, picture) => this.showAfter(source, picture)),
     };
     this.controls = new Controls(this.schema, (targets, gesture, settled) =>
@@ -49,6 +49,8 @@ class FaceEditorView {
     this.seed = h("input", {
       type: "number", class: "l2l-seed", min: 0, max: largest, step: 1, "aria-label": "Seed",
       onchange: () => this.setSeed(this.seed.value),
+      // Not every way to fill a field in is followed by a change event; Enter always means "take it".
+      onkeydown: (event) => event.key === "Enter" && this.setSeed(this.seed.value),
     });
     this.psi = h("input", {
       type: "range", class: "l2l-psi", min: psi.low, max: psi.high, step: 0.05,
@@ -96,7 +98,7 @@ class FaceEditorView {
       target.addEventListener("pointerdown", (event) => {
         if (event.button !== 0) return;
         target.setPointerCapture(event.pointerId);
-        this.setComparing(true);
+        this.setComparing("pointer");
       });
       for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
         target.addEventListener(end, () => this.setComparing(false));
@@ -104,14 +106,15 @@ class FaceEditorView {
     }
     this.element.addEventListener("keydown", (event) => this.onKey(event, true));
     this.element.addEventListener("keyup", (event) => this.onKey(event, false));
-    this.element.addEventListener("focusout", () => this.setComparing(false));
+    // A key that is let go in another window is never heard of.
+    this.element.addEventListener("focusout", () => this.comparing === "key" && this.setComparing(false));
   }
 
   onKey(event, down) {
     const key = event.key.toLowerCase();
     const onCompare = event.target === this.compare && (key === " " || key === "enter");
     if (onCompare || (key === "b" && !event.ctrlKey && !event.metaKey && !isTyping(event.target))) {
-      this.setComparing(down);
+      this.setComparing(down && "key");
       event.preventDefault();
     } else if (down && (event.ctrlKey || event.metaKey) && !isTyping(event.target)) {
       if (key === "z") this.link.post({ kind: event.shiftKey ? "redo" : "undo" });
@@ -124,6 +127,8 @@ class FaceEditorView {
   setSeed(text) {
     // The kernel judges the number, so that a wrong one is refused in the same words everywhere.
     const seed = /^\d+$/.test(String(text).trim()) ? Number(text) : String(text);
+    if (seed === this.seedAsked) return;
+    this.seedAsked = seed;
     this.link.post({ kind: "seed", seed });
   }
 
@@ -134,9 +139,11 @@ class FaceEditorView {
     if (settled) this.psiGesture += 1;
   }
 
-  setComparing(on) {
-    if (this.comparing === on) return;
-    this.comparing = on;
+  /** `how` is what holds the comparison up, "pointer" or "key", or false. */
+  setComparing(how) {
+    if (this.comparing === how) return;
+    this.comparing = how;
+    const on = Boolean(how);
     this.compare.setAttribute("aria-pressed", String(on));
     this.element.classList.toggle("l2l-comparing", on);
     this.after.caption.textContent = on ? "before (held)" : "after";
@@ -155,18 +162,22 @@ class FaceEditorView {
 
   showSettings(settings) {
     this.controls.update(settings.targets, settings.readings, this.link.idle);
-    if (document.activeElement !== this.seed || !this.seed.value) this.seed.value = settings.seed;
+    if (this.link.idle) {
+      this.seed.value = settings.seed;
+      this.seedAsked = settings.seed;
+    }
     this.psi.value = settings.psi;
     this.psiText.textContent = settings.psi.toFixed(2);
     this.method.value = settings.method;
     this.undo.disabled = !settings.can_undo;
     this.redo.disabled = !settings.can_redo;
     this.reset.disabled = !Object.keys(settings.targets).length;
-    this.before.caption.textContent = `before \u00b7 face ${settings.seed}`;
   }
 
-  showBefore(source) {
+  showBefore(source, picture) {
     this.before.show(source);
+    const face = picture.seed === null ? "" : ` \u00b7 face ${picture.seed}`;
+    this.before.caption.textContent = `before${face}`;
     if (this.comparing) this.after.show(source);
   }
 

@@ -2,6 +2,10 @@
 
 const STRIP = { top: 10, bottom: 92, labels: 88, left: 54, right: 4 };
 
+// Where random edits hardly move an attribute the band is thinner than a line; a change of one in fifty of the
+// scale is the least that is worth pointing at.
+const VISIBLE = 0.02;
+
 /** Bars for every attribute, always in the same place, so that the eye learns where to look. */
 class ReceiptView {
   constructor(schema) {
@@ -58,7 +62,8 @@ class ReceiptView {
   }
 
   drawAsked() {
-    const asked = this.receipt ? Object.entries(this.receipt.requested) : [];
+    const asked = this.receipt
+      ? Object.entries(this.receipt.requested).filter(([name]) => this.byName.has(name)) : [];
     const scale = Math.max(0.2, ...asked.flatMap(([name, want]) => [
       Math.abs(want), Math.abs(this.receipt.achieved[name] ?? 0)]));
     const place = (change) => 50 + (46 * change) / scale;
@@ -102,8 +107,10 @@ class ReceiptView {
     return this.receipt.achieved[name] ?? this.receipt.others[name] ?? 0;
   }
 
-  isOutside(name) {
-    return Boolean(this.receipt?.outside_band?.includes(name));
+  /** Attributes that moved beyond the band and by enough to be seen, the farthest first. */
+  get outside() {
+    const beyond = this.receipt?.outside_band ?? [];
+    return beyond.filter((name) => this.byName.has(name) && Math.abs(this.changeOf(name)) >= VISIBLE);
   }
 
   drawStrip() {
@@ -136,7 +143,7 @@ class ReceiptView {
     const name = row.name;
     const change = this.changeOf(name);
     const asked = Boolean(this.receipt && name in this.receipt.requested);
-    const outside = this.isOutside(name);
+    const outside = this.outside.includes(name);
     const kind = asked ? "asked" : outside ? "outside" : "inside";
     const column = s("g", { class: `l2l-column l2l-${kind}`, "data-attribute": name });
     const center = x + pitch / 2;
@@ -175,7 +182,7 @@ class ReceiptView {
     const name = (key) => this.byName.get(key).label;
     const asked = Object.keys(this.receipt.requested);
     if (!asked.length) return "Nothing is asked for: before and after are the same face.";
-    const outside = this.receipt.outside_band ?? [];
+    const outside = this.outside;
     const moved = (key) => `${name(key)} ${asChange(this.byName.get(key), this.changeOf(key))}`;
     const list = outside.slice(0, 4).map(moved).join(", ");
     const more = outside.length > 4 ? ` and ${outside.length - 4} more` : "";
