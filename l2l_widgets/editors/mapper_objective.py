@@ -28,14 +28,15 @@ class LossWeights:
     """Weight of each loss; 0 switches it off.
 
     Latent losses are in units of the population's standard deviation, ``attribute`` is the squared
-    L2 distance over all attributes, ``face`` the squared L2 distance of unit embeddings.
+    L2 distance over all attributes, ``face`` the squared L2 distance of unit embeddings over that
+    of two different people, as embedders differ in how far apart they place people.
     """
 
     attribute: float = 30.0
     cycle: float = 0.5
     identity: float = 0.5
     neighbourhood: float = 1.0
-    face: float = 1.5
+    face: float = 5.0
     cloud: float = 0.3
     conservation: float = 0.0
 
@@ -109,6 +110,8 @@ class MapperObjective:
         The user's own loss on (images before, images after).
     cloud_floor : float
         Squared Mahalanobis distance per dimension that costs nothing.
+    people_apart : float
+        Mean squared distance of the embeddings of two different people.
     augmentation : Augmentation or None
         What the judges see through; None shows them the pictures as they are.
     """
@@ -123,10 +126,15 @@ class MapperObjective:
         attribute_weight: Tensor | None = None,
         conservation: ConservationLoss | None = None,
         cloud_floor: float = 1.5,
+        people_apart: float = 1.0,
         augmentation: Augmentation | None = None,
     ) -> None:
         if not regressors:
             raise ValueError("the mapper's objective needs at least one regressor; none was given")
+        if not people_apart > 0:
+            raise ValueError(
+                f"people_apart is {people_apart!r}; allowed: above 0 (or nobody is told apart)"
+            )
         if weights.conservation > 0 and conservation is None:
             raise ValueError(
                 f"loss weight conservation is {weights.conservation}, but no loss was given"
@@ -134,6 +142,7 @@ class MapperObjective:
         self.generator, self.regressors, self.embedder = generator, tuple(regressors), embedder
         self.weights, self.conservation = weights, conservation
         self.cloud_floor, self.augmentation = cloud_floor, augmentation
+        self.people_apart = people_apart
         self.attribute_weight = attribute_weight
         self.mean, self.whiten = losses.cloud_whitening(ws)
 
@@ -178,7 +187,8 @@ class MapperObjective:
         if self.weights.face > 0:
             with torch.no_grad():
                 person = self.embedder(seen_before).float()
-            out["face"] = losses.face_identity_loss(person, self.embedder(seen_after).float())
+            moved = losses.face_identity_loss(person, self.embedder(seen_after).float())
+            out["face"] = moved / self.people_apart
         if self.weights.conservation > 0:
             assert self.conservation is not None
             out["conservation"] = self.conservation(before.float(), after.float())

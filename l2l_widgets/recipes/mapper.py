@@ -108,7 +108,7 @@ class MapperTraining:
     cycle_loss_weight: float = 0.5
     identity_loss_weight: float = 0.5
     neighbourhood_loss_weight: float = 1.0
-    face_loss_weight: float = 1.5
+    face_loss_weight: float = 5.0
     cloud_loss_weight: float = 0.3
     background_loss_weight: float = 0.0
     average: float = 0.998
@@ -194,6 +194,7 @@ class MapperTask:
             ws,
             conservation=conservation,
             augmentation=self.augmentation,
+            people_apart=_people_apart(embedder, self.reader),
         )
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99)
@@ -372,6 +373,17 @@ def _population_range(readings: Tensor) -> tuple[Tensor, Tensor]:
     low, high = torch.quantile(readings[:16384], quantiles, dim=0)
     # an attribute the generator hardly draws is still asked for a little, and says so by its gain
     return low.clamp(0, 1), torch.maximum(high, low + 0.1).clamp(0, 1)
+
+
+@torch.no_grad()
+def _people_apart(embedder: Any, reader: TripletReader, pairs: int = 192) -> float:
+    """Return the mean squared distance of the embeddings of two faces of the training set."""
+    faces = reader.batch(torch.arange(min(2 * pairs, len(reader))))["image"]
+    if isinstance(embedder, nn.Module) and any(True for _ in embedder.parameters()):
+        faces = faces.to(next(embedder.parameters()).device)
+    people = torch.cat([embedder(part).float() for part in faces.split(64)])
+    first, second = people[: len(people) // 2], people[len(people) // 2 :][: len(people) // 2]
+    return max(float((first - second).square().sum(dim=1).mean()), 1e-4)
 
 
 def _fixed_faces(task: MapperTask, count: int, stream: int = 1) -> Tensor:
