@@ -1,0 +1,73 @@
+"""student_2 in a real JupyterLab: a training that is watched, stopped and resumed."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import harness
+from .editor_page import EditorPage
+
+pytestmark = pytest.mark.browser
+
+#: Steps of the smoke lesson; enough to be stopped on the way.
+STEPS = 120
+
+
+@pytest.fixture(scope="module")
+def opened(page, address, folder):
+    """The notebook with a longer lesson than in smoke mode, not yet run."""
+    name = "student_2_train_a_mapper.ipynb"
+    path = folder / name
+    text = path.read_text()
+    assert '\\"steps\\": 6' in text
+    path.write_text(text.replace('\\"steps\\": 6', f'\\"steps\\": {STEPS}'))
+    harness.open_notebook(page, address, name, run=False)
+    return page
+
+
+def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
+    page = opened
+    page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    cell = page.locator(".l2l-training")
+    cell.wait_for(timeout=120_000)
+
+    def step():
+        return int(cell.get_attribute("data-step"))
+
+    def state():
+        return cell.get_attribute("data-state")
+
+    # The notebook starts the training itself; Stop is pressed while the next cell waits for it.
+    harness.until(lambda: state() == "running" and step() >= 3, 180, what="a training that runs")
+    harness.until(lambda: cell.get_attribute("data-faces"), 30, what="the first faces")
+    cell.get_by_role("button", name="Stop").click()
+    harness.until(lambda: state() == "stopped", 30, what="Stop")
+    stopped = step()
+    assert 3 <= stopped < STEPS
+    harness.wait_idle(page, 300)
+    assert harness.cell_errors(page) == []
+    curves = cell.locator(".l2l-curve-line")
+    assert curves.count() >= 4
+    assert all("L" in (curves.nth(i).get_attribute("d") or "") for i in range(2))
+    assert cell.locator(".l2l-facerow").count() == 4
+    assert cell.locator(".l2l-facerow canvas").count() == 16
+
+    cell.get_by_role("button", name="Resume").click()
+    harness.until(lambda: state() == "running" and step() > stopped, 120, what="Resume")
+    cell.get_by_role("button", name="Stop").click()
+    harness.until(lambda: state() in ("stopped", "finished"), 60, what="the second Stop")
+
+    editor = EditorPage(page)
+    assert editor.root.get_by_label("Method").is_visible()
+    before = editor.pixels()
+    editor.drag("smile", 0.5, 0.95)
+    editor.settle()
+    mine = editor.pixels()
+    editor.root.get_by_label("Method").select_option("shipped")
+    editor.settle()
+    shipped = editor.pixels()
+    assert shipped != before
+    assert shipped != mine, "two methods, one picture"
+    editor.wait_for_receipt()
+    assert harness.kernel_errors(page) == []
+    assert page.faults == []
