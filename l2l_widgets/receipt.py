@@ -121,14 +121,15 @@ class Receipt:
         table : AttributeTable
             For display names and units.
         others : int
-            How many of the attributes that were not asked for are listed, the farthest first.
+            How many of the attributes that were not asked for are listed: those beyond the band
+            first, and the farthest first among each.
         """
         if self.error is not None:
             return self.error
         lines = [f"{'':<17}{'before':>9}{'after':>9}{'asked':>8}{'came':>8}   random edits"]
-        ranked = sorted(self.others, key=lambda name: -abs(self.others[name]))
-        shown = [*self.requested, *ranked[:others]]
         outside = self.outside_band()
+        ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
+        shown = [*self.requested, *ranked[:others]]
         for name in shown:
             change = self.achieved.get(name, self.others.get(name, 0.0))
             asked = f"{self.requested[name]:+.2f}" if name in self.requested else ""

@@ -100,6 +100,11 @@ def test_the_receipt_is_plain_data_and_readable_text(session):
     assert any(line.startswith("Age") and "years" in line for line in lines)
     assert any(line.startswith("identity") for line in lines)
     assert max(map(len, lines)) <= 100
+    marked = [DEFAULT_TABLE[name].label for name in receipt.outside_band()]
+    assert marked
+    rows = lines[3 : 3 + min(6, len(marked))]
+    assert [row[:17].strip() for row in rows] == marked[:6]
+    assert all(row.endswith("*") for row in rows)
 
 
 def test_without_second_judges_the_receipt_says_who_read(tiny_parts):
