@@ -143,14 +143,14 @@ def test_r1_gradient_equals_the_difference_quotient():
         with torch.no_grad():
             for parameter, direction in zip(parameters, directions, strict=True):
                 parameter.add_(direction, alpha=step)
-        value = float(r1_penalty(net, images).sum())
+        value = float(r1_penalty(net, images).sum().detach())
         with torch.no_grad():
             for parameter, direction in zip(parameters, directions, strict=True):
                 parameter.sub_(direction, alpha=step)
         return value
 
     quotient = (moved(1e-7) - moved(-1e-7)) / 2e-7
-    assert quotient == pytest.approx(float(slope), rel=1e-4)
+    assert quotient == pytest.approx(float(slope.detach()), rel=1e-4)
 
 
 def test_r1_in_autocast_is_close():
@@ -171,9 +171,10 @@ def test_conditions_and_clamps():
     assert first.shape == (2, 1)
     assert not torch.allclose(first, net(images, torch.eye(3)[1:]))
     features = net.b8(images.contiguous(memory_format=torch.channels_last))
-    bound = 2 * 0.5 * math.sqrt(0.5) + 1e-5
+    bound = 0.5 * math.sqrt(0.5) + 1e-5
     straight = net.b8.skip(net.b8.fromrgb(images), gain=math.sqrt(0.5))
-    assert float((features - straight).abs().max()) <= bound
+    change = (features - straight).abs().max().detach()
+    assert bound - 2e-5 <= float(change) <= bound  # reached, and not passed
     with pytest.raises(ValueError, match="c is None"):
         net(images)
 
