@@ -85,9 +85,9 @@ def test_an_installed_package_finds_its_notebooks(tmp_path):
 
 
 def test_the_settings_keep_the_server_offline_and_the_users_own():
-    environment = lab.server_environment({"JUPYTER_CONFIG_PATH": "/mine", "HOME": "/home/me"})
+    environment = lab.server_environment({"JUPYTER_CONFIG_PATH": "/mine", "HOME": "/my-home"})
     assert environment["JUPYTER_CONFIG_PATH"] == os.pathsep.join([str(lab.CONFIG), "/mine"])
-    assert environment["HOME"] == "/home/me"
+    assert environment["HOME"] == "/my-home"
     settings = json.loads((lab.CONFIG / "labconfig" / "default_setting_overrides.json").read_text())
     notification = settings["@jupyterlab/apputils-extension:notification"]
     assert notification == {"fetchNews": "false", "checkForUpdates": False}

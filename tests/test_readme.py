@@ -121,7 +121,7 @@ def find_address(log):
         return None
 
 
-def wait_for(ready, process, timeout=60.0):
+def wait_for(ready, process, timeout=180.0):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         assert process.poll() is None, "the server ended by itself"

@@ -314,7 +314,7 @@ def test_without_a_regressor_changes_work_and_targets_say_why_not(tiny_generator
 
 def test_a_generator_alone_can_be_sampled(tiny_generator):
     session = EditSession(Models.from_parts(tiny_generator))
-    good(session.render())
+    assert good(session.render()).after.shape[0] == 3
 
 
 # -- saving ----------------------------------------------------------------------------------------

@@ -19,7 +19,12 @@ PACKAGE = ROOT / "l2l_widgets"
 #: Import name -> distribution, where the two differ.
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "umap": "umap-learn"}
 #: Come with a declared distribution, and are part of its interface.
-CARRIED = {"traitlets": "ipywidgets", "IPython": "ipywidgets", "jupyter_server": "jupyterlab"}
+CARRIED = {
+    "IPython": "ipywidgets",
+    "traitlets": "ipywidgets",
+    "jupyter_core": "jupyterlab",
+    "jupyter_server": "jupyterlab",
+}
 
 
 @pytest.fixture(scope="module")
