@@ -346,7 +346,7 @@ RECIPES = (
         family="separable", width=32,
     ),
     _regressor(
-        "judge_regressor", "attribute judge: transformer, trains nothing", 2400, 101,
+        "judge_regressor", "attribute judge: transformer, trains nothing", 3600, 101,
         family="transformer", width=96,
     ),
     _embedder("embedder", "identity embedder F, from the regressor's trunk", 2500, 7, "regressor",
