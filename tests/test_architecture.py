@@ -63,8 +63,7 @@ ARROWS = {
     ),
     "widgets": "attributes images training zoo latest_wins session recipes",
     "cli": (
-        "storage attributes images faceworld training zoo replay session report"
-        " evaluation recipes"
+        "storage attributes images faceworld training zoo replay session report evaluation recipes"
     ),
     "server": "",
     "__main__": "cli",
