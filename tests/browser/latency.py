@@ -16,8 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from playwright.sync_api import TimeoutError
+
 from . import harness
 from .editor_page import EditorPage
+
+#: Sliders that are moved, one after the other, until there are enough events.
+ATTRIBUTES = ("age", "gender", "smile", "mouth_open", "yaw")
 
 
 def resident(pid: int) -> dict[str, float]:
@@ -28,20 +33,27 @@ def resident(pid: int) -> dict[str, float]:
 
 
 def press_keys(editor: EditorPage, attribute: str, count: int) -> list[float]:
-    """Milliseconds from each key press's slider event to its picture."""
+    """Milliseconds from each key press's slider event to its picture, for up to ``count`` presses.
+
+    A step that changes no pixel has no latency; five of them in a row end the series.
+    """
     slider = editor.slider(attribute)
     slider.focus()
     editor.page.keyboard.press("Home")
     editor.settle()
     editor.page.evaluate("() => { l2lProbe.times = []; l2lProbe.hash = l2lProbe.look(); }")
-    for i in range(count):
+    idle = 0
+    for i in range(min(count, 78)):
         editor.page.evaluate("() => { l2lProbe.armed = 'wait'; }")
         editor.page.keyboard.press("ArrowRight")
         try:
-            editor.page.wait_for_function("() => l2lProbe.armed === null", timeout=3000)
-        except Exception:
-            # A step that changes no pixel has no latency; it is left out and counted.
+            editor.page.wait_for_function("() => l2lProbe.armed === null", timeout=1500)
+            idle = 0
+        except TimeoutError:
             editor.page.evaluate("() => { l2lProbe.armed = null; }")
+            idle += 1
+            if idle == 5:
+                break
         # Unequal pauses, as fingers make, so that no timer of ours falls into step.
         editor.page.wait_for_timeout(20 + 37 * i % 80)
     return editor.page.evaluate("() => l2lProbe.times")
@@ -82,9 +94,10 @@ def measure(folder: Path, notebook: str, count: int, latency_fix: bool) -> dict:
         pid = harness.kernel_pid(page)
         editor = EditorPage(page)
         editor.wait_for_receipt()
-        times = press_keys(editor, "age", min(count, 78))
-        if count > 78:
-            times += press_keys(editor, "smile", count - 78)
+        times: list[float] = []
+        for attribute in ATTRIBUTES:
+            if len(times) < count:
+                times += press_keys(editor, attribute, count - len(times))
         out.update(
             n=len(times),
             asked=count,

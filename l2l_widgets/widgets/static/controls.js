@@ -95,7 +95,8 @@ class Controls {
       this.paint(row.name);
       this.tell(false);
     });
-    input.addEventListener("change", () => this.tell(true));
+    // The value itself has been told by the last input event; this only ends the gesture.
+    input.addEventListener("change", () => (this.gesture += 1));
     input.addEventListener("dblclick", () => this.release(row.name));
     input.addEventListener("keydown", (event) => {
       if (event.key === "Delete" || event.key === "Backspace") this.release(row.name);
