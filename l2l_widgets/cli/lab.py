@@ -135,9 +135,18 @@ def server_command(notebook: Path, port: int, browser: bool) -> list[str]:
 
 
 def server_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the server: the user's, with our settings in Jupyter's search path."""
+    """The environment of the server: the user's, with our settings in Jupyter's search path.
+
+    Kernels get one torch thread unless ``OMP_NUM_THREADS`` says otherwise: at the embedded size a
+    second one gains a fifth at best, and on a shared machine threads that wait for each other cost
+    far more than that.
+    """
     path = [str(CONFIG), *filter(None, environ.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep))]
-    return {**environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(path)}
+    return {
+        "OMP_NUM_THREADS": "1",
+        **environ,
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(path),
+    }
 
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:

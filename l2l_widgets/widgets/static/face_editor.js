@@ -34,13 +34,18 @@ class FaceEditorView {
       this.makeActions(),
       h("div", { class: "l2l-status" }, this.message, this.timing),
       this.saved,
-      this.receipt.element,
     );
     return h(
       "div",
       { class: "l2l-editor" },
       this.makeFaceBar(),
-      h("div", { class: "l2l-columns" }, stage, h("div", { class: "l2l-side" }, this.controls.element)),
+      h(
+        "div",
+        { class: "l2l-columns" },
+        stage,
+        h("div", { class: "l2l-side" }, this.controls.element),
+        h("div", { class: "l2l-below" }, this.receipt.element),
+      ),
     );
   }
 
@@ -75,10 +80,12 @@ class FaceEditorView {
   }
 
   makeActions() {
-    this.undo = button("Undo", "undo", () => this.link.post({ kind: "undo" }), { title: "Ctrl+Z" });
-    this.redo = button("Redo", "redo", () => this.link.post({ kind: "redo" }), { title: "Ctrl+Y" });
-    this.reset = button("Reset", "reset", () => this.link.post({ kind: "reset" }));
-    const title = "Hold to see the face before the edit (key B, or press on the picture)";
+    this.undo = button("Undo", "undo", () => this.link.post({ kind: "undo" }), { title: "Undo (Ctrl+Z)" });
+    this.redo = button("Redo", "redo", () => this.link.post({ kind: "redo" }), { title: "Redo (Ctrl+Y)" });
+    this.reset = button("Reset", "reset", () => this.link.post({ kind: "reset" }), {
+      title: "Take all edits back; the face stays",
+    });
+    const title = "Compare: hold to see the face before the edit (key B, or press on the picture)";
     this.compare = button("Compare", "compare", null, { title, "aria-pressed": "false" });
     const save = button("Save", "save", () => this.link.post({ kind: "save" }), {
       class: "l2l-button l2l-save",

@@ -77,7 +77,8 @@ class ReceiptView {
         bar.style.width = `${Math.abs(place(came) - 50)}%`;
         const mark = h("span", { class: "l2l-want" });
         mark.style.left = `${place(want)}%`;
-        const text = `${asChange(row, came)} of ${asChange(row, want)}`;
+        const unit = row.unit === "°" ? "°" : `\u202f${row.unit}`;
+        const text = `${asChange(row, came).replace(unit, "")} of ${asChange(row, want)}`;
         return h(
           "div",
           { class: "l2l-asked-row" },
