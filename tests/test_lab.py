@@ -88,6 +88,8 @@ def test_the_settings_keep_the_server_offline_and_the_users_own():
     environment = lab.server_environment({"JUPYTER_CONFIG_PATH": "/mine", "HOME": "/my-home"})
     assert environment["JUPYTER_CONFIG_PATH"] == os.pathsep.join([str(lab.CONFIG), "/mine"])
     assert environment["HOME"] == "/my-home"
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert lab.server_environment({"OMP_NUM_THREADS": "4"})["OMP_NUM_THREADS"] == "4"
     settings = json.loads((lab.CONFIG / "labconfig" / "default_setting_overrides.json").read_text())
     notification = settings["@jupyterlab/apputils-extension:notification"]
     assert notification == {"fetchNews": "false", "checkForUpdates": False}

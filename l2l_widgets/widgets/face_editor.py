@@ -81,6 +81,10 @@ class FaceEditor(anywidget.AnyWidget):
         self.on_msg(lambda _, content, buffers: self._bridge.handle(content))
         self._bridge.start()
 
+    def __repr__(self) -> str:
+        # What a notebook that is opened again shows until its cells are run.
+        return f"FaceEditor of face {self.session.state.seed}: run this cell to bring it back"
+
     def refresh(self) -> None:
         """Show the session as it is now, after a change from Python."""
         self.session.request()

@@ -94,6 +94,9 @@ class TrainingCell(anywidget.AnyWidget):
         self._read_run()
         self.on_msg(lambda _, content, buffers: self._handle_message(content))
 
+    def __repr__(self) -> str:
+        return f"TrainingCell of {self._recipe.name}: run this cell to bring it back"
+
     # -- from Python or the page -------------------------------------------------------------------
 
     @property

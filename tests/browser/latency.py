@@ -32,10 +32,14 @@ def resident(pid: int) -> dict[str, float]:
     return {"now": kb["VmRSS"] * 1.024e-3, "peak": kb["VmHWM"] * 1.024e-3}
 
 
-def press_keys(editor: EditorPage, attribute: str, count: int) -> list[float]:
+def press_keys(
+    editor: EditorPage, attribute: str, count: int, pause: tuple[int, int] = (20, 100)
+) -> list[float]:
     """Milliseconds from each key press's slider event to its picture, for up to ``count`` presses.
 
-    A step that changes no pixel has no latency; five of them in a row end the series.
+    ``pause`` is the least and the most milliseconds between a picture and the next press; unequal,
+    as fingers are, so that no timer of ours falls into step. A step that changes no pixel has no
+    latency; five of them in a row end the series.
     """
     slider = editor.slider(attribute)
     slider.focus()
@@ -54,8 +58,7 @@ def press_keys(editor: EditorPage, attribute: str, count: int) -> list[float]:
             idle += 1
             if idle == 5:
                 break
-        # Unequal pauses, as fingers make, so that no timer of ours falls into step.
-        editor.page.wait_for_timeout(20 + 37 * i % 80)
+        editor.page.wait_for_timeout(pause[0] + 37 * i % (pause[1] - pause[0]))
     return editor.page.evaluate("() => l2lProbe.times")
 
 
@@ -106,6 +109,13 @@ def measure(folder: Path, notebook: str, count: int, latency_fix: bool) -> dict:
             max_ms=max(times),
         )
         out["drag"] = drag(editor, "smile")
+        # A press after a rest finds the kernel measuring, and has to wait for a part of it.
+        rested = press_keys(editor, "age", 40, pause=(160, 500))
+        out["while_measuring"] = {
+            "n": len(rested),
+            "median_ms": statistics.median(rested),
+            "p95_ms": percentile(rested, 0.95),
+        }
         editor.wait_for_receipt()
         out["side"] = int(
             harness.evaluate_in_kernel(page, "editor.session.models.generator.img_resolution")
