@@ -48,8 +48,8 @@ class CurvesView {
     const path = points.map(([step, v], i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(v).toFixed(1)}`);
     curve.line.setAttribute("d", path.join(""));
     const last = numbers.at(-1);
-    curve.value.textContent = last.toPrecision(3);
-    const from = numbers[0].toPrecision(3);
-    curve.svg.setAttribute("aria-label", `${curve.label}: from ${from} to ${last.toPrecision(3)}`);
+    const text = (v) => (v !== 0 && Math.abs(v) < 1e-3 ? v.toExponential(1) : v.toPrecision(3));
+    curve.value.textContent = text(last);
+    curve.svg.setAttribute("aria-label", `${curve.label}: from ${text(numbers[0])} to ${text(last)}`);
   }
 }
