@@ -7,6 +7,8 @@ import torch
 
 from l2l_widgets.editors.calibration import GainCurve, measure_response
 
+KNOBS = torch.tensor([0.2, 0.5, 1.0, 2.0])
+
 
 def test_a_fresh_curve_is_the_identity() -> None:
     delta = torch.tensor([[0.0, 0.3, -0.7, 1.0]])
@@ -14,64 +16,94 @@ def test_a_fresh_curve_is_the_identity() -> None:
 
 
 def test_a_fitted_curve_undoes_each_side_apart() -> None:
-    knobs = torch.tensor([0.2, 0.5, 1.0, 2.0])
     # rises come out at half of the knob, falls at a quarter
-    response = torch.stack([0.5 * knobs, 0.25 * knobs])[:, None]
-    curve = GainCurve(1).fit(response, knobs, symmetric=False)
+    curve = GainCurve(1).fit(0, KNOBS, 0.5 * KNOBS, (1,)).fit(0, KNOBS, 0.25 * KNOBS, (-1,))
     asked = torch.tensor([[0.3], [-0.3], [0.0], [1.0], [-1.0]])
     expected = torch.tensor([[0.6], [-1.2], [0.0], [2.0], [-2.0]])  # -1 is out of reach: the last
     assert torch.allclose(curve(asked), expected, atol=1e-5)
 
 
-def test_a_symmetric_curve_asks_the_opposite_for_the_opposite() -> None:
-    knobs = torch.tensor([0.2, 0.5, 1.0, 2.0])
-    response = torch.stack([0.5 * knobs, 0.25 * knobs])[:, None]
-    curve = GainCurve(1).fit(response, knobs, symmetric=True)
+def test_one_curve_for_both_sides_asks_the_opposite_for_the_opposite() -> None:
+    curve = GainCurve(1).fit(0, KNOBS, 0.375 * KNOBS)
     asked = torch.linspace(0, 1, 11)[:, None]
     assert torch.equal(curve(asked), -curve(-asked))
-    assert curve(torch.tensor([[0.375]])).item() == pytest.approx(1.0, abs=1e-4)
+    assert curve(torch.tensor([[0.375]])).item() == pytest.approx(1.0, abs=1e-2)
+
+
+def test_aiming_lower_asks_for_less() -> None:
+    curve = GainCurve(1).fit(0, KNOBS, 0.5 * KNOBS, aim=0.8)
+    assert curve(torch.tensor([[0.5]])).item() == pytest.approx(0.8, abs=1e-4)
 
 
 def test_a_noisy_response_gives_a_monotone_curve() -> None:
-    knobs = torch.tensor([0.2, 0.5, 1.0, 2.0])
-    response = torch.tensor([0.2, 0.15, 0.5, 0.4]).expand(2, 1, 4)
-    curve = GainCurve(1).fit(response, knobs, symmetric=False)
+    curve = GainCurve(1).fit(0, KNOBS, torch.tensor([0.2, 0.15, 0.5, 0.4]))
     out = curve(torch.linspace(0, 1, 50)[:, None])[:, 0]
     assert (out.diff() >= 0).all()
-    assert out.max() <= 2.0
+    # beyond the best that was measured, more knob is only more damage
+    assert out.max() == pytest.approx(1.0)
 
 
-def test_what_could_not_be_measured_keeps_the_identity() -> None:
-    curve = GainCurve(2).fit(torch.full((2, 2, 3), float("nan")), torch.rand(3), symmetric=False)
-    delta = torch.tensor([[0.4, -0.9]])
-    assert torch.allclose(curve(delta), delta)
-    with pytest.raises(ValueError, match=r"allowed: \(2, A, 3\)"):
-        curve.fit(torch.zeros(2, 2, 4), torch.rand(3), symmetric=False)
+def test_only_the_attribute_that_was_measured_changes() -> None:
+    curve = GainCurve(2).fit(1, KNOBS, 0.5 * KNOBS)
+    delta = torch.tensor([[0.4, 0.4]])
+    assert torch.allclose(curve(delta), torch.tensor([[0.4, 0.8]]))
+    nothing = torch.empty(0)
+    assert torch.allclose(GainCurve(2).fit(0, nothing, nothing)(delta), delta)
+
+
+def test_bad_measurements_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        GainCurve(1).fit(0, KNOBS, torch.zeros(3))
+    with pytest.raises(ValueError, match=r"aim is 0\.0; allowed: above 0"):
+        GainCurve(1).fit(0, KNOBS, KNOBS, aim=0.0)
 
 
 def test_curves_travel_in_the_state() -> None:
-    knobs = torch.tensor([0.5, 1.0])
-    curve = GainCurve(1).fit(torch.tensor([0.1, 0.2]).expand(2, 1, 2), knobs, symmetric=False)
+    curve = GainCurve(1).fit(0, KNOBS, 0.2 * KNOBS)
     again = GainCurve(1)
     again.load_state_dict(curve.state_dict())
     delta = torch.tensor([[0.15]])
     assert torch.equal(again(delta), curve(delta))
 
 
-def test_the_measured_response_is_the_one_that_was_planted() -> None:
-    """Latents are readings; the editor reaches 0.4 of each knob."""
+def measure(response, sides=(1, -1), **options):
+    """The response measured in a world whose latents are its readings."""
     ws = torch.rand(300, 1, 2, generator=torch.Generator().manual_seed(0))
-    response = measure_response(
-        lambda w, knob: w + 0.4 * knob[:, None], lambda w: w[:, 0].clamp(0, 1), ws, (0.1, 0.5, 1.0)
+    return measure_response(
+        lambda w, knob: w + (knob.sign() * response(knob.abs()))[:, None],
+        lambda w: w[:, 0].clamp(0, 1),
+        ws,
+        ws[:, 0],
+        1,
+        sides,
+        **options,
     )
-    assert response.shape == (2, 2, 3)
-    assert torch.allclose(response[..., :2], torch.tensor([0.04, 0.2]).expand(2, 2, 2), atol=1e-3)
-    # faces that hit the end must not pull the median of those that did not
-    assert (response[..., 2] > 0.38).all()
+
+
+@pytest.mark.parametrize("sides", [(1,), (-1,), (1, -1)])
+def test_the_measured_response_is_the_one_that_was_planted(sides) -> None:
+    knobs, response = measure(lambda knob: 0.4 * knob, sides, knobs=(0.1, 0.5, 0.75))
+    assert torch.allclose(response, 0.4 * knobs, atol=1e-3)
+
+
+def test_a_step_is_measured_closely_and_hit() -> None:
+    """Glasses are there or not: nothing until 0.83, then all."""
+    knobs, response = measure(lambda knob: torch.sigmoid(60 * (knob - 0.83)))
+    assert ((knobs > 0.7) & (knobs < 0.95)).sum() >= 3
+    curve = GainCurve(2).fit(1, knobs, response)
+    knob = curve(torch.tensor([[0.0, 0.3]]))[0, 1]
+    assert abs(torch.sigmoid(60 * (knob - 0.83)).item() - 0.3) < 0.15
+
+
+def test_faces_that_hit_the_end_do_not_pull_the_others_down() -> None:
+    _, response = measure(lambda knob: 0.6 * knob, knobs=(1.0,), rounds=0)
+    assert response[0] > 0.58
 
 
 def test_an_attribute_without_faces_that_have_room_is_not_measured() -> None:
     ws = torch.full((50, 1, 1), 0.9)
-    response = measure_response(lambda w, knob: w, lambda w: w[:, 0], ws, (0.1,))
-    assert torch.isnan(response[0]).all()
-    assert torch.equal(response[1], torch.zeros(1, 1))
+    arguments = (lambda w, knob: w, lambda w: w[:, 0], ws, ws[:, 0], 0)
+    knobs, response = measure_response(*arguments, sides=(1,))
+    assert len(knobs) == len(response) == 0
+    _, response = measure_response(*arguments, sides=(-1,))
+    assert torch.equal(response, torch.zeros_like(response))

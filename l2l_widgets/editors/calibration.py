@@ -9,6 +9,7 @@ measured curve is stored with the weights.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -56,46 +57,55 @@ class GainCurve(nn.Module):
         return torch.sign(delta) * (left + (right - left) * (place - low)).clamp(max=self.largest)
 
     @torch.no_grad()
-    def fit(self, response: Tensor, knobs: Tensor, *, symmetric: bool) -> GainCurve:
-        """Set the curves from measured responses.
+    def fit(
+        self,
+        column: int,
+        knobs: Tensor,
+        response: Tensor,
+        sides: tuple[int, ...] = (1, -1),
+        aim: float = 1.0,
+    ) -> GainCurve:
+        """Set one attribute's curve from a measured response.
 
         Parameters
         ----------
-        response : Tensor, shape (2, A, M)
-            Median change achieved at each knob value, as a size in the direction asked: [0] for
-            rises, [1] for falls. NaN where it could not be measured.
-        knobs : Tensor, shape (M,)
-            Knob values, rising, all positive.
-        symmetric : bool
-            Use the mean of both sides on both: then an edit and its undoing ask for the same knob
+        column : int
+            The attribute.
+        knobs, response : Tensor, shape (M,)
+            Positive knob values, rising, and the change that each achieved, as a size in the
+            direction asked. Nothing is changed where they are empty.
+        sides : tuple of int
+            1 for rises, -1 for falls, or both: then an edit and its undoing ask for the same knob
             value, and the editor's cycle error stays the network's own.
+        aim : float
+            Share of what is asked that the curve aims at: below 1 an edit is gentler and disturbs
+            less.
         """
-        if response.ndim != 3 or response.shape[0] != 2 or response.shape[2] != len(knobs):
+        if knobs.shape != response.shape or knobs.ndim != 1:
             raise ValueError(
-                f"responses have shape {tuple(response.shape)}; allowed: (2, A, {len(knobs)})"
+                f"knobs {tuple(knobs.shape)} and responses {tuple(response.shape)} do not fit; "
+                "allowed: two of shape (M,)"
             )
-        if symmetric:
-            response = torch.nanmean(response, dim=0, keepdim=True).expand(2, -1, -1)
-        for side in range(2):
-            for column in range(response.shape[1]):
-                self.knobs[side, column] = self._invert(response[side, column], knobs)
+        if not 0 < aim <= 1.5:
+            raise ValueError(f"aim is {aim!r}; allowed: above 0, at most 1.5")
+        if len(knobs) > 0:
+            curve = self._invert(response / aim, knobs)
+            for side in sides:
+                self.knobs[0 if side > 0 else 1, column] = curve
         return self
 
     def _invert(self, response: Tensor, knobs: Tensor) -> Tensor:
-        known = ~response.isnan()
-        if int(known.sum()) == 0:
-            return self.knots.clone()
         zero = torch.zeros(1)
-        x = torch.cat([zero, knobs[known].float().cpu()])
+        x = torch.cat([zero, knobs.float().cpu()])
         # a response that falls back is noise or saturation: only its running maximum can be asked
-        y = torch.cat([zero, response[known].float().cpu()]).cummax(0).values
+        y = torch.cat([zero, response.float().cpu()]).cummax(0).values
         out = torch.empty(len(self.knots))
         for i, asked in enumerate(self.knots.tolist()):
             above = (y >= asked).nonzero()[:, 0]
             if asked == 0:
                 out[i] = 0.0
-            elif len(above) == 0:  # out of the measured reach: the strongest knob measured
-                out[i] = x[-1]
+            elif len(above) == 0:  # out of the measured reach: where the response was largest
+                out[i] = x[int((y >= y[-1]).nonzero()[0, 0])]
             else:
                 j = int(above[0])
                 rise = float(y[j] - y[j - 1])
@@ -109,12 +119,18 @@ def measure_response(
     move: Callable[[Tensor, Tensor], Tensor],
     read: Callable[[Tensor], Tensor],
     ws: Tensor,
+    before: Tensor,
+    column: int,
+    sides: tuple[int, ...] = (1, -1),
     knobs: tuple[float, ...] = KNOBS,
+    faces: int = 64,
     margin: float = 0.05,
-    columns: tuple[int, ...] | None = None,
-    faces: int = 96,
-) -> Tensor:
-    """Return the median change of each attribute at each knob value, for rises and falls.
+    rounds: int = 3,
+) -> tuple[Tensor, Tensor]:
+    """Return the median change of one attribute at knob values, close together where it is steep.
+
+    A regressor reads glasses as absent or present and little between: its response is a step, and
+    a straight line between two coarse knob values would miss what is asked.
 
     Parameters
     ----------
@@ -123,46 +139,60 @@ def measure_response(
     read : callable
         w -> attribute readings (B, A) in [0, 1], by the mean of several regressors.
     ws : Tensor, shape (N, num_ws, w_dim)
-        Faces to measure on; of them the ``faces`` with room for each direction are used.
+        Faces to measure on.
+    before : Tensor, shape (N, A)
+        Their readings.
+    column : int
+        The attribute.
+    sides : tuple of int
+        1 for rises, -1 for falls; with both, each face goes where it has room.
     knobs : tuple of float
-        Rising positive knob values.
-    margin : float
-        A response is measured only on faces that have room for it: a median that counts faces
-        pressed against 0 or 1 would say nothing about the others.
-    columns : tuple of int, optional
-        Attributes to measure; all by default, the others stay NaN.
+        Rising positive knob values to begin with.
     faces : int
-        Faces for each attribute and direction.
+        Faces, of those that have room for the change.
+    margin : float
+        Only faces with room for a change of 0.3 and this much more count: a median that counts
+        faces pressed against 0 or 1 would say nothing about the others.
+    rounds : int
+        How often knob values are put half way between two whose responses are far apart.
 
     Returns
     -------
-    Tensor, shape (2, A, M)
-        Sizes in the direction asked; NaN where fewer than 8 faces had room.
+    knobs, response : Tensor, shape (M,)
+        Rising knob values and sizes in the direction asked; empty where fewer than 8 faces have
+        room.
     """
-    before = torch.cat([read(part) for part in ws.split(64)])
-    attributes = before.shape[1]
-    out = torch.full((2, attributes, len(knobs)), float("nan"))
-    for column in range(attributes) if columns is None else columns:
-        for side, sign in enumerate((1.0, -1.0)):
-            room = 1 - before[:, column] if sign > 0 else before[:, column]
-            chosen = (room > 0.3 + margin).nonzero()[:, 0][:faces]
-            if len(chosen) < 8:
-                continue
-            start, free = before[chosen, column], room[chosen]
-            for m, knob in enumerate(knobs):
-                delta = torch.zeros(len(chosen), attributes, device=ws.device)
-                delta[:, column] = sign * knob
-                after = torch.cat(
-                    [
-                        read(move(w, d))
-                        for w, d in zip(ws[chosen].split(64), delta.split(64), strict=True)
-                    ]
-                )
-                change = sign * (after[:, column] - start)
-                # a face without room left censors the median from above: count it as reached
-                pressed = change > free - margin
-                change = torch.where(pressed, torch.maximum(change, free), change)
-                out[side, column, m] = change.median()
-                if float(change.median()) > 0.9:
-                    break
-    return out
+    up = (1 - before[:, column] > 0.3 + margin) & (1 in sides)
+    down = (before[:, column] > 0.3 + margin) & (-1 in sides)
+    # faces as they come: one that can go both ways is sent up and down in turn
+    turn = torch.arange(len(before), device=before.device) % 2 == 0
+    sign = torch.where(up & (~down | turn), 1.0, -1.0)
+    row = (up | down).nonzero()[:, 0][:faces]
+    sign = sign[row]
+    if len(row) < 8:
+        return torch.empty(0), torch.empty(0)
+    start = before[row, column]
+    free = torch.where(sign > 0, 1 - start, start)
+
+    def median(knob: float) -> float:
+        delta = torch.zeros(len(row), before.shape[1], device=ws.device)
+        delta[:, column] = sign * knob
+        pairs = zip(ws[row].split(64), delta.split(64), strict=True)
+        after = torch.cat([read(move(w, d)) for w, d in pairs])[:, column]
+        change = sign * (after - start)
+        # a face without room left censors the median from above: count it as reached
+        change = torch.where(change > free - margin, torch.maximum(change, free), change)
+        return float(change.median())
+
+    found: dict[float, float] = {0.0: 0.0}
+    for knob in knobs:
+        found[knob] = median(knob)
+        if found[knob] > 0.8:
+            break
+    for _ in range(rounds):
+        known = sorted(found)
+        for low, high in pairwise(known):
+            if found[high] - found[low] > 0.15:
+                found[(low + high) / 2] = median((low + high) / 2)
+    known = sorted(found)[1:]
+    return torch.tensor(known), torch.tensor([found[k] for k in known])

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.editors.calibration import KNOBS, measure_response
+from l2l_widgets.editors.calibration import measure_response
 from l2l_widgets.editors.correction import TargetCorrection
 from l2l_widgets.editors.directions import fit_directions
 from l2l_widgets.editors.mapper import MapperConfig, MapperEditor, MapperNetwork
@@ -80,6 +80,8 @@ class MapperTraining:
         Decay of the moving average of the weights, which is what is shipped.
     calibration_faces : int
         Faces on which the gains are measured after the training; 0 leaves them at 1.
+    calibration_aim : float
+        Share of a request that the gains aim at; a little under 1 keeps what else moves small.
     symmetric_gain : bool
         One gain curve for rises and falls, which keeps the cycle error small.
     """
@@ -113,6 +115,7 @@ class MapperTraining:
     background_loss_weight: float = 0.0
     average: float = 0.998
     calibration_faces: int = 1024
+    calibration_aim: float = 0.9
     symmetric_gain: bool = True
 
     def loss_weights(self) -> LossWeights:
@@ -259,11 +262,7 @@ class MapperTask:
         network = self.average.eval()
         faces = _fixed_faces(self, count=max(config.calibration_faces, 96))
         if config.calibration_faces > 0:
-            knobs = torch.tensor(KNOBS)
-            response = measure_response(
-                network, self.read, faces, KNOBS, columns=tuple(self.columns), faces=64
-            )
-            network.gain.fit(response, knobs, symmetric=config.symmetric_gain)
+            self._calibrate(network, faces)
         editor = MapperEditor(
             copy.deepcopy(network).cpu(), self.table, self._editor_correction(), self.origin
         )
@@ -303,6 +302,15 @@ class MapperTask:
             "achieved_score": float(torch.cat(fractions).median()),
             "others_error": float(torch.cat(others).mean()),
         }
+
+    def _calibrate(self, network: MapperNetwork, faces: Tensor) -> None:
+        """Fit the gains on faces that no triplet holds, by the training ensemble."""
+        config = self.config
+        before = torch.cat([self.read(part) for part in faces.split(64)])
+        for column in self.columns:
+            for sides in ((1, -1),) if config.symmetric_gain else ((1,), (-1,)):
+                knobs, response = measure_response(network, self.read, faces, before, column, sides)
+                network.gain.fit(column, knobs, response, sides, config.calibration_aim)
 
     def _build_network(self, ws: Tensor, readings: Tensor) -> MapperNetwork:
         config = self.config
