@@ -352,7 +352,7 @@ RECIPES = (
     _embedder("embedder", "identity embedder F, from the regressor's trunk", 2500, 7, "regressor",
               learning_rate=1.5e-3),
     _embedder(
-        "judge_embedder", "identity judge: transformer, trains nothing", 1200, 103,
+        "judge_embedder", "identity judge: transformer, trains nothing", 2500, 103,
         "judge_regressor", family="transformer", width=96, learning_rate=1.5e-3,
     ),
 )  # fmt: skip
