@@ -1,4 +1,4 @@
-"""One server, one browser and one page a session; after each test the hidden errors are read."""
+"""One server, one browser and one page for the tests of this folder, all closed when they end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import harness
 SMOKE = {"L2L_SMOKE": "1", "OMP_NUM_THREADS": "1"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
     found = harness.find_chromium()
     if found is None:
@@ -23,18 +23,18 @@ def chromium():
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("notebooks")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(chromium, folder):
     with harness.lab(folder, "student_1", SMOKE) as address:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def page(address):
     with harness.page() as page:
         yield page
