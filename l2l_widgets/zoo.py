@@ -427,20 +427,23 @@ def _hash_or_refuse(path: Path) -> str:
 
 def _load_part(folder: Path, file: str, part: str, manifest: Mapping[str, Any], device: str) -> Any:
     path = _checked_file(folder, file, manifest)
-    try:
-        if part == "generator":
-            from l2l_widgets.stylegan2 import load_generator
+    # Normal tensors even when a part is first asked for inside inference mode: the generator's
+    # packed weights need them, and the same pixels must come out whichever way it was loaded.
+    with torch.inference_mode(False):
+        try:
+            if part == "generator":
+                from l2l_widgets.stylegan2 import load_generator
 
-            network = load_generator(path)
-        else:
-            from l2l_widgets.perception import load_network
+                network = load_generator(path)
+            else:
+                from l2l_widgets.perception import load_network
 
-            network = load_network(path)
-    except ZooError:
-        raise
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ZooError(f"{path}: holds no {part} of ours ({_first_line(error)})") from None
-    return network.eval().requires_grad_(False).to(device)
+                network = load_network(path)
+        except ZooError:
+            raise
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ZooError(f"{path}: holds no {part} of ours ({_first_line(error)})") from None
+        return network.eval().requires_grad_(False).to(device)
 
 
 def _check_columns(part: AttributeRegressor, name: str, table: AttributeTable) -> None:
