@@ -107,3 +107,27 @@ def test_an_attribute_without_faces_that_have_room_is_not_measured() -> None:
     assert len(knobs) == len(response) == 0
     _, response = measure_response(*arguments, sides=(-1,))
     assert torch.equal(response, torch.zeros_like(response))
+
+
+def test_the_top_of_the_range_goes_over_to_the_surer_curve() -> None:
+    own = GainCurve(2).fit(0, KNOBS, KNOBS)
+    sure = GainCurve(2).fit(0, KNOBS, 0.5 * KNOBS)
+    own.raise_top(0, (1, -1), sure)
+    asked = torch.tensor([[0.3, 0.3], [0.5, 0.5], [1.0, 1.0], [-1.0, -1.0]])
+    expected = torch.tensor([[0.3, 0.3], [0.5, 0.5], [2.0, 1.0], [-2.0, -1.0]])
+    assert torch.allclose(own(asked), expected, atol=1e-5)
+
+
+def test_a_lower_quantile_asks_for_more() -> None:
+    # half of the faces answer the knob fully, half at a third of it
+    slow = torch.tensor([1.0, 1 / 3]).repeat(32)
+
+    def respond(w, knob):
+        return torch.cat([w[:, 0], w[:, 0, :1] + knob[:, :1] * w[:, 0, 1:2]], 1)[:, None]
+
+    ws = torch.stack([torch.full((64,), 0.1), slow], 1)[:, None]
+    arguments = (respond, lambda w: w[:, 0, -1:], ws, ws[:, 0, :1])
+    _, middle = measure_response(*arguments, 0, sides=(1,), knobs=(0.3,), rounds=0)
+    _, low = measure_response(*arguments, 0, sides=(1,), knobs=(0.3,), rounds=0, quantile=0.1)
+    assert middle.item() == pytest.approx(0.2, abs=1e-3)
+    assert low.item() == pytest.approx(0.1, abs=1e-3)

@@ -312,6 +312,13 @@ class MapperTask:
             for sides in ((1, -1),) if config.symmetric_gain else ((1,), (-1,)):
                 knobs, response = measure_response(network, self.read, faces, before, column, sides)
                 network.gain.fit(column, knobs, response, sides, config.calibration_aim)
+                if self.table[self.table.names[column]].kind == "binary":
+                    sure = copy.deepcopy(network.gain)
+                    knobs, response = measure_response(
+                        network, self.read, faces, before, column, sides, quantile=0.1
+                    )
+                    sure.fit(column, knobs, response, sides)
+                    network.gain.raise_top(column, sides, sure)
 
     def _build_network(self, ws: Tensor, readings: Tensor) -> MapperNetwork:
         config = self.config
