@@ -86,7 +86,11 @@ def test_pictures_and_pages_that_the_readme_points_to_exist():
 def test_make_lab_prints_an_address_that_answers(tmp_path):
     """The last line of `make lab`, with the environment already made."""
     plan = subprocess.run(
-        ["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "lab"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert plan.stdout.strip().splitlines()[-1].endswith("/l2l lab")
     # BROWSER names a program that "opens" the page: nothing appears, and its use can be seen.
