@@ -317,7 +317,8 @@ class MapperTask:
                     knobs, response = measure_response(
                         network, self.read, faces, before, column, sides, quantile=0.1
                     )
-                    sure.fit(column, knobs, response, sides)
+                    # a reading never moves by all of 1: aim at most of it, or the knob runs away
+                    sure.fit(column, knobs, response, sides, 0.85)
                     network.gain.raise_top(column, sides, sure)
 
     def _build_network(self, ws: Tensor, readings: Tensor) -> MapperNetwork:
