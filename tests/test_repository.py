@@ -60,7 +60,7 @@ def test_changelog_has_a_line_for_each_change():
     lines = (ROOT / "CHANGELOG.md").read_text("utf-8").split("## Unreleased")[1].splitlines()
     entries = [line for line in lines if line.startswith("- ")]
     assert entries
-    assert all(re.match(r"- (Feat|Fix|Change|Security): \S", e) for e in entries)
+    assert all(re.match(r"- (Feat|Fix|Change|Security|Known): \S", e) for e in entries)
 
 
 def test_make_knows_the_commands_that_contributors_are_told():
