@@ -48,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     session = l2l.EditSession(l2l.load(args.models), method=args.method, seed=args.seed)
     session.set_changes(dict(args.change or [("smile", 0.4)]))
-    session.save(args.out, scale=4, compare=True)
+    try:
+        session.save(args.out, scale=4, compare=True)
+    except ValueError as error:
+        parser.error(str(error))
     print(f"wrote {args.out}: before and after, seed {args.seed}")
     print_receipt(session)
     return 0

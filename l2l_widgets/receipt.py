@@ -243,6 +243,8 @@ class RandomEdits:
         embedding : Tensor, shape (1, D), or None
             Its identity vector; None leaves identity out.
         """
+        if self.missing(size) == 0:
+            return  # a widget's worker and a cell may measure the same face, and one was first
         if self._directions is None:
             self._directions = self._draw_directions()
         rung = _rung(size)

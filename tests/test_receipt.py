@@ -1,4 +1,5 @@
 import json
+import threading
 
 import pytest
 import torch
@@ -116,6 +117,26 @@ def test_without_second_judges_the_receipt_says_who_read(tiny_parts):
     assert receipt.error is None
     assert receipt.judges["attribute"] == "AttributeNet (regressor, also in the losses)"
     assert receipt.judges["identity"] == "FaceEmbeddingNet (embedder, also in the losses)"
+
+
+def test_two_threads_may_measure_the_same_face_at_once(tiny_models):
+    session = make_session(tiny_models, n_random=3 * CHUNK)
+    outcomes = []
+    for seed in range(4):
+        session.update(seed=seed, changes={"smile": 0.3})
+        start = threading.Barrier(3)
+
+        def measure(start=start):
+            start.wait()
+            outcomes.append(session.measure())
+
+        threads = [threading.Thread(target=measure) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(outcomes) == 12
+    assert [receipt.error for receipt in outcomes] == [None] * 12
 
 
 def test_a_stale_measurement_is_abandoned_and_goes_on_later(counted):
