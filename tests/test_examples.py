@@ -49,11 +49,13 @@ def test_edit_then_replay_gives_the_same_pixels(tmp_path, capsys):
     assert again.is_file()
 
 
-def test_edit_refuses_an_unknown_attribute_by_name(tmp_path):
-    with pytest.raises(ValueError, match="smyle"):
+def test_edit_refuses_an_unknown_attribute_by_name(tmp_path, capsys):
+    with pytest.raises(SystemExit) as refused:
         load_example("edit_face").main(
             ["--change", "smyle=0.4", "--out", str(tmp_path / "out.png")]
         )
+    assert refused.value.code == 2
+    assert "'smyle' is unknown; did you mean smile?" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
