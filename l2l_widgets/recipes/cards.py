@@ -267,6 +267,8 @@ LIMITS = """## Limits
 - The 35 attributes and their correlations are ours; gender is a rendered presentation, no more.
 - The mapper's `calibration_aim` was chosen on 48 faces outside this evaluation by reading the
   second attribute judge, so that judge is no longer entirely without a say; it trained nothing.
+  How strong a full request for something worn is was set by looking at eight faces of this
+  generator. Both choices are to be made anew, by a rule, when the generator changes.
 - The identity judge tells people apart poorly (see its TAR), so *placed* is a noisy scale. Its
   lower end is measured on generated faces, its upper end on renders.
 - The recipe of the generator was changed while it trained; see the changelog.

@@ -75,7 +75,8 @@ class MapperTraining:
     augment : bool
         Whether they see blurred, noisy, shifted pictures.
     attribute_loss_weight ... background_loss_weight : float
-        See ``LossWeights``; the last switches on the background example.
+        See ``LossWeights``; the last switches on the background example. The identity loss acts
+        with ``null`` "learned" only: the other forms have an exact null edit by structure.
     average : float
         Decay of the moving average of the weights, which is what is shipped.
     calibration_faces : int
