@@ -70,6 +70,15 @@ class ResidualTrunk(nn.Module):
         """(B, 3, 64, 64) -> (B, features)."""
         return F.relu(self.hidden(self.layers(images).flatten(1)))
 
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, 64, 64) -> what each stage ends with: maps of side 32, 16, 8 and 4."""
+        maps, x = [], images
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if isinstance(layer, ResidualBlock) or i == len(self.layers) - 1:
+                maps.append(x)
+        return maps
+
 
 class SeparableTrunk(nn.Module):
     """Inverted bottlenecks with 5x5 depthwise convolutions and pooled rows and columns.
@@ -94,6 +103,16 @@ class SeparableTrunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, 64, 64) -> (B, features)."""
         return F.silu(self.hidden(self.stages(self.stem(images)).flatten(1)))
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, 64, 64) -> what each stage ends with: maps of side 32, 16, 8 and 4."""
+        x = self.stem(images)
+        maps = [x]
+        for i, layer in enumerate(self.stages):
+            x = layer(x)
+            if i % 3 == 2:
+                maps.append(x)
+        return maps
 
 
 class _Separable(nn.Module):
@@ -209,6 +228,18 @@ class AttributeNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Penultimate features, (B, D): what Fréchet distances are measured on."""
         return self.trunk(_fit(images, self.trunk.resolution))
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """What each convolutional stage ends with: for a discriminator that looks through H.
+
+        Raises
+        ------
+        ValueError
+            The trunk has no such stages (a transformer).
+        """
+        if isinstance(self.trunk, TransformerTrunk):
+            raise ValueError("family is 'transformer'; allowed for feature maps: the other two")
+        return self.trunk.feature_maps(_fit(images, self.trunk.resolution))
 
     def logits(self, images: Tensor) -> Tensor:
         """Readings before the sigmoid, (B, A)."""

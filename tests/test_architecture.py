@@ -25,7 +25,9 @@ PACKAGE = ROOT / "l2l_widgets"
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
     "words": "storage latents attributes images protocols",
-    "parts": "faceworld stylegan2 discriminator perception losses metrics training triplets",
+    "parts": (
+        "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
+    ),
     "methods": "editors",
     "assembly": "zoo states replay receipt rendering latest_wins session report evaluation",
     "runs": "recipes",
@@ -42,6 +44,7 @@ ARROWS = {
     "faceworld": "storage attributes images",
     "stylegan2": "storage latents",
     "discriminator": "stylegan2",
+    "projected": "",
     "perception": "storage",
     "losses": "",
     "metrics": "",
@@ -58,7 +61,7 @@ ARROWS = {
     "report": "storage attributes",
     "evaluation": "latents attributes protocols metrics zoo report",
     "recipes": (
-        "storage latents attributes faceworld stylegan2 discriminator perception losses"
+        "storage latents attributes faceworld stylegan2 discriminator projected perception losses"
         " metrics training triplets editors zoo report evaluation"
     ),
     "widgets": "attributes images training zoo latest_wins session recipes",

@@ -339,7 +339,7 @@ def test_training_lowers_the_loss_and_ships_an_editor(tiny_world, tmp_path) -> N
     editor = MapperEditor.load(tmp_path / "run" / "final" / "mapper.safetensors")
     assert editor.attributes == ("smile", "age")
     assert set(editor.provenance) == {"generator", "regressor", "regressor_b", "embedder"}
-    assert set(outcome.scores) == {"achieved_score", "others_error"}
+    assert set(outcome.scores) == {"achieved_score", "others_error", "aim"}
     # the gains of what was not trained stay at 1
     knobs = editor.network.gain.knobs
     assert torch.allclose(knobs[:, DEFAULT_TABLE.index("hat")], editor.network.gain.knots)

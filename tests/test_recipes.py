@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.dataset import DatasetConfig
-from l2l_widgets.perception import load_network
+from l2l_widgets.perception import AttributeNet, load_network, save_network
 from l2l_widgets.recipes import build_task, list_recipes
 from l2l_widgets.recipes import generator as generator_recipe
 from l2l_widgets.recipes import perception as perception_recipe
@@ -59,7 +60,16 @@ def test_every_embedded_recipe_is_listed_after_what_it_needs():
             assert names.index(needed) < names.index(recipe.name)
 
 
-def test_the_generator_trains_through_its_three_phases(rendered, tmp_path):
+@pytest.fixture
+def regressors(tmp_path):
+    """Small regressors, such as the generator's discriminator looks through."""
+    for name, family in (("regressor", "residual"), ("regressor_b", "separable")):
+        net = AttributeNet(DEFAULT_TABLE.names, family, width=8)
+        save_network(tmp_path / f"{name}.safetensors", net)
+    return tmp_path
+
+
+def test_the_generator_trains_through_its_three_phases(rendered, regressors, tmp_path):
     recipe = generator_recipe.RECIPES[0].replace(
         channel_base=256, channel_max=16, w_dim=16, batch_size=4, distil_steps=6, paired_steps=3,
         steps=34, log_every=1, checkpoint_every=100, precision="no",
@@ -73,7 +83,13 @@ def test_the_generator_trains_through_its_three_phases(rendered, tmp_path):
     )
     assert outcome.finished
     assert ["distil_loss" in r for r in records] == [True] * 6 + [False] * 28
-    assert all(r["discriminator_loss"] > 0 for r in records[6:])
+    assert all(r["projected_loss"] > 0 for r in records[6:])
+    assert [r.get("discriminator_loss", 0) > 0 for r in records[6:14]] == [
+        False,
+        False,
+        True,
+        False,
+    ] * 2
     moved = [k for k, v in task.generator.state_dict().items() if not torch.equal(v, start[k])]
     assert any("noise_strength" in k for k in moved)
     assert float(task.path_mean.value) > 0, "path length regularisation never ran"
@@ -83,7 +99,7 @@ def test_the_generator_trains_through_its_three_phases(rendered, tmp_path):
     assert images.std() > 0.01
 
 
-def test_z_is_standard_normal_and_no_coordinate_is_a_factor(rendered, tmp_path):
+def test_z_is_standard_normal_and_no_coordinate_is_a_factor(rendered, regressors, tmp_path):
     task = build_task(generator_recipe.RECIPES[0].replace(channel_base=256, channel_max=16))
     z = sample_factors(20000, seed=9).latents @ task.to_z
     assert (torch.cov(z.T) - torch.eye(z.shape[1])).abs().max() < 0.06

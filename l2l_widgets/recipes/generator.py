@@ -5,17 +5,20 @@
 1. *distillation*: each picture's factors, rotated, are the latent z, and G learns to draw that
 picture, at 16, 32
    and then 64 pixels;
-2. *paired adversarial*: a discriminator joins, the pictures still paired with their z;
-3. *unpaired adversarial*: the ordinary StyleGAN2 game on fresh z, with style mixing and path length
+2. *paired adversarial*: discriminators join, the pictures still paired with their z;
+3. *unpaired adversarial*: the StyleGAN2 game on fresh z, with style mixing and path length
    regularisation, so that W becomes the generator's own and not a linear image of the factors.
 
 The first two are a bootstrap, which makes a generator trainable within an hour of one CPU core; the
-model card says so.
+model card says so. Two discriminators play: one looks through the frozen features of the two
+attribute regressors (``projected.py``), which learns from few pictures, and at every fourth step
+StyleGAN2's own looks at the pixels, whose R1 penalty it keeps. The second judges take no part.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,8 @@ from torch import Tensor, nn
 from l2l_widgets.discriminator import Discriminator, r1_penalty
 from l2l_widgets.faceworld.factors import FACTORS, MIRRORED, cholesky_factor
 from l2l_widgets.faceworld.render import MASK_CLASSES
+from l2l_widgets.perception import AttributeNet, load_network
+from l2l_widgets.projected import ProjectedDiscriminator, hinge_losses
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.rendered import rendered_set
 from l2l_widgets.stylegan2 import Generator, path_lengths, save_generator, update_ema
@@ -54,8 +59,14 @@ class GeneratorTraining:
         Extra weight of :data:`FEATURES` in the distillation.
     paired_weight : float
         Weight of the picture loss beside the adversarial one in phase 2.
+    head_channels, head_rate : int, float
+        Width and learning rate of the projected discriminator's heads.
+    pixel_every : int
+        Steps between those at which the discriminator of pixels plays too.
+    pixel_weight : float
+        Its weight in the generator's loss.
     r1_gamma, path_weight : float
-        R1 and path length regularisation, each applied every 16 steps.
+        R1 at every 16th step of the discriminator of pixels, path length at every 16th step.
     mixing : float
         Probability of style mixing in phase 3.
     average : float
@@ -67,11 +78,15 @@ class GeneratorTraining:
     channel_base: int = 2048
     channel_max: int = 128
     distil_steps: int = 9000
-    paired_steps: int = 2000
+    paired_steps: int = 1000
     batch_size: int = 16
     distil_rate: float = 4e-3
     generator_rate: float = 1e-3
     discriminator_rate: float = 2e-3
+    head_channels: int = 32
+    head_rate: float = 1e-3
+    pixel_every: int = 4
+    pixel_weight: float = 1.0
     feature_weight: float = 6.0
     paired_weight: float = 2.0
     r1_gamma: float = 0.3
@@ -82,15 +97,25 @@ class GeneratorTraining:
     def __post_init__(self) -> None:
         if self.batch_size < 4 or self.batch_size % 4:
             raise ValueError(f"batch_size is {self.batch_size}; allowed: a multiple of 4")
+        if self.pixel_every < 1:
+            raise ValueError(f"pixel_every is {self.pixel_every}; allowed: 1 or more")
 
 
 class GeneratorTask:
-    """The three phases as the training loop sees them."""
+    """The three phases as the training loop sees them.
+
+    Parameters
+    ----------
+    config : GeneratorTraining
+        The network and its schedule.
+    networks : sequence of AttributeNet
+        Frozen regressors, through whose features the projected discriminator looks.
+    """
 
     INTERVAL = 16  # steps between applications of the lazy regularisers
 
-    def __init__(self, config: GeneratorTraining) -> None:
-        self.config = config
+    def __init__(self, config: GeneratorTraining, networks: Sequence[AttributeNet]) -> None:
+        self.config, self.networks = config, tuple(networks)
         self.data = rendered_set("population")
         network: dict[str, Any] = {
             "channel_base": config.channel_base,
@@ -102,6 +127,9 @@ class GeneratorTask:
             **network,
         )  # fmt: skip
         self.discriminator = Discriminator(0, self.data.config.resolution, 3, **network)
+        self.projected = ProjectedDiscriminator(
+            self.networks, self.data.config.resolution, config.head_channels
+        )
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.path_mean = _Scalar()
         self._distil = torch.optim.Adam(
@@ -113,6 +141,9 @@ class GeneratorTask:
         self._discriminator = torch.optim.Adam(
             self.discriminator.parameters(), config.discriminator_rate, betas=(0.0, 0.99)
         )
+        self._heads = torch.optim.Adam(
+            self.projected.parameters(), config.head_rate, betas=(0.0, 0.99)
+        )
         # z = R L^-1 g: standard normal, and no single z coordinate is a factor
         generator = torch.Generator().manual_seed(7)
         rotation, _ = torch.linalg.qr(torch.randn(len(FACTORS), len(FACTORS), generator=generator))
@@ -123,22 +154,23 @@ class GeneratorTask:
         self.mirror[[FACTORS.index(n) for n in MIRRORED]] = -1
 
     def modules(self) -> dict[str, nn.Module]:
-        """G, D, the moving average of G, and the running mean of path lengths."""
+        """G, both D, the moving average of G, and the running mean of path lengths."""
         return {
             "generator": self.generator, "discriminator": self.discriminator,
-            "average": self.average, "path_mean": self.path_mean,
+            "projected": self.projected, "average": self.average, "path_mean": self.path_mean,
         }  # fmt: skip
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """One for each network, and one for G while it is distilled."""
         return {
             "distil": self._distil, "generator": self._generator,
-            "discriminator": self._discriminator,
+            "discriminator": self._discriminator, "projected": self._heads,
         }  # fmt: skip
 
     def prepare(self, device: torch.device) -> None:
         """Channels last is the layout in which convolutions are fast."""
-        for network in (self.generator, self.discriminator, self.average):
+        networks = (self.generator, self.discriminator, self.projected, self.average)
+        for network in (*networks, *self.networks):
             # PyTorch's own types do not know this form of `to`.
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -207,29 +239,52 @@ class GeneratorTask:
             "generator", config.generator_rate * warmup(step - first, 100) * decay
         )
         context.set_learning_rate("discriminator", config.discriminator_rate * decay)
+        context.set_learning_rate("projected", config.head_rate * decay)
         if paired:
             ws = self.generator.mapping(batch["z"])
         else:
             ws = self.generator.mixed_ws(batch["fresh"], config.mixing)
         drawn = self.generator.synthesis(ws, "random")
-        fake_logits, real_logits = self._tell_apart(drawn.detach().to(real.dtype), real)
-        d_loss = F.softplus(fake_logits).mean() + F.softplus(-real_logits).mean()
-        context.backward(d_loss)
-        if step % self.INTERVAL == 0:
-            penalty = r1_penalty(self.discriminator, real).mean()
-            context.backward(penalty * (config.r1_gamma / 2 * self.INTERVAL))
-        context.optimize("discriminator")
-        self.discriminator.requires_grad_(False)
-        g_loss = F.softplus(-self.discriminator(drawn).float()).mean()
-        self.discriminator.requires_grad_(True)
-        loss = g_loss
+        losses = {}
+        # the maps of the drawn pictures serve both players: one with the graph, one without
+        maps = self.projected.features(drawn)
+        with torch.no_grad():
+            real_maps = self.projected.features(real)
+        fake_logits = self.projected([m.detach() for m in maps])
+        losses["projected_loss"] = hinge_losses(self.projected(real_maps), fake_logits)
+        context.backward(losses["projected_loss"])
+        context.optimize("projected")
+        with_pixels = step % config.pixel_every == 0
+        if with_pixels:
+            losses["discriminator_loss"] = self._train_discriminator(drawn, real, step, context)
+        for network in (self.projected, self.discriminator):
+            network.requires_grad_(False)
+        losses["generator_loss"] = loss = -self.projected(maps).mean()
+        if with_pixels:
+            seen = F.softplus(-self.discriminator(drawn).float()).mean()
+            loss = loss + config.pixel_weight * seen
+        for network in (self.projected, self.discriminator):
+            network.requires_grad_(True)
         if paired:
             loss = loss + config.paired_weight * picture_loss(drawn.float(), real)
         context.backward(loss)
         if not paired and config.path_weight and step % self.INTERVAL == self.INTERVAL // 2:
             context.backward(self._path_penalty(batch["fresh"], context) * self.INTERVAL)
         context.optimize("generator")
-        return {"generator_loss": g_loss, "discriminator_loss": d_loss}
+        return losses
+
+    def _train_discriminator(
+        self, drawn: Tensor, real: Tensor, step: int, context: Context
+    ) -> Tensor:
+        """One step of the discriminator of pixels; its loss."""
+        fake_logits, real_logits = self._tell_apart(drawn.detach().to(real.dtype), real)
+        loss = F.softplus(fake_logits).mean() + F.softplus(-real_logits).mean()
+        context.backward(loss)
+        if step % (self.INTERVAL * self.config.pixel_every) == 0:
+            penalty = r1_penalty(self.discriminator, real).mean()
+            context.backward(penalty * (self.config.r1_gamma / 2 * self.INTERVAL))
+        context.optimize("discriminator")
+        return loss
 
     def _tell_apart(self, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of both in one pass, ordered so that no minibatch-std group mixes the two."""
@@ -294,16 +349,22 @@ def edge_loss(a: Tensor, b: Tensor) -> Tensor:
     return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
 
 
+def _build(config: GeneratorTraining, weights: Path) -> GeneratorTask:
+    files = ("regressor.safetensors", "regressor_b.safetensors")
+    return GeneratorTask(config, [load_network(weights / file) for file in files])
+
+
 RECIPES = (
     Recipe(
         name="generator",
         summary="StyleGAN2, 64 px, on rendered portraits: distilled, paired, then unpaired",
         config=GeneratorTraining(),
         settings=Settings(
-            steps=13200, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
+            steps=15500, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
         ),
-        build=lambda config, weights: GeneratorTask(config),
+        build=_build,
         outputs=("generator.safetensors",),
+        depends_on=("regressor", "regressor_b"),
         kind="generator",
     ),
 )
