@@ -184,15 +184,18 @@ def _faces(models: Models, protocol: Protocol) -> Tensor:
 def _identity_anchors(
     readers: _Readers, before: Mapping[str, Tensor], protocol: Protocol, truth: Truth | None
 ) -> dict[str, Any]:
-    """Return the two ends of the identity scale: one 'different', a 'same' per attribute."""
+    """Return the two ends of the identity scale for each attribute.
+
+    'Same' is read on renders, which know the truth; 'different' on the generator's faces and on
+    those renders, and the more alike of the two counts: a generator whose people resemble each
+    other must not make its edits look faithful.
+    """
     if readers.identity is None:
         return {}
     person = before["person"]
     others = torch.roll(person, 1, dims=0)
-    anchors: dict[str, Any] = {
-        "different": float(editing.identity_similarity(person, others).mean()),
-        "same": {},
-    }
+    generated = float(editing.identity_similarity(person, others).mean())
+    anchors: dict[str, Any] = {"different_generated": generated, "different": {}, "same": {}}
     for name in protocol.attributes if truth is not None else ():
         assert truth is not None
         pair = truth(name, protocol.request, protocol.seed)
@@ -202,6 +205,8 @@ def _identity_anchors(
                 torch.cat([readers.identity(p.to(device)).float() for p in side.split(50)])
                 for side in pair
             )
+            rendered = editing.identity_similarity(first, torch.roll(first, 1, dims=0)).mean()
+            anchors["different"][name] = max(generated, float(rendered))
             anchors["same"][name] = float(editing.identity_similarity(first, second).mean())
     return anchors
 
@@ -226,10 +231,10 @@ def _evaluate_method(
         after = readers.read(edited, protocol.batch)
         values = _measure_faces(before, after, column, asked, _partners(table, name))
         values["cycle_error"] = cycle
-        same = anchors.get("same", {}).get(name)
-        if same is not None and same > anchors["different"]:
+        same, different = (anchors.get(end, {}).get(name) for end in ("same", "different"))
+        if same is not None and different is not None and same > different:
             values["judge:identity_placement_score"] = editing.identity_placement_score(
-                values["judge:identity_similarity"], anchors["different"], same
+                values["judge:identity_similarity"], different, same
             )
         values = {k: torch.where(asked.isnan(), float("nan"), v).cpu() for k, v in values.items()}
         for key, value in values.items():

@@ -126,6 +126,8 @@ class Receipt:
         """
         if self.error is not None:
             return self.error
+        if not self.requested:
+            return "nothing was asked for: the face as it is"
         lines = [f"{'':<17}{'before':>9}{'after':>9}{'asked':>8}{'came':>8}   random edits"]
         outside = self.outside_band()
         ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
@@ -152,7 +154,9 @@ class Receipt:
                 f"identity {self.identity:.3f} (1 is the same face; random edits of this size: "
                 f"{low:.3f} .. {high:.3f})"
             )
-        stages = ", ".join(f"{stage} {value:.3f}" for stage, value in self.seconds.items())
+        # a stage whose work was at hand from an earlier picture took no time worth a column
+        took = {k: v for k, v in self.seconds.items() if v >= 0.0005 or k == "total"}
+        stages = ", ".join(f"{stage} {value:.3f}" for stage, value in took.items())
         lines.append(f"seconds: {stages}")
         lines.append(f"judges: {', '.join(f'{k}: {v}' for k, v in self.judges.items())}")
         return "\n".join(lines)

