@@ -108,7 +108,7 @@ def test_known_editors_get_the_numbers_they_deserve(world) -> None:
 
 def test_identity_is_placed_between_two_people_and_the_truth(world) -> None:
     draw = torch.Generator().manual_seed(0)
-    person = torch.rand(1, 3, 6, 6, generator=draw).expand(8, -1, -1, -1)
+    person = torch.rand(64, 3, 6, 6, generator=draw)
     slightly = person.clone()
     slightly[..., 5, 5] += 0.02  # the true change turns the embedding by 0.4 radian
 
@@ -125,6 +125,22 @@ def test_identity_is_placed_between_two_people_and_the_truth(world) -> None:
     assert placed["as_true", "age"] == pytest.approx(1, abs=1e-2)
     assert placed["lost", "age"] < 0.5
     assert placed["kept", "beard"] is None
+
+
+def test_the_identity_scale_starts_at_whichever_people_are_more_alike(world) -> None:
+    draw = torch.Generator().manual_seed(0)
+    alike = torch.rand(1, 3, 6, 6, generator=draw).expand(64, -1, -1, -1)
+    different = torch.rand(64, 3, 6, 6, generator=draw)
+    starts = []
+    for people in (alike, different):
+        report = evaluate(
+            world, {"kept": Moves()}, PROTOCOL, truth=lambda *_, p=people: (p, p.clone())
+        )
+        anchors = report.provenance["identity_anchors"]
+        assert all(v >= anchors["different_generated"] for v in anchors["different"].values())
+        starts.append(max(anchors["different"].values()))
+    assert starts[0] == pytest.approx(1.0, abs=1e-5)
+    assert starts[1] < 0.9
 
 
 def test_directions_have_room_by_both_readers() -> None:
