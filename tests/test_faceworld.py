@@ -39,6 +39,7 @@ def test_pictures_masks_and_landmarks_have_the_documented_form():
     assert drawn.mask.dtype == torch.uint8
     assert drawn.mask.max() < len(MASK_CLASSES) == 19
     assert drawn.landmarks.shape == (2, 68, 2)
+    assert drawn.landmarks.isfinite().all()
     assert drawn.image.std() > 0.2
 
 

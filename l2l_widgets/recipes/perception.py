@@ -102,16 +102,17 @@ class _Faces:
         return self.images[rows].float() / 127.5 - 1, self.attributes[rows]
 
 
-def degrade(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift by up to 2 pixels, blur, change gain and colour, add noise."""
+def degrade(images: Tensor, generator: torch.Generator, shift: int = 2) -> Tensor:
+    """Shift by up to ``shift`` pixels, blur, change gain and colour, add noise."""
     n, side = len(images), images.shape[-1]
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(n, *shape, generator=generator)
 
-    dx, dy = torch.randint(0, 5, (2,), generator=generator).tolist()
-    padded = F.pad(images, (2, 2, 2, 2), mode="replicate")
-    images = padded[..., dy : dy + side, dx : dx + side]
+    if shift > 0:
+        dx, dy = torch.randint(0, 2 * shift + 1, (2,), generator=generator).tolist()
+        padded = F.pad(images, (shift,) * 4, mode="replicate")
+        images = padded[..., dy : dy + side, dx : dx + side]
     soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
     softer = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
     kind = torch.rand(n, 1, 1, 1, generator=generator)
@@ -165,7 +166,7 @@ class RegressorTask:
     ) -> dict[str, Tensor]:
         """Cross entropy with the true degree of each attribute, weighted by its spread."""
         self.network.train()
-        set_rate(self.config, step, context)
+        set_rate(self.config.learning_rate, step, context)
         features = self.network.features(_channels_last(batch["image"]))
         logits = self.network.head(features).float()
         target = batch["attributes"]
@@ -252,7 +253,7 @@ class EmbedderTask:
     ) -> dict[str, Tensor]:
         """One step on both losses; the margin grows over the first half."""
         self.network.train()
-        set_rate(self.config, step, context)
+        set_rate(self.config.learning_rate, step, context)
         embedding = F.normalize(self.network.project(_channels_last(batch["image"])).float(), dim=1)
         factors = self.identity(embedding * self.config.embedding_dim**0.5).float()
         factor_loss = F.smooth_l1_loss(factors, batch["identity"])
@@ -304,9 +305,9 @@ def verification_scores(embeddings: Tensor, people: Tensor) -> dict[str, float]:
     }
 
 
-def set_rate(config: PerceptionTraining, step: int, context: Context) -> None:
-    """Warm up, then fall along a half cosine to nearly nothing."""
-    rate = config.learning_rate * warmup(step, 200) * cosine(step, 0, context.steps, 0.005)
+def set_rate(rate: float, step: int, context: Context) -> None:
+    """Warm up to a rate, then fall along a half cosine to nearly nothing."""
+    rate = rate * warmup(step, 200) * cosine(step, 0, context.steps, 0.005)
     context.set_learning_rate("network", rate)
 
 

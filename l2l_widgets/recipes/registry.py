@@ -31,6 +31,7 @@ from l2l_widgets.training import (
 RECIPE_MODULES = (
     "l2l_widgets.recipes.generator",
     "l2l_widgets.recipes.perception",
+    "l2l_widgets.recipes.parser",
     "l2l_widgets.recipes.mapper",
 )
 #: Where the embedded weights lie: what recipes read, and where ``publish`` puts what they make.

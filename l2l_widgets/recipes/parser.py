@@ -1,0 +1,169 @@
+"""Training the face parser: 19 classes a pixel and 68 landmarks, from renders that know both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from l2l_widgets.faceworld.render import MASK_CLASSES
+from l2l_widgets.perception import ParsingNet, expected_positions, save_network
+from l2l_widgets.recipes import Recipe
+from l2l_widgets.recipes.perception import HELD_OUT, degrade, set_rate
+from l2l_widgets.recipes.rendered import rendered_set
+from l2l_widgets.training import Context, Settings
+
+#: The outer corners of the two eyes among the 68 points: errors are given as shares of their
+#: distance, as in the 300-W challenge.
+EYE_CORNERS = (36, 45)
+
+
+@dataclass(frozen=True)
+class ParserTraining:
+    """What ``l2l train parser --set FIELD=VALUE`` may change.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the network at full size.
+    sets : tuple of str
+        Rendered sets to learn from.
+    batch_size : int
+        Faces a step.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    landmark_weight : float
+        Weight of the landmarks' error beside the classes' cross entropy.
+    """
+
+    width: int = 16
+    sets: tuple[str, ...] = ("independent", "population")
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    landmark_weight: float = 20.0
+
+
+class ParserTask:
+    """A :class:`ParsingNet` as the training loop sees it."""
+
+    def __init__(self, config: ParserTraining, output: str = "parser.safetensors") -> None:
+        self.config, self.output = config, output
+        self.sets = [rendered_set(name) for name in config.sets]
+        points = self.sets[0].landmarks.shape[1]
+        self.network = ParsingNet(len(MASK_CLASSES), points, config.width)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The one network."""
+        return {"network": self.network}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The one optimizer."""
+        return {"network": self.optimizer}
+
+    def prepare(self, device: torch.device) -> None:
+        """Channels last is the layout in which convolutions are fast."""
+        # PyTorch's own types do not know this form of `to`.
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Faces of one set, shifted as a whole, the picture degraded."""
+        faces = self.sets[step % len(self.sets)]
+        count = max(1, len(faces) - HELD_OUT)
+        rows = torch.randint(count, (self.config.batch_size,), generator=generator)
+        images = faces.images[rows].float() / 127.5 - 1
+        side = images.shape[-1]
+        return {
+            # the shift in `degrade` would move the picture under its labels
+            "image": degrade(images, generator, shift=0),
+            "mask": faces.masks[rows].long(),
+            "landmarks": (faces.landmarks[rows] + 0.5) / side,
+        }
+
+    def train_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        """Cross entropy of the classes and distance of the landmarks."""
+        self.network.train()
+        set_rate(self.config.learning_rate, step, context)
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        logits, heat = self.network.maps(images)
+        mask = batch["mask"]
+        mask = F.interpolate(mask[:, None].float(), logits.shape[-2:], mode="nearest")[:, 0].long()
+        mask_loss = F.cross_entropy(logits.float(), mask)
+        landmark_loss = (expected_positions(heat) - batch["landmarks"]).abs().mean()
+        context.backward(mask_loss + self.config.landmark_weight * landmark_loss)
+        context.optimize("network")
+        return {"mask_loss": mask_loss, "landmark_loss": landmark_loss}
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Scores on held-out faces."""
+        scores = self.scores()
+        return {name: scores[name] for name in ("mean_iou_score", "landmark_error")}
+
+    def finish(self, directory: Path) -> dict[str, float]:
+        """Write the weights; report the scores."""
+        save_network(directory / self.output, self.network.eval())
+        return self.scores()
+
+    @torch.no_grad()
+    def scores(self) -> dict[str, float]:
+        """On the held-out faces of the first set.
+
+        ``mean_iou_score`` is the mean over classes of intersection over union, classes that no
+        held-out face shows left out; ``landmark_error`` the mean distance of the landmarks as a
+        share of the distance of the eyes' outer corners.
+        """
+        faces, device = self.sets[0], next(self.network.parameters()).device
+        self.network.eval()
+        count = len(MASK_CLASSES)
+        confusion = torch.zeros(count, count)
+        errors = []
+        for rows in torch.arange(len(faces))[-HELD_OUT:].split(64):
+            images = (faces.images[rows].float() / 127.5 - 1).to(device)
+            images = images.contiguous(memory_format=torch.channels_last)
+            read = self.network(images).argmax(dim=1).cpu()
+            pairs = faces.masks[rows].long() * count + read
+            confusion += torch.bincount(pairs.flatten(), minlength=count**2).view(count, count)
+            truth, found = faces.landmarks[rows], self.network.landmarks(images).cpu()
+            eyes = (truth[:, EYE_CORNERS[0]] - truth[:, EYE_CORNERS[1]]).norm(dim=1)
+            errors.append((found - truth).norm(dim=2).mean(dim=1) / eyes)
+        self.network.train()
+        hit = confusion.diagonal()
+        union = confusion.sum(0) + confusion.sum(1) - hit
+        shown = confusion.sum(1) > 0
+        iou = hit / union.clamp_min(1)
+        scores = {
+            f"{name}_iou": round(float(v), 4)
+            for name, v, s in zip(MASK_CLASSES, iou, shown, strict=True)
+            if s
+        }
+        return {
+            "mean_iou_score": round(float(iou[shown].mean()), 4),
+            "landmark_error": round(float(torch.cat(errors).mean()), 4),
+            "faces": min(len(faces), HELD_OUT),
+            **scores,
+        }
+
+
+RECIPES = (
+    Recipe(
+        name="parser",
+        summary="face parser: 19 classes a pixel and 68 landmarks",
+        config=ParserTraining(),
+        settings=Settings(
+            steps=6000, seed=9, checkpoint_every=1000, log_every=200, evaluate_every=2000,
+            precision="bf16", threads=1,
+        ),
+        build=lambda config, weights: ParserTask(config),
+        outputs=("parser.safetensors",),
+        kind="face parser",
+        shipped=False,
+    ),
+)  # fmt: skip
