@@ -38,18 +38,31 @@ IDENTITY_FACTORS = (
     "eye_tilt", "eye_height", "brow_thickness", "brow_height", "brow_arch", "nose_length",
     "nose_width", "nose_projection", "mouth_width", "upper_lip", "lower_lip", "mouth_height",
     "ear_size", "forehead", "brow_ridge", "fullness", "skin", "undertone", "eye_hue", "freckles",
+    "face_asymmetry", "hairline", "brow_spacing", "eye_depth", "philtrum",
 )  # fmt: skip
 
 #: Latents that are neither.
 NUISANCE_FACTORS = (
     "gaze", "part", "blush", "background_hue", "background_light", "cloth_hue", "cloth_light",
     "light_azimuth", "light_elevation", "light_softness", "frame_hue", "frame_shape", "hat_hue",
+    "hair_style", "glasses_style", "hat_style", "collar", "rim_light", "background_gradient",
+    "key_warmth",
 )  # fmt: skip
 
 FACTORS = ATTRIBUTE_FACTORS + IDENTITY_FACTORS + NUISANCE_FACTORS
 
-#: Latents that change sign when a portrait is mirrored; every other factor keeps its value.
-MIRRORED = ("yaw", "roll", "gaze", "part", "light_azimuth")
+#: What the styles run through, in equal shares of [0, 1]: a face's style is one of them, or between
+#: two of them where the renderer blends.
+STYLES = {
+    "hair_style": ("swept back", "side-swept", "centre-parted", "tousled"),
+    "glasses_style": ("round", "rectangular", "aviator", "half-rim"),
+    "hat_style": ("knitted cap", "brimmed hat"),
+    "collar": ("round neck", "V-neck", "shirt collar", "turtleneck"),
+}
+
+#: Latents that change sign when a portrait is mirrored; every other factor keeps its value. The
+#: side to which hair is swept is the sign of ``part``.
+MIRRORED = ("yaw", "roll", "gaze", "part", "light_azimuth", "face_asymmetry")
 
 #: Correlations asked of the latents: (factor, factor, correlation). Together they are not quite
 #: possible; planted is the positive definite matrix that :func:`correlation_matrix` returns.
