@@ -1,4 +1,4 @@
-"""The head as an implicit surface: signed distances to skull, features, hair and hat.
+"""The head as an implicit surface: signed distances to skull and features.
 
 Head space: x to the subject's left, y up, z out of the face; the head is about 2 units high. Every
 function takes coordinates of shape (B, H, W) and a :class:`Shape`, and returns distances of the
@@ -13,47 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
-def smoothstep(a: float | Tensor, b: float | Tensor, x: Tensor) -> Tensor:
-    """0 at ``a``, 1 at ``b`` (which may lie below ``a``), smooth between."""
-    t = ((x - a) / (b - a)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def mix(a: Tensor | float, b: Tensor | float, t: Tensor) -> Tensor:
-    """Linear blend, ``a`` at 0 and ``b`` at 1."""
-    return a + (b - a) * t
-
-
-def smooth_min(a: Tensor, b: Tensor, k: float) -> Tensor:
-    """Union of two distances, rounded over a width ``k``."""
-    h = (k - (a - b).abs()).clamp_min(0) / k
-    return torch.minimum(a, b) - h * h * (k * 0.25)
-
-
-def smooth_max(a: Tensor, b: Tensor, k: float) -> Tensor:
-    """Intersection of two distances, rounded over a width ``k``."""
-    return -smooth_min(-a, -b, k)
-
-
-def bump(x: Tensor, y: Tensor, sx: float | Tensor, sy: float | Tensor) -> Tensor:
-    """A Gaussian hill, 1 at the origin."""
-    return torch.exp(-(x * x / (sx * sx) + y * y / (sy * sy)))
-
-
-def ellipsoid(
-    x: Tensor, y: Tensor, z: Tensor, rx: float | Tensor, ry: float | Tensor, rz: float | Tensor
-) -> Tensor:
-    """Approximate distance to an ellipsoid at the origin."""
-    x, y, z = x / rx, y / ry, z / rz
-    k0 = (x * x + y * y + z * z + 1e-6).sqrt()
-    x, y, z = x / rx, y / ry, z / rz
-    return k0 * (k0 - 1) / (x * x + y * y + z * z + 1e-6).sqrt()
-
-
-def sphere(x: Tensor, y: Tensor, z: Tensor, radius: float | Tensor) -> Tensor:
-    """Distance to a sphere at the origin."""
-    return (x * x + y * y + z * z + 1e-6).sqrt() - radius
+from l2l_widgets.faceworld.field import bump, ellipsoid, smooth_min, smoothstep, sphere
+from l2l_widgets.faceworld.hair import HairShape, facial_hair_height, hair_and_hat, hair_shape
 
 
 @dataclass
@@ -85,11 +46,7 @@ class Shape:
     opening: Tensor
     ear: Tensor
     forehead: Tensor
-    hairline: Tensor
-    long_hair: Tensor
-    hair_length: Tensor
-    hair_thickness: Tensor
-    beard_length: Tensor
+    hair: HairShape
 
 
 def shape_of(natural: dict[str, Tensor]) -> Shape:
@@ -159,49 +116,8 @@ def shape_of(natural: dict[str, Tensor]) -> Shape:
         opening=0.25 * q["jaw"],
         ear=1 + 0.18 * q["ear_size"] + 0.16 * q["age"],
         forehead=0.05 * q["forehead"],
-        hairline=0.60
-        + 0.04 * q["forehead"]
-        + 0.05 * old
-        - 0.33 * q["fringe"]
-        + 0.50 * smoothstep(0.15, 1.0, q["baldness"]),
-        long_hair=smoothstep(0.38, 0.55, q["hair_length"]),
-        hair_length=(q["hair_length"] - 0.4).clamp_min(0) / 0.6,
-        hair_thickness=0.05 + 0.15 * q["hair_volume"] + 0.07 * q["hair_curl"] * q["hair_volume"],
-        beard_length=0.12 * smoothstep(0.40, 1.0, q["beard"]),
+        hair=hair_shape(q, young, old, width, 0.05 * q["forehead"]),
     )
-
-
-def beard_region(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Where a beard grows, 0 to 1: jaw, chin and cheeks below a curved line, not the lips."""
-    line = (
-        s.mouth_y
-        - 0.03
-        + 0.62 * (ax - s.mouth_width * 0.9).clamp_min(0)
-        + 0.42 * (ax - 0.45).clamp_min(0)
-    )
-    inside = smoothstep(-0.05, 0.05, line - y)
-    inside = inside * smoothstep(0.62, 0.5, ax * ax * 0.2 + (y - s.mouth_y).clamp_min(0))
-    lips = bump(ax, y - (s.mouth_y - 0.02), s.mouth_width * 0.95, 0.085 + s.opening * 0.6)
-    return inside * (1 - smoothstep(0.25, 0.6, lips)) * smoothstep(-0.30, -0.05, z)
-
-
-def moustache_region(ax: Tensor, y: Tensor, s: Shape) -> Tensor:
-    """Where a moustache grows, 0 to 1: a band that follows the upper lip."""
-    centre = s.mouth_y + s.upper_lip + 0.075 - 0.55 * ax * ax + 0.05 * s.q["lip_corner"] * ax
-    return bump(ax * 0, y - centre, 0.1, 0.055) * smoothstep(0.31, 0.21, ax)
-
-
-def sideburn_region(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Where sideburns grow, 0 to 1: a strip before the ear, from the temple to the jaw."""
-    strip = bump(z - 0.16 - 0.1 * (y + 0.2), y * 0, 0.13, 1.0) * smoothstep(0.50, 0.60, ax)
-    return strip * smoothstep(-0.56, -0.44, y) * smoothstep(0.30, 0.12, y)
-
-
-def facial_hair_height(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """How far facial hair stands out from the skin."""
-    height = beard_region(ax, y, z, s) * s.beard_length
-    height = torch.maximum(height, 0.045 * s.q["moustache"] * moustache_region(ax, y, s))
-    return torch.maximum(height, 0.035 * s.q["sideburns"] * sideburn_region(ax, y, z, s))
 
 
 def lip_line(x: Tensor, s: Shape) -> Tensor:
@@ -214,7 +130,7 @@ def lip_line(x: Tensor, s: Shape) -> Tensor:
 def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool) -> tuple[Tensor, Tensor]:
     """Distance to the head without hair, and to its ears alone.
 
-    ``detail`` adds folds and the texture of facial hair; the marching passes do without.
+    ``detail`` adds folds and the tufts of facial hair; the marching passes do without.
     """
     ax, op = x.abs(), s.opening
     d = ellipsoid(x, y - 0.32 - s.forehead, z + 0.13, 0.735 * s.width, 0.76 + s.forehead, 0.87)
@@ -250,12 +166,9 @@ def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool) -> tu
         hollow = bump(y - 0.01, z + 0.10, 0.10 * s.ear, 0.06 * s.ear)
         ears = ears + 0.05 * hollow * smoothstep(0.72, 0.78, ax)
     d = smooth_min(d, ears, 0.04)
-    hair = facial_hair_height(ax, y, z, s)
     if detail:
         d = d + _folds(x, ax, y, s)
-        tufts = torch.sin(x * 61 + 3 * torch.sin(y * 29)) * torch.sin(y * 27 + z * 17)
-        hair = hair * (1 + 0.05 * tufts)
-    return d - hair, ears
+    return d - facial_hair_height(x, ax, y, z, s, detail), ears
 
 
 def _add_nose(d: Tensor, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
@@ -311,55 +224,12 @@ def _folds(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> Tensor:
     return out + 0.014 * s.q["nose_wrinkle"] * bridge
 
 
-def hair_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Distance to the hair: a shell around the skull with an opening for the face."""
-    ax, v, q = x.abs(), s.hair_thickness, s.q
-    waves = torch.sin(13 * x + 2 * torch.sin(7 * z)) * torch.sin(12 * y + 1.0)
-    curls = 0.040 * smoothstep(0.45, 1.0, q["hair_curl"]) * waves * torch.sin(13 * z + 2)
-    d = ellipsoid(
-        x, y - 0.33 - s.forehead - 0.6 * v * 0.5, z + 0.15,
-        0.735 * s.width + v, 0.76 + s.forehead + v, 0.87 + v * 0.7,
-    )  # fmt: skip
-    d = torch.maximum(d, -(y + 0.30))
-    fall = ellipsoid(
-        x, y + 0.30 + 0.55 * s.hair_length, z + 0.22,
-        0.72 * s.width + v * 1.3 + 0.05, 1.0 + 0.75 * s.hair_length, 0.60 + 0.5 * v,
-    )  # fmt: skip
-    d = mix(d, smooth_min(d, fall, 0.15), s.long_hair)
-    top = s.hairline + 0.10 * q["part"].clamp(-1, 1) * x * (1 - q["fringe"])
-    top = top + q["fringe"] * 0.02 * torch.sin(x * 31.0)
-    half_width = 0.60 * s.width + 0.03 * (1 - s.long_hair)
-    rise = (y - 0.05).clamp_min(0) / (top - 0.05)
-    opening = (((x / half_width) ** 2 + rise * rise + 1e-6).sqrt() - 1) * 0.5
-    opening = torch.maximum(opening, (-0.02 + 0.10 * s.long_hair) - z)
-    d = smooth_max(d, -opening, 0.05)
-    throat = torch.maximum(ax - 0.55 * s.width, torch.maximum(y + 0.45, -(z + 0.1)))
-    d = smooth_max(d, -throat, 0.04)
-    d = d + 0.35 * smoothstep(0.35, 1.0, q["baldness"]) * smoothstep(0.25, 0.62, y)
-    return d + curls
-
-
-def hat_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Distance to a knitted hat; far away where none is worn."""
-    v = 0.06 + 0.4 * s.hair_thickness
-    d = ellipsoid(
-        x, y - 0.36 - s.forehead, z + 0.14, 0.735 * s.width + v, 0.80 + s.forehead + v, 0.87 + v
-    )
-    tilt = 0.40 + 0.18 * z
-    d = torch.maximum(d, -(y - tilt))
-    rim = torch.maximum(d - 0.03, (y - 0.16 - tilt))
-    return torch.minimum(d, rim) + (s.q["hat"] <= 0.5) * 3.0
-
-
 def surfaces(
     x: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Distances to head, hair, hat and ears."""
     head, ears = head_distance(x, y, z, s, detail)
-    hair, hat = hair_distance(x, y, z, s), hat_distance(x, y, z, s)
-    worn = (s.q["hat"] > 0.5).to(x.dtype)
-    # Under a hat the hair ends at the rim, or curls would stick through the wool.
-    hair = torch.maximum(hair, (y - 0.44 - 0.18 * z) * worn - 9.0 * (1 - worn))
+    hair, hat = hair_and_hat(x, y, z, s, detail)
     return head, hair, hat, ears
 
 

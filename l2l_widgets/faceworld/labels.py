@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.faceworld.camera import CENTRE_Y, EXTENT, PIVOT, head_rotation
-from l2l_widgets.faceworld.geometry import Shape, bump, head_distance, mix, shape_of, smoothstep
+from l2l_widgets.faceworld.field import bump, mix, smoothstep
+from l2l_widgets.faceworld.geometry import Shape, head_distance, shape_of
 from l2l_widgets.faceworld.paint import Paint
 
 #: The classes of CelebAMask-HQ in its official order; the index is the label.

@@ -1,8 +1,4 @@
-"""What is painted on the surface: skin, brows, eyes, lips, teeth, hair colour, makeup.
-
-Colours are (3, B, H, W) tensors (or broadcastable), so that a coverage of shape (B, H, W) blends
-them directly.
-"""
+"""What is painted on the surface: skin, brows, eyes, lips, teeth, makeup."""
 
 from __future__ import annotations
 
@@ -11,55 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2l_widgets.faceworld.geometry import (
-    Shape,
-    beard_region,
-    bump,
-    lip_line,
-    mix,
-    moustache_region,
-    sideburn_region,
-    smoothstep,
-)
+from l2l_widgets.faceworld.field import bump, colour, hsv, mix, ramp, smoothstep
+from l2l_widgets.faceworld.geometry import Shape, lip_line
+from l2l_widgets.faceworld.hair import hair_colours, paint_hair
 
 SKIN = (
     (0.98, 0.83, 0.73), (0.93, 0.73, 0.59), (0.78, 0.56, 0.41), (0.56, 0.37, 0.26),
     (0.33, 0.21, 0.15),
-)  # fmt: skip
-HAIR = (
-    (0.05, 0.042, 0.045), (0.14, 0.085, 0.06), (0.34, 0.20, 0.11), (0.66, 0.47, 0.22),
-    (0.93, 0.79, 0.48),
 )  # fmt: skip
 IRIS = (
     (0.13, 0.075, 0.045), (0.30, 0.17, 0.08), (0.33, 0.30, 0.12), (0.26, 0.42, 0.36),
     (0.30, 0.50, 0.68),
 )  # fmt: skip
 EDGE = 0.012  # half width of a painted edge, head units
-
-
-def colour(r: float, g: float, b: float, like: Tensor) -> Tensor:
-    """A constant colour, (3, 1, 1, 1)."""
-    return torch.tensor([r, g, b], dtype=like.dtype, device=like.device).view(3, 1, 1, 1)
-
-
-def ramp(x: Tensor, stops: tuple[tuple[float, float, float], ...]) -> Tensor:
-    """Piecewise linear colour of ``x`` in [0, 1]; (B, 1, 1) -> (3, B, 1, 1)."""
-    steps = len(stops) - 1
-    out = colour(*stops[0], x).expand(3, *x.shape)
-    for i in range(steps):
-        change = colour(*stops[i + 1], x) - colour(*stops[i], x)
-        out = out + change * (x * steps - i).clamp(0, 1)
-    return out
-
-
-def hsv(h: Tensor, s: Tensor, v: Tensor) -> Tensor:
-    """Hue (wraps at 1), saturation, value -> colour, (3, ...)."""
-
-    def channel(n: float) -> Tensor:
-        k = (n + h * 6) % 6
-        return v - v * s * torch.minimum(torch.minimum(k, 4 - k), torch.ones_like(k)).clamp(0, 1)
-
-    return torch.stack([channel(5.0), channel(3.0), channel(1.0)])
 
 
 @dataclass
@@ -69,6 +29,7 @@ class Paint:
     skin: Tensor
     hair: Tensor
     strands: Tensor
+    hat: Tensor
     eye: Tensor
     eye_cover: Tensor
     glint: Tensor
@@ -81,21 +42,14 @@ class Paint:
     facial_hair: Tensor
 
 
-def hair_colours(s: Shape) -> tuple[Tensor, Tensor]:
-    """Hair colour before and after greying, each (3, B, 1, 1)."""
-    tone = s.q["hair_tone"]
-    red = colour(0.58, 0.20, 0.06, tone) * (0.65 + 0.6 * tone)
-    base = mix(ramp(tone, HAIR), red, s.q["hair_redness"] * 0.92)
-    return base, mix(base, colour(0.78, 0.78, 0.79, tone), s.q["greyness"] * 0.95)
-
-
 def paint_head(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Paint:
     """Paint every layer at the given surface points (head space, (B, H, W))."""
     ax = x.abs()
     front = smoothstep(0.15, 0.4, z)
-    base, greyed = hair_colours(s)
+    base, _ = hair_colours(s)
     skin = _skin(x, ax, y, z, s)
-    skin, facial_hair = _facial_hair(skin, x, ax, y, z, s, greyed, front)
+    grown = paint_hair(skin, x, ax, y, z, s, front)
+    skin = grown.skin
     shadow = bump(ax - 0.055 * s.nose_width, y - s.nose_y + 0.052, 0.030, 0.018)
     skin = skin * (1 - 0.62 * shadow * smoothstep(0.5, 0.65, z))
     skin, brow = _brows(skin, x, ax, y, s, base, front)
@@ -107,11 +61,11 @@ def paint_head(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Paint:
     skin = skin * (1 - crease * colour(1.0, 1.03, 1.05, x))
     mouth = _mouth(x, y, s, front)
     skin = _lips(skin, x, mouth, s, front)
-    strands = _strands(x, y, z, s)
     return Paint(
         skin=skin,
-        hair=greyed * (1 + 0.12 * strands),
-        strands=strands,
+        hair=grown.hair,
+        strands=grown.strands,
+        hat=grown.hat,
         eye=eye["colour"],
         eye_cover=eye["cover"],
         glint=eye["glint"],
@@ -121,7 +75,7 @@ def paint_head(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Paint:
         mouth_cover=mouth["cover"],
         upper_lip=mouth["upper"],
         lower_lip=mouth["lower"],
-        facial_hair=facial_hair,
+        facial_hair=grown.facial_hair,
     )
 
 
@@ -171,22 +125,6 @@ def _age_lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> Tensor:
     bridge = torch.cos((y - s.eye_y) * 70).clamp_min(0) * bump(ax, y - s.eye_y + 0.04, 0.08, 0.06)
     side = torch.exp(-(((ax - 0.15) / 0.03) ** 2)) * bump(y - s.nose_y - 0.05, y * 0, 0.08, 1.0)
     return out + s.q["nose_wrinkle"] * (0.35 * bridge + 0.35 * side)
-
-
-def _facial_hair(
-    skin: Tensor, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape, hair: Tensor, front: Tensor
-) -> tuple[Tensor, Tensor]:
-    q = s.q
-    region = beard_region(ax, y, z, s)
-    grain = torch.sin(x * 83 + 4 * torch.sin(y * 13)) * torch.sin(y * 37 + 3 * torch.sin(x * 21))
-    shaved = smoothstep(0.55, 0.8, q["gender"]) * smoothstep(0.12, 0.3, q["age"])
-    cover = region * smoothstep(0.03, 0.50, q["beard"]) * 0.94
-    cover = cover + region * 0.14 * shaved * (1 - q["hair_tone"] * 0.6)
-    cover = cover.clamp(0, 1)
-    lip = moustache_region(ax, y, s) * smoothstep(0.05, 0.45, q["moustache"]) * front
-    side = sideburn_region(ax, y, z, s) * smoothstep(0.05, 0.45, q["sideburns"]) * 0.92
-    cover = torch.maximum(torch.maximum(cover, lip), side)
-    return mix(skin, hair * (0.92 + 0.10 * grain), cover), cover
 
 
 def _brows(
@@ -285,15 +223,3 @@ def _lips(skin: Tensor, x: Tensor, mouth: dict[str, Tensor], s: Shape, front: Te
     cover = (mouth["upper"] + mouth["lower"]).clamp(0, 1)
     skin = mix(skin, tone * (1 - 0.16 * mouth["upper"]), cover * 0.94)
     return skin * (1 - mouth["seam"] * colour(1.0, 1.06, 1.06, x))
-
-
-def _strands(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Light and dark of hair strands in [-1, 1], running from the parting down the head."""
-    q = s.q
-    azimuth = torch.atan2(x, z + 0.35 + 0 * x) + 0.15 * q["part"]
-    swirl = azimuth * (1.2 + 0.5 * s.long_hair) + 0.25 * torch.sin(3 * y + q["part"] * 3)
-    straight = torch.sin(swirl * 11 + q["part"] * 7 + 1.5 * torch.sin(y * 2.0 + x * 3)) * 0.40
-    straight = straight + torch.sin(swirl * 23 + y * 2.5 + q["part"] * 13) * 0.35
-    straight = straight + torch.sin(swirl * 41 + y * 4) * 0.25
-    curly = torch.sin(19 * x + 2 * torch.sin(9 * y)) * torch.sin(17 * y + 3 * z)
-    return mix(straight, curly, smoothstep(0.5, 1.0, q["hair_curl"]) * 0.75)

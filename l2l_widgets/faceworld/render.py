@@ -17,17 +17,12 @@ from torch import Tensor
 
 from l2l_widgets.faceworld.camera import CENTRE_Y, EXTENT, View, head_rotation, plane
 from l2l_widgets.faceworld.factors import Factors
-from l2l_widgets.faceworld.geometry import (
-    Shape,
-    mix,
-    nearest,
-    shape_of,
-    smoothstep,
-    surfaces,
-)
+from l2l_widgets.faceworld.field import colour, hsv, mix, ramp, smoothstep
+from l2l_widgets.faceworld.geometry import Shape, nearest, shape_of, surfaces
+from l2l_widgets.faceworld.hair import hair_colours
 from l2l_widgets.faceworld.labels import MASK_CLASSES, label_rays, landmarks
 from l2l_widgets.faceworld.light import Light
-from l2l_widgets.faceworld.paint import SKIN, Paint, colour, hair_colours, hsv, paint_head, ramp
+from l2l_widgets.faceworld.paint import SKIN, Paint, paint_head
 from l2l_widgets.faceworld.worn import earrings, glasses
 
 __all__ = ["MASK_CLASSES", "Render", "draw", "landmarks", "march_rays", "render", "shade_rays"]
@@ -189,9 +184,7 @@ def _surface_colour(
     is_hair: Tensor, is_hat: Tensor, front: Tensor, behind: Tensor, body: dict[str, Tensor],
 ) -> Tensor:  # fmt: skip
     q = s.q
-    wool = hsv(q["hat_hue"], 0 * q["hat_hue"] + 0.5, 0.35 + 0.5 * q["cloth_light"])
-    ribs = 0.9 + 0.1 * torch.sin(torch.atan2(x, z + 0.2) * 40.0)
-    head = mix(mix(p.skin, p.hair, is_hair), wool * ribs, is_hat)
+    head = mix(mix(p.skin, p.hair, is_hair), p.hat, is_hat)
     tint = torch.stack([
         1 + 0.02 * q["undertone"], 1 + 0 * q["undertone"], 1 - 0.035 * q["undertone"],
     ])  # fmt: skip

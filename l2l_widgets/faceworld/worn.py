@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.faceworld.camera import View
-from l2l_widgets.faceworld.geometry import Shape, mix, smoothstep
+from l2l_widgets.faceworld.field import colour, hsv, mix, smoothstep
+from l2l_widgets.faceworld.geometry import Shape
 from l2l_widgets.faceworld.light import Light
-from l2l_widgets.faceworld.paint import colour, hsv
 
 
 def earrings(
