@@ -229,7 +229,7 @@ def surfaces(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Distances to head, hair, hat and ears."""
     head, ears = head_distance(x, y, z, s, detail)
-    hair, hat = hair_and_hat(x, y, z, s, detail)
+    hair, hat = hair_and_hat(x, y, z, s, head, detail)
     return head, hair, hat, ears
 
 

@@ -66,6 +66,7 @@ class Growth:
 
     skin: Tensor
     hair: Tensor
+    hair_cover: Tensor
     strands: Tensor
     facial_hair: Tensor
     hat: Tensor
@@ -151,9 +152,9 @@ def hat_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
 
 
 def hair_and_hat(
-    x: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool = False
+    x: Tensor, y: Tensor, z: Tensor, s: Shape, head: Tensor, detail: bool
 ) -> tuple[Tensor, Tensor]:
-    """Distances to the hair of the head and to the hat."""
+    """Distances to the hair and to the hat; ``head`` is the distance to the bare head."""
     hair, hat = hair_distance(x, y, z, s), hat_distance(x, y, z, s)
     worn = (s.q["hat"] > 0.5).to(x.dtype)
     # Under a hat the hair ends at the rim, or curls would stick through the wool.
@@ -189,6 +190,7 @@ def paint_hair(
     return Growth(
         skin=skin,
         hair=greyed * (1 + 0.12 * strands),
+        hair_cover=torch.ones_like(x),
         strands=strands,
         facial_hair=facial_hair,
         hat=wool * ribs,
@@ -221,3 +223,20 @@ def _strands(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     straight = straight + torch.sin(swirl * 41 + y * 4) * 0.25
     curly = torch.sin(19 * x + 2 * torch.sin(9 * y)) * torch.sin(17 * y + 3 * z)
     return mix(straight, curly, smoothstep(0.5, 1.0, q["hair_curl"]) * 0.75)
+
+
+def hair_gloss(s: Shape, strands: Tensor, normal: Tensor, half: Tensor, rotation: Tensor) -> Tensor:
+    """Highlight of the strands, to be added to the colour: a band across them.
+
+    Parameters
+    ----------
+    strands : Tensor, shape (B, H, W)
+        Light and dark of the strands, from :func:`paint_hair`.
+    normal, half : Tensor, shapes (3, B, H, W) and (3, B, 1, 1)
+        Surface normal, and the direction half way between light and viewer, in camera space.
+    rotation : Tensor, shape (B, 3, 3)
+        Head space to camera space.
+    """
+    mirror = (normal * half).sum(0).clamp_min(0)
+    _, greyed = hair_colours(s)
+    return 0.22 * mirror**10 * (0.5 + 0.5 * strands).clamp_min(0) * (0.35 + greyed[1])

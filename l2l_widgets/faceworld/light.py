@@ -34,6 +34,7 @@ class Light:
         self.total = self.total + key * self.diffuse * (0.45 + 0.55 * self.occlusion)
         half = direction + torch.tensor([0.0, 0.0, 1.0]).to(direction).view(3, 1, 1, 1)
         half = half * torch.rsqrt((half * half).sum(0))
+        self.half = half
         self.mirror = (n * half).sum(0).clamp_min(0)
         self.rim = (1 - n[2].clamp(0, 1)) ** 3 * 0.10
 

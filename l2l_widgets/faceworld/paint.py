@@ -28,6 +28,7 @@ class Paint:
 
     skin: Tensor
     hair: Tensor
+    hair_cover: Tensor
     strands: Tensor
     hat: Tensor
     eye: Tensor
@@ -64,6 +65,7 @@ def paint_head(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Paint:
     return Paint(
         skin=skin,
         hair=grown.hair,
+        hair_cover=grown.hair_cover,
         strands=grown.strands,
         hat=grown.hat,
         eye=eye["colour"],

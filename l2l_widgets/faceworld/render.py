@@ -19,7 +19,7 @@ from l2l_widgets.faceworld.camera import CENTRE_Y, EXTENT, View, head_rotation, 
 from l2l_widgets.faceworld.factors import Factors
 from l2l_widgets.faceworld.field import colour, hsv, mix, ramp, smoothstep
 from l2l_widgets.faceworld.geometry import Shape, nearest, shape_of, surfaces
-from l2l_widgets.faceworld.hair import hair_colours
+from l2l_widgets.faceworld.hair import hair_colours, hair_gloss
 from l2l_widgets.faceworld.labels import MASK_CLASSES, label_rays, landmarks
 from l2l_widgets.faceworld.light import Light
 from l2l_widgets.faceworld.paint import SKIN, Paint, paint_head
@@ -200,8 +200,8 @@ def _surface_colour(
     glow = 0.10 * skin * torch.exp(-(((light.facing + 0.05) / 0.35) ** 2))
     shine = skin * (0.10 * light.mirror**14 + 0.10 * light.mirror**50 * (1 - 0.5 * p.facial_hair))
     shine = shine * (1 - p.eye_cover * bare) * (1 + 0.5 * s.q["eye_makeup"] * 0)
-    base, greyed = hair_colours(s)
-    silk = 0.22 * light.mirror**10 * (0.5 + 0.5 * p.strands).clamp_min(0) * (0.35 + greyed[1])
+    base, _ = hair_colours(s)
+    silk = p.hair_cover * hair_gloss(s, p.strands, light.normal, light.half, view.rotation)
     lips = (p.upper_lip + p.lower_lip).clamp(0, 1)
     shine = shine + is_hair * front * silk + 0.12 * lips * bare * light.mirror**30
     out = albedo * (lit + glow * colour(0.8, 0.15, 0.05, x))
