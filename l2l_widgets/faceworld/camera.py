@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-EXTENT = 1.24  # half height of the picture in head units
-CENTRE_Y = 0.02  # head height at the picture's centre
+EXTENT = 1.42  # half height of the picture in head units
+CENTRE_Y = -0.17  # head height at the picture's centre
 PIVOT = (0.0, -0.30, -0.10)  # the neck joint, about which the head turns
+
+
+#: Depth where a ray meets nothing, head units towards the viewer (all that is met lies before it).
+BACKGROUND_DEPTH = -2.0
 
 
 @dataclass
@@ -20,11 +25,9 @@ class View:
     u: Tensor
     v: Tensor
 
-    def head(
-        self, du: float | Tensor, dv: float | Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Camera point (u + du, v + dv, t) in head space."""
-        u, v, t = self.u + du - PIVOT[0], self.v + dv - PIVOT[1], t - PIVOT[2]
+    def head(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Camera points (u, v, t) in head space."""
+        u, v, t = self.u - PIVOT[0], self.v - PIVOT[1], t - PIVOT[2]
         r = self.rotation[:, :, :, None, None]
         x, y, z = (r[:, 0, j] * u + r[:, 1, j] * v + r[:, 2, j] * t + PIVOT[j] for j in range(3))
         return x, y, z
@@ -34,6 +37,33 @@ class View:
         x, y, z = x - PIVOT[0], y - PIVOT[1], z - PIVOT[2]
         r = self.rotation[:, :, :, None, None]
         return tuple(r[:, i, 0] * x + r[:, i, 1] * y + r[:, i, 2] * z + PIVOT[i] for i in range(3))
+
+
+def surface_normals(t: Tensor, spacing: float) -> Tensor:
+    """Unit normals of a depth map, (3, B, H, W).
+
+    On either axis the side over which depth changes less weighs more, so that a silhouette does not
+    bend the normals of what stands before it.
+    """
+
+    def slope(axis: int) -> Tensor:
+        step = t.diff(dim=axis)
+        pad = (1, 1) if axis == 2 else (0, 0, 1, 1)
+        step = F.pad(step, pad)
+        n = t.shape[axis]
+        before, after = step.narrow(axis, 0, n), step.narrow(axis, 1, n)
+        # a border has one side only
+        edge = torch.zeros(n, dtype=t.dtype, device=t.device)
+        edge = edge.index_fill(0, torch.tensor([0], device=t.device), 1e6)
+        shape = (1, 1, n) if axis == 2 else (1, n, 1)
+        floor = 0.02 * spacing * spacing
+        a = 1 / (before * before + floor + edge.view(shape))
+        b = 1 / (after * after + floor + edge.flip(0).view(shape))
+        return (a * before + b * after) / (a + b)
+
+    across, down = slope(2) / spacing, slope(1) / spacing
+    scale = torch.rsqrt(across * across + down * down + 1)
+    return torch.stack([-across * scale, down * scale, scale])
 
 
 def plane(rays: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -105,7 +105,14 @@ def _landmark_plan(s: Shape) -> tuple[Tensor, Tensor]:
     up = 0.075 * s.eye_scale * s.q["lid"].clamp(0, 1.4)
     down = -0.045 * s.eye_scale * (0.3 + 0.7 * s.q["lid"].clamp(max=1))
     for side in (-1, 1):  # six points an eye, clockwise from the picture's left
-        for u, h in ((-1.0, 0), (-0.4, up), (0.4, up), (1.0, 0), (0.4, down), (-0.4, down)):
+        for u, h in (
+            (-1.0, 0),
+            (-0.4, up),
+            (0.4, up),
+            (1.0, 0),
+            (0.4, down),
+            (-0.4, down),
+        ):
             outward = u * side
             add(side * s.eye_x + u * half, s.eye_y + h + s.eye_tilt * outward * half * 2)
     _mouth_points(s, add)
@@ -124,10 +131,16 @@ def _mouth_points(s: Shape, add: Callable[[Tensor, Tensor], None]) -> None:
 
     for u in (-1.0, -0.62, -0.25, 0.0, 0.25, 0.62, 1.0):
         y, c = line(u)
-        add(u * s.mouth_width, y + (0.12 * s.opening + 0.40 * bare) * c + s.upper_lip * c**0.7)
+        add(
+            u * s.mouth_width,
+            y + (0.12 * s.opening + 0.40 * bare) * c + s.upper_lip * c**0.7,
+        )
     for u in (0.62, 0.25, 0.0, -0.25, -0.62):
         y, c = line(u)
-        add(u * s.mouth_width, y - (0.85 * s.opening + 0.6 * bare) * c - s.lower_lip * c**0.55)
+        add(
+            u * s.mouth_width,
+            y - (0.85 * s.opening + 0.6 * bare) * c - s.lower_lip * c**0.55,
+        )
     for u in (-0.9, -0.3, 0.0, 0.3, 0.9):
         y, c = line(u)
         add(u * s.mouth_width, y + (0.12 * s.opening + 0.40 * bare) * c)
