@@ -68,6 +68,7 @@ class HairShape:
     over_ear: Tensor
     tuck: Tensor
     crown: Tensor
+    thinning: Tensor
     beard: Tensor
 
 
@@ -100,20 +101,22 @@ def hair_shape(
         line=0.635
         + forehead
         + 0.03 * old
-        - 0.34 * fringe
+        - 0.30 * fringe
         + 0.03 * back
         - 0.05 * tousled * free
         + 0.40 * smoothstep(0.25, 0.75, bald),
         recession=free * (0.02 + 0.05 * male - 0.03 * q["hairline"])
         + 0.45 * smoothstep(0.05, 0.55, bald),
-        sweep=0.20 * swept * free * (1 - bald) * (1 - 0.6 * short),
-        curtain=0.24 * centre * free * (1 - bald) * (1 - 0.7 * short),
+        sweep=(0.20 * swept * free * (1 - 0.6 * short) + 0.09 * fringe) * (1 - bald),
+        curtain=0.24 * centre * free * (1 - bald) * (1 - 0.7 * short) + 0.05 * fringe,
         peak=free * (0.012 + 0.035 * q["hairline"]) * (1 - centre),
         clumps=0.010 * fringe + 0.016 * tousled * (1 - short),
         parting=-0.26 * side * swept,
-        groove=(0.75 * swept + 0.9 * centre) * (1 - curl) * (1 - 0.5 * fringe),
+        groove=(0.75 * swept + 0.9 * centre) * (1 - curl) * (1 - 0.8 * fringe),
         ramp=0.26 + 0.22 * q["hair_volume"] * (1 - 0.5 * short),
-        lip=0.012 * (1 - short) + 0.018 * fringe + 0.010 * (swept + tousled) * (1 - short),
+        lip=0.012 * (1 - short) * (1 - back)
+        + 0.018 * fringe
+        + 0.010 * (swept + tousled) * (1 - short),
         top=top,
         sides=mix(0.42 + 0 * male, 1.0, (long + curl + 0.25 + bald).clamp(0, 1)),
         lift=0.4 * back + 0.3 * tousled + 0.2 * swept,
@@ -123,7 +126,8 @@ def hair_shape(
         bottom=mix(-0.50 + 0 * male, -1.9, smoothstep(0.36, 1.0, q["hair_length"])),
         over_ear=over_ear,
         tuck=(0.9 * back + 0.9 * swept + burns).clamp(0, 1),
-        crown=mix(1.6 + 0 * male, 0.50, smoothstep(0.30, 0.92, bald)),
+        crown=mix(1.8 + 0 * male, 0.54, smoothstep(0.30, 0.92, bald)),
+        thinning=smoothstep(0.30, 0.92, bald),
         beard=0.13 * smoothstep(0.30, 1.0, q["beard"]),
     )
 
@@ -154,7 +158,8 @@ def _scalp(x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     # Below it ends before the ear, around the ear, and at the nape.
     low = mix(0.06 - 0.36 * h.over_ear, -0.46 - 0.3 * h.long, smoothstep(-0.05, -0.34, z))
     ear = (_ear(y, z, s) - 1) * 0.10 + 0.5 * h.over_ear
-    return torch.minimum(torch.minimum(inside, y - low), torch.minimum(ear, h.crown - y))
+    inside = smooth_min(inside, h.crown - y - 0.25 * (z + 0.2).clamp_min(0) * h.thinning, 0.20)
+    return torch.minimum(torch.minimum(inside, y - low), ear)
 
 
 def _ear(y: Tensor, z: Tensor, s: Shape) -> Tensor:
@@ -299,12 +304,14 @@ def paint_hair(
     temple = smoothstep(0.45, 0.75, ax) * smoothstep(0.75, 0.35, y)
     grey = (1.7 * q["greyness"] - 0.7 * (1 - temple)).clamp(0, 1)
     tone = mix(base, colour(0.78, 0.78, 0.79, x), grey * 0.95)
-    depth = mix(1 + 0.16 * strands, 0.92 + 0.30 * curls, curly)
+    depth = mix(0.98 + 0.22 * strands, 0.90 + 0.34 * curls, curly)
     hair = tone * depth
     # Roots: hair thins into the skin over a broad border; far down it is the curtain, all hair.
     inside = _scalp(x, ax, y, z, s)
-    roots = smoothstep(-0.03, 0.11 - 0.05 * q["fringe"], inside + 0.025 * strands)
-    cover = torch.maximum(roots, h.long * smoothstep(0.45, 0.15, y))
+    roots = smoothstep(
+        -0.03, 0.11 - 0.05 * q["fringe"], inside + (0.025 + 0.02 * q["fringe"]) * strands
+    )
+    cover = torch.maximum(roots, h.long * smoothstep(0.52, 0.40, y))
     line = torch.exp(-(((x - h.parting) / 0.028) ** 2)) * h.groove
     cover = cover * (1 - 0.45 * line * smoothstep(0.45, 0.6, y) * smoothstep(-0.1, 0.3, z))
     hair = mix(skin, hair, cover)
@@ -395,4 +402,4 @@ def hair_gloss(s: Shape, strands: Tensor, normal: Tensor, half: Tensor, rotation
     narrow = wide**4
     _, greyed = hair_colours(s)
     facing = mirror.clamp_min(0)
-    return facing * (0.16 * narrow * (0.6 + 0.4 * greyed) + 0.30 * wide * wide * greyed)
+    return facing * (0.20 * narrow * (0.5 + 0.5 * greyed) + 0.32 * wide * wide * greyed)
