@@ -90,7 +90,7 @@ def _landmark_plan(s: Shape) -> tuple[Tensor, Tensor]:
     chin_y = -0.98 - s.opening - s.chin
     for i in range(17):  # jaw, from one ear over the chin to the other
         angle = torch.tensor(i / 16 * torch.pi)
-        add(-0.70 * s.jaw * angle.cos(), -0.05 + (chin_y + 0.05) * angle.sin() ** 1.15)
+        add(-0.70 * s.jaw * angle.cos(), -0.05 + (chin_y + 0.05) * angle.sin().clamp_min(0) ** 1.15)
     for side in (-1, 1):  # brows, outer to inner, then inner to outer
         for u in (1.0, 0.5, 0.0, -0.5, -1.0) if side < 0 else (-1.0, -0.5, 0.0, 0.5, 1.0):
             rise = s.eye_y + s.brow_y * 0.93 + s.brow_arch * (1 - u * u) - 0.025 - 0.02 * u

@@ -49,7 +49,7 @@ class Light:
         n = n * torch.rsqrt((n * n).sum(0))
         self.normal = n
         self.facing = (n * self.direction).sum(0)
-        self.occlusion = _occlusion(cover, depth)
+        self.occlusion, open_sky = _occlusion(cover, depth, n[2])
         self.shadow = 1 - (0.62 - 0.30 * self.soft) * _cast(view, self.direction, cover, depth)
         warm = q["key_warmth"] - 0.4
         self.key = torch.stack([1.0 + 0.08 * warm, 1 + 0 * warm, 1 - 0.14 * warm])
@@ -67,7 +67,7 @@ class Light:
         away = away * torch.rsqrt((away * away).sum(0))
         edge = 1 - n[2].clamp(0, 1)
         self.rim = (n * away).sum(0).clamp_min(0) * 0.95 * q["rim_light"] * self.occlusion
-        self.rim = self.rim + 0.05 * edge * edge * edge
+        self.rim = (self.rim + 0.05 * edge * edge * edge) * open_sky
 
     def diffuse(self, wrap: float | Tensor) -> Tensor:
         """Key light of a surface whose light reaches ``wrap`` beyond the terminator."""
@@ -84,14 +84,17 @@ def _shrink(a: Tensor, by: int) -> Tensor:
     return F.avg_pool2d(a[:, None], by)
 
 
-def _occlusion(cover: Tensor, depth: Tensor) -> Tensor:
-    """Darkening where the neighbourhood stands before the point, on two scales.
+def _occlusion(cover: Tensor, depth: Tensor, upright: Tensor) -> tuple[Tensor, Tensor]:
+    """Darkening where the neighbourhood stands before the point, on two scales; openness.
 
-    The neighbourhood's mean depth is smooth, so it is worked out on a quarter of the grid.
+    The neighbourhood's mean depth is smooth, so it is worked out on a quarter of the grid. A
+    surface seen at an angle (``upright`` is the normal's part towards the viewer) always has its
+    own nearer part beside it, which does not shade it. Openness is 1 next to the background and 0
+    well inside, where no light from behind arrives.
     """
     rays = depth.shape[-1]
     weight, held = _shrink(cover, 4), _shrink(depth * cover, 4)
-    out = torch.ones_like(depth)
+    out, inside = torch.ones_like(depth), cover
     for share, strength in ((28, 3.0), (11, 1.3)):
         window = 2 * max(rays // share // 4, 1) + 1
 
@@ -101,11 +104,13 @@ def _occlusion(cover: Tensor, depth: Tensor) -> Tensor:
                 a = F.avg_pool2d(a, k, 1, k // 2, count_include_pad=False)
             return a
 
-        around = mean(held) / (mean(weight) + 1e-4)
+        shared = mean(weight)
+        around = torch.cat([mean(held) / (shared + 1e-4), shared], 1)
         around = F.interpolate(around, size=(rays, rays), mode="bilinear", align_corners=False)
-        reach = (around[:, 0] - depth - 0.012).clamp(0, 0.6) * strength
+        reach = (around[:, 0] - depth - 0.012).clamp(0, 0.6) * (strength * upright.clamp(0.1, 1))
         out = out / (1 + reach + 0.5 * reach * reach)
-    return out
+        inside = around[:, 1]
+    return out, smoothstep(1.0, 0.72, inside)
 
 
 def _cast(view: View, direction: Tensor, cover: Tensor, depth: Tensor) -> Tensor:
