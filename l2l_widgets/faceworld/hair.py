@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from l2l_widgets.faceworld.geometry import Shape
 
 HAIR = (
-    (0.045, 0.038, 0.040), (0.125, 0.078, 0.056), (0.31, 0.185, 0.105), (0.62, 0.44, 0.22),
+    (0.066, 0.054, 0.054), (0.135, 0.084, 0.060), (0.31, 0.185, 0.105), (0.62, 0.44, 0.22),
     (0.93, 0.79, 0.50),
 )  # fmt: skip
 
@@ -113,10 +113,8 @@ def hair_shape(
         clumps=0.010 * fringe + 0.016 * tousled * (1 - short),
         parting=-0.26 * side * swept,
         groove=(0.75 * swept + 0.9 * centre) * (1 - curl) * (1 - 0.8 * fringe),
-        ramp=0.26 + 0.22 * q["hair_volume"] * (1 - 0.5 * short),
-        lip=0.012 * (1 - short) * (1 - back)
-        + 0.018 * fringe
-        + 0.010 * (swept + tousled) * (1 - short),
+        ramp=0.26 + 0.22 * q["hair_volume"] * (1 - 0.5 * short) + 0.2 * fringe,
+        lip=(0.012 * (1 - back) + 0.010 * (swept + tousled)) * (1 - short) + 0.018 * fringe,
         top=top,
         sides=mix(0.42 + 0 * male, 1.0, (long + curl + 0.25 + bald).clamp(0, 1)),
         lift=0.4 * back + 0.3 * tousled + 0.2 * swept,
@@ -218,8 +216,8 @@ def hat_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     round_ = smoothstep(0.62, 0.80, style)
     plate = ellipsoid(
         x, y - tilt - 0.05 + 0.12 * x * x + 0.10 * (z - 0.3).clamp_min(0) * (1 - round_),
-        z - mix(0.62, -0.08, round_), mix(0.52, 1.12, round_) + v, 0.045 + 0 * v,
-        mix(0.56, 1.12, round_) + v,
+        z - mix(0.62, -0.08, round_), mix(0.54, 0.96, round_) + v, 0.06 + 0 * v,
+        mix(0.60, 1.0, round_) + v,
     )  # fmt: skip
     brimmed = smooth_min(d, plate, 0.05)
     d = mix(torch.minimum(d, band), brimmed, brim)
@@ -301,16 +299,16 @@ def paint_hair(
     curls = _curls(x, y, z)
     curly = smoothstep(0.0, 0.04, h.curl)
     # Temples grey first.
-    temple = smoothstep(0.45, 0.75, ax) * smoothstep(0.75, 0.35, y)
-    grey = (1.7 * q["greyness"] - 0.7 * (1 - temple)).clamp(0, 1)
+    temple = smoothstep(0.45, 0.75, ax) * smoothstep(0.75, 0.35, y) * smoothstep(-0.7, 0.1, y)
+    grey = (1.5 * q["greyness"] - 0.5 * (1 - temple)).clamp(0, 1)
     tone = mix(base, colour(0.78, 0.78, 0.79, x), grey * 0.95)
     depth = mix(0.98 + 0.22 * strands, 0.90 + 0.34 * curls, curly)
     hair = tone * depth
     # Roots: hair thins into the skin over a broad border; far down it is the curtain, all hair.
     inside = _scalp(x, ax, y, z, s)
-    roots = smoothstep(
-        -0.03, 0.11 - 0.05 * q["fringe"], inside + (0.025 + 0.02 * q["fringe"]) * strands
-    )
+    fringe = q["fringe"]
+    frayed = inside + (0.025 + 0.025 * fringe) * strands
+    roots = smoothstep(-0.03, 0.11 - 0.05 * fringe, frayed)
     cover = torch.maximum(roots, h.long * smoothstep(0.52, 0.40, y))
     line = torch.exp(-(((x - h.parting) / 0.028) ** 2)) * h.groove
     cover = cover * (1 - 0.45 * line * smoothstep(0.45, 0.6, y) * smoothstep(-0.1, 0.3, z))
@@ -334,7 +332,7 @@ def _hat_colour(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     knitted = smoothstep(0.55, 0.45, q["hat_style"])
     over = y - 0.40 - 0.18 * z
     ribs = 1 + 0.10 * knitted * torch.sin(torch.atan2(x, z + 0.2) * 24.0)
-    fold = 1 - 0.25 * knitted * smoothstep(0.03, 0.0, (over - 0.18).abs())
+    fold = 1 - 0.25 * knitted * smoothstep(0.06, 0.0, (over - 0.18).abs())
     ribbon = (1 - knitted) * smoothstep(0.60, 0.70, q["hat_style"])
     ribbon = ribbon * smoothstep(0.08, 0.10, over) * smoothstep(0.24, 0.22, over)
     return cloth * ribs * fold * (1 - 0.55 * ribbon)
