@@ -25,7 +25,7 @@ def to_face(x: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     """
     a = s.q["face_asymmetry"]
     x = x - 0.020 * a * smoothstep(0.35, -0.75, y)
-    return x, y - 0.085 * a * x * (y + 0.25).clamp(-0.35, 0.35)
+    return x, y - 0.060 * a * x * (y + 0.25).clamp(-0.35, 0.35)
 
 
 def from_face(x: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
@@ -33,7 +33,7 @@ def from_face(x: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     a = s.q["face_asymmetry"]
     face_y = y
     for _ in range(3):
-        y = face_y + 0.085 * a * x * (y + 0.25).clamp(-0.35, 0.35)
+        y = face_y + 0.060 * a * x * (y + 0.25).clamp(-0.35, 0.35)
     return x + 0.020 * a * smoothstep(0.35, -0.75, y), y
 
 
@@ -97,3 +97,13 @@ def cheek_fold(ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     start = 0.115 * s.nose_width
     across = ax - start - (s.mouth_width + 0.075 - start) * t * (1.3 - 0.3 * t)
     return across, smoothstep(-0.05, 0.25, t) * smoothstep(1.25, 0.85, t)
+
+
+def jaw_outline(y: Tensor, s: Shape) -> Tensor:
+    """Half width of the face at a height, from the ears down to the chin."""
+    drop = 0.5 * s.opening + 0.5 * s.chin
+    down = ((-0.20 - y) * 1.25).clamp(0, 1.1)
+    low = (y + 0.30 + drop) / (0.74 + drop)
+    low = 0.590 * s.jaw * (1 - 0.55 * s.taper * down * down) * (1 - low * low).clamp_min(0).sqrt()
+    skull = (y - 0.32 - s.forehead) / (0.76 + s.forehead)
+    return torch.maximum(low + 0.02, 0.735 * s.width * (1 - skull * skull).clamp_min(0).sqrt())
