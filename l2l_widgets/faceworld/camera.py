@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EXTENT = 1.42  # half height of the picture in head units
-CENTRE_Y = -0.17  # head height at the picture's centre
+EXTENT = 1.43  # half height of the picture in head units
+CENTRE_Y = -0.14  # head height at the picture's centre
 PIVOT = (0.0, -0.30, -0.10)  # the neck joint, about which the head turns
 
 

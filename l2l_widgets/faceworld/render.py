@@ -178,7 +178,9 @@ def march_rays(view: View, s: Shape, t: Tensor, own: Tensor | None = None) -> Te
     if own is not None:
         d = distance(t)
         t = t - 0.95 * d
-        t = torch.where(d < 0.03, t, torch.minimum(t, own + 0.01))
+        # Just inside an outline the coarser grid may have met nothing: then the ray gets longer.
+        passed = d > torch.where(own > -1.5, 0.012, 0.03)
+        t = torch.where(passed, torch.minimum(t, own + 0.01), t)
     return secant(distance, t)[0]
 
 
@@ -188,12 +190,14 @@ def shade_rays(view: View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor, Tensor,
     x, y, z = view.head(t)
     head, hair, hat, ears = surfaces(x, y, z, s, True)
     d = torch.minimum(torch.minimum(head, hair), hat)
+    b = body_of(s, view)
+    body_t, body_x, body_y = trace_body(view, b, t.shape[-1])
     # A ray that has not quite arrived counts, unless others near it went by: past an edge, not past
     # a silhouette. (Folds are in ``d`` too, so that a small distance alone says little.)
     missed = ((t < -1.5) | (d > 0.1)).to(t)
     by = F.max_pool2d(F.max_pool2d(missed[:, None], 2), 3, 1, 1)
     by = F.interpolate(by, size=t.shape[1:])[:, 0]
-    hit = (d < 0.006) | ((d < 0.1) & (by < 0.5))
+    hit = (d < 0.006) | ((d < torch.where(body_t > -1.6, 0.018, 0.1)) & (by < 0.5))
     # Folds and strands are in ``d`` alone, so the last step is taken along the slope found so far.
     slope = surface_normals(t, spacing)[2].clamp_min(0.3)
     t = t - (d / slope).clamp(-0.04, 0.03)
@@ -201,8 +205,6 @@ def shade_rays(view: View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor, Tensor,
         ((hair < head) & (hair <= hat)).to(t),
         ((hat < head) & (hat < hair)).to(t),
     )
-    b = body_of(s, view)
-    body_t, body_x, body_y = trace_body(view, b, t.shape[-1])
     front = (hit & (t > body_t)).to(t)
     behind = (body_t > -1.6).to(t) * (1 - front)
     anything = torch.maximum(front, behind)
