@@ -193,9 +193,10 @@ def hair_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, head: Tensor) -> Te
     rz = 0.62 + 0.5 * h.top
     fall = ((x / rx) ** 2 + ((z + 0.16) / rz) ** 2 + 1e-6).sqrt() - 1
     fall = smooth_max(fall * 0.62, y - 0.42, 0.25)
-    fall = smooth_max(fall, h.bottom + 0.25 * ax - y, 0.16)
+    fall = smooth_max(fall, h.bottom + 0.35 * ax - y, 0.20)
     fall = smooth_max(fall, z - mix(0.42, -0.12, tuck), 0.16)
     half = mix(0.53 * s.width, 0.43, smoothstep(0.0, -0.75, y))
+    half = half + 0.14 * smoothstep(0.55, 0.0, y - h.bottom)  # locks run out in a point
     fall = smooth_max(fall, torch.minimum(half - ax, z + 0.22), 0.10)
     d = mix(d, smooth_min(d, fall - curls, 0.14), h.long)
     return d
@@ -255,8 +256,8 @@ def moustache_region(ax: Tensor, y: Tensor, s: Shape) -> Tensor:
 def sideburn_region(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     """Where sideburns grow, 0 to 1: a strip before the ear that broadens towards the jaw."""
     along = (0.30 - y).clamp(0, 0.8)
-    front = 0.22 + 0.22 * along
-    strip = smoothstep(front + 0.09, front - 0.12, z) * smoothstep(-0.12, 0.0, z)
+    front = 0.27 + 0.32 * along
+    strip = smoothstep(front + 0.08, front - 0.10, z) * smoothstep(-0.12, 0.0, z)
     end = 0.05 - 0.60 * smoothstep(0.1, 0.9, s.q["sideburns"]) - 0.4 * (z - 0.15)
     return strip * smoothstep(end - 0.08, end + 0.14, y) * smoothstep(0.40, 0.20, y)
 
@@ -307,7 +308,7 @@ def paint_hair(
     # Roots: hair thins into the skin over a broad border; far down it is the curtain, all hair.
     inside = _scalp(x, ax, y, z, s)
     fringe = q["fringe"]
-    frayed = inside + (0.025 + 0.025 * fringe) * strands
+    frayed = inside + (0.025 + 0.025 * fringe) * (1 - 0.7 * h.thinning) * strands
     roots = smoothstep(-0.03, 0.11 - 0.05 * fringe, frayed)
     cover = torch.maximum(roots, h.long * smoothstep(0.52, 0.40, y))
     line = torch.exp(-(((x - h.parting) / 0.028) ** 2)) * h.groove
@@ -364,7 +365,7 @@ def _strands(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     style = h.back * back + (h.swept + h.centre) * parted + h.tousled * (0.6 * parted + 0.5 * x)
     style = style / (h.back + h.swept + h.centre + h.tousled)
     low = torch.maximum(smoothstep(0.45, -0.05, y) * h.long, q["fringe"] * smoothstep(0.4, 0.6, z))
-    phase = mix(style, down, low) + 0.05 * h.wave * torch.sin(8 * y + 5 * z)
+    phase = mix(style, down, low) + 0.03 * h.wave * torch.sin(8 * y + 5 * z)
     phase = phase + 0.05 * h.tousled * torch.sin(9 * x + 6 * y)
     one = torch.sin(11 * phase + q["part"] * 7)
     two = torch.sin(23 * phase + 1.5 * one + q["part"] * 13)
