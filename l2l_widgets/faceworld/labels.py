@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from l2l_widgets.faceworld.camera import CENTRE_Y, EXTENT, PIVOT, head_rotation
-from l2l_widgets.faceworld.field import bump, mix, smoothstep
+from l2l_widgets.faceworld.features import (
+    BROW_HALF,
+    brow_line,
+    eye_rim,
+    from_face,
+    mouth_curves,
+)
+from l2l_widgets.faceworld.field import bump, mix
 from l2l_widgets.faceworld.geometry import Shape, head_distance, shape_of
 from l2l_widgets.faceworld.paint import Paint
 
@@ -62,8 +67,8 @@ def label_rays(
 def landmarks(natural: dict[str, Tensor], resolution: int) -> Tensor:
     """The usual 68 points, (B, 68, 2), x right and y down, in pixels (the 300-W order).
 
-    Points inside the face are defined in head space (x, y) and set on the surface by marching along
-    z. The line of the jaw is met from outside, in planes that lie farther back towards the ears.
+    Points lie on the curves of :mod:`features` and are set on the surface by marching along z. The
+    line of the jaw is met from outside, in planes that lie farther back towards the ears.
     """
     s, rotation = shape_of(natural), head_rotation(natural)
     x, y = _landmark_plan(s)
@@ -99,58 +104,28 @@ def _landmark_plan(s: Shape) -> tuple[Tensor, Tensor]:
         ys.append(y + zero)
 
     for side in (-1, 1):  # brows, outer to inner, then inner to outer
-        for u in (1.0, 0.5, 0.0, -0.5, -1.0) if side < 0 else (-1.0, -0.5, 0.0, 0.5, 1.0):
-            rise = s.eye_y + s.brow_y * 0.93 + s.brow_arch * (1 - u * u) - 0.025 - 0.02 * u
-            rise = rise - 0.085 * s.q["brow_frown"] * (0.5 - 0.5 * u)
-            rise = rise + s.q["brow_inner"] * (0.10 * (0.5 - 0.5 * u) - 0.05 * (0.5 + 0.5 * u))
-            add(side * (s.eye_x + 0.19 * u), rise)
+        for u in (0.9, 0.45, 0.0, -0.45, -0.9) if side < 0 else (-0.9, -0.45, 0.0, 0.45, 0.9):
+            rise = brow_line(u + zero, s, float(side))
+            add(side * (s.eye_x + s.brow_x + BROW_HALF * u), rise)
     for i in range(4):  # bridge of the nose
         add(zero, mix(s.eye_y, s.nose_y + 0.05, torch.tensor(i / 3)))
     for k in (-2, -1, 0, 1, 2):  # below the nose
         add(0.062 * k * s.nose_width, s.nose_y - 0.03 - 0.012 * (2 - abs(k)))
-    half = 0.176 * s.eye_scale
-    up = 0.075 * s.eye_scale * s.q["lid"].clamp(0, 1.4)
-    down = -0.045 * s.eye_scale * (0.3 + 0.7 * s.q["lid"].clamp(max=1))
     for side in (-1, 1):  # six points an eye, clockwise from the picture's left
-        for u, h in (
-            (-1.0, 0),
-            (-0.4, up),
-            (0.4, up),
-            (1.0, 0),
-            (0.4, down),
-            (-0.4, down),
-        ):
-            outward = u * side
-            add(side * s.eye_x + u * half, s.eye_y + h + s.eye_tilt * outward * half * 2)
-    _mouth_points(s, add)
-    return torch.cat(xs, 2), torch.cat(ys, 2)
-
-
-def _mouth_points(s: Shape, add: Callable[[Tensor, Tensor], None]) -> None:
-    """Outer lips (12) and inner lips (8), clockwise from the corner at the picture's left."""
-    q = s.q
-    smile = q["lip_corner"].clamp_min(0)
-    bare = 0.055 * smoothstep(0.30, 0.9, smile) + 0.05 * q["lip_raise"] + 0.035 * q["lip_stretch"]
-
-    def line(u: float) -> tuple[Tensor, float]:
-        skew = 0.075 * q["lip_skew"] * max(0.0, u) ** 2 * (3 - 2 * max(0.0, u))
-        return s.mouth_y + q["lip_corner"] * 0.105 * (u * u - 0.35) + skew, 1 - u * u
-
-    for u in (-1.0, -0.62, -0.25, 0.0, 0.25, 0.62, 1.0):
-        y, c = line(u)
-        add(
-            u * s.mouth_width,
-            y + (0.12 * s.opening + 0.40 * bare) * c + s.upper_lip * c**0.7,
+        for u, lid in ((-1.0, 0), (-0.4, 0), (0.4, 0), (1.0, 0), (0.4, 1), (-0.4, 1)):
+            outward = u * side + zero
+            height = eye_rim(outward, s)[lid] + 2 * s.eye_tilt * outward * s.eye_half
+            add(side * s.eye_x + u * s.eye_half, s.eye_y + height)
+    for row, places in enumerate(
+        (
+            (-1.0, -0.62, -0.25, 0.0, 0.25, 0.62, 1.0),
+            (-0.9, -0.3, 0.0, 0.3, 0.9),
+            (0.3, 0.0, -0.3),
+            (0.62, 0.25, 0.0, -0.25, -0.62),
         )
-    for u in (0.62, 0.25, 0.0, -0.25, -0.62):
-        y, c = line(u)
-        add(
-            u * s.mouth_width,
-            y - (0.85 * s.opening + 0.6 * bare) * c - s.lower_lip * c**0.55,
-        )
-    for u in (-0.9, -0.3, 0.0, 0.3, 0.9):
-        y, c = line(u)
-        add(u * s.mouth_width, y + (0.12 * s.opening + 0.40 * bare) * c)
-    for u in (0.3, 0.0, -0.3):
-        y, c = line(u)
-        add(u * s.mouth_width, y - (0.85 * s.opening + 0.60 * bare) * c)
+    ):
+        for u in places:  # crest, upper inner, lower inner and floor of the lips
+            add(u * s.mouth_width, mouth_curves(u * s.mouth_width, s)[row])
+    order = [*range(38), *range(46, 51), *range(38, 46)]  # the outer lips come first
+    x, y = torch.cat(xs, 2)[..., order], torch.cat(ys, 2)[..., order]
+    return from_face(x, y, s)
