@@ -24,6 +24,7 @@ from l2l_widgets.faceworld.factors import (
     factor_index,
     sample_factors,
 )
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.storage import load_safetensors, save_safetensors, write_atomic
 
 SHARD = 512
@@ -47,6 +48,8 @@ class DatasetConfig:
         Picture size.
     per_identity : int
         Pictures of each person in "identities".
+    world : int
+        Version of the renderer, see ``faceworld.version``.
     """
 
     count: int
@@ -54,11 +57,16 @@ class DatasetConfig:
     population: str = "correlated"
     resolution: int = 64
     per_identity: int = 4
+    world: int = WORLD
 
     def __post_init__(self) -> None:
         if self.population not in POPULATIONS:
             raise ValueError(
                 f"population is {self.population!r}; allowed: {', '.join(POPULATIONS)}"
+            )
+        if self.world != WORLD:
+            raise ValueError(
+                f"world is {self.world}; allowed: {WORLD}, the only one this version can draw"
             )
         if self.count < 1 or SHARD % self.per_identity:
             raise ValueError(
@@ -158,7 +166,13 @@ class FaceDataset:
         folder = Path(folder)
         if not (folder / "config.json").exists():
             raise ValueError(f"folder {folder} holds no rendered set")
-        self.config = DatasetConfig(**json.loads((folder / "config.json").read_text()))
+        stated = json.loads((folder / "config.json").read_text())
+        if stated.get("world") != WORLD:
+            raise ValueError(
+                f"folder {folder} was rendered by world {stated.get('world', 1)}, this is world "
+                f"{WORLD}; render it again"
+            )
+        self.config = DatasetConfig(**stated)
         count = self.config.count if limit is None else min(limit, self.config.count)
         parts: dict[str, list[Tensor]] = {}
         for k in range((count + SHARD - 1) // SHARD):
