@@ -92,8 +92,8 @@ def body_distance(x: Tensor, y: Tensor, z: Tensor, b: Body) -> Tensor:
     cloth = 0.028 + 0.035 * b.turtleneck
     return (
         d
-        - cloth * smoothstep(0, 0.03, below)
-        - 0.035 * (smoothstep(-0.005, 0.015, leaf) * smoothstep(0, 0.02, below))
+        - cloth * smoothstep(-0.01, 0.04, below)
+        - 0.035 * (smoothstep(-0.015, 0.025, leaf) * smoothstep(-0.01, 0.03, below))
     )
 
 
@@ -114,7 +114,7 @@ def trace_body(view: View, b: Body, rays: int) -> tuple[Tensor, Tensor, Tensor]:
     for _ in range(2):
         t, d = secant(lambda t: body_distance(*place(view, t), b), t)
     x, y, _ = place(view, t)
-    return torch.where(d < 0.006, t, t - 9.0), x, y
+    return torch.where(d < 0.014, t, t - 9.0), x, y
 
 
 def secant(distance: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, Tensor]:

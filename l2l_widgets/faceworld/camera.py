@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EXTENT = 1.43  # half height of the picture in head units
+EXTENT = 1.37  # half height of the picture in head units
 CENTRE_Y = -0.14  # head height at the picture's centre
 PIVOT = (0.0, -0.30, -0.10)  # the neck joint, about which the head turns
 

@@ -53,9 +53,9 @@ class Light:
         self.shadow = 1 - (0.62 - 0.30 * self.soft) * _cast(view, self.direction, cover, depth)
         warm = q["key_warmth"] - 0.4
         self.key = torch.stack([1.0 + 0.08 * warm, 1 + 0 * warm, 1 - 0.14 * warm])
-        self.key = self.key * (0.78 - 0.14 * self.soft)
+        self.key = self.key * (0.90 - 0.20 * self.soft)
         self.ambient = torch.stack([0.97 - 0.04 * warm, 0.98 + 0 * warm, 1.04 + 0.06 * warm])
-        level = (0.36 + 0.16 * self.soft) * (1 + 0.22 * n[1])
+        level = (0.32 + 0.20 * self.soft) * (1 + 0.22 * n[1])
         fill = 0.12 * (0.5 * n[2] - n[0] * self.direction[0]).clamp_min(0)
         self.sky = (level + fill) * self.occlusion
         half = self.direction + torch.tensor([0.0, 0.0, 1.0]).to(depth).view(3, 1, 1, 1)

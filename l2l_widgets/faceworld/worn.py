@@ -133,7 +133,7 @@ def glasses(
         h = (along / ((u1 - u0) ** 2 + (v1 - v0) ** 2 + 1e-6)).clamp(0, 1)
         off = (view.u - u0 - h * (u1 - u0)) ** 2 + (view.v - v0 - h * (v1 - v0)) ** 2
         temple = smoothstep(f.thick + 0.006, f.thick - 0.008, (off + 1e-8).sqrt())
-        side = torch.maximum(side, temple * ((t0 + h * (t1 - t0)) > near - 0.05).to(t))
+        side = torch.maximum(side, temple * ((t0 + h * (t1 - t0)) > near - 0.02).to(t))
     frame = torch.maximum(frame, side)
     lens = smoothstep(0.006, -0.006, edge) * seen * worn
     # A lens mirrors a bright window high up and the sky above it; both slide as the head turns.
