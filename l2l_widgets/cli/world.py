@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from l2l_widgets.cli.edit import SEED_MAX, whole_number
 
@@ -51,6 +51,14 @@ def add_parser(subparsers: Any) -> None:
         help="every factor on its own, without the planted correlations",
     )  # fmt: skip
     render.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to fill")
+    render.add_argument(
+        "--jobs", default=None, metavar="N", help="processes (default: as many as pay)"
+    )
+    render.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is)")
+    render.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, default=None,
+        help="compile the renderer first (default: where a long run and a C++ compiler are)",
+    )  # fmt: skip
     render.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
     doctor = subparsers.add_parser(
@@ -71,19 +79,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_render(args: argparse.Namespace) -> dict[str, Any]:
     """Render portraits into a folder."""
-    from tqdm import tqdm
-
-    from l2l_widgets.faceworld.celebamask import LayoutConfig, write_layout
-
     count = whole_number("N", args.count, 1, 1_000_000)
-    config = LayoutConfig(
-        seed=whole_number("--seed", args.seed, 0, SEED_MAX),
-        size=whole_number("--size", args.size, 1, 4096),
-        correlated=not args.independent,
-    )
+    size = whole_number("--size", args.size, 1, 1_000_000)
+    seed = whole_number("--seed", args.seed, 0, SEED_MAX)
+    jobs = None if args.jobs is None else whole_number("--jobs", args.jobs, 1, 256)
+
+    import torch
+
+    from l2l_widgets.faceworld.celebamask import LayoutConfig
+    from l2l_widgets.faceworld.layout_run import write_layout
+
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kind = device.split(":")[0]
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        raise ValueError(f"--device is {device!r}; allowed: cpu, or cuda where torch finds a card")
+    config = LayoutConfig(seed=seed, size=size, correlated=not args.independent)
     start = time.perf_counter()
-    with tqdm(total=count, unit="face", disable=None, file=sys.stderr) as bar:
-        made = write_layout(args.out, config, count, progress=lambda done: bar.update(done - bar.n))
+    with Progress(count, sys.stderr) as line:
+        made = write_layout(args.out, config, count, line, jobs, device, args.compile)
     seconds = time.perf_counter() - start
     if not args.json:
         print(f"{args.out}: {count} portraits, {made} of them new, {seconds:.1f} s")
@@ -95,7 +108,75 @@ def run_render(args: argparse.Namespace) -> dict[str, Any]:
         "seed": config.seed,
         "correlated": config.correlated,
         "seconds": seconds,
+        "images_per_second": line.rate,
     }
+
+
+class Progress:
+    """A line with the rate of the last half minute and the time left by it.
+
+    The rate counts what reached the disk since the first of it did: neither what was there before
+    nor the compiler's minutes. On a terminal the line is drawn over; elsewhere one is written every
+    half minute.
+    """
+
+    WINDOW = 30.0
+
+    def __init__(
+        self, count: int, stream: TextIO, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.count, self.stream, self.clock = count, stream, clock
+        self.terminal = stream.isatty()
+        self.seen: list[tuple[float, int]] = []  # moments and how many were there
+        self.rate: float | None = None
+        self.written = clock()
+        self.width = 0
+
+    def __call__(self, done: int) -> None:
+        """Say that ``done`` portraits are there."""
+        now = self.clock()
+        if self.seen and done == self.seen[-1][1]:
+            return
+        self.seen.append((now, done))
+        if len(self.seen) == 1:  # what was there before the first was drawn
+            self._show(f"{done} of {self.count} portraits are there", now, now)
+            return
+        # from the first drawn batch on, and no longer ago than the window
+        while len(self.seen) > 3 and self.seen[2][0] <= now - self.WINDOW:
+            del self.seen[1]
+        (since, before), (last, latest) = self.seen[1], self.seen[-1]
+        text = f"{done} of {self.count} portraits"
+        if last > since:
+            self.rate = (latest - before) / (last - since)
+            left = max(0, self.count - done) / self.rate
+            text += f", {self.rate:.1f} images/s, {_duration(left)} left"
+        self._show(text, now, self.written + (0.2 if self.terminal else self.WINDOW))
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.terminal and self.width:
+            self.stream.write("\n")
+
+    def _show(self, text: str, now: float, due: float) -> None:
+        if now < due:
+            return
+        self.written = now
+        if self.terminal:
+            self.stream.write("\r" + text.ljust(self.width))
+            self.width = len(text)
+        elif len(self.seen) > 1:  # in a log, the first line is worth nothing
+            self.stream.write(text + "\n")
+        self.stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {whole} s"
 
 
 def run_doctor(args: argparse.Namespace) -> dict[str, Any]:

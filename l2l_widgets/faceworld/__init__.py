@@ -2,7 +2,6 @@
 
 from l2l_widgets.faceworld.factors import (
     ATTRIBUTE_FACTORS,
-    CORRELATIONS,
     FACTORS,
     IDENTITY_FACTORS,
     NUISANCE_FACTORS,
@@ -14,7 +13,6 @@ from l2l_widgets.faceworld.render import MASK_CLASSES, Render, render
 
 __all__ = [
     "ATTRIBUTE_FACTORS",
-    "CORRELATIONS",
     "FACTORS",
     "IDENTITY_FACTORS",
     "MASK_CLASSES",

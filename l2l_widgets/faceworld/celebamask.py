@@ -3,38 +3,58 @@
 ::
 
     CelebA-HQ-img/{i}.jpg
-    CelebAMask-HQ-mask-anno/{i // 2000}/{i:05d}_{part}.png   one per part that is seen, 0 or 255
+    CelebAMask-HQ-mask-anno/{i // 2000}/{i:05d}_{part}.png   one per part that is seen
     CelebAMask-HQ-attribute-anno.txt                         CelebA's names, 1 or -1
     CelebAMask-HQ-pose-anno.txt                              yaw, pitch, roll in degrees
-    factors.csv                                              the truth: 35 attributes, all latents
+    CelebA-HQ-to-CelebA-mapping.txt                          number, number, file: the same three
+    factors.csv                                              seed, attributes, natural, latents
+    landmarks.csv                                            68 points in pixels of the picture
 
-The attribute file has the columns of CelebA's forty that faceworld knows and no others. Masks are
-what is seen: unlike the hand-made ones they do not guess at what lies behind the hair.
+Masks are what the official ones are, 512 x 512 RGB, black and white, whatever the pictures' size:
+the official tools count on it. They hold what is seen; unlike the hand-made ones they do not guess
+at what lies behind the hair. The attribute file has the columns of CelebA's forty that faceworld
+knows and no others.
+
+Every file is whole or absent, and a picture comes after its masks: where it is, everything of that
+portrait is. A run that was stopped, by a kill or a power cut, goes on when it is called again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-from collections.abc import Callable
+import math
+import os
+import secrets
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.faceworld.batches import render_batches
 from l2l_widgets.faceworld.factors import FACTORS, Factors, sample_factors
-from l2l_widgets.faceworld.render import MASK_CLASSES, render
-from l2l_widgets.images import encode_jpeg
-from l2l_widgets.storage import write_atomic
+from l2l_widgets.faceworld.labels import MASK_CLASSES, landmarks
+from l2l_widgets.images import encode_jpeg, from_uint8
+from l2l_widgets.storage import StorageError, write_atomic
 
-#: Portraits are drawn from (seed, block): picture i is the same however many are asked for.
-BLOCK = 64
 MASKS_PER_FOLDER = 2000
+MASK_SIDE = 512
 CONFIG = "render.json"
+SIZES = tuple(2**k for k in range(4, 11))
+#: Left free on the disk, for the tables and for whoever else writes there.
+RESERVE = 64 * 2**20
+#: Bytes of a portrait's rows in the tables, and of one mask.
+ROW, MASK = 3600, 3000
 
 #: CelebA's name -> our attribute, and from which value on it counts; a minus sign reverses it.
 CELEBA_NAMES = {
@@ -69,7 +89,7 @@ class LayoutConfig:
     seed : int
         0 to 2**32 - 1.
     size : int
-        Side of pictures and masks in pixels: a power of two from 16 to 1024.
+        Side of the pictures in pixels: a power of two from 16 to 1024.
     correlated : bool
         The planted population, or every factor on its own.
     """
@@ -81,63 +101,19 @@ class LayoutConfig:
 
 def portraits(config: LayoutConfig, count: int) -> Factors:
     """The first ``count`` portraits of a folder."""
-    blocks = range((count + BLOCK - 1) // BLOCK)
-    drawn = [sample_factors(BLOCK, config.seed * 1_000_003 + b, config.correlated) for b in blocks]
-    return Factors(torch.cat([f.latents for f in drawn])[:count], config.correlated)
+    return sample_factors(count, config.seed, config.correlated)
 
 
-def write_layout(
-    folder: str | Path,
-    config: LayoutConfig,
-    count: int,
-    progress: Callable[[int], None] = lambda done: None,
-) -> int:
-    """Render what is missing of the first ``count`` portraits.
-
-    Parameters
-    ----------
-    folder : path
-        Created when missing. A folder that holds something else is refused.
-    config : LayoutConfig
-        What to render.
-    count : int
-        Pictures the folder shall hold, at least 1.
-    progress : callable
-        Told how many pictures are there, after every few.
-
-    Returns
-    -------
-    int
-        Pictures that were rendered now; the others were there already.
-
-    Raises
-    ------
-    ValueError
-        An impossible count, seed or size, or a folder of another kind; nothing is written then.
-    """
-    _check(config, count)
-    folder = Path(folder)
-    _claim(folder, config)
-    # The tables of a folder that already holds more must go on naming all of it.
-    while image_path(folder, count).exists():
-        count += 1
-    factors = portraits(config, count)
-    (folder / "CelebA-HQ-img").mkdir(exist_ok=True)
-    for number in range((count + MASKS_PER_FOLDER - 1) // MASKS_PER_FOLDER):
-        mask_folder(folder, number * MASKS_PER_FOLDER).mkdir(parents=True, exist_ok=True)
-    missing = [i for i in range(count) if not image_path(folder, i).exists()]
-    chunk = max(1, 100_000 // config.size**2)
-    for start in range(0, len(missing), chunk):
-        rows = missing[start : start + chunk]
-        with torch.no_grad():
-            drawn = render(factors[torch.tensor(rows)], config.size)
-        for i, image, mask in zip(rows, drawn.image, drawn.mask, strict=True):
-            _write_masks(folder, i, mask)
-            # The picture comes last: where it is, everything of this portrait is.
-            write_atomic(image_path(folder, i), encode_jpeg(image, quality=95))
-        progress(count - len(missing) + start + len(rows))
-    _write_tables(folder, factors)
-    return len(missing)
+def check(config: LayoutConfig, count: int) -> None:
+    """Raise ValueError for a number, seed or size that cannot be."""
+    if type(count) is not int or count < 1:
+        raise ValueError(f"N is {count!r}; allowed: a whole number, 1 or more")
+    if type(config.seed) is not int or not 0 <= config.seed < 2**32:
+        raise ValueError(f"seed is {config.seed!r}; allowed: a whole number from 0 to {2**32 - 1}")
+    if config.size not in SIZES:
+        raise ValueError(
+            f"size is {config.size!r}; allowed: a power of two from {SIZES[0]} to {SIZES[-1]}"
+        )
 
 
 def image_path(folder: Path, index: int) -> Path:
@@ -150,51 +126,211 @@ def mask_folder(folder: Path, index: int) -> Path:
     return folder / "CelebAMask-HQ-mask-anno" / str(index // MASKS_PER_FOLDER)
 
 
-def _check(config: LayoutConfig, count: int) -> None:
-    if type(count) is not int or count < 1:
-        raise ValueError(f"N is {count!r}; allowed: a whole number, 1 or more")
-    if type(config.seed) is not int or not 0 <= config.seed < 2**32:
-        raise ValueError(f"seed is {config.seed!r}; allowed: a whole number from 0 to {2**32 - 1}")
-    sizes = tuple(2**k for k in range(4, 11))
-    if config.size not in sizes:
-        raise ValueError(f"size is {config.size!r}; allowed: {', '.join(map(str, sizes))}")
+@contextlib.contextmanager
+def claim(folder: Path, config: LayoutConfig) -> Iterator[None]:
+    """Make ``folder`` this set's own, and this process's while the block runs.
 
-
-def _claim(folder: Path, config: LayoutConfig) -> None:
+    Raises
+    ------
+    ValueError
+        It holds something else, another process is at work in it, or it cannot be written.
+    """
     stated = folder / CONFIG
-    if stated.exists():
-        try:
-            held = LayoutConfig(**json.loads(stated.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            raise ValueError(f"{stated} is damaged; choose an empty folder") from None
-        if held != config:
-            raise ValueError(
-                f"{folder} holds portraits with {_stated(held)}, not {_stated(config)}; "
-                "choose an empty folder"
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds other files; choose an empty folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(stated, json.dumps(asdict(config)).encode())
+    try:
+        if stated.exists():
+            _check_same(stated, config)
+        else:
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise ValueError(f"{folder} holds other files; choose an empty folder")
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(stated, json.dumps(asdict(config)).encode())
+        lock = open(stated, "r+b")  # noqa: SIM115 - held open as long as the block runs
+    except OSError as error:
+        raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
+    with lock:
+        _lock(lock.fileno(), folder)
+        yield
+
+
+def _check_same(stated: Path, config: LayoutConfig) -> None:
+    try:
+        held = LayoutConfig(**json.loads(stated.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise ValueError(f"{stated} is damaged; choose an empty folder") from None
+    if held != config:
+        raise ValueError(
+            f"{stated.parent} holds portraits with {_stated(held)}, not {_stated(config)}; "
+            "choose an empty folder"
+        )
 
 
 def _stated(config: LayoutConfig) -> str:
     return ", ".join(f"{key}={value}" for key, value in asdict(config).items())
 
 
-def _write_masks(folder: Path, index: int, mask: Tensor) -> None:
-    for label, part in enumerate(MASK_CLASSES):
-        seen = mask == label  # (R, R)
-        if label == 0 or not bool(seen.any()):
-            continue
-        stream = io.BytesIO()
-        Image.fromarray((seen.to(torch.uint8) * 255).numpy()).save(stream, "PNG")
-        write_atomic(mask_folder(folder, index) / f"{index:05d}_{part}.png", stream.getvalue())
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: two runs draw the same files twice, which harms nothing
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(f"{folder} is being written by another run; wait for its end") from None
+    except OSError:  # a network folder without locks
+        return
 
 
-def _write_tables(folder: Path, factors: Factors) -> None:
-    count, values = len(factors), factors.attributes()  # (N, 35)
+def survey(folder: Path, count: int) -> tuple[int, list[int]]:
+    """Clear away what a killed run left, and see which portraits are missing.
+
+    Returns
+    -------
+    count : int
+        ``count``, or more where the folder holds more: its tables must go on naming all of it.
+    missing : list of int
+        Portraits among the first ``count`` that are not whole.
+    """
+    while image_path(folder, count).exists():
+        count += 1
+    try:
+        (folder / "CelebA-HQ-img").mkdir(exist_ok=True)
+        for index in range(0, count, MASKS_PER_FOLDER):
+            mask_folder(folder, index).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
+    broken = set()
+    for masks in (folder / "CelebAMask-HQ-mask-anno").iterdir():
+        for entry in os.scandir(masks):
+            if entry.name.endswith(".tmp"):
+                os.unlink(entry.path)
+            elif entry.stat().st_size == 0:  # written just before a power cut
+                broken.add(entry.name.split("_")[0])
+    there = set()
+    for entry in os.scandir(folder / "CelebA-HQ-img"):
+        if entry.name.endswith(".tmp"):
+            os.unlink(entry.path)
+        elif entry.is_file() and entry.name.endswith(".jpg") and _ends_whole(entry.path):
+            there.add(entry.name)
+    return count, [i for i in range(count) if f"{i}.jpg" not in there or f"{i:05d}" in broken]
+
+
+def _ends_whole(path: str) -> bool:
+    with open(path, "rb") as stream:
+        if stream.seek(0, os.SEEK_END) < 2:
+            return False
+        stream.seek(-2, os.SEEK_END)
+        return stream.read() == b"\xff\xd9"  # JPEG's end mark
+
+
+def check_room(folder: Path, config: LayoutConfig, missing: int, count: int) -> None:
+    """Raise StorageError where the disk has no room for what is still to be written."""
+    block, files_free = 4096, None
+    if hasattr(os, "statvfs"):
+        disk = os.statvfs(folder)
+        block = disk.f_frsize or block
+        files_free = disk.f_favail if disk.f_files else None
+    picture = math.ceil((0.45 * config.size**2 + 1500) / block) * block
+    masks = (len(MASK_CLASSES) - 3) * math.ceil(MASK / block) * block
+    needed = missing * (picture + masks) + 2 * count * ROW + RESERVE
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"{missing} portraits of {config.size} pixels need {needed / 1e6:,.0f} MB, the disk of "
+            f"{folder} has {free / 1e6:,.0f} MB free; make room or ask for fewer"
+        )
+    files = missing * (len(MASK_CLASSES) - 2)
+    if files_free is not None and files > files_free:
+        raise StorageError(
+            f"{missing} portraits need {files:,} files, the disk of {folder} can hold "
+            f"{files_free:,} more; make room or ask for fewer"
+        )
+
+
+def write_portraits(
+    folder: Path, config: LayoutConfig, rows: list[int], device: str = "cpu", compiled: bool = False
+) -> Iterator[int]:
+    """Draw and write portraits; after each batch, yield how many more are on the disk."""
+    if not rows:
+        return
+    factors = portraits(config, max(rows) + 1)[torch.tensor(rows)]
+    pending: set[Future[None]] = set()
+    start = 0
+    # Packing the masks takes about a third of the drawing's time and lets other threads run.
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            for images, masks, _ in render_batches(factors, config.size, device, compiled):
+                for image, mask in zip(images, masks, strict=True):
+                    job = pool.submit(_write_portrait, folder, rows[start], image, mask)
+                    pending.add(job)
+                    start += 1
+                done, pending = wait(pending, timeout=0)
+                while len(pending) > 4 * len(images) + 16:
+                    more, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    done |= more
+                yield _succeeded(done)
+            yield _succeeded(wait(pending).done)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _succeeded(jobs: set[Future[None]]) -> int:
+    for job in jobs:
+        job.result()
+    return len(jobs)
+
+
+def _write_portrait(folder: Path, index: int, image: Tensor, mask: Tensor) -> None:
+    labels = mask.numpy()
+    labels = labels[:: max(1, len(labels) // MASK_SIDE), :: max(1, len(labels) // MASK_SIDE)]
+    seen_labels = set(np.unique(labels).tolist()) - {0}
+    for label in seen_labels:
+        name = f"{index:05d}_{MASK_CLASSES[label]}.png"
+        _write_whole(mask_folder(folder, index) / name, mask_png(labels == label))
+    _write_whole(image_path(folder, index), encode_jpeg(from_uint8(image), quality=95))
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, but do not wait for the disk.
+
+    Half a million waits would take longer than the drawing. After a power cut the last files may be
+    empty; :func:`survey` sees that.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise StorageError(
+            f"cannot write {str(path)!r}: {error.strerror or error}; what is there is whole, and "
+            "the same command goes on from it"
+        ) from error
+
+
+def mask_png(seen: np.ndarray) -> bytes:
+    """A 512 x 512 RGB picture, white where ``seen``, whose side is a power of two up to 512."""
+    scale = MASK_SIDE // len(seen)
+    white = np.repeat(seen.astype(np.uint8) * np.uint8(255), 3 * scale, axis=1)
+    lines = np.zeros((MASK_SIDE, 1 + 3 * MASK_SIDE), np.uint8)
+    lines[:, 0] = 2  # PNG's filter "up": each row as its difference from the one above
+    lines[0, 1:] = white[0]
+    lines[scale::scale, 1:] = white[1:] - white[:-1]
+    packed = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    body = packed.compress(lines.tobytes()) + packed.flush()
+    head = struct.pack(">IIBBBBB", MASK_SIDE, MASK_SIDE, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def write_tables(folder: Path, config: LayoutConfig, count: int) -> None:
+    """Write the five tables of the first ``count`` portraits."""
+    factors = portraits(config, count)
+    values = factors.attributes()  # (N, 35)
     columns = []
     for name, threshold in CELEBA_NAMES.values():
         column = values[:, DEFAULT_TABLE.index(name.lstrip("-"))]
@@ -205,23 +341,40 @@ def _write_tables(folder: Path, factors: Factors) -> None:
     lines += [f"{i}.jpg " + " ".join(map(str, row)) for i, row in enumerate(signs)]
     _write_text(folder / "CelebAMask-HQ-attribute-anno.txt", lines)
 
-    angles = torch.stack(
-        [
-            DEFAULT_TABLE[name].to_unit(values[:, DEFAULT_TABLE.index(name)])
-            for name in ("yaw", "pitch", "roll")
-        ],
-        dim=1,
-    ).tolist()
+    natural = factors.natural()
+    angles = torch.stack([torch.rad2deg(natural[n]) for n in ("yaw", "pitch", "roll")], 1).tolist()
     lines = [str(count), "Yaw Pitch Roll"]
     lines += [f"{i}.jpg " + " ".join(f"{a:.4f}" for a in row) for i, row in enumerate(angles)]
     _write_text(folder / "CelebAMask-HQ-pose-anno.txt", lines)
 
+    lines = ["idx orig_idx orig_file", *(f"{i} {i} {i:06d}.jpg" for i in range(count))]
+    _write_text(folder / "CelebA-HQ-to-CelebA-mapping.txt", lines)
+
+    head = ["idx", "image", "seed", "population", "landmarks"]
+    head += [*DEFAULT_TABLE.names, *(f"natural_{name}" for name in natural)]
+    head += [f"latent_{name}" for name in FACTORS]
+    population = "correlated" if config.correlated else "independent"
+    numbers = torch.cat([values, torch.stack([*natural.values()], 1), factors.latents], 1).tolist()
+    first = ([i, f"{i}.jpg", config.seed, population, "landmarks.csv"] for i in range(count))
+    rows = ([*f, *(f"{v:.6f}" for v in row)] for f, row in zip(first, numbers, strict=True))
+    _write_csv(folder / "factors.csv", head, rows)
+
+    parts = [landmarks(factors[k : k + 1024].natural(), config.size) for k in range(0, count, 1024)]
+    points = torch.cat(parts).flatten(1).tolist()  # (N, 136)
+    head = ["idx", *(f"{axis}{k}" for k in range(68) for axis in "xy")]
+    _write_csv(
+        folder / "landmarks.csv",
+        head,
+        ([i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(points)),
+    )
+
+
+def _write_csv(path: Path, head: list[str], rows: Iterator[list[object]]) -> None:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["idx", *DEFAULT_TABLE.names, *(f"latent_{name}" for name in FACTORS)])
-    rows = torch.cat([values, factors.latents], dim=1).tolist()
-    writer.writerows([i, *(f"{value:.6f}" for value in row)] for i, row in enumerate(rows))
-    write_atomic(folder / "factors.csv", stream.getvalue().encode())
+    writer.writerow(head)
+    writer.writerows(rows)
+    write_atomic(path, stream.getvalue().encode())
 
 
 def _write_text(path: Path, lines: list[str]) -> None:

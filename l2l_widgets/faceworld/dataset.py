@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from l2l_widgets.faceworld.batches import render_batches
 from l2l_widgets.faceworld.factors import (
     FACTORS,
     IDENTITY_FACTORS,
@@ -23,7 +24,7 @@ from l2l_widgets.faceworld.factors import (
     factor_index,
     sample_factors,
 )
-from l2l_widgets.faceworld.render import draw, landmarks, march_rays, shade_rays
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.storage import load_safetensors, save_safetensors, write_atomic
 
 SHARD = 512
@@ -39,7 +40,7 @@ class DatasetConfig:
     count : int
         Pictures.
     seed : int
-        Shard ``k`` is drawn from ``(seed, k)``.
+        Shard ``k`` holds portraits ``k * SHARD`` on of the seed's row of portraits.
     population : {"correlated", "independent", "identities"}
         The planted population, independent factors, or several pictures of each person: identity
         factors shared, everything else drawn anew from the independent population.
@@ -47,6 +48,8 @@ class DatasetConfig:
         Picture size.
     per_identity : int
         Pictures of each person in "identities".
+    world : int
+        Version of the renderer, see ``faceworld.version``.
     """
 
     count: int
@@ -54,11 +57,16 @@ class DatasetConfig:
     population: str = "correlated"
     resolution: int = 64
     per_identity: int = 4
+    world: int = WORLD
 
     def __post_init__(self) -> None:
         if self.population not in POPULATIONS:
             raise ValueError(
                 f"population is {self.population!r}; allowed: {', '.join(POPULATIONS)}"
+            )
+        if self.world != WORLD:
+            raise ValueError(
+                f"world is {self.world}; allowed: {WORLD}, the only one this version can draw"
             )
         if self.count < 1 or SHARD % self.per_identity:
             raise ValueError(
@@ -69,8 +77,8 @@ class DatasetConfig:
 
 def shard_factors(config: DatasetConfig, shard: int) -> tuple[Factors, Tensor]:
     """Factors and identity numbers of one shard."""
-    seed = config.seed * 1_000_003 + shard
-    factors = sample_factors(SHARD, seed, config.population == "correlated")
+    correlated = config.population == "correlated"
+    factors = sample_factors(SHARD, config.seed, correlated, start=shard * SHARD)
     people = torch.arange(SHARD, dtype=torch.int32) + shard * SHARD
     if config.population == "identities":
         people = people // config.per_identity
@@ -130,26 +138,13 @@ def render_dataset(
 def _render_shards(folder: Path, config: DatasetConfig, shards: list[int], compiled: bool) -> None:
     if compiled or multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)
-        torch.set_flush_denormal(True)
-    march, shade = march_rays, shade_rays
-    if compiled:
-        march = torch.compile(march_rays, dynamic=False)
-        shade = torch.compile(shade_rays, dynamic=False)
-    chunk = 16 if compiled else max(1, 4 * 64 * 64 // config.resolution**2)
     for k in shards:
         factors, people = shard_factors(config, k)
-        images, masks, points = [], [], []
-        with torch.no_grad():
-            for start in range(0, SHARD, chunk):
-                natural = factors[start : start + chunk].natural()
-                rgb, mask = draw(natural, config.resolution * 2, march, shade)
-                rgb = torch.nn.functional.avg_pool2d(rgb, 2)
-                images.append((rgb * 255).round().clamp(0, 255).byte())
-                masks.append(mask[:, 1::2, 1::2])
-                points.append(landmarks(natural, config.resolution))
+        batches = list(render_batches(factors, config.resolution, compiled=compiled))
+        images, masks, points = zip(*batches, strict=True)
         tensors = {
-            "image": torch.cat(images), "mask": torch.cat(masks).contiguous(),
-            "landmarks": torch.cat(points).contiguous(), "latents": factors.latents.contiguous(),
+            "image": torch.cat(images), "mask": torch.cat(masks), "landmarks": torch.cat(points),
+            "latents": factors.latents.contiguous(),
             "identity": people,
         }  # fmt: skip
         save_safetensors(folder / f"shard-{k:05d}.safetensors", tensors, {"shard": str(k)})
@@ -171,7 +166,13 @@ class FaceDataset:
         folder = Path(folder)
         if not (folder / "config.json").exists():
             raise ValueError(f"folder {folder} holds no rendered set")
-        self.config = DatasetConfig(**json.loads((folder / "config.json").read_text()))
+        stated = json.loads((folder / "config.json").read_text())
+        if stated.get("world") != WORLD:
+            raise ValueError(
+                f"folder {folder} was rendered by world {stated.get('world', 1)}, this is world "
+                f"{WORLD}; render it again"
+            )
+        self.config = DatasetConfig(**stated)
         count = self.config.count if limit is None else min(limit, self.config.count)
         parts: dict[str, list[Tensor]] = {}
         for k in range((count + SHARD - 1) // SHARD):

@@ -1,4 +1,4 @@
-"""The head as an implicit surface: signed distances to skull, features, hair and hat.
+"""The head as an implicit surface: signed distances to skull and features.
 
 Head space: x to the subject's left, y up, z out of the face; the head is about 2 units high. Every
 function takes coordinates of shape (B, H, W) and a :class:`Shape`, and returns distances of the
@@ -13,47 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
-def smoothstep(a: float | Tensor, b: float | Tensor, x: Tensor) -> Tensor:
-    """0 at ``a``, 1 at ``b`` (which may lie below ``a``), smooth between."""
-    t = ((x - a) / (b - a)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def mix(a: Tensor | float, b: Tensor | float, t: Tensor) -> Tensor:
-    """Linear blend, ``a`` at 0 and ``b`` at 1."""
-    return a + (b - a) * t
-
-
-def smooth_min(a: Tensor, b: Tensor, k: float) -> Tensor:
-    """Union of two distances, rounded over a width ``k``."""
-    h = (k - (a - b).abs()).clamp_min(0) / k
-    return torch.minimum(a, b) - h * h * (k * 0.25)
-
-
-def smooth_max(a: Tensor, b: Tensor, k: float) -> Tensor:
-    """Intersection of two distances, rounded over a width ``k``."""
-    return -smooth_min(-a, -b, k)
-
-
-def bump(x: Tensor, y: Tensor, sx: float | Tensor, sy: float | Tensor) -> Tensor:
-    """A Gaussian hill, 1 at the origin."""
-    return torch.exp(-(x * x / (sx * sx) + y * y / (sy * sy)))
-
-
-def ellipsoid(
-    x: Tensor, y: Tensor, z: Tensor, rx: float | Tensor, ry: float | Tensor, rz: float | Tensor
-) -> Tensor:
-    """Approximate distance to an ellipsoid at the origin."""
-    x, y, z = x / rx, y / ry, z / rz
-    k0 = (x * x + y * y + z * z + 1e-6).sqrt()
-    x, y, z = x / rx, y / ry, z / rz
-    return k0 * (k0 - 1) / (x * x + y * y + z * z + 1e-6).sqrt()
-
-
-def sphere(x: Tensor, y: Tensor, z: Tensor, radius: float | Tensor) -> Tensor:
-    """Distance to a sphere at the origin."""
-    return (x * x + y * y + z * z + 1e-6).sqrt() - radius
+from l2l_widgets.faceworld.features import cheek_fold, eye_rim, mouth_curves, to_face
+from l2l_widgets.faceworld.field import ellipsoid, smooth_min, smoothstep, sphere
+from l2l_widgets.faceworld.hair import HairShape, facial_hair_height, hair_and_hat, hair_shape
 
 
 @dataclass
@@ -65,12 +27,19 @@ class Shape:
     old: Tensor
     width: Tensor
     jaw: Tensor
+    taper: Tensor
+    angle: Tensor
     chin: Tensor
+    chin_width: Tensor
     cheek: Tensor
+    hollow: Tensor
     eye_x: Tensor
     eye_y: Tensor
     eye_scale: Tensor
+    eye_half: Tensor
     eye_tilt: Tensor
+    eye_depth: Tensor
+    brow_x: Tensor
     brow_thickness: Tensor
     brow_y: Tensor
     brow_arch: Tensor
@@ -85,270 +54,248 @@ class Shape:
     opening: Tensor
     ear: Tensor
     forehead: Tensor
-    hairline: Tensor
-    long_hair: Tensor
-    hair_length: Tensor
-    hair_thickness: Tensor
-    beard_length: Tensor
+    hair: HairShape
 
 
 def shape_of(natural: dict[str, Tensor]) -> Shape:
     """Natural factors -> :class:`Shape`.
 
-    Age and sex characteristics enter here: a child has a round head, large low eyes and a small
-    nose; with age the ears and nose grow, the lips thin, the brows sink and the cheeks hollow.
+    Age and sex characteristics enter here. A child has a round head, large low eyes, full cheeks
+    and a small nose and jaw; with age the nose and ears grow, the lips thin, the lids and the outer
+    brows sink, the cheeks hollow and the jowls come forward. A masculine face has a wide low jaw
+    and chin, a brow ridge with low straight brows, a larger nose and thinner lips; a feminine one
+    high arched thin brows, larger eyes, round cheeks, a tapering jaw and full lips.
     """
     q = {k: v[:, None, None] for k, v in natural.items()}
-    m = q["gender"]
-    young = 1 - smoothstep(0.0, 0.25, q["age"])
-    old = smoothstep(0.40, 1.0, q["age"])
-    width = 1 + 0.060 * q["head_width"] + 0.03 * q["fullness"] + 0.02 * young
-    corner = q["lip_corner"]
-    smile = corner.clamp_min(0)
-    lips = (1 - 0.32 * old) * (1 - 0.45 * q["lip_press"])
+    m, full = q["gender"], q["fullness"]
+    grown = smoothstep(0.0, 0.25, q["age"])
+    young, old = 1 - grown, smoothstep(0.20, 1.10, q["age"])
+    male, female = m * (0.25 + 0.75 * grown), (1 - m) * (0.35 + 0.65 * grown)
+    width = 1 + 0.055 * q["head_width"] + 0.04 * (full - 0.4) + 0.02 * young
+    forehead = 0.05 * q["forehead"]
+    smile = q["lip_corner"].clamp_min(0)
+    eye_scale = 1.06 * (1 + 0.13 * q["eye_size"]) + 0.12 * female - 0.07 * male
+    eye_scale = eye_scale + 0.22 * young - 0.10 * old
+    lips = (1 - 0.45 * old) * (1 - 0.60 * q["lip_press"])
+    brow_y = 0.195 + 0.030 * q["brow_height"] + 0.095 * q["brow_raise"].clamp(-1, 1.5)
     return Shape(
         q=q,
         young=young,
         old=old,
         width=width,
-        jaw=1
-        + 0.075 * q["jaw_width"]
-        + 0.10 * m
-        - 0.06
-        + 0.20 * (q["fullness"] - 0.45)
-        + 0.04 * young
-        + 0.03 * old,
-        chin=0.075 * q["chin_length"] + 0.07 * m - 0.12 * young,
-        cheek=0.032 * q["cheekbone"]
-        + 0.06 * (q["fullness"] - 0.3)
+        jaw=0.97 + 0.075 * q["jaw_width"] + 0.07 * male + 0.13 * (full - 0.45) + 0.03 * young,
+        taper=0.46
+        - 0.13 * q["jaw_width"]
+        - 0.30 * male
+        + 0.10 * female
+        - 0.25 * (full - 0.45)
+        + 0.05 * young
+        - 0.14 * old,
+        angle=0.110 + 0.050 * male + 0.020 * q["jaw_width"] + 0.035 * old,
+        chin=0.085 * q["chin_length"] + 0.07 * male - 0.15 * young,
+        chin_width=0.90 + 0.45 * male + 0.08 * q["jaw_width"],
+        cheek=0.036 * q["cheekbone"]
+        + 0.06 * (full - 0.3)
         + 0.03 * young
-        + 0.035 * q["cheek"]
-        - 0.03 * old,
-        eye_x=0.305 * (1 + 0.080 * q["eye_distance"]) * (0.5 + 0.5 * width),
-        eye_y=0.05 + 0.036 * q["eye_height"] - 0.08 * young,
-        eye_scale=1.10 * (1 + 0.12 * q["eye_size"])
-        + 0.12 * (1 - m)
-        - 0.06
-        + 0.16 * young
-        - 0.06 * old,
-        eye_tilt=0.13 * q["eye_tilt"] + 0.03 - 0.05 * old,
-        brow_thickness=0.034 * (1 + 0.28 * q["brow_thickness"]) + 0.018 * m,
-        brow_y=0.195
-        + 0.024 * q["brow_height"]
-        + 0.075 * q["brow_raise"].clamp(-1, 1.5)
-        - 0.03 * m
-        - 0.02 * old,
-        brow_arch=0.05 + 0.020 * q["brow_arch"] + 0.03 * (1 - m),
-        brow_ridge=0.5 + 0.40 * q["brow_ridge"] + 0.40 * m - 0.3 * young,
-        nose_y=-0.30
-        - 0.045 * q["nose_length"]
-        + 0.06 * young
-        - 0.03 * old
+        + 0.020 * female
+        + 0.040 * q["cheek"]
+        - 0.04 * old,
+        hollow=(0.085 * old + 0.020 * male) * (1.15 - full) * (1 - 0.5 * smile),
+        eye_x=0.300 * (1 + 0.075 * q["eye_distance"]) * (0.5 + 0.5 * width),
+        eye_y=0.05 + 0.040 * q["eye_height"] - 0.11 * young,
+        eye_scale=eye_scale,
+        eye_half=0.168 * eye_scale,
+        eye_tilt=0.09 * q["eye_tilt"] + 0.04 + 0.04 * female - 0.10 * old,
+        eye_depth=0.5 + 0.35 * q["eye_depth"] + 0.35 * male + 0.4 * old - 0.4 * young,
+        brow_x=0.038 * q["brow_spacing"] - 0.035 * q["brow_frown"].clamp_min(0),
+        brow_thickness=(0.027 * (1 + 0.28 * q["brow_thickness"]) + 0.015 * male - 0.003 * female)
+        * (1 - 0.25 * young),
+        brow_y=brow_y - 0.045 * male + 0.025 * female - 0.02 * old,
+        brow_arch=0.035 + 0.020 * q["brow_arch"] + 0.035 * female - 0.015 * male,
+        brow_ridge=0.25 + 0.35 * q["brow_ridge"] + 0.75 * male - 0.2 * young,
+        nose_y=-0.29
+        - 0.050 * q["nose_length"]
+        + 0.09 * young
+        - 0.045 * old
+        - 0.02 * male
         + 0.03 * q["nose_wrinkle"],
-        nose_width=1 + 0.20 * q["nose_width"] + 0.12 * m + 0.12 * q["skin"] + 0.10 * old,
-        nose_out=0.045 * q["nose_projection"] + 0.04 * m - 0.04 * young + 0.02 * old,
+        nose_width=0.92
+        + 0.20 * q["nose_width"]
+        + 0.18 * male
+        + 0.12 * q["skin"]
+        + 0.16 * old
+        - 0.08 * young,
+        nose_out=0.045 * q["nose_projection"] + 0.03 * male - 0.06 * young + 0.025 * old,
         mouth_width=0.245
-        * (1 + 0.12 * q["mouth_width"])
-        * (1 + 0.24 * corner * 0.8)
-        * (1 + 0.18 * q["lip_stretch"])
-        * (1 - 0.25 * q["surprise"])
-        + 0.012 * m,
-        mouth_y=-0.575 + 0.028 * q["mouth_height"] + 0.03 * young,
-        upper_lip=0.058 * (1 + 0.30 * q["upper_lip"]) * (1 - 0.25 * m) * (1 - 0.2 * smile) * lips,
-        lower_lip=0.074 * (1 + 0.30 * q["lower_lip"]) * (1 - 0.22 * m) * lips,
-        opening=0.25 * q["jaw"],
-        ear=1 + 0.18 * q["ear_size"] + 0.16 * q["age"],
-        forehead=0.05 * q["forehead"],
-        hairline=0.60
-        + 0.04 * q["forehead"]
-        + 0.05 * old
-        - 0.33 * q["fringe"]
-        + 0.50 * smoothstep(0.15, 1.0, q["baldness"]),
-        long_hair=smoothstep(0.38, 0.55, q["hair_length"]),
-        hair_length=(q["hair_length"] - 0.4).clamp_min(0) / 0.6,
-        hair_thickness=0.05 + 0.15 * q["hair_volume"] + 0.07 * q["hair_curl"] * q["hair_volume"],
-        beard_length=0.12 * smoothstep(0.40, 1.0, q["beard"]),
+        * (1 + 0.13 * q["mouth_width"])
+        * (1 + 0.26 * q["lip_corner"])
+        * (1 + 0.24 * q["lip_stretch"])
+        * (1 - 0.28 * q["surprise"])
+        * (1 - 0.14 * young)
+        + 0.014 * male,
+        mouth_y=-0.580
+        + 0.026 * q["mouth_height"]
+        - 0.026 * q["philtrum"]
+        + 0.05 * young
+        - 0.01 * old,
+        upper_lip=0.066 * (1 + 0.32 * q["upper_lip"]) * (1 - 0.38 * male) * (1 - 0.2 * smile) * lips
+        + 0.008 * female,
+        lower_lip=0.086 * (1 + 0.32 * q["lower_lip"]) * (1 - 0.30 * male) * lips + 0.010 * female,
+        opening=0.28 * q["jaw"],
+        ear=1 + 0.20 * q["ear_size"] + 0.22 * old + 0.05 * male,
+        forehead=forehead,
+        hair=hair_shape(q, young, old, width, forehead),
     )
 
 
-def beard_region(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Where a beard grows, 0 to 1: jaw, chin and cheeks below a curved line, not the lips."""
-    line = (
-        s.mouth_y
-        - 0.03
-        + 0.62 * (ax - s.mouth_width * 0.9).clamp_min(0)
-        + 0.42 * (ax - 0.45).clamp_min(0)
-    )
-    inside = smoothstep(-0.05, 0.05, line - y)
-    inside = inside * smoothstep(0.62, 0.5, ax * ax * 0.2 + (y - s.mouth_y).clamp_min(0))
-    lips = bump(ax, y - (s.mouth_y - 0.02), s.mouth_width * 0.95, 0.085 + s.opening * 0.6)
-    return inside * (1 - smoothstep(0.25, 0.6, lips)) * smoothstep(-0.30, -0.05, z)
-
-
-def moustache_region(ax: Tensor, y: Tensor, s: Shape) -> Tensor:
-    """Where a moustache grows, 0 to 1: a band that follows the upper lip."""
-    centre = s.mouth_y + s.upper_lip + 0.075 - 0.55 * ax * ax + 0.05 * s.q["lip_corner"] * ax
-    return bump(ax * 0, y - centre, 0.1, 0.055) * smoothstep(0.31, 0.21, ax)
-
-
-def sideburn_region(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Where sideburns grow, 0 to 1: a strip before the ear, from the temple to the jaw."""
-    strip = bump(z - 0.16 - 0.1 * (y + 0.2), y * 0, 0.13, 1.0) * smoothstep(0.50, 0.60, ax)
-    return strip * smoothstep(-0.56, -0.44, y) * smoothstep(0.30, 0.12, y)
-
-
-def facial_hair_height(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """How far facial hair stands out from the skin."""
-    height = beard_region(ax, y, z, s) * s.beard_length
-    height = torch.maximum(height, 0.045 * s.q["moustache"] * moustache_region(ax, y, s))
-    return torch.maximum(height, 0.035 * s.q["sideburns"] * sideburn_region(ax, y, z, s))
-
-
-def lip_line(x: Tensor, s: Shape) -> Tensor:
-    """Height of the line between the closed lips: a smile lifts its ends, contempt one of them."""
-    u = (x / s.mouth_width).clamp(-1.25, 1.25)
-    line = s.mouth_y + s.q["lip_corner"] * 0.105 * (u * u - 0.35)
-    return line + 0.075 * s.q["lip_skew"] * smoothstep(0.0, 1.0, u)
+def dome(x: Tensor, y: Tensor, sx: float | Tensor, sy: float | Tensor) -> Tensor:
+    """A smooth hill, 1 at the origin and 0 outside an ellipse; cheaper than a Gaussian."""
+    x, y = x / sx, y / sy
+    h = (1 - x * x - y * y).clamp_min(0)
+    return h * h
 
 
 def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool) -> tuple[Tensor, Tensor]:
     """Distance to the head without hair, and to its ears alone.
 
-    ``detail`` adds folds and the texture of facial hair; the marching passes do without.
+    ``detail`` adds lids, folds and the tufts of facial hair; the marching passes do without.
     """
+    skull_y = y
+    x, y = to_face(x, y, s)
     ax, op = x.abs(), s.opening
-    d = ellipsoid(x, y - 0.32 - s.forehead, z + 0.13, 0.735 * s.width, 0.76 + s.forehead, 0.87)
+    d = ellipsoid(
+        x, skull_y - 0.32 - s.forehead, z + 0.13, 0.735 * s.width, 0.76 + s.forehead, 0.87
+    )
     drop = 0.5 * op + 0.5 * s.chin
-    d = smooth_min(
-        d, ellipsoid(x, y + 0.30 + drop, z - 0.08, 0.585 * s.jaw, 0.74 + drop, 0.69), 0.22
+    down = ((-0.20 - y) * 1.25).clamp(0, 1.1)
+    narrow = 1 - 0.55 * s.taper * down * down
+    lower = ellipsoid(x / narrow, y + 0.30 + drop, z - 0.08, 0.590 * s.jaw, 0.74 + drop, 0.69)
+    # Squeezed space overstates distances: scale them back, or rays step through.
+    d = smooth_min(d, lower * narrow.clamp_max(1), 0.22)
+    # The corner of the jaw; with age it comes forward and sinks, as a jowl.
+    jowl = sphere(
+        ax - 0.38 * s.jaw * (1 - 0.30 * s.taper),
+        y + 0.58 + 0.05 * s.old + op * 0.6,
+        z - 0.12 - 0.20 * s.old,
+        s.angle,
     )
-    jaw_angle = sphere(
-        ax - 0.33 * s.jaw, y + 0.58 + op * 0.6, z - 0.12, 0.14 + 0.05 * s.q["gender"]
-    )
-    d = smooth_min(d, jaw_angle, 0.22)
-    chin = sphere(x, y + 0.88 + op + s.chin, z - 0.52, 0.13 + 0.03 * s.q["gender"])
-    d = smooth_min(d, chin, 0.16)
-    lift = 0.03 * s.q["cheek"]
-    d = smooth_min(d, sphere(ax - 0.35, y + 0.16 - lift, z - 0.46, 0.20 + s.cheek), 0.16)
-    d = smooth_min(d, ellipsoid(x, y + 0.53 + 0.3 * op, z - 0.60, 0.25, 0.20, 0.15), 0.14)
+    d = smooth_min(d, jowl, 0.20)
+    chin = sphere(x / s.chin_width, y + 0.89 + op + s.chin, z - 0.51, 0.145)
+    d = smooth_min(d, chin * s.chin_width.clamp_max(1), 0.22)
+    lift = 0.05 * s.q["cheek"] - 0.04 * s.old
+    d = smooth_min(d, sphere(ax - 0.36, y + 0.17 - lift, z - 0.45, 0.20 + s.cheek), 0.15)
+    d = smooth_min(d, ellipsoid(x, y + 0.53 + 0.3 * op, z - 0.59, 0.25, 0.20, 0.15), 0.14)
     front = smoothstep(0.1, 0.4, z)
-    d = d + (0.055 + 0.02 * s.old) * bump(ax - s.eye_x + 0.02, y - s.eye_y, 0.17, 0.10) * front
-    d = d + 0.05 * s.old * bump(ax - 0.38, y + 0.42, 0.13, 0.15) * front  # hollow cheeks
+    socket = (0.060 + 0.028 * s.eye_depth) * dome(ax - s.eye_x + 0.015, y - s.eye_y, 0.27, 0.17)
+    hollow = s.hollow * dome(ax - 0.42, y + 0.45, 0.20, 0.26)
+    temple = 0.035 * s.old * dome(ax - 0.60, y - 0.28, 0.20, 0.26)
+    d = d + (socket + hollow + temple) * front
     ridge = ellipsoid(
-        ax - 0.25, y - s.eye_y - 0.165, z - 0.60, 0.22, 0.055, 0.075 + 0.03 * s.brow_ridge
+        ax - 0.23, y - s.eye_y - 0.160, z - 0.60, 0.24, 0.060, 0.060 + 0.045 * s.brow_ridge
     )
     d = smooth_min(d, ridge, 0.10)
-    eyeball = sphere(ax - s.eye_x, y - s.eye_y, z - 0.525, 0.148 * s.eye_scale * 0.95)
-    d = smooth_min(d, eyeball, 0.04)
+    d = smooth_min(d, _eyeball(x, ax, y, z, s, detail), 0.035)
     d = _add_nose(d, x, ax, y, z, s)
-    d = _carve_mouth(d, x, ax, y, z, s)
-    ears = ellipsoid(
-        ax - 0.735 * s.width, y + 0.12 * (z + 0.1), z + 0.12 + 0.3 * (ax - 0.735),
-        0.075 * s.ear, 0.20 * s.ear, 0.125 * s.ear,
-    )  # fmt: skip
+    d = _add_lips(d, x, ax, y, s, front)
+    out, v, w = _ear_plane(ax, y, z, s)
+    ears = ellipsoid(out - 0.02, v, w, 0.075 * s.ear, 0.225, 0.125) * 0.9
     if detail:
-        hollow = bump(y - 0.01, z + 0.10, 0.10 * s.ear, 0.06 * s.ear)
-        ears = ears + 0.05 * hollow * smoothstep(0.72, 0.78, ax)
-    d = smooth_min(d, ears, 0.04)
-    hair = facial_hair_height(ax, y, z, s)
+        ears = ears + 0.017 * ear_hollow(ax, y, z, s)
+    d = smooth_min(d, ears, 0.05)
     if detail:
-        d = d + _folds(x, ax, y, s)
-        tufts = torch.sin(x * 61 + 3 * torch.sin(y * 29)) * torch.sin(y * 27 + z * 17)
-        hair = hair * (1 + 0.05 * tufts)
-    return d - hair, ears
+        d = d + _folds(x, ax, y, s) * front
+    return d - facial_hair_height(x, ax, y, z, s, detail), ears
+
+
+def _eyeball(x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool) -> Tensor:
+    """The eyeball under its lids: where the eye is shut or beside it, the lids' thickness more."""
+    dx, radius = ax - s.eye_x, 0.178 * s.eye_scale
+    depth = 0.655 - 0.022 * s.eye_depth - radius
+    ball = sphere(dx, y - s.eye_y, z - depth, radius)
+    if not detail:
+        return ball - 0.010
+    u = dx / s.eye_half
+    upper, lower = eye_rim(u, s)
+    dy = y - s.eye_y - 2 * s.eye_tilt * dx
+    open_ = smoothstep(0.016, -0.012, torch.maximum(dy - upper, lower - dy))
+    fold = (dy - upper - 0.050 * s.eye_scale) / 0.022  # the crease above the upper lid
+    fold = (1 - fold * fold).clamp_min(0)
+    return ball - 0.022 * (1 - open_) + 0.014 * fold
+
+
+def _ear_plane(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> tuple[Tensor, Tensor, Tensor]:
+    """Ear coordinates: out from the head, up, and forward across the tilted egg's width."""
+    out = ax - 0.735 * s.width
+    v = (y + 0.02 - 0.10 * (z + 0.12)) / s.ear
+    return out, v, (z + 0.14 + 0.22 * v + 0.25 * out) / (s.ear * (1 + 0.9 * v.clamp(-0.3, 0.25)))
+
+
+def ear_hollow(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
+    """Depth of the ear's hollow, up to 1; negative on its rim and 0 off the ear."""
+    out, v, w = _ear_plane(ax, y, z, s)
+    r = (v * v * 26.0 + w * w * 85.0).clamp_max(2.0)  # 0 in the middle, about 1 near the rim
+    hollow = (1 - r * 1.3).clamp_min(0) - 0.45 * (1 - (r - 1.05).abs() * 3).clamp_min(0)
+    return hollow * smoothstep(0.0, 0.04, out)
 
 
 def _add_nose(d: Tensor, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    top_y, top_z = s.eye_y + 0.06, 0.675
-    dy, dz = s.nose_y + 0.04 - top_y, 0.835 + s.nose_out - top_z
+    top_y, top_z = s.eye_y + 0.08, 0.690 - 0.012 * s.eye_depth
+    dy, dz = s.nose_y + 0.045 - top_y, 0.850 + s.nose_out - top_z
     h = (((y - top_y) * dy + (z - top_z) * dz) / (dy * dy + dz * dz)).clamp(0, 1)
-    radius = 0.040 + 0.042 * h * h * (0.6 + 0.4 * s.nose_width) + 0.006 * s.brow_ridge
-    across = x / (0.9 + 0.1 * s.nose_width)
+    tip = 0.70 + 0.30 * s.nose_width
+    radius = 0.040 + 0.044 * h * h * tip + 0.008 * s.brow_ridge * (1 - h)
+    across = x / (0.90 + 0.15 * s.nose_width)
     along = (y - top_y - h * dy) ** 2 + (z - top_z - h * dz) ** 2
-    d = smooth_min(d, (across**2 + along + 1e-6).sqrt() - radius, 0.085)
+    d = smooth_min(d, (across * across + along + 1e-6).sqrt() - radius, 0.10)
     wing = sphere(
-        ax - 0.088 * s.nose_width, y - s.nose_y - 0.005, z - 0.745 - 0.5 * s.nose_out, 0.060
+        ax - 0.086 * s.nose_width, y - s.nose_y - 0.005, z - 0.750 - 0.7 * s.nose_out, 0.056
     )
-    return smooth_min(d, wing, 0.05)
+    return smooth_min(d, wing, 0.07)
 
 
-def _carve_mouth(d: Tensor, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    op = s.opening
-    u = (x / s.mouth_width).clamp(-1.2, 1.2)
-    line, e = lip_line(x, s), (1 - u * u).clamp_min(0)
-    front = smoothstep(0.0, 0.3, z)
-    upper = torch.exp(-(((y - line - 0.35 * s.upper_lip - 0.1 * op) / 0.045) ** 2)) * e
-    lower = torch.exp(-(((y - line + 0.6 * s.lower_lip + 0.9 * op) / 0.05) ** 2)) * e
-    d = d - 0.030 * upper - 0.034 * lower * front
-    gap = torch.exp(-(((y - line + 0.35 * op) / (0.018 + 0.4 * op)) ** 2))
-    d = d + 0.03 * gap * smoothstep(0.0, 0.4, e)
+def _add_lips(d: Tensor, x: Tensor, ax: Tensor, y: Tensor, s: Shape, front: Tensor) -> Tensor:
+    """Two soft rolls with a groove between them, and the cheeks that a smile lifts."""
+    crest, top, bottom, floor = mouth_curves(x, s)
+    u = x / s.mouth_width
+    e = (1 - u * u).clamp_min(0)
+    up = (y - 0.5 * (crest + top)) / (0.038 + 0.7 * (crest - top))
+    low = (y - 0.5 * (bottom + floor)) / (0.038 + 0.7 * (bottom - floor))
+    up, low = (1 - up * up).clamp_min(0), (1 - low * low).clamp_min(0)
+    rolls = (0.010 + 0.32 * s.upper_lip) * up * up + (0.012 + 0.34 * s.lower_lip) * low * low
+    gap = (y - 0.5 * (top + bottom)) / (0.026 + 0.5 * (top - bottom))
+    rolls = rolls - 0.018 * (1 - gap * gap).clamp_min(0)
     smile = s.q["lip_corner"].clamp_min(0)
-    return d - 0.035 * smile * bump(ax - 0.33, y + 0.27, 0.11, 0.12) * front
+    apple = 0.050 * smile * dome(ax - 0.37, y + 0.20, 0.20, 0.19)
+    return d - (rolls * (e * (2 - e)) + apple) * front
 
 
 def _folds(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> Tensor:
-    """Depth of the folds of age and expression, as an inward displacement."""
-    smile, frown = s.q["lip_corner"].clamp_min(0), s.q["brow_frown"].clamp_min(0)
-    crease = ax - (0.115 + 0.62 * (s.nose_y + 0.05 - y).clamp_min(0) * 0.75)
-    band = smoothstep(s.nose_y + 0.03, s.nose_y - 0.04, y)
-    band = band * smoothstep(s.mouth_y - 0.08, s.mouth_y + 0.02, y)
-    out = (0.018 * s.old + 0.010 * smile) * torch.exp(-((crease / 0.034) ** 2)) * band
-    rows = torch.sin((y + 0.06 * x * x) * 46.0) * smoothstep(0.30, 0.42, y)
-    rows = rows * smoothstep(0.72, 0.60, y) * smoothstep(0.5, 0.3, ax)
-    out = out + (0.014 * s.old + 0.008 * s.q["brow_raise"].clamp_min(0)) * rows
-    feet = torch.sin((y - s.eye_y) * 52.0 + 4 * (ax - s.eye_x)) * smoothstep(0.44, 0.50, ax)
-    feet = feet * smoothstep(0.64, 0.56, ax) * bump(y - s.eye_y, y * 0, 0.10, 1.0)
-    out = out + 0.012 * s.old * (1 + smile) * feet
-    under = y - s.eye_y + 0.125 * s.eye_scale - 0.5 * (ax - s.eye_x) ** 2
-    out = out + 0.020 * s.old * torch.exp(-((under / 0.022) ** 2)) * bump(
-        ax - s.eye_x, ax * 0, 0.13, 1.0
-    )
-    glabella = torch.exp(-(((ax - 0.045) / 0.016) ** 2)) * bump(
-        y - s.eye_y - 0.17, y * 0, 0.06, 1.0
-    )
-    out = out + 0.016 * (frown + 0.5 * s.old) * glabella
-    bridge = torch.sin((y - s.eye_y) * 60) * bump(ax, y - s.eye_y + 0.03, 0.09, 0.07)
-    return out + 0.014 * s.q["nose_wrinkle"] * bridge
+    """Depth of the folds of age and expression, as an inward displacement.
 
-
-def hair_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Distance to the hair: a shell around the skull with an opening for the face."""
-    ax, v, q = x.abs(), s.hair_thickness, s.q
-    waves = torch.sin(13 * x + 2 * torch.sin(7 * z)) * torch.sin(12 * y + 1.0)
-    curls = 0.040 * smoothstep(0.45, 1.0, q["hair_curl"]) * waves * torch.sin(13 * z + 2)
-    d = ellipsoid(
-        x, y - 0.33 - s.forehead - 0.6 * v * 0.5, z + 0.15,
-        0.735 * s.width + v, 0.76 + s.forehead + v, 0.87 + v * 0.7,
-    )  # fmt: skip
-    d = torch.maximum(d, -(y + 0.30))
-    fall = ellipsoid(
-        x, y + 0.30 + 0.55 * s.hair_length, z + 0.22,
-        0.72 * s.width + v * 1.3 + 0.05, 1.0 + 0.75 * s.hair_length, 0.60 + 0.5 * v,
-    )  # fmt: skip
-    d = mix(d, smooth_min(d, fall, 0.15), s.long_hair)
-    top = s.hairline + 0.10 * q["part"].clamp(-1, 1) * x * (1 - q["fringe"])
-    top = top + q["fringe"] * 0.02 * torch.sin(x * 31.0)
-    half_width = 0.60 * s.width + 0.03 * (1 - s.long_hair)
-    rise = (y - 0.05).clamp_min(0) / (top - 0.05)
-    opening = (((x / half_width) ** 2 + rise * rise + 1e-6).sqrt() - 1) * 0.5
-    opening = torch.maximum(opening, (-0.02 + 0.10 * s.long_hair) - z)
-    d = smooth_max(d, -opening, 0.05)
-    throat = torch.maximum(ax - 0.55 * s.width, torch.maximum(y + 0.45, -(z + 0.1)))
-    d = smooth_max(d, -throat, 0.04)
-    d = d + 0.35 * smoothstep(0.35, 1.0, q["baldness"]) * smoothstep(0.25, 0.62, y)
-    return d + curls
-
-
-def hat_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Distance to a knitted hat; far away where none is worn."""
-    v = 0.06 + 0.4 * s.hair_thickness
-    d = ellipsoid(
-        x, y - 0.36 - s.forehead, z + 0.14, 0.735 * s.width + v, 0.80 + s.forehead + v, 0.87 + v
-    )
-    tilt = 0.40 + 0.18 * z
-    d = torch.maximum(d, -(y - tilt))
-    rim = torch.maximum(d - 0.03, (y - 0.16 - tilt))
-    return torch.minimum(d, rim) + (s.q["hat"] <= 0.5) * 3.0
+    Bounded, so that a displaced point still counts as hit.
+    """
+    q, old = s.q, s.old
+    smile, frown = q["lip_corner"].clamp_min(0), q["brow_frown"].clamp_min(0)
+    across, band = cheek_fold(ax, y, s)
+    # Sunk beside the nose and full outside, where the cheek hangs over the fold.
+    groove = (1 - (across / 0.060) ** 2).clamp_min(0)
+    cheek = (1 - ((across - 0.095) / 0.110) ** 2).clamp_min(0)
+    depth = 0.020 * old + 0.014 * smile + 0.012 * q["lip_raise"]
+    out = depth * band * (groove * groove - 0.8 * cheek * cheek)
+    rows = torch.sin((y - s.brow_y - s.eye_y + 0.10 * x * x) * 44.0 - 3.4)
+    rows = rows * smoothstep(0.08, 0.16, y - s.eye_y - s.brow_y) * smoothstep(0.74, 0.60, y)
+    rows = rows * smoothstep(0.55, 0.25, ax)
+    out = out + (0.012 * old + 0.012 * q["brow_raise"].clamp(0, 1) * (0.4 + old)) * rows
+    dx, dy = ax - s.eye_x, y - s.eye_y
+    bag = (dy + 0.115 * s.eye_scale - 0.6 * dx * dx) / 0.055
+    bag = (1 - bag * bag).clamp_min(0) * (1 - 2.2 * (0.9 + bag).clamp(0, 1))
+    out = out + 0.016 * old * bag * dome(dx + 0.02, dx * 0, 0.24, 1.0)
+    glabella = dome(ax - 0.048, dy - 0.17, 0.030, 0.13)
+    out = out + 0.014 * (frown + 0.4 * old).clamp_max(1.2) * glabella
+    philtrum = dome(x, y - 0.5 * (s.nose_y + s.mouth_y + s.upper_lip) + 0.01, 0.035, 0.10)
+    bridge = torch.sin(dy * 58.0) * dome(ax, dy + 0.04, 0.15, 0.13)
+    out = out + 0.010 * philtrum + 0.014 * q["nose_wrinkle"] * bridge
+    return out.clamp(-0.03, 0.016)
 
 
 def surfaces(
@@ -356,10 +303,7 @@ def surfaces(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Distances to head, hair, hat and ears."""
     head, ears = head_distance(x, y, z, s, detail)
-    hair, hat = hair_distance(x, y, z, s), hat_distance(x, y, z, s)
-    worn = (s.q["hat"] > 0.5).to(x.dtype)
-    # Under a hat the hair ends at the rim, or curls would stick through the wool.
-    hair = torch.maximum(hair, (y - 0.44 - 0.18 * z) * worn - 9.0 * (1 - worn))
+    hair, hat = hair_and_hat(x, y, z, s, head, detail)
     return head, hair, hat, ears
 
 

@@ -1,8 +1,4 @@
-"""What is painted on the surface: skin, brows, eyes, lips, teeth, hair colour, makeup.
-
-Colours are (3, B, H, W) tensors (or broadcastable), so that a coverage of shape (B, H, W) blends
-them directly.
-"""
+"""What is painted on the surface: skin, brows, lips, teeth, lines of age and makeup."""
 
 from __future__ import annotations
 
@@ -11,55 +7,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2l_widgets.faceworld.geometry import (
-    Shape,
-    beard_region,
-    bump,
+from l2l_widgets.faceworld.eyes import EDGE, paint_eyes
+from l2l_widgets.faceworld.features import (
+    BROW_HALF,
+    brow_line,
+    cheek_fold,
     lip_line,
-    mix,
-    moustache_region,
-    sideburn_region,
-    smoothstep,
+    mouth_curves,
+    to_face,
 )
+from l2l_widgets.faceworld.field import colour, hsv, mix, ramp, smoothstep
+from l2l_widgets.faceworld.geometry import Shape, dome, ear_hollow
+from l2l_widgets.faceworld.hair import hair_colours, paint_hair
 
 SKIN = (
-    (0.98, 0.83, 0.73), (0.93, 0.73, 0.59), (0.78, 0.56, 0.41), (0.56, 0.37, 0.26),
-    (0.33, 0.21, 0.15),
+    (0.97, 0.84, 0.76), (0.91, 0.74, 0.62), (0.77, 0.57, 0.44), (0.56, 0.39, 0.29),
+    (0.34, 0.235, 0.18),
 )  # fmt: skip
-HAIR = (
-    (0.05, 0.042, 0.045), (0.14, 0.085, 0.06), (0.34, 0.20, 0.11), (0.66, 0.47, 0.22),
-    (0.93, 0.79, 0.48),
-)  # fmt: skip
-IRIS = (
-    (0.13, 0.075, 0.045), (0.30, 0.17, 0.08), (0.33, 0.30, 0.12), (0.26, 0.42, 0.36),
-    (0.30, 0.50, 0.68),
-)  # fmt: skip
-EDGE = 0.012  # half width of a painted edge, head units
-
-
-def colour(r: float, g: float, b: float, like: Tensor) -> Tensor:
-    """A constant colour, (3, 1, 1, 1)."""
-    return torch.tensor([r, g, b], dtype=like.dtype, device=like.device).view(3, 1, 1, 1)
-
-
-def ramp(x: Tensor, stops: tuple[tuple[float, float, float], ...]) -> Tensor:
-    """Piecewise linear colour of ``x`` in [0, 1]; (B, 1, 1) -> (3, B, 1, 1)."""
-    steps = len(stops) - 1
-    out = colour(*stops[0], x).expand(3, *x.shape)
-    for i in range(steps):
-        change = colour(*stops[i + 1], x) - colour(*stops[i], x)
-        out = out + change * (x * steps - i).clamp(0, 1)
-    return out
-
-
-def hsv(h: Tensor, s: Tensor, v: Tensor) -> Tensor:
-    """Hue (wraps at 1), saturation, value -> colour, (3, ...)."""
-
-    def channel(n: float) -> Tensor:
-        k = (n + h * 6) % 6
-        return v - v * s * torch.minimum(torch.minimum(k, 4 - k), torch.ones_like(k)).clamp(0, 1)
-
-    return torch.stack([channel(5.0), channel(3.0), channel(1.0)])
 
 
 @dataclass
@@ -68,7 +32,9 @@ class Paint:
 
     skin: Tensor
     hair: Tensor
+    hair_cover: Tensor
     strands: Tensor
+    hat: Tensor
     eye: Tensor
     eye_cover: Tensor
     glint: Tensor
@@ -81,219 +47,174 @@ class Paint:
     facial_hair: Tensor
 
 
-def hair_colours(s: Shape) -> tuple[Tensor, Tensor]:
-    """Hair colour before and after greying, each (3, B, 1, 1)."""
-    tone = s.q["hair_tone"]
-    red = colour(0.58, 0.20, 0.06, tone) * (0.65 + 0.6 * tone)
-    base = mix(ramp(tone, HAIR), red, s.q["hair_redness"] * 0.92)
-    return base, mix(base, colour(0.78, 0.78, 0.79, tone), s.q["greyness"] * 0.95)
+def skin_tone(s: Shape) -> Tensor:
+    """Plain skin, of face and neck alike, (3, B, 1, 1).
+
+    Fairer in women and children, greyer and sallower with age.
+    """
+    tint, m, old = s.q["undertone"], s.q["gender"], s.old
+    level = 1.03 - 0.06 * m * (1 - s.young) - 0.05 * old
+    tint = torch.stack([1 + 0.015 * tint, 1 + 0 * tint, 1 - 0.035 * tint])
+    aged = torch.stack([1 - 0.02 * old, 1 - 0.005 * old, 1 - 0.05 * old])
+    return ramp(s.q["skin"], SKIN) * tint * aged * level
 
 
 def paint_head(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Paint:
     """Paint every layer at the given surface points (head space, (B, H, W))."""
+    x, y = to_face(x, y, s)
     ax = x.abs()
     front = smoothstep(0.15, 0.4, z)
-    base, greyed = hair_colours(s)
-    skin = _skin(x, ax, y, z, s)
-    skin, facial_hair = _facial_hair(skin, x, ax, y, z, s, greyed, front)
-    shadow = bump(ax - 0.055 * s.nose_width, y - s.nose_y + 0.052, 0.030, 0.018)
-    skin = skin * (1 - 0.62 * shadow * smoothstep(0.5, 0.65, z))
+    base, _ = hair_colours(s)
+    skin = _skin(x, ax, y, z, s, front)
+    grown = paint_hair(skin, x, ax, y, z, s, front)
+    skin = grown.skin
+    nostril = dome(ax - 0.052 * s.nose_width, y - s.nose_y + 0.045, 0.040 * s.nose_width, 0.030)
+    skin = skin * (1 - 0.70 * nostril * smoothstep(0.5, 0.65, z) * colour(0.92, 1.0, 1.0, x))
     skin, brow = _brows(skin, x, ax, y, s, base, front)
-    eye = _eyes(x, ax, y, s, front)
-    lid = eye["shadow"]
-    makeup = hsv((0.78 + 0.5 * s.q["cloth_hue"]) % 1, 0 * lid + 0.55, 0 * lid + 0.42)
-    skin = mix(skin, makeup, lid)
-    crease = eye["crease"]
-    skin = skin * (1 - crease * colour(1.0, 1.03, 1.05, x))
+    eyes = paint_eyes(x, ax, y, s, front)
+    skin = mix(skin, eyes.shadow_colour * (0.55 + 0.45 * skin_tone(s)), eyes.shadow)
+    skin = skin * (1 - eyes.crease * colour(0.85, 1.0, 1.02, x))
     mouth = _mouth(x, y, s, front)
-    skin = _lips(skin, x, mouth, s, front)
-    strands = _strands(x, y, z, s)
+    skin = _lips(skin, x, mouth, s)
     return Paint(
         skin=skin,
-        hair=greyed * (1 + 0.12 * strands),
-        strands=strands,
-        eye=eye["colour"],
-        eye_cover=eye["cover"],
-        glint=eye["glint"],
-        lash=eye["lash"],
+        hair=grown.hair,
+        hair_cover=grown.hair_cover,
+        strands=grown.strands,
+        hat=grown.hat,
+        eye=eyes.colour,
+        eye_cover=eyes.cover,
+        glint=eyes.glint,
+        lash=eyes.lash,
         brow=brow,
         mouth=mouth["colour"],
         mouth_cover=mouth["cover"],
         upper_lip=mouth["upper"],
         lower_lip=mouth["lower"],
-        facial_hair=facial_hair,
+        facial_hair=grown.facial_hair,
     )
 
 
-def _skin(x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    q, one = s.q, torch.ones_like(x)
-    tint = 0.5 * q["undertone"]
-    skin = ramp(q["skin"], SKIN) * one
-    skin = skin * torch.stack([1 + 0.04 * tint, torch.ones_like(tint), 1 - 0.07 * tint])
-    cheeks = 0.5 * bump(ax - 0.36, y + 0.20, 0.17, 0.15) * (0.25 + q["blush"] + 0.6 * s.young)
-    tip = 0.35 * bump(x, y - s.nose_y - 0.03, 0.09, 0.09)
-    red = (cheeks + tip + 0.3 * smoothstep(0.70, 0.76, ax)) * smoothstep(-0.2, 0.2, z)
-    skin = skin * (1 + red * colour(0.04, -0.20, -0.17, x))
-    speckle = torch.sin(x * 61 + 2 * torch.sin(y * 43)) * torch.sin(y * 57 + 2 * torch.sin(x * 39))
-    face = smoothstep(0.2, 0.5, z)
-    freckles = (
-        q["freckles"] * smoothstep(0.45, 0.85, speckle) * bump(ax - 0.26, y + 0.14, 0.26, 0.16)
-    )
-    freckles = freckles * face * (1 - 0.6 * q["skin"])
-    spots = torch.sin(x * 31 + 3 * torch.sin(y * 17)) * torch.sin(y * 29 + 3 * torch.sin(x * 19))
-    spots = 0.5 * s.old * smoothstep(0.75, 0.95, spots) * face
-    skin = skin * (1 - (0.40 * freckles + 0.16 * spots) * colour(0.65, 1.0, 1.1, x))
-    return skin * (1 - _age_lines(x, ax, y, s) * face * colour(0.75, 1.0, 1.05, x))
-
-
-def _age_lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> Tensor:
-    """Painted darkness of folds: displacement alone disappears at 64 pixels."""
-    smile, frown = s.q["lip_corner"].clamp_min(0), s.q["brow_frown"].clamp_min(0)
-    bags = bump(ax - s.eye_x, y - s.eye_y + 0.125 * s.eye_scale, 0.12, 0.032)
-    out = 0.34 * s.old * bags
-    crease = ax - (0.125 + 0.62 * (s.nose_y + 0.05 - y).clamp_min(0) * 0.75)
-    band = smoothstep(s.nose_y + 0.05, s.nose_y - 0.04, y)
-    band = band * smoothstep(s.mouth_y - 0.16, s.mouth_y - 0.02, y)
-    out = out + (0.42 * s.old + 0.16 * smile) * torch.exp(-((crease / 0.030) ** 2)) * band
-    jowl = torch.exp(-(((ax - s.mouth_width - 0.05) / 0.03) ** 2))
-    jowl = jowl * smoothstep(s.mouth_y - 0.30, s.mouth_y - 0.14, y)
-    out = out + 0.30 * s.old * jowl * smoothstep(s.mouth_y + 0.02, s.mouth_y - 0.06, y)
-    rows = torch.cos((y - 0.47 + 0.06 * x * x) * 48.0).clamp_min(0) ** 3
-    rows = rows * smoothstep(0.32, 0.42, y) * smoothstep(0.68, 0.58, y) * smoothstep(0.48, 0.3, ax)
-    out = out + (0.24 * s.old + 0.16 * s.q["brow_raise"].clamp_min(0)) * rows
-    feet = torch.cos((y - s.eye_y) * 60.0 + 5 * (ax - s.eye_x)).clamp_min(0) ** 2
-    feet = feet * smoothstep(0.47, 0.52, ax) * smoothstep(0.64, 0.56, ax)
-    out = out + 0.28 * s.old * feet * bump(y - s.eye_y, y * 0, 0.09, 1.0)
-    glabella = torch.exp(-(((ax - 0.045) / 0.016) ** 2)) * bump(
-        y - s.eye_y - 0.17, y * 0, 0.06, 1.0
-    )
-    out = out + 0.45 * (frown * 0.8 + 0.3 * s.old).clamp_max(1) * glabella
-    bridge = torch.cos((y - s.eye_y) * 70).clamp_min(0) * bump(ax, y - s.eye_y + 0.04, 0.08, 0.06)
-    side = torch.exp(-(((ax - 0.15) / 0.03) ** 2)) * bump(y - s.nose_y - 0.05, y * 0, 0.08, 1.0)
-    return out + s.q["nose_wrinkle"] * (0.35 * bridge + 0.35 * side)
-
-
-def _facial_hair(
-    skin: Tensor, x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape, hair: Tensor, front: Tensor
-) -> tuple[Tensor, Tensor]:
+def _skin(x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape, front: Tensor) -> Tensor:
     q = s.q
-    region = beard_region(ax, y, z, s)
-    grain = torch.sin(x * 83 + 4 * torch.sin(y * 13)) * torch.sin(y * 37 + 3 * torch.sin(x * 21))
-    shaved = smoothstep(0.55, 0.8, q["gender"]) * smoothstep(0.12, 0.3, q["age"])
-    cover = region * smoothstep(0.03, 0.50, q["beard"]) * 0.94
-    cover = cover + region * 0.14 * shaved * (1 - q["hair_tone"] * 0.6)
-    cover = cover.clamp(0, 1)
-    lip = moustache_region(ax, y, s) * smoothstep(0.05, 0.45, q["moustache"]) * front
-    side = sideburn_region(ax, y, z, s) * smoothstep(0.05, 0.45, q["sideburns"]) * 0.92
-    cover = torch.maximum(torch.maximum(cover, lip), side)
-    return mix(skin, hair * (0.92 + 0.10 * grain), cover), cover
+    skin = skin_tone(s) * torch.ones_like(x)
+    flush = 0.20 + 0.55 * q["blush"] + 0.35 * s.young + 0.25 * (1 - q["gender"]) - 0.15 * s.old
+    red = flush.clamp_min(0) * dome(ax - 0.40, y + 0.20, 0.27, 0.24)
+    red = red + 0.30 * dome(x, y - s.nose_y - 0.04, 0.15, 0.14)
+    red = red * smoothstep(-0.2, 0.2, z) + 0.40 * smoothstep(0.68, 0.78, ax)
+    skin = skin * (1 - red * colour(-0.01, 0.13, 0.12, x))
+    # Freckles: a tan band over cheeks and nose, and dots in it broad enough for 64 pixels.
+    dots = torch.sin(x * 41 + 2 * torch.sin(y * 23)) * torch.sin(y * 39 + 2 * torch.sin(x * 27))
+    band = dome(ax - 0.20, y + 0.13, 0.42, 0.26) * q["freckles"] * (1 - 0.55 * q["skin"])
+    skin = skin * (1 - band * (0.14 + 0.50 * smoothstep(0.25, 0.70, dots)) * colour(0.5, 1, 1.2, x))
+    blots = torch.sin(x * 15 + 2 * torch.sin(y * 9)) * torch.sin(y * 17 + 2 * torch.sin(x * 8))
+    blots = smoothstep(0.55, 0.9, blots) * smoothstep(0.40, 1.0, s.old) * smoothstep(0.20, 0.5, ax)
+    skin = skin * (1 - 0.26 * blots * colour(0.55, 0.9, 1.1, x))
+    hollow = ear_hollow(ax, y, z, s)
+    skin = skin * (1 - (0.45 * hollow).clamp(-0.06, 0.45) * colour(0.75, 1.0, 1.0, x))
+    dark, light = _lines(x, ax, y, s)
+    skin = skin * (1 - dark.clamp(0, 0.8) * front * colour(0.72, 1.0, 1.06, x))
+    return skin * (1 + light * front)
+
+
+def _lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
+    """Painted darkness and light of folds: displacement alone disappears at 64 pixels."""
+    q, old = s.q, s.old
+    smile, frown = q["lip_corner"].clamp_min(0), q["brow_frown"].clamp_min(0)
+    dx, dy = ax - s.eye_x, y - s.eye_y
+    across, band = cheek_fold(ax, y, s)
+    skew = q["lip_skew"].clamp_min(0) * (x > 0)
+    fold = (1 - (across / 0.055) ** 2).clamp_min(0) ** 2
+    strength = 0.46 * old + 0.24 * smile + 0.20 * q["lip_raise"] + 0.35 * skew
+    dark = strength * fold * band
+    light = 0.10 * (old + 0.4 * smile) * band * (1 - ((across - 0.085) / 0.06) ** 2).clamp_min(0)
+    # Bags: a dark crescent below a lighter swelling.
+    under = dy + 0.135 * s.eye_scale - 0.7 * dx * dx
+    wide = dome(dx + 0.01, dx * 0, 0.21, 1.0)
+    dark = dark + (0.40 * old + 0.07) * wide * (1 - (under / 0.045) ** 2).clamp_min(0)
+    light = light + 0.10 * old * wide * (1 - ((under - 0.06) / 0.04) ** 2).clamp_min(0)
+    # From the corners of the mouth down, and the edge of the jowl.
+    corner = ax - s.mouth_width - 0.035 - 0.10 * (s.mouth_y - y)
+    droop = smoothstep(s.mouth_y - 0.30, s.mouth_y - 0.16, y)
+    droop = droop * smoothstep(s.mouth_y + 0.03, s.mouth_y - 0.05, y)
+    sad = (-q["lip_corner"]).clamp_min(0)
+    mario = droop * (1 - (corner / 0.034) ** 2).clamp_min(0)
+    dark = dark + (0.42 * smoothstep(0.2, 1.0, old) + 0.16 * sad) * mario
+    # The forehead: three soft lines, and crow's feet fanning out from the eyes.
+    up = y - s.eye_y - s.brow_y
+    rows = torch.cos((up + 0.10 * x * x) * 44.0 - 1.83).clamp_min(0)
+    rows = rows * rows * smoothstep(0.07, 0.13, up) * smoothstep(0.52, 0.36, up)
+    rows = rows * smoothstep(0.52, 0.22, ax)
+    raised = q["brow_raise"].clamp(0, 1)
+    dark = dark + (0.27 * old + raised * (0.06 + 0.20 * old) + 0.1 * q["brow_inner"]) * rows
+    fan = torch.cos(dy / (ax - s.eye_x + 0.05).clamp_min(0.10) * 9.0).clamp_min(0)
+    fan = fan * fan * smoothstep(1.12, 1.30, dx / s.eye_half) * smoothstep(0.46, 0.30, dx)
+    fan = fan * (1 - (dy / 0.17) ** 2).clamp_min(0)
+    dark = dark + (0.36 * old + 0.10 * smile * q["cheek"]) * fan
+    glabella = dome(ax - 0.050, dy - 0.135, 0.036, 0.11)
+    dark = dark + (0.36 * frown + 0.20 * old).clamp_max(0.42) * glabella
+    # A wrinkled nose: lines across its root and from its wings up.
+    wrinkle = q["nose_wrinkle"]
+    bridge = torch.cos(dy * 58.0).clamp_min(0) * dome(ax, dy + 0.03, 0.16, 0.12)
+    wing = dome(ax - 0.165 - 0.25 * (s.nose_y - y), y - s.nose_y - 0.03, 0.045, 0.16)
+    dark = dark + wrinkle * (0.40 * bridge + 0.42 * wing)
+    # Hollow cheeks and temples.
+    hollow = dome(ax - 0.45, y + 0.42, 0.20, 0.24) * s.hollow * 1.6
+    return dark + hollow + 0.25 * old * dome(ax - 0.60, y - 0.25, 0.15, 0.22), light
 
 
 def _brows(
     skin: Tensor, x: Tensor, ax: Tensor, y: Tensor, s: Shape, hair: Tensor, front: Tensor
 ) -> tuple[Tensor, Tensor]:
+    """Brows full by the nose and pointed outside, softer at the lower and inner edge."""
     q = s.q
-    u = (ax - s.eye_x - 0.005 + 0.03 * q["brow_frown"].clamp_min(0)) / 0.21
-    inner = 0.5 - 0.5 * u  # 1 at the nose
-    height = s.eye_y + s.brow_y * 0.93 + s.brow_arch * (1 - u * u) - 0.025 - 0.02 * u
-    height = height - 0.085 * q["brow_frown"].clamp(-1, 1.6) * inner
-    height = height + 0.10 * q["brow_inner"] * inner - 0.05 * q["brow_inner"] * (1 - inner)
-    thick = s.brow_thickness * (1 - 0.55 * smoothstep(-0.1, 1.1, u))
-    cover = smoothstep(thick + 0.022, thick - 0.022, (y - height).abs())
-    cover = cover * smoothstep(1.12, 0.92, u.abs()) * front * 0.92
-    cover = cover * (0.88 + 0.12 * torch.sin(x * 90 + y * 60))
-    tone = mix(hair, colour(0.72, 0.72, 0.72, x), q["greyness"] * 0.6) * 0.72
-    return mix(skin, tone, cover), cover
-
-
-def _eyes(x: Tensor, ax: Tensor, y: Tensor, s: Shape, front: Tensor) -> dict[str, Tensor]:
-    q = s.q
-    side, half = torch.sign(x), 0.176 * s.eye_scale
-    dx = ax - s.eye_x
-    dy = (y - s.eye_y) - s.eye_tilt * dx * 2.0
-    u = dx / half
-    rim = (1 - u.abs() ** 2.3).clamp_min(0)
-    squint = 1 - 0.35 * q["squint"]
-    upper = 0.098 * s.eye_scale * (q["lid"] - 0.08 * s.old).clamp_min(0.0) * rim * (1 - 0.1 * u)
-    lower = -0.058 * s.eye_scale * rim * (0.30 + 0.70 * q["lid"].clamp(max=1)) * squint
-    cover = smoothstep(-EDGE, EDGE, upper - dy) * smoothstep(-EDGE, EDGE, dy - lower)
-    cover = cover * smoothstep(1.0, 0.94, u.abs()) * front * smoothstep(0.004, 0.03, upper - lower)
-    shadow = smoothstep(0.14, 0.0, dy - upper) * smoothstep(-0.02, 0.02, dy - upper)
-    shadow = q["eye_makeup"] * shadow * smoothstep(1.3, 0.75, u.abs()) * front * 0.80
-    crease = torch.exp(-(((dy - upper - 0.040 * s.eye_scale) / 0.014) ** 2))
-    crease = 0.30 * crease * smoothstep(1.1, 0.7, u.abs()) * front
-    ix, iy = dx * side - q["gaze"] * 0.075, dy - 0.010
-    radius, r = 0.078 * s.eye_scale, (ix * ix + iy * iy + 1e-8).sqrt()
-    iris = smoothstep(radius + 0.012, radius - 0.010, r)
-    pupil = smoothstep(0.042, 0.026, r)
-    limbus = 1 - 0.45 * smoothstep(radius - 0.026, radius, r)
-    white = torch.stack([0.96 - 0.06 * s.old, 0.94 - 0.07 * s.old, 0.92 - 0.09 * s.old])
-    tone = ramp(q["eye_hue"], IRIS) * limbus * (1.05 + 0.35 * smoothstep(0.0, -0.06, iy))
-    tone = mix(mix(white, tone, iris), colour(0.02, 0.02, 0.02, x), pupil)
-    tone = tone * (0.50 + 0.50 * smoothstep(0.0, 0.060, upper - dy))
-    gx, gy = ix - 0.026, iy - 0.030
-    glint = smoothstep(0.028, 0.010, (gx * gx + gy * gy + 1e-8).sqrt())
-    thick = 0.020 + 0.006 * (1 - q["gender"]) + 0.016 * q["eye_makeup"]
-    dark = 0.62 + 0.20 * (1 - q["gender"]) + 0.18 * q["eye_makeup"]
-    lash = smoothstep(thick, thick * 0.3, (dy - upper).abs()) * dark
-    lash = lash * smoothstep(1.08, 0.95, u.abs()) * front
-    below = smoothstep(0.014 + 0.01 * q["eye_makeup"], 0.004, (dy - lower).abs())
-    lash = lash + 0.40 * below * smoothstep(1.0, 0.9, u.abs()) * front
-    return dict(
-        colour=tone, cover=cover, glint=glint * iris.clamp(0.3, 1) * 0.9, lash=lash.clamp(0, 0.95),
-        shadow=shadow.clamp(0, 1), crease=crease,
-    )  # fmt: skip
+    u = (ax - s.eye_x - s.brow_x) / BROW_HALF
+    height = brow_line(u, s, torch.sign(x))
+    thick = s.brow_thickness * (1.05 - 0.75 * smoothstep(-0.2, 1.15, u)) * (0.75 + 0.25 * (u > -9))
+    soft = 0.020
+    cover = smoothstep(thick + soft, thick - soft, (y - height).abs())
+    cover = cover * smoothstep(1.14, 0.85, u) * smoothstep(-1.12, -0.72, u) * front
+    strength = 0.80 - 0.14 * (1 - q["gender"]) - 0.25 * s.young
+    grey = mix(hair, colour(0.70, 0.70, 0.71, x), q["greyness"] * 0.7)
+    tone = 0.52 * grey + 0.02
+    return mix(skin, mix(tone, skin * 0.45, 0.25 + 0 * cover), cover * strength), cover
 
 
 def _mouth(x: Tensor, y: Tensor, s: Shape, front: Tensor) -> dict[str, Tensor]:
-    q, op = s.q, s.opening
+    q = s.q
     u = x / s.mouth_width
     c = (1 - u * u).clamp_min(0)
+    crest, top, bottom, floor = mouth_curves(x, s)
+    gap = top - bottom
+    inside = smoothstep(EDGE, -EDGE, torch.maximum(y - top, bottom - y))
+    inside = inside * smoothstep(0.0, 0.10, c) * smoothstep(0.004, 0.028, gap) * front
+    edge = smoothstep(0.0, 0.10, c) * front
+    upper = smoothstep(0.016, -0.016, y - crest) * smoothstep(-EDGE, EDGE, y - top) * edge
+    lower = smoothstep(EDGE, -EDGE, y - bottom) * smoothstep(-0.018, 0.018, y - floor) * edge
+    # Upper teeth, in the upper lip's shadow and darker towards the corners; below them the tongue.
+    rows = 0.040 + 0.55 * gap.clamp_max(0.11)
+    teeth = smoothstep(-0.014, 0.010, y - (top - rows)) * inside
+    tongue = smoothstep(0.03, -0.04, y - bottom - 0.04) * inside
+    dark = mix(colour(0.16, 0.075, 0.075, x), colour(0.66, 0.30, 0.29, x), tongue * 0.85)
+    shade = (0.66 + 0.34 * smoothstep(0.0, 0.035, top - y)) * (0.62 + 0.38 * (c * 2).clamp_max(1))
+    ivory = torch.stack([0.98 - 0.06 * s.old, 0.96 - 0.10 * s.old, 0.92 - 0.20 * s.old]) * shade
     line = lip_line(x, s)
-    smile = q["lip_corner"].clamp_min(0)
-    bare = (0.055 * smoothstep(0.30, 0.9, smile) + 0.05 * q["lip_raise"]) * c
-    bare = bare + 0.035 * q["lip_stretch"] * c
-    top = line + 0.12 * op * c + 0.40 * bare
-    bottom = line - 0.85 * op * c - 0.60 * bare
-    bow = (
-        1
-        - 0.22 * torch.exp(-((x / 0.035) ** 2))
-        + 0.10 * torch.exp(-(((x.abs() - 0.06) / 0.04) ** 2))
-    )
-    crest = top + s.upper_lip * c.clamp_min(1e-6) ** 0.7 * bow
-    floor = bottom - s.lower_lip * c.clamp_min(1e-6) ** 0.55
-    inside = smoothstep(-EDGE, EDGE, top - y) * smoothstep(-EDGE, EDGE, y - bottom)
-    inside = inside * smoothstep(0.0, 0.12, c) * smoothstep(0.005, 0.03, top - bottom) * front
-    edge = smoothstep(0.0, 0.08, c) * front
-    upper = smoothstep(-EDGE, EDGE, crest - y) * smoothstep(-EDGE, EDGE, y - top) * edge
-    lower = smoothstep(-EDGE, EDGE, bottom - y) * smoothstep(-EDGE, EDGE, y - floor) * edge
-    rows = 0.085 * smoothstep(0.0, 0.06, top - bottom) * 0.8 + 0.02 * smile
-    teeth = smoothstep(-EDGE, EDGE, y - (top - rows)) * inside
-    tongue = smoothstep(0.02, -0.04, y - (bottom + 0.05)) * inside
-    dark = mix(colour(0.17, 0.10, 0.10, x), colour(0.62, 0.27, 0.25, x), tongue * 0.8)
-    ivory = colour(0.97, 0.95, 0.91, x) * (0.74 + 0.26 * smoothstep(1.0, 0.3, u.abs()))
-    seam = torch.exp(-(((y - line) / 0.013) ** 2)) * smoothstep(-0.04, 0.06, 1.06 - u * u)
-    seam = (0.58 + 0.2 * q["lip_press"]) * seam * front * (1 - smoothstep(0.01, 0.03, top - bottom))
+    seam = (1 - ((y - 0.5 * (top + bottom)) / 0.022) ** 2).clamp_min(0) * smoothstep(0.0, 0.15, c)
+    seam = (0.55 + 0.25 * q["lip_press"]) * seam * (1 - smoothstep(0.012, 0.035, gap))
+    ends = dome(x.abs() - s.mouth_width * 1.02, y - line, 0.055, 0.050)
+    deep = 0.30 + 0.25 * q["lip_corner"].clamp_min(0) + 0.5 * q["lip_skew"].clamp_min(0) * (x > 0)
+    seam = torch.maximum(seam, deep * ends) * front * (1 - inside)
     return dict(colour=mix(dark, ivory, teeth), cover=inside, upper=upper, lower=lower, seam=seam)
 
 
-def _lips(skin: Tensor, x: Tensor, mouth: dict[str, Tensor], s: Shape, front: Tensor) -> Tensor:
-    bare = ramp(s.q["skin"], SKIN) * colour(0.84, 0.58, 0.58, x)
-    shade = 0 * s.q["cloth_hue"]
-    red = hsv((0.96 + 0.06 * s.q["cloth_hue"]) % 1, shade + 0.85, shade + 0.66)
-    tone = mix(bare, red, s.q["lip_makeup"] * 0.88)
+def _lips(skin: Tensor, x: Tensor, mouth: dict[str, Tensor], s: Shape) -> Tensor:
+    m, old, flat = s.q["gender"], s.old, 0 * s.q["cloth_hue"]
+    rosy = torch.stack(
+        [0.90 - 0.02 * m, 0.64 + 0.10 * m + 0.06 * old, 0.63 + 0.09 * m + 0.06 * old]
+    )
+    bare = skin_tone(s) * rosy
+    red = hsv((0.955 + 0.06 * s.q["cloth_hue"]) % 1, flat + 0.82, flat + 0.70 - 0.18 * s.q["skin"])
+    tone = mix(bare, red, s.q["lip_makeup"] * 0.90)
     cover = (mouth["upper"] + mouth["lower"]).clamp(0, 1)
-    skin = mix(skin, tone * (1 - 0.16 * mouth["upper"]), cover * 0.94)
-    return skin * (1 - mouth["seam"] * colour(1.0, 1.06, 1.06, x))
-
-
-def _strands(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
-    """Light and dark of hair strands in [-1, 1], running from the parting down the head."""
-    q = s.q
-    azimuth = torch.atan2(x, z + 0.35 + 0 * x) + 0.15 * q["part"]
-    swirl = azimuth * (1.2 + 0.5 * s.long_hair) + 0.25 * torch.sin(3 * y + q["part"] * 3)
-    straight = torch.sin(swirl * 11 + q["part"] * 7 + 1.5 * torch.sin(y * 2.0 + x * 3)) * 0.40
-    straight = straight + torch.sin(swirl * 23 + y * 2.5 + q["part"] * 13) * 0.35
-    straight = straight + torch.sin(swirl * 41 + y * 4) * 0.25
-    curly = torch.sin(19 * x + 2 * torch.sin(9 * y)) * torch.sin(17 * y + 3 * z)
-    return mix(straight, curly, smoothstep(0.5, 1.0, q["hair_curl"]) * 0.75)
+    skin = mix(skin, tone * (1 - 0.14 * mouth["upper"]), cover * 0.92)
+    return skin * (1 - mouth["seam"] * colour(0.92, 1.05, 1.05, x))

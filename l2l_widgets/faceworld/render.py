@@ -1,9 +1,9 @@
-"""Factors to picture, mask and landmarks: sphere tracing, lighting, glasses, labels.
+"""Factors to picture, mask, depth, normals and landmarks.
 
-An orthographic camera looks at the head of :mod:`geometry`. Marching runs first on a coarse grid,
-then on the full one; normals are finite differences; light is one soft key, ambient with
-screen-space occlusion, and a rim. Every label is read off the same geometry, so it is exact up to
-the sampling grid.
+An orthographic camera looks at the head of :mod:`geometry` and the body of :mod:`body`. Rays are
+marched on three grids, each a start for the next finer one; normals are slopes of the depth found,
+so that they cost no further look at the surface. Every label is read off the same geometry, so it
+is exact up to the sampling grid.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2l_widgets.faceworld.factors import Factors
-from l2l_widgets.faceworld.geometry import (
-    Shape,
-    bump,
-    head_distance,
-    mix,
-    nearest,
-    shape_of,
-    smoothstep,
-    surfaces,
+from l2l_widgets.faceworld.body import body_of, paint_body, secant, trace_body
+from l2l_widgets.faceworld.camera import (
+    BACKGROUND_DEPTH,
+    CENTRE_Y,
+    EXTENT,
+    View,
+    head_rotation,
+    plane,
+    surface_normals,
 )
-from l2l_widgets.faceworld.paint import SKIN, Paint, colour, hair_colours, hsv, paint_head, ramp
+from l2l_widgets.faceworld.factors import Factors
+from l2l_widgets.faceworld.field import colour, hsv, mix, ramp
+from l2l_widgets.faceworld.geometry import Shape, nearest, shape_of, surfaces
+from l2l_widgets.faceworld.hair import hair_colours, hair_gloss
+from l2l_widgets.faceworld.labels import MASK_CLASSES, label_rays, landmarks
+from l2l_widgets.faceworld.light import Light, soften_edges, tone
+from l2l_widgets.faceworld.paint import SKIN, Paint, paint_head
+from l2l_widgets.faceworld.worn import earrings, frame_of, glasses, glasses_shadow
 
-#: The classes of CelebAMask-HQ in its official order; the index is the label.
-MASK_CLASSES = (
-    "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
-    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
-)  # fmt: skip
-
-EXTENT = 1.24  # half height of the picture in head units
-CENTRE_Y = 0.02  # head height at the picture's centre
-PIVOT = (0.0, -0.30, -0.10)  # the neck joint, about which the head turns
-LIGHT_GAMMA = 1 / 1.08
+__all__ = [
+    "BACKGROUND_DEPTH", "MASK_CLASSES", "Layers", "Render", "draw", "draw_layers", "landmarks",
+    "march_rays", "render", "shade_rays",
+]  # fmt: skip
 
 
 @dataclass
@@ -49,38 +49,44 @@ class Render:
     image : Tensor, shape (B, 3, R, R)
         RGB in [-1, 1].
     mask : Tensor, shape (B, R, R), uint8
-        Index into :data:`MASK_CLASSES`.
+        Index into :data:`MASK_CLASSES`. No necklace is ever drawn, so ``neck_l`` does not occur.
     landmarks : Tensor, shape (B, 68, 2)
         The usual 68 points, x right and y down, in pixels.
+    depth : Tensor, shape (B, R, R)
+        Towards the viewer, in head units (a head is about 2 high) from the middle of the head;
+        :data:`BACKGROUND_DEPTH` where the picture shows the background. Glasses and earrings are
+        drawn over what lies behind them and have no depth of their own.
+    normals : Tensor, shape (B, 3, R, R)
+        Unit vectors in camera axes (right, up, towards the viewer); zero on the background.
+    pose : Tensor, shape (B, 3)
+        Yaw, pitch and roll of the head in degrees.
     """
 
     image: Tensor
     mask: Tensor
     landmarks: Tensor
+    depth: Tensor
+    normals: Tensor
+    pose: Tensor
 
 
 @dataclass
-class _View:
-    """Camera rays: plane coordinates u (right) and v (up), the head's rotation (B, 3, 3)."""
+class Layers:
+    """What one ray a pixel sees.
 
-    rotation: Tensor
-    u: Tensor
-    v: Tensor
+    Attributes
+    ----------
+    rgb : Tensor, shape (B, 3, N, N)
+        Colour in [0, 1].
+    labels : Tensor, shape (B, N, N), uint8
+    depth : Tensor, shape (B, N, N)
+    normals : Tensor, shape (B, 3, N, N)
+    """
 
-    def head(
-        self, du: float | Tensor, dv: float | Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Camera point (u + du, v + dv, t) in head space."""
-        u, v, t = self.u + du - PIVOT[0], self.v + dv - PIVOT[1], t - PIVOT[2]
-        r = self.rotation[:, :, :, None, None]
-        x, y, z = (r[:, 0, j] * u + r[:, 1, j] * v + r[:, 2, j] * t + PIVOT[j] for j in range(3))
-        return x, y, z
-
-    def camera(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, ...]:
-        """Head point (B, 1, 1) in camera space."""
-        x, y, z = x - PIVOT[0], y - PIVOT[1], z - PIVOT[2]
-        r = self.rotation[:, :, :, None, None]
-        return tuple(r[:, i, 0] * x + r[:, i, 1] * y + r[:, i, 2] * z + PIVOT[i] for i in range(3))
+    rgb: Tensor
+    labels: Tensor
+    depth: Tensor
+    normals: Tensor
 
 
 def render(factors: Factors, resolution: int, supersample: int = 2) -> Render:
@@ -101,11 +107,16 @@ def render(factors: Factors, resolution: int, supersample: int = 2) -> Render:
         raise ValueError(f"supersample is {supersample}; allowed: 1 to 4")
     with torch.no_grad():
         natural = factors.natural()
-        image, mask = draw(natural, resolution * supersample)
-        image = F.avg_pool2d(image, supersample) * 2 - 1
-        half = supersample // 2
-        mask = mask[:, half::supersample, half::supersample]
-        return Render(image, mask, landmarks(natural, resolution))
+        seen = draw_layers(natural, resolution * supersample)
+        middle = slice(supersample // 2, None, supersample)
+        return Render(
+            image=F.avg_pool2d(seen.rgb, supersample) * 2 - 1,
+            mask=seen.labels[:, middle, middle],
+            landmarks=landmarks(natural, resolution),
+            depth=seen.depth[:, middle, middle],
+            normals=seen.normals[:, :, middle, middle],
+            pose=torch.rad2deg(torch.stack([natural[k] for k in ("yaw", "pitch", "roll")], 1)),
+        )
 
 
 def draw(
@@ -114,367 +125,157 @@ def draw(
     march: Callable | None = None,
     shade: Callable | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One ray a pixel: (B, 3, rays, rays) in [0, 1] and (B, rays, rays) uint8.
+    """Picture and labels alone: (B, 3, rays, rays) in [0, 1] and (B, rays, rays) uint8."""
+    seen = draw_layers(natural, rays, march, shade)
+    return seen.rgb, seen.labels
+
+
+def draw_layers(
+    natural: dict[str, Tensor],
+    rays: int,
+    march: Callable | None = None,
+    shade: Callable | None = None,
+) -> Layers:
+    """One ray a pixel on a grid of ``rays`` by ``rays``.
 
     ``march`` and ``shade`` may be compiled versions of :func:`march_rays` and :func:`shade_rays`.
     """
     march, shade = march or march_rays, shade or shade_rays
-    s, rotation = shape_of(natural), _rotation(natural)
-    coarse = max(rays // 4, 32)
-    view = _View(rotation, *_plane(coarse, rotation))
-    t = march(view, s, torch.full((len(rotation), coarse, coarse), 1.25).to(rotation), 10)
-    # The nearest neighbour's depth, a little before it: thin parts are not stepped over.
-    t = F.max_pool2d(t[:, None], 3, 1, 1) + 0.06
-    t = F.interpolate(t, size=(rays, rays), mode="bilinear", align_corners=False)[:, 0]
-    view = _View(rotation, *_plane(rays, rotation))
-    t = march(view, s, t, 7)
-    return shade(view, s, t)
+    s, rotation = shape_of(natural), head_rotation(natural)
+    size = max(rays // 4, 16)
+    t = torch.full((len(rotation), size, size), 1.25).to(rotation)
+    view = View(rotation, *plane(size, rotation))
+    for _ in range(5):
+        t = march(view, s, t)
+    while size < rays:
+        size = min(size * 2, rays)
+        # Start from the nearest depth around, a little before it: thin parts are not stepped over.
+        near, own = F.max_pool2d(t[:, None], 3, 1, 1) + 0.02, t[:, None]
+        near = F.interpolate(near, size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+        own = F.interpolate(own, size=(size, size))[:, 0]
+        view = View(rotation, *plane(size, rotation))
+        t = march(view, s, near, own)
+        if size < rays:
+            t = march(view, s, march(view, s, t))
+    return Layers(*shade(view, s, t))
 
 
-def _plane(rays: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    c = (torch.arange(rays, device=like.device, dtype=like.dtype) + 0.5) / rays * 2 - 1
-    return (c * EXTENT)[None, None, :], (-c * EXTENT)[None, :, None] + CENTRE_Y
+def march_rays(view: View, s: Shape, t: Tensor, own: Tensor | None = None) -> Tensor:
+    """Bring each ray closer to the head.
+
+    Parameters
+    ----------
+    t : Tensor, shape (B, H, W)
+        Depth towards the viewer, before the surface.
+    own : Tensor, shape (B, H, W), optional
+        Depth found for the ray on a coarser grid. Where nothing is near ``t``, which lies before
+        all that is around, the ray goes on from here instead of creeping past an edge.
+    """
+
+    def distance(t: Tensor) -> Tensor:
+        return nearest(*view.head(t), s)
+
+    if own is not None:
+        d = distance(t)
+        t = t - 0.95 * d
+        # Just inside an outline the coarser grid may have met nothing: then the ray gets longer.
+        passed = d > torch.where(own > -1.5, 0.012, 0.03)
+        t = torch.where(passed, torch.minimum(t, own + 0.01), t)
+    return secant(distance, t)[0]
 
 
-def _rotation(p: dict[str, Tensor]) -> Tensor:
-    """Roll, then pitch, then yaw, (B, 3, 3); positive yaw turns to the picture's right."""
-    cy, sy, cp, sp = p["yaw"].cos(), p["yaw"].sin(), p["pitch"].cos(), -p["pitch"].sin()
-    cr, sr = p["roll"].cos(), p["roll"].sin()
-    one, zero = torch.ones_like(cy), torch.zeros_like(cy)
-    ry = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], -1).view(-1, 3, 3)
-    rx = torch.stack([one, zero, zero, zero, cp, -sp, zero, sp, cp], -1).view(-1, 3, 3)
-    rz = torch.stack([cr, -sr, zero, sr, cr, zero, zero, zero, one], -1).view(-1, 3, 3)
-    return rz @ rx @ ry
-
-
-def march_rays(view: _View, s: Shape, t: Tensor, steps: int) -> Tensor:
-    """Walk each ray towards the surface; ``t`` is depth towards the viewer, (B, H, W)."""
-    for _ in range(steps):
-        t = (t - 0.92 * nearest(*view.head(0.0, 0.0, t), s)).clamp_min(-1.6)
-    return t
-
-
-def shade_rays(view: _View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Colour and label of every ray."""
-    x, y, z = view.head(0.0, 0.0, t)
+def shade_rays(view: View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Colour, label, depth and normal of every ray."""
+    spacing = 2 * EXTENT / t.shape[-1]
+    x, y, z = view.head(t)
     head, hair, hat, ears = surfaces(x, y, z, s, True)
     d = torch.minimum(torch.minimum(head, hair), hat)
-    normal = _normals(view, s, t, d)
-    hit = smoothstep(0.03, 0.012, d)
-    is_hair, is_hat = ((hair < head) & (hair <= hat)).float(), ((hat < head) & (hat < hair)).float()
-    body = _body(view, s, t)
-    front = ((hit > 0.5) & (~body["any"] | (t > body["depth"]))).float()
-    behind = (body["any"] & (front < 0.5)).float()
+    b = body_of(s, view)
+    body_t, body_x, body_y = trace_body(view, b, t.shape[-1])
+    # A ray that has not quite arrived counts, unless others near it went by: past an edge, not past
+    # a silhouette. (Folds are in ``d`` too, so that a small distance alone says little.)
+    missed = ((t < -1.5) | (d > 0.1)).to(t)
+    by = F.max_pool2d(F.max_pool2d(missed[:, None], 2), 3, 1, 1)
+    by = F.interpolate(by, size=t.shape[1:])[:, 0]
+    hit = (d < 0.006) | ((d < torch.where(body_t > -1.6, 0.018, 0.1)) & (by < 0.5))
+    # Folds and strands are in ``d`` alone, so the last step is taken along the slope found so far.
+    slope = surface_normals(t, spacing)[2].clamp_min(0.3)
+    t = t - (d / slope).clamp(-0.04, 0.03)
+    is_hair, is_hat = (
+        ((hair < head) & (hair <= hat)).to(t),
+        ((hat < head) & (hat < hair)).to(t),
+    )
+    front = (hit & (t > body_t)).to(t)
+    behind = (body_t > -1.6).to(t) * (1 - front)
     anything = torch.maximum(front, behind)
-    depth = torch.where(front > 0.5, t, torch.where(body["any"], body["depth"], -2 + 0 * t))
-    normal = mix(body["normal"], normal, front)
+    depth = torch.where(front > 0.5, t, body_t.clamp_min(BACKGROUND_DEPTH))
+    normal = surface_normals(depth, spacing)
     paint = paint_head(x, y, z, s)
-    light = _Light(view, s, normal, anything, depth, t.shape[-1])
-    cloth, skin_here = body["cloth"], (1 - is_hair - is_hat) * front
-    rgb = _surface_colour(s, view, x, y, z, paint, light, is_hair, is_hat, front, behind, body)
-    rgb, ring_cover = _earrings(rgb, view, s, anything, depth)
-    rgb, frame, lens = _glasses(rgb, view, s, anything, depth, light, front)
-    q = s.q
-    value = 0.25 + 0.65 * q["background_light"]
-    fade = 1 - 0.18 * ((view.u / EXTENT) ** 2 + ((view.v - CENTRE_Y) / EXTENT - 0.3) ** 2)
-    behind_all = hsv(q["background_hue"], 0 * value + 0.32, value * fade)
-    cover = torch.maximum(anything + (1 - anything) * frame, ring_cover)
-    rgb = mix(behind_all, rgb, cover)
-    rgb = rgb.clamp(0, 1.4)
-    rgb = (rgb * (1 + rgb * 0.10) / (1 + rgb * rgb * 0.18)).clamp(1e-4, 1) ** LIGHT_GAMMA
-    labels = _labels(
-        s, x, y, z, paint, head, ears, skin_here, is_hair * front, is_hat * front,
-        behind, cloth, ring_cover, frame, lens,
+    light = Light(view, s, normal, anything, depth)
+    frame_shape = frame_of(s)
+    light.shadow = light.shadow * (1 - glasses_shadow(x, y, z, s, frame_shape, view) * front)
+    own = _skin_tone(s)
+    body_rgb, cloth = paint_body(body_x, body_y, own, b, s)
+    rgb = _surface_colour(s, view, paint, light, body_rgb, cloth, is_hair, is_hat, front, behind)
+    near = torch.where(anything > 0, depth, -9 + 0 * depth)
+    rgb = mix(_background(s, view), rgb, anything)
+    rgb, ring = earrings(rgb, view, s, near, light)
+    rgb, frame, lens = glasses(rgb, view, s, frame_shape, near, light)
+    rgb = soften_edges(tone(rgb), depth).clamp(0, 1)
+    labels = label_rays(
+        s, x, y, z, paint, head, ears, (1 - is_hair - is_hat) * front, is_hair * front,
+        is_hat * front, behind, cloth * behind, ring, frame, lens,
     )  # fmt: skip
-    return rgb.transpose(0, 1), labels
+    return rgb.transpose(0, 1), labels, depth, (normal * anything).transpose(0, 1)
 
 
-def _normals(view: _View, s: Shape, t: Tensor, d: Tensor) -> Tensor:
-    eps = 0.012
-    steps = ((eps, 0.0, 0.0), (0.0, eps, 0.0), (0.0, 0.0, eps))
-    n = torch.stack([nearest(*view.head(du, dv, t + dt), s, True) - d for du, dv, dt in steps])
-    return n * torch.rsqrt((n * n).sum(0) + 1e-12)
-
-
-def _body(view: _View, s: Shape, t: Tensor) -> dict[str, Tensor]:
-    """Neck and torso, solved directly in camera space."""
-    q, u, v = s.q, view.u, view.v
-    centre = 0.075 * torch.sin(q["yaw"]) - 0.2 * q["roll"]
-    neck = 0.37 + 0.07 * q["gender"] + 0.07 * q["fullness"]
-    neck = neck + 0.30 * smoothstep(-1.0, -1.55, v) ** 2
-    du = u - centre
-    neck_z = -0.30 + (neck * neck - du * du).clamp_min(0).sqrt()
-    is_neck = ((neck - du.abs()) > 0) & (v < -0.35)
-    shoulder = 1.12 + 0.24 * q["gender"] + 0.1 * q["fullness"]
-    bulk = 1 - (u / shoulder) ** 2 - ((v + 2.0) / 0.82) ** 2
-    torso_z = -0.22 + 0.62 * bulk.clamp_min(0).sqrt()
-    is_torso = bulk > 0
-    low = -9.0 + 0 * t
-    depth = torch.maximum(torch.where(is_neck, neck_z, low), torch.where(is_torso, torso_z, low))
-    torso = is_torso & (~is_neck | (torso_z > neck_z - 0.05))
-    drop = (1 - (du / (neck + 0.12)) ** 2).clamp_min(0) * (1 + 0.6 * (1 - q["gender"]))
-    collar = -1.20 - 0.14 * drop
-    n = torch.stack([
-        torch.where(torso, u / shoulder**2 * 1.1, du / neck),
-        torch.where(torso, (v + 2.0) / 0.82**2 * 0.55, 0.15 + 0 * t),
-        torch.where(
-            torso, (torso_z + 0.22) / 0.62**2 + 0.15,
-            (neck * neck - du * du).clamp_min(1e-4).sqrt() / neck,
-        ),
-    ])  # fmt: skip
-    n = n * torch.rsqrt((n * n).sum(0) + 1e-6)
-    return {
-        "any": is_neck | is_torso, "depth": depth, "normal": n, "collar": collar + 0 * t,
-        "cloth": (torso & (v < collar)).float(),
-    }  # fmt: skip
-
-
-class _Light:
-    """Occlusion, diffuse and specular terms shared by every surface."""
-
-    def __init__(
-        self, view: _View, s: Shape, n: Tensor, cover: Tensor, depth: Tensor, rays: int
-    ) -> None:
-        q = s.q
-        azimuth, elevation, soft = q["light_azimuth"], q["light_elevation"], q["light_softness"]
-        direction = torch.stack([
-            azimuth.sin() * elevation.cos(), elevation.sin(), azimuth.cos() * elevation.cos(),
-        ])  # fmt: skip
-        self.soft, self.normal = soft, n
-        self.facing = (n * direction).sum(0)
-        wrap = 0.25 + 0.35 * soft
-        self.diffuse = ((self.facing + wrap) / (1 + wrap)).clamp_min(0)
-        self.occlusion = _occlusion(cover, depth, 2 * (rays // 28) + 1, 3.2) * _occlusion(
-            cover, depth, 2 * (rays // 11) + 1, 1.4
-        )
-        fill = 0.10 * (-n[0] * direction[0] + 0.4 * n[2]).clamp_min(0)
-        ambient, key = 0.36 + 0.16 * soft + 0.10 * n[1], 0.80 - 0.12 * soft
-        self.total = ambient * self.occlusion + fill
-        self.total = self.total + key * self.diffuse * (0.45 + 0.55 * self.occlusion)
-        half = direction + torch.tensor([0.0, 0.0, 1.0]).to(direction).view(3, 1, 1, 1)
-        half = half * torch.rsqrt((half * half).sum(0))
-        self.mirror = (n * half).sum(0).clamp_min(0)
-        self.rim = (1 - n[2].clamp(0, 1)) ** 3 * 0.10
-
-
-def _occlusion(cover: Tensor, depth: Tensor, window: int, strength: float) -> Tensor:
-    """Darkening where the neighbourhood stands before the point (screen space)."""
-
-    def mean(a: Tensor) -> Tensor:
-        return F.avg_pool2d(a[:, None], window, 1, window // 2, count_include_pad=False)[:, 0]
-
-    around = mean(depth * cover) / (mean(cover) + 1e-4)
-    return torch.exp(-strength * (around - depth - 0.015).clamp(0, 0.6))
-
-
-def _surface_colour(
-    s: Shape, view: _View, x: Tensor, y: Tensor, z: Tensor, p: Paint, light: _Light,
-    is_hair: Tensor, is_hat: Tensor, front: Tensor, behind: Tensor, body: dict[str, Tensor],
-) -> Tensor:  # fmt: skip
+def _skin_tone(s: Shape) -> Tensor:
     q = s.q
-    wool = hsv(q["hat_hue"], 0 * q["hat_hue"] + 0.5, 0.35 + 0.5 * q["cloth_light"])
-    ribs = 0.9 + 0.1 * torch.sin(torch.atan2(x, z + 0.2) * 40.0)
-    head = mix(mix(p.skin, p.hair, is_hair), wool * ribs, is_hat)
     tint = torch.stack([
         1 + 0.02 * q["undertone"], 1 + 0 * q["undertone"], 1 - 0.035 * q["undertone"],
     ])  # fmt: skip
-    dye = hsv(q["cloth_hue"], 0.55 - 0.3 * q["cloth_light"], 0.18 + 0.72 * q["cloth_light"])
-    hem = 1 - 0.25 * smoothstep(0.03, 0.0, (body["collar"] - view.v).abs())
-    torso = mix(ramp(q["skin"], SKIN) * tint, dye * hem, body["cloth"])
-    albedo = mix(torso, head, front)
-    cast = mix(torch.ones_like(x), 0.62 + 0.38 * smoothstep(-0.80, -1.35, view.v + 0 * x),
-               behind * (1 - body["cloth"]))  # fmt: skip
-    lit = light.total * cast
+    return ramp(q["skin"], SKIN) * tint
+
+
+def _background(s: Shape, view: View) -> Tensor:
+    """A wall, plain or lit from one side, with a soft vignette."""
+    q = s.q
+    u, v = view.u / EXTENT, (view.v - CENTRE_Y) / EXTENT
+    value, lit = 0.26 + 0.60 * q["background_light"], q["background_gradient"]
+    # the pool of light lies on the side away from the key, where it sets off the shaded cheek
+    glow = (u + 0.55 * q["light_azimuth"].sin()) ** 2 + (v - 0.15) ** 2
+    glow = (1 - 0.42 * glow).clamp_min(-0.4)
+    value = value * (1 + lit * (0.42 * glow - 0.12 + 0.10 * v))
+    value = value * (1 - (0.05 + 0.10 * lit) * (u * u + v * v))
+    return hsv(q["background_hue"], 0.34 - 0.10 * lit * glow, value)
+
+
+def _surface_colour(
+    s: Shape, view: View, p: Paint, light: Light, body_rgb: Tensor, cloth: Tensor,
+    is_hair: Tensor, is_hat: Tensor, front: Tensor, behind: Tensor,
+) -> Tensor:  # fmt: skip
+    head = mix(mix(p.skin, p.hair, is_hair), p.hat, is_hat)
+    albedo = mix(body_rgb, head, front)
     bare = (1 - is_hair - is_hat) * front
-    skin = bare + behind * (1 - body["cloth"])
-    glow = 0.10 * skin * torch.exp(-(((light.facing + 0.05) / 0.35) ** 2))
-    shine = skin * (0.10 * light.mirror**14 + 0.10 * light.mirror**50 * (1 - 0.5 * p.facial_hair))
-    shine = shine * (1 - p.eye_cover * bare) * (1 + 0.5 * s.q["eye_makeup"] * 0)
-    base, greyed = hair_colours(s)
-    silk = 0.22 * light.mirror**10 * (0.5 + 0.5 * p.strands).clamp_min(0) * (0.35 + greyed[1])
+    skin = bare * (1 - 0.8 * p.facial_hair) + behind * (1 - cloth)
+    # Light travels through skin, red farthest: it wraps past the terminator.
+    soft = 0.10 + 0.22 * light.soft
+    wrap = soft + skin * colour(0.32, 0.12, 0.06, skin)
+    lit = light.on(wrap)
+    level = (0.3 * lit[0] + 0.6 * lit[1] + 0.1 * lit[2]).clamp(0, 1.1)
+    m = light.mirror
+    m2 = m * m
+    m4 = m2 * m2
+    m8, m16 = m4 * m4, m4 * m4 * m4 * m4
+    shine = skin * (0.07 * m8 + 0.10 * m16 * m16) * (1 - p.eye_cover * bare)
+    base, _ = hair_colours(s)
+    silk = p.hair_cover * hair_gloss(s, p.strands, light.normal, light.half, view.rotation)
     lips = (p.upper_lip + p.lower_lip).clamp(0, 1)
-    shine = shine + is_hair * front * silk + 0.12 * lips * bare * light.mirror**30
-    out = albedo * (lit + glow * colour(0.8, 0.15, 0.05, x))
-    out = out + shine * light.occlusion * (1 - 0.2 * light.soft) + light.rim * albedo
-    level = lit.clamp(0, 1.1)
-    eye = mix(p.eye * (0.38 + 0.70 * level), colour(1.0, 1.0, 1.0, x), p.glint)
+    shine = shine + is_hair * front * silk + 0.14 * lips * bare * m16 * m8
+    out = albedo * (lit + light.rim)
+    out = out + (shine * light.shadow * light.occlusion * (1 - 0.2 * light.soft))
+    out = out + 0.14 * light.rim
+    eye = mix(p.eye * (0.36 + 0.72 * level), colour(1.0, 1.0, 1.0, m), p.glint)
     out = mix(out, eye, p.eye_cover * bare)
     out = mix(out, 0.05 + 0.05 * base, p.lash * bare)
     return mix(out, p.mouth * (0.40 + 0.6 * level), p.mouth_cover * bare)
-
-
-def _earrings(
-    rgb: Tensor, view: _View, s: Shape, cover: Tensor, depth: Tensor
-) -> tuple[Tensor, Tensor]:
-    total = torch.zeros_like(depth)
-    near = torch.where(cover > 0, depth, -9 + 0 * depth)
-    for side in (-1.0, 1.0):
-        u, v, t = view.camera(side * 0.765 * s.width, -0.25 * s.ear - 0.02, -0.05 + 0 * s.ear)
-        r = ((view.u - u) ** 2 + (view.v - v) ** 2 + 1e-8).sqrt()
-        disc = smoothstep(0.078, 0.056, r) * ((t + 0.08) > near - 0.03).float() * s.q["earrings"]
-        spot = ((view.u - u + 0.02) ** 2 + (view.v - v - 0.025) ** 2 + 1e-8).sqrt()
-        gold = colour(0.98, 0.82, 0.36, depth) * (0.62 + 0.5 * smoothstep(0.06, 0.0, spot))
-        rgb = mix(rgb, gold, disc)
-        total = torch.maximum(total, disc)
-    return rgb, total
-
-
-def _glasses(
-    rgb: Tensor, view: _View, s: Shape, cover: Tensor, depth: Tensor, light: _Light, front: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Lenses on a curved plane before the eyes, a bridge, and temples to the ears."""
-    q, worn = s.q, s.q["glasses"]
-    t = torch.full_like(depth, 0.85)
-    for _ in range(3):  # the plane z = .815 - .2 x^2 is nearly flat: three steps reach it
-        a, b, c = view.head(0.0, 0.0, t)
-        slope = view.rotation[:, 2, 2][:, None, None].clamp_min(0.5)
-        t = t - (c - (0.815 - 0.20 * a * a)) / slope * 0.9
-    a, b, _ = view.head(0.0, 0.0, t)
-    aa = a.abs()
-    width, height = 0.212 + 0 * worn, 0.145 + 0.03 * q["frame_shape"]
-    corner = 0.05 + 0.095 * q["frame_shape"]
-    dx = (aa - s.eye_x * 1.02).abs() - (width - corner)
-    dy = (b - s.eye_y + 0.03).abs() - (height - corner).clamp_min(0)
-    edge = (dx.clamp_min(0) ** 2 + dy.clamp_min(0) ** 2 + 1e-8).sqrt()
-    edge = edge + torch.maximum(dx, dy).clamp_max(0) - corner
-    thick = 0.026 + 0.010 * q["frame_hue"]
-    frame = smoothstep(thick + 0.012, thick - 0.008, edge.abs())
-    bridge = smoothstep(0.034, 0.014, (b - s.eye_y - 0.055 + 0.3 * aa * aa).abs())
-    bridge = bridge * smoothstep(0.0, -0.02, aa - (s.eye_x * 1.02 - width + 0.03))
-    seen = ((t > depth - 0.02) | (cover < 0.5)).float() * smoothstep(0.9, 0.7, aa)
-    frame = torch.maximum(frame, bridge) * seen
-    near = torch.where(cover > 0, depth, -9 + 0 * depth)
-    hinge = s.eye_x * 1.02 + width
-    for side in (-1.0, 1.0):
-        u0, v0, t0 = view.camera(side * hinge, s.eye_y + 0.05, 0.815 - 0.20 * hinge**2)
-        u1, v1, t1 = view.camera(side * 0.77 * s.width, s.eye_y + 0.03, -0.10 + 0 * hinge)
-        along = (view.u - u0) * (u1 - u0) + (view.v - v0) * (v1 - v0)
-        h = (along / ((u1 - u0) ** 2 + (v1 - v0) ** 2 + 1e-6)).clamp(0, 1)
-        off = (view.u - u0 - h * (u1 - u0)) ** 2 + (view.v - v0 - h * (v1 - v0)) ** 2
-        temple = smoothstep(0.034, 0.014, (off + 1e-8).sqrt())
-        frame = torch.maximum(frame, temple * ((t0 + h * (t1 - t0)) > near - 0.06).float())
-    lens = smoothstep(0.01, -0.01, edge) * seen * worn
-    dark = q["dark_lenses"] * 0.92
-    glass = colour(0.05, 0.05, 0.07, depth) + 0.10 * smoothstep(-0.2, 0.3, b)
-    glare = 0.18 * smoothstep(0.05, 0.0, (a + b * 0.6 - 0.05).abs() - 0.02)
-    rgb = mix(rgb, glass, lens * (0.06 + 0.94 * dark)) + lens * glare * (1 - 0.3 * dark)
-    tone = hsv((0.02 + 0.6 * q["frame_hue"]) % 1, 0 * worn + 0.6, 0.05 + 0.16 * q["frame_shape"])
-    rgb = mix(rgb, tone + 0.10 * light.mirror * front, frame * worn)
-    return rgb, (frame * worn).clamp(0, 1), lens
-
-
-def _labels(
-    s: Shape, x: Tensor, y: Tensor, z: Tensor, p: Paint, head: Tensor, ears: Tensor, skin: Tensor,
-    hair: Tensor, hat: Tensor, body: Tensor, cloth: Tensor, ring: Tensor, frame: Tensor,
-    lens: Tensor,
-) -> Tensor:  # fmt: skip
-    """The 19 classes, painted in order; a later class covers an earlier one.
-
-    ``l_`` is the side on the left of the picture when the face looks at the viewer.
-    """
-    ax = x.abs()
-    bridge = bump(x, y - 0.5 * (s.nose_y + s.eye_y), 0.10 * s.nose_width, 0.26) > 0.45
-    wings = (ax < 0.14 * s.nose_width) & (y > s.nose_y - 0.075) & (y < s.nose_y + 0.08)
-    skin_on = skin > 0.5
-    left = x < 0
-    ear = skin_on & (ears < head + 0.035) & (ax > 0.66 * s.width)
-    regions = {
-        "skin": skin_on,
-        "nose": skin_on & (bridge | wings) & (z > 0.6),
-        "r_ear": ear & ~left,
-        "l_ear": ear & left,
-        "l_brow": skin_on & (p.brow > 0.35) & left,
-        "r_brow": skin_on & (p.brow > 0.35) & ~left,
-        "l_eye": skin_on & (p.eye_cover > 0.5) & left,
-        "r_eye": skin_on & (p.eye_cover > 0.5) & ~left,
-        "mouth": skin_on & (p.mouth_cover > 0.5),
-        "u_lip": skin_on & (p.upper_lip > 0.5) & (p.mouth_cover <= 0.5),
-        "l_lip": skin_on & (p.lower_lip > 0.5) & (p.mouth_cover <= 0.5),
-        "neck": body > 0.5,
-        "cloth": (body > 0.5) & (cloth > 0.5),
-        "hair": hair > 0.5,
-        "hat": hat > 0.5,
-        "ear_r": ring > 0.5,
-        "eye_g": (frame > 0.5) | (lens > 0.5),
-    }
-    labels = torch.zeros_like(x, dtype=torch.uint8)
-    for name, region in regions.items():
-        labels = labels.masked_fill(region, MASK_CLASSES.index(name))
-    return labels
-
-
-def landmarks(natural: dict[str, Tensor], resolution: int) -> Tensor:
-    """The usual 68 points, (B, 68, 2), x right and y down, in pixels (the 300-W order).
-
-    Points are defined in head space (x, y) and set on the surface by marching along z; the jaw line
-    follows the silhouette of jaw and chin.
-    """
-    s, rotation = shape_of(natural), _rotation(natural)
-    x, y = _landmark_plan(s)
-    z = torch.full_like(x, 1.2)
-    for _ in range(18):
-        z = (z - 0.9 * head_distance(x, y, z, s, False)[0]).clamp_min(-0.2)
-    pivot = torch.tensor(PIVOT).to(x)
-    points = torch.stack([x, y, z], -1)[:, 0] - pivot
-    points = torch.einsum("bij,bnj->bni", rotation, points) + pivot
-    u, v = points[..., 0] / EXTENT, -(points[..., 1] - CENTRE_Y) / EXTENT
-    return torch.stack([u, v], -1) * (resolution / 2) + resolution / 2 - 0.5
-
-
-def _landmark_plan(s: Shape) -> tuple[Tensor, Tensor]:
-    """Head-space x and y of the 68 points, each (B, 1, 68)."""
-    zero = torch.zeros_like(s.eye_x)
-    xs: list[Tensor] = []
-    ys: list[Tensor] = []
-
-    def add(x: Tensor, y: Tensor) -> None:
-        xs.append(x + zero)
-        ys.append(y + zero)
-
-    chin_y = -0.98 - s.opening - s.chin
-    for i in range(17):  # jaw, from one ear over the chin to the other
-        angle = torch.tensor(i / 16 * torch.pi)
-        add(-0.70 * s.jaw * angle.cos(), -0.05 + (chin_y + 0.05) * angle.sin().clamp_min(0) ** 1.15)
-    for side in (-1, 1):  # brows, outer to inner, then inner to outer
-        for u in (1.0, 0.5, 0.0, -0.5, -1.0) if side < 0 else (-1.0, -0.5, 0.0, 0.5, 1.0):
-            rise = s.eye_y + s.brow_y * 0.93 + s.brow_arch * (1 - u * u) - 0.025 - 0.02 * u
-            rise = rise - 0.085 * s.q["brow_frown"] * (0.5 - 0.5 * u)
-            rise = rise + s.q["brow_inner"] * (0.10 * (0.5 - 0.5 * u) - 0.05 * (0.5 + 0.5 * u))
-            add(side * (s.eye_x + 0.19 * u), rise)
-    for i in range(4):  # bridge of the nose
-        add(zero, mix(s.eye_y, s.nose_y + 0.05, torch.tensor(i / 3)))
-    for k in (-2, -1, 0, 1, 2):  # below the nose
-        add(0.062 * k * s.nose_width, s.nose_y - 0.03 - 0.012 * (2 - abs(k)))
-    half = 0.176 * s.eye_scale
-    up = 0.075 * s.eye_scale * s.q["lid"].clamp(0, 1.4)
-    down = -0.045 * s.eye_scale * (0.3 + 0.7 * s.q["lid"].clamp(max=1))
-    for side in (-1, 1):  # six points an eye, clockwise from the picture's left
-        for u, h in ((-1.0, 0), (-0.4, up), (0.4, up), (1.0, 0), (0.4, down), (-0.4, down)):
-            outward = u * side
-            add(side * s.eye_x + u * half, s.eye_y + h + s.eye_tilt * outward * half * 2)
-    _mouth_points(s, add)
-    return torch.cat(xs, 2), torch.cat(ys, 2)
-
-
-def _mouth_points(s: Shape, add: Callable[[Tensor, Tensor], None]) -> None:
-    """Outer lips (12) and inner lips (8), clockwise from the corner at the picture's left."""
-    q = s.q
-    smile = q["lip_corner"].clamp_min(0)
-    bare = 0.055 * smoothstep(0.30, 0.9, smile) + 0.05 * q["lip_raise"] + 0.035 * q["lip_stretch"]
-
-    def line(u: float) -> tuple[Tensor, float]:
-        skew = 0.075 * q["lip_skew"] * max(0.0, u) ** 2 * (3 - 2 * max(0.0, u))
-        return s.mouth_y + q["lip_corner"] * 0.105 * (u * u - 0.35) + skew, 1 - u * u
-
-    for u in (-1.0, -0.62, -0.25, 0.0, 0.25, 0.62, 1.0):
-        y, c = line(u)
-        add(u * s.mouth_width, y + (0.12 * s.opening + 0.40 * bare) * c + s.upper_lip * c**0.7)
-    for u in (0.62, 0.25, 0.0, -0.25, -0.62):
-        y, c = line(u)
-        add(u * s.mouth_width, y - (0.85 * s.opening + 0.6 * bare) * c - s.lower_lip * c**0.55)
-    for u in (-0.9, -0.3, 0.0, 0.3, 0.9):
-        y, c = line(u)
-        add(u * s.mouth_width, y + (0.12 * s.opening + 0.40 * bare) * c)
-    for u in (0.3, 0.0, -0.3):
-        y, c = line(u)
-        add(u * s.mouth_width, y - (0.85 * s.opening + 0.60 * bare) * c)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from l2l_widgets.faceworld.dataset import DatasetConfig, FaceDataset, render_dataset
+from l2l_widgets.faceworld.version import WORLD
 
 #: The sets every embedded model is trained on; all seeds differ, so no face is in two of them.
 POPULATION = DatasetConfig(count=24576, seed=1, population="correlated")
@@ -29,7 +30,7 @@ def cache_folder() -> Path:
 
 def rendered_set(name: str) -> FaceDataset:
     """Read one of :data:`SETS`, rendering what is missing first (about an hour on two cores)."""
-    folder = cache_folder() / name
+    folder = cache_folder() / f"{name}-{WORLD}"
     config = SETS[name]
     missing = -(-config.count // 512) - len(list(folder.glob("shard-*.safetensors")))
     if missing:
