@@ -47,8 +47,8 @@ def paint_eyes(x: Tensor, ax: Tensor, y: Tensor, s: Shape, front: Tensor) -> Eye
     # Lashes thicken towards the outer corner; liner makes them heavier and draws a wing.
     feminine, paint = 1 - q["gender"], q["eye_makeup"]
     reach = 0.25 + 0.75 * smoothstep(-0.9, 0.7, u)
-    thick = (0.013 + 0.013 * feminine) * reach + 0.006 + 0.020 * paint * (0.5 + reach)
-    dark = 0.50 + 0.30 * feminine + 0.20 * paint
+    thick = (0.011 + 0.018 * feminine) * reach + 0.006 + 0.020 * paint * (0.5 + reach)
+    dark = 0.42 + 0.40 * feminine + 0.20 * paint
     wing = 1.04 + 0.16 * feminine + 0.18 * paint
     off = (above - 0.4 * thick - 0.055 * (u - 0.95).clamp_min(0)).abs()
     lash = smoothstep(thick, thick * 0.25, off) * dark

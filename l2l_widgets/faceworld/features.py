@@ -70,7 +70,7 @@ def brow_line(u: Tensor, s: Shape, side: Tensor | float) -> Tensor:
 def lip_line(x: Tensor, s: Shape) -> Tensor:
     """Height of the line between the closed lips: a smile lifts its ends, contempt one of them."""
     u = (x / s.mouth_width).clamp(-1.25, 1.25)
-    line = s.mouth_y + s.q["lip_corner"] * 0.130 * (u * u - 0.35)
+    line = s.mouth_y + (s.q["lip_corner"] + 0.12) * 0.125 * (u * u - 0.35)
     return line + s.q["lip_skew"] * (0.125 * smoothstep(0.15, 1.05, u) - 0.015)
 
 

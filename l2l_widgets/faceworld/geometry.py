@@ -74,16 +74,26 @@ def shape_of(natural: dict[str, Tensor]) -> Shape:
     width = 1 + 0.055 * q["head_width"] + 0.04 * (full - 0.4) + 0.02 * young
     forehead = 0.05 * q["forehead"]
     smile = q["lip_corner"].clamp_min(0)
-    eye_scale = 1.06 * (1 + 0.13 * q["eye_size"]) + 0.12 * female - 0.07 * male
-    eye_scale = eye_scale + 0.22 * young - 0.10 * old
+    eye_scale = 1.05 * (1 + 0.12 * q["eye_size"]) + 0.10 * female - 0.10 * male
+    eye_scale = eye_scale + 0.18 * young - 0.10 * old
     lips = (1 - 0.45 * old) * (1 - 0.60 * q["lip_press"])
-    brow_y = 0.195 + 0.030 * q["brow_height"] + 0.095 * q["brow_raise"].clamp(-1, 1.5)
+    brow_y = (
+        0.195
+        + 0.036 * q["brow_height"]
+        - 0.010 * q["brow_ridge"]
+        + 0.095 * q["brow_raise"].clamp(-1, 1.5)
+    )
     return Shape(
         q=q,
         young=young,
         old=old,
         width=width,
-        jaw=0.97 + 0.075 * q["jaw_width"] + 0.07 * male + 0.13 * (full - 0.45) + 0.03 * young,
+        jaw=0.97
+        + 0.080 * q["jaw_width"]
+        + 0.08 * male
+        - 0.015 * female
+        + 0.13 * (full - 0.45)
+        + 0.03 * young,
         taper=0.46
         - 0.13 * q["jaw_width"]
         - 0.30 * male
@@ -94,7 +104,7 @@ def shape_of(natural: dict[str, Tensor]) -> Shape:
         angle=0.110 + 0.050 * male + 0.020 * q["jaw_width"] + 0.035 * old,
         chin=0.085 * q["chin_length"] + 0.07 * male - 0.15 * young,
         chin_width=0.90 + 0.45 * male + 0.08 * q["jaw_width"],
-        cheek=0.036 * q["cheekbone"]
+        cheek=0.048 * q["cheekbone"]
         + 0.06 * (full - 0.3)
         + 0.03 * young
         + 0.020 * female
@@ -106,43 +116,48 @@ def shape_of(natural: dict[str, Tensor]) -> Shape:
         eye_scale=eye_scale,
         eye_half=0.168 * eye_scale,
         eye_tilt=0.09 * q["eye_tilt"] + 0.04 + 0.04 * female - 0.10 * old,
-        eye_depth=0.5 + 0.35 * q["eye_depth"] + 0.35 * male + 0.4 * old - 0.4 * young,
-        brow_x=0.038 * q["brow_spacing"] - 0.035 * q["brow_frown"].clamp_min(0),
-        brow_thickness=(0.027 * (1 + 0.28 * q["brow_thickness"]) + 0.015 * male - 0.003 * female)
+        eye_depth=0.5 + 0.55 * q["eye_depth"] + 0.35 * male + 0.4 * old - 0.4 * young,
+        brow_x=0.045 * q["brow_spacing"] - 0.035 * q["brow_frown"].clamp_min(0),
+        brow_thickness=(0.027 * (1 + 0.34 * q["brow_thickness"]) + 0.017 * male - 0.005 * female)
         * (1 - 0.25 * young),
-        brow_y=brow_y - 0.045 * male + 0.025 * female - 0.02 * old,
-        brow_arch=0.035 + 0.020 * q["brow_arch"] + 0.035 * female - 0.015 * male,
-        brow_ridge=0.25 + 0.35 * q["brow_ridge"] + 0.75 * male - 0.2 * young,
+        brow_y=brow_y - 0.050 * male + 0.030 * female - 0.02 * old,
+        brow_arch=0.035 + 0.026 * q["brow_arch"] + 0.035 * female - 0.015 * male,
+        brow_ridge=0.30 + 0.45 * q["brow_ridge"] + 0.75 * male - 0.2 * young,
         nose_y=-0.29
-        - 0.050 * q["nose_length"]
+        - 0.060 * q["nose_length"]
         + 0.09 * young
         - 0.045 * old
         - 0.02 * male
         + 0.03 * q["nose_wrinkle"],
         nose_width=0.92
-        + 0.20 * q["nose_width"]
-        + 0.18 * male
+        + 0.28 * q["nose_width"]
+        + 0.22 * male
         + 0.12 * q["skin"]
         + 0.16 * old
         - 0.08 * young,
-        nose_out=0.045 * q["nose_projection"] + 0.03 * male - 0.06 * young + 0.025 * old,
+        nose_out=0.055 * q["nose_projection"] + 0.03 * male - 0.06 * young + 0.025 * old,
         mouth_width=0.245
-        * (1 + 0.13 * q["mouth_width"])
+        * (1 + 0.16 * q["mouth_width"])
         * (1 + 0.26 * q["lip_corner"])
         * (1 + 0.24 * q["lip_stretch"])
         * (1 - 0.28 * q["surprise"])
         * (1 - 0.14 * young)
         + 0.014 * male,
         mouth_y=-0.580
-        + 0.026 * q["mouth_height"]
-        - 0.026 * q["philtrum"]
+        + 0.030 * q["mouth_height"]
+        - 0.034 * q["philtrum"]
         + 0.05 * young
         - 0.01 * old,
-        upper_lip=0.066 * (1 + 0.32 * q["upper_lip"]) * (1 - 0.38 * male) * (1 - 0.2 * smile) * lips
-        + 0.008 * female,
-        lower_lip=0.086 * (1 + 0.32 * q["lower_lip"]) * (1 - 0.30 * male) * lips + 0.010 * female,
+        upper_lip=0.066
+        * (1 + 0.40 * q["upper_lip"]).clamp_min(0.35)
+        * (1 - 0.42 * male)
+        * (1 - 0.2 * smile)
+        * lips
+        + 0.012 * female,
+        lower_lip=0.086 * (1 + 0.40 * q["lower_lip"]).clamp_min(0.35) * (1 - 0.30 * male) * lips
+        + 0.014 * female,
         opening=0.28 * q["jaw"],
-        ear=1 + 0.20 * q["ear_size"] + 0.22 * old + 0.05 * male,
+        ear=1 + 0.25 * q["ear_size"] + 0.22 * old + 0.05 * male,
         forehead=forehead,
         hair=hair_shape(q, young, old, width, forehead),
     )

@@ -54,7 +54,7 @@ def skin_tone(s: Shape) -> Tensor:
     """
     tint, m, old = s.q["undertone"], s.q["gender"], s.old
     level = 1.03 - 0.06 * m * (1 - s.young) - 0.05 * old
-    tint = torch.stack([1 + 0.015 * tint, 1 + 0 * tint, 1 - 0.035 * tint])
+    tint = torch.stack([1 + 0.020 * tint, 1 + 0 * tint, 1 - 0.050 * tint])
     aged = torch.stack([1 - 0.02 * old, 1 - 0.005 * old, 1 - 0.05 * old])
     return ramp(s.q["skin"], SKIN) * tint * aged * level
 
@@ -98,15 +98,16 @@ def paint_head(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Paint:
 def _skin(x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape, front: Tensor) -> Tensor:
     q = s.q
     skin = skin_tone(s) * torch.ones_like(x)
-    flush = 0.20 + 0.55 * q["blush"] + 0.35 * s.young + 0.25 * (1 - q["gender"]) - 0.15 * s.old
+    flush = 0.20 + 0.55 * q["blush"] + 0.35 * s.young + 0.35 * (1 - q["gender"]) - 0.15 * s.old
     red = flush.clamp_min(0) * dome(ax - 0.40, y + 0.20, 0.27, 0.24)
     red = red + 0.30 * dome(x, y - s.nose_y - 0.04, 0.15, 0.14)
     red = red * smoothstep(-0.2, 0.2, z) + 0.40 * smoothstep(0.68, 0.78, ax)
     skin = skin * (1 - red * colour(-0.01, 0.13, 0.12, x))
     # Freckles: a tan band over cheeks and nose, and dots in it broad enough for 64 pixels.
-    dots = torch.sin(x * 41 + 2 * torch.sin(y * 23)) * torch.sin(y * 39 + 2 * torch.sin(x * 27))
-    band = dome(ax - 0.20, y + 0.13, 0.42, 0.26) * q["freckles"] * (1 - 0.55 * q["skin"])
-    skin = skin * (1 - band * (0.14 + 0.50 * smoothstep(0.25, 0.70, dots)) * colour(0.5, 1, 1.2, x))
+    dots = torch.sin(x * 37 + 1.3 * torch.sin(y * 13)) * torch.sin(y * 35 + 1.3 * torch.sin(x * 15))
+    band = dome(ax - 0.20, y + 0.13, 0.44, 0.28) * q["freckles"] * (1 - 0.55 * q["skin"])
+    dots = band * (0.12 + 0.30 * smoothstep(0.20, 0.75, dots.abs()))
+    skin = skin * (1 - dots * colour(0.55, 1.0, 1.10, x))
     blots = torch.sin(x * 15 + 2 * torch.sin(y * 9)) * torch.sin(y * 17 + 2 * torch.sin(x * 8))
     blots = smoothstep(0.55, 0.9, blots) * smoothstep(0.40, 1.0, s.old) * smoothstep(0.20, 0.5, ax)
     skin = skin * (1 - 0.26 * blots * colour(0.55, 0.9, 1.1, x))
@@ -125,7 +126,7 @@ def _lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     across, band = cheek_fold(ax, y, s)
     skew = q["lip_skew"].clamp_min(0) * (x > 0)
     fold = (1 - (across / 0.055) ** 2).clamp_min(0) ** 2
-    strength = 0.46 * old + 0.24 * smile + 0.20 * q["lip_raise"] + 0.35 * skew
+    strength = 0.36 * old + 0.20 * smile + 0.12 * q["lip_raise"] + 0.16 * skew
     dark = strength * fold * band
     light = 0.10 * (old + 0.4 * smile) * band * (1 - ((across - 0.085) / 0.06) ** 2).clamp_min(0)
     # Bags: a dark crescent below a lighter swelling.
@@ -138,8 +139,8 @@ def _lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     droop = smoothstep(s.mouth_y - 0.30, s.mouth_y - 0.16, y)
     droop = droop * smoothstep(s.mouth_y + 0.03, s.mouth_y - 0.05, y)
     sad = (-q["lip_corner"]).clamp_min(0)
-    mario = droop * (1 - (corner / 0.034) ** 2).clamp_min(0)
-    dark = dark + (0.42 * smoothstep(0.2, 1.0, old) + 0.16 * sad) * mario
+    mario = droop * (1 - (corner / 0.050) ** 2).clamp_min(0) ** 2
+    dark = dark + (0.32 * smoothstep(0.2, 1.0, old) + 0.14 * sad) * mario
     # The forehead: three soft lines, and crow's feet fanning out from the eyes.
     up = y - s.eye_y - s.brow_y
     rows = torch.cos((up + 0.10 * x * x) * 44.0 - 1.83).clamp_min(0)
@@ -157,10 +158,11 @@ def _lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     wrinkle = q["nose_wrinkle"]
     bridge = torch.cos(dy * 58.0).clamp_min(0) * dome(ax, dy + 0.03, 0.16, 0.12)
     wing = dome(ax - 0.165 - 0.25 * (s.nose_y - y), y - s.nose_y - 0.03, 0.045, 0.16)
-    dark = dark + wrinkle * (0.40 * bridge + 0.42 * wing)
+    dark = dark + wrinkle * (0.32 * bridge + 0.34 * wing)
     # Hollow cheeks and temples.
     hollow = dome(ax - 0.45, y + 0.42, 0.20, 0.24) * s.hollow * 1.6
-    return dark + hollow + 0.25 * old * dome(ax - 0.60, y - 0.25, 0.15, 0.22), light
+    deep = 0.10 * s.eye_depth * dome(dx + 0.03, dy - 0.05, 0.27, 0.15)
+    return dark + hollow + deep + 0.25 * old * dome(ax - 0.60, y - 0.25, 0.15, 0.22), light
 
 
 def _brows(
@@ -202,17 +204,15 @@ def _mouth(x: Tensor, y: Tensor, s: Shape, front: Tensor) -> dict[str, Tensor]:
     seam = (1 - ((y - 0.5 * (top + bottom)) / 0.022) ** 2).clamp_min(0) * smoothstep(0.0, 0.15, c)
     seam = (0.55 + 0.25 * q["lip_press"]) * seam * (1 - smoothstep(0.012, 0.035, gap))
     ends = dome(x.abs() - s.mouth_width * 1.02, y - line, 0.055, 0.050)
-    deep = 0.30 + 0.25 * q["lip_corner"].clamp_min(0) + 0.5 * q["lip_skew"].clamp_min(0) * (x > 0)
+    deep = 0.30 + 0.25 * q["lip_corner"].clamp_min(0) + 0.35 * q["lip_skew"].clamp_min(0) * (x > 0)
     seam = torch.maximum(seam, deep * ends) * front * (1 - inside)
     return dict(colour=mix(dark, ivory, teeth), cover=inside, upper=upper, lower=lower, seam=seam)
 
 
 def _lips(skin: Tensor, x: Tensor, mouth: dict[str, Tensor], s: Shape) -> Tensor:
     m, old, flat = s.q["gender"], s.old, 0 * s.q["cloth_hue"]
-    rosy = torch.stack(
-        [0.90 - 0.02 * m, 0.64 + 0.10 * m + 0.06 * old, 0.63 + 0.09 * m + 0.06 * old]
-    )
-    bare = skin_tone(s) * rosy
+    pale = 0.13 * m + 0.06 * old
+    bare = skin_tone(s) * torch.stack([0.91 - 0.03 * m, 0.61 + pale, 0.61 + pale])
     red = hsv((0.955 + 0.06 * s.q["cloth_hue"]) % 1, flat + 0.82, flat + 0.70 - 0.18 * s.q["skin"])
     tone = mix(bare, red, s.q["lip_makeup"] * 0.90)
     cover = (mouth["upper"] + mouth["lower"]).clamp(0, 1)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.faceworld.factors import EMOTIONS, Factors, sample_factors
+from l2l_widgets.faceworld.factors import EMOTIONS, Factors, factor_index, sample_factors
 from l2l_widgets.faceworld.render import MASK_CLASSES, Render, render
 from l2l_widgets.faceworld.truth import with_attribute
 
@@ -34,7 +34,6 @@ FACE = ("skin", "nose", "l_brow", "r_brow", "l_eye", "r_eye", "mouth", "u_lip", 
 EYES = ("l_eye", "r_eye")
 LIPS = ("mouth", "u_lip", "l_lip")
 EARS = ("l_ear", "r_ear", "ear_r")
-HEAD = (*FACE, *EARS, "hair", "hat", "neck")
 PERSON = MASK_CLASSES[1:]
 
 
@@ -87,12 +86,12 @@ _HAIR = Region(("hair",), 4)
 _HAIR_COLOUR = Region(("hair", "l_brow", "r_brow", *EYES), 2)
 
 REGIONS: dict[str, Region] = {
-    "age": Region(HEAD, 3),
+    "age": Region(PERSON, 3),  # a child's shoulders are narrow
     "gender": Region(PERSON, 3),
     "smile": _LOWER_FACE,
     "mouth_open": Region(("skin", "nose", *LIPS, "neck", "eye_g", "cloth"), 3, "lower"),
     "eyes_open": Region(EYES, 6),
-    "beard": Region(("skin", "nose", *LIPS, "neck", *EARS), 4, "lower"),
+    "beard": Region(("skin", "nose", *LIPS, "neck", *EARS), 7, "lower"),
     "moustache": Region((*LIPS, "nose"), 7, "lower"),
     "sideburns": Region(("skin", *EARS), 3, also=(Region(("hair",), 3, "lower"),)),
     **{name: Region(PERSON, 3) for name in ("yaw", "pitch", "roll")},
@@ -167,8 +166,8 @@ def visibility(name: str, faces: int = 4, seed: int = 1, size: int = 128) -> Vis
     """
     index = DEFAULT_TABLE.index(name)
     people = sample_factors(faces, seed, correlated=False)
-    pose = {k: people.latents[:, _column(k)].clamp(-1, 1) for k in ("yaw", "pitch", "roll")}
-    calm = {f"emotion_{e}": 0.0 for e in EMOTIONS}
+    pose = {k: people.latents[:, factor_index(k)].clamp(-1, 1) for k in ("yaw", "pitch", "roll")}
+    calm = {f"emotion_{e}": 1.2 if e == "neutral" else -0.3 for e in EMOTIONS}
     people = people.replace(**pose, **calm, **{**_BARE, **_NEEDS.get(name, {})})
     drawn: list[Render] = []
     for value in (0.0, 1.0):
@@ -181,12 +180,6 @@ def visibility(name: str, faces: int = 4, seed: int = 1, size: int = 128) -> Vis
     inside = (energy * region).sum((1, 2)) / energy.sum((1, 2)).clamp_min(1e-9)
     seen = (change.abs().amax(1) >= VISIBLE) & region
     return Visibility(inside, seen.float().mean((1, 2)), low, high, region)
-
-
-def _column(name: str) -> int:
-    from l2l_widgets.faceworld.factors import factor_index
-
-    return factor_index(name)
 
 
 def _draw(factors: Factors, size: int) -> Render:

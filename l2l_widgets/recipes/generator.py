@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from l2l_widgets.discriminator import Discriminator, r1_penalty
 from l2l_widgets.faceworld.factors import FACTORS, MIRRORED, cholesky_factor
 from l2l_widgets.faceworld.render import MASK_CLASSES
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.perception import AttributeNet, load_network
 from l2l_widgets.projected import ProjectedDiscriminator, hinge_losses
 from l2l_widgets.recipes import Recipe
@@ -71,6 +72,8 @@ class GeneratorTraining:
         Probability of style mixing in phase 3.
     average : float
         Decay of the moving average, which is what is shipped.
+    world : int
+        Version of the renderer.
     """
 
     w_dim: int = 128
@@ -93,6 +96,7 @@ class GeneratorTraining:
     path_weight: float = 1.0
     mixing: float = 0.5
     average: float = 0.998
+    world: int = WORLD
 
     def __post_init__(self) -> None:
         if self.batch_size < 4 or self.batch_size % 4:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from l2l_widgets.faceworld.render import MASK_CLASSES
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.perception import ParsingNet, expected_positions, save_network
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.perception import HELD_OUT, degrade, set_rate
@@ -37,6 +38,8 @@ class ParserTraining:
         Of AdamW.
     landmark_weight : float
         Weight of the landmarks' error beside the classes' cross entropy.
+    world : int
+        Version of the renderer.
     """
 
     width: int = 16
@@ -45,6 +48,7 @@ class ParserTraining:
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     landmark_weight: float = 20.0
+    world: int = WORLD
 
 
 class ParserTask:

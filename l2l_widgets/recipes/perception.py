@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.faceworld.factors import IDENTITY_FACTORS
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.perception import AttributeNet, FaceEmbeddingNet, load_network, save_network
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.rendered import rendered_set
@@ -52,6 +53,8 @@ class PerceptionTraining:
         Length of an embedding; embedders only.
     start_from : str
         Weights file whose trunk is the start; empty for none.
+    world : int
+        Version of the renderer: another world needs other networks.
     """
 
     family: str = "residual"
@@ -63,6 +66,7 @@ class PerceptionTraining:
     weight_decay: float = 0.02
     embedding_dim: int = 64
     start_from: str = ""
+    world: int = WORLD
 
 
 class _Faces:
@@ -341,19 +345,19 @@ def _embedder(name: str, summary: str, steps: int, seed: int, start: str, **fiel
 
 
 RECIPES = (
-    _regressor("regressor", "attribute regressor H: strided residual convolutions", 3500, 5),
+    _regressor("regressor", "attribute regressor H: strided residual convolutions", 5000, 5),
     _regressor(
-        "regressor_b", "second regressor in the losses: depthwise convolutions", 2500, 6,
+        "regressor_b", "second regressor in the losses: depthwise convolutions", 2800, 6,
         family="separable", width=32,
     ),
     _regressor(
-        "judge_regressor", "attribute judge: transformer, trains nothing", 3600, 101,
+        "judge_regressor", "attribute judge: transformer, trains nothing", 4000, 101,
         family="transformer", width=96,
     ),
-    _embedder("embedder", "identity embedder F, from the regressor's trunk", 2500, 7, "regressor",
+    _embedder("embedder", "identity embedder F, from the regressor's trunk", 3500, 7, "regressor",
               learning_rate=1.5e-3),
     _embedder(
-        "judge_embedder", "identity judge: transformer, trains nothing", 2500, 103,
+        "judge_embedder", "identity judge: transformer, trains nothing", 3500, 103,
         "judge_regressor", family="transformer", width=96, learning_rate=1.5e-3,
     ),
 )  # fmt: skip
