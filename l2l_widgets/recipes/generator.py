@@ -80,7 +80,7 @@ class GeneratorTraining:
     mapping_layers: int = 3
     channel_base: int = 2048
     channel_max: int = 128
-    distil_steps: int = 9000
+    distil_steps: int = 7000
     paired_steps: int = 1000
     batch_size: int = 16
     distil_rate: float = 4e-3
@@ -364,7 +364,7 @@ RECIPES = (
         summary="StyleGAN2, 64 px, on rendered portraits: distilled, paired, then unpaired",
         config=GeneratorTraining(),
         settings=Settings(
-            steps=13000, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
+            steps=12000, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
         ),
         build=_build,
         outputs=("generator.safetensors",),
