@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from conftest import build_attribute_net, build_mapper
 
 from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.editors.conditional import ConditionalEditor
 from l2l_widgets.editors.interfacegan import InterFaceGANEditor, fit_boundaries
 from l2l_widgets.editors.origins import Origin
 
 FACES = 600
 
 
+@functools.cache
 def labelled(generator):
     """Codes (600, w_dim) of W and their readings, as a recipe labels them."""
     z = torch.randn(FACES, generator.z_dim, generator=torch.Generator().manual_seed(5))
@@ -28,14 +32,24 @@ def origin_of(models_hash, space="w"):
     return Origin(models_hash, space, f"{FACES} codes of a test")
 
 
-def interfacegan(generator, models_hash):
+def boundaries(generator, models_hash):
     codes, readings = labelled(generator)
-    found = fit_boundaries(codes, readings, DEFAULT_TABLE.names, origin_of(models_hash), chosen=0.1)
+    return fit_boundaries(codes, readings, DEFAULT_TABLE.names, origin_of(models_hash), chosen=0.1)
+
+
+def interfacegan(generator, models_hash):
+    found = boundaries(generator, models_hash)
     return InterFaceGANEditor.from_boundaries(found, DEFAULT_TABLE, generator.num_ws)
+
+
+def conditional(generator, models_hash):
+    found = boundaries(generator, models_hash)
+    return ConditionalEditor.from_boundaries(found, DEFAULT_TABLE, generator.num_ws)
 
 
 #: Method -> (generator, its hash) -> the editor.
 BUILDERS = {
     "mapper": lambda generator, _: build_mapper(generator),
     "interfacegan": interfacegan,
+    "interfacegan-conditional": conditional,
 }

@@ -17,6 +17,7 @@ __all__ = ["MapperConfig", "MapperEditor", "MapperNetwork", "list_editors", "mak
 _EDITORS = {
     "mapper": ("mapper", "MapperEditor"),
     "interfacegan": ("interfacegan", "InterFaceGANEditor"),
+    "interfacegan-conditional": ("conditional", "ConditionalEditor"),
 }
 
 

@@ -192,8 +192,10 @@ class EditorFile:
         return steps
 
 
-class LinearEditor:
-    """An editor that adds one calibrated step per attribute; methods say how they find theirs.
+class StepsEditor:
+    """What every editor with one calibrated step per attribute keeps, and its file.
+
+    Abstract: it has neither a name nor ``edit``.
 
     Parameters
     ----------
@@ -216,7 +218,6 @@ class LinearEditor:
     """
 
     name = ""
-    can_preserve = False
 
     def __init__(
         self,
@@ -247,6 +248,37 @@ class LinearEditor:
         """Say "w" where all rows of W+ move alike, else "w+"."""
         return "w" if self.steps.steps.shape[1] == 1 else "w+"
 
+    def to(self, device: torch.device | str) -> Self:
+        """Move the steps to a device; returns the editor itself."""
+        self.steps.to(device)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one safetensors file, atomically."""
+        tensors = {**self.steps.state_dict(), **{f"extra.{k}": v for k, v in self.extras.items()}}
+        config = {"num_ws": self.num_ws, "reasons": self.reasons, "details": self.details}
+        write_editor(path, self.name, self.table, tensors, config, self.origin, self.provenance)
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Self:
+        """Read what :meth:`save` wrote; StorageError for a damaged file or another method's."""
+        file = EditorFile(path, cls.name)
+        try:
+            extras = {k.removeprefix("extra."): v for k, v in file.tensors.items() if "extra." in k}
+            editor = cls(
+                file.steps(), file.table, file.origin, file.config["num_ws"],
+                file.config["reasons"], file.config["details"], extras, file.provenance,
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise file.unreadable(cls.name, error) from error
+        return editor.to(device)
+
+
+class LinearEditor(StepsEditor):
+    """Adds the steps that are asked for; methods give a name and say how they find theirs."""
+
+    can_preserve = False
+
     def edit(self, w: Tensor, request: EditRequest) -> Tensor:
         """Change attributes of faces.
 
@@ -274,28 +306,3 @@ class LinearEditor:
         if request.empty:
             return w.clone()
         return self.steps(w, self.steps.gain(delta))
-
-    def to(self, device: torch.device | str) -> Self:
-        """Move the steps to a device; returns the editor itself."""
-        self.steps.to(device)
-        return self
-
-    def save(self, path: str | Path) -> None:
-        """Write everything to one safetensors file, atomically."""
-        tensors = {**self.steps.state_dict(), **{f"extra.{k}": v for k, v in self.extras.items()}}
-        config = {"num_ws": self.num_ws, "reasons": self.reasons, "details": self.details}
-        write_editor(path, self.name, self.table, tensors, config, self.origin, self.provenance)
-
-    @classmethod
-    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Self:
-        """Read what :meth:`save` wrote; StorageError for a damaged file or another method's."""
-        file = EditorFile(path, cls.name)
-        try:
-            extras = {k.removeprefix("extra."): v for k, v in file.tensors.items() if "extra." in k}
-            editor = cls(
-                file.steps(), file.table, file.origin, file.config["num_ws"],
-                file.config["reasons"], file.config["details"], extras, file.provenance,
-            )  # fmt: skip
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise file.unreadable(cls.name, error) from error
-        return editor.to(device)
