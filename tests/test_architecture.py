@@ -30,7 +30,7 @@ LAYERS = {
     ),
     "methods": "editors",
     "assembly": "zoo states replay receipt rendering latest_wins session report evaluation",
-    "runs": "recipes",
+    "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
 }
 
@@ -64,9 +64,11 @@ ARROWS = {
         "storage latents attributes faceworld stylegan2 discriminator projected perception losses"
         " metrics training triplets editors zoo report evaluation"
     ),
+    "bench": "attributes images stylegan2 zoo session",
     "widgets": "attributes images training zoo latest_wins session recipes",
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
+        " bench"
     ),
     "server": "",
     "__main__": "cli",
@@ -315,7 +317,14 @@ def test_every_module_says_what_it_is():
 
 
 @pytest.mark.parametrize(
-    "module", ["editors/mapper.py", "stylegan2/__init__.py", "discriminator.py", "losses.py"]
+    "module",
+    [
+        "editors/mapper.py",
+        "editors/interfacegan.py",
+        "stylegan2/__init__.py",
+        "discriminator.py",
+        "losses.py",
+    ],
 )
 def test_method_modules_cite_their_paper(module):
     text = ast.get_docstring(ast.parse((PACKAGE / module).read_text(encoding="utf-8")))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import build_generator, write_manifest, write_world
+from editor_builders import BUILDERS
 
 from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
 from l2l_widgets.editors import list_editors, make_editor
 from l2l_widgets.editors.checks import EditorContractError, check_editor
 from l2l_widgets.latents import to_wplus
+from l2l_widgets.storage import sha256_file
+from l2l_widgets.stylegan2 import save_generator
 from l2l_widgets.zoo import load
 
 
@@ -19,18 +23,43 @@ def faces(tiny_generator):
         return tiny_generator.mapping(z)
 
 
+@pytest.fixture(scope="module")
+def full_world(tmp_path_factory):
+    """A folder of models with a file of every method."""
+    folder = write_world(tmp_path_factory.mktemp("full") / "full-world")
+    generator = build_generator()
+    for name, build in BUILDERS.items():
+        editor = build(generator, sha256_file(folder / "generator.safetensors"))
+        editor.save(folder / f"{name}.safetensors")
+    write_manifest(folder)
+    return folder
+
+
 @pytest.mark.parametrize("name", list_editors())
-def test_every_editor_keeps_the_contract(tiny_world, faces, name) -> None:
-    editor = make_editor(name, load(tiny_world))
+def test_every_editor_keeps_the_contract(full_world, faces, name) -> None:
+    editor = make_editor(name, load(full_world))
+    assert editor.name == name
     current = torch.rand(5, len(DEFAULT_TABLE), generator=torch.Generator().manual_seed(9))
     ran = check_editor(editor, faces, current)
     assert len(ran) == 10
 
 
-def test_the_method_list_is_what_can_be_made(tiny_world) -> None:
-    assert list_editors() == ("mapper",)
-    with pytest.raises(ValueError, match="'mapperr' is unknown; allowed: mapper"):
+def test_the_method_list_is_what_can_be_made(full_world, tiny_world) -> None:
+    assert list_editors() == tuple(BUILDERS)
+    assert load(full_world).available_editors == list_editors()
+    assert load(tiny_world).available_editors == ("mapper",), "a missing file is no method"
+    with pytest.raises(ValueError, match="'mapperr' is unknown; allowed: mapper, interfacegan"):
         make_editor("mapperr", load(tiny_world))
+
+
+@pytest.mark.parametrize("name", [n for n in list_editors() if n != "mapper"])
+def test_an_editor_of_another_generator_is_refused(full_world, tmp_path, name) -> None:
+    for file in full_world.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    save_generator(tmp_path / "generator.safetensors", build_generator(seed=1))
+    write_manifest(tmp_path)
+    with pytest.raises(ValueError, match=r"fitted for generator .*allowed: load that generator"):
+        load(tmp_path).editor(name)
 
 
 class _Broken:

@@ -6,13 +6,19 @@ and passes :func:`l2l_widgets.editors.checks.check_editor`.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from l2l_widgets.editors.mapper import MapperConfig, MapperEditor, MapperNetwork
 
 __all__ = ["MapperConfig", "MapperEditor", "MapperNetwork", "list_editors", "make_editor"]
 
-_EDITORS = {MapperEditor.name: MapperEditor}
+#: Method -> its module here, and the class in it; a module is imported when its method is made.
+_EDITORS = {
+    "mapper": ("mapper", "MapperEditor"),
+    "interfacegan": ("interfacegan", "InterFaceGANEditor"),
+    "interfacegan-conditional": ("conditional", "ConditionalEditor"),
+}
 
 
 def list_editors() -> tuple[str, ...]:
@@ -28,14 +34,21 @@ def make_editor(name: str, models: Any) -> Any:
     name : str
         One of :func:`list_editors`.
     models : Models
-        What ``zoo.load`` returned: ``models.file(name)`` is the method's checked weights file and
-        ``models.device`` where it goes.
+        What ``zoo.load`` returned: ``models.file(name)`` is the method's checked weights file,
+        ``models.device`` where it goes, ``models.hashes["generator"]`` what it must be made for.
 
     Raises
     ------
     ValueError
-        An unknown method, or a weights file that is missing, damaged or of another method.
+        An unknown method; a weights file that is missing, damaged or of another method; directions
+        that were fitted for another generator.
     """
     if name not in _EDITORS:
         raise ValueError(f"method {name!r} is unknown; allowed: {', '.join(_EDITORS)}")
-    return _EDITORS[name].load(models.file(name), models.device)
+    module, kind = _EDITORS[name]
+    made = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
+    path = models.file(name)
+    editor = made.load(path, models.device)
+    if name != MapperEditor.name:  # of a mapper, the manifest names the generator it was trained on
+        editor.origin.require(f"{path.name}", generator=models.hashes["generator"])
+    return editor

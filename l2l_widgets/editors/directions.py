@@ -140,15 +140,33 @@ def _svm_normal(x: Tensor, y: Tensor, share: float) -> Tensor:
     return torch.nn.functional.normalize(torch.from_numpy(machine.coef_[0]), dim=0)
 
 
+def unit_length(along: Tensor, y: Tensor) -> Tensor:
+    """Return how long a step must be so that the regression slope along it is 1.
+
+    Parameters
+    ----------
+    along : Tensor, shape (N, ...)
+        Centred codes projected on a unit normal (or on several, in the columns).
+    y : Tensor, shape (N, ...)
+        Centred readings, one column for each normal.
+
+    Returns
+    -------
+    Tensor, shape (...)
+        In latent units per attribute unit: at most :data:`LONGEST` standard deviations, as a slope
+        near nothing would make an endless step off the map; 0 where the reading does not vary or
+        does not rise along the normal.
+    """
+    slope = (along * y).sum(dim=0) / along.square().sum(dim=0).clamp_min(1e-12)
+    longest = LONGEST * along.std(dim=0)
+    length = 1 / torch.maximum(slope, 1 / longest.clamp_min(1e-12))
+    known = (y.std(dim=0) > 1e-6) & (slope > 0)
+    return torch.where(known, length, 0.0)
+
+
 def _scaled(x: Tensor, y: Tensor, normal: Tensor) -> Tensor:
     """Scale a unit normal so that one reading's slope along it is 1; zero where there is none."""
-    along = x @ normal
-    slope = (along @ y) / (along @ along).clamp_min(1e-12)
-    # a slope near nothing would make an endless step off the map
-    longest = LONGEST * along.std()
-    length = 1 / slope.clamp_min(1 / longest.clamp_min(1e-12))
-    known = float(y.std()) > 1e-6 and float(slope) > 0
-    return normal * length if known else torch.zeros_like(normal)
+    return normal * unit_length(x @ normal, y)
 
 
 def _ridge_steps(x: Tensor, y: Tensor, ridge: float) -> Tensor:

@@ -1,7 +1,7 @@
 """The same person with one attribute truly changed: what a perfect edit would look like.
 
 No photograph set has such pairs; this world does. They give the upper end of the identity scale in
-``evaluation.py``: an embedder that reads a truly changed age as another person must not be held
+``evaluation/requested.py``: an embedder that reads a truly changed age as another person must not be held
 against an editor.
 """
 

@@ -1,13 +1,10 @@
-"""Measure editors on unseen faces, by judges that trained nothing, and write a report folder.
+"""Measure editors at equal *request*: how much of what was asked comes, and what comes with it.
 
-Protocol. Faces are drawn from seeds that no training used, at the truncation of a session. Every
-attribute is asked to change by a fixed amount in attribute units, in a direction that has room by
-the judge and by the regressors (at random where both have). Read are: the share of the request
-that came, every other attribute's change, the identity. Identity is placed between 0, two
-different people, and 1, the same person drawn again with the attribute truly changed, which a
-world that knows its truth can do (``truth``). Every interval is a bootstrap over faces.
-
-``report.py`` says what the report holds.
+This is what a user of a slider meets. Every attribute is asked to change by a fixed amount in
+attribute units. Read are the share of the request that came, every other attribute's change and
+the identity, which is placed between 0, two different people, and 1, the same person drawn again
+with the attribute truly changed, which a world that knows its truth can do (``truth``). Every
+interval is a bootstrap over faces.
 """
 
 from __future__ import annotations
@@ -15,96 +12,19 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
-from l2l_widgets.latents import truncate, z_from_seed
+from l2l_widgets.evaluation.bench import Bench, Readers, Truth, partners
 from l2l_widgets.metrics import editing
 from l2l_widgets.report import EvaluationReport, Protocol
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
     from l2l_widgets.zoo import Models
-
-#: (attribute, size of the change, seed) -> pictures of people before and after, or None.
-Truth = Callable[[str, float, int], tuple[Tensor, Tensor] | None]
-
-
-@dataclass
-class _Readers:
-    """The networks that read pictures: the judge, and the ensemble of the training beside it."""
-
-    models: Models
-    judge: Callable[[Tensor], Tensor]
-    ensemble: Callable[[Tensor], Tensor]
-    identity: Callable[[Tensor], Tensor] | None
-    names: dict[str, str]
-
-    @classmethod
-    def of(cls, models: Models) -> _Readers:
-        own = models.has("attribute_judge")
-        judge = models.attribute_judge if own else models.regressor
-        names = {"attribute": "attribute_judge" if own else "regressor (no second judge at hand)"}
-        identity = None
-        if models.has("identity_judge"):
-            identity, names["identity"] = models.identity_judge, "identity_judge"
-        elif models.has("embedder"):
-            identity, names["identity"] = models.embedder, "embedder (no second judge at hand)"
-        regressors = models.regressors or (judge,)
-
-        def ensemble(images: Tensor) -> Tensor:
-            return torch.stack([r(images).float() for r in regressors]).mean(dim=0)
-
-        return cls(models, judge, ensemble, identity, names)
-
-    def read(self, ws: Tensor, batch: int) -> dict[str, Tensor]:
-        """Return ``judge`` (N, A), ``ensemble`` (N, A) and ``person`` (N, D) of latents."""
-        parts: dict[str, list[Tensor]] = {"judge": [], "ensemble": [], "person": []}
-        for part in ws.split(batch):
-            images = self.models.generator.synthesis(part, noise_mode="const")
-            parts["judge"].append(self.judge(images).float())
-            parts["ensemble"].append(self.ensemble(images))
-            if self.identity is not None:
-                parts["person"].append(self.identity(images).float())
-        return {key: torch.cat(found) for key, found in parts.items() if found}
-
-
-@dataclass
-class _Bench:
-    """What every method is measured on: the faces, their readings, the identity scale."""
-
-    models: Models
-    readers: _Readers
-    ws: Tensor
-    before: dict[str, Tensor]
-    scale: float
-    anchors: dict[str, Any]
-
-
-def choose_requests(
-    judge: Tensor, ensemble: Tensor, size: float, generator: torch.Generator
-) -> Tensor:
-    """Return the signed request of each face, NaN where neither direction has room.
-
-    Parameters
-    ----------
-    judge, ensemble : Tensor, shape (N,)
-        Readings of the attribute by both readers.
-    size : float
-        Size of the change.
-    generator : torch.Generator
-        Decides where both directions have room.
-    """
-    up = torch.maximum(judge, ensemble) + size <= 1
-    down = torch.minimum(judge, ensemble) - size >= 0
-    coin = (torch.rand(len(judge), generator=generator) < 0.5).to(judge.device)
-    rises = up & (~down | coin)
-    signed = torch.where(rises, size, -size).to(judge)
-    return torch.where(up | down, signed, float("nan"))
 
 
 @torch.inference_mode()
@@ -153,46 +73,38 @@ def evaluate(
                 f"method {method!r} cannot change {missing[0]!r}; allowed: "
                 f"{', '.join(editor.attributes)}"
             )
-    readers = _Readers.of(models)
-    ws = _faces(models, protocol)
-    before = readers.read(ws, protocol.batch)
-    scale = float((ws - models.generator.w_avg).std())
+    bench = Bench.of(models, protocol)
+    bench.anchors = identity_anchors(bench, protocol, truth)
     report = EvaluationReport(protocol)
-    anchors = _identity_anchors(readers, before, protocol, truth)
     for method, editor in editors.items():
-        bench = _Bench(models, readers, ws, before, scale, anchors)
-        _evaluate_method(report, method, editor, bench, progress)
+        cells = {
+            name: measure_requested(editor, bench, name, bench.requests(name, protocol), protocol)
+            for name in protocol.attributes
+        }
+        add_method(report, method, cells, progress)
+        report.methods[-1].update(null_and_speed(editor, bench, protocol))
     report.provenance = {
         "models": models.name,
         "hashes": dict(models.hashes),
-        "judges": readers.names,
-        "identity_anchors": anchors,
+        "judges": bench.readers.names,
+        "identity_anchors": bench.anchors,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "wall_seconds": round(time.perf_counter() - started, 1),
     }
     return report
 
 
-def _faces(models: Models, protocol: Protocol) -> Tensor:
-    generator = models.generator
-    z = torch.cat([z_from_seed(s, generator.z_dim) for s in protocol.face_seeds()])
-    w_avg = generator.w_avg
-    w = generator.mapping(z.to(w_avg.device))
-    return truncate(w, w_avg, protocol.truncation_psi).float()
-
-
-def _identity_anchors(
-    readers: _Readers, before: Mapping[str, Tensor], protocol: Protocol, truth: Truth | None
-) -> dict[str, Any]:
+def identity_anchors(bench: Bench, protocol: Protocol, truth: Truth | None) -> dict[str, Any]:
     """Return the two ends of the identity scale for each attribute.
 
     'Same' is read on renders, which know the truth; 'different' on the generator's faces and on
     those renders, and the more alike of the two counts: a generator whose people resemble each
     other must not make its edits look faithful.
     """
+    readers: Readers = bench.readers
     if readers.identity is None:
         return {}
-    person = before["person"]
+    person = bench.before["person"]
     others = torch.roll(person, 1, dims=0)
     generated = float(editing.identity_similarity(person, others).mean())
     anchors: dict[str, Any] = {"different_generated": generated, "different": {}, "same": {}}
@@ -211,50 +123,75 @@ def _identity_anchors(
     return anchors
 
 
-def _evaluate_method(
+def measure_requested(
+    editor: Editor, bench: Bench, name: str, asked: Tensor, protocol: Protocol
+) -> dict[str, Tensor]:
+    """Return what one method does to one attribute at a fixed request.
+
+    Parameters
+    ----------
+    editor : Editor
+        The method.
+    bench : Bench
+        N faces.
+    name : str
+        The edited attribute.
+    asked : Tensor, shape (N,)
+        Signed requests, NaN where nothing is asked.
+    protocol : Protocol
+        For the batch size.
+
+    Returns
+    -------
+    dict of str to Tensor, shape (N,)
+        "reader:quantity" -> one number a face, NaN where nothing was asked; and ``asked``.
+    """
+    table, anchors = bench.models.table, bench.anchors
+    column = table.index(name)
+    edited, cycle = _edit_all(editor, bench.ws, name, asked, bench.before["ensemble"])
+    after = bench.readers.read(edited, protocol.batch)
+    values = _measure_faces(bench.before, after, column, asked, partners(table, name))
+    values[":cycle_error"] = cycle
+    same, different = (anchors.get(end, {}).get(name) for end in ("same", "different"))
+    if same is not None and different is not None and same > different:
+        values["judge:identity_placement_score"] = editing.identity_placement_score(
+            values["judge:identity_similarity"], different, same
+        )
+    values = {k: torch.where(asked.isnan(), float("nan"), v).cpu() for k, v in values.items()}
+    return {**values, "asked": asked.cpu()}
+
+
+def add_method(
     report: EvaluationReport,
     method: str,
-    editor: Editor,
-    bench: _Bench,
-    progress: Callable[[str], None] | None,
+    cells: Mapping[str, Mapping[str, Tensor]],
+    progress: Callable[[str], None] | None = None,
 ) -> None:
-    """Add one method's rows to the report."""
-    protocol, table = report.protocol, bench.models.table
-    readers, ws, before, anchors = bench.readers, bench.ws, bench.before, bench.anchors
+    """Add the rows of one method to the report; ``cells`` holds a measurement an attribute."""
+    protocol = report.protocol
     columns: dict[str, list[Tensor]] = {}
-    for name in protocol.attributes:
-        column = table.index(name)
-        draw = torch.Generator().manual_seed(protocol.seed * 1000 + column)
-        judge_before, ensemble_before = before["judge"][:, column], before["ensemble"][:, column]
-        asked = choose_requests(judge_before, ensemble_before, protocol.request, draw)
-        edited, cycle = _edit_all(editor, ws, name, asked, before["ensemble"])
-        after = readers.read(edited, protocol.batch)
-        values = _measure_faces(before, after, column, asked, _partners(table, name))
-        values["cycle_error"] = cycle
-        same, different = (anchors.get(end, {}).get(name) for end in ("same", "different"))
-        if same is not None and different is not None and same > different:
-            values["judge:identity_placement_score"] = editing.identity_placement_score(
-                values["judge:identity_similarity"], different, same
-            )
-        values = {k: torch.where(asked.isnan(), float("nan"), v).cpu() for k, v in values.items()}
+    for name, cell in cells.items():
+        asked, values = cell["asked"], {k: v for k, v in cell.items() if k != "asked"}
         for key, value in values.items():
             columns.setdefault(key, []).append(value)
-        report.attributes.append(_attribute_row(method, name, asked.cpu(), values, protocol))
-        _add_measurements(report, method, name, asked.cpu(), values)
+        report.attributes.append(_attribute_row(method, name, asked, values, protocol))
+        _add_measurements(report, method, name, asked, values)
         if progress is not None:
             row = report.attributes[-1]
             came, leak = row["achieved_median"], row["others_mean"]
             progress(f"{method} {name}: achieved {came}, others {leak}")
-    report.methods.append(
-        {
-            "method": method,
-            "attributes": len(protocol.attributes),
-            "faces": protocol.faces,
-            **_statistics({k: torch.stack(v, dim=1) for k, v in columns.items()}, protocol),
-            "null_error": _null_error(editor, ws, protocol.attributes, bench.scale),
-            "milliseconds_per_edit": _milliseconds(editor, ws, protocol),
-        }
-    )
+    stacked = {k: torch.stack(v, dim=1) for k, v in columns.items()}
+    row = {"method": method, "attributes": len(cells), "faces": protocol.faces}
+    report.methods.append({**row, **_statistics(stacked, protocol)})
+
+
+def null_and_speed(editor: Editor, bench: Bench, protocol: Protocol) -> dict[str, float]:
+    """Return ``null_error`` and ``milliseconds_per_edit`` of a method."""
+    names = [a for a in protocol.attributes if a in editor.attributes]
+    return {
+        "null_error": _null_error(editor, bench.ws, names, bench.scale),
+        "milliseconds_per_edit": _milliseconds(editor, bench.ws, names[0], protocol.request),
+    }
 
 
 def _edit_all(
@@ -272,16 +209,6 @@ def _edit_all(
         back = editor.edit(there, EditRequest(changes={name: -value}))
         cycle[rows] = editing.cycle_error(ws[rows], there, back)
     return edited, cycle
-
-
-def _partners(table: Any, name: str) -> list[int]:
-    """Return the columns that a corrected request for ``name`` may change on purpose."""
-    own = table[name]
-    found = {name, *own.implies}
-    found |= {a.name for a in table if name in a.implies}
-    if own.group is not None:
-        found |= set(table.groups()[own.group])
-    return [table.index(n) for n in found]
 
 
 def _measure_faces(
@@ -319,7 +246,7 @@ def _statistics(values: Mapping[str, Tensor], protocol: Protocol) -> dict[str, A
         ("judge:identity_placement_score", "identity_placement_score", "mean"),
         ("ensemble:achieved", "ensemble_achieved_median", "median"),
         ("ensemble:others", "ensemble_others_mean", "mean"),
-        ("cycle_error", "cycle_error_mean", "mean"),
+        (":cycle_error", "cycle_error_mean", "mean"),
     ):
         found = values.get(key)
         if found is None or bool(found.isnan().all()):
@@ -385,9 +312,9 @@ def _null_error(editor: Editor, ws: Tensor, attributes: Sequence[str], scale: fl
     return float(torch.maximum(torch.stack(errors), torch.stack(tiny)).mean())
 
 
-def _milliseconds(editor: Editor, ws: Tensor, protocol: Protocol) -> float:
+def _milliseconds(editor: Editor, ws: Tensor, name: str, change: float) -> float:
     """Return the median time of one edit of one face, in milliseconds."""
-    request = EditRequest(changes={protocol.attributes[0]: protocol.request})
+    request = EditRequest(changes={name: change})
     one, times = ws[:1], []
     for _ in range(60):
         start = time.perf_counter()

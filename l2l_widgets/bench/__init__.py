@@ -1,0 +1,13 @@
+"""How much faster: what this package does beside the plain way of doing the same.
+
+A comparison is a reference and one or more contenders (`subjects`), each in a process of its own,
+timed in turns (`rounds`). What comes out are ratios. They hold on the machine that is named with
+them and say nothing of another one.
+"""
+
+from __future__ import annotations
+
+from l2l_widgets.bench.rounds import compare, machine
+from l2l_widgets.bench.subjects import SUBJECTS
+
+__all__ = ["SUBJECTS", "compare", "machine"]

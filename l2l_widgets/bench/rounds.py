@@ -1,0 +1,173 @@
+"""Paired, interleaved timing.
+
+Every side of a comparison runs in a process of its own: allocator settings and threads of one do
+not reach the other. In each round every side works once, one after the other, in an order that is
+turned from round to round; a slow moment of the machine then meets both, and the ratio within a
+round survives it. Reported are the median of those ratios and their quartiles.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["compare", "machine"]
+
+
+class _Side:
+    """One side of a comparison in its own process; see `l2l_widgets.bench.side`."""
+
+    def __init__(self, subject: str, side: str, options: Mapping[str, Any], threads: int) -> None:
+        self.name = side
+        job = {"subject": subject, "side": side, "options": dict(options), "threads": threads}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "l2l_widgets.bench.side", json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        #: What the side says of itself: differences, sizes.
+        try:
+            self.facts = self._answer()
+        except ValueError:
+            self.close()
+            raise
+
+    def work(self) -> dict[str, float]:
+        """Have it work once: `wall` and `cpu` in seconds, `memory_mb` of the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line.strip() else {"error": "it ended without an answer"}
+        if "error" in answer:
+            raise ValueError(f"side {self.name!r}: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def compare(
+    subject: str,
+    sides: Sequence[str],
+    options: Mapping[str, Any],
+    rounds: int,
+    threads: int,
+    progress: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Time the sides of a subject against its first one.
+
+    Parameters
+    ----------
+    subject
+        Name in `l2l_widgets.bench.subjects.SUBJECTS`.
+    sides
+        Names of its sides; the first is the reference.
+    options
+        What the subject is built with.
+    rounds
+        Timed rounds after one that warms up, at least 1.
+    threads
+        Of torch, in each side.
+    progress
+        Gets one line before each step.
+
+    Returns
+    -------
+    dict
+        Side -> `ratio` (how many times faster than the reference, by wall clock: median),
+        `spread` (its quartiles), `cpu_ratio` (by processor time, which other work on the machine
+        disturbs less), `memory_mb` (peak of its process) and what the side says of itself.
+
+    Raises
+    ------
+    ValueError
+        A side cannot be built or fails, with its reason.
+    """
+    running: list[_Side] = []
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    try:
+        for name in sides:
+            progress(f"{subject}: preparing {name}")
+            running.append(_Side(subject, name, options, threads))
+        for number in range(rounds + 1):
+            progress(f"{subject}: round {number} of {rounds}")
+            for i in range(len(running)):
+                side = running[(i + number) % len(running)]
+                times[side.name].append(side.work())
+        facts = {side.name: side.facts for side in running}
+    finally:
+        for side in running:
+            side.close()
+    reference = times[sides[0]][1:]
+    report = {}
+    for name in sides:
+        own = times[name][1:]
+        ratios = [a["wall"] / b["wall"] for a, b in zip(reference, own, strict=True)]
+        cpu = [a["cpu"] / max(b["cpu"], 1e-9) for a, b in zip(reference, own, strict=True)]
+        report[name] = {
+            "ratio": round(statistics.median(ratios), 3),
+            "spread": [round(q, 3) for q in _quartiles(ratios)],
+            "cpu_ratio": round(statistics.median(cpu), 3),
+            "memory_mb": round(max(t["memory_mb"] for t in times[name])),
+            **facts[name],
+        }
+    return report
+
+
+def _quartiles(values: Sequence[float]) -> tuple[float, float]:
+    if len(values) < 2:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What the figures were taken on: processor, cores, threads, versions."""
+    import torch
+
+    import l2l_widgets
+
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    return {
+        "cpu": _cpu_model(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": cores,
+        "threads": threads,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "l2l_widgets": l2l_widgets.__version__,
+    }
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

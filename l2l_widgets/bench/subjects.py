@@ -1,0 +1,246 @@
+"""What is compared: each subject with its sides, the reference first.
+
+A side is a function that gets the options and gives `(work, facts)`: a callable that does the thing
+once, and a dict of what it says of itself. Building may take long; it is not timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+__all__ = ["SUBJECTS", "Subject"]
+
+Work = Callable[[], object]
+Side = Callable[[Mapping[str, Any]], "tuple[Work, dict[str, Any]]"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A comparison.
+
+    Parameters
+    ----------
+    summary
+        One line for the help.
+    sides
+        Name -> side; the first is the reference.
+    """
+
+    summary: str
+    sides: Mapping[str, Side]
+
+
+# -- synthesis: a StyleGAN2 of the official configuration F, random weights ------------------------
+
+
+def _official(options: Mapping[str, Any]) -> tuple[Any, torch.Tensor]:
+    """A random config-f synthesis network, (B, num_ws, 512) latents for it; the same each time."""
+    from l2l_widgets.stylegan2 import Generator
+
+    source = torch.Generator().manual_seed(0)
+    generator = Generator(512, 0, 512, options["size"]).eval().requires_grad_(False)
+    for name, tensor in generator.state_dict().items():
+        if name.endswith("noise_strength"):
+            tensor.fill_(0.1)
+        elif tensor.ndim >= 2 and "resample_filter" not in name:
+            # The mapping's weights are stored divided by their learning rate.
+            tensor.normal_(generator=source).mul_(100.0 if name.startswith("mapping") else 1.0)
+    z = torch.randn(options["batch"], 512, generator=source)
+    return generator.synthesis, generator.mapping(z)
+
+
+def _textbook(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    from l2l_widgets.stylegan2.allocator import keep_memory
+    from l2l_widgets.stylegan2.textbook import draw
+
+    network, ws = _official(options)
+    kept = options.get("keep_memory", False) and keep_memory()
+    return _without_gradients(lambda: draw(network, ws)), {"keeps_memory": kept}
+
+
+def _textbook_same_memory(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    return _textbook({**options, "keep_memory": True})
+
+
+def _quick(options: Mapping[str, Any], draft: bool = False) -> tuple[Work, dict[str, Any]]:
+    from l2l_widgets.stylegan2.textbook import draw
+
+    network, ws = _official(options)
+
+    def work() -> torch.Tensor:
+        image = None
+        for image in network.grow(ws, draft=draft):  # noqa: B007
+            pass
+        assert image is not None
+        return image
+
+    with torch.inference_mode():
+        # One picture tells as much as a batch, and the reference is slow.
+        expected = draw(network, ws[:1])[0]
+        difference = work()[:1] - expected
+        facts = {
+            "max_difference": float(difference.abs().max()),
+            "rms_difference_of_spread": float(difference.square().mean().sqrt() / expected.std()),
+        }
+    return _without_gradients(work), facts
+
+
+def _draft(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    return _quick(options, draft=True)
+
+
+def _without_gradients(work: Work) -> Work:
+    def run() -> object:
+        with torch.inference_mode():
+            return work()
+
+    return run
+
+
+# -- mapper: one edit of W+ by the embedded mapper -------------------------------------------------
+
+
+def _faces(options: Mapping[str, Any]) -> tuple[Any, torch.Tensor]:
+    """The embedded models, and (B, num_ws, w_dim) latents of theirs."""
+    from l2l_widgets.zoo import load
+
+    models = load()
+    source = torch.Generator().manual_seed(0)
+    z = torch.randn(options["batch"], models.generator.z_dim, generator=source)
+    with torch.no_grad():
+        return models, models.generator.mapping(z, truncation_psi=0.7)
+
+
+def _request(models: Any) -> Any:
+    from l2l_widgets.attributes import EditRequest
+
+    return EditRequest({models.table.names[0]: 0.3})
+
+
+def _mapper_training(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    models, ws = _faces(options)
+    network = models.editor("mapper").network.train().requires_grad_(True)
+    deltas = _request(models).deltas(models.table).expand(len(ws), -1)
+    return lambda: network(ws, deltas), {}
+
+
+def _mapper_edit(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    models, ws = _faces(options)
+    editor, request = models.editor("mapper"), _request(models)
+    return _without_gradients(lambda: editor.edit(ws, request)), {}
+
+
+# -- directions: one step along a direction --------------------------------------------------------
+
+
+def _interpolation(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    """A boundary added to a code in NumPy, face by face, as InterFaceGAN's script does it."""
+    import numpy as np
+
+    ws = _faces(options)[1]
+    codes = ws.numpy()
+    step = np.random.default_rng(0).normal(size=(1, 1, ws.shape[2])).astype("float32")
+    return lambda: np.concatenate([code[None] + 0.3 * step for code in codes]), {}
+
+
+def _steps(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    """All attributes' steps at once: requested changes (B, A) times directions (A, w_dim)."""
+    models, ws = _faces(options)
+    source = torch.Generator().manual_seed(0)
+    directions = torch.randn(len(models.table), ws.shape[2], generator=source)
+    request = _request(models)
+
+    def work() -> torch.Tensor:
+        return ws + (request.deltas(models.table).to(ws) @ directions)[:, None]
+
+    return _without_gradients(work), {"attributes_at_once": len(models.table)}
+
+
+# -- widget: a slider's event to pixels, through a session without a browser -----------------------
+
+
+class _TextbookGenerator:
+    """A generator that keeps the protocol and draws the textbook's way."""
+
+    def __init__(self, generator: Any) -> None:
+        self.z_dim, self.w_dim = generator.z_dim, generator.w_dim
+        self.num_ws, self.img_resolution = generator.num_ws, generator.img_resolution
+        self.mapping = generator.mapping
+        self._network = generator.synthesis
+
+    @property
+    def w_avg(self) -> torch.Tensor:
+        return self.mapping.w_avg
+
+    def synthesis(self, ws: torch.Tensor, noise_mode: str = "const") -> torch.Tensor:
+        from l2l_widgets.stylegan2.textbook import draw
+
+        return draw(self._network, ws, noise_mode)[0]
+
+
+def _session(plain: bool) -> tuple[Work, dict[str, Any]]:
+    from l2l_widgets.images import to_uint8
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.zoo import Models, load
+
+    models = load()
+    if plain:
+        models = Models.from_parts(
+            _TextbookGenerator(models.generator),
+            regressor=models.regressor,
+            editors={"mapper": models.editor("mapper")},
+            table=models.table,
+            name=models.name,
+        )
+    session = EditSession(models)
+    name = models.table.names[0]
+    session.render()
+    count = 0
+
+    def work() -> object:
+        nonlocal count
+        count += 1  # a value that was not drawn before: nothing comes from the cache
+        session.set_changes({name: 0.1 + 1e-5 * count})
+        result = session.render()
+        if result.after is None:
+            raise ValueError(result.error)
+        return to_uint8(result.after)
+
+    return work, {}
+
+
+def _plain_session(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    return _session(plain=True)
+
+
+def _own_session(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+    return _session(plain=False)
+
+
+SUBJECTS = {
+    "synthesis": Subject(
+        "draw a StyleGAN2 picture: beside modulated weights and grouped convolutions",
+        {
+            "textbook": _textbook,
+            "textbook, memory kept": _textbook_same_memory,
+            "fast fp32": _quick,
+            "draft bf16": _draft,
+        },
+    ),
+    "mapper": Subject(
+        "edit latents: beside the same network as training runs it",
+        {"training path": _mapper_training, "editor": _mapper_edit},
+    ),
+    "widget": Subject(
+        "a slider's event to pixels: beside the same session with a textbook generator",
+        {"textbook generator": _plain_session, "session": _own_session},
+    ),
+    "directions": Subject(
+        "step along directions: beside one vector added to each code in NumPy",
+        {"one vector": _interpolation, "all attributes": _steps},
+    ),
+}

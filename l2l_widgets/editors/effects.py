@@ -1,0 +1,134 @@
+"""Measured effects of steps on attributes, and the few steps whose sum changes one attribute.
+
+GANSpace and StyleSpace find many steps and know the meaning of none. A person tries them and names
+some by eye. Here the training ensemble reads what each does to every attribute, and a step for one
+attribute is chosen by forward selection: starting with the best single candidate, one more is
+added as long as it lowers the disturbance noticeably, the weights being those of the constrained
+least squares below (forward selection: Efroymson 1960; orthogonal matching pursuit, Pati et al.,
+Asilomar 1993, is the same search without the constraint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Read = Callable[[Tensor], Tensor]  # latents (B, num_ws, w_dim) -> readings (B, A) in [0, 1]
+
+
+@torch.no_grad()
+def measure_effects(
+    steps: Sequence[Tensor] | Tensor, read: Read, ws: Tensor, size: float = 1.0, batch: int = 64
+) -> Tensor:
+    """Read what each step does to the attributes.
+
+    Parameters
+    ----------
+    steps : sequence of Tensor, each (1, w_dim) or (num_ws, w_dim)
+        Candidates.
+    read : callable
+        Latents (B, num_ws, w_dim) to readings (B, A), by the training ensemble.
+    ws : Tensor, shape (F, num_ws, w_dim)
+        Faces to measure on.
+    size : float
+        Faces are moved by ``-size`` and ``size`` times a step.
+    batch : int
+        Faces read at a time.
+
+    Returns
+    -------
+    Tensor, shape (C, A)
+        Mean change of each reading for one step: half the difference of the two ends, over
+        ``size``.
+    """
+    if not size > 0:
+        raise ValueError(f"size is {size!r}; allowed: above 0")
+    rows = []
+    for step in steps:
+        move = size * step.to(ws)
+        ends = torch.cat([ws + move, ws - move])
+        readings = torch.cat([read(part).float().cpu() for part in ends.split(batch)])
+        up, down = readings.chunk(2)
+        rows.append((up - down).mean(dim=0) / (2 * size))
+    return torch.stack(rows)
+
+
+def choose_steps(
+    effects: Tensor,
+    spread: Tensor,
+    column: int,
+    *,
+    most: int = 3,
+    reach: float = 0.3,
+    longest: float = 10.0,
+    damping: float = 0.01,
+    gain: float = 0.1,
+) -> tuple[list[int], Tensor]:
+    """Choose the candidates whose weighted sum changes one attribute and disturbs the others least.
+
+    With readings in units of their spread, E the (C, A) effects, a the wanted column and x the
+    weights of the chosen candidates, x minimises ``sum_j!=a (x E)_j^2 + damping |x|^2`` under
+    ``(x E)_a = 1``.
+
+    Parameters
+    ----------
+    effects : Tensor, shape (C, A)
+        Of :func:`measure_effects`.
+    spread : Tensor, shape (A,)
+        Standard deviation of each reading in the population.
+    column : int
+        The wanted attribute.
+    most : int
+        Candidates at most; 1 is a single component or channel.
+    reach, longest : float
+        A candidate counts only if a change of ``reach`` attribute units takes at most ``longest``
+        steps of it.
+    damping : float
+        Price of long weights beside disturbance.
+    gain : float
+        Share by which one more candidate must lower the objective.
+
+    Returns
+    -------
+    indices : list of int
+        Chosen, the best first; empty where no candidate reaches the attribute.
+    weights : Tensor, shape (len(indices),)
+        For a change of one attribute unit, in steps of the candidates.
+    """
+    if most < 1:
+        raise ValueError(f"most is {most!r}; allowed: at least 1")
+    if effects.ndim != 2 or spread.shape != effects.shape[1:]:
+        raise ValueError(
+            f"effects {tuple(effects.shape)} and spread {tuple(spread.shape)} do not fit; "
+            "allowed: (C, A) and (A,)"
+        )
+    scaled = effects.double() / spread.double().clamp_min(1e-3)  # (C, A)
+    wanted = scaled[:, column]
+    others = scaled.clone()
+    others[:, column] = 0
+    able = (effects[:, column].abs() * longest >= reach).nonzero()[:, 0].tolist()
+    # the product of every pair once: a subset's problem is a corner of it
+    gram = others @ others.T + damping * torch.eye(len(scaled), dtype=torch.float64)
+    chosen: list[int] = []
+    best = float("inf")
+    weights = torch.empty(0, dtype=torch.float64)
+    while len(chosen) < most:
+        trials = [(_constrained(gram, wanted, [*chosen, c]), c) for c in able if c not in chosen]
+        if not trials:
+            break
+        (cost, found), candidate = min(trials, key=lambda trial: trial[0][0])
+        if cost > best * (1 - gain):
+            break
+        chosen, best, weights = [*chosen, candidate], cost, found
+    return chosen, (weights / spread[column].double().clamp_min(1e-3)).float()
+
+
+def _constrained(gram: Tensor, wanted: Tensor, subset: list[int]) -> tuple[float, Tensor]:
+    """Minimise x G x under x . e = 1: x = G^-1 e / (e G^-1 e), at the cost 1 / (e G^-1 e)."""
+    rows = torch.tensor(subset)
+    e = wanted[rows]
+    solved = torch.linalg.solve(gram[rows][:, rows], e)
+    power = float(e @ solved)
+    return 1 / power, solved / power

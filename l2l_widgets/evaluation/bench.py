@@ -1,0 +1,184 @@
+"""What every method is measured on: the same faces, the same readers, the same requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.latents import truncate, z_from_seed
+from l2l_widgets.report import Protocol
+
+if TYPE_CHECKING:
+    from l2l_widgets.zoo import Models
+
+#: (attribute, size of the change, seed) -> pictures of people before and after, or None.
+Truth = Callable[[str, float, int], tuple[Tensor, Tensor] | None]
+
+
+@dataclass
+class Readers:
+    """The networks that read pictures: the judge, and the ensemble of the training beside it.
+
+    Parameters
+    ----------
+    models : Models
+        Where they come from.
+    judge, ensemble : callable
+        Pictures (B, 3, R, R) to readings (B, A).
+    identity : callable or None
+        Pictures to identity vectors (B, D).
+    names : dict
+        What each reader is, for the report.
+    """
+
+    models: Models
+    judge: Callable[[Tensor], Tensor]
+    ensemble: Callable[[Tensor], Tensor]
+    identity: Callable[[Tensor], Tensor] | None
+    names: dict[str, str]
+
+    @classmethod
+    def of(cls, models: Models) -> Readers:
+        """Return the readers that these models have; a missing judge is replaced and named so."""
+        own = models.has("attribute_judge")
+        judge = models.attribute_judge if own else models.regressor
+        names = {"attribute": "attribute_judge" if own else "regressor (no second judge at hand)"}
+        identity = None
+        if models.has("identity_judge"):
+            identity, names["identity"] = models.identity_judge, "identity_judge"
+        elif models.has("embedder"):
+            identity, names["identity"] = models.embedder, "embedder (no second judge at hand)"
+        regressors = models.regressors or (judge,)
+
+        def ensemble(images: Tensor) -> Tensor:
+            return torch.stack([r(images).float() for r in regressors]).mean(dim=0)
+
+        return cls(models, judge, ensemble, identity, names)
+
+    def look(self, images: Tensor) -> dict[str, Tensor]:
+        """Return ``judge`` (B, A), ``ensemble`` (B, A) and ``person`` (B, D) of pictures.
+
+        Raises
+        ------
+        ValueError
+            A reader gives another width than the table has, or numbers that are not finite.
+        """
+        found = {"judge": self.judge(images).float(), "ensemble": self.ensemble(images)}
+        width = len(self.models.table)
+        for name, readings in found.items():
+            if readings.shape != (len(images), width):
+                raise ValueError(
+                    f"{name}: readings of {len(images)} pictures have shape "
+                    f"{tuple(readings.shape)}; allowed: ({len(images)}, {width})"
+                )
+        if self.identity is not None:
+            found["person"] = self.identity(images).float()
+        for name, readings in found.items():
+            if not bool(torch.isfinite(readings).all()):
+                raise ValueError(f"{name}: readings hold NaN or infinity; allowed: finite numbers")
+        return found
+
+    def read(self, ws: Tensor, batch: int) -> dict[str, Tensor]:
+        """Return what :meth:`look` says of the pictures of latents, ``batch`` at a time."""
+        parts = [self.look(self.draw(part)) for part in ws.split(batch)]
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    def draw(self, ws: Tensor) -> Tensor:
+        """Return the pictures (B, 3, R, R) of latents, without chance in them."""
+        return self.models.generator.synthesis(ws, noise_mode="const")
+
+
+@dataclass
+class Bench:
+    """The faces, what is read of them unedited, and what the world says about identity.
+
+    Parameters
+    ----------
+    models : Models
+        Generator and table.
+    readers : Readers
+        What reads its pictures.
+    ws : Tensor, shape (N, num_ws, w_dim)
+        The faces.
+    before : dict of str to Tensor
+        Readings of the unedited faces, as :meth:`Readers.read` gives them.
+    scale : float
+        Standard deviation of the latents.
+    anchors : dict
+        Two ends of the identity scale for each attribute, where the truth is known.
+    regions : dict of str to Tensor
+        Attribute -> bool (R, R), where its true change moves pixels.
+    """
+
+    models: Models
+    readers: Readers
+    ws: Tensor
+    before: dict[str, Tensor]
+    scale: float
+    anchors: dict[str, Any] = field(default_factory=dict)
+    regions: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, models: Models, protocol: Protocol) -> Bench:
+        """Draw the faces of a protocol and read them."""
+        readers, ws = Readers.of(models), faces(models, protocol)
+        before = readers.read(ws, protocol.batch)
+        return cls(models, readers, ws, before, float((ws - models.generator.w_avg).std()))
+
+    def chosen(self, rows: Tensor) -> Bench:
+        """Return the bench with some of its faces alone."""
+        before = {key: value[rows] for key, value in self.before.items()}
+        return replace(self, ws=self.ws[rows], before=before)
+
+    def requests(self, name: str, protocol: Protocol) -> Tensor:
+        """Return the signed request (N,) of every face for one attribute, NaN without room."""
+        column = self.models.table.index(name)
+        draw = torch.Generator().manual_seed(protocol.seed * 1000 + column)
+        judge, ensemble = self.before["judge"][:, column], self.before["ensemble"][:, column]
+        return choose_requests(judge, ensemble, protocol.request, draw)
+
+
+def faces(models: Models, protocol: Protocol) -> Tensor:
+    """Return the latents (N, num_ws, w_dim) of a protocol's faces."""
+    generator = models.generator
+    z = torch.cat([z_from_seed(s, generator.z_dim) for s in protocol.face_seeds()])
+    w_avg = generator.w_avg
+    w = generator.mapping(z.to(w_avg.device))
+    return truncate(w, w_avg, protocol.truncation_psi).float()
+
+
+def choose_requests(
+    judge: Tensor, ensemble: Tensor, size: float, generator: torch.Generator
+) -> Tensor:
+    """Return the signed request of each face, NaN where neither direction has room.
+
+    Parameters
+    ----------
+    judge, ensemble : Tensor, shape (N,)
+        Readings of the attribute by both readers.
+    size : float
+        Size of the change.
+    generator : torch.Generator
+        Decides where both directions have room.
+    """
+    up = torch.maximum(judge, ensemble) + size <= 1
+    down = torch.minimum(judge, ensemble) - size >= 0
+    coin = (torch.rand(len(judge), generator=generator) < 0.5).to(judge.device)
+    rises = up & (~down | coin)
+    signed = torch.where(rises, size, -size).to(judge)
+    return torch.where(up | down, signed, float("nan"))
+
+
+def partners(table: AttributeTable, name: str) -> list[int]:
+    """Return the columns that a corrected request for ``name`` may change on purpose."""
+    own = table[name]
+    found = {name, *own.implies}
+    found |= {a.name for a in table if name in a.implies}
+    if own.group is not None:
+        found |= set(table.groups()[own.group])
+    return [table.index(n) for n in found]
