@@ -10,14 +10,18 @@ from l2l_widgets.faceworld import (
     FACTORS,
     IDENTITY_FACTORS,
     MASK_CLASSES,
+    Factors,
+    batches,
     correlation_matrix,
     render,
     sample_factors,
 )
+from l2l_widgets.faceworld.batches import batch_size, render_batches
 from l2l_widgets.faceworld.correlations import ASKED, ASKED_OF_FACTORS, attribute_correlations
 from l2l_widgets.faceworld.dataset import SHARD, DatasetConfig, FaceDataset, shard_factors
 from l2l_widgets.faceworld.factors import LEVELS, normals
 from l2l_widgets.faceworld.planting import complete, nearest_correlation, prevalence
+from l2l_widgets.faceworld.render import draw, landmarks, march_rays, shade_rays
 
 
 def test_a_seed_gives_the_same_portrait_again():
@@ -228,3 +232,47 @@ def test_unknown_names_and_sizes_are_refused():
 def test_a_folder_without_a_set_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no rendered set"):
         FaceDataset(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_renderer_computes_where_its_factors_are():
+    # the meta device refuses, as a graphics card does, to mix with tensors made elsewhere
+    factors = sample_factors(2, seed=4)
+    natural = Factors(factors.latents.to("meta"), factors.gated).natural()
+    image, labels = draw(natural, 32)
+    assert (image.device.type, image.shape) == ("meta", (2, 3, 32, 32))
+    assert (labels.device.type, labels.dtype) == ("meta", torch.uint8)
+    assert landmarks(natural, 16).device.type == "meta"
+
+
+def test_batches_are_sized_for_the_machine_and_give_every_portrait_once():
+    assert batch_size(128) * 256**2 <= 65_536
+    assert batch_size(128, compiled=True) > batch_size(128)
+    assert batch_size(128, "cuda") >= 64
+    assert batch_size(1024) == 1
+    factors = sample_factors(70, seed=4)
+    parts = list(render_batches(factors, 16))
+    assert [len(image) for image, _, _ in parts] == [64, 6]
+    image, mask, points = (torch.cat(part) for part in zip(*parts, strict=True))
+    drawn = render(factors[60:], 16)
+    assert (image[60:].float() - (drawn.image + 1) * 127.5).abs().max() <= 1
+    assert torch.equal(mask[60:], drawn.mask)
+    torch.testing.assert_close(points[60:], drawn.landmarks)
+
+
+def test_compiled_batches_are_filled_up_to_one_shape(monkeypatch):
+    shapes = set()
+
+    def shade(view, s, t):
+        shapes.add(len(t))
+        return shade_rays(view, s, t)
+
+    # in the compiler's place: what matters here is what it would be given
+    monkeypatch.setattr(batches, "_compiled", lambda: (march_rays, shade))
+    monkeypatch.setitem(batches.RAYS, "cpu compiled", 4 * 32**2)
+    factors = sample_factors(6, seed=4)
+    parts = list(render_batches(factors, 16, compiled=True))
+    assert [len(image) for image, _, _ in parts] == [4, 2]
+    assert shapes == {4}
+    image = torch.cat([image for image, _, _ in parts])
+    assert torch.equal(image, next(iter(render_batches(factors, 16)))[0])

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import json
 import math
@@ -44,6 +45,7 @@ from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.faceworld.batches import render_batches
 from l2l_widgets.faceworld.factors import FACTORS, Factors, sample_factors
 from l2l_widgets.faceworld.labels import MASK_CLASSES, landmarks
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.images import encode_jpeg, from_uint8
 from l2l_widgets.storage import StorageError, write_atomic
 
@@ -92,11 +94,14 @@ class LayoutConfig:
         Side of the pictures in pixels: a power of two from 16 to 1024.
     correlated : bool
         The planted population, or every factor on its own.
+    world : int
+        Version of the renderer: a folder is of one world.
     """
 
     seed: int = 0
     size: int = 128
     correlated: bool = True
+    world: int = WORLD
 
 
 def portraits(config: LayoutConfig, count: int) -> Factors:
@@ -154,7 +159,7 @@ def claim(folder: Path, config: LayoutConfig) -> Iterator[None]:
 
 def _check_same(stated: Path, config: LayoutConfig) -> None:
     try:
-        held = LayoutConfig(**json.loads(stated.read_text(encoding="utf-8")))
+        held = LayoutConfig(**{"world": 1, **json.loads(stated.read_text(encoding="utf-8"))})
     except (ValueError, TypeError):
         raise ValueError(f"{stated} is damaged; choose an empty folder") from None
     if held != config:
@@ -309,22 +314,47 @@ def _write_whole(path: Path, data: bytes) -> None:
         ) from error
 
 
+#: A row of a mask that is like the one above it (PNG's filter "up" gives differences), many times.
+_SAME_ROW = b"\x02" + bytes(3 * MASK_SIDE)
+_SAME_ROWS = memoryview(_SAME_ROW * MASK_SIDE)
+
+
 def mask_png(seen: np.ndarray) -> bytes:
-    """A 512 x 512 RGB picture, white where ``seen``, whose side is a power of two up to 512."""
+    """A 512 x 512 RGB picture, white where ``seen``, whose side is a power of two up to 512.
+
+    Nearly every row is like the one above it, and runs of such rows are packed once and for all:
+    three times as fast as packing 0.8 MB a mask, of which a portrait has 15.
+    """
     scale = MASK_SIDE // len(seen)
     white = np.repeat(seen.astype(np.uint8) * np.uint8(255), 3 * scale, axis=1)
-    lines = np.zeros((MASK_SIDE, 1 + 3 * MASK_SIDE), np.uint8)
-    lines[:, 0] = 2  # PNG's filter "up": each row as its difference from the one above
-    lines[0, 1:] = white[0]
-    lines[scale::scale, 1:] = white[1:] - white[:-1]
-    packed = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    body = packed.compress(lines.tobytes()) + packed.flush()
+    change = white - np.concatenate([np.zeros_like(white[:1]), white[:-1]])
+    packer = zlib.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_RLE)
+    body, checksum, at = [b"\x78\x01"], 1, 0
+    for row in [*np.flatnonzero(change.any(1)).tolist(), None]:
+        same = (MASK_SIDE if row is None else row * scale) - at
+        body.append(_pack_same(same))
+        checksum = zlib.adler32(_SAME_ROWS[: same * len(_SAME_ROW)], checksum)
+        if row is not None:
+            line = b"\x02" + change[row].tobytes()
+            # a full flush: what follows does not look back over the ready-made runs
+            body.append(packer.compress(line) + packer.flush(zlib.Z_FULL_FLUSH))
+            checksum = zlib.adler32(line, checksum)
+            at = row * scale + 1
+    body += [packer.flush(), struct.pack(">I", checksum)]
     head = struct.pack(">IIBBBBB", MASK_SIDE, MASK_SIDE, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    chunks = ((b"IHDR", head), (b"IDAT", b"".join(body)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     )
+
+
+@functools.lru_cache(maxsize=MASK_SIDE + 1)
+def _pack_same(rows: int) -> bytes:
+    if rows == 0:
+        return b""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(_SAME_ROWS[: rows * len(_SAME_ROW)]) + packer.flush(zlib.Z_FULL_FLUSH)
 
 
 def write_tables(folder: Path, config: LayoutConfig, count: int) -> None:

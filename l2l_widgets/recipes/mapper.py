@@ -101,8 +101,8 @@ class MapperTraining:
     start: str = "svm"
     batch_size: int = 32
     learning_rate: float = 1e-3
-    schedule_steps: int = 2400
-    faces: int = 24576
+    schedule_steps: int = 2000
+    faces: int = 16384
     psi_low: float = 0.6
     psi_high: float = 1.0
     triplets: str = ""
@@ -115,8 +115,8 @@ class MapperTraining:
     identity_loss_weight: float = 0.5
     neighbourhood_loss_weight: float = 1.0
     face_loss_weight: float = 5.0
-    cloud_loss_weight: float = 0.3
-    cloud_floor: float = 1.5
+    cloud_loss_weight: float = 1.0
+    cloud_floor: float = 1.2
     background_loss_weight: float = 0.0
     average: float = 0.998
     calibration_faces: int = 1024
@@ -435,7 +435,7 @@ LESSON = MapperTraining(
 _INPUTS = ("generator", "regressor", "regressor_b", "embedder")
 
 _SETTINGS = Settings(
-    steps=2400, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
+    steps=2000, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
 )
 
 
