@@ -20,7 +20,7 @@ def load_example(name):
 
 
 def test_the_known_examples_are_there():
-    assert NAMES == ["edit_face", "new_editor", "replay_recipe", "train_mapper"]
+    assert NAMES == ["edit_face", "new_editor", "render_people", "replay_recipe", "train_mapper"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,3 +71,16 @@ def test_train_mapper_with_a_loss_of_ones_own(tmp_path, capsys):
     assert '"conservation"' in (tmp_path / "run" / "history.jsonl").read_text()
     with Image.open(tmp_path / "run" / "edit.png") as picture:
         assert picture.width > picture.height > 100
+
+
+def test_people_are_drawn_on_one_sheet(tmp_path, capsys):
+    out = tmp_path / "people.png"
+    argv = ["--count", "6", "--columns", "3", "--size", "32", "--out", str(out)]
+    assert load_example("render_people").main(argv) == 0
+    assert "6 people" in capsys.readouterr().out
+    with Image.open(out) as sheet:
+        assert sheet.size == (96, 64)
+        assert len(sheet.convert("RGB").getcolors(96 * 64)) > 500
+    with pytest.raises(SystemExit):
+        load_example("render_people").main(["--size", "100", "--out", str(out)])
+    assert "resolution is 100" in capsys.readouterr().err
