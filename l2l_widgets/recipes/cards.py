@@ -188,7 +188,8 @@ def _generator(manifest: Mapping[str, Any], s: Mapping[str, Any]) -> str:
 A StyleGAN2 of 64 px, bootstrapped: {config["distil_steps"]} steps of distillation from the
 renderer's factors, {config["paired_steps"]} adversarial steps on paired pictures, and only then
 unpaired adversarial training. Directions are easier to find in such a latent space than in one
-that no factor ever touched.
+that no factor ever touched. Its discriminator looks through the features of the two regressors that
+train the mapper; the judge whose features are compared below had no part in it.
 
 Against {s["faces"]} held-out renders, in the attribute judge's features (seed {s["seed"]}, no
 truncation):
@@ -262,6 +263,11 @@ Null edit: {method["null_error"]:.2g} of std(w). One edit: {method["milliseconds
 LIMITS = """## Limits
 
 - Sixty-four pixels: what is thinner than a pixel (fine wrinkles, lashes) cannot be edited.
+- What is still wrong with the renders of world 2: the edge of a brimmed hat is ragged; short hair
+  with a fringe hints at a bowl; long hair tucked behind the ears ends in lobes; full hair and hats
+  touch the picture's upper edge; earrings are drawn over hair; glasses half way between absent and
+  present are see-through; shirt collars are all alike; freckles are regular; with thin lips on dark
+  skin the red of lip makeup hardly shows; the mouth of a wide smile shows too few teeth.
 - The judges saw renders, not generated faces; where the generator draws what the renderer never
   does, their readings are extrapolation.
 - The 35 attributes and their correlations are ours; gender is a rendered presentation, no more.
