@@ -6,13 +6,22 @@ Editors, sessions and metrics ask for nothing beyond these; a part needs to inhe
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 
-__all__ = ["AttributeRegressor", "Editor", "FaceEmbedder", "Generator", "Segmenter"]
+__all__ = [
+    "AttributeRegressor",
+    "Drawing",
+    "Editor",
+    "FaceEmbedder",
+    "Generator",
+    "InteractiveGenerator",
+    "Segmenter",
+]
 
 
 @runtime_checkable
@@ -41,6 +50,39 @@ class Generator(Protocol):
 
     def synthesis(self, ws: Tensor, noise_mode: str = "const") -> Tensor:
         """``ws``, (B, num_ws, w_dim), to images, (B, 3, R, R), RGB in [-1, 1]."""
+        ...
+
+
+class Drawing(Protocol):
+    """Draws one picture after another, each mostly like the last; see `InteractiveGenerator`."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes kept between pictures."""
+        ...
+
+    def can_draft(self) -> bool:
+        """Whether a draft is worth asking for."""
+        ...
+
+    def draw(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        *,
+        draft: bool = False,
+        stale: Callable[[], bool] = lambda: False,
+    ) -> Tensor | None:
+        """As ``synthesis``, roughly where ``draft``; None when ``stale`` said True meanwhile."""
+        ...
+
+
+@runtime_checkable
+class InteractiveGenerator(Generator, Protocol):
+    """A generator that may be left half way, and starts again where the latent changed."""
+
+    def interactive(self) -> Drawing:
+        """A new line of pictures; for one thread at a time."""
         ...
 
 

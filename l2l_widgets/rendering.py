@@ -2,12 +2,14 @@
 
 The renderer keeps what it has computed: a face by its seed and truncation, an edited face by the
 edits on it, each with its picture and readings. Dragging a slider therefore costs one pass through
-the editor and one through the generator. Every picture is drawn alone, in a batch of one: results
-of larger batches differ in the last bits, and a recipe promises the same pixels.
+the editor and one through the generator, from the first row of W+ that changed. Every picture is
+drawn alone, in a batch of one: results of larger batches differ in the last bits, and a recipe
+promises the same pixels. A preview is never kept as a face's picture, read or measured.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
+from l2l_widgets.drawing import Abandoned, Face, FaceDrawing
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
 from l2l_widgets.receipt import (
     N_RANDOM,
@@ -49,23 +52,12 @@ STAGES = ("mapping", "read", "edit", "synthesis")
 _log = logging.getLogger(__name__)
 
 
-class _Face:
-    """A latent and what is known of its picture; filled in as it is asked for."""
-
-    def __init__(self, ws: Tensor) -> None:
-        self.ws = ws  # (1, num_ws, w_dim)
-        self.image: Tensor | None = None  # (1, 3, R, R)
-        self.shown: Tensor | None = None  # (3, R, R), an ordinary tensor; see Renderer.render
-        self.readings: dict[str, Tensor] = {}  # who read -> (1, A)
-        self.embedding: Tensor | None = None  # (1, D)
-
-
 @dataclass
 class _Drawn:
     """The faces before and after, and what was asked for."""
 
-    before: _Face
-    after: _Face
+    before: Face
+    after: Face
     request: EditRequest
     requested: dict[str, float]
 
@@ -85,7 +77,8 @@ class Renderer:
         self.models = models
         self.n_random = n_random
         self._lock = threading.RLock()
-        self._faces: OrderedDict[tuple[Any, ...], _Face] = OrderedDict()
+        self._drawing = FaceDrawing(models)
+        self._faces: OrderedDict[tuple[Any, ...], Face] = OrderedDict()
         self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
 
     # -- what can be asked -------------------------------------------------------------------------
@@ -137,15 +130,45 @@ class Renderer:
 
     # -- pictures ----------------------------------------------------------------------------------
 
-    def render(self, state: SessionState, stamp: int = 0) -> EditResult:
-        """Draw what ``state`` asks for; what goes wrong is in the result, never raised."""
+    def render(
+        self,
+        state: SessionState,
+        stamp: int = 0,
+        stale: Callable[[], bool] = lambda: False,
+        preview: bool = False,
+    ) -> EditResult | None:
+        """Draw what ``state`` asks for; what goes wrong is in the result, never raised.
+
+        Parameters
+        ----------
+        state : SessionState
+            What to draw.
+        stamp : int
+            Number of the request.
+        stale : callable
+            Asked between the blocks of the generator; True abandons the picture.
+        preview : bool
+            Whether a draft will do, where the generator has one and the picture is not known yet.
+
+        Returns
+        -------
+        EditResult or None
+            None when abandoned.
+        """
         watch = Stopwatch()
         try:
             with self._lock, torch.inference_mode():
                 self.check(state)
-                drawn = self._draw(state, watch)
-                self._image(drawn.before, state, watch)
-                self._image(drawn.after, state, watch)
+                drawn = self._draw(state, watch, stale)
+                self._image(drawn.before, state, watch, stale)
+                draft = None
+                if preview:
+                    with watch.stage("synthesis"):
+                        draft = self._drawing.draft(drawn.after, state.noise_mode, stale)
+                if draft is None:
+                    self._image(drawn.after, state, watch, stale)
+        except Abandoned:
+            return None
         except Exception as error:  # errors are data here: the session goes on
             return EditResult(
                 before=self._before_or_none(state),
@@ -160,8 +183,8 @@ class Renderer:
                 stamp=stamp,
             )
         return EditResult(
-            before=_shown(drawn.before),
-            after=_shown(drawn.after),
+            before=drawn.before.shown(),
+            after=drawn.after.shown() if draft is None else draft[0].clone(),
             w=drawn.before.ws.clone(),
             w_edited=drawn.after.ws.clone(),
             request=_plain(drawn.request),
@@ -170,7 +193,16 @@ class Renderer:
             seconds=watch.total(STAGES),
             state=state,
             stamp=stamp,
+            preview=draft is not None,
         )
+
+    def memory(self) -> dict[str, int]:
+        """Bytes kept between pictures: ``pictures`` of known faces, and ``activations``."""
+        with self._lock:
+            return {
+                "pictures": sum(face.nbytes for face in self._faces.values()),
+                "activations": self._drawing.kept_bytes,
+            }
 
     def readings(self, state: SessionState, edited: bool = False) -> dict[str, float]:
         """The regressor's reading of a face, name -> value in [0, 1].
@@ -185,7 +217,12 @@ class Renderer:
             values = self._reading(face, "regressor", state, watch)
         return dict(zip(self.models.table.names, values[0].tolist(), strict=True))
 
-    def _draw(self, state: SessionState, watch: Stopwatch) -> _Drawn:
+    def _draw(
+        self,
+        state: SessionState,
+        watch: Stopwatch,
+        stale: Callable[[], bool] = lambda: False,
+    ) -> _Drawn:
         before = current = self._face(state, watch)
         key: tuple[Any, ...] = state.face_key()
         request = EditRequest()
@@ -193,7 +230,7 @@ class Renderer:
         table = self.models.table
         for edit in state.edits:
             # Readings belong to an empty edit too: they say where its sliders stand.
-            request = self._request(current, edit, state, watch)
+            request = self._request(current, edit, state, watch, stale)
             if edit.empty:
                 continue
             deltas = request.deltas(table)[0]
@@ -204,15 +241,21 @@ class Renderer:
         return _Drawn(before, current, request, requested)
 
     def _request(
-        self, face: _Face, edit: Edit, state: SessionState, watch: Stopwatch
+        self,
+        face: Face,
+        edit: Edit,
+        state: SessionState,
+        watch: Stopwatch,
+        stale: Callable[[], bool],
     ) -> EditRequest:
         current = None
         if self.models.has("regressor"):
+            self._image(face, state, watch, stale)
             current = self._reading(face, "regressor", state, watch)
         return EditRequest(edit.changes, edit.targets, edit.preserve, current)
 
-    def _face(self, state: SessionState, watch: Stopwatch) -> _Face:
-        def compute() -> _Face:
+    def _face(self, state: SessionState, watch: Stopwatch) -> Face:
+        def compute() -> Face:
             generator = self.models.generator
             if state.w is not None:
                 ws = state.w.to(self.models.device)
@@ -220,35 +263,39 @@ class Renderer:
                 z = z_from_seed(state.seed, generator.z_dim).to(self.models.device)
                 with watch.stage("mapping"):
                     ws = generator.mapping(z, truncation_psi=float(state.truncation_psi))
-            return _Face(to_wplus(ws, generator.num_ws))
+            return Face(to_wplus(ws, generator.num_ws))
 
         return _cached(self._faces, state.face_key(), compute, MAX_FACES)
 
     def _edited(
         self,
         key: tuple[Any, ...],
-        face: _Face,
+        face: Face,
         method: str,
         request: EditRequest,
         watch: Stopwatch,
-    ) -> _Face:
-        def compute() -> _Face:
+    ) -> Face:
+        def compute() -> Face:
             editor = self.models.editor(method)
             with watch.stage("edit"):
                 ws = editor.edit(face.ws, request)
             if not bool(torch.isfinite(ws).all()):
                 raise ValueError(f"method {method!r} gave a latent that is not finite")
-            return _Face(ws)
+            return Face(ws)
 
         return _cached(self._faces, key, compute, MAX_FACES)
 
-    def _image(self, face: _Face, state: SessionState, watch: Stopwatch) -> Tensor:
-        if face.image is None:
-            with watch.stage("synthesis"):
-                face.image = self.models.generator.synthesis(face.ws, noise_mode=state.noise_mode)
-        return face.image
+    def _image(
+        self,
+        face: Face,
+        state: SessionState,
+        watch: Stopwatch,
+        stale: Callable[[], bool] = lambda: False,
+    ) -> Tensor:
+        with watch.stage("synthesis") if face.image is None else contextlib.nullcontext():
+            return self._drawing.image(face, state.noise_mode, stale)
 
-    def _reading(self, face: _Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
+    def _reading(self, face: Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
         if who not in face.readings:
             image = self._image(face, state, watch)
             network = self.models.regressor if who == "regressor" else attribute_judge(self.models)
@@ -268,7 +315,7 @@ class Renderer:
                 self._check_face(state)
                 watch = Stopwatch()
                 self._image(self._face(state, watch), state, watch)
-            return _shown(self._face(state, watch))
+            return self._face(state, watch).shown()
         except Exception:  # the first error is the one to report
             return None
 
@@ -372,7 +419,7 @@ class Renderer:
             stamp=stamp,
         )
 
-    def _embedding(self, face: _Face, state: SessionState, watch: Stopwatch) -> None:
+    def _embedding(self, face: Face, state: SessionState, watch: Stopwatch) -> None:
         if not (self.models.has("identity_judge") or self.models.has("embedder")):
             return
         if face.embedding is None:
@@ -380,7 +427,7 @@ class Renderer:
             with watch.stage("read"):
                 face.embedding = identity_judge(self.models)(image)
 
-    def _random_edits(self, face: _Face, state: SessionState) -> RandomEdits:
+    def _random_edits(self, face: Face, state: SessionState) -> RandomEdits:
         with self._lock:
             return _cached(
                 self._bands,
@@ -425,17 +472,6 @@ def _cached(
 
 def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:
     return dict(zip(names, values.tolist(), strict=True))
-
-
-def _shown(face: _Face) -> Tensor:
-    """The picture for the caller, the same object while the face is the same.
-
-    A copy made outside inference mode is an ordinary tensor, fit for autograd.
-    """
-    if face.shown is None and face.image is not None:
-        face.shown = face.image[0].clone()
-    assert face.shown is not None
-    return face.shown
 
 
 def _plain(request: EditRequest) -> EditRequest:

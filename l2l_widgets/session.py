@@ -23,6 +23,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -44,6 +45,8 @@ from l2l_widgets.zoo import Models
 __all__ = ["Edit", "EditResult", "EditSession", "LatestWins", "Receipt", "SessionState"]
 
 MAX_UNDO = 200
+#: Seconds after which a picture is finished although newer requests keep coming.
+PATIENCE = 1.0
 _FACE_FIELDS = frozenset({"seed", "w", "truncation_psi", "noise_mode"})
 _EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve"})
 
@@ -83,11 +86,12 @@ class EditSession:
         self._gesture: str | None = None
         self._stamp = 0
         self._callbacks: list[Callable[[str, Any], None]] = []
+        self._waiting_since: float | None = None  # when the first abandoned picture was begun
         # The renderer has a lock of its own: a slider can move while a picture is being drawn.
         self._lock = threading.RLock()
         # The worker must not keep a forgotten session alive: notebooks make many.
         serve = weakref.WeakMethod(self._serve)
-        self._worker = LatestWins(lambda measure: _call(serve, measure), name="l2l-session")
+        self._worker = LatestWins(lambda how: _call(serve, *how), name="l2l-session")
         weakref.finalize(self, self._worker.close)
 
     @classmethod
@@ -276,9 +280,18 @@ class EditSession:
 
     # -- answers, in the calling thread ------------------------------------------------------------
 
-    def render(self) -> EditResult:
-        """Draw the current state; what goes wrong is in ``result.error``."""
-        return self._renderer.render(*self._snapshot())
+    def render(self, *, preview: bool = False) -> EditResult:
+        """Draw the state, perhaps as a draft where ``preview``; errors are in ``result.error``."""
+        return self._rendered(*self._snapshot(), preview)
+
+    def _rendered(self, state: SessionState, stamp: int, preview: bool = False) -> EditResult:
+        result = self._renderer.render(state, stamp, preview=preview)
+        assert result is not None  # nothing abandons it
+        return result
+
+    def memory(self) -> dict[str, int]:
+        """Bytes kept between pictures: ``pictures`` of known faces, and ``activations``."""
+        return self._renderer.memory()
 
     def measure(self, stale: Callable[[], bool] = lambda: False) -> Receipt | None:
         """Judge the current state; slower than drawing it.
@@ -310,7 +323,10 @@ class EditSession:
 
     # -- answers, on the worker --------------------------------------------------------------------
 
-    def request(self, *, measure: bool = True, gesture: str | None = None, **values: Any) -> int:
+    def request(
+        self, *, measure: bool = True, preview: bool = False, gesture: str | None = None,
+        **values: Any,
+    ) -> int:  # fmt: skip
         """Change the state, and draw and measure it on the worker; returns at once.
 
         Only the newest state is drawn; subscribers get the picture first and the receipt when
@@ -320,6 +336,8 @@ class EditSession:
         ----------
         measure : bool
             Whether a receipt follows the picture.
+        preview : bool
+            Whether a draft will do, as while a slider moves; it excludes ``measure``.
         gesture, **values
             As for :meth:`update`; without values the state is drawn as it is.
 
@@ -329,7 +347,7 @@ class EditSession:
             The stamp that the result will carry, or exceed.
         """
         stamp = self.update(gesture=gesture, **values) if values else self._stamp
-        self._worker(measure)
+        self._worker((measure and not preview, preview))
         return stamp
 
     def subscribe(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
@@ -367,9 +385,17 @@ class EditSession:
         """End the worker; drawing in the calling thread still works."""
         self._worker.close()
 
-    def _serve(self, measure: bool) -> None:
+    def _serve(self, measure: bool, preview: bool) -> None:
         state, stamp = self._snapshot()
-        result = self._renderer.render(state, stamp)
+        since = time.monotonic() if self._waiting_since is None else self._waiting_since
+
+        def stale() -> bool:
+            return self._worker.stale() and time.monotonic() - since < PATIENCE
+
+        result = self._renderer.render(state, stamp, stale, preview)
+        self._waiting_since = since if result is None else None
+        if result is None:  # what made it stale is served next
+            return
         self._publish("result", result)
         if not measure or result.error is not None or self._worker.stale():
             return
@@ -458,7 +484,7 @@ class EditSession:
                 f"scale is {scale!r}; allowed: a whole number from {SCALES[0]} to {SCALES[1]}"
             )
         state, stamp = self._snapshot()
-        result = self._renderer.render(state, stamp)
+        result = self._rendered(state, stamp)
         if result.error is not None or result.after is None:
             raise ValueError(result.error)
         recipe = self._recipe(state, {"scale": scale, "compare": compare})
@@ -467,7 +493,7 @@ class EditSession:
         return recipe.to_dict()
 
 
-def _call(method: weakref.WeakMethod[Any], measure: bool) -> None:
+def _call(method: weakref.WeakMethod[Any], measure: bool, preview: bool) -> None:
     function = method()
     if function is not None:
-        function(measure)
+        function(measure, preview)

@@ -136,6 +136,8 @@ class EditResult:
         What was drawn.
     stamp : int
         Number of the request; larger is newer.
+    preview : bool
+        Whether ``after`` is a draft: good to look at while a slider moves, not to keep or measure.
     """
 
     before: Tensor | None
@@ -148,6 +150,7 @@ class EditResult:
     seconds: Mapping[str, float]
     state: SessionState
     stamp: int = 0
+    preview: bool = False
 
     def compare(self, gap: int = 2) -> Tensor:
         """Before and after side by side.

@@ -29,7 +29,7 @@ LAYERS = {
         "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
     ),
     "methods": "editors",
-    "assembly": "zoo states replay receipt rendering latest_wins session report evaluation",
+    "assembly": "zoo states replay receipt drawing rendering latest_wins session report evaluation",
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
 }
@@ -55,7 +55,8 @@ ARROWS = {
     "states": "attributes images",
     "replay": "images states",
     "receipt": "latents attributes zoo",
-    "rendering": "latents attributes zoo states receipt",
+    "drawing": "protocols zoo",
+    "rendering": "latents attributes zoo states receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "report": "storage attributes",

@@ -14,8 +14,10 @@ from l2l_widgets.stylegan2.generator import (
     save_generator,
     update_ema,
 )
+from l2l_widgets.stylegan2.interactive import InteractiveDrawing
 from l2l_widgets.stylegan2.layers import Conv2dLayer, FullyConnectedLayer
 from l2l_widgets.stylegan2.mapping import MappingNetwork
+from l2l_widgets.stylegan2.restart import PassMemory
 from l2l_widgets.stylegan2.synthesis import (
     SynthesisBlock,
     SynthesisLayer,
@@ -27,7 +29,9 @@ __all__ = [
     "Conv2dLayer",
     "FullyConnectedLayer",
     "Generator",
+    "InteractiveDrawing",
     "MappingNetwork",
+    "PassMemory",
     "SynthesisBlock",
     "SynthesisLayer",
     "SynthesisNetwork",

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
+from l2l_widgets.stylegan2.interactive import InteractiveDrawing
 from l2l_widgets.stylegan2.layers import channel_table, check_size
 from l2l_widgets.stylegan2.mapping import MappingNetwork
 from l2l_widgets.stylegan2.synthesis import SynthesisNetwork
@@ -105,6 +106,10 @@ class Generator(nn.Module):
         """(B, z_dim) to pictures (B, img_channels, R, R), roughly in [-1, 1], not clipped."""
         ws = self.mapping(z, truncation_psi, truncation_cutoff, c=c)
         return self.synthesis(ws, noise_mode, max_resolution, noise_generator)
+
+    def interactive(self) -> InteractiveDrawing:
+        """A way to draw one picture after another, for a session; each call makes a new one."""
+        return InteractiveDrawing(self.synthesis)
 
     def mixed_ws(
         self,

@@ -127,6 +127,7 @@ class SessionBridge:
         self._answers: dict[str, int] = {}
         self._shown: tuple[Any, ...] | None = None  # key of the face whose picture is "before"
         self._stamp = -1  # of the picture that is up
+        self._preview = False  # whether it is a draft
         self._read: tuple[Any, ...] | None = None  # key of the face that was read
         self._readings: dict[str, float] = {}
         self._settings: dict[str, Any] = {}
@@ -178,7 +179,7 @@ class SessionBridge:
             raise ValueError("no such request")
         with self._lock:
             self._under_way.append((session.stamp, *_sender(message)))
-        session.request(measure=False)
+        session.request(measure=False, preview=True)
         self._rest(None)
 
     def _measure_after_rest(self, _: None) -> None:
@@ -238,9 +239,10 @@ class SessionBridge:
             self._under_way = [entry for entry in self._under_way if entry[0] > result.stamp]
             answered -= len(self._under_way)
             answers = dict(self._answers)
-        if result.stamp == self._stamp and not answered:
+        better = self._preview and not result.preview
+        if result.stamp == self._stamp and not answered and not better:
             return {}
-        self._stamp = result.stamp
+        self._stamp, self._preview = result.stamp, result.preview
         values: dict[str, Any] = {}
         if result.before is not None and self._shown != result.state.face_key():
             self._shown = result.state.face_key()
