@@ -60,7 +60,7 @@ ARROWS = {
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "report": "storage attributes",
-    "evaluation": "latents attributes protocols metrics zoo report",
+    "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
         "storage latents attributes faceworld stylegan2 discriminator projected perception losses"
         " metrics training triplets editors zoo report evaluation"
@@ -76,7 +76,16 @@ ARROWS = {
 }
 
 #: Never imported by `import l2l_widgets`, nor by what lies below the surfaces, at module level.
-HEAVY = ("ipywidgets", "anywidget", "matplotlib", "umap", "sklearn", "plotly", "accelerate")
+HEAVY = (
+    "ipywidgets",
+    "anywidget",
+    "matplotlib",
+    "umap",
+    "sklearn",
+    "skimage",
+    "plotly",
+    "accelerate",
+)
 #: Names that say nothing about what is inside.
 EMPTY_NAMES = ("utils", "util", "helpers", "helper", "common", "misc", "tools", "lib", "core")
 MAX_LINES = 500

@@ -7,73 +7,19 @@ import json
 
 import pytest
 import torch
+from open_world import Moves, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError
 from l2l_widgets.cli import main
 from l2l_widgets.evaluation import choose_requests, evaluate
 from l2l_widgets.faceworld import sample_factors
 from l2l_widgets.faceworld.truth import rerendered_pairs, with_attribute
-from l2l_widgets.latents import to_wplus
 from l2l_widgets.report import FIRST_FACE, Protocol
-from l2l_widgets.zoo import Models
-
-A = len(DEFAULT_TABLE)
-
-
-class OpenWorld:
-    """A generator whose picture is its latent, so that every answer is known in closed form.
-
-    Latents are the 35 readings and one number that is the person; nothing is hidden.
-    """
-
-    z_dim = w_dim = A + 1
-    num_ws, img_resolution = 2, 6
-    w_avg = torch.full((A + 1,), 0.5)
-
-    def mapping(self, z, truncation_psi=1.0, truncation_cutoff=None):
-        return to_wplus(0.5 + 0.4 * torch.tanh(z), self.num_ws)
-
-    def synthesis(self, ws, noise_mode="const"):
-        return ws[:, 0].reshape(-1, 1, 6, 6).expand(-1, 3, -1, -1)
-
-
-class Reads:
-    attributes = DEFAULT_TABLE.names
-
-    def __call__(self, images):
-        return images[:, 0].flatten(1)[:, :A]
-
-
-class Knows:
-    embedding_dim = 2
-
-    def __call__(self, images):
-        angle = 20 * images[:, 0].flatten(1)[:, A]
-        return torch.stack([angle.cos(), angle.sin()], dim=1)
-
-
-class Moves:
-    """Adds ``reach`` of the request to the attribute and ``leak`` of it to every other one."""
-
-    name, space, can_preserve = "moves", "w+", False
-    attributes = DEFAULT_TABLE.names
-
-    def __init__(self, reach=1.0, leak=0.0, person=0.0):
-        self.reach, self.leak, self.person = reach, leak, person
-
-    def edit(self, w, request):
-        delta = request.deltas(DEFAULT_TABLE)
-        others = self.leak * delta.sum(dim=1, keepdim=True) * (delta == 0)
-        step = torch.cat([self.reach * delta + others, self.person * delta.sum(1, True)], dim=1)
-        return w + step[:, None]
 
 
 @pytest.fixture
 def world():
-    return Models.from_parts(
-        OpenWorld(), regressor=Reads(), embedder=Knows(), attribute_judge=Reads(),
-        identity_judge=Knows(), name="open",
-    )  # fmt: skip
+    return open_models()
 
 
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=40, batch=16, draws=50)
@@ -239,7 +185,7 @@ def test_pairs_are_the_same_people_and_the_pictures_differ() -> None:
 def test_evaluate_on_the_command_line(tiny_world, tmp_path, capsys) -> None:
     words = [
         "evaluate", "--generator", str(tiny_world), "--attributes", "smile,age", "--faces", "6",
-        "--out", str(tmp_path / "report"), "--json",
+        "--positions", "3", "--out", str(tmp_path / "report"), "--json",
     ]  # fmt: skip
     assert main(words) == 0
     shown = json.loads(capsys.readouterr().out.strip().splitlines()[-1])

@@ -17,7 +17,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "l2l_widgets"
 #: Import name -> distribution, where the two differ.
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "umap": "umap-learn"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+}
 #: Come with a declared distribution, and are part of its interface.
 CARRIED = {
     "IPython": "ipywidgets",
@@ -140,7 +145,8 @@ def test_every_third_party_import_is_a_declared_dependency():
         import tomli as tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {re.match(r"[A-Za-z0-9_-]+", d).group() for d in project["dependencies"]}
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["detect"]]
+    declared = {re.match(r"[A-Za-z0-9_-]+", d).group() for d in wanted}
     assert len(declared) >= 10
     found = set()
     for path in PACKAGE.rglob("*.py"):

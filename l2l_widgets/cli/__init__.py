@@ -23,6 +23,7 @@ VERBS = {
     "edit": ("edit", "edit a face and say what else moved"),
     "replay": ("edit", "replay a recipe, or a picture that carries one"),
     "evaluate": ("evaluate", "measure editing methods"),
+    "verify": ("evaluate", "measure random rows of a report again"),
     "render": ("world", "render faceworld pictures, masks and attributes"),
     "train": ("train", "train a recipe"),
     "resume": ("train", "go on with a training run"),

@@ -1,4 +1,4 @@
-"""``l2l evaluate``: measure editors by the second judges and write a report folder."""
+"""``l2l evaluate`` measures editors and writes a report folder; ``l2l verify`` re-runs its rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
 
+DETECTORS = ("none", "cascade")
+
 
 def add_parser(subparsers: Any) -> None:
-    """Add the verb's arguments."""
+    """Add the verbs' arguments."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="measure editors on unseen faces by judges that trained nothing",
-        description=__doc__,
+        help="measure editing methods on unseen faces by judges that trained nothing",
+        description="Measure editing methods on unseen faces by judges that trained nothing, and "
+        "write a report folder. A run that was stopped goes on in the same folder.",
     )
     parser.add_argument(
         "--methods", default="mapper", metavar="A,B", help="editing methods (default: mapper)"
@@ -29,7 +32,36 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--faces", type=int, default=500, help="faces (default: 500)")
     parser.add_argument("--seed", type=int, default=0, help="chooses the faces (default: 0)")
     parser.add_argument(
-        "--request", type=float, default=0.3, help="change in attribute units (default: 0.3)"
+        "--seeds",
+        type=int,
+        default=1,
+        help="training seeds of each method, where the models have them (default: 1)",
+    )
+    parser.add_argument(
+        "--request",
+        type=float,
+        default=0.3,
+        help="change in attribute units, asked for and to be achieved (default: 0.3)",
+    )
+    parser.add_argument(
+        "--parts",
+        default="request,equal,paper",
+        metavar="A,B",
+        help="what to measure: at equal request, at equal achieved change, by the paper's "
+        "protocol (default: all three)",
+    )
+    parser.add_argument(
+        "--paper-faces", type=int, default=50, help="faces of the paper's protocol (default: 50)"
+    )
+    parser.add_argument(
+        "--positions", type=int, default=41, help="positions of the paper's protocol (default: 41)"
+    )
+    parser.add_argument(
+        "--detector",
+        choices=DETECTORS,
+        default="none",
+        help="what ends the range in the paper's protocol: nothing but the request (default), or "
+        "a face detector (needs scikit-image)",
     )
     parser.add_argument(
         "--truncation-psi", type=float, default=0.7, help="truncation of the faces (default: 0.7)"
@@ -38,19 +70,39 @@ def add_parser(subparsers: Any) -> None:
         "--truth-people",
         type=int,
         default=60,
-        help="people drawn again with the attribute truly changed, the upper end of the identity "
-        "scale (faceworld only; 0: do not place identity; default: 60)",
+        help="people drawn again with the attribute truly changed: the upper end of the identity "
+        "scale, and what a perfect edit reads as (faceworld only; 0: none; default: 60)",
     )
+    parser.add_argument("--no-figures", action="store_true", help="draw no figures")
     parser.add_argument("--generator", default=None, help="embedded models' name, or a folder")
     parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON line")
     parser.set_defaults(run=run)
+    check = subparsers.add_parser(
+        "verify",
+        help="measure random rows of a report again",
+        description="Measure random rows of a report again and compare; exit code 2 where one "
+        "differs.",
+    )
+    check.add_argument("report", type=Path, metavar="DIR", help="a folder that evaluate wrote")
+    check.add_argument("--rows", type=int, default=8, help="rows to measure (default: 8)")
+    check.add_argument("--seed", type=int, default=0, help="chooses the rows (default: 0)")
+    check.add_argument(
+        "--generator", default=None, help="models of the report (default: those it names)"
+    )
+    check.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
+    check.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Do the work of the verb that was typed."""
+    return run_verify(args) if args.verb == "verify" else run_evaluate(args)
+
+
+def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Evaluate, write the folder, return the summary."""
-    from l2l_widgets.evaluation import evaluate
+    from l2l_widgets import evaluation
     from l2l_widgets.report import Protocol
     from l2l_widgets.zoo import load
 
@@ -60,27 +112,89 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--truth-people is {args.truth_people}; allowed: 0 or more")
     models = load(args.generator, device=args.device)
     named = {"paper": PAPER_EIGHT, "all": models.table.names}
-    attributes = named.get(args.attributes) or tuple(
-        a.strip() for a in args.attributes.split(",") if a.strip()
-    )
     protocol = Protocol(
-        attributes=attributes,
+        attributes=named.get(args.attributes) or _words(args.attributes),
         faces=args.faces,
         seed=args.seed,
         request=args.request,
         truncation_psi=args.truncation_psi,
     )
-    truth = None
-    if args.truth_people and models.name.startswith("faceworld"):
-        truth = _faceworld_truth(args.truth_people, models.generator.img_resolution)
-    methods = [m.strip() for m in args.methods.split(",") if m.strip()]
-    report = evaluate(
-        models, methods, protocol, truth=truth, progress=lambda line: print(line, file=sys.stderr)
+    is_faceworld = models.name.startswith("faceworld")
+    plan = evaluation.Plan(
+        protocol,
+        seeds=args.seeds,
+        parts=_words(args.parts),
+        paper_faces=args.paper_faces,
+        positions=args.positions,
+        detector=args.detector,
+        truth_people=args.truth_people if is_faceworld else 0,
     )
-    report.write(args.out)
+    sources = evaluation.labelled(_words(args.methods))
+    methods = {
+        label: evaluation.trained_editors(models, method, plan.seeds)
+        for label, method in sources.items()
+    }
+    comparison = evaluation.compare(
+        models,
+        methods,
+        plan,
+        args.out,
+        truth=_truth(plan.truth_people, models),
+        detector=evaluation.cascade_detector() if plan.detector == "cascade" else None,
+        features=evaluation.judge_features(models),
+        sources=sources,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
+    evaluation.write_report(comparison, args.out, figures=not args.no_figures)
     if not args.json:
-        print(_text(report))
-    return {**report.summary(), "out": str(args.out)}
+        print(_text(comparison, evaluation.stamp(comparison)))
+    return {**evaluation.summary(comparison), "out": str(args.out)}
+
+
+def run_verify(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure random rows again; ValueError where one is not confirmed."""
+    from l2l_widgets import evaluation
+    from l2l_widgets.zoo import load
+
+    report = evaluation.read_report(args.report)
+    plan = evaluation.plan_of(report)
+    models = load(args.generator or report["models"], device=args.device)
+    methods = {
+        label: evaluation.trained_editors(models, method, plan.seeds)
+        for label, method in report["sources"].items()
+    }
+    checked = evaluation.verify(
+        args.report,
+        models,
+        methods,
+        rows=args.rows,
+        seed=args.seed,
+        truth=_truth(plan.truth_people, models),
+    )
+    rows = [{**c.row, "again": c.again, "confirmed": c.confirmed} for c in checked]
+    if not args.json:
+        for row in rows:
+            what = " ".join(str(row[k]) for k in ("part", "method", "seed", "attribute", "face"))
+            came = f"{float(str(row['value'])):.4f}, again {row['again']:.4f}"
+            mark = "ok" if row["confirmed"] else "DIFFERS"
+            print(f"{mark:<8}{what} {row['reader']} {row['quantity']}: {came}")
+    wrong = [row for row in rows if not row["confirmed"]]
+    if wrong:
+        first = wrong[0]
+        raise ValueError(
+            f"{len(wrong)} of {len(rows)} rows differ; first: {first['part']} {first['method']} "
+            f"{first['attribute']} face {first['face']} {first['quantity']}: {first['value']}, "
+            f"again {first['again']:.5f}"
+        )
+    return {"report": str(args.report), "rows": rows, "confirmed": len(rows)}
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _truth(people: int, models: Any) -> Any:
+    return _faceworld_truth(people, models.generator.img_resolution) if people else None
 
 
 def _faceworld_truth(people: int, resolution: int) -> Any:
@@ -95,24 +209,63 @@ def _faceworld_truth(people: int, resolution: int) -> Any:
     return truth
 
 
-def _text(report: Any) -> str:
+def _text(comparison: Any, mark: str) -> str:
     """Return the tables for a terminal."""
-    head = (
-        f"{'method':<12}{'attribute':<14}{'faces':>6}{'achieved':>10}{'others':>9}{'identity':>10}"
-    )
-    lines = [f"{head}{'placed':>8}{'cycle':>8}"]
+    lines: list[str] = []
+    for seed, report in comparison.requested.items():
+        lines += _requested_lines(report, f"of training seed {seed}" if seed else "")
+    if comparison.methods:
+        head = (
+            f"{'method':<26}{'reader':<11}{'seeds':>6}{'reached':>9}{'others':>9}{'interval':>18}"
+        )
+        lines += ["", "at equal achieved change", f"{head}{'identity':>10}{'leaks':>12}"]
+    for row in comparison.methods:
+        found = _number(row, "leak_mean", 9)
+        interval = "-"
+        if row.get("leak_mean") is not None:
+            interval = f"{row['leak_mean_low']:.3f} .. {row['leak_mean_high']:.3f}"
+        lines.append(
+            f"{row['method']:<26}{row['reader']:<11}{row['seeds']:>6}{row['reach_score']:>9.3f}"
+            f"{found}{interval:>18}{_number(row, 'identity_similarity', 10)}"
+            f"{row['leaks']:>5} of {row['cells']}"
+        )
+    if comparison.paper:
+        labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
+        lines += ["", "the paper's protocol: identity distance and picture quality"]
+        lines.append(f"{'':<12}" + "".join(f"{label:>24}" for label in labels))
+        for name in dict.fromkeys(row["row"] for row in comparison.paper):
+            values = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
+            shown = (f"{values[m]:>24.4g}" if m in values else f"{'-':>24}" for m in labels)
+            lines.append(f"{name:<12}" + "".join(shown))
+    for cell in comparison.failed:
+        where = " ".join(str(cell[k]) for k in ("part", "method", "seed", "attribute"))
+        lines.append(f"not measured: {where}: {cell['reason']}")
+    lines.append(mark)
+    lines.append(f"read by {comparison.provenance['judges']}")
+    return "\n".join(lines)
+
+
+def _number(row: dict[str, Any], key: str, width: int) -> str:
+    value = row.get(key)
+    return f"{'-' if value is None else format(value, '.3f'):>{width}}"
+
+
+def _requested_lines(report: Any, title: str) -> list[str]:
+    head = f"{'method':<26}{'attribute':<14}{'faces':>6}{'achieved':>10}{'others':>9}"
+    lines = [f"at equal request {title}", f"{head}{'identity':>10}{'placed':>8}{'cycle':>8}"]
     rows = [*report.attributes, *({**m, "attribute": "all"} for m in report.methods)]
     for row in rows:
-        numbers = (
-            (row["achieved_median"], 10), (row["others_mean"], 9), (row["identity_similarity"], 10),
-            (row["identity_placement_score"], 8), (row["cycle_error_mean"], 8),
+        shown = "".join(
+            _number(row, key, width)
+            for key, width in (
+                ("achieved_median", 10), ("others_mean", 9), ("identity_similarity", 10),
+                ("identity_placement_score", 8), ("cycle_error_mean", 8),
+            )
         )  # fmt: skip
-        shown = "".join(f"{'-' if v is None else format(v, '.3f'):>{w}}" for v, w in numbers)
-        lines.append(f"{row['method']:<12}{row['attribute']:<14}{row['faces']:>6}{shown}")
+        lines.append(f"{row['method']:<26}{row['attribute']:<14}{row['faces']:>6}{shown}")
     for m in report.methods:
         lines.append(
             f"{m['method']}: null error {m['null_error']:.2g} of std(w), "
             f"{m['milliseconds_per_edit']:.2f} ms an edit"
         )
-    lines.append(f"read by {report.provenance['judges']}")
-    return "\n".join(lines)
+    return lines

@@ -1,13 +1,42 @@
 """Measure editors on unseen faces, by judges that trained nothing, and write a report folder.
 
 Faces are drawn from seeds that no training used, at the truncation of a session; every method gets
-the same faces, the same requests and the same judges. ``requested.py`` measures at equal request,
-as a slider is used.
+the same faces, the same requests and the same judges. Three parts answer three questions:
+
+``requested.py``       of what a slider asks for, how much comes?
+``equal_change.py``    when the target has moved as much, what else moved?
+``paper_protocol.py``  what would the paper's tables say here?
+
+``comparison.py`` measures methods side by side, cell by cell, and goes on after a kill;
+``report_folder.py`` writes what it found; ``verification.py`` measures random rows again.
 """
 
 from __future__ import annotations
 
 from l2l_widgets.evaluation.bench import Truth, choose_requests
+from l2l_widgets.evaluation.comparison import Comparison, Plan, compare
+from l2l_widgets.evaluation.detection import cascade_detector
+from l2l_widgets.evaluation.paper_protocol import judge_features
+from l2l_widgets.evaluation.report_folder import stamp, summary, write_report
 from l2l_widgets.evaluation.requested import evaluate
+from l2l_widgets.evaluation.trained import labelled, trained_editors
+from l2l_widgets.evaluation.verification import plan_of, read_report, verify
 
-__all__ = ["Truth", "choose_requests", "evaluate"]
+__all__ = [
+    "Comparison",
+    "Plan",
+    "Truth",
+    "cascade_detector",
+    "choose_requests",
+    "compare",
+    "evaluate",
+    "judge_features",
+    "labelled",
+    "plan_of",
+    "read_report",
+    "stamp",
+    "summary",
+    "trained_editors",
+    "verify",
+    "write_report",
+]

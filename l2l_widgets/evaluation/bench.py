@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,12 @@ class Bench:
     @classmethod
     def of(cls, models: Models, protocol: Protocol) -> Bench:
         """Draw the faces of a protocol and read them."""
-        readers, ws = Readers.of(models), faces(models, protocol)
+        return cls.of_seeds(models, protocol, protocol.face_seeds())
+
+    @classmethod
+    def of_seeds(cls, models: Models, protocol: Protocol, seeds: Sequence[int]) -> Bench:
+        """Draw the faces of some seeds, as a protocol draws them, and read them."""
+        readers, ws = Readers.of(models), _faces(models, protocol, seeds)
         before = readers.read(ws, protocol.batch)
         return cls(models, readers, ws, before, float((ws - models.generator.w_avg).std()))
 
@@ -143,10 +148,10 @@ class Bench:
         return choose_requests(judge, ensemble, protocol.request, draw)
 
 
-def faces(models: Models, protocol: Protocol) -> Tensor:
-    """Return the latents (N, num_ws, w_dim) of a protocol's faces."""
+def _faces(models: Models, protocol: Protocol, seeds: Sequence[int]) -> Tensor:
+    """Return latents (N, num_ws, w_dim)."""
     generator = models.generator
-    z = torch.cat([z_from_seed(s, generator.z_dim) for s in protocol.face_seeds()])
+    z = torch.cat([z_from_seed(s, generator.z_dim) for s in seeds])
     w_avg = generator.w_avg
     w = generator.mapping(z.to(w_avg.device))
     return truncate(w, w_avg, protocol.truncation_psi).float()

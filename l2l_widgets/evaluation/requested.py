@@ -82,7 +82,8 @@ def evaluate(
             for name in protocol.attributes
         }
         add_method(report, method, cells, progress)
-        report.methods[-1].update(null_and_speed(editor, bench, protocol))
+        names = protocol.attributes
+        report.methods[-1].update(null_and_speed(editor, bench, names, protocol.request))
     report.provenance = {
         "models": models.name,
         "hashes": dict(models.hashes),
@@ -185,12 +186,13 @@ def add_method(
     report.methods.append({**row, **_statistics(stacked, protocol)})
 
 
-def null_and_speed(editor: Editor, bench: Bench, protocol: Protocol) -> dict[str, float]:
-    """Return ``null_error`` and ``milliseconds_per_edit`` of a method."""
-    names = [a for a in protocol.attributes if a in editor.attributes]
+def null_and_speed(
+    editor: Editor, bench: Bench, names: Sequence[str], request: float
+) -> dict[str, float]:
+    """Return ``null_error`` and ``milliseconds_per_edit`` of a method that can edit ``names``."""
     return {
         "null_error": _null_error(editor, bench.ws, names, bench.scale),
-        "milliseconds_per_edit": _milliseconds(editor, bench.ws, names[0], protocol.request),
+        "milliseconds_per_edit": _milliseconds(editor, bench.ws, names[0], request),
     }
 
 

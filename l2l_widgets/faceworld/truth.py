@@ -1,8 +1,8 @@
 """The same person with one attribute truly changed: what a perfect edit would look like.
 
 No photograph set has such pairs; this world does. They give the upper end of the identity scale in
-``evaluation/requested.py``: an embedder that reads a truly changed age as another person must not be held
-against an editor.
+``evaluation/requested.py``: an embedder that reads a truly changed age as another person must not
+be held against an editor.
 """
 
 from __future__ import annotations

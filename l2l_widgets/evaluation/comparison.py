@@ -1,0 +1,429 @@
+"""Measure methods side by side, one cell a file, and put the cells together.
+
+A cell is a part of the measurement, a method, a training seed and an attribute. It is measured
+once, kept, and found again when the run is resumed; one that cannot be measured is marked with its
+reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.evaluation import equal_change, paper_protocol
+from l2l_widgets.evaluation.bench import Bench, Truth
+from l2l_widgets.evaluation.cells import Cells
+from l2l_widgets.evaluation.requested import (
+    add_method,
+    identity_anchors,
+    measure_requested,
+    null_and_speed,
+)
+from l2l_widgets.evaluation.side_by_side import equal_faces, method_rows, pair_rows
+from l2l_widgets.report import EvaluationReport, Protocol
+
+if TYPE_CHECKING:
+    from l2l_widgets.protocols import Editor
+    from l2l_widgets.zoo import Models
+
+#: Parts of a comparison, in the order in which they are measured.
+PARTS = ("request", "equal", "paper")
+#: Fewer faces than this make a preview, and are stamped so.
+ENOUGH_FACES = 1000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison measures.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        Faces, attributes, the request, which is also the change to be achieved.
+    seeds : int
+        Training seeds of each method; seed 0 is what ships. A method without so many is measured
+        with those it has.
+    parts : tuple of str
+        Of :data:`PARTS`.
+    paper_faces, positions : int
+        Faces and positions of the paper's protocol.
+    detector : str
+        What finds faces in the paper's protocol; "none" leaves the range to the request.
+    truth_people : int
+        People drawn again with an attribute truly changed; 0 where the truth is not known.
+    """
+
+    protocol: Protocol = field(default_factory=Protocol)
+    seeds: int = 1
+    parts: tuple[str, ...] = PARTS
+    paper_faces: int = paper_protocol.FACES
+    positions: int = paper_protocol.POSITIONS
+    detector: str = "none"
+    truth_people: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("seeds", 1, 100),
+            ("paper_faces", 2, 4000),
+            ("positions", 2, 999),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ValueError(f"{name} is {value!r}; allowed: an integer from {least} to {most}")
+        unknown = [part for part in self.parts if part not in PARTS]
+        if unknown or not self.parts or len(set(self.parts)) != len(self.parts):
+            raise ValueError(
+                f"parts are {', '.join(self.parts) or 'empty'}; allowed: {', '.join(PARTS)}, once"
+            )
+
+
+@dataclass
+class Comparison:
+    """What a comparison found; each table is a list of rows.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was measured.
+    provenance : dict
+        Models, hashes, judges, versions, wall time, whether it is a preview.
+    failed : list of dict
+        Cells that could not be measured, each with its reason.
+    requested : dict of int to EvaluationReport
+        Training seed -> the part at equal request.
+    equal : list of dict
+        At equal achieved change: one row a method, seed, reader and attribute.
+    methods : list of dict
+        The same over all attributes.
+    leakage : list of dict
+        One row a method, seed, reader, edited and read attribute.
+    pairs : list of dict
+        One row a pair of methods, reader and quantity.
+    paper : list of dict
+        One row a method and row of the paper's table.
+    measurements : list of tuple
+        Single faces: part, method, seed, attribute, face, requested, reader, quantity, value.
+    curves : list of dict
+        Identity and leakage along the sweep, for figures.
+    """
+
+    plan: Plan
+    provenance: dict[str, Any] = field(default_factory=dict)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    requested: dict[int, EvaluationReport] = field(default_factory=dict)
+    equal: list[dict[str, Any]] = field(default_factory=list)
+    methods: list[dict[str, Any]] = field(default_factory=list)
+    leakage: list[dict[str, Any]] = field(default_factory=list)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    paper: list[dict[str, Any]] = field(default_factory=list)
+    measurements: list[tuple[Any, ...]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
+
+
+Trained = Mapping[str, Sequence["Editor"]]
+
+
+@torch.inference_mode()
+def compare(
+    models: Models,
+    methods: Trained,
+    plan: Plan,
+    out: str | Path,
+    *,
+    truth: Truth | None = None,
+    detector: paper_protocol.Detector | None = None,
+    features: paper_protocol.Features | None = None,
+    sources: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Measure every method on the same faces, requests and judges, and keep each cell.
+
+    Parameters
+    ----------
+    models : Models
+        Generator, judges and the ensemble of the training.
+    methods : mapping of str to sequence of Editor
+        Label -> the editor of each training seed, seed 0 first.
+    plan : Plan
+        What to measure.
+    out : path
+        Folder of the report; a run that was begun there with the same settings goes on.
+    truth : callable, optional
+        Pictures of people before and after a true change.
+    detector : callable, optional
+        Whether a picture still shows a face (the paper's protocol).
+    features : callable, optional
+        In what sets of pictures are compared; identity vectors without it.
+    sources : mapping of str to str, optional
+        Label -> the name by which :meth:`Models.editor` knows the method, kept for ``verify``.
+    progress : callable, optional
+        Gets one line for each cell measured.
+
+    Raises
+    ------
+    ValueError
+        An unknown attribute, no method, or a folder that holds a run with other settings.
+    """
+    started, protocol = time.perf_counter(), plan.protocol
+    for name in protocol.attributes:
+        models.table.index(name)
+    if not methods or any(not editors for editors in methods.values()):
+        raise ValueError("methods are empty; allowed: at least one editor each")
+    settings = {
+        "format": "l2l-evaluation-run/1",
+        "plan": {**asdict(plan), "protocol": asdict(protocol)},
+        "methods": {label: (sources or {}).get(label, label) for label in methods},
+        "models": models.name,
+        "hashes": dict(models.hashes),
+    }
+    cells = Cells(out, settings)
+    result = Comparison(plan)
+    bench = _bench(models, plan, cells)
+    truths = _truths(bench, plan, truth, cells) if truth is not None else {}
+    bench.regions = {name: cell["region"].bool() for name, cell in truths.items()}
+    run = _Run(bench, plan, methods, cells, result, truths, progress or (lambda line: None))
+    if "request" in plan.parts:
+        run.bench.anchors = identity_anchors(bench, protocol, truth)
+        run.requested()
+    if "equal" in plan.parts:
+        run.equal()
+    if "paper" in plan.parts:
+        run.paper(detector, features)
+    result.failed = cells.failed
+    result.provenance = {
+        "models": models.name,
+        "hashes": dict(models.hashes),
+        "judges": bench.readers.names,
+        "identity_anchors": bench.anchors,
+        "trained_seeds": {
+            label: min(plan.seeds, len(editors)) for label, editors in methods.items()
+        },
+        "sources": settings["methods"],
+        "truth": truth is not None,
+        "preview": protocol.faces < ENOUGH_FACES,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "cells": {"measured": cells.measured, "found": cells.found, "failed": len(cells.failed)},
+        "wall_seconds": round(time.perf_counter() - started, 1),
+    }
+    return result
+
+
+def _bench(models: Models, plan: Plan, cells: Cells) -> Bench:
+    """Return the bench; its readings are kept, as they take as long as a cell."""
+    bench: list[Bench] = []
+
+    def measure() -> dict[str, Tensor]:
+        bench.append(Bench.of(models, plan.protocol))
+        return {"ws": bench[0].ws, **bench[0].before}
+
+    kept = cells.get(("faces",), measure)
+    if kept is None:  # nothing can be measured without the faces
+        raise ValueError(cells.failed[-1]["reason"])
+    if bench:
+        return bench[0]
+    from l2l_widgets.evaluation.bench import Readers
+
+    device = models.generator.w_avg.device
+    kept = {key: value.to(device) for key, value in kept.items()}
+    ws = kept.pop("ws")
+    scale = float((ws - models.generator.w_avg).std())
+    return Bench(models, Readers.of(models), ws, kept, scale)
+
+
+def _truths(bench: Bench, plan: Plan, truth: Truth, cells: Cells) -> dict[str, dict[str, Tensor]]:
+    """Return what the readers see of true changes, by attribute; those that nobody can are out."""
+    found = {}
+    for name in plan.protocol.attributes:
+        cell = cells.get(
+            ("truth", "", "", name),
+            partial(equal_change.measure_truth, bench, truth, name, plan.protocol),
+        )
+        if cell:
+            found[name] = cell
+    return found
+
+
+@dataclass
+class _Run:
+    """One comparison under way."""
+
+    bench: Bench
+    plan: Plan
+    methods: Trained
+    cells: Cells
+    result: Comparison
+    truths: dict[str, dict[str, Tensor]]
+    say: Callable[[str], None]
+
+    def trained(self) -> list[tuple[str, int, Editor]]:
+        """Return (label, training seed, editor) of all that is measured."""
+        return [
+            (label, seed, editor)
+            for label, editors in self.methods.items()
+            for seed, editor in enumerate(editors[: self.plan.seeds])
+        ]
+
+    def over_attributes(
+        self, part: str, label: str, seed: int, editor: Editor, measure: Callable[..., Any]
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return the cells of one method, by attribute, without those that failed."""
+        found = {}
+        for name in self.plan.protocol.attributes:
+
+            def one(name: str = name) -> dict[str, Tensor]:
+                if name not in editor.attributes:
+                    raise ValueError(
+                        f"method {label!r} cannot change {name!r}; allowed: "
+                        f"{', '.join(editor.attributes)}"
+                    )
+                return measure(name)
+
+            cell = self.cells.get((part, label, seed, name), one)
+            if cell is not None:
+                found[name] = cell
+            else:
+                self.say(f"{part} {label} {seed} {name}: {self.cells.failed[-1]['reason']}")
+        if found:
+            self.say(f"{part} {label} {seed}: {len(found)} of {len(self.plan.protocol.attributes)}")
+        return found
+
+    def requested(self) -> None:
+        """Measure at equal request."""
+        protocol = self.plan.protocol
+        for label, seed, editor in self.trained():
+            cells = self.over_attributes(
+                "request", label, seed, editor,
+                lambda name, editor=editor: measure_requested(
+                    editor, self.bench, name, self.bench.requests(name, protocol), protocol
+                ),
+            )  # fmt: skip
+            if cells:
+                report = self.result.requested.setdefault(seed, EvaluationReport(protocol))
+                before = len(report.measurements)
+                add_method(report, label, cells)
+                report.methods[-1].update(
+                    null_and_speed(editor, self.bench, list(cells), protocol.request)
+                )
+                for method, attribute, face, *rest in report.measurements[before:]:
+                    row = ("request", method, seed, attribute, face, *rest)
+                    self.result.measurements.append(row)
+
+    def equal(self) -> None:
+        """Measure at equal achieved change."""
+        protocol, result = self.plan.protocol, self.result
+        random_edits = self.cells.get(
+            ("random",), lambda: equal_change.measure_random_edits(self.bench, protocol)
+        )
+        if random_edits is None:
+            return
+        kept: dict[tuple[str, int], dict[str, dict[str, Tensor]]] = {}
+        for label, seed, editor in self.trained():
+            cells = self.over_attributes(
+                "equal", label, seed, editor,
+                lambda name, editor=editor: equal_change.measure_equal(
+                    editor, self.bench, name, self.bench.requests(name, protocol), protocol
+                ),
+            )  # fmt: skip
+            if not cells:
+                continue
+            kept[label, seed] = cells
+            self._add_equal(label, seed, cells, random_edits)
+        for reader in equal_change.READERS:
+            result.methods += method_rows(kept, reader, result.leakage, self.bench, protocol)
+            result.pairs += pair_rows(kept, reader, self.bench, protocol)
+
+    def _add_equal(
+        self,
+        label: str,
+        seed: int,
+        cells: dict[str, dict[str, Tensor]],
+        random_edits: dict[str, Tensor],
+    ) -> None:
+        protocol, result, bench = self.plan.protocol, self.result, self.bench
+        for reader in equal_change.READERS:
+            own = {"method": label, "seed": seed, "reader": reader}
+            for name, cell in cells.items():
+                row = equal_change.equal_row(bench, name, reader, cell, protocol)
+                result.equal.append({**own, "attribute": name, **row})
+            rows = equal_change.leakage_cells(
+                bench, reader, cells, random_edits, self.truths, protocol
+            )
+            result.leakage += [{**own, **row} for row in rows]
+        for name, cell in cells.items():
+            for reader, quantity, values in equal_faces(bench, name, cell):
+                asked = cell["asked"].tolist()
+                for face, request, value in zip(
+                    protocol.face_seeds(), asked, values.tolist(), strict=True
+                ):
+                    if request == request and value == value:
+                        what = ("equal", label, seed, name, face, round(request, 4), reader)
+                        result.measurements.append((*what, quantity, round(value, 5)))
+            result.curves.append(
+                {
+                    "method": label, "seed": seed, "attribute": name,
+                    "achieved": cell["achieved"].nanmean(dim=0).tolist(),
+                    "others": cell["others"].nanmean(dim=0).tolist(),
+                    "identity": (
+                        cell["curve"].nanmean(dim=0).tolist() if "curve" in cell else None
+                    ),
+                }
+            )  # fmt: skip
+
+    def paper(
+        self,
+        detector: paper_protocol.Detector | None,
+        features: paper_protocol.Features | None,
+    ) -> None:
+        """Measure by the paper's protocol; the shipped weights alone, as the paper does."""
+        plan, protocol = self.plan, self.plan.protocol
+        part = self.bench.chosen(torch.arange(min(plan.paper_faces, protocol.faces)))
+        reference = self.cells.get(
+            ("reference",),
+            lambda: paper_protocol.reference_features(self.bench, protocol, features),
+        )
+        if reference is None:
+            return
+        for label, seed, editor in self.trained():
+            if seed:
+                continue
+            cells = self.over_attributes(
+                "paper", label, seed, editor,
+                lambda name, editor=editor: paper_protocol.measure_paper(
+                    editor, part, name, protocol, detector=detector, features=features,
+                    positions=plan.positions,
+                ),
+            )  # fmt: skip
+            if not cells:
+                continue
+            seconds = picture_seconds(editor, part, next(iter(cells)))
+            of = "judge" if features is not None else "identity"
+            rows = paper_protocol.paper_rows(cells, reference, seconds, protocol, of)
+            self.result.paper += [{"method": label, **row} for row in rows]
+            for name, cell in cells.items():
+                distances = cell["distance"].nanmean(dim=1).tolist()
+                for face, value in zip(protocol.face_seeds(), distances, strict=False):
+                    if value == value:
+                        row = ("paper", label, seed, name, face, "", "judge")
+                        self.result.measurements.append(
+                            (*row, "identity_distance", round(value, 5))
+                        )
+
+
+def picture_seconds(editor: Editor, bench: Bench, name: str) -> float:
+    """Return the median seconds of one edit of one face and its picture."""
+    from l2l_widgets.attributes import EditRequest
+
+    request, times = EditRequest(changes={name: 0.3}), []
+    for _ in range(12):
+        start = time.perf_counter()
+        bench.readers.draw(editor.edit(bench.ws[:1], request)).cpu()
+        times.append(time.perf_counter() - start)
+    return float(torch.tensor(times[2:]).median())

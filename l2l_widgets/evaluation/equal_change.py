@@ -1,0 +1,371 @@
+"""Measure editors at equal *achieved* change: what else moved when the target has moved as much.
+
+Every face is edited at rising strengths; where the reader sees the target moved by the protocol's
+request, everything else is read, interpolated between strengths. A face that never comes so far is
+unreached: it counts in the reach, and in nothing else. Each reader has its own crossing: the judge,
+the ensemble of the training, and their mean (``consensus``), as a mapper may learn to paint what
+its own judges look for.
+
+Strengths go up to a whole attribute unit and carry no readings: a target that is corrected, and
+clipped to [0, 1], could not be pushed to an equal change.
+
+What counts as nothing is the band of random edits of the same size; what the population's own
+regression slope explains is reported apart (``world``), and what the same readers see when the
+attribute is truly changed as well (``truth``), where the world knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import EditRequest
+from l2l_widgets.evaluation.bench import Bench, Truth, partners
+from l2l_widgets.metrics import editing, leakage, significance
+from l2l_widgets.report import Protocol
+
+if TYPE_CHECKING:
+    from l2l_widgets.protocols import Editor
+
+#: Strengths of the sweep, in attribute units.
+KNOBS = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
+READERS = ("judge", "ensemble", "consensus")
+#: Achieved changes at which identity is read, for the curve.
+CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+#: Random edits: directions, faces for each, lengths in units of a step between two faces.
+RANDOM_DIRECTIONS, RANDOM_FACES = 24, 12
+RANDOM_LENGTHS = (0.125, 0.25, 0.5, 1.0)
+#: False discoveries allowed among the cells that are called leaks.
+FALSE_DISCOVERIES = 0.05
+
+
+def measure_equal(
+    editor: Editor, bench: Bench, name: str, asked: Tensor, protocol: Protocol
+) -> dict[str, Tensor]:
+    """Return what one method does to one attribute along a sweep, and at equal change.
+
+    Parameters
+    ----------
+    editor : Editor
+        The method.
+    bench : Bench
+        N faces.
+    name : str
+        The edited attribute.
+    asked : Tensor, shape (N,)
+        Signed requests, all of one size, NaN where nothing is asked.
+    protocol : Protocol
+        The request is the change to be achieved.
+
+    Returns
+    -------
+    dict of str to Tensor
+        For each reader r: ``r:position`` (N,), the strength at the crossing, NaN where unreached;
+        ``r:changes`` (N, A), plain changes there. By the judge alone: ``similarity``, ``length``,
+        ``outside`` and ``monotonicity`` (N,), ``curve`` (N, G), and the sweep's ``achieved`` and
+        ``others`` (N, S). And ``asked`` (N,).
+    """
+    column = bench.models.table.index(name)
+    rows = (~asked.isnan()).nonzero()[:, 0]
+    part = bench.chosen(rows)
+    signs = asked[rows].sign()
+    sweep = _sweep(editor, part, name, signs, protocol)
+    knobs = torch.tensor(KNOBS, dtype=torch.float64)
+    full: dict[str, Tensor] = {}
+    for reader in READERS:
+        changes = sweep[reader]  # (n, S, A)
+        achieved = changes[:, :, column] * signs[:, None]
+        position = leakage.matched_position(knobs, achieved, protocol.request)
+        full[f"{reader}:position"] = position
+        full[f"{reader}:changes"] = leakage.read_at(knobs, changes, position)
+    changes = sweep["judge"]
+    achieved = changes[:, :, column] * signs[:, None]
+    others = [i for i in range(changes.shape[2]) if i != column]
+    full |= {"achieved": achieved, "others": changes[:, :, others].abs().mean(dim=2)}
+    for quantity in ("similarity", "length", "outside"):
+        if quantity in sweep:
+            full[quantity] = leakage.read_at(knobs, sweep[quantity], full["judge:position"])
+    full["monotonicity"] = editing.monotonicity_score(knobs, achieved)
+    if "similarity" in sweep:
+        full["curve"] = leakage.identity_curve(
+            knobs, achieved, sweep["similarity"], torch.tensor(CURVE)
+        )
+    out = {"asked": asked.cpu()}
+    for key, value in full.items():
+        spread = torch.full((len(asked), *value.shape[1:]), float("nan"))
+        spread[rows.cpu()] = value.float().cpu()
+        out[key] = spread
+    return out
+
+
+def _sweep(
+    editor: Editor, bench: Bench, name: str, signs: Tensor, protocol: Protocol
+) -> dict[str, Tensor]:
+    """Return changes (n, S, A) by reader, and (n, S) similarity, length and outside change."""
+    found: dict[str, list[Tensor]] = {}
+    n, region = len(signs), bench.regions.get(name)
+    for batch in torch.arange(n).split(protocol.batch):
+        ws = bench.ws[batch]
+        before = {key: value[batch] for key, value in bench.before.items()}
+        unedited = bench.readers.draw(ws) if region is not None else None
+        columns: dict[str, list[Tensor]] = {}
+        for knob in KNOBS:
+            edited = _edit(editor, ws, name, signs[batch] * knob) if knob else ws
+            images = bench.readers.draw(edited) if knob else None
+            after = bench.readers.look(images) if images is not None else before
+            moved = {key: after[key] - before[key] for key in ("judge", "ensemble")}
+            moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
+            moved["length"] = (edited - ws).flatten(1).norm(dim=1)
+            if "person" in before:
+                similarity = editing.identity_similarity(before["person"], after["person"])
+                moved["similarity"] = similarity
+            if region is not None and unedited is not None:
+                drawn = unedited if images is None else images
+                moved["outside"] = leakage.outside_region_error(unedited, drawn, region)
+            for key, value in moved.items():
+                columns.setdefault(key, []).append(value.cpu())
+        for key, values in columns.items():
+            found.setdefault(key, []).append(torch.stack(values, dim=1))
+    if not found:
+        raise ValueError(f"attribute {name!r}: no face has room for the request")
+    return {key: torch.cat(values) for key, values in found.items()}
+
+
+def _edit(editor: Editor, ws: Tensor, name: str, changes: Tensor) -> Tensor:
+    """Return latents edited by one change a face, and refuse what is not finite."""
+    edited = ws.clone()
+    for value in changes.unique().tolist():
+        rows = changes == value
+        # 0.30000001 would be refused at the ends of the range
+        request = EditRequest(changes={name: max(-1.0, min(1.0, value))})
+        edited[rows] = editor.edit(ws[rows], request).to(ws)
+    if not bool(torch.isfinite(edited).all()):
+        raise ValueError(f"attribute {name!r}: edited latents hold NaN or infinity")
+    return edited
+
+
+# -- what chance, the population and the truth do --------------------------------------------------
+
+
+def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
+    """Return what random edits of several sizes change: the zero of every leakage matrix.
+
+    A random edit is one direction for all faces, the difference of two faces of the generator, as a
+    linear method's is.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``lengths`` (L,), rising from 0; ``r:band`` (L, A) for each reader r, as
+        :func:`l2l_widgets.metrics.leakage.random_direction_band` gives it; ``r:absolute`` (L, A),
+        the mean absolute change of a face.
+    """
+    draw = torch.Generator().manual_seed(protocol.seed + 17)
+    generator = bench.models.generator
+    z = torch.randn(2 * RANDOM_DIRECTIONS, generator.z_dim, generator=draw)
+    w = generator.mapping(z.to(bench.ws.device)).float()
+    steps = w[:RANDOM_DIRECTIONS] - w[RANDOM_DIRECTIONS:]  # (R, num_ws, w_dim)
+    typical = float(steps.flatten(1).norm(dim=1).mean())
+    steps = steps / steps.flatten(1).norm(dim=1)[:, None, None]
+    rows = torch.arange(min(RANDOM_FACES, len(bench.ws)))
+    part = bench.chosen(rows)
+    lengths = torch.tensor((0.0, *RANDOM_LENGTHS)) * typical
+    width = len(bench.models.table)
+    out = {"lengths": lengths}
+    for reader in READERS:
+        for kind in ("band", "absolute"):
+            out[f"{reader}:{kind}"] = torch.zeros(len(lengths), width)
+    for i, length in enumerate(lengths.tolist()[1:], start=1):
+        found: dict[str, list[Tensor]] = {reader: [] for reader in READERS}
+        for step in steps:
+            after = part.readers.read(part.ws + length * step, protocol.batch)
+            moved = {key: after[key] - part.before[key] for key in ("judge", "ensemble")}
+            moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
+            for reader in READERS:
+                found[reader].append(moved[reader].cpu())
+        for reader in READERS:
+            changes = torch.stack(found[reader])  # (R, N, A)
+            out[f"{reader}:band"][i] = leakage.random_direction_band(changes).float()
+            out[f"{reader}:absolute"][i] = changes.abs().mean(dim=(0, 1))
+    return out
+
+
+def measure_truth(
+    bench: Bench, truth: Truth, name: str, protocol: Protocol
+) -> dict[str, Tensor] | None:
+    """Return what the readers see when an attribute is truly changed, or None where nobody can.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``r:signed`` (M, A) for each reader r; ``region`` (R, R), bool: where at least one in
+        twenty of the true changes moves a pixel by more than 0.05 of the range [-1, 1].
+    """
+    pair = truth(name, protocol.request, protocol.seed)
+    if pair is None:
+        return None
+    before, after = (_looked(bench, side, protocol.batch) for side in pair)
+    column = bench.models.table.index(name)
+    moved = {key: (after[key] - before[key]).cpu() for key in ("judge", "ensemble")}
+    moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
+    sign = moved["consensus"][:, column].sign()[:, None]
+    out = {f"{reader}:signed": moved[reader] * sign for reader in READERS}
+    pixels = (pair[1] - pair[0]).abs().mean(dim=1)  # (M, R, R)
+    out["region"] = (pixels > 0.1).float().mean(dim=0) >= 0.05
+    return out
+
+
+def _looked(bench: Bench, images: Tensor, batch: int) -> dict[str, Tensor]:
+    parts = [bench.readers.look(part.to(bench.ws.device)) for part in images.split(batch)]
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def equal_row(
+    bench: Bench, name: str, reader: str, cell: Mapping[str, Tensor], protocol: Protocol
+) -> dict[str, Any]:
+    """Return one row: a method's edit of one attribute, by one reader, at equal change."""
+    table = bench.models.table
+    column = table.index(name)
+    asked, position = cell["asked"], cell[f"{reader}:position"]
+    reached = ~position.isnan()
+    n = int((~asked.isnan()).sum())
+    row: dict[str, Any] = {
+        "faces": n,
+        "reached": int(reached.sum()),
+        "reach_score": round(int(reached.sum()) / n, 4) if n else None,
+    }
+    if not bool(reached.any()):
+        return row
+    changes = cell[f"{reader}:changes"][reached]
+    signs = asked[reached].sign()[:, None]
+    own = set(partners(table, name))
+    unrelated = [i for i in range(len(table)) if i not in own]
+    others = [i for i in range(len(table)) if i != column]
+    spread = bench_readings(bench, reader).std(dim=0).cpu()
+    numbers: dict[str, Tensor] = {
+        "leak_mean": changes[:, others].abs().mean(dim=1),
+        "leak_max": changes[:, others].abs().amax(dim=1),
+        "leak_unrelated_mean": changes[:, unrelated].abs().mean(dim=1),
+    }
+    if float(spread[column]) > 0:
+        mean, largest, _ = leakage.attribute_dependency(changes, spread, column)
+        numbers |= {"attribute_dependency_mean": mean, "attribute_dependency_max": largest}
+    if reader == "judge":
+        for quantity, label in (
+            ("similarity", "identity_similarity"),
+            ("length", "edit_length"),
+            ("outside", "outside_region_error"),
+            ("monotonicity", "monotonicity_score"),
+        ):
+            if quantity in cell:
+                numbers[label] = cell[quantity][reached]
+    together = torch.stack([values.double() for values in numbers.values()], dim=1)  # (n, Q)
+    low, high = significance.mean_intervals(together, seed=protocol.seed, draws=protocol.draws)
+    for i, label in enumerate(numbers):
+        row[label] = round(float(together[:, i].mean()), 4)
+        row[f"{label}_low"], row[f"{label}_high"] = (
+            round(float(low[i]), 4),
+            round(float(high[i]), 4),
+        )
+    row["bias"] = round(float((changes * signs)[:, others].mean(dim=0).abs().mean()), 4)
+    row["drift"] = round(float(changes[:, others].mean(dim=0).abs().mean()), 4)
+    row["strength_median"] = round(float(position[reached].quantile(0.5)), 4)
+    return row
+
+
+def bench_readings(bench: Bench, reader: str) -> Tensor:
+    """Return what a reader says of the unedited faces, (N, A)."""
+    if reader == "consensus":
+        return (bench.before["judge"] + bench.before["ensemble"]) / 2
+    return bench.before[reader]
+
+
+def leakage_cells(
+    bench: Bench,
+    reader: str,
+    cells: Mapping[str, Mapping[str, Tensor]],
+    random_edits: Mapping[str, Tensor],
+    truths: Mapping[str, Mapping[str, Tensor]],
+    protocol: Protocol,
+) -> list[dict[str, Any]]:
+    """Return the leakage matrix of one method as rows: one an edited and a read attribute.
+
+    ``signed`` is the mean change per rise of the target, ``drift`` the mean change whichever way
+    the edit goes; both are tested against 0 and the larger surprise counts, doubled. ``verdict`` is
+    ``leak`` where the false-discovery rate over all cells of the method holds and one of the two
+    leaves the band of random edits; ``asked`` on the target itself, ``partner`` where a corrected
+    request may change it on purpose, ``untested`` with fewer than two faces.
+    """
+    table = bench.models.table
+    slopes = leakage.regression_slopes(bench_readings(bench, reader)).cpu()
+    rows: list[dict[str, Any]] = []
+    for name, cell in cells.items():
+        column = table.index(name)
+        reached = ~cell[f"{reader}:position"].isnan()
+        changes = cell[f"{reader}:changes"][reached].double()
+        if len(changes) < 2:
+            rows += [
+                {"edited": name, "read": other, "faces": len(changes), "verdict": "untested"}
+                for other in table.names
+            ]
+            continue
+        signs = cell["asked"][reached].sign().double()[:, None]
+        signed = changes * signs
+        low, high = significance.mean_intervals(signed, seed=protocol.seed, draws=protocol.draws)
+        p = torch.minimum(significance.mean_p_values(signed), significance.mean_p_values(changes))
+        length = cell["length"][reached].mean() if reader == "judge" else _length(cell, reached)
+        band = _at_length(random_edits, f"{reader}:band", float(length))
+        known = truths.get(name)
+        truth = known[f"{reader}:signed"].mean(dim=0) if known is not None else None
+        own = set(partners(table, name))
+        for b, other in enumerate(table.names):
+            kind = "asked" if b == column else "partner" if b in own else ""
+            rows.append(
+                {
+                    "edited": name,
+                    "read": other,
+                    "faces": len(changes),
+                    "signed": float(signed[:, b].mean()),
+                    "signed_low": float(low[b]),
+                    "signed_high": float(high[b]),
+                    "drift": float(changes[:, b].mean()),
+                    "p": min(1.0, 2 * float(p[b])),
+                    "band": float(band[b]),
+                    "world": float(slopes[column, b]) * protocol.request,
+                    "truth": None if truth is None else float(truth[b]),
+                    "verdict": kind,
+                }
+            )
+    _judge_cells(rows)
+    return rows
+
+
+def _judge_cells(rows: list[dict[str, Any]]) -> None:
+    """Fill in ``q`` and the verdicts that depend on all cells together."""
+    tested = [row for row in rows if row["verdict"] in ("", "partner")]
+    q = significance.false_discovery_q_values(torch.tensor([row["p"] for row in tested]))
+    for row, value in zip(tested, q.tolist(), strict=True):
+        row["q"] = value
+        beyond = max(abs(row["signed"]), abs(row["drift"])) > row["band"]
+        if row["verdict"] == "":
+            row["verdict"] = "leak" if beyond and value < FALSE_DISCOVERIES else "clear"
+
+
+def _length(cell: Mapping[str, Tensor], reached: Tensor) -> Tensor:
+    """Return the mean edit length; that at the judge's crossing serves the other readers."""
+    known = cell["length"][reached]
+    return known[~known.isnan()].mean() if bool((~known.isnan()).any()) else torch.tensor(0.0)
+
+
+def _at_length(random_edits: Mapping[str, Tensor], key: str, length: float) -> Tensor:
+    """Return a row of a random edit's table at one length; beyond the last, the last."""
+    lengths, values = random_edits["lengths"], random_edits[key]
+    length = min(length, float(lengths[-1]))
+    where = torch.tensor([length], dtype=torch.float64)
+    return leakage.read_at(lengths, values[None], where)[0]

@@ -1,0 +1,264 @@
+"""The protocol of Khodadadeh et al. (WACV 2022), and their figures to stand beside ours.
+
+Eight attributes, 50 faces, 41 positions for each method. The range of a method's strength for an
+attribute ends where a face detector no longer finds a face; it is cut into 40 intervals and the 41
+boundaries are drawn. Identity is the mean cosine distance between the edited and the unedited face
+by a recogniser that trained nothing; picture quality compares all edited pictures with the
+generator's own.
+
+What the paper leaves open, and how it is read here: the range is one for all faces, and ends where
+fewer than nine in ten of the faces that are found unedited are still found; a face that is not
+found at a position is left out there and counted. The paper's "ISD" is read as the difference of
+the Inception Scores of edited and unedited pictures. Features and classes are the judge's, not
+Inception's, and the names say so: these numbers compare methods here, and are no one else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import EditRequest
+from l2l_widgets.evaluation.bench import Bench
+from l2l_widgets.metrics import distribution, editing
+from l2l_widgets.report import Protocol
+
+if TYPE_CHECKING:
+    from l2l_widgets.protocols import Editor
+    from l2l_widgets.zoo import Models
+
+#: Pictures (B, 3, R, R) in [-1, 1] -> bool (B,): whether a face is found.
+Detector = Callable[[Tensor], Tensor]
+#: Pictures (B, 3, R, R) -> features (B, D) in which sets of pictures are compared.
+Features = Callable[[Tensor], Tensor]
+
+FACES, POSITIONS = 50, 41
+#: Share of the faces found unedited that must still be found at the ends of the range.
+STILL_FOUND = 0.9
+
+#: Our attribute -> the paper's row.
+ROWS = {
+    "age": "Age", "baldness": "Baldness", "beard": "Beard", "smile": "Expression",
+    "gender": "Gender", "glasses": "Glasses", "pitch": "Pitch", "yaw": "Yaw",
+}  # fmt: skip
+#: The paper's own methods and figures: StyleGAN2 at 1024 pixels, another generator than ours.
+PAPER_METHODS = ("InterFaceGAN", "StyleFlow", "GANSpace", "L2L")
+PAPER_FIGURES = {
+    "Age": (0.77, 0.65, 0.46, 0.57),
+    "Baldness": (0.53, 0.64, 0.46, 0.21),
+    "Beard": (0.57, 0.55, 0.53, 0.28),
+    "Expression": (0.60, 0.21, 0.23, 0.14),
+    "Gender": (0.54, 0.52, 0.58, 0.28),
+    "Glasses": (0.59, 0.46, 0.24, 0.25),
+    "Pitch": (0.54, 0.51, 0.51, 0.51),
+    "Yaw": (0.39, 0.46, 0.41, 0.46),
+    "FID": (43.16, 41.64, 45.44, 39.83),
+    "KID": (0.0118, 0.0086, 0.0122, 0.0062),
+    "ISD": (0.0025, 0.0014, 0.0044, 0.0085),
+    "Time (s)": (0.1080, 0.6783, 0.1095, 0.1654),
+}
+
+
+def measure_paper(
+    editor: Editor,
+    bench: Bench,
+    name: str,
+    protocol: Protocol,
+    *,
+    detector: Detector | None = None,
+    features: Features | None = None,
+    positions: int = POSITIONS,
+    ends: tuple[float, float] | None = None,
+) -> dict[str, Tensor]:
+    """Return one method's edits of one attribute at every position of its range.
+
+    Parameters
+    ----------
+    editor : Editor
+        The method.
+    bench : Bench
+        F faces.
+    name : str
+        The edited attribute.
+    protocol : Protocol
+        For the batch size.
+    detector : callable, optional
+        Whether a face is found; without one the range is all that a request may ask.
+    features : callable, optional
+        In what sets of pictures are compared; identity vectors, or readings, without it.
+    positions : int
+        Positions in the range, at least 2.
+    ends : (float, float), optional
+        The range, where it is known already.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``positions`` (P,), ``distance`` (F, P) in [0, 2], NaN where no face was found, ``found``
+        (F, P), ``readings`` (F, P, A) and ``features`` (F, P, D).
+    """
+    if positions < 2:
+        raise ValueError(f"positions is {positions}; allowed: at least 2")
+    if "person" not in bench.before:
+        raise ValueError("there is no identity judge or embedder; allowed: models with one")
+    low, high = ends or _range(editor, bench, name, detector, protocol.batch)
+    where = torch.linspace(low, high, positions, dtype=torch.float64)
+    columns: dict[str, list[Tensor]] = {"distance": [], "found": [], "readings": [], "features": []}
+    for position in where.tolist():
+        parts: dict[str, list[Tensor]] = {key: [] for key in columns}
+        for rows in torch.arange(len(bench.ws)).split(protocol.batch):
+            images = _drawn(editor, bench, name, position, rows)
+            seen = bench.readers.look(images)
+            found = _found(detector, images)
+            cosine = editing.identity_similarity(bench.before["person"][rows], seen["person"])
+            parts["distance"].append(torch.where(found, 1 - cosine, float("nan")))
+            parts["found"].append(found)
+            parts["readings"].append(seen["judge"])
+            parts["features"].append(_features(features, images, seen))
+        for key, values in parts.items():
+            columns[key].append(torch.cat(values).cpu())
+    return {"positions": where, **{key: torch.stack(v, dim=1) for key, v in columns.items()}}
+
+
+def reference_features(
+    bench: Bench, protocol: Protocol, features: Features | None = None
+) -> dict[str, Tensor]:
+    """Return ``features`` (N, D) and ``readings`` (N, A) of the generator's unedited pictures."""
+    parts: list[Tensor] = []
+    for ws in bench.ws.split(protocol.batch):
+        images = bench.readers.draw(ws)
+        parts.append(_features(features, images, bench.readers.look(images)).cpu())
+    return {"features": torch.cat(parts), "readings": bench.before["judge"].cpu()}
+
+
+def judge_features(models: Models) -> Features | None:
+    """Return the attribute judge's own features where it is one of the package's networks."""
+    from l2l_widgets.perception import AttributeNet
+
+    if not models.has("attribute_judge"):
+        return None
+    judge = models.attribute_judge
+    return judge.features if isinstance(judge, AttributeNet) else None
+
+
+def _range(
+    editor: Editor, bench: Bench, name: str, detector: Detector | None, batch: int
+) -> tuple[float, float]:
+    """Return the lowest and highest change at which faces are still found, within [-1, 1]."""
+    if detector is None:
+        return -1.0, 1.0
+    start = _found_at(editor, bench, name, 0.0, detector, batch)
+    if not bool(start.any()):
+        raise ValueError("the face detector finds no unedited face; allowed: at least one")
+    ends = []
+    for side in (-1, 1):
+        for tenth in range(10, -1, -1):
+            still = _found_at(editor, bench, name, side * tenth / 10, detector, batch)
+            if tenth == 0 or float(still[start].float().mean()) >= STILL_FOUND:
+                ends.append(side * tenth / 10)
+                break
+    if ends[0] == ends[1]:
+        raise ValueError("the face detector finds no edited face; allowed: some strength with one")
+    return ends[0], ends[1]
+
+
+def _found_at(
+    editor: Editor, bench: Bench, name: str, change: float, detector: Detector, batch: int
+) -> Tensor:
+    parts = torch.arange(len(bench.ws)).split(batch)
+    return torch.cat(
+        [_found(detector, _drawn(editor, bench, name, change, rows)) for rows in parts]
+    )
+
+
+def _found(detector: Detector | None, images: Tensor) -> Tensor:
+    if detector is None:
+        return torch.ones(len(images), dtype=torch.bool, device=images.device)
+    found = detector(images)
+    if found.shape != (len(images),) or found.dtype != torch.bool:
+        raise ValueError(
+            f"detector gives {found.dtype} of shape {tuple(found.shape)}; "
+            f"allowed: bool of shape ({len(images)},)"
+        )
+    return found.to(images.device)
+
+
+def _drawn(editor: Editor, bench: Bench, name: str, change: float, rows: Tensor) -> Tensor:
+    request = EditRequest(changes={name: change})
+    return bench.readers.draw(editor.edit(bench.ws[rows], request))
+
+
+def _features(features: Features | None, images: Tensor, seen: Mapping[str, Tensor]) -> Tensor:
+    return (features(images) if features is not None else seen["person"]).float()
+
+
+def paper_rows(
+    cells: Mapping[str, Mapping[str, Tensor]],
+    reference: Mapping[str, Tensor],
+    seconds: float,
+    protocol: Protocol,
+    of: str = "judge",
+) -> list[dict[str, Any]]:
+    """Return one method's column of the paper's table, as rows with intervals over faces.
+
+    Parameters
+    ----------
+    cells : mapping of str to dict
+        Attribute -> what :func:`measure_paper` found.
+    reference : dict
+        As :func:`reference_features` gives it.
+    seconds : float
+        For one edited picture.
+    protocol : Protocol
+        For the resampling.
+    of : str
+        Whose features those are.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, cell in cells.items():
+        distance = cell["distance"].nanmean(dim=1)  # (F,)
+        known = distance[~distance.isnan()]
+        low, high = editing.bootstrap_interval(known, seed=protocol.seed, draws=protocol.draws)
+        rows.append(
+            {
+                "row": ROWS.get(name, name), "quantity": "identity distance",
+                "value": float(known.mean()), "low": low, "high": high, "faces": len(known),
+                "range_low": float(cell["positions"][0]),
+                "range_high": float(cell["positions"][-1]),
+                "found_score": float(cell["found"].float().mean()),
+            }
+        )  # fmt: skip
+    if not cells:
+        return rows
+    edited = torch.cat([cell["features"].flatten(0, 1) for cell in cells.values()])
+    readings = torch.cat([cell["readings"].flatten(0, 1) for cell in cells.values()])
+    own = reference["features"]
+    kernel, _ = distribution.kernel_distance(own, edited, seed=protocol.seed)
+    sharp, plain = judged_inception_score(readings), judged_inception_score(reference["readings"])
+    counts = {"faces": len(own), "pictures": len(edited)}
+    for row, quantity, value in (
+        ("FID", f"Fréchet distance of {of} features", distribution.frechet_distance(own, edited)),
+        ("KID", f"kernel distance of {of} features", kernel),
+        ("ISD", "difference of judged Inception Scores", abs(sharp - plain)),
+        ("Time (s)", "seconds an edited picture", seconds),
+    ):
+        rows.append({"row": row, "quantity": quantity, "value": value, **counts})
+    return rows
+
+
+def judged_inception_score(readings: Tensor) -> float:
+    """Return the mean over attributes of the Inception Score of yes or no, from 1 to 2.
+
+    Parameters
+    ----------
+    readings : Tensor, shape (N, A)
+        In [0, 1]; each is read as the probability of one of two classes.
+    """
+    scores = [
+        distribution.inception_score(torch.stack([p, 1 - p], dim=1), splits=1)[0]
+        for p in readings.double().clamp(0, 1).T
+    ]
+    return sum(scores) / len(scores)

@@ -1,0 +1,210 @@
+"""Write a comparison as a folder that a reviewer can check and a paper can include.
+
+::
+
+    run.json, cells/        what was asked, and every measurement of single faces as tensors
+    measurements.csv        one row per part, method, seed, attribute, face, reader and quantity
+    methods.csv             at equal request: one row a method
+    attributes.csv          the same by attribute
+    equal_methods.csv       at equal achieved change: one row a method and reader
+    equal_attributes.csv    the same by attribute
+    leakage.csv             one row per method, seed, reader, edited and read attribute
+    pairs.csv               paired differences of methods
+    paper.csv               the paper's rows, ours beside the paper's own
+    failed.csv              what could not be measured, and why
+    tables/*.tex            equal_methods and paper as LaTeX (booktabs)
+    figures/*.svg, *.png    leakage matrices, and what moves as the target moves
+    report.json             all but the leakage matrix and single faces; written last
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from l2l_widgets.evaluation.comparison import Comparison
+from l2l_widgets.evaluation.paper_protocol import PAPER_FIGURES, PAPER_METHODS
+from l2l_widgets.storage import write_atomic
+
+#: Columns of ``measurements.csv``.
+COLUMNS = (
+    "part", "method", "seed", "attribute", "face", "requested", "reader", "quantity", "value",
+)  # fmt: skip
+
+
+def stamp(comparison: Comparison) -> str:
+    """Return what every table and figure carries: n, seeds, judge, and whether it is a preview."""
+    p, plan = comparison.provenance, comparison.plan
+    preview = "PREVIEW, " if p["preview"] else ""
+    return (
+        f"{preview}n = {plan.protocol.faces} faces, face seed {plan.protocol.seed}, "
+        f"{plan.seeds} training seed{'s' * (plan.seeds > 1)}, judge: {p['judges']['attribute']}, "
+        "95 % bootstrap intervals over faces"
+    )
+
+
+def summary(comparison: Comparison) -> dict[str, Any]:
+    """Return the content of ``report.json``."""
+    plan = comparison.plan
+    protocol = {**asdict(plan.protocol), "attributes": list(plan.protocol.attributes)}
+    own = {k: v for k, v in asdict(plan).items() if k != "protocol"}
+    first = comparison.requested.get(0)
+    return {
+        "format": "l2l-evaluation/2",
+        "protocol": protocol,
+        "plan": {**own, "parts": list(plan.parts)},
+        **comparison.provenance,
+        "stamp": stamp(comparison),
+        "methods": first.methods if first else [],
+        "attributes": first.attributes if first else [],
+        "methods_of_seeds": {
+            str(seed): report.methods for seed, report in comparison.requested.items() if seed
+        },
+        "equal_methods": comparison.methods,
+        "equal_attributes": comparison.equal,
+        "pairs": comparison.pairs,
+        "paper": comparison.paper,
+        "failed": comparison.failed,
+    }
+
+
+def write_report(comparison: Comparison, out: str | Path, *, figures: bool = True) -> Path:
+    """Write the report folder; ``report.json`` comes last, so it marks a whole one.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What was measured.
+    out : path
+        The folder of its cells.
+    figures : bool
+        Whether to draw; needs matplotlib.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    folder = Path(out)
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    requested = {
+        table: [
+            {**row, "seed": seed}
+            for seed, report in comparison.requested.items()
+            for row in getattr(report, table)
+        ]
+        for table in ("methods", "attributes")
+    }
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in comparison.measurements]
+    write_atomic(folder / "measurements.csv", as_csv(rows, COLUMNS))
+    for name, table in (
+        ("methods", requested["methods"]),
+        ("attributes", requested["attributes"]),
+        ("equal_methods", comparison.methods),
+        ("equal_attributes", comparison.equal),
+        ("leakage", comparison.leakage),
+        ("pairs", comparison.pairs),
+        ("paper", paper_table(comparison)),
+        ("failed", comparison.failed),
+    ):
+        write_atomic(folder / f"{name}.csv", as_csv(table))
+    mark = stamp(comparison)
+    for name, table, title in (
+        ("equal_methods", _shown_methods(comparison), "What else moved at equal achieved change."),
+        (
+            "paper",
+            paper_table(comparison),
+            "The paper's protocol. Columns marked 'paper' are the paper's own figures, of another "
+            "generator; FID, KID and ISD here are of the judge's features, not Inception's.",
+        ),
+    ):
+        text = as_latex(table, f"{title} {mark}.", f"tab:{name}")
+        write_atomic(folder / "tables" / f"{name}.tex", text.encode())
+    if figures:
+        from l2l_widgets.evaluation.figures import draw_figures
+
+        draw_figures(comparison, folder / "figures", mark)
+    text = json.dumps(summary(comparison), indent=1) + "\n"
+    write_atomic(folder / "report.json", text.encode())
+    return folder
+
+
+def paper_table(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the paper's rows: our methods by this world, then the paper's own of another one."""
+    labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
+    rows = []
+    for name in dict.fromkeys((*PAPER_FIGURES, *(r["row"] for r in comparison.paper))):
+        ours = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
+        if not ours:
+            continue
+        row: dict[str, Any] = {"row": name}
+        row |= {label: _rounded(ours.get(label)) for label in labels}
+        theirs = PAPER_FIGURES.get(name, (None,) * len(PAPER_METHODS))
+        row |= {
+            f"paper (other generator): {method}": value
+            for method, value in zip(PAPER_METHODS, theirs, strict=True)
+        }
+        rows.append(row)
+    return rows
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
+
+
+def _shown_methods(comparison: Comparison) -> list[dict[str, Any]]:
+    shown = []
+    for row in comparison.methods:
+        out = {key: row[key] for key in ("method", "reader", "seeds", "reach_score")}
+        for name in ("leak_mean", "identity_similarity"):
+            value = row.get(name)
+            out[name] = (
+                None
+                if value is None
+                else f"{value:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+            )
+        shown.append({**out, "leaks": f"{row['leaks']} of {row['cells']}"})
+    return shown
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> bytes:
+    """Return rows as CSV; without ``columns``, every key in order of appearance is one."""
+    names = tuple(columns) or tuple(dict.fromkeys(key for row in rows for key in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def as_latex(rows: Sequence[Mapping[str, Any]], caption: str, label: str) -> str:
+    """Return rows as a LaTeX table for the booktabs package."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escape(caption)}}}",
+        rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{l{'r' * max(0, len(names) - 1)}}}",
+        r"\toprule",
+        " & ".join(_escape(name) for name in names) + r" \\",
+        r"\midrule",
+        *(
+            " & ".join(_escape("" if row.get(n) is None else str(row[n])) for n in names) + r" \\"
+            for row in rows
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    named = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(named.get(c) or (f"\\{c}" if c in "&%$#_{}" else c) for c in text)

@@ -1,0 +1,133 @@
+"""Methods beside each other: over attributes, over training seeds, and face by face in pairs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.evaluation.bench import Bench
+from l2l_widgets.evaluation.equal_change import READERS
+from l2l_widgets.metrics import editing, significance
+from l2l_widgets.report import Protocol
+
+
+def equal_faces(
+    bench: Bench, name: str, cell: Mapping[str, Tensor]
+) -> list[tuple[str, str, Tensor]]:
+    """Return (reader, quantity, values (N,)) of single faces at equal change."""
+    column = bench.models.table.index(name)
+    others = [i for i in range(len(bench.models.table)) if i != column]
+    rows = []
+    for reader in READERS:
+        rows.append((reader, "strength", cell[f"{reader}:position"]))
+        rows.append((reader, "others", cell[f"{reader}:changes"][:, others].abs().mean(dim=1)))
+    for quantity in ("similarity", "outside", "length"):
+        if quantity in cell:
+            label = {"similarity": "identity_similarity"}.get(quantity, quantity)
+            rows.append(("judge", label, cell[quantity]))
+    return rows
+
+
+def per_face(
+    cells: Mapping[str, Mapping[str, Tensor]], reader: str, quantity: str, bench: Bench
+) -> dict[str, Tensor]:
+    """Return attribute -> (N,) of one of :func:`equal_faces`."""
+    return {
+        name: values
+        for name, cell in cells.items()
+        for found_reader, found, values in equal_faces(bench, name, cell)
+        if (found_reader, found) == (reader, quantity)
+    }
+
+
+def method_rows(
+    kept: Mapping[tuple[str, int], Mapping[str, Mapping[str, Tensor]]],
+    reader: str,
+    leaks: Sequence[Mapping[str, Any]],
+    bench: Bench,
+    protocol: Protocol,
+) -> list[dict[str, Any]]:
+    """Return one row a method over its attributes and seeds; training spread in its own columns."""
+    rows = []
+    for label in dict.fromkeys(label for label, _ in kept):
+        seeds = sorted(seed for own, seed in kept if own == label)
+        row: dict[str, Any] = {"method": label, "reader": reader, "seeds": len(seeds)}
+        row["attributes"] = len(kept[label, seeds[0]])
+        for quantity, name in (
+            ("others", "leak_mean"),
+            ("identity_similarity", "identity_similarity"),
+            ("outside", "outside_region_error"),
+        ):
+            found = [per_face(kept[label, seed], reader, quantity, bench) for seed in seeds]
+            if not all(found):
+                continue
+            # over seeds first, so that a face counts once
+            each = [torch.stack(list(one.values()), dim=1) for one in found]  # (N, K) a seed
+            if len({e.shape for e in each}) == 1:
+                values = torch.stack(each).nanmean(dim=0)
+            else:
+                values = each[0]
+            if bool(values.isnan().all()):
+                continue
+            low, high = editing.bootstrap_interval(values, seed=protocol.seed, draws=protocol.draws)
+            row[name] = round(float(values.nanmean()), 4)
+            row[f"{name}_low"], row[f"{name}_high"] = round(low, 4), round(high, 4)
+            spread = torch.stack([e.nanmean() for e in each])
+            row[f"{name}_seed_spread"] = round(float(spread.std()), 5) if len(seeds) > 1 else None
+        positions = [
+            cell[f"{reader}:position"][~cell["asked"].isnan()]
+            for seed in seeds
+            for cell in kept[label, seed].values()
+        ]
+        row["reach_score"] = round(float((~torch.cat(positions).isnan()).float().mean()), 4)
+        own = [r for r in leaks if (r["method"], r["reader"]) == (label, reader)]
+        row["leaks"] = sum(r["verdict"] == "leak" for r in own)
+        row["cells"] = sum(r["verdict"] in ("leak", "clear") for r in own)
+        rows.append(row)
+    return rows
+
+
+def pair_rows(
+    kept: Mapping[tuple[str, int], Mapping[str, Mapping[str, Tensor]]],
+    reader: str,
+    bench: Bench,
+    protocol: Protocol,
+) -> list[dict[str, Any]]:
+    """Return paired differences of methods, on the faces and attributes that both reached.
+
+    ``lower`` names the method with the lower value where the interval of the difference leaves
+    0 out, and is ``tie`` elsewhere.
+    """
+    rows = []
+    labels = list(dict.fromkeys(label for label, _ in kept))
+    for first, second in itertools.combinations(labels, 2):
+        for quantity in ("others", "identity_similarity"):
+            a = per_face(kept[first, 0], reader, quantity, bench) if (first, 0) in kept else {}
+            b = per_face(kept[second, 0], reader, quantity, bench) if (second, 0) in kept else {}
+            shared = [name for name in a if name in b]
+            if not shared:
+                continue
+            difference = torch.stack([a[name] - b[name] for name in shared], dim=1)  # (N, K)
+            known = difference[~difference.isnan().all(dim=1)]
+            if len(known) < 2:
+                continue
+            values = known.nanmean(dim=1)[:, None]
+            low, high = significance.mean_intervals(
+                values, seed=protocol.seed, draws=protocol.draws
+            )
+            mean = float(values.mean())
+            verdict = "tie"
+            if float(low) > 0 or float(high) < 0:
+                verdict = first if mean < 0 else second
+            rows.append(
+                {
+                    "first": first, "second": second, "reader": reader, "quantity": quantity,
+                    "faces": len(known), "attributes": len(shared), "difference": mean,
+                    "low": float(low), "high": float(high), "lower": verdict,
+                }
+            )  # fmt: skip
+    return rows

@@ -1,0 +1,192 @@
+"""Recompute random rows of a report and compare: whether a number can be re-run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.evaluation.bench import Bench, Truth
+from l2l_widgets.evaluation.cells import plain_name
+from l2l_widgets.evaluation.comparison import Plan
+from l2l_widgets.evaluation.equal_change import measure_equal, measure_truth
+from l2l_widgets.evaluation.paper_protocol import measure_paper
+from l2l_widgets.evaluation.requested import measure_requested
+from l2l_widgets.evaluation.side_by_side import equal_faces
+from l2l_widgets.report import Protocol
+from l2l_widgets.storage import load_safetensors
+
+if TYPE_CHECKING:
+    from l2l_widgets.evaluation.comparison import Trained
+    from l2l_widgets.zoo import Models
+
+#: A row is confirmed within this of its value: batches of other sizes round otherwise.
+TOLERANCE = 2e-3
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One row of ``measurements.csv``, measured again.
+
+    Parameters
+    ----------
+    row : dict of str to str
+        The row.
+    again : float
+        What was measured now; NaN where the edit does not reach any more.
+    confirmed : bool
+        Whether the two agree within :data:`TOLERANCE`.
+    """
+
+    row: dict[str, str]
+    again: float
+    confirmed: bool
+
+
+def read_report(folder: str | Path) -> dict[str, Any]:
+    """Return ``report.json`` of a folder, or say in one line why it is none."""
+    path = Path(folder) / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(
+            f"{folder}: holds no report.json; allowed: a folder that l2l evaluate finished"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(report, dict) or report.get("format") != "l2l-evaluation/2":
+        found = report.get("format") if isinstance(report, dict) else type(report).__name__
+        raise ValueError(f"{path}: format is {found!r}; allowed: 'l2l-evaluation/2'")
+    return report
+
+
+def plan_of(report: Mapping[str, Any]) -> Plan:
+    """Return the plan of a report; a field that is unknown or out of range is refused by name."""
+    protocol = dict(report["protocol"])
+    protocol["attributes"] = tuple(protocol["attributes"])
+    plan = {**report["plan"], "parts": tuple(report["plan"]["parts"])}
+    try:
+        return Plan(Protocol(**protocol), **plan)
+    except TypeError as error:
+        raise ValueError(f"report.json: the protocol does not fit this release ({error})") from None
+
+
+@torch.inference_mode()
+def verify(
+    folder: str | Path,
+    models: Models,
+    methods: Trained,
+    *,
+    rows: int = 8,
+    seed: int = 0,
+    truth: Truth | None = None,
+) -> list[Checked]:
+    """Measure random rows of a report again.
+
+    Parameters
+    ----------
+    folder : path
+        A report's folder.
+    models : Models
+        The models it was made with; other hashes are refused by name.
+    methods : mapping of str to sequence of Editor
+        Label -> the editor of each training seed.
+    rows : int
+        How many rows, at least 1.
+    seed : int
+        Which rows.
+    truth : callable, optional
+        As in :func:`l2l_widgets.evaluation.compare`.
+
+    Returns
+    -------
+    list of Checked
+
+    Raises
+    ------
+    ValueError
+        No report, other models, or a method that is not among ``methods``.
+    """
+    if isinstance(rows, bool) or rows < 1:
+        raise ValueError(f"rows is {rows!r}; allowed: at least 1")
+    report = read_report(folder)
+    plan = plan_of(report)
+    hashes = models.hashes
+    for part, expected in report["hashes"].items():
+        if hashes.get(part, expected) != expected:
+            raise ValueError(
+                f"{folder}: {part} is {hashes[part][:12]}..., the report's was {expected[:12]}...; "
+                "allowed: the models that the report was made with"
+            )
+    with open(Path(folder) / "measurements.csv", newline="", encoding="utf-8") as file:
+        # times and the identity scale's anchors are not of one face alone
+        table = [r for r in csv.DictReader(file) if r["quantity"] != "identity_placement_score"]
+    if not table:
+        raise ValueError(f"{folder}: measurements.csv is empty; allowed: at least one row")
+    draw = torch.Generator().manual_seed(seed)
+    chosen = [table[i] for i in torch.randperm(len(table), generator=draw)[:rows].tolist()]
+    again = _Again(Path(folder), models, methods, plan, truth)
+    out = []
+    for row in chosen:
+        value, found = float(row["value"]), again.measure(row)
+        agree = abs(value - found) <= TOLERANCE * max(1.0, abs(value))
+        out.append(Checked(row, found, bool(agree)))
+    return out
+
+
+@dataclass
+class _Again:
+    """Measures one row at a time; the detector is not asked again: the range is the report's."""
+
+    folder: Path
+    models: Models
+    methods: Trained
+    plan: Plan
+    truth: Truth | None
+
+    def measure(self, row: Mapping[str, str]) -> float:
+        label, seed, name = row["method"], int(row["seed"]), row["attribute"]
+        if label not in self.methods or seed >= len(self.methods[label]):
+            raise ValueError(f"method {label!r}, seed {seed}: not at hand; allowed: those measured")
+        editor, protocol = self.methods[label][seed], self.plan.protocol
+        bench = self._bench(int(row["face"]), name, row["quantity"] == "outside")
+        if row["part"] == "paper":
+            kept, _ = load_safetensors(
+                self.folder / "cells" / f"paper--{plain_name(label)}--{seed}--{name}.safetensors"
+            )
+            where = kept["positions"]
+            ends = (float(where[0]), float(where[-1]))
+            cell = measure_paper(editor, bench, name, protocol, positions=len(where), ends=ends)
+            face = int(row["face"]) - protocol.face_seeds().start
+            seen = kept["found"][face].bool()
+            return float(cell["distance"][0][seen].mean())
+        asked = torch.tensor([float(row["requested"])])
+        if row["part"] == "request":
+            cell = measure_requested(editor, bench, name, asked, protocol)
+            reader = "" if row["reader"] == "latent" else row["reader"]
+            return float(cell[f"{reader}:{row['quantity']}"][0])
+        cell = measure_equal(editor, bench, name, asked, protocol)
+        for reader, quantity, values in equal_faces(bench, name, cell):
+            if (reader, quantity) == (row["reader"], row["quantity"]):
+                return float(values[0])
+        return float("nan")
+
+    def _bench(self, face: int, name: str, outside: bool) -> Bench:
+        protocol = self.plan.protocol
+        seeds = protocol.face_seeds()
+        if face not in seeds:
+            raise ValueError(
+                f"face {face} is not of this protocol; allowed: {seeds[0]} to {seeds[-1]}"
+            )
+        bench = Bench.of_seeds(self.models, protocol, [face])
+        if outside and self.truth is not None:
+            cell: dict[str, Tensor] | None = measure_truth(bench, self.truth, name, protocol)
+            if cell is not None:
+                bench.regions = {name: cell["region"]}
+        return bench

@@ -1,0 +1,245 @@
+"""Methods side by side: planted faults are found where they were planted, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from open_world import A, Moves, Reads, open_models
+
+from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.evaluation import Plan, compare
+from l2l_widgets.report import Protocol
+
+SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
+PROTOCOL = Protocol(attributes=("age", "beard"), faces=40, batch=16, draws=100)
+PLAN = Plan(PROTOCOL, parts=("equal",))
+
+
+class Plants(Moves):
+    """A perfect editor but for one attribute, to which it adds 0.2 whichever way it edits."""
+
+    name = "plants"
+
+    def __init__(self, only_for="age", amount=0.2):
+        super().__init__()
+        self.only_for, self.amount = only_for, amount
+
+    def edit(self, w, request):
+        out = super().edit(w, request)
+        if self.only_for in request.changes and not request.empty:
+            out[:, :, SMILE] += self.amount
+        return out
+
+
+class Breaks(Moves):
+    """Fails at one attribute and gives nonsense at another."""
+
+    name = "breaks"
+
+    def edit(self, w, request):
+        if "age" in request.changes:
+            raise RuntimeError("no weights\nfor age")
+        out = super().edit(w, request)
+        return out / 0 if "beard" in request.changes else out
+
+
+def run(methods, out, plan=PLAN, models=None, **options):
+    editors = {name: [e] if hasattr(e, "edit") else e for name, e in methods.items()}
+    return compare(models or open_models(), editors, plan, out, **options)
+
+
+def verdicts(result, method, reader="judge"):
+    return {
+        (row["edited"], row["read"]): row
+        for row in result.leakage
+        if (row["method"], row["reader"]) == (method, reader)
+    }
+
+
+def test_a_planted_leakage_is_found_in_exactly_that_cell(tmp_path) -> None:
+    result = run({"planted": Plants(), "perfect": Moves()}, tmp_path)
+    for reader in ("judge", "ensemble", "consensus"):
+        found = verdicts(result, "planted", reader)
+        assert [key for key, row in found.items() if row["verdict"] == "leak"] == [("age", "smile")]
+        row = found["age", "smile"]
+        # it does not follow the edit up and down, but it is there
+        assert row["drift"] == pytest.approx(0.2, abs=1e-3)
+        assert row["band"] < 0.2
+        assert row["q"] < 0.05
+        assert found["age", "age"]["verdict"] == "asked"
+        assert found["age", "age"]["signed"] == pytest.approx(0.3, abs=1e-3)
+        perfect = verdicts(result, "perfect", reader)
+        assert not [key for key, row in perfect.items() if row["verdict"] == "leak"]
+        assert sum(row["verdict"] == "clear" for row in perfect.values()) >= 2 * (A - 3)
+
+
+def test_the_same_method_entered_twice_ties(tmp_path) -> None:
+    leaky = Moves(leak=0.3)
+    result = run({"one": leaky, "two": leaky, "clean": Moves(leak=0.1)}, tmp_path)
+    lower = {
+        (row["first"], row["second"]): (row["lower"], row["difference"])
+        for row in result.pairs
+        if row["reader"] == "judge" and row["quantity"] == "others"
+    }
+    assert lower["one", "two"] == ("tie", 0)
+    assert lower["one", "clean"][0] == "clean"
+    assert lower["one", "clean"][1] == pytest.approx(0.06, abs=1e-3)
+    rows = {r["method"]: {**r, "method": ""} for r in result.methods if r["reader"] == "judge"}
+    assert rows["one"] == rows["two"]
+
+
+def test_an_editor_that_underreaches_is_compared_at_equal_change_or_marked(tmp_path) -> None:
+    editors = {
+        "full": Moves(leak=0.5),
+        "half": Moves(reach=0.5, leak=0.25),
+        "idle": Moves(reach=0.0),
+        "backwards": Moves(reach=-1.0),
+    }
+    result = run(editors, tmp_path)
+    rows = {
+        r["method"]: r for r in result.equal if (r["reader"], r["attribute"]) == ("judge", "age")
+    }
+    # at equal knob the half-hearted one would look twice as clean; at equal change it is as bad
+    assert rows["full"]["leak_mean"] == pytest.approx(0.15, abs=1e-3)
+    assert rows["half"]["leak_mean"] == pytest.approx(0.15, abs=1e-3)
+    assert rows["full"]["strength_median"] == pytest.approx(0.3, abs=1e-3)
+    assert rows["half"]["strength_median"] == pytest.approx(0.6, abs=1e-3)
+    assert rows["half"]["monotonicity_score"] == pytest.approx(1)
+    for name in ("idle", "backwards"):
+        assert rows[name]["reach_score"] == 0
+        assert "leak_mean" not in rows[name]
+        assert {row["verdict"] for row in verdicts(result, name).values()} == {"untested"}
+
+
+def test_readers_that_disagree_each_have_their_own_crossing(tmp_path) -> None:
+    class Blind(Reads):
+        """Sees half of every change of age."""
+
+        def __call__(self, images):
+            readings = super().__call__(images).clone()
+            readings[:, AGE] = 0.25 + readings[:, AGE] / 2
+            return readings
+
+    result = run({"perfect": Moves()}, tmp_path, models=open_models(Blind()))
+    strength = {r["reader"]: r["strength_median"] for r in result.equal if r["attribute"] == "age"}
+    assert strength["judge"] == pytest.approx(0.6, abs=1e-3)
+    assert strength["ensemble"] == pytest.approx(0.3, abs=1e-3)
+    assert strength["consensus"] == pytest.approx(0.4, abs=1e-3)
+
+
+def test_the_world_and_the_truth_are_reported_apart(tmp_path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    people = torch.rand(30, 3, 6, 6, generator=draw)
+    changed = people.clone()
+    changed[:, :, AGE // 6, AGE % 6] += 0.3
+    changed[:, :, SMILE // 6, SMILE % 6] -= 0.1  # who is older truly smiles less, here
+
+    def truth(name, size, seed):
+        return (people, changed) if name == "age" else None
+
+    result = run({"perfect": Moves()}, tmp_path, truth=truth)
+    found = verdicts(result, "perfect")
+    assert found["age", "smile"]["truth"] == pytest.approx(-0.1, abs=1e-4)
+    assert found["age", "age"]["truth"] == pytest.approx(0.3, abs=1e-4)
+    assert found["beard", "smile"]["truth"] is None
+    assert found["age", "age"]["world"] == pytest.approx(0.3)
+    assert all(abs(r["world"]) < 0.3 for (e, b), r in found.items() if e != b)
+    # the perfect editor changes no pixel where the truth changes none
+    row = next(r for r in result.equal if (r["reader"], r["attribute"]) == ("judge", "age"))
+    assert row["outside_region_error"] == pytest.approx(0, abs=1e-5)
+
+
+def test_one_cell_that_fails_is_marked_and_the_rest_goes_on(tmp_path) -> None:
+    plan = Plan(
+        Protocol(attributes=("age", "beard", "smile"), faces=12, draws=20),
+        parts=("request", "equal"),
+    )
+    only = Moves()
+    only.attributes = ("smile",)
+    result = run({"breaks": Breaks(), "only": only, "fine": Moves()}, tmp_path, plan)
+    reasons = {(f["part"], f["method"], f["attribute"]): f["reason"] for f in result.failed}
+    assert len(reasons) == 8
+    assert reasons["equal", "breaks", "age"] == "RuntimeError: no weights for age"
+    assert "NaN or infinity" in reasons["equal", "breaks", "beard"]
+    assert "cannot change 'beard'; allowed: smile" in reasons["request", "only", "beard"]
+    measured = {(r["method"], r["attribute"]) for r in result.equal}
+    assert measured == {
+        ("breaks", "smile"), ("only", "smile"),
+        ("fine", "age"), ("fine", "beard"), ("fine", "smile"),
+    }  # fmt: skip
+
+
+def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path) -> None:
+    class Killed(Moves):
+        """The power goes after the first attribute."""
+
+        def edit(self, w, request):
+            if "beard" in request.changes:
+                raise KeyboardInterrupt
+            return super().edit(w, request)
+
+    with pytest.raises(KeyboardInterrupt):
+        run({"m": Killed(leak=0.1)}, tmp_path / "a")
+    kept = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "a" / "cells").iterdir()}
+    assert "equal--m--0--age.safetensors" in kept
+    assert "equal--m--0--beard.safetensors" not in kept
+    resumed = run({"m": Moves(leak=0.1)}, tmp_path / "a")
+    assert resumed.provenance["cells"] == {"measured": 1, "found": 3, "failed": 0}
+    for name, time in kept.items():
+        assert (tmp_path / "a" / "cells" / name).stat().st_mtime_ns == time
+    whole = run({"m": Moves(leak=0.1)}, tmp_path / "b")
+    assert resumed.leakage == whole.leakage
+    assert resumed.measurements == whole.measurements
+    # half a cell is no cell
+    cell = tmp_path / "a" / "cells" / "equal--m--0--age.safetensors"
+    cell.write_bytes(cell.read_bytes()[:100])
+    assert run({"m": Moves(leak=0.1)}, tmp_path / "a").leakage == whole.leakage
+
+
+def test_a_folder_of_other_settings_is_refused_by_the_field(tmp_path) -> None:
+    run({"m": Moves()}, tmp_path)
+    with pytest.raises(ValueError, match=r"holds a run whose methods is .*another folder"):
+        run({"m": Moves(), "n": Moves()}, tmp_path)
+    with pytest.raises(ValueError, match="holds a run whose plan is"):
+        run({"m": Moves()}, tmp_path, Plan(PROTOCOL, parts=("request",)))
+
+
+def test_training_seeds_have_a_spread_of_their_own(tmp_path) -> None:
+    seeds = [Moves(leak=0.1), Moves(leak=0.2), Moves(leak=0.3)]
+    plan = Plan(PROTOCOL, seeds=5, parts=("equal",))
+    result = run({"trained": seeds, "closed": [Moves(leak=0.2)]}, tmp_path, plan)
+    rows = {r["method"]: r for r in result.methods if r["reader"] == "judge"}
+    assert (rows["trained"]["seeds"], rows["closed"]["seeds"]) == (3, 1)
+    assert rows["trained"]["leak_mean"] == pytest.approx(0.06, abs=1e-3)
+    assert rows["trained"]["leak_mean_seed_spread"] == pytest.approx(0.03, abs=1e-3)
+    assert rows["closed"]["leak_mean_seed_spread"] is None
+    assert result.provenance["trained_seeds"] == {"trained": 3, "closed": 1}
+
+
+@pytest.mark.parametrize(
+    ("readings", "message"),
+    [
+        (lambda x: x[:, :5], r"judge: readings of 16 pictures have shape \(16, 5\); allowed"),
+        (lambda x: x / 0, "judge: readings hold NaN or infinity"),
+    ],
+)
+def test_a_judge_that_cannot_be_used_is_one_clear_line(readings, message, tmp_path) -> None:
+    class Bad(Reads):
+        def __call__(self, images):
+            return readings(super().__call__(images))
+
+    with pytest.raises(ValueError, match=message):
+        run({"m": Moves()}, tmp_path, models=open_models(Bad()))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeds": 0}, "seeds is 0; allowed: an integer from 1 to 100"),
+        ({"parts": ("equal", "papers")}, "allowed: request, equal, paper"),
+        ({"positions": 1}, "positions is 1"),
+    ],
+)
+def test_a_plan_out_of_range_is_refused(change, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Plan(**change)

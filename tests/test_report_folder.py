@@ -1,0 +1,219 @@
+"""The paper's protocol, the folder a comparison leaves, and whether its rows can be re-run."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+import torch
+from open_world import A, Moves, open_models
+
+from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.cli import main
+from l2l_widgets.evaluation import Plan, cascade_detector, compare, verify, write_report
+from l2l_widgets.evaluation.paper_protocol import judged_inception_score
+from l2l_widgets.evaluation.report_folder import as_latex
+from l2l_widgets.faceworld import render, sample_factors
+from l2l_widgets.report import Protocol
+
+AGE = DEFAULT_TABLE.index("age")
+PROTOCOL = Protocol(attributes=("age", "beard"), faces=12, batch=8, draws=50)
+PAPER = Plan(PROTOCOL, parts=("paper",), paper_faces=5, positions=5)
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def paper(editors, out, plan=PAPER, **options):
+    methods = {name: [editor] for name, editor in editors.items()}
+    return compare(open_models(), methods, plan, out, **options)
+
+
+def by_row(result, method):
+    return {row["row"]: row for row in result.paper if row["method"] == method}
+
+
+def test_the_papers_rows_perfect_constant_adversarial(tmp_path) -> None:
+    # the embedder turns by 20 radians a unit of the person; positions are -1, -1/2, 0, 1/2, 1
+    editors = {"perfect": Moves(), "idle": Moves(reach=0.0), "lost": Moves(person=torch.pi / 20)}
+    result = paper(editors, tmp_path)
+    perfect, idle, lost = (by_row(result, name) for name in editors)
+    assert perfect["Age"]["value"] == pytest.approx(0, abs=1e-4)
+    assert perfect["Age"]["faces"] == 5
+    # half a turn at the ends, a quarter half-way: distances 2, 1, 0, 1, 2
+    assert lost["Age"]["value"] == pytest.approx(1.2, abs=1e-3)
+    assert lost["Age"]["low"] <= 1.2 <= lost["Age"]["high"] + 1e-3
+    assert idle["FID"]["pictures"] == 2 * 5 * 5
+    assert perfect["Time (s)"]["value"] > 0
+    assert (perfect["Age"]["range_low"], perfect["Age"]["range_high"]) == (-1, 1)
+
+
+def test_pictures_that_did_not_change_are_as_good_as_the_generators_own(tmp_path) -> None:
+    plan = Plan(PROTOCOL, parts=("paper",), paper_faces=12, positions=3)
+    result = paper({"idle": Moves(reach=0.0), "far": Moves(leak=2.0, person=2.0)}, tmp_path, plan)
+    idle, far = by_row(result, "idle"), by_row(result, "far")
+    assert idle["ISD"]["value"] == pytest.approx(0, abs=1e-6)
+    assert idle["FID"]["value"] < 0.1 * far["FID"]["value"]
+    assert idle["KID"]["value"] < far["KID"]["value"]
+    assert far["ISD"]["value"] > 0.01
+
+
+def test_the_range_ends_where_no_face_is_found(tmp_path) -> None:
+    def young_or_old_only(images):
+        return images[:, 0, AGE // 6, AGE % 6] < 1.1
+
+    plan = Plan(
+        Protocol(attributes=("age",), faces=12, batch=8, truncation_psi=0.0, draws=50),
+        parts=("paper",), paper_faces=5, positions=5,
+    )  # fmt: skip
+    row = by_row(paper({"m": Moves()}, tmp_path / "a", plan, detector=young_or_old_only), "m")
+    # everyone is 0.5 at truncation 0: 0.5 + 0.5 is still found, 0.5 + 0.6 is not
+    assert (row["Age"]["range_low"], row["Age"]["range_high"]) == (-1, 0.5)
+    assert row["Age"]["found_score"] == 1
+    blind = paper({"m": Moves()}, tmp_path / "b", plan, detector=lambda x: x[:, 0, 0, 0] > 99)
+    assert "finds no unedited face" in blind.failed[0]["reason"]
+    odd = paper({"m": Moves()}, tmp_path / "c", plan, detector=lambda x: x[:, 0, 0, 0])
+    assert r"allowed: bool of shape" in odd.failed[0]["reason"]
+
+
+def test_inception_score_of_readings_perfect_constant_adversarial() -> None:
+    sure = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).repeat(10, 1)
+    assert judged_inception_score(sure) == pytest.approx(2)
+    assert judged_inception_score(torch.full((20, 2), 0.5)) == pytest.approx(1)
+    assert judged_inception_score(torch.ones(20, 2)) == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_the_folder_holds_the_tables_figures_and_the_papers_own_figures(tmp_path) -> None:
+    plan = Plan(PROTOCOL, paper_faces=4, positions=3)
+    methods = {"clean_100%": [Moves()], "leaky": [Moves(leak=0.3)]}
+    result = compare(open_models(), methods, plan, tmp_path)
+    write_report(result, tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["format"] == "l2l-evaluation/2"
+    assert report["preview"] is True
+    assert report["stamp"].startswith("PREVIEW, n = 12 faces, face seed 0, 1 training seed")
+    assert [row["method"] for row in report["methods"]] == ["clean_100%", "leaky"]
+    assert set(report["hashes"]) >= {"generator", "attribute_judge"}
+    assert len(rows_of(tmp_path / "leakage.csv")) == 2 * 3 * 2 * A
+    table = {row["row"]: row for row in rows_of(tmp_path / "paper.csv")}
+    assert list(table) == ["Age", "Beard", "FID", "KID", "ISD", "Time (s)"]
+    assert table["Beard"]["paper (other generator): L2L"] == "0.28"
+    assert float(table["Beard"]["clean_100%"]) == pytest.approx(0, abs=1e-3)
+    assert rows_of(tmp_path / "failed.csv") == []
+    parts = {row["part"] for row in rows_of(tmp_path / "measurements.csv")}
+    assert parts == {"request", "equal", "paper"}
+    latex = (tmp_path / "tables" / "paper.tex").read_text()
+    assert "PREVIEW" in latex
+    assert r"clean\_100\%" in latex
+    figures = {p.name for p in (tmp_path / "figures").iterdir()}
+    assert figures == {
+        f"{name}.{kind}"
+        for name in ("leakage_clean_100_", "leakage_leaky", "curves")
+        for kind in ("svg", "png")
+    }
+    svg = (tmp_path / "figures" / "leakage_leaky.svg").read_text()
+    assert "PREVIEW" in svg
+    assert "judge: attribute_judge" in svg
+
+
+def test_latex_escapes_what_latex_would_read() -> None:
+    text = as_latex([{"a_b": r"50 % & \ ~"}, {"a_b": None}], "n = 1_0", "tab:x")
+    assert r"a\_b" in text
+    assert r"50 \% \& \textbackslash{} \textasciitilde{} \\" in text
+    assert text.count("{") == text.count("}")
+
+
+def test_rows_can_be_measured_again_and_a_changed_one_is_found(tmp_path) -> None:
+    plan = Plan(PROTOCOL, paper_faces=4, positions=3)
+    methods = {"half": [Moves(reach=0.6, leak=0.2, person=0.01)]}
+    write_report(compare(open_models(), methods, plan, tmp_path), tmp_path, figures=False)
+    checked = verify(tmp_path, open_models(), methods, rows=60)
+    assert len(checked) == 60
+    assert all(c.confirmed for c in checked)
+    assert {c.row["part"] for c in checked} == {"request", "equal", "paper"}
+    assert [c.row for c in verify(tmp_path, open_models(), methods, rows=3)] == [
+        c.row for c in checked[:3]
+    ]
+    # weights that are not the report's give other numbers
+    other = {"half": [Moves(reach=0.6, leak=0.4, person=0.01)]}
+    found = verify(tmp_path, open_models(), other, rows=60)
+    assert {c.confirmed for c in found if c.row["quantity"] == "others"} == {False}
+    # and so does a number that somebody improved
+    path = tmp_path / "measurements.csv"
+    rows = path.read_text().splitlines()
+    path.write_text(
+        "\n".join([rows[0], *(",".join([*r.split(",")[:-1], "0.5"]) for r in rows[1:])])
+    )
+    assert not any(c.confirmed for c in verify(tmp_path, open_models(), methods, rows=5))
+    with pytest.raises(ValueError, match="method 'half', seed 0: not at hand"):
+        verify(tmp_path, open_models(), {"x": [Moves()]}, rows=1)
+    with pytest.raises(ValueError, match="rows is 0; allowed: at least 1"):
+        verify(tmp_path, open_models(), methods, rows=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"holds no report\.json; allowed: a folder that l2l evaluate finished"),
+        ("{", "not readable as JSON"),
+        ("[]", "format is 'list'"),
+        ('{"format": "l2l-evaluation/1"}', "allowed: 'l2l-evaluation/2'"),
+    ],
+)
+def test_what_is_no_report_is_one_line_and_exit_2(content, message, tmp_path, capsys) -> None:
+    if content is not None:
+        (tmp_path / "report.json").write_text(content)
+    assert main(["verify", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.count("\n") == 0
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(error)
+
+
+@pytest.mark.slow
+def test_evaluate_and_verify_on_the_command_line(tiny_world, tmp_path, capsys) -> None:
+    out = tmp_path / "report"
+    words = [
+        "evaluate", "--generator", str(tiny_world), "--methods", "mapper,mapper", "--attributes",
+        "smile", "--faces", "4", "--seeds", "2", "--positions", "2", "--paper-faces", "3", "--out",
+        str(out),
+    ]  # fmt: skip
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "at equal achieved change" in shown
+    assert "mapper (2)" in shown
+    assert "PREVIEW, n = 4 faces" in shown
+    report = json.loads((out / "report.json").read_text())
+    assert report["trained_seeds"] == {"mapper": 1, "mapper (2)": 1}
+    assert report["sources"] == {"mapper": "mapper", "mapper (2)": "mapper"}
+    assert {row["lower"] for row in report["pairs"]} <= {"tie"}
+    assert main(["verify", str(out), "--generator", str(tiny_world), "--rows", "6", "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert json.loads(shown.strip().splitlines()[-1])["confirmed"] == 6
+    # without its last file the run is unfinished, and every cell is found again
+    (out / "report.json").unlink()
+    assert main([*words, "--no-figures", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert again["cells"]["measured"] == 0
+    assert again["equal_methods"] == report["equal_methods"]
+    assert main(["verify", str(out), "--rows", "0"]) == 2
+    assert main([*words[:-1], str(tmp_path / "x"), "--parts", "equals"]) == 2
+    assert "allowed: request, equal, paper" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_the_cascade_finds_faces_and_nothing_in_noise() -> None:
+    found = cascade_detector()
+    with torch.inference_mode():
+        portraits = render(sample_factors(8, 0), 64).image
+    assert int(found(portraits).sum()) >= 4
+    noise = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert found(noise).tolist() == [False] * 4
+    assert found(torch.zeros(2, 3, 64, 64)).tolist() == [False] * 2
+    with pytest.raises(ValueError, match="side is 20; allowed: at least 48"):
+        cascade_detector(20)
