@@ -144,6 +144,9 @@ def test_the_world_and_the_truth_are_reported_apart(tmp_path) -> None:
     assert found["beard", "smile"]["truth"] is None
     assert found["age", "age"]["world"] == pytest.approx(0.3)
     assert all(abs(r["world"]) < 0.3 for (e, b), r in found.items() if e != b)
+    anchors = result.provenance["identity_anchors"]
+    assert anchors["same"] == {"age": pytest.approx(1, abs=1e-5)}
+    assert set(anchors["different"]) == {"age"}
     # the perfect editor changes no pixel where the truth changes none
     row = next(r for r in result.equal if (r["reader"], r["attribute"]) == ("judge", "age"))
     assert row["outside_region_error"] == pytest.approx(0, abs=1e-5)

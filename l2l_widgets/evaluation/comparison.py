@@ -23,7 +23,7 @@ from l2l_widgets.evaluation.bench import Bench, Truth
 from l2l_widgets.evaluation.cells import Cells
 from l2l_widgets.evaluation.requested import (
     add_method,
-    identity_anchors,
+    identity_scale,
     measure_requested,
     null_and_speed,
 )
@@ -189,9 +189,16 @@ def compare(
     bench = _bench(models, plan, cells)
     truths = _truths(bench, plan, truth, cells) if truth is not None else {}
     bench.regions = {name: cell["region"].bool() for name, cell in truths.items()}
+    bench.anchors = identity_scale(
+        bench,
+        {
+            name: (cell["person_before"], cell["person_after"])
+            for name, cell in truths.items()
+            if "person_before" in cell
+        },
+    )
     run = _Run(bench, plan, methods, cells, result, truths, progress or (lambda line: None))
     if "request" in plan.parts:
-        run.bench.anchors = identity_anchors(bench, protocol, truth)
         run.requested()
     if "equal" in plan.parts:
         run.equal()

@@ -202,7 +202,8 @@ def measure_truth(
     -------
     dict of str to Tensor
         ``r:signed`` (M, A) for each reader r; ``region`` (R, R), bool: where at least one in
-        twenty of the true changes moves a pixel by more than 0.05 of the range [-1, 1].
+        twenty of the true changes moves a pixel by more than 0.05 of the range [-1, 1]; and,
+        where somebody reads identity, ``person_before`` and ``person_after`` (M, D).
     """
     pair = truth(name, protocol.request, protocol.seed)
     if pair is None:
@@ -215,6 +216,8 @@ def measure_truth(
     out = {f"{reader}:signed": moved[reader] * sign for reader in READERS}
     pixels = (pair[1] - pair[0]).abs().mean(dim=1)  # (M, R, R)
     out["region"] = (pixels > 0.1).float().mean(dim=0) >= 0.05
+    if "person" in before:
+        out |= {"person_before": before["person"].cpu(), "person_after": after["person"].cpu()}
     return out
 
 

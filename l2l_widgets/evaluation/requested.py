@@ -96,31 +96,48 @@ def evaluate(
 
 
 def identity_anchors(bench: Bench, protocol: Protocol, truth: Truth | None) -> dict[str, Any]:
+    """Return the two ends of the identity scale for each attribute, as :func:`identity_scale`."""
+    readers: Readers = bench.readers
+    if readers.identity is None:
+        return {}
+    device = bench.ws.device
+    pairs = {}
+    for name in protocol.attributes if truth is not None else ():
+        assert truth is not None
+        pair = truth(name, protocol.request, protocol.seed)
+        if pair is not None:
+            first, second = (
+                torch.cat([readers.identity(p.to(device)).float() for p in side.split(50)])
+                for side in pair
+            )
+            pairs[name] = (first, second)
+    return identity_scale(bench, pairs)
+
+
+def identity_scale(bench: Bench, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Any]:
     """Return the two ends of the identity scale for each attribute.
 
     'Same' is read on renders, which know the truth; 'different' on the generator's faces and on
     those renders, and the more alike of the two counts: a generator whose people resemble each
     other must not make its edits look faithful.
+
+    Parameters
+    ----------
+    bench : Bench
+        The generator's faces.
+    pairs : mapping of str to (Tensor, Tensor)
+        Attribute -> identity vectors (M, D) of people before and after a true change.
     """
-    readers: Readers = bench.readers
-    if readers.identity is None:
+    if "person" not in bench.before:
         return {}
     person = bench.before["person"]
     others = torch.roll(person, 1, dims=0)
     generated = float(editing.identity_similarity(person, others).mean())
     anchors: dict[str, Any] = {"different_generated": generated, "different": {}, "same": {}}
-    for name in protocol.attributes if truth is not None else ():
-        assert truth is not None
-        pair = truth(name, protocol.request, protocol.seed)
-        if pair is not None:
-            device = person.device
-            first, second = (
-                torch.cat([readers.identity(p.to(device)).float() for p in side.split(50)])
-                for side in pair
-            )
-            rendered = editing.identity_similarity(first, torch.roll(first, 1, dims=0)).mean()
-            anchors["different"][name] = max(generated, float(rendered))
-            anchors["same"][name] = float(editing.identity_similarity(first, second).mean())
+    for name, (first, second) in pairs.items():
+        rendered = editing.identity_similarity(first, torch.roll(first, 1, dims=0)).mean()
+        anchors["different"][name] = max(generated, float(rendered))
+        anchors["same"][name] = float(editing.identity_similarity(first, second).mean())
     return anchors
 
 
