@@ -292,7 +292,7 @@ class ParsingNet(nn.Module):
     points : int
         Landmarks.
     width : int
-        Channels at full size; twice as many at each of three halvings.
+        Channels at full size; 2, 4 and 6 times as many after each of three halvings.
     """
 
     resolution = 64
@@ -384,9 +384,12 @@ def load_network(path: str | os.PathLike[str]) -> Any:
     """
     tensors, metadata = load_safetensors(path)
     if metadata.get("format") != FORMAT or metadata.get("network") not in NETWORKS:
+        field, wanted = "format", repr(FORMAT)
+        if metadata.get("format") == FORMAT:
+            field, wanted = "network", f"one of {', '.join(NETWORKS)}"
         raise StorageError(
             f"{str(Path(path))!r} is not a perception network of this package: its metadata field "
-            f"'format' is {metadata.get('format')!r}, wanted {FORMAT!r}"
+            f"{field!r} is {metadata.get(field)!r}, wanted {wanted}"
         )
     try:
         network = NETWORKS[metadata["network"]](**json.loads(metadata["config"]))

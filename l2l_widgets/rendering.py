@@ -314,8 +314,9 @@ class Renderer:
             with self._lock, torch.inference_mode():
                 self._check_face(state)
                 watch = Stopwatch()
-                self._image(self._face(state, watch), state, watch)
-            return self._face(state, watch).shown()
+                face = self._face(state, watch)
+                self._image(face, state, watch)
+                return face.shown()
         except Exception:  # the first error is the one to report
             return None
 

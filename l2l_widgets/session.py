@@ -346,8 +346,10 @@ class EditSession:
         int
             The stamp that the result will carry, or exceed.
         """
-        stamp = self.update(gesture=gesture, **values) if values else self._stamp
-        self._worker((measure and not preview, preview))
+        # one step: or a draft asked for earlier could be queued behind a newer state's receipt
+        with self._lock:
+            stamp = self.update(gesture=gesture, **values) if values else self._stamp
+            self._worker((measure and not preview, preview))
         return stamp
 
     def subscribe(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:

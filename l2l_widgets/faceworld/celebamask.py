@@ -196,8 +196,12 @@ def survey(folder: Path, count: int) -> tuple[int, list[int]]:
     missing : list of int
         Portraits among the first ``count`` that are not whole.
     """
-    while image_path(folder, count).exists():
-        count += 1
+    try:
+        names = [name.removesuffix(".jpg") for name in os.listdir(folder / "CelebA-HQ-img")]
+    except FileNotFoundError:
+        names = []
+    # several processes leave gaps when they are killed: the last portrait decides, not the first
+    count = max([count, *(int(n) + 1 for n in names if n.isdecimal())])
     try:
         (folder / "CelebA-HQ-img").mkdir(exist_ok=True)
         for index in range(0, count, MASKS_PER_FOLDER):
@@ -206,6 +210,8 @@ def survey(folder: Path, count: int) -> tuple[int, list[int]]:
         raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
     broken = set()
     for masks in (folder / "CelebAMask-HQ-mask-anno").iterdir():
+        if not masks.is_dir():  # a file manager's own
+            continue
         for entry in os.scandir(masks):
             if entry.name.endswith(".tmp"):
                 os.unlink(entry.path)

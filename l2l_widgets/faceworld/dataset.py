@@ -28,6 +28,7 @@ from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.storage import load_safetensors, save_safetensors, write_atomic
 
 SHARD = 512
+RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
 POPULATIONS = ("correlated", "independent", "identities")
 
 
@@ -68,7 +69,12 @@ class DatasetConfig:
             raise ValueError(
                 f"world is {self.world}; allowed: {WORLD}, the only one this version can draw"
             )
-        if self.count < 1 or SHARD % self.per_identity:
+        if self.resolution not in RESOLUTIONS or self.seed < 0:
+            raise ValueError(
+                f"resolution is {self.resolution}, seed is {self.seed}; allowed: one of "
+                f"{', '.join(map(str, RESOLUTIONS))}, and 0 or more"
+            )
+        if self.count < 1 or self.per_identity < 1 or SHARD % self.per_identity:
             raise ValueError(
                 f"count is {self.count}, per_identity {self.per_identity}; allowed: a positive "
                 f"count, and a divisor of {SHARD}"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import DEFAULT_TABLE, PAPER_EIGHT
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.metrics.distribution import frechet_distance, precision_recall
 from l2l_widgets.recipes.publishing import read_manifest
 from l2l_widgets.storage import write_atomic
@@ -23,13 +24,13 @@ from l2l_widgets.storage import write_atomic
 if TYPE_CHECKING:
     from l2l_widgets.zoo import Models
 
-FACES = 2048  # generated, rendered for training, and held out: the "2k" in the names
+FACES = 2048  # generated, and in each of two unseen sets: the "2k" in the names
 SCORES, CARD = "scores.json", "CARD.md"
 
 
 @torch.inference_mode()
 def score_generator(
-    models: Models, training: Tensor, held_out: Tensor, seed: int = 0
+    models: Models, unseen: Tensor, held_out: Tensor, seed: int = 0
 ) -> dict[str, Any]:
     """Compare generated faces with renders, by the attribute judge.
 
@@ -37,8 +38,8 @@ def score_generator(
     ----------
     models : Models
         Generator and attribute judge.
-    training, held_out : Tensor, shape (N, 3, R, R), uint8
-        Two disjoint sets of renders; the second was never trained on.
+    unseen, held_out : Tensor, shape (N, 3, R, R), uint8
+        Two disjoint sets of renders that nothing was trained on.
     seed : int
         Of the generated faces; truncation is off.
 
@@ -57,7 +58,7 @@ def score_generator(
         to_bytes(generator.synthesis(generator.mapping(z), noise_mode="const"))
         for z in codes.split(64)
     ]
-    sets = {"fake": torch.cat(drawn), "training": training, "held_out": held_out}
+    sets = {"fake": torch.cat(drawn), "unseen": unseen, "held_out": held_out}
     features, readings = {}, {}
     for name, images in sets.items():
         parts = [b.float() / 127.5 - 1 for b in images.split(128)]
@@ -76,7 +77,7 @@ def score_generator(
             frechet_distance(features["fake"], features["held_out"]), 3
         ),
         "frechet_judge_2k_floor": round(
-            frechet_distance(features["training"], features["held_out"]), 3
+            frechet_distance(features["unseen"], features["held_out"]), 3
         ),
         "precision_score": round(precision, 3),
         "recall_score": round(recall, 3),
@@ -112,7 +113,9 @@ def make_cards(weights: Path, progress: Callable[[str], None]) -> dict[str, Any]
     hashes = {file: entry["sha256"] for file, entry in read_manifest(weights).items()}
     path = weights / SCORES
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    scores = {**known} if known.get("hashes") == hashes else {"hashes": hashes}
+    made_by = {"hashes": hashes, "world": WORLD, "faces": FACES, "format": "l2l-scores/2"}
+    same = all(known.get(field) == value for field, value in made_by.items())
+    scores = {**known} if same else made_by
 
     def truth(name: str, request: float, seed: int) -> tuple[Tensor, Tensor] | None:
         try:
@@ -122,8 +125,8 @@ def make_cards(weights: Path, progress: Callable[[str], None]) -> dict[str, Any]
 
     if "generator" not in scores:
         progress("measuring the generator")
-        held_out, training = rendered_set("held_out"), rendered_set("population")
-        scores["generator"] = score_generator(models, training.images[:FACES], held_out.images)
+        held_out, unseen = rendered_set("held_out"), rendered_set("unseen")
+        scores["generator"] = score_generator(models, unseen.images, held_out.images)
         write_atomic(path, _json(scores))
     if "mapper" not in scores:
         progress("measuring the mapper on the paper's eight attributes")
@@ -185,9 +188,9 @@ def _generator(manifest: Mapping[str, Any], s: Mapping[str, Any]) -> str:
     )
     return f"""## Generator
 
-A StyleGAN2 of 64 px, bootstrapped: {config["distil_steps"]} steps of distillation from the
-renderer's factors, {config["paired_steps"]} adversarial steps on paired pictures, and only then
-unpaired adversarial training. Directions are easier to find in such a latent space than in one
+A StyleGAN2 of 64 px, of world {config.get("world", 1)}, bootstrapped: {config["distil_steps"]}
+steps of distillation from the renderer's factors, {config["paired_steps"]} adversarial steps on
+paired pictures, and only then unpaired adversarial training. Directions are easier to find in such a latent space than in one
 that no factor ever touched. Its discriminator looks through the features of the two regressors that
 train the mapper; the judge whose features are compared below had no part in it.
 

@@ -37,8 +37,10 @@ def calibrate(
     """Fit the network's gain curves in place.
 
     The curves aim at the whole of a request, or at the largest share of it at which the other
-    attributes move no more than ``others_budget`` on average. A full request for something that is
-    there or not (glasses) goes further: see :func:`worn_reading`.
+    attributes move no more than ``others_budget`` on average; where no share of :data:`AIMS` keeps
+    to it, at the smallest. A full request for something that is
+    there or not (glasses) goes further, which leaves requests up to half the range as they are: see
+    :func:`worn_reading`.
 
     Parameters
     ----------

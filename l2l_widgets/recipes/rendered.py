@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from l2l_widgets.faceworld.dataset import DatasetConfig, FaceDataset, render_dataset
+from l2l_widgets.faceworld.batches import compiler_found
+from l2l_widgets.faceworld.dataset import SHARD, DatasetConfig, FaceDataset, render_dataset
 from l2l_widgets.faceworld.version import WORLD
 
 #: The sets every embedded model is trained on; all seeds differ, so no face is in two of them.
@@ -14,11 +15,14 @@ POPULATION = DatasetConfig(count=24576, seed=1, population="correlated")
 INDEPENDENT = DatasetConfig(count=10240, seed=2, population="independent")
 IDENTITIES = DatasetConfig(count=12288, seed=3, population="identities")
 HELD_OUT = DatasetConfig(count=2048, seed=4, population="correlated")
+#: Two sets of the same population that nothing was trained on: how far apart such sets are at best.
+UNSEEN = DatasetConfig(count=2048, seed=5, population="correlated")
 SETS = {
     "population": POPULATION,
     "independent": INDEPENDENT,
     "identities": IDENTITIES,
     "held_out": HELD_OUT,
+    "unseen": UNSEEN,
 }
 
 
@@ -32,15 +36,12 @@ def rendered_set(name: str) -> FaceDataset:
     """Read one of :data:`SETS`, rendering what is missing first (about an hour on two cores)."""
     folder = cache_folder() / f"{name}-{WORLD}"
     config = SETS[name]
-    missing = -(-config.count // 512) - len(list(folder.glob("shard-*.safetensors")))
+    shards = range(-(-config.count // SHARD))
+    missing = [k for k in shards if not (folder / f"shard-{k:05d}.safetensors").exists()]
     if missing:
-        sys.stderr.write(f"rendering {missing} shards of {name!r} into {folder}\n")
-        render_dataset(folder, config, workers=max(1, os.cpu_count() or 1), compiled=_compiler())
+        sys.stderr.write(f"rendering {len(missing)} shards of {name!r} into {folder}\n")
+        workers = max(1, os.cpu_count() or 1)
+        # compiling takes minutes: not for a few shards
+        compiled = compiler_found() and len(missing) > 8
+        render_dataset(folder, config, workers=workers, compiled=compiled)
     return FaceDataset(folder)
-
-
-def _compiler() -> bool:
-    """Whether a C++ compiler is at hand, with which rendering is four times faster."""
-    import shutil
-
-    return any(shutil.which(name) for name in ("g++", "clang++"))
