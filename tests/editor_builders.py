@@ -9,15 +9,17 @@ from conftest import build_attribute_net, build_mapper
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.editors.conditional import ConditionalEditor
+from l2l_widgets.editors.ganspace import GANSpaceEditor, fit_components
 from l2l_widgets.editors.interfacegan import InterFaceGANEditor, fit_boundaries
 from l2l_widgets.editors.origins import Origin
+from l2l_widgets.editors.stylespace import StyleSpaceEditor, style_layers
 
-FACES = 600
+FACES = 300
 
 
 @functools.cache
 def labelled(generator):
-    """Codes (600, w_dim) of W and their readings, as a recipe labels them."""
+    """Codes (300, w_dim) of W and their readings, as a recipe labels them."""
     z = torch.randn(FACES, generator.z_dim, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
         ws = generator.mapping(z)
@@ -47,9 +49,43 @@ def conditional(generator, models_hash):
     return ConditionalEditor.from_boundaries(found, DEFAULT_TABLE, generator.num_ws)
 
 
+def untrained_reader(generator):
+    """What reads latents: the tiny regressor, its little differences drawn apart."""
+    regressor = build_attribute_net(1)
+    codes, _ = labelled(generator)
+
+    def draw(ws):
+        with torch.inference_mode():
+            return regressor(generator.synthesis(ws))
+
+    known = draw(codes[:64, None].expand(-1, generator.num_ws, -1))
+    mean, spread = known.mean(0), known.std(0).clamp_min(1e-6)
+    return lambda ws: torch.sigmoid((draw(ws) - mean) / spread).clone()
+
+
+def ganspace(generator, models_hash):
+    codes, readings = labelled(generator)
+    components = fit_components(codes.split(200), codes, origin_of(models_hash), count=6)
+    ws = codes[:8, None].repeat(1, generator.num_ws, 1)
+    return GANSpaceEditor.from_components(
+        components, DEFAULT_TABLE, untrained_reader(generator), ws, readings.std(0), most=2
+    )
+
+
+def stylespace(generator, models_hash):
+    codes, readings = labelled(generator)
+    ws = codes[:8, None].repeat(1, generator.num_ws, 1)
+    return StyleSpaceEditor.from_codes(
+        style_layers(generator), codes, readings, DEFAULT_TABLE, untrained_reader(generator), ws,
+        origin_of(models_hash, "s"), most=2, candidates=1,
+    )  # fmt: skip
+
+
 #: Method -> (generator, its hash) -> the editor.
 BUILDERS = {
     "mapper": lambda generator, _: build_mapper(generator),
     "interfacegan": interfacegan,
     "interfacegan-conditional": conditional,
+    "ganspace": ganspace,
+    "stylespace": stylespace,
 }

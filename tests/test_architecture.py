@@ -331,6 +331,9 @@ def test_every_module_says_what_it_is():
     [
         "editors/mapper.py",
         "editors/interfacegan.py",
+        "editors/conditional.py",
+        "editors/ganspace.py",
+        "editors/stylespace.py",
         "stylegan2/__init__.py",
         "discriminator.py",
         "losses.py",

@@ -18,6 +18,8 @@ _EDITORS = {
     "mapper": ("mapper", "MapperEditor"),
     "interfacegan": ("interfacegan", "InterFaceGANEditor"),
     "interfacegan-conditional": ("conditional", "ConditionalEditor"),
+    "ganspace": ("ganspace", "GANSpaceEditor"),
+    "stylespace": ("stylespace", "StyleSpaceEditor"),
 }
 
 

@@ -310,10 +310,10 @@ def usual_conditions(
             if other == name or related or (own.group and table[other].group == own.group):
                 continue
             trial = [found.boundaries[n].normal.reshape(-1) for n in (*held, other)]
-            if float(_outside(normal, torch.stack(trial)).norm()) >= least:
-                held.append(other)
             if len(held) == count:
                 break
+            if float(_outside(normal, torch.stack(trial)).norm()) >= least:
+                held.append(other)
         out[name] = held
     return out
 
