@@ -191,8 +191,9 @@ def _generator(manifest: Mapping[str, Any], s: Mapping[str, Any]) -> str:
 A StyleGAN2 of 64 px, of world {config.get("world", 1)}, bootstrapped: {config["distil_steps"]}
 steps of distillation from the renderer's factors, {config["paired_steps"]} adversarial steps on
 paired pictures, and only then unpaired adversarial training. Directions are easier to find in such
-a latent space than in one that no factor ever touched. Its discriminator looks through the features of the two regressors that
-train the mapper; the judge whose features are compared below had no part in it.
+a latent space than in one that no factor ever touched. Its discriminator looks through the features
+of the two regressors that train the mapper; the judge whose features are compared below had no part
+in it.
 
 Against {s["faces"]} held-out renders, in the attribute judge's features (seed {s["seed"]}, no
 truncation):
