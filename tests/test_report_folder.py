@@ -131,8 +131,8 @@ def test_rows_can_be_measured_again_and_a_changed_one_is_found(tmp_path) -> None
     plan = Plan(PROTOCOL, paper_faces=4, positions=3)
     methods = {"half": [Moves(reach=0.6, leak=0.2, person=0.01)]}
     write_report(compare(open_models(), methods, plan, tmp_path), tmp_path, figures=False)
-    checked = verify(tmp_path, open_models(), methods, rows=60)
-    assert len(checked) == 60
+    checked = verify(tmp_path, open_models(), methods, rows=150)
+    assert len(checked) == 150
     assert all(c.confirmed for c in checked)
     assert {c.row["part"] for c in checked} == {"request", "equal", "paper"}
     assert [c.row for c in verify(tmp_path, open_models(), methods, rows=3)] == [
@@ -140,13 +140,13 @@ def test_rows_can_be_measured_again_and_a_changed_one_is_found(tmp_path) -> None
     ]
     # weights that are not the report's give other numbers
     other = {"half": [Moves(reach=0.6, leak=0.4, person=0.01)]}
-    found = verify(tmp_path, open_models(), other, rows=60)
+    found = verify(tmp_path, open_models(), other, rows=150)
     assert {c.confirmed for c in found if c.row["quantity"] == "others"} == {False}
     # and so does a number that somebody improved
     path = tmp_path / "measurements.csv"
     rows = path.read_text().splitlines()
     path.write_text(
-        "\n".join([rows[0], *(",".join([*r.split(",")[:-1], "0.5"]) for r in rows[1:])])
+        "\n".join([rows[0], *(",".join([*r.split(",")[:-1], "7.5"]) for r in rows[1:])])
     )
     assert not any(c.confirmed for c in verify(tmp_path, open_models(), methods, rows=5))
     with pytest.raises(ValueError, match="method 'half', seed 0: not at hand"):

@@ -64,9 +64,9 @@ def measure_equal(
     -------
     dict of str to Tensor
         For each reader r: ``r:position`` (N,), the strength at the crossing, NaN where unreached;
-        ``r:changes`` (N, A), plain changes there. By the judge alone: ``similarity``, ``length``,
-        ``outside`` and ``monotonicity`` (N,), ``curve`` (N, G), and the sweep's ``achieved`` and
-        ``others`` (N, S). And ``asked`` (N,).
+        ``r:changes`` (N, A), plain changes there; ``r:length`` (N,), how far the latent went. By
+        the judge alone: ``similarity``, ``outside`` and ``monotonicity`` (N,), ``curve`` (N, G),
+        and the sweep's ``achieved`` and ``others`` (N, S). And ``asked`` (N,).
     """
     column = bench.models.table.index(name)
     rows = (~asked.isnan()).nonzero()[:, 0]
@@ -81,11 +81,12 @@ def measure_equal(
         position = leakage.matched_position(knobs, achieved, protocol.request)
         full[f"{reader}:position"] = position
         full[f"{reader}:changes"] = leakage.read_at(knobs, changes, position)
+        full[f"{reader}:length"] = leakage.read_at(knobs, sweep["length"], position)
     changes = sweep["judge"]
     achieved = changes[:, :, column] * signs[:, None]
     others = [i for i in range(changes.shape[2]) if i != column]
     full |= {"achieved": achieved, "others": changes[:, :, others].abs().mean(dim=2)}
-    for quantity in ("similarity", "length", "outside"):
+    for quantity in ("similarity", "outside"):
         if quantity in sweep:
             full[quantity] = leakage.read_at(knobs, sweep[quantity], full["judge:position"])
     full["monotonicity"] = editing.monotonicity_score(knobs, achieved)
@@ -259,10 +260,10 @@ def equal_row(
     if float(spread[column]) > 0:
         mean, largest, _ = leakage.attribute_dependency(changes, spread, column)
         numbers |= {"attribute_dependency_mean": mean, "attribute_dependency_max": largest}
+    numbers["edit_length"] = cell[f"{reader}:length"][reached]
     if reader == "judge":
         for quantity, label in (
             ("similarity", "identity_similarity"),
-            ("length", "edit_length"),
             ("outside", "outside_region_error"),
             ("monotonicity", "monotonicity_score"),
         ):
@@ -322,8 +323,8 @@ def leakage_cells(
         signed = changes * signs
         low, high = significance.mean_intervals(signed, seed=protocol.seed, draws=protocol.draws)
         p = torch.minimum(significance.mean_p_values(signed), significance.mean_p_values(changes))
-        length = cell["length"][reached].mean() if reader == "judge" else _length(cell, reached)
-        band = _at_length(random_edits, f"{reader}:band", float(length))
+        length = float(cell[f"{reader}:length"][reached].mean())
+        band = _at_length(random_edits, f"{reader}:band", length)
         known = truths.get(name)
         truth = known[f"{reader}:signed"].mean(dim=0) if known is not None else None
         own = set(partners(table, name))
@@ -358,12 +359,6 @@ def _judge_cells(rows: list[dict[str, Any]]) -> None:
         beyond = max(abs(row["signed"]), abs(row["drift"])) > row["band"]
         if row["verdict"] == "":
             row["verdict"] = "leak" if beyond and value < FALSE_DISCOVERIES else "clear"
-
-
-def _length(cell: Mapping[str, Tensor], reached: Tensor) -> Tensor:
-    """Return the mean edit length; that at the judge's crossing serves the other readers."""
-    known = cell["length"][reached]
-    return known[~known.isnan()].mean() if bool((~known.isnan()).any()) else torch.tensor(0.0)
 
 
 def _at_length(random_edits: Mapping[str, Tensor], key: str, length: float) -> Tensor:

@@ -25,7 +25,8 @@ def equal_faces(
     for reader in READERS:
         rows.append((reader, "strength", cell[f"{reader}:position"]))
         rows.append((reader, "others", cell[f"{reader}:changes"][:, others].abs().mean(dim=1)))
-    for quantity in ("similarity", "outside", "length"):
+        rows.append((reader, "length", cell[f"{reader}:length"]))
+    for quantity in ("similarity", "outside"):
         if quantity in cell:
             label = {"similarity": "identity_similarity"}.get(quantity, quantity)
             rows.append(("judge", label, cell[quantity]))

@@ -1,0 +1,243 @@
+"""Faces that the training ensemble has labelled: what mapper, directions and flow are fitted to.
+
+One set serves all of them. Its folder is named after what made it, so that whoever comes second
+finds it there, and a killed writer goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.editors.calibration import GainCurve, measure_response
+from l2l_widgets.latents import to_wplus
+from l2l_widgets.recipes.mapper_calibration import worn_reading
+from l2l_widgets.storage import sha256_file
+from l2l_widgets.training import TrainingError
+from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Which faces, labelled by whom, and on how many others gains are measured.
+
+    Parameters
+    ----------
+    faces : int
+        Labelled faces.
+    psi_low, psi_high : float
+        Range of their truncation.
+    triplets : str
+        Their folder; where empty one in the system's temporary folder, shared with the mapper's.
+    data_seed : int
+        Of the faces.
+    ensemble : int
+        Regressors that label them; their mean is the score.
+    calibration_faces : int
+        Other faces, on which each attribute's gain is measured.
+    sure_faces : float
+        Share of the faces on which a full request for a binary attribute must come.
+    symmetric_gain : bool
+        One gain curve for rises and falls, so that an edit and its undoing ask for the same step.
+    """
+
+    faces: int = 24576
+    psi_low: float = 0.6
+    psi_high: float = 1.0
+    triplets: str = ""
+    data_seed: int = 20
+    ensemble: int = 2
+    calibration_faces: int = 512
+    sure_faces: float = 0.9
+    symmetric_gain: bool = True
+
+
+class LabelledWorld:
+    """The frozen parts, the labelled faces, and how the ensemble reads edited ones.
+
+    Parameters
+    ----------
+    config : Labelled
+        Which faces.
+    generator : nn.Module
+        G; frozen here.
+    regressors : sequence of nn.Module
+        H; frozen here.
+    table : AttributeTable
+        Columns of the readings.
+    origin : mapping of str to str
+        Part -> hash of its file.
+
+    Raises
+    ------
+    TrainingError
+        The ensemble is larger than what is there.
+    """
+
+    def __init__(
+        self,
+        config: Labelled,
+        generator: Any,
+        regressors: Sequence[Any],
+        table: AttributeTable,
+        origin: Mapping[str, str],
+    ) -> None:
+        if not 1 <= config.ensemble <= len(regressors):
+            raise TrainingError(
+                f"ensemble is {config.ensemble}; allowed: 1 to {len(regressors)}, the regressors "
+                "at hand"
+            )
+        self.config, self.generator, self.table = config, generator, table
+        self.regressors = tuple(regressors[: config.ensemble])
+        self.origin = dict(origin)
+        self.device = torch.device("cpu")
+        for part in (generator, *self.regressors):
+            part.eval().requires_grad_(False)
+        self.codes, self.scores = open_labelled(
+            config, generator, self.regressors, table, self.origin
+        ).latents()
+        self._before: Tensor | None = None
+
+    @property
+    def described(self) -> str:
+        """Say which set this is, for an origin."""
+        config = self.config
+        return (
+            f"{len(self.codes)} codes, psi {config.psi_low:g} to {config.psi_high:g}, seed "
+            f"{config.data_seed}, scores of {config.ensemble} regressors"
+        )
+
+    def to(self, device: torch.device) -> None:
+        """Move the frozen parts."""
+        self.device = device
+        for part in (self.generator, *self.regressors):
+            if isinstance(part, nn.Module):
+                part.to(device)
+
+    @torch.no_grad()
+    def read(self, ws: Tensor) -> Tensor:
+        """Return the ensemble's mean readings (B, A) of latents (B, num_ws, w_dim)."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            images = self.generator.synthesis(ws.to(self.device), noise_mode="const")
+            return torch.stack([r(images).float() for r in self.regressors]).mean(dim=0)
+
+    def fresh(self, count: int, stream: int) -> Tensor:
+        """Return latents (count, num_ws, w_dim) that the labelled set does not hold."""
+        config = self.config
+        with torch.no_grad():
+            w = sample_latents(
+                self.generator, count, (config.data_seed, 1 << 30, stream),
+                (config.psi_low, config.psi_high),
+            )  # fmt: skip
+        return to_wplus(w.float(), self.generator.num_ws).to(self.device)
+
+    def calibrate(self, network: Any, column: int) -> float:
+        """Fit one attribute's gain curve in place, by the training ensemble.
+
+        Parameters
+        ----------
+        network : nn.Module
+            ``network(w, knobs)`` edits, ``network.gain`` is its curve.
+        column : int
+            The attribute.
+
+        Returns
+        -------
+        float
+            The largest median change that was reached, in attribute units.
+        """
+        config = self.config
+        faces = self.fresh(max(config.calibration_faces, 16), stream=3)
+        if self._before is None:
+            self._before = torch.cat([self.read(part) for part in faces.split(64)])
+        binary = self.table[self.table.names[column]].kind == "binary"
+        reached = 0.0
+        for sides in ((1, -1),) if config.symmetric_gain else ((1,), (-1,)):
+            measure = (network, self.read, faces, self._before, column, sides)
+            knobs, response = measure_response(*measure)
+            network.gain.fit(column, knobs, response, sides)
+            if len(response):
+                reached = max(reached, float(response.max()))
+            if binary:
+                # a full request for something worn asks for it on nearly every face
+                sure = measure_response(*measure, quantile=1 - config.sure_faces)
+                top = GainCurve(len(self.table)).to(network.gain.knobs)
+                top.load_state_dict(network.gain.state_dict())
+                top.fit(column, *sure, sides, worn_reading(self.scores[:, column]))
+                network.gain.raise_top(column, sides, top)
+        return reached
+
+
+def open_labelled(
+    config: Any,
+    generator: Any,
+    regressors: Sequence[Any],
+    table: AttributeTable,
+    origin: Mapping[str, str],
+) -> TripletReader:
+    """Label faces, or find them labelled.
+
+    Parameters
+    ----------
+    config : dataclass
+        With ``faces``, ``psi_low``, ``psi_high``, ``triplets``, ``data_seed`` and ``ensemble`` as
+        in :class:`Labelled`.
+    generator, regressors, table
+        As in :class:`LabelledWorld`.
+    origin : mapping of str to str
+        Part -> hash; they name the set, the embedder excepted, which labels nothing.
+    """
+    made_by = {
+        **{k: v for k, v in origin.items() if k != "embedder"},
+        "faces": config.faces,
+        "psi": [config.psi_low, config.psi_high],
+        "seed": config.data_seed,
+        "ensemble": config.ensemble,
+    }
+    name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
+    folder = Path(config.triplets or Path(tempfile.gettempdir()) / f"l2l-triplets-{name}")
+
+    def ensemble(images: Tensor) -> Tensor:
+        return torch.stack([r(images).float() for r in regressors]).mean(dim=0)
+
+    with torch.autocast(next(generator.parameters()).device.type, torch.bfloat16):
+        write_triplets(
+            folder, generator, ensemble, config.faces, config.data_seed, attributes=table.names,
+            psi=(config.psi_low, config.psi_high), progress=_say_progress,
+        )  # fmt: skip
+    return TripletReader(folder)
+
+
+def _say_progress(done: int, total: int) -> None:
+    sys.stderr.write(f"triplets: {done} of {total}\n")
+
+
+def load_parts(weights: Path, ensemble: int, what: str) -> tuple[Any, list[Any], dict[str, str]]:
+    """Return generator, regressors and their hashes from a weights folder.
+
+    Raises
+    ------
+    TrainingError
+        A file is missing; ``what`` says who needs it.
+    """
+    from l2l_widgets.perception import load_network
+    from l2l_widgets.stylegan2 import load_generator
+
+    names = ["generator", "regressor", "regressor_b"][: 3 if ensemble > 1 else 2]
+    paths = {name: weights / f"{name}.safetensors" for name in names}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise TrainingError(f"{path} is missing: {what} needs a trained {name}")
+    regressors = [load_network(paths[name]) for name in names[1:]]
+    hashes = {name: sha256_file(path) for name, path in paths.items()}
+    return load_generator(paths["generator"]), regressors, hashes
