@@ -346,8 +346,7 @@ class EditSession:
         int
             The stamp that the result will carry, or exceed.
         """
-        # one step: or a draft asked for earlier could be queued behind a newer state's receipt
-        with self._lock:
+        with self._lock:  # one step: or an older draft could be queued behind a newer receipt
             stamp = self.update(gesture=gesture, **values) if values else self._stamp
             self._worker((measure and not preview, preview))
         return stamp
