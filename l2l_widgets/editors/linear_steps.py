@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ from l2l_widgets.editors.origins import Origin
 from l2l_widgets.latents import check_ws
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+#: Whichever editor it is: what `to` and `load` return.
+Made = TypeVar("Made", bound="StepsEditor")
 
 FORMAT = "l2l-editor/1"
 
@@ -248,7 +248,7 @@ class StepsEditor:
         """Say "w" where all rows of W+ move alike, else "w+"."""
         return "w" if self.steps.steps.shape[1] == 1 else "w+"
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self: Made, device: torch.device | str) -> Made:
         """Move the steps to a device; returns the editor itself."""
         self.steps.to(device)
         return self
@@ -260,7 +260,7 @@ class StepsEditor:
         write_editor(path, self.name, self.table, tensors, config, self.origin, self.provenance)
 
     @classmethod
-    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Self:
+    def load(cls: type[Made], path: str | Path, device: torch.device | str = "cpu") -> Made:
         """Read what :meth:`save` wrote; StorageError for a damaged file or another method's."""
         file = EditorFile(path, cls.name)
         try:

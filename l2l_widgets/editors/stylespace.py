@@ -86,8 +86,9 @@ def _affines(generator: Any) -> list[tuple[str, int, Any, bool]]:
             f"generator is a {type(generator).__name__} whose styles cannot be seen; allowed for "
             "StyleSpace: the package's StyleGAN2, into which official weights load"
         )
+    network: Any = synthesis  # torch's own types take every attribute of a module for a tensor
     found = []
-    for side, rows in synthesis.rows_of_blocks():
+    for side, rows in network.rows_of_blocks():
         block = getattr(synthesis, f"b{side}")
         # the first block has one convolution, each later one two; the last row only colours
         parts = ["conv1", "torgb"] if side == 4 else ["conv0", "conv1", "torgb"]

@@ -89,7 +89,9 @@ def glasses_shadow(x: Tensor, y: Tensor, z: Tensor, s: Shape, f: Frame, view: Vi
     c = elevation.cos()
     lamp = (azimuth.sin() * c, elevation.sin(), azimuth.cos() * c)
     r = view.rotation[:, :, :, None, None]
-    lx, ly, lz = (sum(r[:, i, j] * lamp[i] for i in range(3)) for j in range(3))
+    lx, ly, lz = (
+        r[:, 0, j] * lamp[0] + r[:, 1, j] * lamp[1] + r[:, 2, j] * lamp[2] for j in range(3)
+    )
     gap = (LENS_Z - LENS_BEND * x * x - z).clamp(0, 0.4) / lz.clamp_min(0.35)
     edge, frame, _ = rim(x + lx * gap, y + ly * gap, f)
     lens = smoothstep(0.02, -0.03, edge)
