@@ -101,7 +101,7 @@ class MapperTraining:
     start: str = "svm"
     batch_size: int = 32
     learning_rate: float = 1e-3
-    schedule_steps: int = 2000
+    schedule_steps: int = 4200
     faces: int = 16384
     psi_low: float = 0.6
     psi_high: float = 1.0
@@ -435,7 +435,7 @@ LESSON = MapperTraining(
 _INPUTS = ("generator", "regressor", "regressor_b", "embedder")
 
 _SETTINGS = Settings(
-    steps=2000, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
+    steps=4200, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
 )
 
 
