@@ -56,6 +56,8 @@ def test_every_subject_runs(capsys, subject):
         (["synthesis", "--size", "100"], "--size is 100; allowed: a power of two from 16 to 1024"),
         (["synthesis", "--size", "8"], "--size is '8'; allowed: a whole number from 16 to 1024"),
         (["synthesis", "--batch", "1,x"], "--batch is 'x'; allowed"),
+        (["widget", "--batch", "8"], "--batch is '8'; allowed with widget: none"),
+        (["mapper", "--size", "512"], "--size is '512'; allowed with mapper: none"),
         (["mapper", "--rounds", "0"], "--rounds is '0'; allowed"),
         (["mapper", "--threads", "-2"], "--threads is '-2'; allowed"),
         ([], "SUBJECT"),

@@ -28,10 +28,13 @@ class Subject:
         One line for the help.
     sides
         Name -> side; the first is the reference.
+    options
+        Which of "size" and "batch" change what is done; the others are refused.
     """
 
     summary: str
     sides: Mapping[str, Side]
+    options: tuple[str, ...] = ()
 
 
 # -- synthesis: a StyleGAN2 of the official configuration F, random weights ------------------------
@@ -230,10 +233,12 @@ SUBJECTS = {
             "fast fp32": _quick,
             "draft bf16": _draft,
         },
+        ("size", "batch"),
     ),
     "mapper": Subject(
         "edit latents: beside the same network as training runs it",
         {"training path": _mapper_training, "editor": _mapper_edit},
+        ("batch",),
     ),
     "widget": Subject(
         "a slider's event to pixels: beside the same session with a textbook generator",

@@ -42,6 +42,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     if args.subject not in SUBJECTS:
         raise ValueError(f"subject is {args.subject!r}; allowed: {', '.join(SUBJECTS)}")
+    for option, plain in (("size", "256"), ("batch", "1")):
+        given = getattr(args, option)
+        if given != plain and option not in SUBJECTS[args.subject].options:
+            raise ValueError(
+                f"--{option} is {given!r}; allowed with {args.subject}: none, it has no use for it"
+            )
     size = _whole("size", args.size, SIDES)
     if size & (size - 1):
         raise ValueError(f"--size is {size}; allowed: a power of two from {SIDES[0]} to {SIDES[1]}")
