@@ -3,8 +3,8 @@
     python examples/train_mapper.py --steps 200 --run runs/my-mapper
 
 The loss here keeps the brightness of the picture; any function of the pictures before and after
-that is 0 when what you care about was kept will do. For the background there is
-``l2l train mapper-background``.
+that is 0 when what you care about was kept will do. The embedded mapper keeps
+the background in this way.
 """
 
 from __future__ import annotations

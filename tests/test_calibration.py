@@ -131,3 +131,15 @@ def test_a_lower_quantile_asks_for_more() -> None:
     _, low = measure_response(*arguments, 0, sides=(1,), knobs=(0.3,), rounds=0, quantile=0.1)
     assert middle.item() == pytest.approx(0.2, abs=1e-3)
     assert low.item() == pytest.approx(0.1, abs=1e-3)
+
+
+def test_the_reach_is_where_the_curve_goes_flat() -> None:
+    curve = GainCurve(2)
+    assert torch.equal(curve.reach(), torch.ones(2, 2))
+    # a response that ends at 0.2 leaves nothing to ask beyond it
+    curve.fit(1, torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.1, 0.2, 0.2]), (1,))
+    assert torch.allclose(curve.reach(), torch.tensor([[1.0, 0.2], [1.0, 1.0]]))
+    asked = torch.tensor([[0.7, 0.7], [-0.7, -0.7], [0.1, 0.1]])
+    allowed = curve.within_reach(asked)
+    assert torch.allclose(allowed, torch.tensor([[0.7, 0.2], [-0.7, -0.7], [0.1, 0.1]]))
+    assert torch.equal(curve(asked[:, 1:].expand(-1, 2))[:, 1], curve(allowed)[:, 1])

@@ -180,6 +180,21 @@ def test_the_gain_acts_on_the_corrected_change(editor) -> None:
     assert knobs.count_nonzero() == 1
 
 
+def test_what_is_out_of_reach_does_not_send_the_rest_of_its_group_away() -> None:
+    config = MapperConfig(num_ws=4, w_dim=8, attributes=len(DEFAULT_TABLE), hidden_dim=8)
+    editor = MapperEditor(MapperNetwork(config), DEFAULT_TABLE)
+    anger, happiness = (DEFAULT_TABLE.index(n) for n in ("anger", "happiness"))
+    current = torch.zeros(1, 35)
+    current[0, happiness] = 0.8
+    request = EditRequest(changes={"anger": 0.9}, current=current)
+    assert editor.knobs(1, request)[0, happiness] < -0.7
+    # the most that this mapper was seen to bring is 0.15: nobody becomes angry by that
+    editor.network.gain.fit(anger, torch.tensor([1.0, 2.0]), torch.tensor([0.15, 0.15]))
+    knobs = editor.knobs(1, request)
+    assert knobs[0, anger] == pytest.approx(1.0)
+    assert knobs.count_nonzero() == 1
+
+
 def test_what_is_saved_is_what_edits(editor, tmp_path) -> None:
     ws, request = draw(2, editor.network.config.num_ws, 16), EditRequest(changes={"age": -0.4})
     editor.save(tmp_path / "m.safetensors")
@@ -355,11 +370,12 @@ def test_batches_depend_on_the_step_alone_and_change_only_the_chosen(tiny_world,
 
 
 def test_recipes_name_their_inputs_and_outputs() -> None:
-    for name in ("mapper", "mapper-background", "mapper-lesson"):
+    for name in ("mapper", "mapper-plain", "mapper-lesson"):
         recipe = get_recipe(name)
         assert recipe.outputs == (f"{name}.safetensors",)
         assert recipe.depends_on == ("generator", "regressor", "regressor_b", "embedder")
-    assert get_recipe("mapper-background").config.background_loss_weight > 0
+    assert get_recipe("mapper").config.background_loss_weight > 0
+    assert get_recipe("mapper-plain").config.background_loss_weight == 0
     assert len(get_recipe("mapper-lesson").config.attributes) == 3
 
 

@@ -316,9 +316,10 @@ class MapperEditor:
         """Return the (count, A) knob values that a request means, gain included.
 
         The target is corrected where the request carries current readings; without them nobody
-        knows which attribute is present.
+        knows which attribute is present. What is out of reach is taken off before: an emotion that
+        this mapper can hardly bring must not send the others away as if it came.
         """
-        delta = request.deltas(self.table)
+        delta = self.network.gain.within_reach(request.deltas(self.table))
         if request.current is not None:
             delta = self.correction(request.current, delta)
         if delta.shape[0] not in (1, count):

@@ -364,7 +364,7 @@ RECIPES = (
         summary="StyleGAN2, 64 px, on rendered portraits: distilled, paired, then unpaired",
         config=GeneratorTraining(),
         settings=Settings(
-            steps=11300, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
+            steps=16400, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
         ),
         build=_build,
         outputs=("generator.safetensors",),

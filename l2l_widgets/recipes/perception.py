@@ -345,19 +345,19 @@ def _embedder(name: str, summary: str, steps: int, seed: int, start: str, **fiel
 
 
 RECIPES = (
-    _regressor("regressor", "attribute regressor H: strided residual convolutions", 5000, 5),
+    _regressor("regressor", "attribute regressor H: strided residual convolutions", 10000, 5),
     _regressor(
-        "regressor_b", "second regressor in the losses: depthwise convolutions", 2800, 6,
+        "regressor_b", "second regressor in the losses: depthwise convolutions", 7000, 6,
         family="separable", width=32,
     ),
     _regressor(
-        "judge_regressor", "attribute judge: transformer, trains nothing", 4000, 101,
+        "judge_regressor", "attribute judge: transformer, trains nothing", 8000, 101,
         family="transformer", width=96,
     ),
-    _embedder("embedder", "identity embedder F, from the regressor's trunk", 3500, 7, "regressor",
+    _embedder("embedder", "identity embedder F, from the regressor's trunk", 7000, 7, "regressor",
               learning_rate=1.5e-3),
     _embedder(
-        "judge_embedder", "identity judge: transformer, trains nothing", 3500, 103,
+        "judge_embedder", "identity judge: transformer, trains nothing", 7000, 103,
         "judge_regressor", family="transformer", width=96, learning_rate=1.5e-3,
     ),
 )  # fmt: skip
