@@ -8,6 +8,8 @@ from open_world import A, Moves, Reads, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation import Plan, compare
+from l2l_widgets.evaluation.bench import Bench
+from l2l_widgets.evaluation.equal_change import measure_truth
 from l2l_widgets.report import Protocol
 
 SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
@@ -150,6 +152,28 @@ def test_the_world_and_the_truth_are_reported_apart(tmp_path) -> None:
     # the perfect editor changes no pixel where the truth changes none
     row = next(r for r in result.equal if (r["reader"], r["attribute"]) == ("judge", "age"))
     assert row["outside_region_error"] == pytest.approx(0, abs=1e-5)
+
+
+def test_the_truth_has_the_sign_of_the_world_and_not_of_a_reader() -> None:
+    """A reader of noise would find a rise in every change whose sign it had the choice of."""
+
+    class Noise(Reads):
+        def __call__(self, images):
+            readings = super().__call__(images).clone()
+            tangle = torch.sin(1e4 * images[:, 0].flatten(1).sum(dim=1))
+            readings[:, AGE] = 0.5 + 0.2 * tangle
+            readings[:, SMILE] = 0.5 + 0.1 * tangle
+            return readings
+
+    less = torch.rand(400, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    more = less.clone()
+    more[:, :, AGE // 6, AGE % 6] += 0.3
+    models = open_models(Noise(), regressor=Noise())
+    bench = Bench.of(models, PROTOCOL)
+    cell = measure_truth(bench, lambda *_: (less, more), "age", PROTOCOL)
+    for reader in ("judge", "ensemble", "consensus"):
+        signed = cell[f"{reader}:signed"][:, [AGE, SMILE]].mean(dim=0)
+        assert signed.abs().max() < 0.04, reader  # by its own sign it would be 0.16
 
 
 def test_one_cell_that_fails_is_marked_and_the_rest_goes_on(tmp_path) -> None:

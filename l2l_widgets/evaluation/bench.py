@@ -16,7 +16,8 @@ from l2l_widgets.report import Protocol
 if TYPE_CHECKING:
     from l2l_widgets.zoo import Models
 
-#: (attribute, size of the change, seed) -> pictures of people before and after, or None.
+#: (attribute, size of the change, seed) -> pictures (M, 3, R, R) of the same people with less of
+#: the attribute and with more of it, or None where nobody can change it.
 Truth = Callable[[str, float, int], tuple[Tensor, Tensor] | None]
 
 

@@ -157,7 +157,7 @@ def compare(
     out : path
         Folder of the report; a run that was begun there with the same settings goes on.
     truth : callable, optional
-        Pictures of people before and after a true change.
+        The same people with less and with more of an attribute.
     detector : callable, optional
         Whether a picture still shows a face (the paper's protocol).
     features : callable, optional
@@ -192,9 +192,9 @@ def compare(
     bench.anchors = identity_scale(
         bench,
         {
-            name: (cell["person_before"], cell["person_after"])
+            name: (cell["person_less"], cell["person_more"])
             for name, cell in truths.items()
-            if "person_before" in cell
+            if "person_less" in cell
         },
     )
     run = _Run(bench, plan, methods, cells, result, truths, progress or (lambda line: None))

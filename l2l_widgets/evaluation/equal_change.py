@@ -202,23 +202,22 @@ def measure_truth(
     Returns
     -------
     dict of str to Tensor
-        ``r:signed`` (M, A) for each reader r; ``region`` (R, R), bool: where at least one in
-        twenty of the true changes moves a pixel by more than 0.05 of the range [-1, 1]; and,
-        where somebody reads identity, ``person_before`` and ``person_after`` (M, D).
+        ``r:signed`` (M, A) for each reader r, the change that goes with a true rise; ``region``
+        (R, R), bool: where at least one in twenty of the true changes moves a pixel by more than
+        0.05 of the range [-1, 1]; and,
+        where somebody reads identity, ``person_less`` and ``person_more`` (M, D).
     """
     pair = truth(name, protocol.request, protocol.seed)
     if pair is None:
         return None
-    before, after = (_looked(bench, side, protocol.batch) for side in pair)
-    column = bench.models.table.index(name)
-    moved = {key: (after[key] - before[key]).cpu() for key in ("judge", "ensemble")}
+    less, more = (_looked(bench, side, protocol.batch) for side in pair)
+    moved = {key: (more[key] - less[key]).cpu() for key in ("judge", "ensemble")}
     moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
-    sign = moved["consensus"][:, column].sign()[:, None]
-    out = {f"{reader}:signed": moved[reader] * sign for reader in READERS}
+    out = {f"{reader}:signed": moved[reader] for reader in READERS}
     pixels = (pair[1] - pair[0]).abs().mean(dim=1)  # (M, R, R)
     out["region"] = (pixels > 0.1).float().mean(dim=0) >= 0.05
-    if "person" in before:
-        out |= {"person_before": before["person"].cpu(), "person_after": after["person"].cpu()}
+    if "person" in less:
+        out |= {"person_less": less["person"].cpu(), "person_more": more["person"].cpu()}
     return out
 
 

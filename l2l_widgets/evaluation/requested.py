@@ -47,8 +47,8 @@ def evaluate(
     protocol : Protocol, optional
         What to measure.
     truth : callable, optional
-        Pictures of people before and after a true change (:data:`Truth`); without it, identity is
-        reported as a cosine and not placed.
+        The same people with less and with more of an attribute (:data:`Truth`); without it,
+        identity is reported as a cosine and not placed.
     progress : callable, optional
         Gets one line for each attribute done.
 
@@ -126,7 +126,7 @@ def identity_scale(bench: Bench, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> 
     bench : Bench
         The generator's faces.
     pairs : mapping of str to (Tensor, Tensor)
-        Attribute -> identity vectors (M, D) of people before and after a true change.
+        Attribute -> identity vectors (M, D) of the same people with less and with more of it.
     """
     if "person" not in bench.before:
         return {}
