@@ -9,7 +9,7 @@ from open_world import A, Moves, Reads, open_models
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation import Plan, compare
 from l2l_widgets.evaluation.bench import Bench
-from l2l_widgets.evaluation.equal_change import measure_truth
+from l2l_widgets.evaluation.equal_change import measure_random_edits, measure_truth
 from l2l_widgets.report import Protocol
 
 SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
@@ -73,6 +73,24 @@ def test_a_planted_leakage_is_found_in_exactly_that_cell(tmp_path) -> None:
         perfect = verdicts(result, "perfect", reader)
         assert not [key for key, row in perfect.items() if row["verdict"] == "leak"]
         assert sum(row["verdict"] == "clear" for row in perfect.values()) >= 2 * (A - 3)
+
+
+def test_an_edit_longer_than_any_random_one_meets_a_band_of_its_own_length(tmp_path) -> None:
+    """It moves smile by 1.4 times what the longest random edit does, and is twice as long."""
+    random_edits = measure_random_edits(Bench.of(open_models(), PROTOCOL), PROTOCOL)
+    longest = float(random_edits["lengths"][-1])
+    amount = 1.4 * float(random_edits["judge:band"][-1, SMILE])
+    long = Plants(amount=amount)
+    long.person = 2 * longest / (2**0.5 * 0.3)  # in both layers, at a change of 0.3
+    result = run({"long": long, "short": Plants(amount=amount)}, tmp_path)
+    row = verdicts(result, "long")["age", "smile"]
+    assert row["drift"] == pytest.approx(amount, abs=1e-3)
+    assert row["band_extrapolated"] is True
+    assert row["band"] == pytest.approx(2 * amount / 1.4, rel=0.05)
+    assert row["verdict"] == "clear"
+    row = verdicts(result, "short")["age", "smile"]
+    assert row["band_extrapolated"] is False
+    assert row["verdict"] == "leak"
 
 
 def test_the_same_method_entered_twice_ties(tmp_path) -> None:

@@ -161,8 +161,7 @@ def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
     -------
     dict of str to Tensor
         ``lengths`` (L,), rising from 0; ``r:band`` (L, A) for each reader r, as
-        :func:`l2l_widgets.metrics.leakage.random_direction_band` gives it; ``r:absolute`` (L, A),
-        the mean absolute change of a face.
+        :func:`l2l_widgets.metrics.leakage.random_direction_band` gives it.
     """
     draw = torch.Generator().manual_seed(protocol.seed + 17)
     generator = bench.models.generator
@@ -177,8 +176,7 @@ def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
     width = len(bench.models.table)
     out = {"lengths": lengths}
     for reader in READERS:
-        for kind in ("band", "absolute"):
-            out[f"{reader}:{kind}"] = torch.zeros(len(lengths), width)
+        out[f"{reader}:band"] = torch.zeros(len(lengths), width)
     for i, length in enumerate(lengths.tolist()[1:], start=1):
         found: dict[str, list[Tensor]] = {reader: [] for reader in READERS}
         for step in steps:
@@ -190,7 +188,6 @@ def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
         for reader in READERS:
             changes = torch.stack(found[reader])  # (R, N, A)
             out[f"{reader}:band"][i] = leakage.random_direction_band(changes).float()
-            out[f"{reader}:absolute"][i] = changes.abs().mean(dim=(0, 1))
     return out
 
 
@@ -304,6 +301,7 @@ def leakage_cells(
     ``leak`` where the false-discovery rate over all cells of the method holds and one of the two
     leaves the band of random edits; ``asked`` on the target itself, ``partner`` where a corrected
     request may change it on purpose, ``untested`` with fewer than two faces.
+    ``band_extrapolated`` says that the edit is longer than any random edit that was measured.
     """
     table = bench.models.table
     slopes = leakage.regression_slopes(bench_readings(bench, reader)).cpu()
@@ -323,7 +321,9 @@ def leakage_cells(
         low, high = significance.mean_intervals(signed, seed=protocol.seed, draws=protocol.draws)
         p = torch.minimum(significance.mean_p_values(signed), significance.mean_p_values(changes))
         length = float(cell[f"{reader}:length"][reached].mean())
-        band = _at_length(random_edits, f"{reader}:band", length)
+        band, longer = leakage.band_at(
+            random_edits["lengths"], random_edits[f"{reader}:band"], length
+        )
         known = truths.get(name)
         truth = known[f"{reader}:signed"].mean(dim=0) if known is not None else None
         own = set(partners(table, name))
@@ -340,6 +340,7 @@ def leakage_cells(
                     "drift": float(changes[:, b].mean()),
                     "p": min(1.0, 2 * float(p[b])),
                     "band": float(band[b]),
+                    "band_extrapolated": longer,
                     "world": float(slopes[column, b]) * protocol.request,
                     "truth": None if truth is None else float(truth[b]),
                     "verdict": kind,
@@ -358,11 +359,3 @@ def _judge_cells(rows: list[dict[str, Any]]) -> None:
         beyond = max(abs(row["signed"]), abs(row["drift"])) > row["band"]
         if row["verdict"] == "":
             row["verdict"] = "leak" if beyond and value < FALSE_DISCOVERIES else "clear"
-
-
-def _at_length(random_edits: Mapping[str, Tensor], key: str, length: float) -> Tensor:
-    """Return a row of a random edit's table at one length; beyond the last, the last."""
-    lengths, values = random_edits["lengths"], random_edits[key]
-    length = min(length, float(lengths[-1]))
-    where = torch.tensor([length], dtype=torch.float64)
-    return leakage.read_at(lengths, values[None], where)[0]
