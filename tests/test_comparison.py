@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from open_world import A, Moves, Reads, open_models
 
+import l2l_widgets
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation import Plan, compare
 from l2l_widgets.evaluation.bench import Bench
@@ -245,8 +248,25 @@ def test_a_folder_of_other_settings_is_refused_by_the_field(tmp_path) -> None:
     run({"m": Moves()}, tmp_path)
     with pytest.raises(ValueError, match=r"holds a run whose methods is .*another folder"):
         run({"m": Moves(), "n": Moves()}, tmp_path)
-    with pytest.raises(ValueError, match="holds a run whose plan is"):
+    with pytest.raises(
+        ValueError, match=r'holds a run whose plan\.parts is \["equal"\], not \["request"\]'
+    ):
         run({"m": Moves()}, tmp_path, Plan(PROTOCOL, parts=("request",)))
+
+
+def test_a_run_of_another_world_or_release_is_not_resumed(tmp_path, monkeypatch) -> None:
+    plan = Plan(Protocol(attributes=("age",), faces=4, draws=20), parts=("request",), world=2)
+    first = run({"m": Moves()}, tmp_path, plan)
+    assert first.provenance["versions"]["l2l_widgets"] == l2l_widgets.__version__
+    with pytest.raises(
+        ValueError, match=r"whose plan\.world is 2, not 3; allowed: .*another folder"
+    ):
+        run({"m": Moves()}, tmp_path, replace(plan, world=3))
+    monkeypatch.setattr(l2l_widgets, "__version__", "99.0")
+    with pytest.raises(ValueError, match=r'whose l2l_widgets is ".*", not "99\.0"; allowed'):
+        run({"m": Moves()}, tmp_path, plan)
+    monkeypatch.undo()
+    assert run({"m": Moves()}, tmp_path, plan).provenance["cells"]["measured"] == 0
 
 
 def test_training_seeds_have_a_spread_of_their_own(tmp_path) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+import l2l_widgets
 from l2l_widgets.evaluation import equal_change, paper_protocol
 from l2l_widgets.evaluation.bench import Bench, Truth
 from l2l_widgets.evaluation.cells import Cells
@@ -59,6 +60,9 @@ class Plan:
         What finds faces in the paper's protocol; "none" leaves the range to the request.
     truth_people : int
         People drawn again with an attribute truly changed; 0 where the truth is not known.
+    world : int
+        Number of the world that the faces are of and the truth is drawn in; 0 where it has none.
+        Another world's cells must not be mixed with these.
     """
 
     protocol: Protocol = field(default_factory=Protocol)
@@ -68,6 +72,7 @@ class Plan:
     positions: int = paper_protocol.POSITIONS
     detector: str = "none"
     truth_people: int = 0
+    world: int = 0
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -170,7 +175,8 @@ def compare(
     Raises
     ------
     ValueError
-        An unknown attribute, no method, or a folder that holds a run with other settings.
+        An unknown attribute, no method, or a folder that holds a run with other settings, of
+        another world, or of another release of this package.
     """
     started, protocol = time.perf_counter(), plan.protocol
     for name in protocol.attributes:
@@ -183,6 +189,7 @@ def compare(
         "methods": {label: (sources or {}).get(label, label) for label in methods},
         "models": models.name,
         "hashes": dict(models.hashes),
+        "l2l_widgets": l2l_widgets.__version__,
     }
     cells = Cells(out, settings)
     result = Comparison(plan)
@@ -216,7 +223,11 @@ def compare(
         "sources": settings["methods"],
         "truth": truth is not None,
         "preview": protocol.faces < ENOUGH_FACES,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": {
+            "l2l_widgets": l2l_widgets.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
         "cells": {"measured": cells.measured, "found": cells.found, "failed": len(cells.failed)},
         "wall_seconds": round(time.perf_counter() - started, 1),
     }

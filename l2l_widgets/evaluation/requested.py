@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+import l2l_widgets
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.evaluation.bench import Bench, Readers, Truth, partners
 from l2l_widgets.metrics import editing
@@ -89,7 +90,11 @@ def evaluate(
         "hashes": dict(models.hashes),
         "judges": bench.readers.names,
         "identity_anchors": bench.anchors,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": {
+            "l2l_widgets": l2l_widgets.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
         "wall_seconds": round(time.perf_counter() - started, 1),
     }
     return report
