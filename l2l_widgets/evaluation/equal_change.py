@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
-from l2l_widgets.evaluation.bench import Bench, Truth, partners
+from l2l_widgets.evaluation.bench import Bench, Truth, moved, partners
 from l2l_widgets.metrics import editing, leakage, significance
 from l2l_widgets.report import Protocol
 
@@ -117,22 +117,21 @@ def _sweep(
             edited = _edit(editor, ws, name, signs[batch] * knob) if knob else ws
             images = bench.readers.draw(edited) if knob else None
             after = bench.readers.look(images) if images is not None else before
-            moved = {key: after[key] - before[key] for key in ("judge", "ensemble")}
-            moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
-            moved["length"] = (edited - ws).flatten(1).norm(dim=1)
+            values = moved(before, after)
+            values["length"] = (edited - ws).flatten(1).norm(dim=1)
             if "person" in before:
                 similarity = editing.identity_similarity(before["person"], after["person"])
-                moved["similarity"] = similarity
+                values["similarity"] = similarity
             if region is not None and unedited is not None:
                 drawn = unedited if images is None else images
-                moved["outside"] = leakage.outside_region_error(unedited, drawn, region)
-            for key, value in moved.items():
+                values["outside"] = leakage.outside_region_error(unedited, drawn, region)
+            for key, value in values.items():
                 columns.setdefault(key, []).append(value.cpu())
-        for key, values in columns.items():
-            found.setdefault(key, []).append(torch.stack(values, dim=1))
+        for key, column in columns.items():
+            found.setdefault(key, []).append(torch.stack(column, dim=1))
     if not found:
         raise ValueError(f"attribute {name!r}: no face has room for the request")
-    return {key: torch.cat(values) for key, values in found.items()}
+    return {key: torch.cat(parts) for key, parts in found.items()}
 
 
 def _edit(editor: Editor, ws: Tensor, name: str, changes: Tensor) -> Tensor:
@@ -181,10 +180,8 @@ def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
         found: dict[str, list[Tensor]] = {reader: [] for reader in READERS}
         for step in steps:
             after = part.readers.read(part.ws + length * step, protocol.batch)
-            moved = {key: after[key] - part.before[key] for key in ("judge", "ensemble")}
-            moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
-            for reader in READERS:
-                found[reader].append(moved[reader].cpu())
+            for reader, changes in moved(part.before, after).items():
+                found[reader].append(changes.cpu())
         for reader in READERS:
             changes = torch.stack(found[reader])  # (R, N, A)
             out[f"{reader}:band"][i] = leakage.random_direction_band(changes).float()
@@ -207,20 +204,13 @@ def measure_truth(
     pair = truth(name, protocol.request, protocol.seed)
     if pair is None:
         return None
-    less, more = (_looked(bench, side, protocol.batch) for side in pair)
-    moved = {key: (more[key] - less[key]).cpu() for key in ("judge", "ensemble")}
-    moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
-    out = {f"{reader}:signed": moved[reader] for reader in READERS}
+    less, more = (bench.readers.look_at(side, protocol.batch) for side in pair)
+    out = {f"{reader}:signed": changes.cpu() for reader, changes in moved(less, more).items()}
     pixels = (pair[1] - pair[0]).abs().mean(dim=1)  # (M, R, R)
     out["region"] = (pixels > 0.1).float().mean(dim=0) >= 0.05
     if "person" in less:
         out |= {"person_less": less["person"].cpu(), "person_more": more["person"].cpu()}
     return out
-
-
-def _looked(bench: Bench, images: Tensor, batch: int) -> dict[str, Tensor]:
-    parts = [bench.readers.look(part.to(bench.ws.device)) for part in images.split(batch)]
-    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
 # -- tables ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from torch import Tensor
 
 import l2l_widgets
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
-from l2l_widgets.evaluation.bench import Bench, Readers, Truth, partners
+from l2l_widgets.evaluation.bench import Bench, Truth, partners
 from l2l_widgets.metrics import editing
 from l2l_widgets.report import EvaluationReport, Protocol
 
@@ -102,20 +102,15 @@ def evaluate(
 
 def identity_anchors(bench: Bench, protocol: Protocol, truth: Truth | None) -> dict[str, Any]:
     """Return the two ends of the identity scale for each attribute, as :func:`identity_scale`."""
-    readers: Readers = bench.readers
-    if readers.identity is None:
+    if bench.readers.identity is None:
         return {}
-    device = bench.ws.device
     pairs = {}
     for name in protocol.attributes if truth is not None else ():
         assert truth is not None
         pair = truth(name, protocol.request, protocol.seed)
         if pair is not None:
-            first, second = (
-                torch.cat([readers.identity(p.to(device)).float() for p in side.split(50)])
-                for side in pair
-            )
-            pairs[name] = (first, second)
+            less, more = (bench.readers.look_at(side, protocol.batch)["person"] for side in pair)
+            pairs[name] = (less, more)
     return identity_scale(bench, pairs)
 
 
