@@ -20,6 +20,7 @@ __all__ = [
     "FaceEmbedder",
     "Generator",
     "InteractiveGenerator",
+    "Segmenter",
 ]
 
 
@@ -109,6 +110,15 @@ class FaceEmbedder(Protocol):
 
     def __call__(self, images: Tensor) -> Tensor:
         """``images``, (B, 3, R, R) in [-1, 1], to vectors, (B, D) of norm 1."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Images to the 19 classes of CelebAMask-HQ (Lee et al., CVPR 2020)."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """``images``, (B, 3, R, R) in [-1, 1], to classes, (B, R, R) of uint8, 0 to 18."""
         ...
 
 
