@@ -7,7 +7,6 @@ reason, and the rest goes on.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-import l2l_widgets
 from l2l_widgets.evaluation import equal_change, paper_protocol
 from l2l_widgets.evaluation.bench import Bench, Truth
 from l2l_widgets.evaluation.cells import Cells
@@ -29,7 +27,7 @@ from l2l_widgets.evaluation.requested import (
     null_and_speed,
 )
 from l2l_widgets.evaluation.side_by_side import equal_faces, method_rows, pair_rows
-from l2l_widgets.report import EvaluationReport, Protocol
+from l2l_widgets.report import EvaluationReport, Protocol, versions
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
@@ -189,7 +187,7 @@ def compare(
         "methods": {label: (sources or {}).get(label, label) for label in methods},
         "models": models.name,
         "hashes": dict(models.hashes),
-        "l2l_widgets": l2l_widgets.__version__,
+        "l2l_widgets": versions()["l2l_widgets"],
     }
     cells = Cells(out, settings)
     result = Comparison(plan)
@@ -223,11 +221,7 @@ def compare(
         "sources": settings["methods"],
         "truth": truth is not None,
         "preview": protocol.faces < ENOUGH_FACES,
-        "versions": {
-            "l2l_widgets": l2l_widgets.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        "versions": versions(),
         "cells": {"measured": cells.measured, "found": cells.found, "failed": len(cells.failed)},
         "wall_seconds": round(time.perf_counter() - started, 1),
     }

@@ -9,7 +9,6 @@ interval is a bootstrap over faces.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-import l2l_widgets
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.evaluation.bench import Bench, Truth, partners
 from l2l_widgets.metrics import editing
-from l2l_widgets.report import EvaluationReport, Protocol
+from l2l_widgets.report import EvaluationReport, Protocol, versions
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
@@ -90,11 +88,7 @@ def evaluate(
         "hashes": dict(models.hashes),
         "judges": bench.readers.names,
         "identity_anchors": bench.anchors,
-        "versions": {
-            "l2l_widgets": l2l_widgets.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
+        "versions": versions(),
         "wall_seconds": round(time.perf_counter() - started, 1),
     }
     return report
