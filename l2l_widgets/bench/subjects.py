@@ -14,6 +14,13 @@ from typing import Any
 
 import torch
 
+from l2l_widgets.bench.linear import (
+    by_boundaries,
+    by_covariance,
+    by_incremental_pca,
+    by_machines,
+)
+
 __all__ = ["ALLOCATORS", "SAME_MEMORY", "SUBJECTS", "Subject"]
 
 Work = Callable[[], object]
@@ -34,7 +41,7 @@ class Subject:
     sides
         Name -> side; the first is the reference.
     options
-        Which of "size", "batch" and "allocator" change what is done; the others are refused.
+        Which of the command's options change what is done; the others are refused.
     """
 
     summary: str
@@ -163,32 +170,6 @@ def _mapper_edit(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     return _without_gradients(lambda: editor.edit(ws, request)), _nothing_to_say
 
 
-# -- directions: one step along a direction --------------------------------------------------------
-
-
-def _interpolation(options: Mapping[str, Any]) -> tuple[Work, Facts]:
-    """A boundary added to a code in NumPy, face by face, as InterFaceGAN's script does it."""
-    import numpy as np
-
-    ws = _faces(options)[1]
-    codes = ws.numpy()
-    step = np.random.default_rng(0).normal(size=(1, 1, ws.shape[2])).astype("float32")
-    return lambda: np.concatenate([code[None] + 0.3 * step for code in codes]), _nothing_to_say
-
-
-def _steps(options: Mapping[str, Any]) -> tuple[Work, Facts]:
-    """All attributes' steps at once: requested changes (B, A) times directions (A, w_dim)."""
-    models, ws = _faces(options)
-    source = torch.Generator().manual_seed(0)
-    directions = torch.randn(len(models.table), ws.shape[2], generator=source)
-    request = _request(models)
-
-    def work() -> torch.Tensor:
-        return ws + (request.deltas(models.table).to(ws) @ directions)[:, None]
-
-    return _without_gradients(work), lambda: {"attributes_at_once": len(models.table)}
-
-
 # -- widget: a slider's event to pixels, through a session without a browser -----------------------
 
 
@@ -273,7 +254,18 @@ SUBJECTS = {
         {"textbook generator": _plain_session, "session": _own_session},
     ),
     "directions": Subject(
-        "step along directions: beside one vector added to each code in NumPy",
-        {"one vector": _interpolation, "all attributes": _steps},
+        "find the directions of all attributes: beside a support vector machine for each, as "
+        "InterFaceGAN",
+        {
+            "a machine each": by_machines,
+            "svm": by_boundaries("svm"),
+            "ridge": by_boundaries("ridge"),
+        },
+        ("codes", "attributes", "dim"),
+    ),
+    "components": Subject(
+        "find the principal components of W: beside incremental PCA, as GANSpace",
+        {"incremental": by_incremental_pca, "streamed covariance": by_covariance},
+        ("codes", "dim"),
     ),
 }
