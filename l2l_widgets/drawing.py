@@ -67,6 +67,11 @@ class FaceDrawing:
         """Bytes of activations that are kept for the next picture."""
         return 0 if self._line is None else self._line.kept_bytes
 
+    @property
+    def prepared_bytes(self) -> int:
+        """Bytes of weights prepared for drawing; every session of these models shares them."""
+        return 0 if self._line is None else self._line.prepared_bytes
+
     def image(self, face: Face, noise_mode: str, stale: Stale) -> Tensor:
         """The picture, (1, 3, R, R); Abandoned when ``stale`` said True meanwhile."""
         if face.image is None:

@@ -61,6 +61,11 @@ class Drawing(Protocol):
         """Bytes kept between pictures."""
         ...
 
+    @property
+    def prepared_bytes(self) -> int:
+        """Bytes of weights in the form that drawing wants them, beside the generator's own."""
+        ...
+
     def can_draft(self) -> bool:
         """Whether a draft is worth asking for."""
         ...

@@ -197,11 +197,16 @@ class Renderer:
         )
 
     def memory(self) -> dict[str, int]:
-        """Bytes kept between pictures: ``pictures`` of known faces, and ``activations``."""
+        """Bytes kept between pictures: ``pictures`` of known faces, ``activations``, ``weights``.
+
+        ``weights`` are the generator's once more, prepared for drawing, and all sessions of these
+        models share them; ``activations`` and ``pictures`` are this session's own.
+        """
         with self._lock:
             return {
                 "pictures": sum(face.nbytes for face in self._faces.values()),
                 "activations": self._drawing.kept_bytes,
+                "weights": self._drawing.prepared_bytes,
             }
 
     def readings(self, state: SessionState, edited: bool = False) -> dict[str, float]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,19 @@ FIRST_FACE = 1_000_000
 
 #: Columns of ``measurements.csv``.
 COLUMNS = ("method", "attribute", "face", "requested", "reader", "quantity", "value")
+
+
+def versions() -> dict[str, str]:
+    """Return the releases that a number was made with: of this package, Python and torch."""
+    import torch
+
+    import l2l_widgets
+
+    return {
+        "l2l_widgets": l2l_widgets.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 @dataclass(frozen=True)

@@ -290,7 +290,7 @@ class EditSession:
         return result
 
     def memory(self) -> dict[str, int]:
-        """Bytes kept between pictures: ``pictures`` of known faces, and ``activations``."""
+        """Bytes kept between pictures: ``pictures``, ``activations``, and prepared ``weights``."""
         return self._renderer.memory()
 
     def measure(self, stale: Callable[[], bool] = lambda: False) -> Receipt | None:

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "InUseError",
     "StorageError",
     "load_safetensors",
+    "locked",
     "save_safetensors",
     "sha256_file",
     "write_atomic",
@@ -30,6 +32,71 @@ __all__ = [
 
 class StorageError(ValueError):
     """A file that cannot be written, or that is missing, damaged or not what it should be."""
+
+
+class InUseError(StorageError):
+    """A lock file that another process holds."""
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike[str], wait: bool = False) -> Iterator[None]:
+    """Hold a lock file while the block runs, so that one process at a time is in it.
+
+    The lock is a file of its own: a file that is replaced while it is held guards nothing. It is
+    made here and removed at the end; the system lets go of it when the process ends, however it
+    ends, and what is left then is an empty file. Systems without `fcntl`, and network folders
+    without locks, go unguarded.
+
+    Parameters
+    ----------
+    path
+        The lock file, in an existing folder.
+    wait
+        Whether to wait for another process to let go of it.
+
+    Raises
+    ------
+    InUseError
+        Another process holds it, and `wait` is False.
+    StorageError
+        The file cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    mode = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StorageError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, mode)
+            except BlockingIOError:
+                raise InUseError(f"{str(path)!r} is held by another process") from None
+            except OSError:  # a network folder without locks
+                yield
+                return
+            if not _is_still(path, descriptor):
+                continue  # its last holder removed it meanwhile: the lock is another file now
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _is_still(path: str | os.PathLike[str], descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:

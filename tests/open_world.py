@@ -59,9 +59,9 @@ class Moves:
         return w + step[:, None]
 
 
-def open_models(judge=None):
-    """Models of the open world; another judge where one is given."""
+def open_models(judge=None, regressor=None):
+    """Models of the open world; another judge or regressor where one is given."""
     return Models.from_parts(
-        OpenWorld(), regressor=Reads(), embedder=Knows(), attribute_judge=judge or Reads(),
-        identity_judge=Knows(), name="open",
+        OpenWorld(), regressor=regressor or Reads(), embedder=Knows(),
+        attribute_judge=judge or Reads(), identity_judge=Knows(), name="open",
     )  # fmt: skip

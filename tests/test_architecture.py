@@ -65,7 +65,7 @@ ARROWS = {
         "storage latents attributes faceworld stylegan2 discriminator projected perception losses"
         " metrics training triplets editors zoo report evaluation"
     ),
-    "bench": "attributes images stylegan2 zoo session",
+    "bench": "attributes images stylegan2 editors zoo session",
     "widgets": "attributes images training zoo latest_wins session recipes",
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"

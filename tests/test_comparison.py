@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from open_world import A, Moves, Reads, open_models
 
+import l2l_widgets
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation import Plan, compare
+from l2l_widgets.evaluation.bench import Bench
+from l2l_widgets.evaluation.equal_change import measure_random_edits, measure_truth
 from l2l_widgets.report import Protocol
 
 SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
@@ -71,6 +76,24 @@ def test_a_planted_leakage_is_found_in_exactly_that_cell(tmp_path) -> None:
         perfect = verdicts(result, "perfect", reader)
         assert not [key for key, row in perfect.items() if row["verdict"] == "leak"]
         assert sum(row["verdict"] == "clear" for row in perfect.values()) >= 2 * (A - 3)
+
+
+def test_an_edit_longer_than_any_random_one_meets_a_band_of_its_own_length(tmp_path) -> None:
+    """It moves smile by 1.4 times what the longest random edit does, and is twice as long."""
+    random_edits = measure_random_edits(Bench.of(open_models(), PROTOCOL), PROTOCOL)
+    longest = float(random_edits["lengths"][-1])
+    amount = 1.4 * float(random_edits["judge:band"][-1, SMILE])
+    long = Plants(amount=amount)
+    long.person = 2 * longest / (2**0.5 * 0.3)  # in both layers, at a change of 0.3
+    result = run({"long": long, "short": Plants(amount=amount)}, tmp_path)
+    row = verdicts(result, "long")["age", "smile"]
+    assert row["drift"] == pytest.approx(amount, abs=1e-3)
+    assert row["band_extrapolated"] is True
+    assert row["band"] == pytest.approx(2 * amount / 1.4, rel=0.05)
+    assert row["verdict"] == "clear"
+    row = verdicts(result, "short")["age", "smile"]
+    assert row["band_extrapolated"] is False
+    assert row["verdict"] == "leak"
 
 
 def test_the_same_method_entered_twice_ties(tmp_path) -> None:
@@ -152,6 +175,28 @@ def test_the_world_and_the_truth_are_reported_apart(tmp_path) -> None:
     assert row["outside_region_error"] == pytest.approx(0, abs=1e-5)
 
 
+def test_the_truth_has_the_sign_of_the_world_and_not_of_a_reader() -> None:
+    """A reader of noise would find a rise in every change whose sign it had the choice of."""
+
+    class Noise(Reads):
+        def __call__(self, images):
+            readings = super().__call__(images).clone()
+            tangle = torch.sin(1e4 * images[:, 0].flatten(1).sum(dim=1))
+            readings[:, AGE] = 0.5 + 0.2 * tangle
+            readings[:, SMILE] = 0.5 + 0.1 * tangle
+            return readings
+
+    less = torch.rand(400, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    more = less.clone()
+    more[:, :, AGE // 6, AGE % 6] += 0.3
+    models = open_models(Noise(), regressor=Noise())
+    bench = Bench.of(models, PROTOCOL)
+    cell = measure_truth(bench, lambda *_: (less, more), "age", PROTOCOL)
+    for reader in ("judge", "ensemble", "consensus"):
+        signed = cell[f"{reader}:signed"][:, [AGE, SMILE]].mean(dim=0)
+        assert signed.abs().max() < 0.04, reader  # by its own sign it would be 0.16
+
+
 def test_one_cell_that_fails_is_marked_and_the_rest_goes_on(tmp_path) -> None:
     plan = Plan(
         Protocol(attributes=("age", "beard", "smile"), faces=12, draws=20),
@@ -203,8 +248,25 @@ def test_a_folder_of_other_settings_is_refused_by_the_field(tmp_path) -> None:
     run({"m": Moves()}, tmp_path)
     with pytest.raises(ValueError, match=r"holds a run whose methods is .*another folder"):
         run({"m": Moves(), "n": Moves()}, tmp_path)
-    with pytest.raises(ValueError, match="holds a run whose plan is"):
+    with pytest.raises(
+        ValueError, match=r'holds a run whose plan\.parts is \["equal"\], not \["request"\]'
+    ):
         run({"m": Moves()}, tmp_path, Plan(PROTOCOL, parts=("request",)))
+
+
+def test_a_run_of_another_world_or_release_is_not_resumed(tmp_path, monkeypatch) -> None:
+    plan = Plan(Protocol(attributes=("age",), faces=4, draws=20), parts=("request",), world=2)
+    first = run({"m": Moves()}, tmp_path, plan)
+    assert first.provenance["versions"]["l2l_widgets"] == l2l_widgets.__version__
+    with pytest.raises(
+        ValueError, match=r"whose plan\.world is 2, not 3; allowed: .*another folder"
+    ):
+        run({"m": Moves()}, tmp_path, replace(plan, world=3))
+    monkeypatch.setattr(l2l_widgets, "__version__", "99.0")
+    with pytest.raises(ValueError, match=r'whose l2l_widgets is ".*", not "99\.0"; allowed'):
+        run({"m": Moves()}, tmp_path, plan)
+    monkeypatch.undo()
+    assert run({"m": Moves()}, tmp_path, plan).provenance["cells"]["measured"] == 0
 
 
 def test_training_seeds_have_a_spread_of_their_own(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,31 @@ def test_holding_too_much_is_refused(tiny_generator) -> None:
     request = EditRequest(changes={name: 0.2}, preserve=tuple(others))
     with pytest.raises(ValueError, match=r"leaves \d+ % of the direction .* preserve fewer"):
         editor.edit(ws, request)
+
+
+def test_conditions_that_leave_nearly_nothing_are_refused_when_the_editor_is_built(
+    entangled,
+) -> None:
+    _, _, table, found = entangled
+    with pytest.raises(ValueError, match=r"hold 'age': that leaves 0 % of the direction of 'age'"):
+        ConditionalEditor.from_boundaries(found, table, 4, conditions={"age": ["age"]})
+    # a twin of age's boundary, 6 degrees off: a step without it would be ten times as long
+    close = found.boundaries["age"].normal + 0.1 * found.boundaries["yaw"].normal
+    steps = found.steps.clone()
+    steps[1] = (close / close.norm()).float() * steps[1].norm()
+    twins = replace(found, steps=steps)
+    with pytest.raises(
+        ValueError,
+        match=r"^hold 'smile': that leaves 1\d? % of the direction of 'age'; allowed: at least",
+    ):
+        ConditionalEditor.from_boundaries(twins, table, 4, conditions={"age": ["smile"]})
+    editor = ConditionalEditor.from_boundaries(twins, table, 4, conditions={"age": ["yaw"]})
+    length = editor.steps.steps[0].norm() / editor.extras["plain"][0].norm()
+    assert float(length) < 1 / 0.2
+    gone = {name: b for name, b in found.boundaries.items() if name != "yaw"}
+    without = replace(found, boundaries=gone, reasons={"yaw": "its scores are constant (0.500)"})
+    with pytest.raises(ValueError, match=r"'yaw' has no boundary \(its scores are constant"):
+        ConditionalEditor.from_boundaries(without, table, 4, conditions={"age": ["yaw"]})
 
 
 def test_usual_conditions_are_what_moves_along_and_leave_enough(entangled) -> None:

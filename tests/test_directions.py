@@ -45,16 +45,6 @@ def test_an_attribute_that_never_varies_gets_no_step(planted) -> None:
         assert found.steps[0].norm() < 1e-3
 
 
-def test_conditioning_leaves_nothing_along_the_other_steps(planted) -> None:
-    ws, readings, _ = planted
-    mixed = readings.clone()
-    mixed[:, 1] += readings[:, 0]
-    found = fit_directions(ws, mixed, ["a", "b", "noise"], "mean-difference")
-    step = found.conditioned("a", ["b"])
-    assert abs(float(step @ found.steps[1])) < 1e-3
-    assert torch.equal(found.conditioned("a", []), found.steps[0])
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

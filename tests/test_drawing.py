@@ -66,13 +66,15 @@ def test_an_abandoned_picture_is_none_and_can_be_had_later(session, drafting, pr
 
 
 def test_memory_is_reported_and_bounded(session):
-    assert session.memory() == {"pictures": 0, "activations": 0}
+    assert session.memory() == {"pictures": 0, "activations": 0, "weights": 0}
     for seed in range(20):
         session.set_seed(seed)
         good(session.render())
     memory = session.memory()
     assert 0 < memory["pictures"] <= 12 * 2 * 3 * 32 * 32 * 4
-    assert 0 < memory["activations"] <= InteractiveDrawing(session.models.generator.synthesis).limit
+    network = session.models.generator.synthesis
+    assert 0 < memory["activations"] <= InteractiveDrawing(network).limit
+    assert memory["weights"] == network.prepared_bytes > 0
 
 
 class HeldUp:

@@ -172,11 +172,21 @@ def test_a_true_change_changes_that_attribute_to_the_target(name) -> None:
 
 
 def test_pairs_are_the_same_people_and_the_pictures_differ() -> None:
-    before, after = rerendered_pairs("smile", 0.3, 3, 5, 16)
-    assert before.shape == after.shape == (len(before), 3, 16, 16)
-    assert 0 < (before - after).abs().mean() < 0.2
+    less, more = rerendered_pairs("smile", 0.3, 3, 5, 16)
+    assert less.shape == more.shape == (len(less), 3, 16, 16)
+    assert 0 < (less - more).abs().mean() < 0.2
     again, _ = rerendered_pairs("smile", 0.3, 3, 5, 16)
-    assert torch.equal(before, again)
+    assert torch.equal(less, again)
+
+
+def test_the_second_picture_has_more_of_the_attribute_whichever_was_sampled() -> None:
+    current = sample_factors(16, 6).attributes()[:, DEFAULT_TABLE.index("hair_grey")]
+    falls = current + 0.5 > 1
+    assert 0 < int(falls.sum()) < 16  # those were sampled with the grey hair
+    less, more = rerendered_pairs("hair_grey", 0.5, 16, 6, 16)
+    assert len(less) == 16
+    paler = (more - less).flatten(1).mean(dim=1)
+    assert float(paler.min()) > 0
 
 
 # -- the command line -----------------------------------------------------------------------------

@@ -337,6 +337,93 @@ def test_two_runs_in_one_folder_are_refused(capsys, tmp_path):
     assert "is being written by another run" in err
 
 
+#: Claims one new folder after another, each at the moment when another process does, and lets go of
+#: it only when the other has tried too.
+CLAIMS = """
+import sys, time
+from pathlib import Path
+from l2l_widgets.faceworld.celebamask import LayoutConfig, claim
+
+root, me, other = Path(sys.argv[1]), *sys.argv[2:]
+
+def meet(what):
+    (root / f"{what}-{me}").touch()
+    while not (root / f"{what}-{other}").exists():
+        time.sleep(0.001)
+
+for k in range(20):
+    meet(f"ready-{k}")
+    try:
+        with claim(root / str(k), LayoutConfig(seed=4, size=16)):
+            meet(f"tried-{k}")
+        print("won", flush=True)
+    except ValueError as error:
+        meet(f"tried-{k}")
+        print(error, flush=True)
+"""
+
+
+def test_of_two_processes_that_claim_a_new_folder_at_once_one_has_it(tmp_path):
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIMS, str(tmp_path), *names],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for names in (("a", "b"), ("b", "a"))
+    ]  # fmt: skip
+    try:
+        said = [process.communicate(timeout=240)[0].splitlines() for process in both]
+    finally:
+        for process in both:
+            process.kill()
+    assert [len(lines) for lines in said] == [20, 20]
+    for k, pair in enumerate(zip(*said, strict=True)):
+        told = f"{tmp_path / str(k)} is being written by another run; wait for its end"
+        assert sorted(pair) == sorted(["won", told])
+        assert os.listdir(tmp_path / str(k)) == ["render.json"]
+
+
+def test_of_two_renders_started_at_once_one_draws_and_one_is_told(tmp_path):
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "l2l_widgets",
+        "render",
+        "2000",
+        *map(str, SMALL),
+        "--out",
+        out,
+    ]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + 120
+        while all(process.poll() is None for process in both) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        told = next(process for process in both if process.poll() is not None)
+        _, error = told.communicate()
+        assert told.returncode == 2
+        assert error.splitlines()[-1].endswith("is being written by another run; wait for its end")
+        (other,) = (process for process in both if process is not told)
+        assert other.poll() is None
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+
+
+def test_what_a_kill_left_at_the_very_beginning_is_no_other_file(capsys, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").write_bytes(b"")
+    (out / ".render.json.12ab34cd.tmp").write_bytes(b"{")
+    assert run(capsys, "render", 1, *SMALL, "--out", out)[0] == 0
+    assert not (out / ".lock").exists()
+
+
 def test_independent_factors_are_another_set():
     independent = portraits(LayoutConfig(seed=4, correlated=False), 3)
     assert not torch.equal(independent.latents, portraits(LayoutConfig(seed=4), 3).latents)

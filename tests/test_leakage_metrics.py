@@ -86,6 +86,23 @@ def test_random_direction_band_perfect_constant_adversarial() -> None:
     assert torch.equal(leakage.random_direction_band(opposed), torch.zeros(3).double())
 
 
+def test_the_band_goes_on_as_it_grew_beyond_what_was_measured() -> None:
+    lengths = torch.tensor([0.0, 1.0, 2.0, 4.0])
+    bands = torch.stack([lengths, lengths.sqrt(), lengths.clamp(max=1), 0 * lengths], dim=1)
+    inside, extrapolated = leakage.band_at(lengths, bands, 3.0)
+    assert not extrapolated
+    assert inside.tolist() == pytest.approx([3.0, (2**0.5 + 2) / 2, 1.0, 0.0])
+    assert not leakage.band_at(lengths, bands, 4.0)[1]
+    beyond, extrapolated = leakage.band_at(lengths, bands, 16.0)
+    assert extrapolated
+    assert beyond.tolist() == pytest.approx([16.0, 4.0, 1.0, 0.0], abs=1e-6)
+    # chance may let a band shrink, or leap: it is not carried on
+    odd = torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.3, 0.01], [0.2, 0.4]])
+    assert leakage.band_at(lengths, odd, 8.0)[0].tolist() == pytest.approx([0.2, 0.8])
+    with pytest.raises(ValueError, match=r"length is -1\.0, of 4 known; allowed: 0 or more"):
+        leakage.band_at(lengths, bands, -1.0)
+
+
 def test_attribute_dependency_perfect_constant_adversarial() -> None:
     spread = torch.tensor([0.1, 0.2, 0.4, 0.0])
     perfect = torch.tensor([[0.3, 0.0, 0.0, 0.0]])

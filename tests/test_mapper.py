@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, s
 from l2l_widgets.losses import Augmentation, background_kept_loss
 from l2l_widgets.metrics import editing
 from l2l_widgets.recipes import get_recipe
+from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts
 from l2l_widgets.recipes.mapper import MapperTask, MapperTraining, build_from
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
 from l2l_widgets.training import Settings, train
@@ -384,6 +386,26 @@ def test_an_ensemble_larger_than_what_is_there_is_refused(tiny_world, tmp_path) 
         small_task(tiny_world, tmp_path, ensemble=3)
     with pytest.raises(ValueError, match=r"generator\.safetensors is missing"):
         build_from(tmp_path, SMALL, "mapper.safetensors")
+
+
+def test_the_faces_are_labelled_once_for_the_mapper_and_for_directions(
+    tiny_world, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    config = dataclasses.replace(SMALL, triplets="")
+    task = build_from(tiny_world, config, "mapper.safetensors")
+    (folder,) = tmp_path.glob("l2l-triplets-*")
+    times = {path.name: path.stat().st_mtime_ns for path in folder.glob("shard-*")}
+    assert times
+    parts = load_parts(tiny_world, config.ensemble, "a direction")
+    same = Labelled(
+        faces=config.faces, psi_low=config.psi_low, psi_high=config.psi_high,
+        data_seed=config.data_seed, ensemble=config.ensemble,
+    )  # fmt: skip
+    world = LabelledWorld(same, *parts[:2], DEFAULT_TABLE, parts[2])
+    assert list(tmp_path.glob("l2l-triplets-*")) == [folder]
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("shard-*")} == times
+    assert torch.equal(world.scores, task.reader.latents()[1])
 
 
 def test_ones_own_conservation_loss_enters(tiny_parts, tmp_path) -> None:

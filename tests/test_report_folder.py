@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from l2l_widgets.evaluation import Plan, cascade_detector, compare, verify, writ
 from l2l_widgets.evaluation.paper_protocol import judged_inception_score
 from l2l_widgets.evaluation.report_folder import as_latex
 from l2l_widgets.faceworld import render, sample_factors
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.report import Protocol
 
 AGE = DEFAULT_TABLE.index("age")
@@ -204,6 +206,31 @@ def test_evaluate_and_verify_on_the_command_line(tiny_world, tmp_path, capsys) -
     assert main([*words[:-1], str(tmp_path / "x"), "--parts", "equals"]) == 2
     assert "allowed: request, equal, paper" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_a_report_of_another_world_is_neither_resumed_nor_verified(
+    tiny_world, tmp_path, capsys, monkeypatch
+) -> None:
+    weights, out = tmp_path / "faceworld-tiny", tmp_path / "report"
+    shutil.copytree(tiny_world, weights)
+    words = [
+        "evaluate", "--generator", str(weights), "--attributes", "smile", "--faces", "3",
+        "--parts", "request", "--truth-people", "2", "--no-figures", "--out", str(out),
+    ]  # fmt: skip
+    assert main(words) == 0
+    assert json.loads((out / "run.json").read_text())["plan"]["world"] == WORLD
+    again = ["verify", str(out), "--generator", str(weights), "--rows", "2"]
+    assert main(again) == 0
+    monkeypatch.setattr("l2l_widgets.faceworld.version.WORLD", WORLD + 1)
+    capsys.readouterr()
+    assert main(again) == 2
+    assert f"world is {WORLD}; allowed: {WORLD + 1}" in capsys.readouterr().err
+    (out / "report.json").unlink()
+    assert main(words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"holds a run whose plan.world is {WORLD}, not {WORLD + 1}" in error
+    assert "allowed: the same settings, or another folder" in error
 
 
 @pytest.mark.slow

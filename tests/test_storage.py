@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from l2l_widgets.storage import (
+    InUseError,
     StorageError,
     load_safetensors,
+    locked,
     save_safetensors,
     sha256_file,
     write_atomic,
@@ -120,3 +124,54 @@ def test_sha256(tmp_path):
     assert sha256_file(path).startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
     with pytest.raises(StorageError, match=r"nothing\.bin"):
         sha256_file(tmp_path / "nothing.bin")
+
+
+#: Says when it has the lock, and holds it until its input ends.
+HOLDS = """
+import sys
+from l2l_widgets.storage import locked
+with locked(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_lock_is_one_process_s_until_it_ends_however_it_ends(tmp_path):
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLDS, str(path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "held\n"
+    with pytest.raises(InUseError, match=r"lock' is held by another process"), locked(path):
+        pass
+    other.kill()
+    other.communicate()
+    assert os.listdir(tmp_path) == ["lock"]  # nobody was left to remove it
+    with locked(path), pytest.raises(InUseError), locked(path):
+        pass
+    assert os.listdir(tmp_path) == []
+    with (
+        pytest.raises(StorageError, match=r"cannot write '.*missing/lock'"),
+        locked(tmp_path / "missing" / "lock"),
+    ):
+        pass
+
+
+def test_who_waits_for_a_lock_has_it_next(tmp_path):
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLDS, str(path)]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "held\n"
+    waits = HOLDS.replace("argv[1])", "argv[1], wait=True)")
+    third = subprocess.Popen(
+        [sys.executable, "-c", waits, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with pytest.raises(subprocess.TimeoutExpired):
+        third.wait(2)
+    other.communicate()  # its input ends, and it removes the file that the third has open
+    assert third.stdout.readline() == "held\n"
+    with pytest.raises(InUseError), locked(path):
+        pass
+    third.communicate()
+    assert (other.returncode, third.returncode) == (0, 0)
+    assert os.listdir(tmp_path) == []

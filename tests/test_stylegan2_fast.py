@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import os
 import subprocess
 import sys
@@ -170,6 +172,37 @@ def test_memory_is_bounded_and_reported(limit):
     assert torch.equal(last(net.grow(ws, memory=memory)), last(net.grow(ws)))
     assert memory.nbytes <= limit
     assert (memory.started_at > 0) is (limit > 0)
+
+
+def test_prepared_weights_are_counted_and_old_ones_let_go():
+    net = network(64, 64)
+    own = sum(t.numel() * t.element_size() for t in (*net.parameters(), *net.buffers()))
+    assert net.prepared_bytes == 0
+    before = allocated()
+    ws = latents(net)
+    last(net.grow(ws))
+    picture = net.prepared_bytes
+    assert allocated() - before == pytest.approx(picture, rel=0.02)
+    last(net.grow(ws, draft=True))
+    both = net.prepared_bytes
+    assert own < picture < both < 1.8 * picture
+    assert both < 8 * own
+    with torch.no_grad():
+        net.b4.const.add_(0.1)
+    last(net.grow(ws))
+    assert net.prepared_bytes == picture  # the draft's weights were of another network
+    assert copy.deepcopy(net).prepared_bytes == 0
+
+
+def allocated():
+    """Bytes of all tensors that live, each storage once."""
+    gc.collect()
+    kept = {}
+    for thing in gc.get_objects():
+        if type(thing) in (torch.Tensor, torch.nn.Parameter):
+            storage = thing.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+    return sum(kept.values())
 
 
 def test_a_stale_picture_ends_within_one_block_and_the_next_goes_on_from_there():

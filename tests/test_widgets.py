@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -37,23 +38,25 @@ class Page:
 
     def settle(self, receipt=False):
         assert wait_for(lambda: self.answered() >= self.number), "a request was never answered"
-        assert self.editor.session.drain(20)
         if receipt:
             stamp = self.editor.session.stamp
             assert wait_for(lambda: self.editor.receipt.get("stamp") == stamp), "no receipt"
+        # A trait has its new value before it is said to have changed: what is seen of it is whole
+        # when the worker that sets it is done.
+        assert self.editor.session.drain(60)
 
     def answered(self):
         both = (self.editor.after, self.editor.notice)
         return max(value.get("answers", {}).get(self.client, 0) for value in both)
 
 
-def wait_for(question, timeout=20.0):
-    event, end = threading.Event(), int(timeout / 0.02)
-    for _ in range(end):
-        if question():
-            return True
-        event.wait(0.02)
-    return False
+def wait_for(question, timeout=60.0):
+    end = time.monotonic() + timeout
+    while not question():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def pixels(picture):
@@ -82,6 +85,14 @@ def page(editor):
     page.settle(receipt=True)
     page.seen.clear()
     return page
+
+
+def test_who_has_settled_has_seen_all_that_was_sent(editor):
+    """A receipt was said to have changed after it was there: it was seen too late, or twice."""
+    editor.observe(lambda change: time.sleep(0.3), "receipt")
+    page = Page(editor)
+    page.settle(receipt=True)
+    assert page.seen == ["receipt"]
 
 
 def test_the_first_picture_is_there_before_the_cell_ends(session, tmp_path):

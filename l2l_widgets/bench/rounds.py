@@ -22,6 +22,9 @@ from typing import Any
 __all__ = ["compare", "machine"]
 
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
 class _Side:
     """One side of a comparison in its own process; see `l2l_widgets.bench.side`."""
 
@@ -33,18 +36,26 @@ class _Side:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # NumPy's and SciPy's own threads, which torch's setting does not reach
+            env={**os.environ, **dict.fromkeys(_THREADS, str(threads))},
         )
-        #: What the side says of itself: differences, sizes.
         try:
-            self.facts = self._answer()
+            self._answer()
         except ValueError:
             self.close()
             raise
 
     def work(self) -> dict[str, float]:
         """Have it work once: `wall` and `cpu` in seconds, `memory_mb` of the process."""
+        return self._ask("work")
+
+    def facts(self) -> dict[str, Any]:
+        """What the side says of itself: differences, sizes."""
+        return self._ask("facts")
+
+    def _ask(self, what: str) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
         return self._answer()
 
@@ -90,7 +101,7 @@ def compare(
     rounds
         Timed rounds after one that warms up, at least 1.
     threads
-        Of torch, in each side.
+        Of torch and of NumPy, in each side.
     progress
         Gets one line before each step.
 
@@ -117,24 +128,42 @@ def compare(
             for i in range(len(running)):
                 side = running[(i + number) % len(running)]
                 times[side.name].append(side.work())
-        facts = {side.name: side.facts for side in running}
+        facts = {side.name: side.facts() for side in running}
     finally:
         for side in running:
             side.close()
-    reference = times[sides[0]][1:]
-    report = {}
-    for name in sides:
-        own = times[name][1:]
-        ratios = [a["wall"] / b["wall"] for a, b in zip(reference, own, strict=True)]
-        cpu = [a["cpu"] / max(b["cpu"], 1e-9) for a, b in zip(reference, own, strict=True)]
-        report[name] = {
-            "ratio": round(statistics.median(ratios), 3),
-            "spread": [round(q, 3) for q in _quartiles(ratios)],
-            "cpu_ratio": round(statistics.median(cpu), 3),
+    return {
+        name: {
+            **ratios(times[sides[0]][1:], times[name][1:]),
             "memory_mb": round(max(t["memory_mb"] for t in times[name])),
             **facts[name],
         }
-    return report
+        for name in sides
+    }
+
+
+def ratios(
+    reference: Sequence[Mapping[str, float]], own: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    """Return how many times faster one side was than another, round by round.
+
+    Parameters
+    ----------
+    reference, own : sequence of mapping
+        ``wall`` and ``cpu`` seconds of each round.
+
+    Returns
+    -------
+    dict
+        ``ratio``, ``spread`` and ``cpu_ratio`` as :func:`compare` gives them.
+    """
+    wall = [a["wall"] / b["wall"] for a, b in zip(reference, own, strict=True)]
+    cpu = [a["cpu"] / max(b["cpu"], 1e-9) for a, b in zip(reference, own, strict=True)]
+    return {
+        "ratio": round(statistics.median(wall), 3),
+        "spread": [round(q, 3) for q in _quartiles(wall)],
+        "cpu_ratio": round(statistics.median(cpu), 3),
+    }
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float]:

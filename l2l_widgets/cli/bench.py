@@ -11,7 +11,14 @@ import sys
 from typing import Any
 
 SIDES = (16, 1024)
-LIMITS = {"batch": (1, 64), "rounds": (1, 1000), "threads": (1, 256)}
+LIMITS = {
+    "batch": (1, 64), "rounds": (1, 1000), "threads": (1, 256),
+    "codes": (1000, 1_000_000), "attributes": (1, 64), "dim": (64, 1024),
+}  # fmt: skip
+#: What an option is where it is not given; a subject that has no use for it takes nothing else.
+DEFAULTS = {
+    "size": "256", "batch": "1", "allocator": "own", "codes": "2000", "attributes": "5", "dim": "64"
+}  # fmt: skip
 
 
 def add_parser(subparsers: Any) -> None:
@@ -24,11 +31,29 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("subject", metavar="SUBJECT", help=", ".join(SUBJECTS))
     parser.add_argument(
-        "--size", default="256", help="synthesis: side in pixels, a power of two (default: 256)"
+        "--size",
+        default=DEFAULTS["size"],
+        help="synthesis: side in pixels, a power of two (default: 256)",
     )
     parser.add_argument(
-        "--batch", default="1", metavar="N[,N]", help="faces at once, one or more (default: 1)"
+        "--batch",
+        default=DEFAULTS["batch"],
+        metavar="N[,N]",
+        help="faces at once, one or more (default: 1)",
     )
+    parser.add_argument(
+        "--allocator",
+        default=DEFAULTS["allocator"],
+        help="synthesis: the C library's memory: own (each side as by itself: the fast path keeps "
+        "its memory from 256 px on, the textbook's does not), kept or default (all sides alike)",
+    )
+    for option, what in (
+        ("codes", "directions, components: sampled codes"),
+        ("attributes", "directions: attributes whose scores are given"),
+        ("dim", "directions, components: numbers in a code"),
+    ):
+        plain = DEFAULTS[option]
+        parser.add_argument(f"--{option}", default=plain, help=f"{what} (default: {plain})")
     parser.add_argument("--rounds", default="7", help="timed rounds (default: 7)")
     parser.add_argument("--threads", default=None, help="of torch (default: torch's own choice)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as last line")
@@ -38,16 +63,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Compare, print a table, return the figures."""
     import torch
 
-    from l2l_widgets.bench import SUBJECTS, compare, machine
+    from l2l_widgets.bench import ALLOCATORS, SAME_MEMORY, SUBJECTS, compare, machine
 
     if args.subject not in SUBJECTS:
         raise ValueError(f"subject is {args.subject!r}; allowed: {', '.join(SUBJECTS)}")
-    for option, plain in (("size", "256"), ("batch", "1")):
+    for option, plain in DEFAULTS.items():
         given = getattr(args, option)
         if given != plain and option not in SUBJECTS[args.subject].options:
             raise ValueError(
                 f"--{option} is {given!r}; allowed with {args.subject}: none, it has no use for it"
             )
+    if args.allocator not in ALLOCATORS:
+        raise ValueError(f"--allocator is {args.allocator!r}; allowed: {', '.join(ALLOCATORS)}")
     size = _whole("size", args.size, SIDES)
     if size & (size - 1):
         raise ValueError(f"--size is {size}; allowed: a power of two from {SIDES[0]} to {SIDES[1]}")
@@ -56,13 +83,21 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     threads = torch.get_num_threads()
     if args.threads is not None:
         threads = _whole("threads", args.threads, LIMITS["threads"])
+    sizes: dict[str, int] = {
+        option: _whole(option, getattr(args, option), LIMITS[option])
+        for option in ("codes", "attributes", "dim")
+        if option in SUBJECTS[args.subject].options
+    }
     sides = list(SUBJECTS[args.subject].sides)
+    if args.allocator != "own":
+        sides.remove(SAME_MEMORY)
     result: dict[str, Any] = {"subject": args.subject, "machine": machine(threads)}
     if args.subject == "synthesis":
-        result["size"] = size
+        result.update(size=size, allocator=args.allocator)
+    result.update(sizes)
     result.update(rounds=rounds, reference=sides[0], batches={})
     for batch in batches:
-        options = {"size": size, "batch": batch}
+        options = {"size": size, "batch": batch, "allocator": args.allocator, **sizes}
         report = compare(
             args.subject, sides, options, rounds, threads,
             progress=lambda line: print(line, file=sys.stderr),
@@ -87,14 +122,21 @@ def _whole(name: str, word: str, limits: tuple[int, int]) -> int:
 
 
 def _text(batch: int, report: dict[str, Any], reference: str) -> str:
-    lines = [f"batch {batch}, times as fast as {reference!r} (quartiles; by processor time)"]
+    lines = [
+        f"batch {batch}, times as fast as {reference!r} (quartiles; by processor time), peak memory"
+    ]
     for name, row in report.items():
         low, high = row["spread"]
         line = (
             f"  {name:<24}{row['ratio']:>7.2f}  ({low:.2f} to {high:.2f}; {row['cpu_ratio']:.2f})"
+            f"  {row['memory_mb']} MB"
         )
+        if row.get("keeps_memory"):
+            line += ", kept"
         if "max_difference" in row:
             line += f"  differs by at most {row['max_difference']:.1g}"
+        if "cosine_median" in row:
+            line += f"  cosine {row['cosine_median']:.3f}, at least {row['cosine_least']:.3f}"
         lines.append(line)
     return "\n".join(lines)
 

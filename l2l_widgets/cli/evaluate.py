@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Evaluate, write the folder, return the summary."""
     from l2l_widgets import evaluation
+    from l2l_widgets.faceworld.version import WORLD
     from l2l_widgets.report import Protocol
     from l2l_widgets.zoo import load
 
@@ -128,6 +129,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         positions=args.positions,
         detector=args.detector,
         truth_people=args.truth_people if is_faceworld else 0,
+        world=WORLD if is_faceworld else 0,
     )
     sources = evaluation.labelled(_words(args.methods))
     methods = {
@@ -154,10 +156,16 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
 def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     """Measure random rows again; ValueError where one is not confirmed."""
     from l2l_widgets import evaluation
+    from l2l_widgets.faceworld.version import WORLD
     from l2l_widgets.zoo import load
 
     report = evaluation.read_report(args.report)
     plan = evaluation.plan_of(report)
+    if plan.truth_people and plan.world != WORLD:
+        raise ValueError(
+            f"{args.report}: world is {plan.world}; allowed: {WORLD}, the only one that this "
+            "release can draw people of again"
+        )
     models = load(args.generator or report["models"], device=args.device)
     methods = {
         label: evaluation.trained_editors(models, method, plan.seeds)

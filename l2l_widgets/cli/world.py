@@ -30,7 +30,6 @@ LAB_EXTENSIONS = {
     "anywidget": "anywidget",
 }
 PACKAGES = ("jupyterlab", "jupyter_server", "ipykernel", "ipywidgets", "anywidget", "plotly")
-SERVER_EXTENSION = "l2l_widgets.server"
 #: The operating system and the Jupyter server, beside the learners' kernels.
 RESERVE_MB = 1024
 

@@ -347,14 +347,22 @@ class ConditionalEditor(StepsEditor):
             As :meth:`InterFaceGANEditor.from_boundaries`.
         conditions : mapping of str to sequence of str, optional
             What is held with each attribute; :func:`usual_conditions` where not given.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`InterFaceGANEditor.from_boundaries`; also where a condition has no boundary,
+            or where holding it leaves less than a fifth of a direction.
         """
         plain = InterFaceGANEditor.from_boundaries(found, table, num_ws, provenance)
         held = conditions if conditions is not None else usual_conditions(found, table)
         raw = plain.steps.steps
         steps = torch.zeros_like(raw)
         for name in plain.attributes:
-            others = [table.index(other) for other in held.get(name, ())]
-            steps[table.index(name)] = _conditioned(raw, table.index(name), others)[0]
+            others = tuple(held.get(name, ()))
+            for other in others:
+                _boundary(found, other)
+            steps[table.index(name)] = _with_held(raw, table, name, others, "hold")
         details = {**plain.details, "conditions": {k: list(v) for k, v in held.items()}}
         return cls(
             CalibratedSteps(steps), table, plain.origin, num_ws, found.reasons, details,
@@ -389,7 +397,6 @@ class ConditionalEditor(StepsEditor):
             request, self.table, w, (self.num_ws, self.w_dim), self.attributes, self.reasons,
             self.name, can_preserve=True,
         )  # fmt: skip
-        held = [self.table.index(name) for name in request.preserve]
         for name in request.preserve:
             if name not in self.attributes:
                 why = self.reasons.get(name, "it was not fitted")
@@ -398,33 +405,36 @@ class ConditionalEditor(StepsEditor):
                     f"{', '.join(self.attributes)}"
                 )
         steps = self.steps.steps
-        if held:
+        if request.preserve:
             steps = steps.clone()
-            plain = self.extras["plain"]
             for name in request.names:
-                column = self.table.index(name)
-                step, left = _conditioned(plain, column, held)
-                if left < LEAST:
-                    raise AttributeRequestError(
-                        f"preserve {', '.join(map(repr, request.preserve))}: that leaves "
-                        f"{100 * left:.0f} % of the direction of {name!r}; allowed: at least "
-                        f"{100 * LEAST:.0f} %, so preserve fewer"
-                    )
-                steps[column] = step.to(steps)
+                step = _with_held(self.extras["plain"], self.table, name, request.preserve)
+                steps[self.table.index(name)] = step.to(steps)
         if request.empty:
             return w.clone()
         knobs = self.steps.gain(delta)
         return w + torch.tensordot(knobs.to(w), steps.to(w), dims=1)
 
 
-def _conditioned(plain: Tensor, column: int, held: Sequence[int]) -> tuple[Tensor, float]:
-    """Return a step with others projected out that crosses the same distance, and what is left."""
-    step = plain[column].double().cpu()
+def _with_held(
+    plain: Tensor, table: AttributeTable, name: str, held: Sequence[str], verb: str = "preserve"
+) -> Tensor:
+    """Return a step with others projected out that crosses the same distance.
+
+    Where little of the direction is left, that step is long and goes nowhere in particular: less
+    than `LEAST` is refused.
+    """
+    step = plain[table.index(name)].double().cpu()
     if not held:
-        return step.float(), 1.0
-    others = plain[list(held)].double().cpu().flatten(1)
+        return step.float()
+    others = plain[[table.index(other) for other in held]].double().cpu().flatten(1)
     flat = step.reshape(1, -1)
     rest = _outside(flat, others)
     left = float(rest.norm() / flat.norm())
+    if left < LEAST:
+        raise AttributeRequestError(
+            f"{verb} {', '.join(map(repr, held))}: that leaves {100 * left:.0f} % of the direction "
+            f"of {name!r}; allowed: at least {100 * LEAST:.0f} %, so {verb} fewer"
+        )
     # a unit along the rest gains only `left` of a distance: longer by that, to cross the whole
-    return (rest / max(left, 1e-6) ** 2).reshape(step.shape).float(), left
+    return (rest / left**2).reshape(step.shape).float()

@@ -50,19 +50,6 @@ class LinearDirections:
     method: str
     explained: Tensor
 
-    def conditioned(self, name: str, others: Sequence[str]) -> Tensor:
-        """Return the (w_dim,) step of ``name`` made orthogonal to those of ``others``.
-
-        InterFaceGAN's conditional manipulation (section 3.2): the part of the step that lies in
-        the span of the other steps is removed.
-        """
-        step = self.steps[self.names.index(name)]
-        if not others:
-            return step
-        basis = torch.stack([self.steps[self.names.index(o)] for o in others])  # (O, w_dim)
-        q, _ = torch.linalg.qr(basis.T)
-        return step - q @ (q.T @ step)
-
 
 def fit_directions(
     ws: Tensor,

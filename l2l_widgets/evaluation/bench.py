@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from l2l_widgets.report import Protocol
 if TYPE_CHECKING:
     from l2l_widgets.zoo import Models
 
-#: (attribute, size of the change, seed) -> pictures of people before and after, or None.
+#: (attribute, size of the change, seed) -> pictures (M, 3, R, R) of the same people with less of
+#: the attribute and with more of it, or None where nobody can change it.
 Truth = Callable[[str, float, int], tuple[Tensor, Tensor] | None]
 
 
@@ -85,12 +86,31 @@ class Readers:
 
     def read(self, ws: Tensor, batch: int) -> dict[str, Tensor]:
         """Return what :meth:`look` says of the pictures of latents, ``batch`` at a time."""
-        parts = [self.look(self.draw(part)) for part in ws.split(batch)]
-        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        return _joined(self.look(self.draw(part)) for part in ws.split(batch))
+
+    def look_at(self, images: Tensor, batch: int) -> dict[str, Tensor]:
+        """Return what :meth:`look` says of many pictures, ``batch`` at a time.
+
+        They may lie on another device than the models.
+        """
+        device = self.models.generator.w_avg.device
+        return _joined(self.look(part.to(device)) for part in images.split(batch))
 
     def draw(self, ws: Tensor) -> Tensor:
         """Return the pictures (B, 3, R, R) of latents, without chance in them."""
         return self.models.generator.synthesis(ws, noise_mode="const")
+
+
+def _joined(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    parts = list(parts)
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return by how much each reader saw faces change: ``judge``, ``ensemble``, ``consensus``."""
+    found = {key: after[key] - before[key] for key in ("judge", "ensemble")}
+    found["consensus"] = (found["judge"] + found["ensemble"]) / 2
+    return found
 
 
 @dataclass

@@ -94,12 +94,22 @@ def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
         begun = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from None
-    for field in sorted(set(begun) | set(settings)):
-        if begun.get(field) != settings.get(field):
-            raise ValueError(
-                f"{path.parent}: holds a run whose {field} is {_short(begun.get(field))}, not "
-                f"{_short(settings.get(field))}; allowed: the same settings, or another folder"
-            )
+    if begun != settings:
+        field, held, asked = _first_difference(begun, settings)
+        raise ValueError(
+            f"{path.parent}: holds a run whose {field} is {_short(held)}, not {_short(asked)}; "
+            "allowed: the same settings, or another folder"
+        )
+
+
+def _first_difference(held: Any, asked: Any, name: str = "") -> tuple[str, Any, Any]:
+    """Name the innermost field that differs, e.g. ``plan.world``, and its two values."""
+    if isinstance(held, dict) and isinstance(asked, dict) and (not name or set(held) == set(asked)):
+        for key in sorted(set(held) | set(asked)):
+            if held.get(key) != asked.get(key):
+                inner = f"{name}.{key}" if name else key
+                return _first_difference(held.get(key), asked.get(key), inner)
+    return name or "form", held, asked
 
 
 def _short(value: Any) -> str:

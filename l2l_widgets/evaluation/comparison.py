@@ -7,7 +7,6 @@ reason, and the rest goes on.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +27,7 @@ from l2l_widgets.evaluation.requested import (
     null_and_speed,
 )
 from l2l_widgets.evaluation.side_by_side import equal_faces, method_rows, pair_rows
-from l2l_widgets.report import EvaluationReport, Protocol
+from l2l_widgets.report import EvaluationReport, Protocol, versions
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
@@ -59,6 +58,9 @@ class Plan:
         What finds faces in the paper's protocol; "none" leaves the range to the request.
     truth_people : int
         People drawn again with an attribute truly changed; 0 where the truth is not known.
+    world : int
+        Number of the world that the faces are of and the truth is drawn in; 0 where it has none.
+        Another world's cells must not be mixed with these.
     """
 
     protocol: Protocol = field(default_factory=Protocol)
@@ -68,6 +70,7 @@ class Plan:
     positions: int = paper_protocol.POSITIONS
     detector: str = "none"
     truth_people: int = 0
+    world: int = 0
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -157,7 +160,7 @@ def compare(
     out : path
         Folder of the report; a run that was begun there with the same settings goes on.
     truth : callable, optional
-        Pictures of people before and after a true change.
+        The same people with less and with more of an attribute.
     detector : callable, optional
         Whether a picture still shows a face (the paper's protocol).
     features : callable, optional
@@ -170,7 +173,8 @@ def compare(
     Raises
     ------
     ValueError
-        An unknown attribute, no method, or a folder that holds a run with other settings.
+        An unknown attribute, no method, or a folder that holds a run with other settings, of
+        another world, or of another release of this package.
     """
     started, protocol = time.perf_counter(), plan.protocol
     for name in protocol.attributes:
@@ -183,6 +187,7 @@ def compare(
         "methods": {label: (sources or {}).get(label, label) for label in methods},
         "models": models.name,
         "hashes": dict(models.hashes),
+        "l2l_widgets": versions()["l2l_widgets"],
     }
     cells = Cells(out, settings)
     result = Comparison(plan)
@@ -192,9 +197,9 @@ def compare(
     bench.anchors = identity_scale(
         bench,
         {
-            name: (cell["person_before"], cell["person_after"])
+            name: (cell["person_less"], cell["person_more"])
             for name, cell in truths.items()
-            if "person_before" in cell
+            if "person_less" in cell
         },
     )
     run = _Run(bench, plan, methods, cells, result, truths, progress or (lambda line: None))
@@ -216,7 +221,7 @@ def compare(
         "sources": settings["methods"],
         "truth": truth is not None,
         "preview": protocol.faces < ENOUGH_FACES,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": versions(),
         "cells": {"measured": cells.measured, "found": cells.found, "failed": len(cells.failed)},
         "wall_seconds": round(time.perf_counter() - started, 1),
     }

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
-from l2l_widgets.evaluation.bench import Bench, Truth, partners
+from l2l_widgets.evaluation.bench import Bench, Truth, moved, partners
 from l2l_widgets.metrics import editing, leakage, significance
 from l2l_widgets.report import Protocol
 
@@ -117,22 +117,21 @@ def _sweep(
             edited = _edit(editor, ws, name, signs[batch] * knob) if knob else ws
             images = bench.readers.draw(edited) if knob else None
             after = bench.readers.look(images) if images is not None else before
-            moved = {key: after[key] - before[key] for key in ("judge", "ensemble")}
-            moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
-            moved["length"] = (edited - ws).flatten(1).norm(dim=1)
+            values = moved(before, after)
+            values["length"] = (edited - ws).flatten(1).norm(dim=1)
             if "person" in before:
                 similarity = editing.identity_similarity(before["person"], after["person"])
-                moved["similarity"] = similarity
+                values["similarity"] = similarity
             if region is not None and unedited is not None:
                 drawn = unedited if images is None else images
-                moved["outside"] = leakage.outside_region_error(unedited, drawn, region)
-            for key, value in moved.items():
+                values["outside"] = leakage.outside_region_error(unedited, drawn, region)
+            for key, value in values.items():
                 columns.setdefault(key, []).append(value.cpu())
-        for key, values in columns.items():
-            found.setdefault(key, []).append(torch.stack(values, dim=1))
+        for key, column in columns.items():
+            found.setdefault(key, []).append(torch.stack(column, dim=1))
     if not found:
         raise ValueError(f"attribute {name!r}: no face has room for the request")
-    return {key: torch.cat(values) for key, values in found.items()}
+    return {key: torch.cat(parts) for key, parts in found.items()}
 
 
 def _edit(editor: Editor, ws: Tensor, name: str, changes: Tensor) -> Tensor:
@@ -161,8 +160,7 @@ def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
     -------
     dict of str to Tensor
         ``lengths`` (L,), rising from 0; ``r:band`` (L, A) for each reader r, as
-        :func:`l2l_widgets.metrics.leakage.random_direction_band` gives it; ``r:absolute`` (L, A),
-        the mean absolute change of a face.
+        :func:`l2l_widgets.metrics.leakage.random_direction_band` gives it.
     """
     draw = torch.Generator().manual_seed(protocol.seed + 17)
     generator = bench.models.generator
@@ -177,20 +175,16 @@ def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
     width = len(bench.models.table)
     out = {"lengths": lengths}
     for reader in READERS:
-        for kind in ("band", "absolute"):
-            out[f"{reader}:{kind}"] = torch.zeros(len(lengths), width)
+        out[f"{reader}:band"] = torch.zeros(len(lengths), width)
     for i, length in enumerate(lengths.tolist()[1:], start=1):
         found: dict[str, list[Tensor]] = {reader: [] for reader in READERS}
         for step in steps:
             after = part.readers.read(part.ws + length * step, protocol.batch)
-            moved = {key: after[key] - part.before[key] for key in ("judge", "ensemble")}
-            moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
-            for reader in READERS:
-                found[reader].append(moved[reader].cpu())
+            for reader, changes in moved(part.before, after).items():
+                found[reader].append(changes.cpu())
         for reader in READERS:
             changes = torch.stack(found[reader])  # (R, N, A)
             out[f"{reader}:band"][i] = leakage.random_direction_band(changes).float()
-            out[f"{reader}:absolute"][i] = changes.abs().mean(dim=(0, 1))
     return out
 
 
@@ -202,29 +196,21 @@ def measure_truth(
     Returns
     -------
     dict of str to Tensor
-        ``r:signed`` (M, A) for each reader r; ``region`` (R, R), bool: where at least one in
-        twenty of the true changes moves a pixel by more than 0.05 of the range [-1, 1]; and,
-        where somebody reads identity, ``person_before`` and ``person_after`` (M, D).
+        ``r:signed`` (M, A) for each reader r, the change that goes with a true rise; ``region``
+        (R, R), bool: where at least one in twenty of the true changes moves a pixel by more than
+        0.05 of the range [-1, 1]; and,
+        where somebody reads identity, ``person_less`` and ``person_more`` (M, D).
     """
     pair = truth(name, protocol.request, protocol.seed)
     if pair is None:
         return None
-    before, after = (_looked(bench, side, protocol.batch) for side in pair)
-    column = bench.models.table.index(name)
-    moved = {key: (after[key] - before[key]).cpu() for key in ("judge", "ensemble")}
-    moved["consensus"] = (moved["judge"] + moved["ensemble"]) / 2
-    sign = moved["consensus"][:, column].sign()[:, None]
-    out = {f"{reader}:signed": moved[reader] * sign for reader in READERS}
+    less, more = (bench.readers.look_at(side, protocol.batch) for side in pair)
+    out = {f"{reader}:signed": changes.cpu() for reader, changes in moved(less, more).items()}
     pixels = (pair[1] - pair[0]).abs().mean(dim=1)  # (M, R, R)
     out["region"] = (pixels > 0.1).float().mean(dim=0) >= 0.05
-    if "person" in before:
-        out |= {"person_before": before["person"].cpu(), "person_after": after["person"].cpu()}
+    if "person" in less:
+        out |= {"person_less": less["person"].cpu(), "person_more": more["person"].cpu()}
     return out
-
-
-def _looked(bench: Bench, images: Tensor, batch: int) -> dict[str, Tensor]:
-    parts = [bench.readers.look(part.to(bench.ws.device)) for part in images.split(batch)]
-    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
 # -- tables ----------------------------------------------------------------------------------------
@@ -305,6 +291,7 @@ def leakage_cells(
     ``leak`` where the false-discovery rate over all cells of the method holds and one of the two
     leaves the band of random edits; ``asked`` on the target itself, ``partner`` where a corrected
     request may change it on purpose, ``untested`` with fewer than two faces.
+    ``band_extrapolated`` says that the edit is longer than any random edit that was measured.
     """
     table = bench.models.table
     slopes = leakage.regression_slopes(bench_readings(bench, reader)).cpu()
@@ -324,7 +311,9 @@ def leakage_cells(
         low, high = significance.mean_intervals(signed, seed=protocol.seed, draws=protocol.draws)
         p = torch.minimum(significance.mean_p_values(signed), significance.mean_p_values(changes))
         length = float(cell[f"{reader}:length"][reached].mean())
-        band = _at_length(random_edits, f"{reader}:band", length)
+        band, longer = leakage.band_at(
+            random_edits["lengths"], random_edits[f"{reader}:band"], length
+        )
         known = truths.get(name)
         truth = known[f"{reader}:signed"].mean(dim=0) if known is not None else None
         own = set(partners(table, name))
@@ -341,6 +330,7 @@ def leakage_cells(
                     "drift": float(changes[:, b].mean()),
                     "p": min(1.0, 2 * float(p[b])),
                     "band": float(band[b]),
+                    "band_extrapolated": longer,
                     "world": float(slopes[column, b]) * protocol.request,
                     "truth": None if truth is None else float(truth[b]),
                     "verdict": kind,
@@ -359,11 +349,3 @@ def _judge_cells(rows: list[dict[str, Any]]) -> None:
         beyond = max(abs(row["signed"]), abs(row["drift"])) > row["band"]
         if row["verdict"] == "":
             row["verdict"] = "leak" if beyond and value < FALSE_DISCOVERIES else "clear"
-
-
-def _at_length(random_edits: Mapping[str, Tensor], key: str, length: float) -> Tensor:
-    """Return a row of a random edit's table at one length; beyond the last, the last."""
-    lengths, values = random_edits["lengths"], random_edits[key]
-    length = min(length, float(lengths[-1]))
-    where = torch.tensor([length], dtype=torch.float64)
-    return leakage.read_at(lengths, values[None], where)[0]

@@ -9,7 +9,6 @@ interval is a bootstrap over faces.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,9 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
-from l2l_widgets.evaluation.bench import Bench, Readers, Truth, partners
+from l2l_widgets.evaluation.bench import Bench, Truth, partners
 from l2l_widgets.metrics import editing
-from l2l_widgets.report import EvaluationReport, Protocol
+from l2l_widgets.report import EvaluationReport, Protocol, versions
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
@@ -47,8 +46,8 @@ def evaluate(
     protocol : Protocol, optional
         What to measure.
     truth : callable, optional
-        Pictures of people before and after a true change (:data:`Truth`); without it, identity is
-        reported as a cosine and not placed.
+        The same people with less and with more of an attribute (:data:`Truth`); without it,
+        identity is reported as a cosine and not placed.
     progress : callable, optional
         Gets one line for each attribute done.
 
@@ -89,7 +88,7 @@ def evaluate(
         "hashes": dict(models.hashes),
         "judges": bench.readers.names,
         "identity_anchors": bench.anchors,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": versions(),
         "wall_seconds": round(time.perf_counter() - started, 1),
     }
     return report
@@ -97,20 +96,15 @@ def evaluate(
 
 def identity_anchors(bench: Bench, protocol: Protocol, truth: Truth | None) -> dict[str, Any]:
     """Return the two ends of the identity scale for each attribute, as :func:`identity_scale`."""
-    readers: Readers = bench.readers
-    if readers.identity is None:
+    if bench.readers.identity is None:
         return {}
-    device = bench.ws.device
     pairs = {}
     for name in protocol.attributes if truth is not None else ():
         assert truth is not None
         pair = truth(name, protocol.request, protocol.seed)
         if pair is not None:
-            first, second = (
-                torch.cat([readers.identity(p.to(device)).float() for p in side.split(50)])
-                for side in pair
-            )
-            pairs[name] = (first, second)
+            less, more = (bench.readers.look_at(side, protocol.batch)["person"] for side in pair)
+            pairs[name] = (less, more)
     return identity_scale(bench, pairs)
 
 
@@ -126,7 +120,7 @@ def identity_scale(bench: Bench, pairs: Mapping[str, tuple[Tensor, Tensor]]) -> 
     bench : Bench
         The generator's faces.
     pairs : mapping of str to (Tensor, Tensor)
-        Attribute -> identity vectors (M, D) of people before and after a true change.
+        Attribute -> identity vectors (M, D) of the same people with less and with more of it.
     """
     if "person" not in bench.before:
         return {}

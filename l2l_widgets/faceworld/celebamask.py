@@ -47,11 +47,12 @@ from l2l_widgets.faceworld.factors import FACTORS, Factors, sample_factors
 from l2l_widgets.faceworld.labels import MASK_CLASSES, landmarks
 from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.images import encode_jpeg, from_uint8
-from l2l_widgets.storage import StorageError, write_atomic
+from l2l_widgets.storage import InUseError, StorageError, locked, write_atomic
 
 MASKS_PER_FOLDER = 2000
 MASK_SIDE = 512
 CONFIG = "render.json"
+LOCK = ".lock"
 SIZES = tuple(2**k for k in range(4, 11))
 #: Left free on the disk, for the tables and for whoever else writes there.
 RESERVE = 64 * 2**20
@@ -141,20 +142,37 @@ def claim(folder: Path, config: LayoutConfig) -> Iterator[None]:
         It holds something else, another process is at work in it, or it cannot be written.
     """
     stated = folder / CONFIG
-    try:
-        if stated.exists():
-            _check_same(stated, config)
-        else:
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise ValueError(f"{folder} holds other files; choose an empty folder")
+    with contextlib.ExitStack() as held:
+        try:
+            # Nothing is written into a folder of another kind, not even the lock.
+            if not (folder / LOCK).exists():
+                _check_ours(folder, config)
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(stated, json.dumps(asdict(config)).encode())
-        lock = open(stated, "r+b")  # noqa: SIM115 - held open as long as the block runs
-    except OSError as error:
-        raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
-    with lock:
-        _lock(lock.fileno(), folder)
+            try:
+                held.enter_context(locked(folder / LOCK))
+            except InUseError:
+                raise ValueError(
+                    f"{folder} is being written by another run; wait for its end"
+                ) from None
+            # Another run may have begun in it, or changed it, before the lock was ours.
+            _check_ours(folder, config)
+            if not stated.exists():
+                write_atomic(stated, json.dumps(asdict(config)).encode())
+        except OSError as error:
+            raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
         yield
+
+
+def _check_ours(folder: Path, config: LayoutConfig) -> None:
+    """Raise ValueError where a folder holds anything but this set, or nothing yet."""
+    stated = folder / CONFIG
+    if stated.exists():
+        _check_same(stated, config)
+    elif folder.exists():
+        # A run that was killed at its very beginning leaves its lock, or half of its first file.
+        own = (LOCK, f".{CONFIG}.")
+        if not folder.is_dir() or any(not e.name.startswith(own) for e in folder.iterdir()):
+            raise ValueError(f"{folder} holds other files; choose an empty folder")
 
 
 def _check_same(stated: Path, config: LayoutConfig) -> None:
@@ -171,19 +189,6 @@ def _check_same(stated: Path, config: LayoutConfig) -> None:
 
 def _stated(config: LayoutConfig) -> str:
     return ", ".join(f"{key}={value}" for key, value in asdict(config).items())
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: two runs draw the same files twice, which harms nothing
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ValueError(f"{folder} is being written by another run; wait for its end") from None
-    except OSError:  # a network folder without locks
-        return
 
 
 def survey(folder: Path, count: int) -> tuple[int, list[int]]:

@@ -9,7 +9,7 @@ it stopped.
 from __future__ import annotations
 
 import json
-import multiprocessing
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from l2l_widgets.faceworld.factors import (
     factor_index,
     sample_factors,
 )
+from l2l_widgets.faceworld.processes import ShareError, share_out
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.storage import load_safetensors, save_safetensors, write_atomic
+from l2l_widgets.storage import load_safetensors, locked, save_safetensors, write_atomic
 
 SHARD = 512
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
@@ -112,9 +113,23 @@ def render_dataset(
     compiled : bool
         Compile the renderer first: minutes of set-up with a C++ compiler, then four times the
         speed.
+
+    Raises
+    ------
+    ValueError
+        A folder that holds another set, or a shard that cannot be rendered or written: the first
+        one that fails ends the call. Shards that are there are whole, and the same call goes on
+        from them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    # Recipes that start together want the same set: one renders it, the others wait and find it.
+    with locked(folder / ".lock", wait=True):
+        _render_missing(folder, config, workers, compiled)
+    return folder
+
+
+def _render_missing(folder: Path, config: DatasetConfig, workers: int, compiled: bool) -> None:
     stated = folder / "config.json"
     if stated.exists():
         held = json.loads(stated.read_text())
@@ -122,28 +137,42 @@ def render_dataset(
             raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
     else:
         write_atomic(stated, json.dumps(asdict(config)).encode())
+    for left in folder.glob(".*.tmp"):  # by a run that was killed
+        left.unlink(missing_ok=True)
     shards = range((config.count + SHARD - 1) // SHARD)
-    missing = [k for k in shards if not (folder / f"shard-{k:05d}.safetensors").exists()]
-    if workers <= 1 or len(missing) <= 1:
-        _render_shards(folder, config, missing, compiled)
-        return folder
-    context = multiprocessing.get_context("spawn")
-    jobs = [
-        context.Process(target=_render_shards, args=(folder, config, missing[i::workers], compiled))
-        for i in range(workers)
-    ]
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join()
-        if job.exitcode:
-            raise RuntimeError(f"a rendering process ended with code {job.exitcode}")
-    return folder
+    missing = [k for k in shards if not shard_path(folder, k).is_file()]
+    workers = max(1, min(workers, len(missing)))
+    shares = [missing[i::workers] for i in range(workers)]
+    done = [0] * workers
+    try:
+        if workers == 1:
+            if compiled:
+                torch.set_num_threads(1)
+            for _ in _render_shards(folder, config, missing, compiled):
+                done[0] += 1
+        else:
+            jobs = [(folder, config, share, compiled) for share in shares]
+            for share, _ in share_out(_render_shards, jobs):
+                done[share] += 1
+    except (ValueError, OSError, RuntimeError) as error:
+        share = error.share if isinstance(error, ShareError) else 0
+        at = min(done[share], len(shares[share]) - 1)
+        for left in folder.glob(".*.tmp"):  # by the others, stopped half way
+            left.unlink(missing_ok=True)
+        raise ValueError(
+            f"shard {shares[share][at]} of folder {folder} was not rendered, those that are there "
+            f"are whole: {error}"
+        ) from error
 
 
-def _render_shards(folder: Path, config: DatasetConfig, shards: list[int], compiled: bool) -> None:
-    if compiled or multiprocessing.parent_process() is not None:
-        torch.set_num_threads(1)
+def shard_path(folder: Path, shard: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"shard-{shard:05d}.safetensors"
+
+
+def _render_shards(
+    folder: Path, config: DatasetConfig, shards: list[int], compiled: bool
+) -> Iterator[int]:
     for k in shards:
         factors, people = shard_factors(config, k)
         batches = list(render_batches(factors, config.resolution, compiled=compiled))
@@ -153,7 +182,8 @@ def _render_shards(folder: Path, config: DatasetConfig, shards: list[int], compi
             "latents": factors.latents.contiguous(),
             "identity": people,
         }  # fmt: skip
-        save_safetensors(folder / f"shard-{k:05d}.safetensors", tensors, {"shard": str(k)})
+        save_safetensors(shard_path(folder, k), tensors, {"shard": str(k)})
+        yield k
 
 
 class FaceDataset:
@@ -182,7 +212,7 @@ class FaceDataset:
         count = self.config.count if limit is None else min(limit, self.config.count)
         parts: dict[str, list[Tensor]] = {}
         for k in range((count + SHARD - 1) // SHARD):
-            path = folder / f"shard-{k:05d}.safetensors"
+            path = shard_path(folder, k)
             if not path.exists():
                 raise ValueError(f"folder {folder}: {path.name} is missing; render the set again")
             for name, tensor in load_safetensors(path)[0].items():

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import torch
@@ -22,6 +18,7 @@ from l2l_widgets.faceworld.celebamask import (
     write_portraits,
     write_tables,
 )
+from l2l_widgets.faceworld.processes import share_out
 
 #: Rays from which on compiling pays: about what is drawn without it while the compiler works.
 WORTH_COMPILING = 100_000_000
@@ -102,52 +99,6 @@ def _write(
     if jobs == 1:
         yield from write_portraits(folder, config, missing, device, compiled)
         return
-    context = multiprocessing.get_context("spawn")
-    processes, ends = [], []
-    try:
-        for k in range(jobs):
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(
-                target=_work, args=(folder, config, missing[k::jobs], compiled, theirs), daemon=True
-            )
-            process.start()
-            theirs.close()  # or its end would never be seen
-            processes.append(process)
-            ends.append(ours)
-        while ends:
-            for end in wait(ends):
-                assert isinstance(end, Connection)
-                try:
-                    said = end.recv()
-                except EOFError:
-                    ends.remove(end)
-                    continue
-                if isinstance(said, str):
-                    raise ValueError(said)
-                yield said
-        for process in processes:
-            process.join()
-            if process.exitcode:
-                raise ValueError(
-                    f"a rendering process ended with code {process.exitcode}; what is there is "
-                    "whole, and the same command goes on from it"
-                )
-    finally:
-        for process in processes:
-            process.terminate()
-            process.join()
-
-
-def _work(
-    folder: Path, config: LayoutConfig, rows: list[int], compiled: bool, parent: Connection
-) -> None:
-    """One process's share; ends by itself when its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    torch.set_num_threads(1)
-    with contextlib.suppress(BrokenPipeError):
-        try:
-            for more in write_portraits(folder, config, rows, compiled=compiled):
-                parent.send(more)
-        except (ValueError, OSError) as error:
-            if not isinstance(error, BrokenPipeError):
-                parent.send(str(error))
+    shares = [(folder, config, missing[k::jobs], "cpu", compiled) for k in range(jobs)]
+    for _, more in share_out(write_portraits, shares):
+        yield more

@@ -68,14 +68,17 @@ def with_attribute(factors: Factors, name: str, target: Tensor) -> tuple[Factors
 def rerendered_pairs(
     name: str, request: float, n: int, seed: int, resolution: int
 ) -> tuple[Tensor, Tensor]:
-    """Draw people twice: as they are, and with one attribute changed by ``request`` up or down.
+    """Draw people twice: with less of one attribute, and with more of it by ``request``.
+
+    One of the two is the person as sampled. Which one is the world's to say: whoever took the sign
+    of the change from a reader instead would only ever find that the reader sees a rise.
 
     Parameters
     ----------
     name : str
         An attribute of ``DEFAULT_TABLE``.
     request : float
-        Size of the change, in (0, 1]; each portrait goes in the direction that has room.
+        Size of the change, in (0, 1]; each sampled person goes in the direction that has room.
     n : int
         People to start from; those whose attribute cannot change by at least 0.8 of the request
         are left out.
@@ -86,7 +89,7 @@ def rerendered_pairs(
 
     Returns
     -------
-    before, after : Tensor, shape (M, 3, R, R), M <= n
+    less, more : Tensor, shape (M, 3, R, R), M <= n
         Pictures in [-1, 1].
 
     Raises
@@ -101,10 +104,10 @@ def rerendered_pairs(
     possible = ((reached - current).abs() >= 0.8 * request).nonzero()[:, 0]
     if len(possible) == 0:
         raise ValueError(f"attribute {name!r}: none of {n} portraits can change it by {request}")
-    return (
-        _render_in_parts(people[possible], resolution),
-        _render_in_parts(changed[possible], resolution),
-    )
+    drawn = _render_in_parts(people[possible], resolution)
+    redrawn = _render_in_parts(changed[possible], resolution)
+    rises = (reached > current)[possible][:, None, None, None]
+    return torch.where(rises, drawn, redrawn), torch.where(rises, redrawn, drawn)
 
 
 def _render_in_parts(factors: Factors, resolution: int, part: int = 16) -> Tensor:

@@ -1,8 +1,8 @@
 """Which world this is: a number that is raised when the renderer draws something else.
 
 Rendered sets, and the recipes that learn from them, carry it: pictures of one version are never
-taken for those of another. ``tests/test_faceworld_version.py`` compares the faces drawn now with
-stored ones and fails when they differ, so that nobody can forget to raise it.
+taken for those of another. ``tests/test_faceworld_version.py`` compares what is drawn
+now, pictures, masks and landmarks, with what is stored, so that nobody can forget to raise it.
 """
 
 from __future__ import annotations

@@ -175,6 +175,43 @@ def random_direction_band(changes: Tensor, level: float = 0.95) -> Tensor:
     return changes.double().mean(dim=1).abs().quantile(level, dim=0)
 
 
+def band_at(lengths: Tensor, bands: Tensor, length: float) -> tuple[Tensor, bool]:
+    """Return the band of random edits of one length, and whether that is beyond what was measured.
+
+    Between two measured lengths it is linear. Beyond the longest it goes on as it grew between the
+    last two, with the power of the length that they show; the last band alone would be too narrow
+    there, and a long edit would seem to leak what any edit of its length does.
+
+    Parameters
+    ----------
+    lengths : Tensor, shape (L,), L >= 3
+        Rising from 0.
+    bands : Tensor, shape (L, A)
+        Half-widths, as :func:`random_direction_band` gives them; the first row is 0.
+    length : float
+        0 or more.
+
+    Returns
+    -------
+    band : Tensor, shape (A,), float64
+    extrapolated : bool
+    """
+    _check_sweep(lengths, bands[None])
+    if len(lengths) < 3 or not length >= 0:
+        raise ValueError(
+            f"length is {length!r}, of {len(lengths)} known; allowed: 0 or more, of at least 3"
+        )
+    last = float(lengths[-1])
+    if length <= last:
+        where = torch.tensor([length], dtype=torch.float64)
+        return read_at(lengths, bands[None], where)[0], False
+    shorter, longest = bands[-2:].double()
+    growth = torch.log((longest / shorter.clamp_min(1e-12)).clamp_min(1e-12))
+    # A reading saturates: it grows no faster than the step. Nor does it shrink but by chance.
+    power = (growth / torch.log(lengths[-1] / lengths[-2]).double()).clamp(0, 1)
+    return longest * (length / last) ** power, True
+
+
 def attribute_dependency(
     changes: Tensor, spread: Tensor, edited: int
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,13 @@ import sys
 from pathlib import Path
 
 from l2l_widgets.faceworld.batches import compiler_found
-from l2l_widgets.faceworld.dataset import SHARD, DatasetConfig, FaceDataset, render_dataset
+from l2l_widgets.faceworld.dataset import (
+    SHARD,
+    DatasetConfig,
+    FaceDataset,
+    render_dataset,
+    shard_path,
+)
 from l2l_widgets.faceworld.version import WORLD
 
 #: The sets every embedded model is trained on; all seeds differ, so no face is in two of them.
@@ -37,7 +43,7 @@ def rendered_set(name: str) -> FaceDataset:
     folder = cache_folder() / f"{name}-{WORLD}"
     config = SETS[name]
     shards = range(-(-config.count // SHARD))
-    missing = [k for k in shards if not (folder / f"shard-{k:05d}.safetensors").exists()]
+    missing = [k for k in shards if not shard_path(folder, k).is_file()]
     if missing:
         sys.stderr.write(f"rendering {len(missing)} shards of {name!r} into {folder}\n")
         workers = max(1, os.cpu_count() or 1)

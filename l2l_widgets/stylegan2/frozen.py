@@ -103,6 +103,12 @@ class FrozenSynthesis:
             self.energy[index, :inputs, :outputs] = energy.t() / LRELU_GAIN**2
             self.epsilon[index, 0, :outputs] = 1e-8 / LRELU_GAIN**2
 
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """All that was prepared; some of it may be a view of the network's own weights."""
+        kernels = [layer.kernel for _, _, layer in self.steps if isinstance(layer, _FrozenLayer)]
+        for part in (self, *(step for _, _, step in self.steps), *filter(None, kernels)):
+            yield from (value for value in vars(part).values() if isinstance(value, torch.Tensor))
+
     @torch.no_grad()
     def grow(
         self,

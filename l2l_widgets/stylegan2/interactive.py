@@ -50,6 +50,11 @@ class InteractiveDrawing:
         """Bytes of activations that are kept now, at most `limit`."""
         return sum(memory.nbytes for memory in self._memories.values())
 
+    @property
+    def prepared_bytes(self) -> int:
+        """Bytes of weights that the network keeps prepared; all who draw with it share them."""
+        return self._network.prepared_bytes
+
     def can_draft(self) -> bool:
         """Whether a draft of this network's pictures is quicker than the picture, and needed."""
         device = self._network.b4.const.device

@@ -228,13 +228,31 @@ class SynthesisNetwork(nn.Module):
                     return None
                 # In-place changes raise the version; replaced tensors and moves change the address.
                 state.append((tensor.data_ptr(), tensor._version))
+        # Copies of what the weights were, in the other precision too, are room for nothing.
+        self._frozen = {key: kept for key, kept in self._frozen.items() if kept[0] == state}
         kept = self._frozen.get(dtype)
-        if kept is None or kept[0] != state:
+        if kept is None:
             # Normal tensors even when first called in inference mode: they outlive the call.
             with torch.inference_mode(False), torch.no_grad():
                 kept = (state, FrozenSynthesis(self, dtype))
             self._frozen[dtype] = kept
         return kept[1]
+
+    @property
+    def prepared_bytes(self) -> int:
+        """Bytes of the weights kept between calls, beside the network's own.
+
+        At most one copy for pictures and one for drafts. A convolution that takes a quarter of the
+        products keeps four numbers for each of its weights; all other tensors are in proportion to
+        the network, or one layer's activations in size.
+        """
+        own = {t.untyped_storage().data_ptr() for t in (*self.parameters(), *self.buffers())}
+        kept = {
+            t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()
+            for _, frozen in list(self._frozen.values())
+            for t in frozen.tensors()
+        }
+        return sum(size for address, size in kept.items() if address not in own)
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and pickles make their own: the kept weights outweigh the network.

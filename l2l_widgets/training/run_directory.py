@@ -31,7 +31,14 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors, write_atomic
+from l2l_widgets.storage import (
+    InUseError,
+    StorageError,
+    load_safetensors,
+    locked,
+    save_safetensors,
+    write_atomic,
+)
 
 STEP_NAME = re.compile(r"step-(\d{7,})")
 
@@ -118,18 +125,12 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Hold the folder: a second process (or notebook) that trains in it is refused.
 
-        The system drops the lock when the process ends, however it ends. Systems without
-        `fcntl` go unguarded.
+        As `storage.locked`.
         """
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
-        with open(self.path / "lock", "w", encoding="utf-8") as file:
+        with contextlib.ExitStack() as held:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                held.enter_context(locked(self.path / "lock"))
+            except InUseError:
                 raise TrainingError(
                     f"{self.path} is being trained by another process or notebook"
                 ) from None

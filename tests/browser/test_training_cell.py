@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from . import harness
@@ -11,6 +13,15 @@ pytestmark = pytest.mark.browser
 
 #: Steps of the smoke lesson; enough to be stopped on the way.
 STEPS = 120
+#: To what share of its first value the loss must have fallen by then.
+FALLS_TO = 0.9
+
+
+def ends_of(cell, name):
+    """The first and the last value of a loss, as its curve tells those who cannot see it."""
+    label = cell.get_by_role("img", name=re.compile(rf"^{name}: from")).get_attribute("aria-label")
+    first, last = re.fullmatch(rf"{name}: from (\S+) to (\S+)", label).groups()
+    return float(first), float(last)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +65,10 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
 
     cell.get_by_role("button", name="Resume").click()
     harness.until(lambda: state() == "running" and step() > stopped, 120, what="Resume")
-    cell.get_by_role("button", name="Stop").click()
-    harness.until(lambda: state() in ("stopped", "finished"), 60, what="the second Stop")
+    harness.until(lambda: state() == "finished", 900, what="the end of the training")
+    assert step() == STEPS
+    first, last = ends_of(cell, "loss")
+    assert last < FALLS_TO * first, "it did not learn"
 
     editor = EditorPage(page)
     assert editor.root.get_by_label("Method").is_visible()
