@@ -51,7 +51,7 @@ class Labelled:
         One gain curve for rises and falls, so that an edit and its undoing ask for the same step.
     """
 
-    faces: int = 16384
+    faces: int = 24576
     psi_low: float = 0.6
     psi_high: float = 1.0
     triplets: str = ""
