@@ -8,6 +8,7 @@ measured curve is stored with the weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -219,5 +220,6 @@ def measure_response(
         for low, high in pairwise(known):
             if found[high] - found[low] > 0.15:
                 found[(low + high) / 2] = respond((low + high) / 2)
-    known = sorted(found)[1:]
+    # where an edit breaks the face so badly that nothing is read, there is no response
+    known = sorted(knob for knob, change in found.items() if knob > 0 and math.isfinite(change))
     return torch.tensor(known), torch.tensor([found[k] for k in known])

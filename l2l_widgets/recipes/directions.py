@@ -75,11 +75,14 @@ class ComponentFit(Labelled):
         At how many sigmas.
     """
 
+    faces: int = 2048
+    response_faces: int = 16
+    response_rounds: int = 2
     pca_codes: int = 1_000_000
     fresh_codes: int = 5000
-    components: int = 60
+    components: int = 40
     most: int = 3
-    effect_faces: int = 24
+    effect_faces: int = 8
     effect_size: float = 2.0
 
 
@@ -97,10 +100,12 @@ class ChannelFit(Labelled):
         At how many standard deviations.
     """
 
+    response_faces: int = 32
+    response_rounds: int = 2
     candidates: int = 8
     positives: int = 100
     most: int = 3
-    effect_faces: int = 24
+    effect_faces: int = 8
     effect_size: float = 5.0
 
 
@@ -143,7 +148,7 @@ def components(config: ComponentFit, world: LabelledWorld) -> dict[str, StepsEdi
         "ganspace": GANSpaceEditor.from_components(
             found, world.table, world.read, world.fresh(config.effect_faces, 4),
             world.scores.std(dim=0), most=config.most, size=config.effect_size,
-            provenance=world.origin,
+            reasons=world.unfit, provenance=world.origin,
         )
     }  # fmt: skip
 

@@ -14,10 +14,6 @@ Generator, regressors and embedder are frozen; the second judges are never opene
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,10 +30,11 @@ from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, s
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
 from l2l_widgets.recipes import Recipe
+from l2l_widgets.recipes.labelled import open_labelled
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
-from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
+from l2l_widgets.triplets import TripletReader, sample_latents
 
 
 @dataclass(frozen=True)
@@ -184,7 +181,7 @@ class MapperTask:
         for part in (generator, embedder, *self.regressors):
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
-        self.reader = self._open_triplets()
+        self.reader = open_labelled(config, generator, self.regressors, table, self.origin)
         ws, readings = self.reader.latents()
         self.low, self.high = _population_range(readings)
         self.columns = [table.index(name) for name in config.attributes or table.names]
@@ -329,39 +326,6 @@ class MapperTask:
         rule = self.config.correction
         population = self.correction.population if rule in ("nearest", "plausible") else None
         return TargetCorrection(self.table, rule, population=population)
-
-    def _open_triplets(self) -> TripletReader:
-        config = self.config
-        made_by = {
-            **{k: v for k, v in self.origin.items() if k != "embedder"},
-            "faces": config.faces,
-            "psi": [config.psi_low, config.psi_high],
-            "seed": config.data_seed,
-            "ensemble": config.ensemble,
-        }
-        name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
-        folder = Path(config.triplets or Path(tempfile.gettempdir()) / f"l2l-triplets-{name}")
-
-        def ensemble(images: Tensor) -> Tensor:
-            return torch.stack([r(images).float() for r in self.regressors]).mean(dim=0)
-
-        device = next(self.generator.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16):
-            write_triplets(
-                folder,
-                self.generator,
-                ensemble,
-                config.faces,
-                config.data_seed,
-                attributes=self.table.names,
-                psi=(config.psi_low, config.psi_high),
-                progress=_say_progress,
-            )
-        return TripletReader(folder)
-
-
-def _say_progress(done: int, total: int) -> None:
-    sys.stderr.write(f"triplets: {done} of {total}\n")
 
 
 def _population_range(readings: Tensor) -> tuple[Tensor, Tensor]:
