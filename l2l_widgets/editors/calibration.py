@@ -138,7 +138,7 @@ class GainCurve(nn.Module):
 
 @torch.no_grad()
 def measure_response(
-    move: Callable[[Tensor, Tensor], Tensor],
+    move: Callable[..., Tensor],
     read: Callable[[Tensor], Tensor],
     ws: Tensor,
     before: Tensor,
@@ -149,6 +149,7 @@ def measure_response(
     margin: float = 0.05,
     rounds: int = 3,
     quantile: float = 0.5,
+    with_current: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return the median change of one attribute at knob values, close together where it is steep.
 
@@ -158,7 +159,8 @@ def measure_response(
     Parameters
     ----------
     move : callable
-        (w (B, num_ws, w_dim), knob values (B, A)) -> edited w.
+        (w (B, num_ws, w_dim), knob values (B, A)) -> edited w; with ``with_current`` also given
+        the readings (B, A) of w.
     read : callable
         w -> attribute readings (B, A) in [0, 1], by the mean of several regressors.
     ws : Tensor, shape (N, num_ws, w_dim)
@@ -181,6 +183,8 @@ def measure_response(
     quantile : float
         Which quantile over faces is the response: 0.5 is the median, 0.1 what nine faces of ten
         exceed.
+    with_current : bool
+        Whether ``move`` edits a face by its readings.
 
     Returns
     -------
@@ -203,8 +207,9 @@ def measure_response(
     def respond(knob: float) -> float:
         delta = torch.zeros(len(row), before.shape[1], device=ws.device)
         delta[:, column] = sign * knob
-        pairs = zip(ws[row].split(64), delta.split(64), strict=True)
-        after = torch.cat([read(move(w, d)) for w, d in pairs])[:, column]
+        given = (ws[row], delta, before[row]) if with_current else (ws[row], delta)
+        parts = zip(*(part.split(64) for part in given), strict=True)
+        after = torch.cat([read(move(*part)) for part in parts])[:, column]
         change = sign * (after - start)
         # a face without room left censors the median from above: count it as reached
         change = torch.where(change > free - margin, torch.maximum(change, free), change)

@@ -42,6 +42,13 @@ def why_unfit(column: Tensor, high: Tensor, low: Tensor) -> str:
     apart = float(column[high].mean() - column[low].mean())
     if apart < APART:
         return f"its highest and lowest scores differ by {apart:.3f} on average; allowed: {APART}"
+    # three hats among thousands of faces fill no end: the others in it were taken by chance
+    positives = int((column[high] > column[low].mean() + APART).sum())
+    if positives < FEWEST:
+        return f"{positives} codes plainly have it; allowed: at least {FEWEST}"
+    negatives = int((column[low] < column[high].mean() - APART).sum())
+    if negatives < FEWEST:
+        return f"{negatives} codes plainly lack it; allowed: at least {FEWEST}"
     return ""
 
 

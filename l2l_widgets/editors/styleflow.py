@@ -82,7 +82,7 @@ class FlowConfig:
     blocks: int = 1
     hidden_dim: int = 0
     hidden_layers: int = 5
-    edit_steps: int = 8
+    edit_steps: int = 12
 
     def __post_init__(self) -> None:
         for name in ("w_dim", "attributes", "num_ws", "blocks", "edit_steps"):
@@ -211,8 +211,9 @@ class StyleFlowNetwork(nn.Module):
         return (self.center + (w - self.w_mean) @ self.slopes.T).clamp(0, 1)
 
     def condition(self, readings: Tensor) -> Tensor:
-        """Return readings (N, A) as the flow sees them."""
-        return (readings - self.center) / self.spread
+        """Return readings (N, A) as the flow sees them; 0 in a column that it does not."""
+        seen = torch.isfinite(self.spread)
+        return torch.where(seen, (readings - self.center) / self.spread, 0.0)
 
     def nll(self, w: Tensor, readings: Tensor, noise: Tensor, solver: Solver) -> Tensor:
         """Return the negative log-likelihood of each code, (N,), in nats for each of its numbers.

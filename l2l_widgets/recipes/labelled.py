@@ -159,7 +159,7 @@ class LabelledWorld:
             )  # fmt: skip
         return to_wplus(w.float(), self.generator.num_ws).to(self.device)
 
-    def calibrate(self, network: Any, column: int) -> float:
+    def calibrate(self, network: Any, column: int, with_current: bool = False) -> float:
         """Fit one attribute's gain curve in place, by the training ensemble.
 
         Parameters
@@ -168,6 +168,8 @@ class LabelledWorld:
             ``network(w, knobs)`` edits, ``network.gain`` is its curve.
         column : int
             The attribute.
+        with_current : bool
+            Whether the network is given the faces' readings too.
 
         Returns
         -------
@@ -184,6 +186,7 @@ class LabelledWorld:
             measure = functools.partial(
                 measure_response, network, self.read, faces, self._before, column, sides,
                 faces=config.response_faces, rounds=config.response_rounds,
+                with_current=with_current,
             )  # fmt: skip
             knobs, response = measure()
             network.gain.fit(column, knobs, response, sides)

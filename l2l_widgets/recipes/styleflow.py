@@ -62,7 +62,7 @@ class FlowTraining(Labelled):
     blocks: int = 1
     hidden_dim: int = 0
     hidden_layers: int = 5
-    edit_steps: int = 8
+    edit_steps: int = 12
     start: str = "linear"
     solver: str = "rk4"
     solver_steps: int = 4
@@ -182,11 +182,11 @@ class FlowTask:
             if name in reasons or self.config.calibration_faces == 0:
                 continue
             network.set_rows(column, rows[name])
-            reached = world.calibrate(network, column)
+            reached = world.calibrate(network, column, with_current=True)
             if reached < 0.3 and self.config.rows == "measured" and rows[name] != everywhere:
                 rows[name] = everywhere
                 network.set_rows(column, everywhere)
-                reached = world.calibrate(network, column)
+                reached = world.calibrate(network, column, with_current=True)
             if reached < LEAST_REACH:
                 reasons[name] = f"the flow changes it by {reached:.2f} at most"
         origin = Origin(world.origin.get("generator", ""), "w", world.described)
