@@ -41,8 +41,7 @@ def write_open_world(folder):
 def small(name, triplets, **changes):
     """An editor's recipe on 200 labelled faces, two steps long."""
     common = {"faces": 200, "calibration_faces": 16, "triplets": str(triplets)}
-    if name != "mapper":
-        common |= LABELLED
+    common |= {"calibration_faces": 0} if name == "mapper" else LABELLED
     settings = {"steps": 2, "log_every": 1, "checkpoint_every": 1, "device": "cpu"}
     return list_recipes()[name].replace(**{**common, **settings, **SMALL[name], **changes})
 

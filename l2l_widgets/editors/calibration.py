@@ -65,6 +65,7 @@ class GainCurve(nn.Module):
         response: Tensor,
         sides: tuple[int, ...] = (1, -1),
         aim: float = 1.0,
+        enough: float = 1.0,
     ) -> GainCurve:
         """Set one attribute's curve from a measured response.
 
@@ -81,6 +82,10 @@ class GainCurve(nn.Module):
         aim : float
             Share of what is asked that the curve aims at: below 1 an edit is gentler and disturbs
             less.
+        enough : float
+            Share of the largest response that is asked for at most. What an editor reaches it often
+            reaches early: beyond that, knob values grow, and with them what else moves, while the
+            response does not.
         """
         if knobs.shape != response.shape or knobs.ndim != 1:
             raise ValueError(
@@ -89,8 +94,10 @@ class GainCurve(nn.Module):
             )
         if not 0 < aim <= 1.5:
             raise ValueError(f"aim is {aim!r}; allowed: above 0, at most 1.5")
+        if not 0 < enough <= 1:
+            raise ValueError(f"enough is {enough!r}; allowed: above 0, at most 1")
         if len(knobs) > 0:
-            curve = self._invert(response / aim, knobs)
+            curve = self._invert(response / aim, knobs, enough)
             for side in sides:
                 self.knobs[0 if side > 0 else 1, column] = curve
         return self
@@ -116,13 +123,15 @@ class GainCurve(nn.Module):
             self.knobs[side, column] = own + share * (top - own).clamp_min(0)
         return self
 
-    def _invert(self, response: Tensor, knobs: Tensor) -> Tensor:
+    def _invert(self, response: Tensor, knobs: Tensor, enough: float) -> Tensor:
         zero = torch.zeros(1)
         x = torch.cat([zero, knobs.float().cpu()])
         # a response that falls back is noise or saturation: only its running maximum can be asked
         y = torch.cat([zero, response.float().cpu()]).cummax(0).values
         out = torch.empty(len(self.knots))
         for i, asked in enumerate(self.knots.tolist()):
+            if enough < 1:
+                asked = min(asked, enough * float(y[-1]))
             above = (y >= asked).nonzero()[:, 0]
             if asked == 0:
                 out[i] = 0.0

@@ -118,14 +118,16 @@ def choose_for_all(
     reasons: Mapping[str, str],
     most: int,
     longest: float,
+    damping: float,
     what: str,
 ) -> tuple[dict[str, list[tuple[int, float]]], dict[str, str]]:
     """Choose the steps of every attribute; what cannot be read is left out of all of them.
 
     Parameters
     ----------
-    effects, spread, most, longest
-        As :func:`choose_steps`; columns that nobody could read may hold NaN.
+    effects, spread, most, longest, damping
+        As :func:`choose_steps`; columns that nobody could read may hold NaN. Weights that would
+        take a candidate further than ``longest`` at the end of a gain curve are made shorter.
     names : sequence of str
         A attributes.
     reasons : mapping of str to str
@@ -150,8 +152,12 @@ def choose_for_all(
     for column, name in enumerate(names):
         if name in reasons:
             continue
-        chosen, weights = choose_steps(effects, spread, column, most=most, longest=longest)
+        chosen, weights = choose_steps(
+            effects, spread, column, most=most, longest=longest, damping=damping
+        )
         if chosen:
+            # the largest knob value is 2: no candidate goes further than `longest` by it
+            weights = weights * min(1.0, longest / (2 * float(weights.abs().max())))
             out[name] = list(zip(chosen, weights.tolist(), strict=True))
         else:
             reasons[name] = f"no {what} changes it by 0.3 within {longest:g} standard deviations"

@@ -36,6 +36,11 @@ from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.latents import layer_groups
 
+#: How far an edit goes along a component, in sigmas: the end of the authors' sliders.
+LONGEST = 10.0
+#: Price of a squared sigma beside disturbance, see ``choose_steps``.
+DAMPING = 0.1
+
 
 class StreamedCovariance:
     """Mean and covariance of codes that come in chunks, accumulated in float64.
@@ -331,7 +336,14 @@ class GANSpaceEditor(LinearEditor):
         candidates = [components.step(k, (j[0], j[1]), num_ws) for k, j in places]
         effects = measure_effects(candidates, read, ws, size)
         chosen, reasons = choose_for_all(
-            effects, spread.float().cpu(), table.names, reasons or {}, most, 10.0, "component"
+            effects,
+            spread.float().cpu(),
+            table.names,
+            reasons or {},
+            most,
+            LONGEST,
+            DAMPING,
+            "component",
         )
         steps = torch.zeros(len(table), num_ws, ws.shape[2])
         terms: dict[str, list[dict[str, object]]] = {}

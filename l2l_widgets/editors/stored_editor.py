@@ -103,7 +103,9 @@ class StoredEditor:
     ) -> None:
         if not attributes:
             why = next(iter((reasons or {}).values()), "nothing was fitted")
-            raise ValueError(f"{self.name}: no attribute can be changed ({why}); allowed: one")
+            raise ValueError(
+                f"{self.name}: no attribute can be changed ({why}); allowed: at least one"
+            )
         self.table, self.attributes, self.origin = table, attributes, origin
         self.num_ws, self.w_dim = shape
         self.reasons, self.provenance = dict(reasons or {}), dict(provenance or {})

@@ -36,6 +36,10 @@ from l2l_widgets.editors.origins import Origin
 
 #: Share of a channel's move that W+ must realise for the channel to be used.
 FAITHFUL = 0.9
+#: How far an edit moves a channel, in standard deviations; the authors show up to 20.
+LONGEST = 30.0
+#: Price of a squared deviation beside disturbance, see ``choose_steps``.
+DAMPING = 0.1
 #: Singular values below this share of the largest are not inverted.
 CUTOFF = 1e-3
 
@@ -298,7 +302,7 @@ class StyleSpaceEditor(LinearEditor):
         steps = [space.step(c, ws.shape[1]) for c in measured]
         effects = measure_effects(steps, read, ws, size)
         chosen, reasons = choose_for_all(
-            effects, scores.std(dim=0), table.names, reasons, most, 30.0, "channel"
+            effects, scores.std(dim=0), table.names, reasons, most, LONGEST, DAMPING, "channel"
         )
         total = torch.zeros(len(table), *ws.shape[1:])
         terms: dict[str, list[dict[str, object]]] = {}

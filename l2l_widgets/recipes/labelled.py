@@ -51,6 +51,9 @@ class Labelled:
         As ``editors.calibration.measure_response`` has ``faces`` and ``rounds``.
     sure_faces : float
         Share of the faces on which a full request for a binary attribute must come.
+    enough : float
+        Share of the largest change that is reached which edits go for at most, see
+        ``editors.calibration.GainCurve.fit``.
     symmetric_gain : bool
         One gain curve for rises and falls, so that an edit and its undoing ask for the same step.
     """
@@ -65,6 +68,7 @@ class Labelled:
     response_faces: int = 64
     response_rounds: int = 3
     sure_faces: float = 0.9
+    enough: float = 0.9
     symmetric_gain: bool = True
 
 
@@ -189,7 +193,7 @@ class LabelledWorld:
                 with_current=with_current,
             )  # fmt: skip
             knobs, response = measure()
-            network.gain.fit(column, knobs, response, sides)
+            network.gain.fit(column, knobs, response, sides, enough=config.enough)
             if len(response):
                 reached = max(reached, float(response.max()))
             if binary:
@@ -197,7 +201,8 @@ class LabelledWorld:
                 sure = measure(quantile=1 - config.sure_faces)
                 top = GainCurve(len(self.table)).to(network.gain.knobs)
                 top.load_state_dict(network.gain.state_dict())
-                top.fit(column, *sure, sides, worn_reading(self.scores[:, column]))
+                worn = worn_reading(self.scores[:, column])
+                top.fit(column, *sure, sides, worn, config.enough)
                 network.gain.raise_top(column, sides, top)
         return reached
 
