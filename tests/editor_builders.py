@@ -12,6 +12,12 @@ from l2l_widgets.editors.conditional import ConditionalEditor
 from l2l_widgets.editors.ganspace import GANSpaceEditor, fit_components
 from l2l_widgets.editors.interfacegan import InterFaceGANEditor, fit_boundaries
 from l2l_widgets.editors.origins import Origin
+from l2l_widgets.editors.styleflow import (
+    FlowConfig,
+    StyleFlowEditor,
+    StyleFlowNetwork,
+    published_rows,
+)
 from l2l_widgets.editors.stylespace import StyleSpaceEditor, style_layers
 
 FACES = 300
@@ -81,11 +87,22 @@ def stylespace(generator, models_hash):
     )  # fmt: skip
 
 
+def styleflow(generator, models_hash):
+    codes, readings = labelled(generator)
+    config = FlowConfig(generator.w_dim, len(DEFAULT_TABLE), generator.num_ws, hidden_layers=1)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = StyleFlowNetwork(config, codes, readings)
+    editor = StyleFlowEditor(network, DEFAULT_TABLE, origin_of(models_hash))
+    return editor.set_rows(published_rows(DEFAULT_TABLE, generator.num_ws))
+
+
 #: Method -> (generator, its hash) -> the editor.
 BUILDERS = {
     "mapper": lambda generator, _: build_mapper(generator),
     "interfacegan": interfacegan,
     "interfacegan-conditional": conditional,
     "ganspace": ganspace,
+    "styleflow": styleflow,
     "stylespace": stylespace,
 }

@@ -333,6 +333,8 @@ def test_every_module_says_what_it_is():
         "editors/interfacegan.py",
         "editors/conditional.py",
         "editors/ganspace.py",
+        "editors/continuous_flow.py",
+        "editors/styleflow.py",
         "editors/stylespace.py",
         "stylegan2/__init__.py",
         "discriminator.py",

@@ -143,3 +143,15 @@ def test_the_reach_is_where_the_curve_goes_flat() -> None:
     allowed = curve.within_reach(asked)
     assert torch.allclose(allowed, torch.tensor([[0.7, 0.2], [-0.7, -0.7], [0.1, 0.1]]))
     assert torch.equal(curve(asked[:, 1:].expand(-1, 2))[:, 1], curve(allowed)[:, 1])
+
+
+def test_the_last_tenth_of_a_saturating_response_is_not_asked_for() -> None:
+    knobs, response = torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.3, 0.4, 0.41])
+    whole = GainCurve(1).fit(0, knobs, response)
+    gentle = GainCurve(1).fit(0, knobs, response, enough=0.9)
+    assert float(whole(torch.tensor([[1.0]]))) == pytest.approx(2.0)
+    assert float(gentle(torch.tensor([[1.0]]))) == pytest.approx(0.845, abs=1e-3)  # 0.369 there
+    low = torch.tensor([[0.2]])
+    assert torch.equal(gentle(low), whole(low)), "what is reached is asked for as before"
+    with pytest.raises(ValueError, match=r"enough is 1\.2; allowed: above 0, at most 1"):
+        GainCurve(1).fit(0, knobs, response, enough=1.2)

@@ -8,7 +8,7 @@ import torch
 from editor_builders import ganspace
 
 from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
-from l2l_widgets.editors.effects import choose_steps, measure_effects
+from l2l_widgets.editors.effects import choose_for_all, choose_steps, measure_effects
 from l2l_widgets.editors.ganspace import (
     Components,
     GANSpaceEditor,
@@ -148,6 +148,20 @@ def test_the_choice_is_the_least_disturbing_sum() -> None:
         choose_steps(effects, spread, 0, most=0)
     with pytest.raises(ValueError, match="do not fit"):
         choose_steps(effects, torch.ones(2), 0)
+
+
+def test_every_attribute_has_its_choice_or_a_reason() -> None:
+    effects = torch.tensor([[0.1, 0.02, torch.nan], [0.0, 0.035, 0.1]])
+    spread = torch.tensor([1.0, 1.0, torch.nan])
+    chosen, reasons = choose_for_all(
+        effects, spread, ("a", "b", "c"), {}, 1, 10.0, 1e-4, "component"
+    )
+    # ten steps at the end of a gain curve, which is 2
+    assert chosen == {"a": [(0, pytest.approx(5.0))], "b": [(1, pytest.approx(5.0))]}
+    assert "NaN" in reasons["c"]
+    _, reasons = choose_for_all(effects, spread, ("a", "b", "c"), {"c": "w"}, 1, 2.0, 0.1, "step")
+    assert reasons["b"] == "no step changes it by 0.3 within 2 standard deviations"
+    assert reasons["c"] == "w"
 
 
 def test_ranges_are_all_rows_and_the_three_groups() -> None:

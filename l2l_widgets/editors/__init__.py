@@ -19,6 +19,7 @@ _EDITORS = {
     "interfacegan": ("interfacegan", "InterFaceGANEditor"),
     "interfacegan-conditional": ("conditional", "ConditionalEditor"),
     "ganspace": ("ganspace", "GANSpaceEditor"),
+    "styleflow": ("styleflow", "StyleFlowEditor"),
     "stylespace": ("stylespace", "StyleSpaceEditor"),
 }
 

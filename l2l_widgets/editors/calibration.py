@@ -8,6 +8,7 @@ measured curve is stored with the weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -78,6 +79,7 @@ class GainCurve(nn.Module):
         response: Tensor,
         sides: tuple[int, ...] = (1, -1),
         aim: float = 1.0,
+        enough: float = 1.0,
     ) -> GainCurve:
         """Set one attribute's curve from a measured response.
 
@@ -94,6 +96,10 @@ class GainCurve(nn.Module):
         aim : float
             Share of what is asked that the curve aims at: below 1 an edit is gentler and disturbs
             less.
+        enough : float
+            Share of the largest response that is asked for at most. What an editor reaches it often
+            reaches early: beyond that, knob values grow, and with them what else moves, while the
+            response does not.
         """
         if knobs.shape != response.shape or knobs.ndim != 1:
             raise ValueError(
@@ -102,8 +108,10 @@ class GainCurve(nn.Module):
             )
         if not 0 < aim <= 1.5:
             raise ValueError(f"aim is {aim!r}; allowed: above 0, at most 1.5")
+        if not 0 < enough <= 1:
+            raise ValueError(f"enough is {enough!r}; allowed: above 0, at most 1")
         if len(knobs) > 0:
-            curve = self._invert(response / aim, knobs)
+            curve = self._invert(response / aim, knobs, enough)
             for side in sides:
                 self.knobs[0 if side > 0 else 1, column] = curve
         return self
@@ -129,13 +137,15 @@ class GainCurve(nn.Module):
             self.knobs[side, column] = own + share * (top - own).clamp_min(0)
         return self
 
-    def _invert(self, response: Tensor, knobs: Tensor) -> Tensor:
+    def _invert(self, response: Tensor, knobs: Tensor, enough: float) -> Tensor:
         zero = torch.zeros(1)
         x = torch.cat([zero, knobs.float().cpu()])
         # a response that falls back is noise or saturation: only its running maximum can be asked
         y = torch.cat([zero, response.float().cpu()]).cummax(0).values
         out = torch.empty(len(self.knots))
         for i, asked in enumerate(self.knots.tolist()):
+            if enough < 1:
+                asked = min(asked, enough * float(y[-1]))
             above = (y >= asked).nonzero()[:, 0]
             if asked == 0:
                 out[i] = 0.0
@@ -151,7 +161,7 @@ class GainCurve(nn.Module):
 
 @torch.no_grad()
 def measure_response(
-    move: Callable[[Tensor, Tensor], Tensor],
+    move: Callable[..., Tensor],
     read: Callable[[Tensor], Tensor],
     ws: Tensor,
     before: Tensor,
@@ -162,6 +172,7 @@ def measure_response(
     margin: float = 0.05,
     rounds: int = 3,
     quantile: float = 0.5,
+    with_current: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return the median change of one attribute at knob values, close together where it is steep.
 
@@ -171,7 +182,8 @@ def measure_response(
     Parameters
     ----------
     move : callable
-        (w (B, num_ws, w_dim), knob values (B, A)) -> edited w.
+        (w (B, num_ws, w_dim), knob values (B, A)) -> edited w; with ``with_current`` also given
+        the readings (B, A) of w.
     read : callable
         w -> attribute readings (B, A) in [0, 1], by the mean of several regressors.
     ws : Tensor, shape (N, num_ws, w_dim)
@@ -194,6 +206,8 @@ def measure_response(
     quantile : float
         Which quantile over faces is the response: 0.5 is the median, 0.1 what nine faces of ten
         exceed.
+    with_current : bool
+        Whether ``move`` edits a face by its readings.
 
     Returns
     -------
@@ -216,8 +230,9 @@ def measure_response(
     def respond(knob: float) -> float:
         delta = torch.zeros(len(row), before.shape[1], device=ws.device)
         delta[:, column] = sign * knob
-        pairs = zip(ws[row].split(64), delta.split(64), strict=True)
-        after = torch.cat([read(move(w, d)) for w, d in pairs])[:, column]
+        given = (ws[row], delta, before[row]) if with_current else (ws[row], delta)
+        parts = zip(*(part.split(64) for part in given), strict=True)
+        after = torch.cat([read(move(*part)) for part in parts])[:, column]
         change = sign * (after - start)
         # a face without room left censors the median from above: count it as reached
         change = torch.where(change > free - margin, torch.maximum(change, free), change)
@@ -233,5 +248,6 @@ def measure_response(
         for low, high in pairwise(known):
             if found[high] - found[low] > 0.15:
                 found[(low + high) / 2] = respond((low + high) / 2)
-    known = sorted(found)[1:]
+    # where an edit breaks the face so badly that nothing is read, there is no response
+    known = sorted(knob for knob, change in found.items() if knob > 0 and math.isfinite(change))
     return torch.tensor(known), torch.tensor([found[k] for k in known])

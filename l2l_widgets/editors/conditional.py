@@ -23,7 +23,7 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeRequestError, AttributeTable, EditRequest
 from l2l_widgets.editors.effects import Read, measure_effects
 from l2l_widgets.editors.interfacegan import Boundary, BoundarySet, InterFaceGANEditor
-from l2l_widgets.editors.linear_steps import CalibratedSteps, StepsEditor, requested_change
+from l2l_widgets.editors.linear_steps import CalibratedSteps, StepsEditor
 
 #: Conditions closer together than this sine (0.06 degrees) are one: their difference is noise.
 PARALLEL = 1e-3
@@ -390,13 +390,10 @@ class ConditionalEditor(StepsEditor):
         Raises
         ------
         ValueError
-            As :func:`requested_change` says; also where an attribute to preserve has no boundary,
+            As :meth:`requested_change` says; also where an attribute to preserve has no boundary,
             or where holding it leaves less than a fifth of a direction.
         """
-        delta = requested_change(
-            request, self.table, w, (self.num_ws, self.w_dim), self.attributes, self.reasons,
-            self.name, can_preserve=True,
-        )  # fmt: skip
+        delta = self.requested_change(w, request)
         for name in request.preserve:
             if name not in self.attributes:
                 why = self.reasons.get(name, "it was not fitted")

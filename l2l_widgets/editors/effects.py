@@ -10,12 +10,68 @@ Asilomar 1993, is the same search without the constraint).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 Read = Callable[[Tensor], Tensor]  # latents (B, num_ws, w_dim) -> readings (B, A) in [0, 1]
+
+#: Ends that are closer together than this, in attribute units, show no attribute.
+APART = 0.02
+#: Fewest codes in an end: below it a validation accuracy says nothing.
+FEWEST = 10
+
+
+def why_unfit(column: Tensor, high: Tensor, low: Tensor) -> str:
+    """Say why nothing can be fitted to an attribute's scores; "" where it can.
+
+    Parameters
+    ----------
+    column : Tensor, shape (N,)
+        Its scores.
+    high, low : Tensor
+        Rows of the highest and of the lowest scores.
+    """
+    if not bool(torch.isfinite(column).all()):
+        return "its scores hold NaN or infinity"
+    if float(column.max() - column.min()) < 1e-6:
+        return f"its scores are constant ({float(column[0]):.3f})"
+    if len(high) < FEWEST:
+        return f"{len(high)} codes in each end are too few; allowed: at least {FEWEST}"
+    apart = float(column[high].mean() - column[low].mean())
+    if apart < APART:
+        return f"its highest and lowest scores differ by {apart:.3f} on average; allowed: {APART}"
+    # three hats among thousands of faces fill no end: the others in it were taken by chance
+    positives = int((column[high] > column[low].mean() + APART).sum())
+    if positives < FEWEST:
+        return f"{positives} codes plainly have it; allowed: at least {FEWEST}"
+    negatives = int((column[low] < column[high].mean() - APART).sum())
+    if negatives < FEWEST:
+        return f"{negatives} codes plainly lack it; allowed: at least {FEWEST}"
+    return ""
+
+
+def select_ends(scores: Tensor, chosen: float = 0.02) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the indices of the highest, the lowest and the remaining scores.
+
+    Parameters
+    ----------
+    scores : Tensor, shape (N,)
+        Confidence that a code has the attribute.
+    chosen : float
+        Share of N taken from each end where it is at most 1, else the number; N // 2 at most.
+
+    Returns
+    -------
+    tuple of Tensor
+        Highest first in each.
+    """
+    if not chosen > 0:
+        raise ValueError(f"chosen is {chosen!r}; allowed: a share of the codes or a number above 0")
+    order = torch.argsort(scores, descending=True, stable=True)
+    count = min(int(chosen * len(scores)) if chosen <= 1 else int(chosen), len(scores) // 2)
+    return order[:count], order[len(order) - count :], order[count : len(order) - count]
 
 
 @torch.no_grad()
@@ -53,6 +109,59 @@ def measure_effects(
         up, down = readings.chunk(2)
         rows.append((up - down).mean(dim=0) / (2 * size))
     return torch.stack(rows)
+
+
+def choose_for_all(
+    effects: Tensor,
+    spread: Tensor,
+    names: Sequence[str],
+    reasons: Mapping[str, str],
+    most: int,
+    longest: float,
+    damping: float,
+    what: str,
+) -> tuple[dict[str, list[tuple[int, float]]], dict[str, str]]:
+    """Choose the steps of every attribute; what cannot be read is left out of all of them.
+
+    Parameters
+    ----------
+    effects, spread, most, longest, damping
+        As :func:`choose_steps`; columns that nobody could read may hold NaN. Weights that would
+        take a candidate further than ``longest`` at the end of a gain curve are made shorter.
+    names : sequence of str
+        A attributes.
+    reasons : mapping of str to str
+        Attributes that are known to be unfit, and why.
+    what : str
+        What the candidates are called where none serves, such as "component".
+
+    Returns
+    -------
+    chosen : dict of str to list of (int, float)
+        Attribute -> (candidate, weight), the best first.
+    reasons : dict of str to str
+        Why the others have none.
+    """
+    reasons = dict(reasons)
+    for name, column in zip(names, effects.T, strict=True):
+        if name not in reasons and not bool(torch.isfinite(column).all()):
+            reasons[name] = f"its readings under a moved {what} hold NaN or infinity"
+    legible = torch.tensor([name not in reasons for name in names])
+    effects, spread = torch.where(legible, effects, 0.0), torch.where(legible, spread, 1.0)
+    out = {}
+    for column, name in enumerate(names):
+        if name in reasons:
+            continue
+        chosen, weights = choose_steps(
+            effects, spread, column, most=most, longest=longest, damping=damping
+        )
+        if chosen:
+            # the largest knob value is 2: no candidate goes further than `longest` by it
+            weights = weights * min(1.0, longest / (2 * float(weights.abs().max())))
+            out[name] = list(zip(chosen, weights.tolist(), strict=True))
+        else:
+            reasons[name] = f"no {what} changes it by 0.3 within {longest:g} standard deviations"
+    return out, reasons
 
 
 def choose_steps(

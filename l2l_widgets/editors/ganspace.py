@@ -31,10 +31,15 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.editors.effects import Read, choose_steps, measure_effects
+from l2l_widgets.editors.effects import Read, choose_for_all, measure_effects
 from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.latents import layer_groups
+
+#: How far an edit goes along a component, in sigmas: the end of the authors' sliders.
+LONGEST = 10.0
+#: Price of a squared sigma beside disturbance, see ``choose_steps``.
+DAMPING = 0.1
 
 
 class StreamedCovariance:
@@ -294,6 +299,7 @@ class GANSpaceEditor(LinearEditor):
         most: int = 3,
         size: float = 2.0,
         ranges: Sequence[tuple[int, int]] | None = None,
+        reasons: Mapping[str, str] | None = None,
         provenance: Mapping[str, str] | None = None,
     ) -> GANSpaceEditor:
         """Measure every component on every range, and choose those of each attribute.
@@ -316,6 +322,8 @@ class GANSpaceEditor(LinearEditor):
             Sigmas at which effects are measured.
         ranges : sequence of tuple of int, optional
             Rows [start, end) to try; :func:`layer_ranges` where not given.
+        reasons : mapping of str to str, optional
+            Attributes whose scores say nothing, and why; they are left out.
         provenance : mapping of str to str, optional
             Hashes of what else went in.
         """
@@ -327,20 +335,24 @@ class GANSpaceEditor(LinearEditor):
         ]
         candidates = [components.step(k, (j[0], j[1]), num_ws) for k, j in places]
         effects = measure_effects(candidates, read, ws, size)
+        chosen, reasons = choose_for_all(
+            effects,
+            spread.float().cpu(),
+            table.names,
+            reasons or {},
+            most,
+            LONGEST,
+            DAMPING,
+            "component",
+        )
         steps = torch.zeros(len(table), num_ws, ws.shape[2])
         terms: dict[str, list[dict[str, object]]] = {}
-        reasons: dict[str, str] = {}
-        for column, name in enumerate(table.names):
-            chosen, weights = choose_steps(effects, spread, column, most=most)
-            if not chosen:
-                reasons[name] = "no component changes it by 0.3 within 10 sigma"
-                continue
+        for name, parts in chosen.items():
             terms[name] = [
                 {"component": places[c][0], "layers": list(places[c][1]), "sigma": round(x, 4)}
-                for c, x in zip(chosen, weights.tolist(), strict=True)
+                for c, x in parts
             ]
-            for c, x in zip(chosen, weights.tolist(), strict=True):
-                steps[column] += x * candidates[c]
+            steps[table.index(name)] = sum(x * candidates[c] for c, x in parts)
         details = {"terms": terms, "places": [[k, *j] for k, j in places]}
         extras = {
             "vectors": components.vectors, "sigmas": components.spread, "mean": components.mean,
@@ -366,6 +378,7 @@ class GANSpaceEditor(LinearEditor):
         """
         lines = []
         effects = self.extras["effects"] / self.extras["spread"].clamp_min(1e-3)
+        effects = effects.nan_to_num(0, 0, 0)  # what nobody could read names nothing
         for (k, start, end), row in zip(self.details["places"], effects, strict=True):
             order = row.abs().argsort(descending=True)[:top].tolist()
             said = ", ".join(f"{self.table.names[i]} {float(row[i]):+.2f}" for i in order)

@@ -27,16 +27,12 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.editors.directions import fit_directions, unit_length
+from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
 from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
 
 RULES = ("svm", "ridge", "mean-difference")
 SOLVERS = ("liblinear", "libsvm")
-
-#: Ends that are closer together than this, in attribute units, show no attribute.
-APART = 0.02
-#: Fewest codes in an end: below it a validation accuracy says nothing.
-FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -141,28 +137,6 @@ class BoundarySet:
     spread: Tensor
 
 
-def select_ends(scores: Tensor, chosen: float = 0.02) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the indices of the highest, the lowest and the remaining scores.
-
-    Parameters
-    ----------
-    scores : Tensor, shape (N,)
-        Confidence that a code has the attribute.
-    chosen : float
-        Share of N taken from each end where it is at most 1, else the number; N // 2 at most.
-
-    Returns
-    -------
-    tuple of Tensor
-        Highest first in each.
-    """
-    if not chosen > 0:
-        raise ValueError(f"chosen is {chosen!r}; allowed: a share of the codes or a number above 0")
-    order = torch.argsort(scores, descending=True, stable=True)
-    count = min(int(chosen * len(scores)) if chosen <= 1 else int(chosen), len(scores) // 2)
-    return order[:count], order[len(order) - count :], order[count : len(order) - count]
-
-
 def fit_boundaries(
     codes: Tensor,
     scores: Tensor,
@@ -237,7 +211,7 @@ def fit_boundaries(
         if name in reasons:
             continue
         ends = select_ends(y[:, i], chosen)
-        reason = _unfit(y[:, i], *ends[:2])
+        reason = why_unfit(y[:, i], *ends[:2])
         if reason:
             reasons[name] = reason
         elif joint is None:
@@ -293,18 +267,6 @@ def _checked(
     if not bool(torch.isfinite(codes).all()):
         raise ValueError("codes hold NaN or infinity; allowed: finite numbers")
     return codes.detach().cpu().double().flatten(1), scores.detach().cpu().double()
-
-
-def _unfit(column: Tensor, high: Tensor, low: Tensor) -> str:
-    """Say why an attribute cannot be fitted; "" where it can."""
-    if float(column.max() - column.min()) < 1e-6:
-        return f"its scores are constant ({float(column[0]):.3f})"
-    if len(high) < FEWEST:
-        return f"{len(high)} codes in each end are too few; allowed: at least {FEWEST}"
-    apart = float(column[high].mean() - column[low].mean())
-    if apart < APART:
-        return f"its highest and lowest scores differ by {apart:.3f} on average; allowed: {APART}"
-    return ""
 
 
 _Sets = dict[str, tuple[Tensor, Tensor]]  # name -> rows, and whether they have the attribute

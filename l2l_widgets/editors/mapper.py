@@ -20,18 +20,18 @@ edit, ``learned`` leaves both to the losses, as in the paper.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from l2l_widgets.attributes import AttributeRequestError, AttributeTable, EditRequest
+from l2l_widgets.attributes import AttributeTable, EditRequest
 from l2l_widgets.editors.calibration import GainCurve
 from l2l_widgets.editors.correction import RULES, TargetCorrection
-from l2l_widgets.latents import check_ws, layer_groups
-from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
+from l2l_widgets.editors.origins import Origin
+from l2l_widgets.editors.stored_editor import EditorFile, StoredEditor
+from l2l_widgets.latents import layer_groups
 
 TOPOLOGIES = ("shared", "grouped", "per-style", "flat")
 OUTPUTS = ("residual", "linear")
@@ -266,7 +266,7 @@ class MapperNetwork(nn.Module):
         return w + self.scale * self._step(x, delta)
 
 
-class MapperEditor:
+class MapperEditor(StoredEditor):
     """The learned mapper behind the editor interface.
 
     Parameters
@@ -283,7 +283,9 @@ class MapperEditor:
 
     name = "mapper"
     space = "w+"
-    can_preserve = False
+    no_promise = (
+        "keeps every attribute that is not changed and takes no list; allowed: an empty list"
+    )
 
     def __init__(
         self,
@@ -303,14 +305,12 @@ class MapperEditor:
             correction = TargetCorrection(
                 table, network.config.correction, network.config.threshold
             )
-        self.network = network.eval().requires_grad_(False)
-        self.table, self.correction = table, correction
-        self.provenance = dict(provenance or {})
-
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        """Names that this editor can change."""
-        return self.network.config.editable or self.table.names
+        config, provenance = network.config, dict(provenance or {})
+        super().__init__(
+            table, config.editable or table.names, (config.num_ws, config.w_dim),
+            Origin(provenance.get("generator", ""), "w+", "triplets"), provenance=provenance,
+        )  # fmt: skip
+        self.network, self.correction = network.eval().requires_grad_(False), correction
 
     def knobs(self, count: int, request: EditRequest) -> Tensor:
         """Return the (count, A) knob values that a request means, gain included.
@@ -322,10 +322,6 @@ class MapperEditor:
         delta = self.network.gain.within_reach(request.deltas(self.table))
         if request.current is not None:
             delta = self.correction(request.current, delta)
-        if delta.shape[0] not in (1, count):
-            raise AttributeRequestError(
-                f"current readings are of {delta.shape[0]} faces; allowed: {count}, as in w"
-            )
         delta = delta.to(self.network.center).expand(count, -1)
         return self.network.gain(delta)
 
@@ -350,20 +346,7 @@ class MapperEditor:
             On an unknown attribute, an impossible value, or anything to preserve: this method
             keeps everything that nobody asked to change, and has no stronger promise to give.
         """
-        config = self.network.config
-        check_ws(w, config.num_ws, config.w_dim)
-        request.validate(self.table)
-        for name in request.names:
-            if name not in self.attributes:
-                raise AttributeRequestError(
-                    f"attribute {name!r}: this mapper was not trained to change it; allowed: "
-                    f"{', '.join(self.attributes)}"
-                )
-        if request.preserve:
-            raise AttributeRequestError(
-                f"preserve {request.preserve[0]!r}: the mapper keeps every attribute that is not "
-                "changed and takes no list; allowed: an empty list"
-            )
+        self.requested_change(w, request)
         if request.empty:
             return w.clone()
         network_type = self.network.center.dtype
@@ -377,42 +360,17 @@ class MapperEditor:
 
     def save(self, path: str | Path) -> None:
         """Write weights, gains, table and config to one safetensors file, atomically."""
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        tensors = self.network.state_dict()
         if self.correction.population is not None:
-            tensors["correction.population"] = self.correction.population.cpu().contiguous()
-        metadata = {
-            "format": "l2l-editor/1",
-            "editor": self.name,
-            "config": json.dumps(asdict(self.network.config)),
-            "table": self.table.to_json(),
-            "provenance": json.dumps(self.provenance),
-        }
-        save_safetensors(Path(path), tensors, metadata)
+            tensors["correction.population"] = self.correction.population
+        self.write(path, tensors, asdict(self.network.config))
 
     @classmethod
-    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> MapperEditor:
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        StorageError
-            The file is damaged, or holds something else than a mapper.
-        """
-        tensors, metadata = load_safetensors(Path(path))
-        if metadata.get("editor") != cls.name:
-            raise StorageError(
-                f"{path}: holds {metadata.get('editor', 'no editor')!r}; allowed: {cls.name!r}"
-            )
-        try:
-            config = MapperConfig.from_dict(json.loads(metadata["config"]))
-            table = AttributeTable.from_json(metadata["table"])
-            population = tensors.pop("correction.population", None)
-            network = MapperNetwork(config, scale=float(tensors["scale"]))
-            network.load_state_dict(tensors)
-            correction = TargetCorrection(table, config.correction, config.threshold, population)
-            provenance = json.loads(metadata.get("provenance", "{}"))
-            editor = cls(network, table, correction, provenance)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise StorageError(f"{path}: no mapper that this version reads: {reason}") from error
-        return editor.to(device)
+    def from_file(cls, file: EditorFile) -> MapperEditor:
+        """Rebuild the editor from what :meth:`save` wrote."""
+        config = MapperConfig.from_dict(file.config)
+        population = file.tensors.pop("correction.population", None)
+        network = MapperNetwork(config, scale=float(file.tensors["scale"]))
+        network.load_state_dict(file.tensors)
+        correction = TargetCorrection(file.table, config.correction, config.threshold, population)
+        return cls(network, file.table, correction, file.provenance)

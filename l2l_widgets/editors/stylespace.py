@@ -30,12 +30,16 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.editors.effects import Read, choose_steps, measure_effects
+from l2l_widgets.editors.effects import Read, choose_for_all, measure_effects, why_unfit
 from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
 
 #: Share of a channel's move that W+ must realise for the channel to be used.
 FAITHFUL = 0.9
+#: How far an edit moves a channel, in standard deviations; the authors show up to 20.
+LONGEST = 30.0
+#: Price of a squared deviation beside disturbance, see ``choose_steps``.
+DAMPING = 0.1
 #: Singular values below this share of the largest are not inverted.
 CUTOFF = 1e-3
 
@@ -286,38 +290,33 @@ class StyleSpaceEditor(LinearEditor):
         wanted: list[int] = []
         count = max(2, min(positives, len(codes) // 20))
         for name, column in zip(table.names, scores.T, strict=True):
-            if not bool(torch.isfinite(column).all()) or float(column.max() - column.min()) < 1e-6:
-                reasons[name] = "its scores are constant or not finite"
-                continue
             extremes = column.argsort(descending=True)
-            for examples in (extremes[:count], extremes[-count:]):
+            ends = extremes[:count], extremes[-count:]
+            if why := why_unfit(column, *ends):
+                reasons[name] = why
+                continue
+            for examples in ends:
                 order, _ = space.rank(codes[examples])
                 wanted += order[usable[order]][:candidates].tolist()
         measured = sorted(set(wanted))
         steps = [space.step(c, ws.shape[1]) for c in measured]
         effects = measure_effects(steps, read, ws, size)
-        spread = scores.std(dim=0)
+        chosen, reasons = choose_for_all(
+            effects, scores.std(dim=0), table.names, reasons, most, LONGEST, DAMPING, "channel"
+        )
         total = torch.zeros(len(table), *ws.shape[1:])
         terms: dict[str, list[dict[str, object]]] = {}
-        for column, name in enumerate(table.names):
-            if name in reasons:
-                continue
-            chosen, weights = choose_steps(effects, spread, column, most=most, longest=30.0)
-            if not chosen:
-                reasons[name] = "no channel changes it by 0.3 within 30 standard deviations"
-                continue
-            terms[name] = []
-            for i, x in zip(chosen, weights.tolist(), strict=True):
-                layer, channel = space.places[measured[i]]
-                total[column] += x * steps[i]
-                terms[name].append(
-                    {
-                        "layer": layers[layer].name,
-                        "channel": channel,
-                        "deviations": round(x, 4),
-                        "fidelity": round(float(space.fidelity[measured[i]]), 4),
-                    }
-                )
+        for name, parts in chosen.items():
+            terms[name] = [
+                {
+                    "layer": layers[space.places[measured[i]][0]].name,
+                    "channel": space.places[measured[i]][1],
+                    "deviations": round(x, 4),
+                    "fidelity": round(float(space.fidelity[measured[i]]), 4),
+                }
+                for i, x in parts
+            ]
+            total[table.index(name)] = sum(x * steps[i] for i, x in parts)
         details = {"terms": terms, "channels": len(space.places), "usable": int(usable.sum())}
         return cls(
             CalibratedSteps(total), table, origin, ws.shape[1], reasons, details, {}, provenance

@@ -1,7 +1,11 @@
-"""Fitting the methods that need no network.
+"""Fitting the methods that need no network: InterFaceGAN, GANSpace, StyleSpace.
 
 ``interfacegan``
     Boundaries of all attributes, and from the same boundaries ``interfacegan-conditional``.
+``ganspace``
+    Components of W, and those whose sum changes each attribute.
+``stylespace``
+    Channels of S, likewise.
 
 Scores come from the training ensemble alone, on the faces that the mapper is trained on. The fit
 itself takes seconds and happens when the task is built; every step then measures the gain of one
@@ -21,12 +25,15 @@ from torch import Tensor, nn
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.editors.conditional import ConditionalEditor, usual_conditions
+from l2l_widgets.editors.ganspace import GANSpaceEditor, fit_components
 from l2l_widgets.editors.interfacegan import InterFaceGANEditor, fit_boundaries
 from l2l_widgets.editors.linear_steps import StepsEditor
 from l2l_widgets.editors.origins import Origin
+from l2l_widgets.editors.stylespace import StyleSpaceEditor, style_layers
 from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.training import Context, Settings
+from l2l_widgets.triplets import sample_latents
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,58 @@ class BoundaryFit(Labelled):
     conditions: int = 3
 
 
+@dataclass(frozen=True)
+class ComponentFit(Labelled):
+    """What `l2l train ganspace --set FIELD=VALUE` may change.
+
+    Parameters
+    ----------
+    pca_codes, fresh_codes : int
+        Codes that are decomposed, and others on which the spread is measured.
+    components : int
+        Components that are kept; w_dim at most.
+    most : int
+        Components of one attribute at most.
+    effect_faces : int
+        Faces on which each component's effect is measured.
+    effect_size : float
+        At how many sigmas.
+    """
+
+    faces: int = 2048
+    response_faces: int = 16
+    response_rounds: int = 2
+    pca_codes: int = 1_000_000
+    fresh_codes: int = 5000
+    components: int = 40
+    most: int = 3
+    effect_faces: int = 8
+    effect_size: float = 2.0
+
+
+@dataclass(frozen=True)
+class ChannelFit(Labelled):
+    """What `l2l train stylespace --set FIELD=VALUE` may change.
+
+    Parameters
+    ----------
+    candidates, positives, most
+        As ``StyleSpaceEditor.from_codes`` has them.
+    effect_faces : int
+        Faces on which each channel's effect is measured.
+    effect_size : float
+        At how many standard deviations.
+    """
+
+    response_faces: int = 32
+    response_rounds: int = 2
+    candidates: int = 8
+    positives: int = 100
+    most: int = 3
+    effect_faces: int = 8
+    effect_size: float = 5.0
+
+
 Fit = Callable[[Any, LabelledWorld], dict[str, StepsEditor]]
 
 
@@ -66,6 +125,44 @@ def boundaries(config: BoundaryFit, world: LabelledWorld) -> dict[str, StepsEdit
         "interfacegan": InterFaceGANEditor.from_boundaries(*arguments),
         "interfacegan-conditional": ConditionalEditor.from_boundaries(*arguments, held),
     }
+
+
+def components(config: ComponentFit, world: LabelledWorld) -> dict[str, StepsEditor]:
+    """Fit the GANSpace editor."""
+    generator, chunk = world.generator, 10_000
+
+    @torch.no_grad()
+    def codes(stream: int, count: int) -> Any:
+        for start in range(0, count, chunk):
+            seed = (config.data_seed, 1 << 31, stream, start)
+            size = min(chunk, count - start)
+            # the whole cloud: components of truncated codes would be the same, only shorter
+            yield sample_latents(generator, size, seed, (1.0, 1.0))
+
+    found = fit_components(
+        codes(0, config.pca_codes), torch.cat(list(codes(1, config.fresh_codes))),
+        _origin(world, "w", f"{config.pca_codes} codes; effects by {world.described}"),
+        min(config.components, generator.w_dim),
+    )  # fmt: skip
+    return {
+        "ganspace": GANSpaceEditor.from_components(
+            found, world.table, world.read, world.fresh(config.effect_faces, 4),
+            world.scores.std(dim=0), most=config.most, size=config.effect_size,
+            reasons=world.unfit, provenance=world.origin,
+        )
+    }  # fmt: skip
+
+
+def channels(config: ChannelFit, world: LabelledWorld) -> dict[str, StepsEditor]:
+    """Fit the StyleSpace editor."""
+    return {
+        "stylespace": StyleSpaceEditor.from_codes(
+            style_layers(world.generator), world.codes, world.scores, world.table, world.read,
+            world.fresh(config.effect_faces, 4), _origin(world, "s"), most=config.most,
+            candidates=config.candidates, positives=config.positives, size=config.effect_size,
+            provenance=world.origin,
+        )
+    }  # fmt: skip
 
 
 def _origin(world: LabelledWorld, space: str, described: str = "") -> Origin:
@@ -159,5 +256,19 @@ RECIPES = (
         boundaries,
         "interfacegan",
         "interfacegan-conditional",
+    ),
+    _recipe(
+        "ganspace",
+        "principal components of W, chosen by measured effect (Härkönen et al. 2020)",
+        ComponentFit(),
+        components,
+        "ganspace",
+    ),
+    _recipe(
+        "stylespace",
+        "channels of the styles, chosen by measured effect (Wu et al. 2021)",
+        ChannelFit(),
+        channels,
+        "stylespace",
     ),
 )

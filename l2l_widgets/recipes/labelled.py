@@ -6,6 +6,7 @@ finds it there, and a killed writer goes on where it stopped.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sys
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.editors.calibration import GainCurve, measure_response
+from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.recipes.mapper_calibration import worn_reading
 from l2l_widgets.storage import sha256_file
@@ -45,8 +47,13 @@ class Labelled:
         Regressors that label them; their mean is the score.
     calibration_faces : int
         Other faces, on which each attribute's gain is measured.
+    response_faces, response_rounds : int
+        As ``editors.calibration.measure_response`` has ``faces`` and ``rounds``.
     sure_faces : float
         Share of the faces on which a full request for a binary attribute must come.
+    enough : float
+        Share of the largest change that is reached which edits go for at most, see
+        ``editors.calibration.GainCurve.fit``.
     symmetric_gain : bool
         One gain curve for rises and falls, so that an edit and its undoing ask for the same step.
     """
@@ -58,7 +65,10 @@ class Labelled:
     data_seed: int = 20
     ensemble: int = 2
     calibration_faces: int = 512
+    response_faces: int = 64
+    response_rounds: int = 3
     sure_faces: float = 0.9
+    enough: float = 0.9
     symmetric_gain: bool = True
 
 
@@ -81,7 +91,7 @@ class LabelledWorld:
     Raises
     ------
     TrainingError
-        The ensemble is larger than what is there.
+        The ensemble is larger than what is there, or reads another number of attributes.
     """
 
     def __init__(
@@ -106,6 +116,18 @@ class LabelledWorld:
         self.codes, self.scores = open_labelled(
             config, generator, self.regressors, table, self.origin
         ).latents()
+        if self.scores.shape[1] != len(table):
+            raise TrainingError(
+                f"the regressors read {self.scores.shape[1]} attributes of a face; allowed: "
+                f"{len(table)}, as the table has"
+            )
+        ends = max(FEWEST, int(0.02 * len(self.scores)))
+        #: attribute -> why its scores are nothing to fit to
+        self.unfit = {
+            name: why
+            for name, column in zip(table.names, self.scores.T, strict=True)
+            if (why := why_unfit(column, *select_ends(column, ends)[:2]))
+        }
         self._before: Tensor | None = None
 
     @property
@@ -141,7 +163,7 @@ class LabelledWorld:
             )  # fmt: skip
         return to_wplus(w.float(), self.generator.num_ws).to(self.device)
 
-    def calibrate(self, network: Any, column: int) -> float:
+    def calibrate(self, network: Any, column: int, with_current: bool = False) -> float:
         """Fit one attribute's gain curve in place, by the training ensemble.
 
         Parameters
@@ -150,6 +172,8 @@ class LabelledWorld:
             ``network(w, knobs)`` edits, ``network.gain`` is its curve.
         column : int
             The attribute.
+        with_current : bool
+            Whether the network is given the faces' readings too.
 
         Returns
         -------
@@ -163,17 +187,22 @@ class LabelledWorld:
         binary = self.table[self.table.names[column]].kind == "binary"
         reached = 0.0
         for sides in ((1, -1),) if config.symmetric_gain else ((1,), (-1,)):
-            measure = (network, self.read, faces, self._before, column, sides)
-            knobs, response = measure_response(*measure)
-            network.gain.fit(column, knobs, response, sides)
+            measure = functools.partial(
+                measure_response, network, self.read, faces, self._before, column, sides,
+                faces=config.response_faces, rounds=config.response_rounds,
+                with_current=with_current,
+            )  # fmt: skip
+            knobs, response = measure()
+            network.gain.fit(column, knobs, response, sides, enough=config.enough)
             if len(response):
                 reached = max(reached, float(response.max()))
             if binary:
                 # a full request for something worn asks for it on nearly every face
-                sure = measure_response(*measure, quantile=1 - config.sure_faces)
+                sure = measure(quantile=1 - config.sure_faces)
                 top = GainCurve(len(self.table)).to(network.gain.knobs)
                 top.load_state_dict(network.gain.state_dict())
-                top.fit(column, *sure, sides, worn_reading(self.scores[:, column]))
+                worn = worn_reading(self.scores[:, column])
+                top.fit(column, *sure, sides, worn, config.enough)
                 network.gain.raise_top(column, sides, top)
         return reached
 
