@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from dataclasses import asdict, dataclass
+import sys
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +27,12 @@ from l2l_widgets.faceworld.factors import (
     sample_factors,
 )
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.storage import load_safetensors, save_safetensors, write_atomic
+from l2l_widgets.storage import (
+    StorageError,
+    load_safetensors,
+    save_safetensors,
+    write_atomic,
+)
 
 SHARD = 512
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
@@ -104,7 +111,8 @@ def render_dataset(
     Parameters
     ----------
     folder : path
-        Created when missing; a folder that holds another set is refused.
+        Created when missing; a folder that holds another set is refused. One that holds fewer
+        pictures of the same set is filled up, one that holds more is left as it is.
     config : DatasetConfig
         What to render.
     workers : int
@@ -112,15 +120,26 @@ def render_dataset(
     compiled : bool
         Compile the renderer first: minutes of set-up with a C++ compiler, then four times the
         speed.
+
+    Raises
+    ------
+    ValueError
+        Another set in the folder, a folder or disk that cannot be written, or a process that ended.
+        Shards are whole or absent, and the same call goes on from them.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
     stated = folder / "config.json"
+    held = {**asdict(config), "count": 0}
     if stated.exists():
-        held = json.loads(stated.read_text())
-        if held != asdict(config):
-            raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
-    else:
+        held = _read_config(stated)
+    # sets that differ in their count alone share their first shards
+    if {**held, "count": config.count} != asdict(config):
+        raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
+    if held["count"] < config.count:
         write_atomic(stated, json.dumps(asdict(config)).encode())
     shards = range((config.count + SHARD - 1) // SHARD)
     missing = [k for k in shards if not (folder / f"shard-{k:05d}.safetensors").exists()]
@@ -129,7 +148,7 @@ def render_dataset(
         return folder
     context = multiprocessing.get_context("spawn")
     jobs = [
-        context.Process(target=_render_shards, args=(folder, config, missing[i::workers], compiled))
+        context.Process(target=_work, args=(folder, config, missing[i::workers], compiled))
         for i in range(workers)
     ]
     for job in jobs:
@@ -137,8 +156,31 @@ def render_dataset(
     for job in jobs:
         job.join()
         if job.exitcode:
-            raise RuntimeError(f"a rendering process ended with code {job.exitcode}")
+            raise ValueError(
+                f"a rendering process ended with code {job.exitcode}; what is in {folder} is "
+                "whole, and the same call goes on from it"
+            )
     return folder
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(held, dict) and held.keys() <= {f.name for f in fields(DatasetConfig)}:
+            return {"count": 0, **held}
+        problem = "it is no description of a rendered set"
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    raise ValueError(f"{path} cannot be read: {problem}; choose an empty folder")
+
+
+def _work(folder: Path, config: DatasetConfig, shards: list[int], compiled: bool) -> None:
+    """One process's share; a disk that refuses is one line on standard error."""
+    try:
+        _render_shards(folder, config, shards, compiled)
+    except StorageError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
 
 
 def _render_shards(folder: Path, config: DatasetConfig, shards: list[int], compiled: bool) -> None:
@@ -172,7 +214,7 @@ class FaceDataset:
         folder = Path(folder)
         if not (folder / "config.json").exists():
             raise ValueError(f"folder {folder} holds no rendered set")
-        stated = json.loads((folder / "config.json").read_text())
+        stated = _read_config(folder / "config.json")
         if stated.get("world") != WORLD:
             raise ValueError(
                 f"folder {folder} was rendered by world {stated.get('world', 1)}, this is world "

@@ -14,9 +14,9 @@ from l2l_widgets.faceworld.version import WORLD
 POPULATION = DatasetConfig(count=24576, seed=1, population="correlated")
 INDEPENDENT = DatasetConfig(count=10240, seed=2, population="independent")
 IDENTITIES = DatasetConfig(count=12288, seed=3, population="identities")
-HELD_OUT = DatasetConfig(count=2048, seed=4, population="correlated")
+HELD_OUT = DatasetConfig(count=10240, seed=4, population="correlated")
 #: Two sets of the same population that nothing was trained on: how far apart such sets are at best.
-UNSEEN = DatasetConfig(count=2048, seed=5, population="correlated")
+UNSEEN = DatasetConfig(count=10240, seed=5, population="correlated")
 SETS = {
     "population": POPULATION,
     "independent": INDEPENDENT,
@@ -40,8 +40,9 @@ def rendered_set(name: str) -> FaceDataset:
     missing = [k for k in shards if not (folder / f"shard-{k:05d}.safetensors").exists()]
     if missing:
         sys.stderr.write(f"rendering {len(missing)} shards of {name!r} into {folder}\n")
-        workers = max(1, os.cpu_count() or 1)
-        # compiling takes minutes: not for a few shards
-        compiled = compiler_found() and len(missing) > 8
-        render_dataset(folder, config, workers=workers, compiled=compiled)
-    return FaceDataset(folder)
+    workers = max(1, os.cpu_count() or 1)
+    # compiling takes minutes: not for a few shards
+    compiled = compiler_found() and len(missing) > 8
+    # also where nothing is missing: the folder may say that it holds fewer
+    render_dataset(folder, config, workers=workers, compiled=compiled)
+    return FaceDataset(folder, limit=config.count)
