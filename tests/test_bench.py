@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -32,10 +33,31 @@ def test_synthesis_is_compared_and_agrees_with_the_textbook(capsys):
     assert sides["textbook"]["ratio"] == sides["textbook"]["cpu_ratio"] == 1.0
     assert sides["fast fp32"]["max_difference"] <= 1e-4
     assert sides["draft bf16"]["rms_difference_of_spread"] <= 0.05
+    assert report["allocator"] == "own"
+    assert {name: side["keeps_memory"] for name, side in sides.items()} == {
+        "textbook": False,
+        "textbook, memory kept": sys.platform == "linux",
+        "fast fp32": False,  # small pictures leave the allocator alone
+        "draft bf16": False,
+    }
     for side in sides.values():
         low, high = side["spread"]
         assert 0 < low <= side["ratio"] <= high
         assert side["memory_mb"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("allocator", "kept"), [("kept", sys.platform == "linux"), ("default", False)]
+)
+def test_all_sides_may_have_one_allocator(capsys, allocator, kept):
+    words = ("synthesis", "--size", "16", "--rounds", "1", "--threads", "1", "--json")
+    code, out, _ = bench(capsys, *words, "--allocator", allocator)
+    assert code == 0
+    report = json.loads(out.splitlines()[-1])
+    assert report["allocator"] == allocator
+    sides = report["batches"]["1"]
+    assert list(sides) == ["textbook", "fast fp32", "draft bf16"]
+    assert {side["keeps_memory"] for side in sides.values()} == {kept}
 
 
 @pytest.mark.slow
@@ -58,6 +80,8 @@ def test_every_subject_runs(capsys, subject):
         (["synthesis", "--batch", "1,x"], "--batch is 'x'; allowed"),
         (["widget", "--batch", "8"], "--batch is '8'; allowed with widget: none"),
         (["mapper", "--size", "512"], "--size is '512'; allowed with mapper: none"),
+        (["mapper", "--allocator", "kept"], "--allocator is 'kept'; allowed with mapper: none"),
+        (["synthesis", "--allocator", "x"], "--allocator is 'x'; allowed: own, kept, default"),
         (["mapper", "--rounds", "0"], "--rounds is '0'; allowed"),
         (["mapper", "--threads", "-2"], "--threads is '-2'; allowed"),
         ([], "SUBJECT"),

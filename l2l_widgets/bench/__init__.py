@@ -8,6 +8,6 @@ them and say nothing of another one.
 from __future__ import annotations
 
 from l2l_widgets.bench.rounds import compare, machine
-from l2l_widgets.bench.subjects import SUBJECTS
+from l2l_widgets.bench.subjects import ALLOCATORS, SAME_MEMORY, SUBJECTS
 
-__all__ = ["SUBJECTS", "compare", "machine"]
+__all__ = ["ALLOCATORS", "SAME_MEMORY", "SUBJECTS", "compare", "machine"]

@@ -34,17 +34,23 @@ class _Side:
             stdout=subprocess.PIPE,
             text=True,
         )
-        #: What the side says of itself: differences, sizes.
         try:
-            self.facts = self._answer()
+            self._answer()
         except ValueError:
             self.close()
             raise
 
     def work(self) -> dict[str, float]:
         """Have it work once: `wall` and `cpu` in seconds, `memory_mb` of the process."""
+        return self._ask("work")
+
+    def facts(self) -> dict[str, Any]:
+        """What the side says of itself: differences, sizes."""
+        return self._ask("facts")
+
+    def _ask(self, what: str) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
         return self._answer()
 
@@ -117,7 +123,7 @@ def compare(
             for i in range(len(running)):
                 side = running[(i + number) % len(running)]
                 times[side.name].append(side.work())
-        facts = {side.name: side.facts for side in running}
+        facts = {side.name: side.facts() for side in running}
     finally:
         for side in running:
             side.close()

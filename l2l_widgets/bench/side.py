@@ -1,7 +1,9 @@
 """One side of a comparison, in its own process: ``python -m l2l_widgets.bench.side JOB``.
 
 JOB is a JSON object (`subject`, `side`, `options`, `threads`). The process answers one JSON line
-when it is ready, and one more for every line on its standard input, after working once.
+when it is ready, and one more for every line on its standard input: after working once, or, for
+the line "facts", what the side says of itself. That is asked last: finding it out may take more
+memory than the work.
 """
 
 from __future__ import annotations
@@ -29,8 +31,11 @@ def main(argv: list[str]) -> int:
 
     try:
         work, facts = SUBJECTS[job["subject"]].sides[job["side"]](job["options"])
-        answer(facts)
-        for _ in sys.stdin:
+        answer({})
+        for line in sys.stdin:
+            if line.strip() == "facts":
+                answer(facts())
+                continue
             wall, cpu = time.perf_counter(), time.process_time()
             work()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

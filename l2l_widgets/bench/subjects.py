@@ -1,21 +1,26 @@
 """What is compared: each subject with its sides, the reference first.
 
 A side is a function that gets the options and gives `(work, facts)`: a callable that does the thing
-once, and a dict of what it says of itself. Building may take long; it is not timed.
+once, and one that says in a dict what there is to say of it, asked when all is timed. Building may
+take long; it is not timed.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-__all__ = ["SUBJECTS", "Subject"]
+__all__ = ["ALLOCATORS", "SAME_MEMORY", "SUBJECTS", "Subject"]
 
 Work = Callable[[], object]
-Side = Callable[[Mapping[str, Any]], "tuple[Work, dict[str, Any]]"]
+Facts = Callable[[], "dict[str, Any]"]
+Side = Callable[[Mapping[str, Any]], "tuple[Work, Facts]"]
+#: How the C library's allocator is set: as each side would by itself, or for all sides alike.
+ALLOCATORS = ("own", "kept", "default")
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Subject:
     sides
         Name -> side; the first is the reference.
     options
-        Which of "size" and "batch" change what is done; the others are refused.
+        Which of "size", "batch" and "allocator" change what is done; the others are refused.
     """
 
     summary: str
@@ -56,22 +61,35 @@ def _official(options: Mapping[str, Any]) -> tuple[Any, torch.Tensor]:
     return generator.synthesis, generator.mapping(z)
 
 
-def _textbook(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
-    from l2l_widgets.stylegan2.allocator import keep_memory
+def _set_allocator(options: Mapping[str, Any], keep: bool = False) -> None:
+    """Set this process' allocator before the first picture does, if it does."""
+    from l2l_widgets.stylegan2.allocator import SWITCH, keep_memory
+
+    allocator = options.get("allocator", "own")
+    if allocator == "default":
+        os.environ[SWITCH] = "0"
+    elif allocator == "kept" or keep:
+        keep_memory()
+
+
+def _textbook(options: Mapping[str, Any], keep: bool = False) -> tuple[Work, Facts]:
+    from l2l_widgets.stylegan2.allocator import keeps_memory
     from l2l_widgets.stylegan2.textbook import draw
 
+    _set_allocator(options, keep)
     network, ws = _official(options)
-    kept = options.get("keep_memory", False) and keep_memory()
-    return _without_gradients(lambda: draw(network, ws)), {"keeps_memory": kept}
+    return _without_gradients(lambda: draw(network, ws)), lambda: {"keeps_memory": keeps_memory()}
 
 
-def _textbook_same_memory(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
-    return _textbook({**options, "keep_memory": True})
+def _textbook_same_memory(options: Mapping[str, Any]) -> tuple[Work, Facts]:
+    return _textbook(options, keep=True)
 
 
-def _quick(options: Mapping[str, Any], draft: bool = False) -> tuple[Work, dict[str, Any]]:
+def _quick(options: Mapping[str, Any], draft: bool = False) -> tuple[Work, Facts]:
+    from l2l_widgets.stylegan2.allocator import keeps_memory
     from l2l_widgets.stylegan2.textbook import draw
 
+    _set_allocator(options)
     network, ws = _official(options)
 
     def work() -> torch.Tensor:
@@ -81,19 +99,27 @@ def _quick(options: Mapping[str, Any], draft: bool = False) -> tuple[Work, dict[
         assert image is not None
         return image
 
-    with torch.inference_mode():
-        # One picture tells as much as a batch, and the reference is slow.
-        expected = draw(network, ws[:1])[0]
-        difference = work()[:1] - expected
-        facts = {
+    def facts() -> dict[str, Any]:
+        with torch.inference_mode():
+            # One picture tells as much as a batch, and the reference is slow.
+            expected = draw(network, ws[:1])[0]
+            difference = work()[:1] - expected
+            spread = float(difference.square().mean().sqrt() / expected.std())
+        return {
+            "keeps_memory": keeps_memory(),
             "max_difference": float(difference.abs().max()),
-            "rms_difference_of_spread": float(difference.square().mean().sqrt() / expected.std()),
+            "rms_difference_of_spread": spread,
         }
+
     return _without_gradients(work), facts
 
 
-def _draft(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+def _draft(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     return _quick(options, draft=True)
+
+
+def _nothing_to_say() -> dict[str, Any]:
+    return {}
 
 
 def _without_gradients(work: Work) -> Work:
@@ -124,33 +150,33 @@ def _request(models: Any) -> Any:
     return EditRequest({models.table.names[0]: 0.3})
 
 
-def _mapper_training(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+def _mapper_training(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     models, ws = _faces(options)
     network = models.editor("mapper").network.train().requires_grad_(True)
     deltas = _request(models).deltas(models.table).expand(len(ws), -1)
-    return lambda: network(ws, deltas), {}
+    return lambda: network(ws, deltas), _nothing_to_say
 
 
-def _mapper_edit(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+def _mapper_edit(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     models, ws = _faces(options)
     editor, request = models.editor("mapper"), _request(models)
-    return _without_gradients(lambda: editor.edit(ws, request)), {}
+    return _without_gradients(lambda: editor.edit(ws, request)), _nothing_to_say
 
 
 # -- directions: one step along a direction --------------------------------------------------------
 
 
-def _interpolation(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+def _interpolation(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     """A boundary added to a code in NumPy, face by face, as InterFaceGAN's script does it."""
     import numpy as np
 
     ws = _faces(options)[1]
     codes = ws.numpy()
     step = np.random.default_rng(0).normal(size=(1, 1, ws.shape[2])).astype("float32")
-    return lambda: np.concatenate([code[None] + 0.3 * step for code in codes]), {}
+    return lambda: np.concatenate([code[None] + 0.3 * step for code in codes]), _nothing_to_say
 
 
-def _steps(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+def _steps(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     """All attributes' steps at once: requested changes (B, A) times directions (A, w_dim)."""
     models, ws = _faces(options)
     source = torch.Generator().manual_seed(0)
@@ -160,7 +186,7 @@ def _steps(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
     def work() -> torch.Tensor:
         return ws + (request.deltas(models.table).to(ws) @ directions)[:, None]
 
-    return _without_gradients(work), {"attributes_at_once": len(models.table)}
+    return _without_gradients(work), lambda: {"attributes_at_once": len(models.table)}
 
 
 # -- widget: a slider's event to pixels, through a session without a browser -----------------------
@@ -185,7 +211,7 @@ class _TextbookGenerator:
         return draw(self._network, ws, noise_mode)[0]
 
 
-def _session(plain: bool) -> tuple[Work, dict[str, Any]]:
+def _session(plain: bool) -> tuple[Work, Facts]:
     from l2l_widgets.images import to_uint8
     from l2l_widgets.session import EditSession
     from l2l_widgets.zoo import Models, load
@@ -213,27 +239,29 @@ def _session(plain: bool) -> tuple[Work, dict[str, Any]]:
             raise ValueError(result.error)
         return to_uint8(result.after)
 
-    return work, {}
+    return work, _nothing_to_say
 
 
-def _plain_session(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+def _plain_session(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     return _session(plain=True)
 
 
-def _own_session(options: Mapping[str, Any]) -> tuple[Work, dict[str, Any]]:
+def _own_session(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     return _session(plain=False)
 
 
+#: The reference once more with glibc keeping its memory; it says nothing where all sides do alike.
+SAME_MEMORY = "textbook, memory kept"
 SUBJECTS = {
     "synthesis": Subject(
         "draw a StyleGAN2 picture: beside modulated weights and grouped convolutions",
         {
             "textbook": _textbook,
-            "textbook, memory kept": _textbook_same_memory,
+            SAME_MEMORY: _textbook_same_memory,
             "fast fp32": _quick,
             "draft bf16": _draft,
         },
-        ("size", "batch"),
+        ("size", "batch", "allocator"),
     ),
     "mapper": Subject(
         "edit latents: beside the same network as training runs it",

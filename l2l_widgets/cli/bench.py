@@ -29,6 +29,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--batch", default="1", metavar="N[,N]", help="faces at once, one or more (default: 1)"
     )
+    parser.add_argument(
+        "--allocator",
+        default="own",
+        help="synthesis: the C library's memory: own (each side as by itself: the fast path keeps "
+        "its memory from 256 px on, the textbook's does not), kept or default (all sides alike)",
+    )
     parser.add_argument("--rounds", default="7", help="timed rounds (default: 7)")
     parser.add_argument("--threads", default=None, help="of torch (default: torch's own choice)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as last line")
@@ -38,16 +44,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Compare, print a table, return the figures."""
     import torch
 
-    from l2l_widgets.bench import SUBJECTS, compare, machine
+    from l2l_widgets.bench import ALLOCATORS, SAME_MEMORY, SUBJECTS, compare, machine
 
     if args.subject not in SUBJECTS:
         raise ValueError(f"subject is {args.subject!r}; allowed: {', '.join(SUBJECTS)}")
-    for option, plain in (("size", "256"), ("batch", "1")):
+    for option, plain in (("size", "256"), ("batch", "1"), ("allocator", "own")):
         given = getattr(args, option)
         if given != plain and option not in SUBJECTS[args.subject].options:
             raise ValueError(
                 f"--{option} is {given!r}; allowed with {args.subject}: none, it has no use for it"
             )
+    if args.allocator not in ALLOCATORS:
+        raise ValueError(f"--allocator is {args.allocator!r}; allowed: {', '.join(ALLOCATORS)}")
     size = _whole("size", args.size, SIDES)
     if size & (size - 1):
         raise ValueError(f"--size is {size}; allowed: a power of two from {SIDES[0]} to {SIDES[1]}")
@@ -57,12 +65,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.threads is not None:
         threads = _whole("threads", args.threads, LIMITS["threads"])
     sides = list(SUBJECTS[args.subject].sides)
+    if args.allocator != "own":
+        sides.remove(SAME_MEMORY)
     result: dict[str, Any] = {"subject": args.subject, "machine": machine(threads)}
     if args.subject == "synthesis":
-        result["size"] = size
+        result.update(size=size, allocator=args.allocator)
     result.update(rounds=rounds, reference=sides[0], batches={})
     for batch in batches:
-        options = {"size": size, "batch": batch}
+        options = {"size": size, "batch": batch, "allocator": args.allocator}
         report = compare(
             args.subject, sides, options, rounds, threads,
             progress=lambda line: print(line, file=sys.stderr),
@@ -87,12 +97,17 @@ def _whole(name: str, word: str, limits: tuple[int, int]) -> int:
 
 
 def _text(batch: int, report: dict[str, Any], reference: str) -> str:
-    lines = [f"batch {batch}, times as fast as {reference!r} (quartiles; by processor time)"]
+    lines = [
+        f"batch {batch}, times as fast as {reference!r} (quartiles; by processor time), peak memory"
+    ]
     for name, row in report.items():
         low, high = row["spread"]
         line = (
             f"  {name:<24}{row['ratio']:>7.2f}  ({low:.2f} to {high:.2f}; {row['cpu_ratio']:.2f})"
+            f"  {row['memory_mb']} MB"
         )
+        if row.get("keeps_memory"):
+            line += ", kept"
         if "max_difference" in row:
             line += f"  differs by at most {row['max_difference']:.1g}"
         lines.append(line)

@@ -16,7 +16,7 @@ import os
 import platform
 import threading
 
-__all__ = ["keep_memory"]
+__all__ = ["SWITCH", "keep_memory", "keeps_memory"]
 
 #: Set to 0, in the environment, to leave the C library's settings alone.
 SWITCH = "L2L_KEEP_MEMORY"
@@ -40,6 +40,11 @@ def keep_memory() -> bool:
         if _done is None:
             _done = os.environ.get(SWITCH, "1") != "0" and _set()
         return _done
+
+
+def keeps_memory() -> bool:
+    """Whether `keep_memory` was called and has set the allocator; sets nothing."""
+    return bool(_done)
 
 
 def _set() -> bool:
