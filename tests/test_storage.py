@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -120,3 +122,25 @@ def test_sha256(tmp_path):
     assert sha256_file(path).startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
     with pytest.raises(StorageError, match=r"nothing\.bin"):
         sha256_file(tmp_path / "nothing.bin")
+
+
+FULL = """
+import resource, sys
+from l2l_widgets.storage import StorageError, write_atomic
+write_atomic(sys.argv[1], b"old")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_atomic(sys.argv[1], b"new" * 1000)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_the_system_cuts_off_is_no_file(tmp_path):
+    target = tmp_path / "file"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, target], capture_output=True, text=True, check=True
+    )
+    assert f"cannot write {str(target)!r}: File too large" in done.stdout
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
