@@ -66,7 +66,7 @@ ARROWS = {
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"
-        " losses metrics training triplets editors zoo report plots evaluation"
+        " losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 zoo session",
     "widgets": "attributes images training zoo latest_wins session recipes",

@@ -110,8 +110,9 @@ def haar_counter(what: str, side: int = 128) -> Callable[[Tensor], Tensor]:
     file, (smallest, largest), (top, bottom), step, hits, most = HAAR[what]
     try:
         import cv2
+        from cv2.data import haarcascades
 
-        cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / file))
+        cascade = cv2.CascadeClassifier(str(Path(haarcascades) / file))
     except (ImportError, AttributeError):
         raise DetectorError(
             "counting faces and eyes needs opencv-python-headless 4; allowed: pip install "
