@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -18,7 +20,7 @@ from l2l_widgets.faceworld.dataset import DatasetConfig, FaceDataset, render_dat
 from l2l_widgets.images import load_image
 from l2l_widgets.recipes import cards, rendered
 from l2l_widgets.recipes.card_text import _shares, card
-from l2l_widgets.storage import save_safetensors
+from l2l_widgets.storage import load_safetensors, save_safetensors
 
 
 class _Set(SimpleNamespace):
@@ -180,3 +182,36 @@ def test_a_shard_that_does_not_fit_is_not_there(tmp_path):
     )
     assert "StorageError: cannot write" in done.stderr.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+PARENT = """
+import sys
+from l2l_widgets.faceworld.dataset import DatasetConfig, render_dataset
+if __name__ == "__main__":
+    render_dataset(sys.argv[1], DatasetConfig(count=100_000, seed=4, resolution=16), workers=2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_rendering_leaves_no_process_and_no_half_of_a_shard(tmp_path, sent):
+    import psutil
+
+    script, out = tmp_path / "script.py", tmp_path / "set"
+    script.write_text(PARENT)
+    run = subprocess.Popen([sys.executable, script, out], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
+        while not list(out.glob("shard-*")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        children = psutil.Process(run.pid).children(recursive=True)
+        assert len(children) >= 2
+        run.send_signal(sent)
+        assert run.wait(120) != 0
+        _, alive = psutil.wait_procs(children, timeout=120)
+        assert not alive
+    finally:
+        run.kill()
+        run.wait()
+    for path in out.glob("shard-*.safetensors"):
+        assert len(load_safetensors(path)[0]["image"]) == 512

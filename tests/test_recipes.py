@@ -148,3 +148,20 @@ def test_verification_of_perfect_and_blind_embeddings():
     assert scores["different_similarity"] == 0.0
     blind = torch.ones(40, 4) / 2
     assert verification_scores(blind, people)["tar_at_far_1pct"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field", "value", "message"),
+    [
+        ("generator", "channel_base", "7", "channel_base is 7; it must be at least img_resolution"),
+        ("generator", "channel_max", "0", "channel_max is 0"),
+        ("regressor", "width", "0", "width is 0; allowed: 1 or more"),
+        ("embedder", "family", "round", "family is 'round'; allowed: residual, separable"),
+        ("judge_regressor", "sets", "people", "sets is people; allowed: population, independent"),
+        ("parser", "batch_size", "-3", "batch_size is -3; allowed: 1 or more"),
+        ("parser", "sets", "[]", "sets is empty; allowed: population"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_rendered(recipe, field, value, message):
+    with pytest.raises(ValueError, match=message):
+        list_recipes()[recipe].replace(**{field: value})

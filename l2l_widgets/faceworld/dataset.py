@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -151,15 +152,21 @@ def render_dataset(
         context.Process(target=_work, args=(folder, config, missing[i::workers], compiled))
         for i in range(workers)
     ]
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join()
-        if job.exitcode:
-            raise ValueError(
-                f"a rendering process ended with code {job.exitcode}; what is in {folder} is "
-                "whole, and the same call goes on from it"
-            )
+    try:
+        for job in jobs:
+            job.start()
+        for job in jobs:
+            job.join()
+            if job.exitcode:
+                raise ValueError(
+                    f"a rendering process ended with code {job.exitcode}; what is in {folder} is "
+                    "whole, and the same call goes on from it"
+                )
+    finally:  # Ctrl-C included: nothing goes on rendering behind the caller's back
+        for job in jobs:
+            if job.pid is not None:
+                job.terminate()
+                job.join()
     return folder
 
 
@@ -176,6 +183,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _work(folder: Path, config: DatasetConfig, shards: list[int], compiled: bool) -> None:
     """One process's share; a disk that refuses is one line on standard error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     try:
         _render_shards(folder, config, shards, compiled)
     except StorageError as error:
@@ -184,9 +192,12 @@ def _work(folder: Path, config: DatasetConfig, shards: list[int], compiled: bool
 
 
 def _render_shards(folder: Path, config: DatasetConfig, shards: list[int], compiled: bool) -> None:
-    if compiled or multiprocessing.parent_process() is not None:
+    parent = multiprocessing.parent_process()
+    if compiled or parent is not None:
         torch.set_num_threads(1)
     for k in shards:
+        if parent is not None and not parent.is_alive():  # killed: then so is this
+            return
         factors, people = shard_factors(config, k)
         batches = list(render_batches(factors, config.resolution, compiled=compiled))
         images, masks, points = zip(*batches, strict=True)

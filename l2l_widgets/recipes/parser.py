@@ -14,7 +14,7 @@ from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.perception import ParsingNet, expected_positions, save_network
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.perception import HELD_OUT, degrade, set_rate
-from l2l_widgets.recipes.rendered import rendered_set
+from l2l_widgets.recipes.rendered import check_sets, rendered_set
 from l2l_widgets.training import Context, Settings
 
 #: The outer corners of the two eyes among the 68 points: errors are given as shares of their
@@ -53,6 +53,12 @@ class ParserTraining:
     overlap_weight: float = 0.5
     landmark_weight: float = 20.0
     world: int = WORLD
+
+    def __post_init__(self) -> None:
+        for name in ("width", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        check_sets(self.sets)
 
 
 class ParserTask:

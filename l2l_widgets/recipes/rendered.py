@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from l2l_widgets.faceworld.batches import compiler_found
@@ -30,6 +31,13 @@ def cache_folder() -> Path:
     """Where sets are kept: ``L2L_DATA``, or a folder in the user's cache."""
     stated = os.environ.get("L2L_DATA")
     return Path(stated) if stated else Path.home() / ".cache" / "l2l_widgets" / "faceworld"
+
+
+def check_sets(names: Sequence[str]) -> None:
+    """Raise ValueError unless these are names of :data:`SETS`, at least one."""
+    unknown = [name for name in names if name not in SETS]
+    if unknown or not names:
+        raise ValueError(f"sets is {', '.join(names) or 'empty'}; allowed: {', '.join(SETS)}")
 
 
 def rendered_set(name: str) -> FaceDataset:
