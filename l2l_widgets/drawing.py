@@ -1,21 +1,25 @@
 """Pictures of faces, drawn the quickest way that the generator offers.
 
 A generator with an interactive way of drawing (`protocols.InteractiveGenerator`) starts where the
-latent changed, gives drafts, and may be stopped between blocks; any other draws whole pictures.
+latent changed, gives drafts and early pictures, and may be stopped between blocks; any other draws
+whole pictures.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
 from l2l_widgets.protocols import Drawing, InteractiveGenerator
 from l2l_widgets.zoo import Models
 
-__all__ = ["Abandoned", "Face", "FaceDrawing"]
+__all__ = ["Abandoned", "Face", "FaceDrawing", "cached"]
 
 Stale = Callable[[], bool]
+Early = Callable[[Tensor], None]
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error
@@ -72,22 +76,29 @@ class FaceDrawing:
         """Bytes of weights prepared for drawing; every session of these models shares them."""
         return 0 if self._line is None else self._line.prepared_bytes
 
-    def image(self, face: Face, noise_mode: str, stale: Stale) -> Tensor:
-        """The picture, (1, 3, R, R); Abandoned when ``stale`` said True meanwhile."""
+    def image(
+        self, face: Face, noise_mode: str, stale: Stale, early: Early | None = None
+    ) -> Tensor:
+        """The picture, (1, 3, R, R); Abandoned when ``stale`` said True meanwhile.
+
+        ``early`` may be given a rough one first, where the generator takes long; it must not draw.
+        """
         if face.image is None:
             line = self._interactive()
             if line is None:
                 face.image = self._models.generator.synthesis(face.ws, noise_mode=noise_mode)
             else:
-                face.image = _whole(line.draw(face.ws, noise_mode, stale=stale))
+                face.image = _whole(line.draw(face.ws, noise_mode, stale=stale, early=early))
         return face.image
 
-    def draft(self, face: Face, noise_mode: str, stale: Stale) -> Tensor | None:
+    def draft(
+        self, face: Face, noise_mode: str, stale: Stale, early: Early | None = None
+    ) -> Tensor | None:
         """A rough picture, (1, 3, R, R); None where there is a better one, or none quicker."""
         line = self._interactive()
         if face.image is not None or line is None or not line.can_draft():
             return None
-        return _whole(line.draw(face.ws, noise_mode, draft=True, stale=stale))
+        return _whole(line.draw(face.ws, noise_mode, draft=True, stale=stale, early=early))
 
     def _interactive(self) -> Drawing | None:
         generator = self._models.generator
@@ -100,3 +111,19 @@ def _whole(image: Tensor | None) -> Tensor:
     if image is None:
         raise Abandoned
     return image
+
+
+def cached(
+    store: OrderedDict[tuple[Any, ...], Any],
+    key: tuple[Any, ...],
+    compute: Callable[[], Any],
+    most: int,
+) -> Any:
+    """The value of ``key``, computed when missing; the least recently used ones are dropped."""
+    if key in store:
+        store.move_to_end(key)
+        return store[key]
+    value = store[key] = compute()
+    while len(store) > most:
+        store.popitem(last=False)
+    return value

@@ -330,6 +330,13 @@ class ParsingNet(nn.Module):
         return self.parts(x), self.heat(heat)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Classes (B, R, R) uint8 of pictures (B, 3, R, R) in [-1, 1], as a `Segmenter` gives them.
+
+        0 is background; the order of the others is CelebAMask-HQ's.
+        """
+        return self.logits(images).argmax(dim=1).to(torch.uint8)
+
+    def logits(self, images: Tensor) -> Tensor:
         """Class logits at the pictures' own size, (B, classes, R, R) float32."""
         logits = self.maps(images)[0].float()
         if logits.shape[-1] != images.shape[-1]:

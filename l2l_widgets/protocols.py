@@ -77,8 +77,13 @@ class Drawing(Protocol):
         *,
         draft: bool = False,
         stale: Callable[[], bool] = lambda: False,
+        early: Callable[[Tensor], None] | None = None,
     ) -> Tensor | None:
-        """As ``synthesis``, roughly where ``draft``; None when ``stale`` said True meanwhile."""
+        """As ``synthesis``, roughly where ``draft``; None when ``stale`` said True meanwhile.
+
+        ``early`` may be given one rough picture of the same shape first, where the picture takes
+        long.
+        """
         ...
 
 

@@ -10,19 +10,19 @@ promises the same pixels. A preview is never kept as a face's picture, read or m
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
-from l2l_widgets.drawing import Abandoned, Face, FaceDrawing
+from l2l_widgets.drawing import Abandoned, Face, FaceDrawing, cached
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
 from l2l_widgets.receipt import (
     N_RANDOM,
@@ -136,6 +136,7 @@ class Renderer:
         stamp: int = 0,
         stale: Callable[[], bool] = lambda: False,
         preview: bool = False,
+        early: Callable[[EditResult], None] | None = None,
     ) -> EditResult | None:
         """Draw what ``state`` asks for; what goes wrong is in the result, never raised.
 
@@ -149,6 +150,9 @@ class Renderer:
             Asked between the blocks of the generator; True abandons the picture.
         preview : bool
             Whether a draft will do, where the generator has one and the picture is not known yet.
+        early : callable, optional
+            Gets a rough result first where the picture takes long: a preview, without ``before``
+            where that is not known yet. Called in the midst of drawing: it must not draw.
 
         Returns
         -------
@@ -156,17 +160,40 @@ class Renderer:
             None when abandoned.
         """
         watch = Stopwatch()
+
+        def show(before: Face, after: Face, requested: dict[str, float], picture: Tensor) -> None:
+            assert early is not None
+            with torch.inference_mode(False):  # ordinary tensors, as in every result
+                early(
+                    EditResult(
+                        before=None if before.image is None else before.shown(),
+                        after=picture[0].clone(), w=before.ws.clone(), w_edited=after.ws.clone(),
+                        request=EditRequest(), requested=requested, error=None,
+                        seconds=watch.total(STAGES), state=state, stamp=stamp, preview=True,
+                    )
+                )  # fmt: skip
+
         try:
             with self._lock, torch.inference_mode():
                 self.check(state)
-                drawn = self._draw(state, watch, stale)
-                self._image(drawn.before, state, watch, stale)
+                shown = None if early is None else show
+                drawn = self._draw(state, watch, stale, shown)
+                first = None
+                if shown is not None:
+                    first = partial(shown, drawn.before, drawn.after, drawn.requested)
+                self._image(
+                    drawn.before,
+                    state,
+                    watch,
+                    stale,
+                    first if drawn.before is drawn.after else None,
+                )
                 draft = None
                 if preview:
                     with watch.stage("synthesis"):
-                        draft = self._drawing.draft(drawn.after, state.noise_mode, stale)
+                        draft = self._drawing.draft(drawn.after, state.noise_mode, stale, first)
                 if draft is None:
-                    self._image(drawn.after, state, watch, stale)
+                    self._image(drawn.after, state, watch, stale, first)
         except Abandoned:
             return None
         except Exception as error:  # errors are data here: the session goes on
@@ -227,15 +254,19 @@ class Renderer:
         state: SessionState,
         watch: Stopwatch,
         stale: Callable[[], bool] = lambda: False,
+        show: Callable[[Face, Face, dict[str, float], Tensor], None] | None = None,
     ) -> _Drawn:
         before = current = self._face(state, watch)
+        early = None
+        if show is not None and all(edit.empty for edit in state.edits):
+            early = partial(show, before, before, {})  # the unedited face is what is asked for
         key: tuple[Any, ...] = state.face_key()
         request = EditRequest()
         requested: dict[str, float] = {}
         table = self.models.table
         for edit in state.edits:
             # Readings belong to an empty edit too: they say where its sliders stand.
-            request = self._request(current, edit, state, watch, stale)
+            request = self._request(current, edit, state, watch, stale, early)
             if edit.empty:
                 continue
             deltas = request.deltas(table)[0]
@@ -252,10 +283,11 @@ class Renderer:
         state: SessionState,
         watch: Stopwatch,
         stale: Callable[[], bool],
+        early: Callable[[Tensor], None] | None,
     ) -> EditRequest:
         current = None
         if self.models.has("regressor"):
-            self._image(face, state, watch, stale)
+            self._image(face, state, watch, stale, early)
             current = self._reading(face, "regressor", state, watch)
         return EditRequest(edit.changes, edit.targets, edit.preserve, current)
 
@@ -270,7 +302,7 @@ class Renderer:
                     ws = generator.mapping(z, truncation_psi=float(state.truncation_psi))
             return Face(to_wplus(ws, generator.num_ws))
 
-        return _cached(self._faces, state.face_key(), compute, MAX_FACES)
+        return cached(self._faces, state.face_key(), compute, MAX_FACES)
 
     def _edited(
         self,
@@ -288,7 +320,7 @@ class Renderer:
                 raise ValueError(f"method {method!r} gave a latent that is not finite")
             return Face(ws)
 
-        return _cached(self._faces, key, compute, MAX_FACES)
+        return cached(self._faces, key, compute, MAX_FACES)
 
     def _image(
         self,
@@ -296,9 +328,10 @@ class Renderer:
         state: SessionState,
         watch: Stopwatch,
         stale: Callable[[], bool] = lambda: False,
+        early: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         with watch.stage("synthesis") if face.image is None else contextlib.nullcontext():
-            return self._drawing.image(face, state.noise_mode, stale)
+            return self._drawing.image(face, state.noise_mode, stale, early)
 
     def _reading(self, face: Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
         if who not in face.readings:
@@ -435,7 +468,7 @@ class Renderer:
 
     def _random_edits(self, face: Face, state: SessionState) -> RandomEdits:
         with self._lock:
-            return _cached(
+            return cached(
                 self._bands,
                 state.face_key(),
                 lambda: RandomEdits(self.models, face.ws, state.noise_mode, self.n_random),
@@ -450,30 +483,6 @@ def error_line(error: BaseException) -> str:
         return line
     _log.error("unexpected error in a session", exc_info=error)
     return f"{type(error).__name__}: {line}"
-
-
-def tensor_key(w: Any) -> str:
-    """A short name of a tensor's content."""
-    if not isinstance(w, Tensor):
-        return f"{type(w).__name__}"
-    data = w.detach().cpu().contiguous().numpy().tobytes()
-    return hashlib.sha256(data + str(tuple(w.shape)).encode()).hexdigest()[:32]
-
-
-def _cached(
-    store: OrderedDict[tuple[Any, ...], Any],
-    key: tuple[Any, ...],
-    compute: Callable[[], Any],
-    most: int,
-) -> Any:
-    """The value of ``key``, computed when missing; the least recently used ones are dropped."""
-    if key in store:
-        store.move_to_end(key)
-        return store[key]
-    value = store[key] = compute()
-    while len(store) > most:
-        store.popitem(last=False)
-    return value
 
 
 def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:

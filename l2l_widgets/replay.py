@@ -35,7 +35,14 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import read_png_text
-from l2l_widgets.states import MAX_EDITS, MAX_LATENT, NOISE_MODES, PSI_RANGE, Edit
+from l2l_widgets.states import (
+    MAX_EDITS,
+    MAX_LATENT,
+    NOISE_MODES,
+    PSI_RANGE,
+    Edit,
+    SessionState,
+)
 
 FORMAT = "l2l-recipe/1"
 PNG_KEY = "l2l-recipe"
@@ -82,6 +89,39 @@ class Recipe:
     edits: tuple[Edit, ...] = ()
     noise_mode: str = "const"
     picture: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, models: Any, state: SessionState, picture: Mapping[str, Any] | None = None
+    ) -> Recipe:
+        """The recipe of a state that can be drawn.
+
+        Parameters
+        ----------
+        models : Models
+            What draws it: ``name``, ``has`` and ``hashes`` are asked for.
+        state : SessionState
+            Face and edits; empty edits are left out.
+        picture : mapping, optional
+            ``scale`` and ``compare`` of a saved picture.
+        """
+        edits = tuple(edit for edit in state.edits if not edit.empty)
+        used = ["generator"]
+        if edits:
+            # Editors see the regressor's readings, so it too decides the pixels.
+            used += ["regressor"] if models.has("regressor") else []
+            used += sorted({edit.method for edit in edits})
+        hashes = models.hashes
+        return cls(
+            name=models.name,
+            hashes={part: hashes[part] for part in used if part in hashes},
+            seed=int(state.seed) if state.w is None else None,  # numpy's integers too
+            w=None if state.w is None else state.w[0],
+            truncation_psi=float(state.truncation_psi),
+            edits=edits,
+            noise_mode=state.noise_mode,
+            picture=dict(picture or {}),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""

@@ -27,6 +27,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ from l2l_widgets.images import save_image
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.receipt import N_RANDOM, Receipt
-from l2l_widgets.rendering import Renderer, error_line, tensor_key
+from l2l_widgets.rendering import Renderer, error_line
 from l2l_widgets.replay import PNG_KEY, SCALES, Recipe
-from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState
+from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState, tensor_key
 from l2l_widgets.zoo import Models
 
 __all__ = ["Edit", "EditResult", "EditSession", "LatestWins", "Receipt", "SessionState"]
@@ -87,6 +88,7 @@ class EditSession:
         self._stamp = 0
         self._callbacks: list[Callable[[str, Any], None]] = []
         self._waiting_since: float | None = None  # when the first abandoned picture was begun
+        self._answered = -1  # stamp of the newest result
         # The renderer has a lock of its own: a slider can move while a picture is being drawn.
         self._lock = threading.RLock()
         # The worker must not keep a forgotten session alive: notebooks make many.
@@ -357,7 +359,9 @@ class EditSession:
         Parameters
         ----------
         callback : callable
-            Gets ``("result", EditResult)`` and ``("receipt", Receipt)``.
+            Gets ``("result", EditResult)`` and ``("receipt", Receipt)``; where a picture takes
+            long, ``("early", EditResult)`` before the result: in the midst of drawing, so it must
+            not ask the session for pictures or readings.
 
         Returns
         -------
@@ -393,10 +397,13 @@ class EditSession:
         def stale() -> bool:
             return self._worker.stale() and time.monotonic() - since < PATIENCE
 
-        result = self._renderer.render(state, stamp, stale, preview)
+        # What has been answered is up already: a rough picture would be a step back.
+        early = None if stamp == self._answered else partial(self._publish, "early")
+        result = self._renderer.render(state, stamp, stale, preview, early)
         self._waiting_since = since if result is None else None
         if result is None:  # what made it stale is served next
             return
+        self._answered = stamp
         self._publish("result", result)
         if not measure or result.error is not None or self._worker.stale():
             return
@@ -432,23 +439,7 @@ class EditSession:
 
     def _recipe(self, state: SessionState, picture: Mapping[str, Any] | None) -> Recipe:
         self._renderer.check(state)
-        edits = tuple(edit for edit in state.edits if not edit.empty)
-        used = ["generator"]
-        if edits:
-            # Editors see the regressor's readings, so it too decides the pixels.
-            used += ["regressor"] if self.models.has("regressor") else []
-            used += sorted({edit.method for edit in edits})
-        hashes = self.models.hashes
-        return Recipe(
-            name=self.models.name,
-            hashes={part: hashes[part] for part in used if part in hashes},
-            seed=int(state.seed) if state.w is None else None,  # numpy's integers too
-            w=None if state.w is None else state.w[0],
-            truncation_psi=float(state.truncation_psi),
-            edits=edits,
-            noise_mode=state.noise_mode,
-            picture=dict(picture or {}),
-        )
+        return Recipe.of(self.models, state, picture)
 
     def save(
         self, path: str | os.PathLike[str], scale: int = 1, compare: bool = False

@@ -6,6 +6,7 @@ Plain values without behaviour; :mod:`l2l_widgets.rendering` draws them and
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -168,3 +169,11 @@ class EditResult:
         if self.before is None or self.after is None:
             raise ValueError(self.error or "there is no picture to compare")
         return grid(torch.stack([self.before, self.after]), columns=2, gap=gap)
+
+
+def tensor_key(w: Any) -> str:
+    """A short name of a tensor's content."""
+    if not isinstance(w, Tensor):
+        return f"{type(w).__name__}"
+    data = w.detach().cpu().contiguous().numpy().tobytes()
+    return hashlib.sha256(data + str(tuple(w.shape)).encode()).hexdigest()[:32]

@@ -26,6 +26,7 @@ __all__ = [
     "locked",
     "save_safetensors",
     "sha256_file",
+    "sha256_tensors",
     "write_atomic",
 ]
 
@@ -228,6 +229,19 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
                 digest.update(block)
     except OSError as error:
         raise StorageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of named tensors: their names in order, shapes, types and bytes."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        # Byte view: numpy does not know every dtype that torch has.
+        plain = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(plain.numpy().tobytes())
     return digest.hexdigest()
 
 

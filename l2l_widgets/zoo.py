@@ -23,10 +23,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.storage import StorageError, sha256_file
+from l2l_widgets.storage import StorageError, sha256_file, sha256_tensors
 
 if TYPE_CHECKING:
-    from l2l_widgets.protocols import AttributeRegressor, Editor, FaceEmbedder, Generator
+    from l2l_widgets.protocols import (
+        AttributeRegressor,
+        Editor,
+        FaceEmbedder,
+        Generator,
+        Segmenter,
+    )
 
 WEIGHTS = Path(__file__).parent / "weights"
 MANIFEST = "MANIFEST.json"
@@ -40,6 +46,7 @@ PART_FILES = {
     "embedder": "embedder.safetensors",
     "attribute_judge": "judge_regressor.safetensors",
     "identity_judge": "judge_embedder.safetensors",
+    "parser": "parser.safetensors",
 }
 
 
@@ -106,6 +113,7 @@ class Models:
         embedder: FaceEmbedder | None = None,
         attribute_judge: AttributeRegressor | None = None,
         identity_judge: FaceEmbedder | None = None,
+        parser: Segmenter | None = None,
         regressors: Iterable[AttributeRegressor] = (),
         editors: Mapping[str, Any] | None = None,
         table: AttributeTable = DEFAULT_TABLE,
@@ -117,7 +125,7 @@ class Models:
 
         Parameters
         ----------
-        generator, regressor, embedder, attribute_judge, identity_judge
+        generator, regressor, embedder, attribute_judge, identity_judge, parser
             As in :mod:`l2l_widgets.protocols`. Without a judge the receipt uses the regressor (or
             embedder) and says so.
         regressors : iterable of AttributeRegressor
@@ -140,6 +148,7 @@ class Models:
             ("embedder", embedder),
             ("attribute_judge", attribute_judge),
             ("identity_judge", identity_judge),
+            ("parser", parser),
         ):
             if part is not None:
                 parts[key] = part
@@ -211,6 +220,11 @@ class Models:
     def identity_judge(self) -> FaceEmbedder:
         """The identity judge of another family and seed, which never enters a loss."""
         return self.part("identity_judge")
+
+    @property
+    def parser(self) -> Segmenter:
+        """The face parser: pictures to the 19 classes of CelebAMask-HQ."""
+        return self.part("parser")
 
     # -- editors -----------------------------------------------------------------------------------
 
@@ -467,7 +481,7 @@ def _check_columns(part: AttributeRegressor, name: str, table: AttributeTable) -
 def _content_hash(part: Any, name: str) -> str:
     """Identity of a part without a file: its tensors, or a callable generator's average face."""
     if isinstance(part, torch.nn.Module):
-        return _tensor_hash(part)
+        return sha256_tensors(part.state_dict())
     if name == "generator":
         with torch.inference_mode():
             ws = part.w_avg.reshape(1, 1, -1).repeat(1, part.num_ws, 1)
@@ -481,24 +495,10 @@ def _object_hash(part: Any) -> str:
     digest = hashlib.sha256(f"{type(part).__module__}.{type(part).__qualname__}".encode())
     for name, value in sorted(getattr(part, "__dict__", {}).items()):
         if isinstance(value, torch.Tensor):
-            digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-            digest.update(_bytes(value))
+            digest.update(sha256_tensors({name: value}).encode())
         elif isinstance(value, torch.nn.Module):
-            digest.update(f"{name}{_tensor_hash(value)}".encode())
+            digest.update(f"{name}{sha256_tensors(value.state_dict())}".encode())
     return digest.hexdigest()
-
-
-def _tensor_hash(module: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for key, value in sorted(module.state_dict().items()):
-        digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
-        digest.update(_bytes(value))
-    return digest.hexdigest()
-
-
-def _bytes(tensor: torch.Tensor) -> bytes:
-    # Byte view: numpy does not know every dtype that torch has.
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _first_line(error: BaseException) -> str:

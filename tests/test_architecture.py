@@ -29,7 +29,9 @@ LAYERS = {
         "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
     ),
     "methods": "editors",
-    "assembly": "zoo states replay receipt drawing rendering latest_wins session report evaluation",
+    "assembly": (
+        "zoo states replay receipt drawing rendering latest_wins session report plots evaluation"
+    ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
 }
@@ -60,10 +62,11 @@ ARROWS = {
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "report": "storage attributes",
+    "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
-        "storage latents attributes faceworld stylegan2 discriminator projected perception losses"
-        " metrics training triplets editors zoo report evaluation"
+        "storage latents attributes images faceworld stylegan2 discriminator projected perception"
+        " losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
     "widgets": "attributes images training zoo latest_wins session recipes",
@@ -85,6 +88,7 @@ HEAVY = (
     "skimage",
     "plotly",
     "accelerate",
+    "cv2",
 )
 #: Names that say nothing about what is inside.
 EMPTY_NAMES = ("utils", "util", "helpers", "helper", "common", "misc", "tools", "lib", "core")

@@ -90,13 +90,13 @@ class HeldUp:
         line = InteractiveDrawing(self.synthesis)
         plain = line.draw
 
-        def draw(ws, noise_mode="const", *, draft=False, stale=lambda: False):
+        def draw(ws, noise_mode="const", *, draft=False, stale=lambda: False, early=None):
             def ask():
                 self.reached.set()
                 assert self.go.wait(20)
                 return stale()
 
-            image = plain(ws, noise_mode, draft=draft, stale=ask)
+            image = plain(ws, noise_mode, draft=draft, stale=ask, early=early)
             self.abandoned += image is None
             return image
 

@@ -14,7 +14,6 @@ from l2l_widgets.perception import AttributeNet, load_network, save_network
 from l2l_widgets.recipes import build_task, list_recipes
 from l2l_widgets.recipes import generator as generator_recipe
 from l2l_widgets.recipes import perception as perception_recipe
-from l2l_widgets.recipes.cards import card, score_generator
 from l2l_widgets.recipes.perception import degrade, verification_scores
 from l2l_widgets.stylegan2 import load_generator
 from l2l_widgets.training import train
@@ -151,37 +150,18 @@ def test_verification_of_perfect_and_blind_embeddings():
     assert verification_scores(blind, people)["tar_at_far_1pct"] == 0.0
 
 
-def test_a_generator_of_renders_scores_like_renders(small_set):
-    class Judge:
-        def features(self, images):
-            return torch.nn.functional.avg_pool2d(images, 16).flatten(1)
-
-        def __call__(self, images):
-            return self.features(images)[:, :35].sigmoid()
-
-    real = small_set.images
-
-    class Replay:
-        z_dim = 4
-
-        def mapping(self, z):
-            return z
-
-        def synthesis(self, ws, noise_mode):
-            assert noise_mode == "const"
-            return real[: len(ws)].float() / 127.5 - 1
-
-    models = SimpleNamespace(
-        attribute_judge=Judge(),
-        generator=Replay(),
-        table=SimpleNamespace(names=tuple(f"a{i}" for i in range(35))),
-    )
-    scores = score_generator(models, real[:16], real)
-    assert scores["frechet_judge_2k_distance"] == pytest.approx(0, abs=1e-3)
-    assert scores["precision_score"] == scores["recall_score"] == 1.0
-    assert set(scores["spread_ratio"].values()) == {1.0}
-
-
-def test_a_card_needs_every_score():
-    with pytest.raises(KeyError):
-        card("w", {}, {})
+@pytest.mark.parametrize(
+    ("recipe", "field", "value", "message"),
+    [
+        ("generator", "channel_base", "7", "channel_base is 7; it must be at least img_resolution"),
+        ("generator", "channel_max", "0", "channel_max is 0"),
+        ("regressor", "width", "0", "width is 0; allowed: 1 or more"),
+        ("embedder", "family", "round", "family is 'round'; allowed: residual, separable"),
+        ("judge_regressor", "sets", "people", "sets is people; allowed: population, independent"),
+        ("parser", "batch_size", "-3", "batch_size is -3; allowed: 1 or more"),
+        ("parser", "sets", "[]", "sets is empty; allowed: population"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_rendered(recipe, field, value, message):
+    with pytest.raises(ValueError, match=message):
+        list_recipes()[recipe].replace(**{field: value})

@@ -175,3 +175,25 @@ def test_who_waits_for_a_lock_has_it_next(tmp_path):
     third.communicate()
     assert (other.returncode, third.returncode) == (0, 0)
     assert os.listdir(tmp_path) == []
+
+
+FULL = """
+import resource, sys
+from l2l_widgets.storage import StorageError, write_atomic
+write_atomic(sys.argv[1], b"old")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_atomic(sys.argv[1], b"new" * 1000)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_file_that_the_system_cuts_off_is_no_file(tmp_path):
+    target = tmp_path / "file"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, target], capture_output=True, text=True, check=True
+    )
+    assert f"cannot write {str(target)!r}: File too large" in done.stdout
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "l2l_widgets"
 #: Import name -> distribution, where the two differ.
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "cv2": "opencv-python-headless",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "umap": "umap-learn",

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,13 @@ from l2l_widgets.faceworld.factors import (
 )
 from l2l_widgets.faceworld.processes import ShareError, share_out
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.storage import load_safetensors, locked, save_safetensors, write_atomic
+from l2l_widgets.storage import (
+    StorageError,
+    load_safetensors,
+    locked,
+    save_safetensors,
+    write_atomic,
+)
 
 SHARD = 512
 RESOLUTIONS = (16, 32, 64, 128, 256, 512, 1024)
@@ -105,7 +112,8 @@ def render_dataset(
     Parameters
     ----------
     folder : path
-        Created when missing; a folder that holds another set is refused.
+        Created when missing; a folder that holds another set is refused. One that holds fewer
+        pictures of the same set is filled up, one that holds more is left as it is.
     config : DatasetConfig
         What to render.
     workers : int
@@ -117,12 +125,15 @@ def render_dataset(
     Raises
     ------
     ValueError
-        A folder that holds another set, or a shard that cannot be rendered or written: the first
-        one that fails ends the call. Shards that are there are whole, and the same call goes on
-        from them.
+        Another set in the folder, a folder or disk that cannot be written, or a shard that cannot
+        be rendered: the first one that fails ends the call. Shards are whole or absent, and the
+        same call goes on from them.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
     # Recipes that start together want the same set: one renders it, the others wait and find it.
     with locked(folder / ".lock", wait=True):
         _render_missing(folder, config, workers, compiled)
@@ -131,11 +142,13 @@ def render_dataset(
 
 def _render_missing(folder: Path, config: DatasetConfig, workers: int, compiled: bool) -> None:
     stated = folder / "config.json"
+    held = {**asdict(config), "count": 0}
     if stated.exists():
-        held = json.loads(stated.read_text())
-        if held != asdict(config):
-            raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
-    else:
+        held = _read_config(stated)
+    # sets that differ in their count alone share their first shards
+    if {**held, "count": config.count} != asdict(config):
+        raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
+    if held["count"] < config.count:
         write_atomic(stated, json.dumps(asdict(config)).encode())
     for left in folder.glob(".*.tmp"):  # by a run that was killed
         left.unlink(missing_ok=True)
@@ -170,6 +183,17 @@ def shard_path(folder: Path, shard: int) -> Path:
     return folder / f"shard-{shard:05d}.safetensors"
 
 
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(held, dict) and held.keys() <= {f.name for f in fields(DatasetConfig)}:
+            return {"count": 0, **held}
+        problem = "it is no description of a rendered set"
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    raise ValueError(f"{path} cannot be read: {problem}; choose an empty folder")
+
+
 def _render_shards(
     folder: Path, config: DatasetConfig, shards: list[int], compiled: bool
 ) -> Iterator[int]:
@@ -202,7 +226,7 @@ class FaceDataset:
         folder = Path(folder)
         if not (folder / "config.json").exists():
             raise ValueError(f"folder {folder} holds no rendered set")
-        stated = json.loads((folder / "config.json").read_text())
+        stated = _read_config(folder / "config.json")
         if stated.get("world") != WORLD:
             raise ValueError(
                 f"folder {folder} was rendered by world {stated.get('world', 1)}, this is world "

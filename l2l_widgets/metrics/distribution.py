@@ -50,12 +50,17 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> tuple[float, flo
         raise ValueError(f"k is {k}; allowed: 1 to {min(len(real), len(fake)) - 1}")
 
     def radius(x: Tensor) -> Tensor:
-        return torch.cdist(x, x).kthvalue(k + 1, dim=1).values
+        rows = [torch.cdist(part, x).kthvalue(k + 1, dim=1).values for part in x.split(1024)]
+        return torch.cat(rows)
 
-    distance = torch.cdist(fake, real)  # (M, N)
-    precision = (distance <= radius(real)[None]).any(1).float().mean()
-    recall = (distance <= radius(fake)[:, None]).any(0).float().mean()
-    return float(precision), float(recall)
+    # In parts: at ten thousand pictures a side one matrix of distances is 400 MB.
+    ball_real, ball_fake = radius(real), radius(fake)
+    inside, covered = [], torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    for part, ball in zip(fake.split(1024), ball_fake.split(1024), strict=True):
+        distance = torch.cdist(part, real)
+        inside.append((distance <= ball_real[None]).any(1))
+        covered |= (distance <= ball[:, None]).any(0)
+    return float(torch.cat(inside).float().mean()), float(covered.float().mean())
 
 
 def kernel_distance(

@@ -34,8 +34,9 @@ from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.perception import AttributeNet, load_network
 from l2l_widgets.projected import ProjectedDiscriminator, hinge_losses
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.rendered import rendered_set
+from l2l_widgets.recipes.rendered import POPULATION, rendered_set
 from l2l_widgets.stylegan2 import Generator, path_lengths, save_generator, update_ema
+from l2l_widgets.stylegan2.layers import channel_table
 from l2l_widgets.training import Context, Settings, cosine, warmup
 
 #: Parts whose pixels count more in the distillation: small, and what a face is read by.
@@ -103,6 +104,8 @@ class GeneratorTraining:
             raise ValueError(f"batch_size is {self.batch_size}; allowed: a multiple of 4")
         if self.pixel_every < 1:
             raise ValueError(f"pixel_every is {self.pixel_every}; allowed: 1 or more")
+        # before an hour of rendering, not after it
+        channel_table(POPULATION.resolution, self.channel_base, self.channel_max)
 
 
 class GeneratorTask:

@@ -25,9 +25,15 @@ from torch import Tensor, nn
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.faceworld.factors import IDENTITY_FACTORS
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.perception import AttributeNet, FaceEmbeddingNet, load_network, save_network
+from l2l_widgets.perception import (
+    TRUNKS,
+    AttributeNet,
+    FaceEmbeddingNet,
+    load_network,
+    save_network,
+)
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.rendered import rendered_set
+from l2l_widgets.recipes.rendered import check_sets, rendered_set
 from l2l_widgets.training import Context, Settings, cosine, warmup
 
 HELD_OUT = 1024  # faces at the end of each set that are never trained on
@@ -67,6 +73,15 @@ class PerceptionTraining:
     embedding_dim: int = 64
     start_from: str = ""
     world: int = WORLD
+
+    def __post_init__(self) -> None:
+        # before an hour of rendering, not after it
+        if self.family not in TRUNKS:
+            raise ValueError(f"family is {self.family!r}; allowed: {', '.join(TRUNKS)}")
+        for name in ("width", "features", "batch_size", "embedding_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; allowed: 1 or more")
+        check_sets(self.sets)
 
 
 class _Faces:

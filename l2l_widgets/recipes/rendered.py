@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from l2l_widgets.faceworld.batches import compiler_found
@@ -20,9 +21,9 @@ from l2l_widgets.faceworld.version import WORLD
 POPULATION = DatasetConfig(count=24576, seed=1, population="correlated")
 INDEPENDENT = DatasetConfig(count=10240, seed=2, population="independent")
 IDENTITIES = DatasetConfig(count=12288, seed=3, population="identities")
-HELD_OUT = DatasetConfig(count=2048, seed=4, population="correlated")
+HELD_OUT = DatasetConfig(count=10240, seed=4, population="correlated")
 #: Two sets of the same population that nothing was trained on: how far apart such sets are at best.
-UNSEEN = DatasetConfig(count=2048, seed=5, population="correlated")
+UNSEEN = DatasetConfig(count=10240, seed=5, population="correlated")
 SETS = {
     "population": POPULATION,
     "independent": INDEPENDENT,
@@ -38,6 +39,13 @@ def cache_folder() -> Path:
     return Path(stated) if stated else Path.home() / ".cache" / "l2l_widgets" / "faceworld"
 
 
+def check_sets(names: Sequence[str]) -> None:
+    """Raise ValueError unless these are names of :data:`SETS`, at least one."""
+    unknown = [name for name in names if name not in SETS]
+    if unknown or not names:
+        raise ValueError(f"sets is {', '.join(names) or 'empty'}; allowed: {', '.join(SETS)}")
+
+
 def rendered_set(name: str) -> FaceDataset:
     """Read one of :data:`SETS`, rendering what is missing first (about an hour on two cores)."""
     folder = cache_folder() / f"{name}-{WORLD}"
@@ -46,8 +54,9 @@ def rendered_set(name: str) -> FaceDataset:
     missing = [k for k in shards if not shard_path(folder, k).is_file()]
     if missing:
         sys.stderr.write(f"rendering {len(missing)} shards of {name!r} into {folder}\n")
-        workers = max(1, os.cpu_count() or 1)
-        # compiling takes minutes: not for a few shards
-        compiled = compiler_found() and len(missing) > 8
-        render_dataset(folder, config, workers=workers, compiled=compiled)
-    return FaceDataset(folder)
+    workers = max(1, os.cpu_count() or 1)
+    # compiling takes minutes: not for a few shards
+    compiled = compiler_found() and len(missing) > 8
+    # also where nothing is missing: the folder may say that it holds fewer
+    render_dataset(folder, config, workers=workers, compiled=compiled)
+    return FaceDataset(folder, limit=config.count)

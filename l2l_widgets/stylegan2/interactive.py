@@ -1,8 +1,9 @@
 """Drawing one face again and again while somebody drags a slider.
 
-Three things make that quicker than a row of full pictures: a pass starts where the latent changed
-(`restart`), a draft in bfloat16 stands in while the slider moves, and a pass that nobody waits for
-any more ends at the next block.
+Four things make that quicker than a row of full pictures: a pass starts where the latent changed
+(`restart`), a draft in bfloat16 stands in while the slider moves, a small picture on the way is
+shown enlarged where the rest takes long (`progress`), and a pass that nobody waits for any more
+ends at the next block.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from l2l_widgets.stylegan2.progress import BlockTimes
 from l2l_widgets.stylegan2.restart import PassMemory
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class InteractiveDrawing:
         self._network = network
         # A draft's numbers take half the room.
         self._memories = {False: PassMemory(limit * 2 // 3), True: PassMemory(limit // 3)}
+        self._times = {draft: BlockTimes(network.block_resolutions) for draft in (False, True)}
         self.limit = limit
 
     @property
@@ -71,6 +74,7 @@ class InteractiveDrawing:
         *,
         draft: bool = False,
         stale: Callable[[], bool] = lambda: False,
+        early: Callable[[torch.Tensor], None] | None = None,
     ) -> torch.Tensor | None:
         """Draw pictures.
 
@@ -84,6 +88,9 @@ class InteractiveDrawing:
             In bfloat16; ask `can_draft` whether that is worth it.
         stale
             Asked between blocks; True ends the pass.
+        early
+            Gets a smaller picture on the way, enlarged to (B, img_channels, R, R): at most once,
+            and only where the earlier passes say that the rest takes long. It must not draw.
 
         Returns
         -------
@@ -95,9 +102,18 @@ class InteractiveDrawing:
             As `SynthesisNetwork.forward`.
         """
         image = None
+        side, times = self._network.img_resolution, self._times[draft]
+        times.begin()
         for image in self._network.grow(ws, noise_mode, draft=draft, memory=self._memories[draft]):
-            if image.shape[-1] < self._network.img_resolution and stale():
+            times.reached(image.shape[-1])
+            if image.shape[-1] == side:
+                break
+            if stale():
                 return None
+            if early is not None and times.is_first(image.shape[-1]):
+                early(F.interpolate(image, size=side, mode="bilinear"))
+                early = None
+            times.resume()
         return image
 
     def forget(self) -> None:

@@ -42,6 +42,8 @@ PSI_SLIDER = (0.0, 1.0)
 REST = 0.15
 #: Families of sliders that are unfolded at first.
 OPEN_FAMILIES = 2
+#: A small picture enlarged, a draft, and the picture; a better one of the same state replaces it.
+EARLY, DRAFT, WHOLE = 0, 1, 2
 #: Side that a saved picture should at least have, so that it can be shown without squinting.
 SAVED_SIDE = 512
 
@@ -127,7 +129,7 @@ class SessionBridge:
         self._answers: dict[str, int] = {}
         self._shown: tuple[Any, ...] | None = None  # key of the face whose picture is "before"
         self._stamp = -1  # of the picture that is up
-        self._preview = False  # whether it is a draft
+        self._quality = 0  # of that picture: early, draft or whole
         self._read: tuple[Any, ...] | None = None  # key of the face that was read
         self._readings: dict[str, float] = {}
         self._settings: dict[str, Any] = {}
@@ -217,11 +219,15 @@ class SessionBridge:
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "result":
             self._publish_result(value)
+        elif kind == "early":  # in the midst of drawing: the settings, which ask for readings, wait
+            values = self._pictures(value, EARLY)
+            if values:
+                self._publish(values)
         elif kind == "receipt":
             self._publish({"receipt": {**value.to_dict(), "stamp": value.stamp}})
 
     def _publish_result(self, result: EditResult) -> None:
-        values = self._pictures(result)
+        values = self._pictures(result, DRAFT if result.preview else WHOLE)
         if values:
             self._publish(values)
         # After the picture, because a new face has to be read first.
@@ -230,7 +236,7 @@ class SessionBridge:
             self._settings = settings
             self._publish({"settings": settings})
 
-    def _pictures(self, result: EditResult) -> dict[str, Any]:
+    def _pictures(self, result: EditResult, quality: int) -> dict[str, Any]:
         with self._lock:
             for stamp, client, number in self._under_way:
                 if stamp <= result.stamp:
@@ -239,10 +245,9 @@ class SessionBridge:
             self._under_way = [entry for entry in self._under_way if entry[0] > result.stamp]
             answered -= len(self._under_way)
             answers = dict(self._answers)
-        better = self._preview and not result.preview
-        if result.stamp == self._stamp and not answered and not better:
+        if result.stamp == self._stamp and not answered and quality <= self._quality:
             return {}
-        self._stamp, self._preview = result.stamp, result.preview
+        self._stamp, self._quality = result.stamp, quality
         values: dict[str, Any] = {}
         if result.before is not None and self._shown != result.state.face_key():
             self._shown = result.state.face_key()
