@@ -26,13 +26,8 @@ from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.storage import StorageError, sha256_file, sha256_tensors
 
 if TYPE_CHECKING:
-    from l2l_widgets.protocols import (
-        AttributeRegressor,
-        Editor,
-        FaceEmbedder,
-        Generator,
-        Segmenter,
-    )
+    from l2l_widgets import protocols
+    from l2l_widgets.protocols import AttributeRegressor, Editor, FaceEmbedder, Generator
 
 WEIGHTS = Path(__file__).parent / "weights"
 MANIFEST = "MANIFEST.json"
@@ -113,7 +108,7 @@ class Models:
         embedder: FaceEmbedder | None = None,
         attribute_judge: AttributeRegressor | None = None,
         identity_judge: FaceEmbedder | None = None,
-        parser: Segmenter | None = None,
+        parser: protocols.Segmenter | None = None,
         regressors: Iterable[AttributeRegressor] = (),
         editors: Mapping[str, Any] | None = None,
         table: AttributeTable = DEFAULT_TABLE,
@@ -222,7 +217,7 @@ class Models:
         return self.part("identity_judge")
 
     @property
-    def parser(self) -> Segmenter:
+    def parser(self) -> protocols.Segmenter:
         """The face parser: pictures to the 19 classes of CelebAMask-HQ."""
         return self.part("parser")
 

@@ -372,7 +372,7 @@ RECIPES = (
     _embedder("embedder", "identity embedder F, from the regressor's trunk", 7000, 7, "regressor",
               learning_rate=1.5e-3),
     _embedder(
-        "judge_embedder", "identity judge: transformer, trains nothing", 7000, 103,
+        "judge_embedder", "identity judge: transformer, trains nothing", 5000, 103,
         "judge_regressor", family="transformer", width=96, learning_rate=1.5e-3,
     ),
 )  # fmt: skip
