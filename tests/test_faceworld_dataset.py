@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -78,6 +81,24 @@ def test_a_shard_that_cannot_be_written_is_named_and_the_folder_can_be_resumed(t
     assert {name: os.stat(tmp_path / name).st_mtime_ns for name in left} == kept
     assert len(FaceDataset(tmp_path)) == 1200
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_set_that_is_there_is_left_alone_where_nobody_may_write(tmp_path, monkeypatch):
+    config = DatasetConfig(count=5, seed=1, resolution=16)
+    (tmp_path / "config.json").write_text(json.dumps(asdict(config)))
+    shard_path(tmp_path, 0).write_bytes(b"a shard")
+
+    def forbidden(*args, **kwargs):  # by a stand-in: a superuser may write anywhere
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", forbidden)
+        assert render_dataset(tmp_path, config) == tmp_path
+        with pytest.raises(ValueError, match=r"cannot write '.*\.lock': Permission denied"):
+            render_dataset(tmp_path / "other", config)
+    with pytest.raises(ValueError, match="holds another set"):
+        render_dataset(tmp_path, replace(config, seed=2))
+    assert sorted(os.listdir(tmp_path)) == ["config.json", "other", "shard-00000.safetensors"]
 
 
 @pytest.mark.slow

@@ -130,18 +130,28 @@ def render_dataset(
         same call goes on from them.
     """
     folder = Path(folder)
+<<<<<<< HEAD
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
+=======
+    folder.mkdir(parents=True, exist_ok=True)
+    if _holds(folder, config) and not _missing(folder, config):
+        return folder  # nothing is written, not even a lock: it may lie where nobody may write
+>>>>>>> mend
     # Recipes that start together want the same set: one renders it, the others wait and find it.
     with locked(folder / ".lock", wait=True):
+        if not _holds(folder, config):
+            write_atomic(folder / "config.json", json.dumps(asdict(config)).encode())
         _render_missing(folder, config, workers, compiled)
     return folder
 
 
-def _render_missing(folder: Path, config: DatasetConfig, workers: int, compiled: bool) -> None:
+def _holds(folder: Path, config: DatasetConfig) -> bool:
+    """Whether a folder says that it holds this set; ValueError where it holds another."""
     stated = folder / "config.json"
+<<<<<<< HEAD
     held = {**asdict(config), "count": 0}
     if stated.exists():
         held = _read_config(stated)
@@ -150,10 +160,25 @@ def _render_missing(folder: Path, config: DatasetConfig, workers: int, compiled:
         raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
     if held["count"] < config.count:
         write_atomic(stated, json.dumps(asdict(config)).encode())
+=======
+    if not stated.exists():
+        return False
+    held = json.loads(stated.read_text())
+    if held != asdict(config):
+        raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
+    return True
+
+
+def _missing(folder: Path, config: DatasetConfig) -> list[int]:
+    shards = range((config.count + SHARD - 1) // SHARD)
+    return [k for k in shards if not shard_path(folder, k).is_file()]
+
+
+def _render_missing(folder: Path, config: DatasetConfig, workers: int, compiled: bool) -> None:
+>>>>>>> mend
     for left in folder.glob(".*.tmp"):  # by a run that was killed
         left.unlink(missing_ok=True)
-    shards = range((config.count + SHARD - 1) // SHARD)
-    missing = [k for k in shards if not shard_path(folder, k).is_file()]
+    missing = _missing(folder, config)
     workers = max(1, min(workers, len(missing)))
     shares = [missing[i::workers] for i in range(workers)]
     done = [0] * workers

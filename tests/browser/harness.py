@@ -116,7 +116,7 @@ def lab(
         )
         address = f"http://127.0.0.1:{port}"
         try:
-            until(lambda: _answers(address, process, log), 90, 0.2, "the server's first answer")
+            until(lambda: _answers(address, process, log), 300, 0.2, "the server's first answer")
             yield address
         finally:
             process.terminate()

@@ -40,7 +40,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     page = opened
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
     cell = page.locator(".l2l-training")
-    cell.wait_for(timeout=120_000)
+    cell.wait_for(timeout=300_000)
 
     def step():
         return int(cell.get_attribute("data-step"))
@@ -49,10 +49,10 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
         return cell.get_attribute("data-state")
 
     # The notebook starts the training itself; Stop is pressed while the next cell waits for it.
-    harness.until(lambda: state() == "running" and step() >= 3, 180, what="a training that runs")
-    harness.until(lambda: cell.get_attribute("data-faces"), 30, what="the first faces")
+    harness.until(lambda: state() == "running" and step() >= 3, 400, what="a training that runs")
+    harness.until(lambda: cell.get_attribute("data-faces"), 120, what="the first faces")
     cell.get_by_role("button", name="Stop").click()
-    harness.until(lambda: state() == "stopped", 30, what="Stop")
+    harness.until(lambda: state() == "stopped", 120, what="Stop")
     stopped = step()
     assert 3 <= stopped < STEPS
     harness.wait_idle(page, 300)
@@ -64,7 +64,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     assert cell.locator(".l2l-facerow canvas").count() == 16
 
     cell.get_by_role("button", name="Resume").click()
-    harness.until(lambda: state() == "running" and step() > stopped, 120, what="Resume")
+    harness.until(lambda: state() == "running" and step() > stopped, 300, what="Resume")
     harness.until(lambda: state() == "finished", 900, what="the end of the training")
     assert step() == STEPS
     first, last = ends_of(cell, "loss")
