@@ -228,16 +228,11 @@ class Models:
         """Method names that :meth:`editor` can give: those whose files are there."""
         from l2l_widgets.editors import list_editors
 
-        shipped = [n for n in list_editors() if self._has_file_of(n)]
-        return tuple(dict.fromkeys([*self._editor_sources, *shipped]))
-
-    def _has_file_of(self, method: str) -> bool:
-        file = f"{method}.safetensors"
-        entry = self.manifest.get(file)
         # a lone generator may be called anything, "mapper.safetensors" too
-        if self.folder is None or entry is None or entry.get("kind") == "generator":
-            return False
-        return (self.folder / file).is_file()
+        listed = {f for f, entry in self.manifest.items() if entry.get("kind") != "generator"}
+        there = {f for f in listed if self.folder and (self.folder / f).is_file()}
+        shipped = [n for n in list_editors() if f"{n}.safetensors" in there]
+        return tuple(dict.fromkeys([*self._editor_sources, *shipped]))
 
     def editor(self, name: str) -> Editor:
         """An editor by method name, loaded at first use."""

@@ -160,7 +160,13 @@ def test_every_attribute_has_its_choice_or_a_reason() -> None:
     assert chosen == {"a": [(0, pytest.approx(5.0))], "b": [(1, pytest.approx(5.0))]}
     assert "NaN" in reasons["c"]
     _, reasons = choose_for_all(effects, spread, ("a", "b", "c"), {"c": "w"}, 1, 2.0, 0.1, "step")
-    assert reasons["b"] == "no step changes it by 0.3 within 2 standard deviations"
+    assert reasons["b"] == (
+        "no sum of 1 steps changes it by 0.3 within 2 standard deviations of each"
+    )
+    pair = torch.tensor([[0.02, 0.0], [0.02, 0.0]])
+    for most, found in ((1, set()), (2, {"a"})):
+        chosen, _ = choose_for_all(pair, torch.ones(2), ("a", "b"), {}, most, 8.0, 0.1, "step")
+        assert set(chosen) == found, "two together reach what neither does alone"
     assert reasons["c"] == "w"
 
 
@@ -188,6 +194,6 @@ def test_the_editor_says_what_it_is_made_of(tiny_generator, tmp_path) -> None:
     assert again.named(top=2) == lines
     ws = torch.zeros(1, 8, 16)
     for missing, reason in list(editor.reasons.items())[:1]:
-        with pytest.raises(ValueError, match=r"no component changes it by 0\.3"):
+        with pytest.raises(ValueError, match=r"no sum of 2 components changes it by 0\.3"):
             editor.edit(ws, EditRequest(changes={missing: 0.1}))
         assert reason

@@ -196,9 +196,7 @@ def test_boundaries_of_w_plus_make_an_editor_of_w_plus(planted) -> None:
 def test_steps_of_a_wrong_shape_are_refused(editor) -> None:
     with pytest.raises(ValueError, match=r"allowed: \(3, 1 or 4, w_dim\)"):
         InterFaceGANEditor(CalibratedSteps(torch.ones(2, 1, 12)), editor.table, W, 4)
-    with pytest.raises(
-        ValueError, match=r"no attribute can be changed .nothing was fitted.; allowed: at least one"
-    ):
+    with pytest.raises(ValueError, match=r"no attribute can be changed \(nothing was fitted\)"):
         InterFaceGANEditor(CalibratedSteps(torch.zeros(3, 1, 12)), editor.table, W, 4)
     with pytest.raises(ValueError, match="steps have shape"):
         CalibratedSteps(torch.full((3, 1, 12), float("nan")))

@@ -369,31 +369,19 @@ class ConditionalEditor(StepsEditor):
             {**plain.extras, "plain": raw}, provenance,
         )  # fmt: skip
 
-    def edit(self, w: Tensor, request: EditRequest) -> Tensor:
-        """Change attributes of faces along what is left when others are held.
+    def move(self, w: Tensor, delta: Tensor, request: EditRequest) -> Tensor:
+        """Move along what is left when others are held.
 
-        Parameters
-        ----------
-        w : Tensor, shape (B, num_ws, w_dim)
-            Latents; left untouched.
-        request : EditRequest
-            In attribute units. The normals of ``preserve`` are projected out of every step; where
-            it is empty, the usual conditions of each attribute are. The gain curve was measured
-            with the usual ones; with others, a step still crosses the boundary's distance that the
-            curve asks for.
-
-        Returns
-        -------
-        Tensor
-            Shape, dtype and device of ``w``.
+        The normals of ``request.preserve`` are projected out of every step; where it is empty, the
+        usual conditions of each attribute are. The gain curve was measured with the usual ones;
+        with others, a step still crosses the boundary's distance that the curve asks for.
 
         Raises
         ------
-        ValueError
-            As :meth:`requested_change` says; also where an attribute to preserve has no boundary,
-            or where holding it leaves less than a fifth of a direction.
+        AttributeRequestError
+            An attribute to preserve has no boundary, or holding it leaves less than a fifth of a
+            direction.
         """
-        delta = self.requested_change(w, request)
         for name in request.preserve:
             if name not in self.attributes:
                 why = self.reasons.get(name, "it was not fitted")
@@ -407,8 +395,6 @@ class ConditionalEditor(StepsEditor):
             for name in request.names:
                 step = _with_held(self.extras["plain"], self.table, name, request.preserve)
                 steps[self.table.index(name)] = step.to(steps)
-        if request.empty:
-            return w.clone()
         knobs = self.steps.gain(delta)
         return w + torch.tensordot(knobs.to(w), steps.to(w), dims=1)
 

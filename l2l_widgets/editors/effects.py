@@ -17,6 +17,8 @@ from torch import Tensor
 
 Read = Callable[[Tensor], Tensor]  # latents (B, num_ws, w_dim) -> readings (B, A) in [0, 1]
 
+#: Least change of an attribute, in its units, for which steps are worth choosing.
+REACH = 0.3
 #: Ends that are closer together than this, in attribute units, show no attribute.
 APART = 0.02
 #: Fewest codes in an end: below it a validation accuracy says nothing.
@@ -152,15 +154,20 @@ def choose_for_all(
     for column, name in enumerate(names):
         if name in reasons:
             continue
+        # together they must reach it, so each need only reach its part
         chosen, weights = choose_steps(
-            effects, spread, column, most=most, longest=longest, damping=damping
-        )
-        if chosen:
-            # the largest knob value is 2: no candidate goes further than `longest` by it
-            weights = weights * min(1.0, longest / (2 * float(weights.abs().max())))
-            out[name] = list(zip(chosen, weights.tolist(), strict=True))
+            effects, spread, column, most=most, reach=REACH / most, longest=longest,
+            damping=damping,
+        )  # fmt: skip
+        # a knob value ends at 2: no candidate goes further than `longest` by it
+        share = min(1.0, longest / (2 * float(weights.abs().max()))) if chosen else 0.0
+        if 2 * share >= REACH:
+            out[name] = list(zip(chosen, (share * weights).tolist(), strict=True))
         else:
-            reasons[name] = f"no {what} changes it by 0.3 within {longest:g} standard deviations"
+            reasons[name] = (
+                f"no sum of {most} {what}s changes it by {REACH} within {longest:g} standard "
+                "deviations of each"
+            )
     return out, reasons
 
 
@@ -170,7 +177,7 @@ def choose_steps(
     column: int,
     *,
     most: int = 3,
-    reach: float = 0.3,
+    reach: float = REACH,
     longest: float = 10.0,
     damping: float = 0.01,
     gain: float = 0.1,

@@ -140,27 +140,6 @@ class StepsEditor(StoredEditor):
 class LinearEditor(StepsEditor):
     """Adds the steps that are asked for; methods give a name and say how they find theirs."""
 
-    def edit(self, w: Tensor, request: EditRequest) -> Tensor:
-        """Change attributes of faces.
-
-        Parameters
-        ----------
-        w : Tensor, shape (B, num_ws, w_dim)
-            Latents; left untouched.
-        request : EditRequest
-            In attribute units; absolute targets need the current readings. ``preserve`` is refused.
-
-        Returns
-        -------
-        Tensor
-            Shape, dtype and device of ``w``.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`requested_change` says.
-        """
-        delta = self.requested_change(w, request)
-        if request.empty:
-            return w.clone()
+    def move(self, w: Tensor, delta: Tensor, request: EditRequest) -> Tensor:
+        """Add the steps, each as far as its gain curve says."""
         return self.steps(w, self.steps.gain(delta))

@@ -325,32 +325,9 @@ class MapperEditor(StoredEditor):
         delta = delta.to(self.network.center).expand(count, -1)
         return self.network.gain(delta)
 
-    def edit(self, w: Tensor, request: EditRequest) -> Tensor:
-        """Change attributes of faces.
-
-        Parameters
-        ----------
-        w : Tensor, shape (B, num_ws, w_dim)
-            Latents; left untouched.
-        request : EditRequest
-            In attribute units; absolute targets need the current readings.
-
-        Returns
-        -------
-        Tensor
-            Shape, dtype and device of ``w``.
-
-        Raises
-        ------
-        AttributeRequestError
-            On an unknown attribute, an impossible value, or anything to preserve: this method
-            keeps everything that nobody asked to change, and has no stronger promise to give.
-        """
-        self.requested_change(w, request)
-        if request.empty:
-            return w.clone()
-        network_type = self.network.center.dtype
-        moved = self.network(w.to(network_type), self.knobs(w.shape[0], request))
+    def move(self, w: Tensor, delta: Tensor, request: EditRequest) -> Tensor:
+        """Run the network once, for the corrected change."""
+        moved = self.network(w.to(self.network.center.dtype), self.knobs(w.shape[0], request))
         return moved.to(w.dtype)
 
     def to(self, device: torch.device | str) -> MapperEditor:

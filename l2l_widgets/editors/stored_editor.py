@@ -66,7 +66,7 @@ class EditorFile:
 class StoredEditor:
     """An editor with a table, an origin and a file.
 
-    Abstract: methods give ``name``, ``edit``, ``to``, ``save`` and ``from_file``.
+    Abstract: methods give ``name``, ``move``, ``to``, ``save`` and ``from_file``.
 
     Parameters
     ----------
@@ -109,6 +109,43 @@ class StoredEditor:
         self.table, self.attributes, self.origin = table, attributes, origin
         self.num_ws, self.w_dim = shape
         self.reasons, self.provenance = dict(reasons or {}), dict(provenance or {})
+
+    def edit(self, w: Tensor, request: EditRequest) -> Tensor:
+        """Change attributes of faces.
+
+        Parameters
+        ----------
+        w : Tensor, shape (B, num_ws, w_dim)
+            Latents; left untouched.
+        request : EditRequest
+            In attribute units; absolute targets need the current readings.
+
+        Returns
+        -------
+        Tensor
+            Shape, dtype and device of ``w``.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`requested_change` says; what a method refuses besides, its class says.
+        """
+        delta = self.requested_change(w, request)
+        return w.clone() if request.empty else self.move(w, delta, request)
+
+    def move(self, w: Tensor, delta: Tensor, request: EditRequest) -> Tensor:
+        """Return edited latents for a request that asks for something, once it is checked.
+
+        Parameters
+        ----------
+        w : Tensor, shape (B, num_ws, w_dim)
+            Latents; left untouched.
+        delta : Tensor, shape (B, A)
+            The change of every attribute that is asked for.
+        request : EditRequest
+            Where it comes from.
+        """
+        raise NotImplementedError
 
     def requested_change(self, w: Tensor, request: EditRequest) -> Tensor:
         """Check an edit's latents and request; return the change that is asked of every attribute.

@@ -367,30 +367,8 @@ class StyleFlowEditor(StoredEditor):
                 raise ValueError(f"attribute {name!r}: {error}") from None
         return self
 
-    def edit(self, w: Tensor, request: EditRequest) -> Tensor:
-        """Change attributes of faces.
-
-        Parameters
-        ----------
-        w : Tensor, shape (B, num_ws, w_dim)
-            Latents; left untouched.
-        request : EditRequest
-            In attribute units. Its current readings are what the face is encoded with; without
-            them they are estimated from w. ``preserve`` is refused.
-
-        Returns
-        -------
-        Tensor
-            Shape, dtype and device of ``w``.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`requested_change` says.
-        """
-        delta = self.requested_change(w, request)
-        if request.empty:
-            return w.clone()
+    def move(self, w: Tensor, delta: Tensor, request: EditRequest) -> Tensor:
+        """Encode with the current readings, those of the request or an estimate; decode changed."""
         kind = self.network.center.dtype
         current = None
         if request.current is not None:

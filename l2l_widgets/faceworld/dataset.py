@@ -130,16 +130,12 @@ def render_dataset(
         same call goes on from them.
     """
     folder = Path(folder)
-<<<<<<< HEAD
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write into {folder}: {error.strerror or error}") from error
-=======
-    folder.mkdir(parents=True, exist_ok=True)
     if _holds(folder, config) and not _missing(folder, config):
         return folder  # nothing is written, not even a lock: it may lie where nobody may write
->>>>>>> mend
     # Recipes that start together want the same set: one renders it, the others wait and find it.
     with locked(folder / ".lock", wait=True):
         if not _holds(folder, config):
@@ -149,24 +145,15 @@ def render_dataset(
 
 
 def _holds(folder: Path, config: DatasetConfig) -> bool:
-    """Whether a folder says that it holds this set; ValueError where it holds another."""
+    """Whether a folder says that it holds this set or more of it; ValueError where another."""
     stated = folder / "config.json"
-<<<<<<< HEAD
-    held = {**asdict(config), "count": 0}
-    if stated.exists():
-        held = _read_config(stated)
+    if not stated.exists():
+        return False
+    held = _read_config(stated)
     # sets that differ in their count alone share their first shards
     if {**held, "count": config.count} != asdict(config):
         raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
-    if held["count"] < config.count:
-        write_atomic(stated, json.dumps(asdict(config)).encode())
-=======
-    if not stated.exists():
-        return False
-    held = json.loads(stated.read_text())
-    if held != asdict(config):
-        raise ValueError(f"folder {folder} holds another set ({held}); choose an empty one")
-    return True
+    return int(held["count"]) >= config.count
 
 
 def _missing(folder: Path, config: DatasetConfig) -> list[int]:
@@ -175,7 +162,6 @@ def _missing(folder: Path, config: DatasetConfig) -> list[int]:
 
 
 def _render_missing(folder: Path, config: DatasetConfig, workers: int, compiled: bool) -> None:
->>>>>>> mend
     for left in folder.glob(".*.tmp"):  # by a run that was killed
         left.unlink(missing_ok=True)
     missing = _missing(folder, config)
