@@ -29,7 +29,10 @@ LAYERS = {
         "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
     ),
     "methods": "editors",
-    "assembly": "zoo states replay receipt drawing rendering latest_wins session report evaluation",
+    "assembly": (
+        "zoo states replay references receipt drawing rendering latest_wins session report "
+        "evaluation"
+    ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
 }
@@ -54,9 +57,10 @@ ARROWS = {
     "zoo": "storage attributes protocols stylegan2 perception editors",
     "states": "attributes images",
     "replay": "images states",
-    "receipt": "latents attributes zoo",
+    "references": "latents zoo",
+    "receipt": "attributes references",
     "drawing": "protocols zoo",
-    "rendering": "latents attributes zoo states receipt drawing",
+    "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "report": "storage attributes",
