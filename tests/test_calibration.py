@@ -131,3 +131,14 @@ def test_a_lower_quantile_asks_for_more() -> None:
     _, low = measure_response(*arguments, 0, sides=(1,), knobs=(0.3,), rounds=0, quantile=0.1)
     assert middle.item() == pytest.approx(0.2, abs=1e-3)
     assert low.item() == pytest.approx(0.1, abs=1e-3)
+
+
+def test_the_reach_ends_where_the_curve_is_flat_to_its_end() -> None:
+    curve = GainCurve(3)
+    assert curve.reach(0) == (1.0, 1.0)
+    knobs = torch.tensor([0.25, 0.5, 1.0, 2.0])
+    curve.fit(1, knobs, knobs * 0.2, sides=(1,))  # the largest knob value brings 0.4
+    down, up = curve.reach(1)
+    assert (down, up) == (1.0, pytest.approx(0.4, abs=0.051))
+    curve.fit(2, knobs, torch.zeros(4))
+    assert curve.reach(2)[1] <= 0.05

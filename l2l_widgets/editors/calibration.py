@@ -56,6 +56,18 @@ class GainCurve(nn.Module):
         left, right = self.knobs[side, column, index], self.knobs[side, column, index + 1]
         return torch.sign(delta) * (left + (right - left) * (place - low)).clamp(max=self.largest)
 
+    def reach(self, column: int) -> tuple[float, float]:
+        """Return how far one attribute can be asked down and up, as sizes in [0, 1].
+
+        Beyond, the curve is flat to its end: whatever is asked, the same knob value comes out.
+        """
+        falls, rises = (self._last_rise(self.knobs[side, column]) for side in (1, 0))
+        return falls, rises
+
+    def _last_rise(self, knobs: Tensor) -> float:
+        moves = knobs.clamp(max=self.largest).diff() > 1e-4 * self.largest
+        return float(self.knots[int(moves.nonzero()[-1]) + 1]) if bool(moves.any()) else 0.0
+
     @torch.no_grad()
     def fit(
         self,
