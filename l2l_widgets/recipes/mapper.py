@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
+from l2l_widgets.recipes.progress import say
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
 from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
@@ -361,7 +361,7 @@ class MapperTask:
 
 
 def _say_progress(done: int, total: int) -> None:
-    sys.stderr.write(f"triplets: {done} of {total}\n")
+    say(f"triplets: {done} of {total}")
 
 
 def _population_range(readings: Tensor) -> tuple[Tensor, Tensor]:
