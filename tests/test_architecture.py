@@ -70,7 +70,7 @@ ARROWS = {
         " metrics training triplets editors zoo report evaluation"
     ),
     "bench": "attributes images stylegan2 zoo session",
-    "widgets": "attributes images training zoo latest_wins session recipes",
+    "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
         " bench"
