@@ -4,30 +4,33 @@ The readings are those of the second judges, which trained nothing (``models.att
 ``models.identity_judge``). Beside every change stands the band that random edits of the same
 latent size cause, since a judge never reads two different pictures quite alike: a change inside
 the band is what any step of that length would do.
+
+Identity stands on a scale between two faces that are the same and two that are strangers: a cosine
+of 0.9 says little where any two faces of this generator have one of 0.85.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor
+from l2l_widgets.attributes import Attribute, AttributeTable
+from l2l_widgets.references import N_RANDOM as N_RANDOM
 
-from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.latents import to_wplus
-from l2l_widgets.zoo import PART_FILES, Models
-
-#: Random directions behind a band: enough for a 5th and a 95th percentile, few enough for a
-#: laptop's idle second.
-N_RANDOM = 64
-PERCENTILES = (0.05, 0.95)
-#: Faces drawn at a time. Small, so that a new request waits for few of them.
-CHUNK = 4
+#: Below this share of the scale a face is nearer to a stranger than to itself.
+DRIFT = 0.5
+#: A request smaller than this is not graded: the judges read no finer.
+LEAST_ASKED = 0.05
+#: Where random edits hardly move an attribute the band is thinner than a line; a change of one in
+#: fifty of the scale is the least that is worth pointing at.
+VISIBLE = 0.02
+#: How many of the largest changes that nobody asked for are always named.
+N_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Receipt:
         without an identity judge.
     identity_band : (float, float) or None
         The same similarity under random edits of the same size, 5th and 95th percentile.
+    strangers : float or None
+        Mean similarity of different faces at this truncation to the same judge, in [-1, 1].
     before, after : mapping of str to float
         The judge's readings, in [0, 1].
     by_regressor : mapping of str to float
@@ -74,6 +79,7 @@ class Receipt:
     band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     identity: float | None = None
     identity_band: tuple[float, float] | None = None
+    strangers: float | None = None
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
     by_regressor: Mapping[str, float] = field(default_factory=dict)
@@ -93,6 +99,34 @@ class Receipt:
         }
         return dict(sorted(beyond.items(), key=lambda item: -abs(item[1])))
 
+    @property
+    def identity_kept(self) -> float | None:
+        """``identity`` on a scale from 0, two strangers, to 1, the same face; may fall below 0.
+
+        None without an identity judge, and where all faces are alike, as at truncation 0.
+        """
+        if self.identity is None or self.strangers is None or self.strangers > 0.99:
+            return None
+        return (self.identity - self.strangers) / (1 - self.strangers)
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the edited face is nearer to a stranger than to the unedited one."""
+        return self.identity_kept is not None and self.identity_kept < DRIFT
+
+    def shortfalls(self) -> dict[str, float]:
+        """What came, of the attributes of which less than half came, or the opposite."""
+        return {
+            name: self.achieved[name]
+            for name, asked in self.requested.items()
+            if abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < 0.5
+        }
+
+    def largest_others(self, names: Container[str] | None = None) -> dict[str, float]:
+        """Attributes that were not asked for, the farthest moved first; of ``names`` if given."""
+        moved = {n: c for n, c in self.others.items() if names is None or n in names}
+        return dict(sorted(moved.items(), key=lambda item: -abs(item[1])))
+
     def to_dict(self) -> dict[str, Any]:
         """The receipt as plain JSON values."""
         return {
@@ -103,6 +137,9 @@ class Receipt:
             "outside_band": list(self.outside_band()),
             "identity": self.identity,
             "identity_band": None if self.identity_band is None else list(self.identity_band),
+            "strangers": self.strangers,
+            "identity_kept": self.identity_kept,
+            "shortfalls": list(self.shortfalls()),
             "before": dict(self.before),
             "after": dict(self.after),
             "by_regressor": dict(self.by_regressor),
@@ -112,6 +149,61 @@ class Receipt:
             "n_random": self.n_random,
             "error": self.error,
         }
+
+    def sentences(self, table: AttributeTable) -> list[str]:
+        """The receipt in words, what a reader must not miss first.
+
+        What was asked for and did not come; the largest changes that nobody asked for, whether or
+        not they leave the band, and which of them do; a face that is no longer the same person.
+
+        Parameters
+        ----------
+        table : AttributeTable
+            Display names and units; attributes that it lacks are not mentioned.
+        """
+        if self.error is not None:
+            return [self.error]
+        if not self.requested:
+            return ["Nothing is asked for: before and after are the same face."]
+        lines = [
+            f"{table[name].label}: asked {change_text(table[name], self.requested[name])}, came "
+            f"{change_text(table[name], came)}: this method cannot bring "
+            f"{'more' if self.requested[name] > 0 else 'less'} {table[name].label.lower()} "
+            "on this face."
+            for name, came in self.shortfalls().items()
+            if name in table
+        ]
+        if self.drifts:
+            lines.append("The face drifts towards another person.")
+        lines.append(self._others_sentence(table))
+        return lines
+
+    def _others_sentence(self, table: AttributeTable) -> str:
+        moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
+        if not moved:
+            return f"Nothing else moved by as much as {VISIBLE:.0%} of its scale."
+        beyond = [n for n in self.outside_band() if n in moved]
+        named = list(moved)[:N_NAMED]
+        amounts = ", ".join(f"{table[n].label} {change_text(table[n], moved[n])}" for n in named)
+        stand_out = [table[n].label for n in named if n in beyond]
+        rest = len(beyond) - len(stand_out)
+        if rest:
+            stand_out.append(f"{rest} smaller change{'' if rest == 1 else 's'}")
+        size = "a random edit of this size would"
+        verdict = f"More than {size}: {_list(stand_out)}." if stand_out else f"No more than {size}."
+        return f"Also moved: {amounts}. {verdict}"
+
+    def identity_text(self) -> str:
+        """How much of the identity is kept, with its scale; empty without an identity judge."""
+        if self.identity is None:
+            return ""
+        if self.identity_kept is None:
+            return f"identity {self.identity:.3f} (1 is the same face; no scale of strangers)"
+        kept = max(0.0, min(1.0, self.identity_kept))
+        return (
+            f"identity kept {100 * kept:.0f} % (0 = a stranger, 100 = the same face; "
+            f"raw {self.identity:.2f})"
+        )
 
     def to_text(self, table: AttributeTable, others: int = 6) -> str:
         """A table for the terminal.
@@ -128,7 +220,8 @@ class Receipt:
             return self.error
         if not self.requested:
             return "nothing was asked for: the face as it is"
-        lines = [f"{'':<17}{'before':>9}{'after':>9}{'asked':>8}{'came':>8}   random edits"]
+        lines = [line for text in self.sentences(table) for line in textwrap.wrap(text, 96)]
+        lines += [f"{'':<17}{'before':>9}{'after':>9}{'asked':>8}{'came':>8}   random edits"]
         outside = self.outside_band()
         ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
         shown = [*self.requested, *ranked[:others]]
@@ -150,16 +243,28 @@ class Receipt:
             lines.append("* moved without being asked, beyond the band")
         if self.identity is not None:
             low, high = self.identity_band or (math.nan, math.nan)
-            lines.append(
-                f"identity {self.identity:.3f} (1 is the same face; random edits of this size: "
-                f"{low:.3f} .. {high:.3f})"
-            )
+            lines += [
+                self.identity_text(),
+                f"  raw, random edits of this size: {low:.3f} .. {high:.3f}",
+            ]
+            if self.strangers is not None:
+                lines.append(f"  raw, different faces at this truncation: {self.strangers:.3f}")
         # a stage whose work was at hand from an earlier picture took no time worth a column
         took = {k: v for k, v in self.seconds.items() if v >= 0.0005 or k == "total"}
         stages = ", ".join(f"{stage} {value:.3f}" for stage, value in took.items())
         lines.append(f"seconds: {stages}")
         lines.append(f"judges: {', '.join(f'{k}: {v}' for k, v in self.judges.items())}")
         return "\n".join(lines)
+
+
+def change_text(row: Attribute, change: float) -> str:
+    """A change in attribute units as signed text in the row's unit: "+47 %", "-3°"."""
+    space = "" if row.unit == "°" else " "
+    return f"{round((row.high - row.low) * change):+d}{space}{row.unit}"
+
+
+def _list(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _shown(table: AttributeTable, name: str, value: float) -> str:
@@ -188,141 +293,3 @@ class Stopwatch:
         out = {stage: self.seconds.get(stage, 0.0) for stage in (*stages, *self.seconds)}
         out["total"] = time.perf_counter() - self._started
         return out
-
-
-class RandomEdits:
-    """What random edits of one face change, kept as changes at a few sizes.
-
-    A direction is the difference of two draws from the W cloud, the same for all rows, so that a
-    random edit goes where this generator's faces lie. A band for any size is scaled from the
-    nearest measured one: sizes are measured at powers of two, so the factor is at most the square
-    root of two either way.
-
-    Parameters
-    ----------
-    models : Models
-        Draws and judges.
-    ws : Tensor, shape (1, num_ws, w_dim)
-        The unedited face.
-    noise_mode : str
-        As in the generator's synthesis.
-    n : int
-        Number of directions.
-    seed : int
-        Of the directions.
-    """
-
-    def __init__(
-        self,
-        models: Models,
-        ws: Tensor,
-        noise_mode: str = "const",
-        n: int = N_RANDOM,
-        seed: int = 0,
-    ) -> None:
-        self.n = n
-        self._models = models
-        self._ws = ws
-        self._noise_mode = noise_mode
-        self._seed = seed
-        self._directions: Tensor | None = None  # (n, num_ws, w_dim), each of norm 1
-        self._rows: dict[int, list[Tensor]] = {}  # rung -> chunks of (b, A)
-        self._cosines: dict[int, list[Tensor]] = {}  # rung -> chunks of (b,)
-
-    def missing(self, size: float) -> int:
-        """Random edits still to be drawn before :meth:`band` can answer for ``size``."""
-        if size <= 0:
-            return 0
-        return self.n - sum(len(chunk) for chunk in self._rows.get(_rung(size), []))
-
-    def advance(self, size: float, before: Tensor, embedding: Tensor | None) -> None:
-        """Draw and judge the next few random edits near ``size``.
-
-        Parameters
-        ----------
-        size : float
-            Length of the edit that the band is for.
-        before : Tensor, shape (1, A)
-            The judge's reading of the unedited face.
-        embedding : Tensor, shape (1, D), or None
-            Its identity vector; None leaves identity out.
-        """
-        if self.missing(size) == 0:
-            return  # a widget's worker and a cell may measure the same face, and one was first
-        if self._directions is None:
-            self._directions = self._draw_directions()
-        rung = _rung(size)
-        rows = self._rows.setdefault(rung, [])
-        start = sum(len(chunk) for chunk in rows)
-        steps = self._directions[start : start + CHUNK] * 2.0**rung
-        images = self._models.generator.synthesis(self._ws + steps, noise_mode=self._noise_mode)
-        if embedding is not None:
-            cosines = identity_judge(self._models)(images) @ embedding[0]  # (b,)
-            self._cosines.setdefault(rung, []).append(cosines)
-        rows.append(attribute_judge(self._models)(images) - before)  # (b, A)
-
-    def band(self, size: float) -> tuple[Tensor, Tensor, tuple[float, float] | None]:
-        """5th and 95th percentile of what random edits of ``size`` change.
-
-        Returns
-        -------
-        low, high : Tensor, shape (A,)
-            Signed changes in attribute units.
-        identity : (float, float) or None
-            Of the cosine similarity.
-        """
-        columns = len(self._models.table)
-        if size <= 0:
-            return torch.zeros(columns), torch.zeros(columns), (1.0, 1.0)
-        rung = _rung(size)
-        factor = size / 2.0**rung
-        changes = torch.cat(self._rows[rung]).cpu() * factor  # (n, A)
-        points = torch.tensor(PERCENTILES)
-        low, high = torch.quantile(changes.clamp(-1, 1), points, dim=0)
-        identity = None
-        if rung in self._cosines:
-            # For a small step the angle is proportional to its length, 1 - cosine to its square.
-            away = (1 - torch.cat(self._cosines[rung]).cpu()) * factor**2  # (n,)
-            first, last = torch.quantile(1 - away.clamp(0, 2), points).tolist()
-            identity = (first, last)
-        return low, high, identity
-
-    def _draw_directions(self) -> Tensor:
-        generator = self._models.generator
-        rng = torch.Generator().manual_seed(self._seed)
-        z = torch.randn(2 * self.n, generator.z_dim, generator=rng)
-        ws = generator.mapping(z.to(self._ws.device))  # (2n, num_ws, w_dim)
-        ends = ws[:, 0]  # rows are equal without a truncation cutoff
-        steps = to_wplus(ends[: self.n] - ends[self.n :], generator.num_ws)
-        norms = steps.flatten(1).norm(dim=1).clamp_min(1e-12)
-        return (steps / norms[:, None, None]).to(self._ws.dtype)
-
-
-def attribute_judge(models: Models) -> Any:
-    """The judge of attributes: the one that never enters a loss, or else the regressor."""
-    return models.attribute_judge if models.has("attribute_judge") else models.regressor
-
-
-def identity_judge(models: Models) -> Any:
-    """The judge of identity: the one that never enters a loss, or else the embedder."""
-    return models.identity_judge if models.has("identity_judge") else models.embedder
-
-
-def judge_names(models: Models) -> dict[str, str]:
-    """Who reads, for the receipt; says so where only the networks of the losses are there."""
-    out = {}
-    for role, judge, fallback in (
-        ("attribute", "attribute_judge", "regressor"),
-        ("identity", "identity_judge", "embedder"),
-    ):
-        part = judge if models.has(judge) else fallback
-        if models.has(part):
-            kind = models.manifest.get(PART_FILES[part], {}).get("recipe")
-            same = "" if part == judge else ", also in the losses"
-            out[role] = f"{kind or type(models.part(part)).__name__} ({part}{same})"
-    return out
-
-
-def _rung(size: float) -> int:
-    """The power of two nearest to a size, on the scale of factors."""
-    return round(math.log2(size))

@@ -24,11 +24,11 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.drawing import Abandoned, Face, FaceDrawing, cached
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
-from l2l_widgets.receipt import (
+from l2l_widgets.receipt import Receipt, Stopwatch
+from l2l_widgets.references import (
     N_RANDOM,
     RandomEdits,
-    Receipt,
-    Stopwatch,
+    Strangers,
     attribute_judge,
     identity_judge,
     judge_names,
@@ -80,6 +80,7 @@ class Renderer:
         self._drawing = FaceDrawing(models)
         self._faces: OrderedDict[tuple[Any, ...], Face] = OrderedDict()
         self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
+        self._strangers = Strangers(models)
 
     # -- what can be asked -------------------------------------------------------------------------
 
@@ -415,6 +416,12 @@ class Renderer:
                 return None
             with self._lock, torch.inference_mode(), watch.stage("random edits"):
                 randoms.advance(size, drawn.before.readings["judge"], drawn.before.embedding)
+        variety = state.truncation_psi, state.noise_mode
+        while drawn.before.embedding is not None and self._strangers.missing(*variety) > 0:
+            if stale():
+                return None
+            with self._lock, torch.inference_mode(), watch.stage("strangers"):
+                self._strangers.advance(*variety)
         with self._lock, torch.inference_mode():
             return self._receipt(drawn, readings, randoms, size, state, watch, stamp)
 
@@ -448,6 +455,9 @@ class Renderer:
             band=dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True)),
             identity=identity,
             identity_band=identity_band if identity is not None else None,
+            strangers=None
+            if identity is None
+            else self._strangers.similarity(state.truncation_psi, state.noise_mode),
             before=_by_name(names, before),
             after=_by_name(names, after),
             by_regressor=by_regressor,

@@ -30,7 +30,8 @@ LAYERS = {
     ),
     "methods": "editors",
     "assembly": (
-        "zoo states replay receipt drawing rendering latest_wins session report plots evaluation"
+        "zoo states replay references receipt drawing rendering latest_wins session report plots "
+        "evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -56,9 +57,10 @@ ARROWS = {
     "zoo": "storage attributes protocols stylegan2 perception editors",
     "states": "attributes images",
     "replay": "images states",
-    "receipt": "latents attributes zoo",
+    "references": "latents zoo",
+    "receipt": "attributes references",
     "drawing": "protocols zoo",
-    "rendering": "latents attributes zoo states receipt drawing",
+    "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "report": "storage attributes",
@@ -69,7 +71,7 @@ ARROWS = {
         " losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images training zoo latest_wins session recipes",
+    "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
         " bench"

@@ -135,10 +135,10 @@ def test_a_lower_quantile_asks_for_more() -> None:
 
 def test_the_reach_is_where_the_curve_goes_flat() -> None:
     curve = GainCurve(2)
-    assert torch.equal(curve.reach(), torch.ones(2, 2))
+    assert torch.equal(curve.limits(), torch.ones(2, 2))
     # a response that ends at 0.2 leaves nothing to ask beyond it
     curve.fit(1, torch.tensor([0.5, 1.0, 2.0]), torch.tensor([0.1, 0.2, 0.2]), (1,))
-    assert torch.allclose(curve.reach(), torch.tensor([[1.0, 0.2], [1.0, 1.0]]))
+    assert torch.allclose(curve.limits(), torch.tensor([[1.0, 0.2], [1.0, 1.0]]))
     asked = torch.tensor([[0.7, 0.7], [-0.7, -0.7], [0.1, 0.1]])
     allowed = curve.within_reach(asked)
     assert torch.allclose(allowed, torch.tensor([[0.7, 0.2], [-0.7, -0.7], [0.1, 0.1]]))
@@ -155,3 +155,14 @@ def test_the_last_tenth_of_a_saturating_response_is_not_asked_for() -> None:
     assert torch.equal(gentle(low), whole(low)), "what is reached is asked for as before"
     with pytest.raises(ValueError, match=r"enough is 1\.2; allowed: above 0, at most 1"):
         GainCurve(1).fit(0, knobs, response, enough=1.2)
+
+
+def test_the_reach_ends_where_the_curve_is_flat_to_its_end() -> None:
+    curve = GainCurve(3)
+    assert curve.reach(0) == (1.0, 1.0)
+    knobs = torch.tensor([0.25, 0.5, 1.0, 2.0])
+    curve.fit(1, knobs, knobs * 0.2, sides=(1,))  # the largest knob value brings 0.4
+    down, up = curve.reach(1)
+    assert (down, up) == (1.0, pytest.approx(0.4, abs=0.051))
+    curve.fit(2, knobs, torch.zeros(4))
+    assert curve.reach(2)[1] <= 0.05

@@ -90,6 +90,10 @@ class _Broken:
             return w + torch.rand(())
         return w + 1
 
+    def reach(self, name):
+        DEFAULT_TABLE.index(name)
+        return (0.5, 1.5 if self.fault == "reach" else 1.0)
+
     def save(self, path):
         path.write_bytes(b"fault: " + self.fault.encode())
 
@@ -110,6 +114,7 @@ class _Broken:
         ("mixes", "batch equals its single faces"),
         ("validate", "unknown attribute"),
         ("preserve", "preserve"),
+        ("reach", "two sizes from 0 to 1"),
     ],
 )
 def test_the_contract_names_the_promise_that_was_broken(faces, fault, message) -> None:

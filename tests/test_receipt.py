@@ -6,7 +6,9 @@ import torch
 from conftest import LinearEditor, build_directions, good, make_session
 
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.receipt import CHUNK
+from l2l_widgets.latents import z_from_seed
+from l2l_widgets.receipt import Receipt
+from l2l_widgets.references import CHUNK, FIRST_STRANGER, N_STRANGERS
 from l2l_widgets.zoo import Models
 
 
@@ -103,7 +105,8 @@ def test_the_receipt_is_plain_data_and_readable_text(session):
     assert max(map(len, lines)) <= 100
     marked = [DEFAULT_TABLE[name].label for name in receipt.outside_band()]
     assert marked
-    rows = lines[3 : 3 + min(6, len(marked))]
+    start = next(i for i, line in enumerate(lines) if line.lstrip().startswith("before")) + 3
+    rows = lines[start : start + min(6, len(marked))]
     assert [row[:17].strip() for row in rows] == marked[:6]
     assert all(row.endswith("*") for row in rows)
 
@@ -151,4 +154,90 @@ def test_a_stale_measurement_is_abandoned_and_goes_on_later(counted):
     assert counted.measure(stale) is None
     assert generator.faces == 2 + CHUNK
     assert counted.measure().error is None
-    assert generator.faces == 2 + 8
+    assert generator.faces == 2 + 8 + N_STRANGERS
+
+
+def test_identity_stands_between_strangers_and_the_same_face(session, tiny_models, tiny_parts):
+    session.set_changes({"smile": 0.5})
+    receipt = session.measure()
+    generator, face = tiny_models.generator, tiny_parts["identity_judge"]
+    z = torch.cat([z_from_seed(FIRST_STRANGER + i, generator.z_dim) for i in range(N_STRANGERS)])
+    ws = generator.mapping(z, truncation_psi=0.7)
+    vectors = face(generator.synthesis(ws))
+    pairs = (vectors @ vectors.T)[~torch.eye(N_STRANGERS, dtype=torch.bool)]
+    assert receipt.strangers == pytest.approx(float(pairs.mean()), abs=1e-4)
+    expected = (receipt.identity - receipt.strangers) / (1 - receipt.strangers)
+    assert receipt.identity_kept == pytest.approx(expected, abs=1e-6)
+    assert receipt.to_dict()["identity_kept"] == receipt.identity_kept
+    assert receipt.to_dict()["strangers"] == receipt.strangers
+    assert f"raw {receipt.identity:.2f}" in receipt.identity_text()
+
+
+def test_strangers_are_drawn_once_for_each_truncation(counted):
+    generator = counted.models.generator
+    counted.set_changes({"smile": 0.3})
+    counted.measure()
+    drawn = generator.faces
+    counted.set_seed(5)
+    assert counted.measure().strangers is not None
+    assert generator.faces == drawn + 2 + 8  # two faces and the random edits, no stranger
+    counted.set_truncation(0.5)
+    other = counted.measure().strangers
+    assert generator.faces == drawn + 2 * (2 + 8) + N_STRANGERS
+    assert counted.measure().strangers == other
+
+
+def test_where_all_faces_are_alike_there_is_no_identity_scale(session):
+    session.update(truncation_psi=0.0, changes={"smile": 0.3})
+    receipt = session.measure()
+    assert receipt.strangers == pytest.approx(1, abs=1e-3)
+    assert receipt.identity_kept is None
+    assert not receipt.drifts
+    assert f"{receipt.identity:.3f}" in receipt.identity_text()
+
+
+def made(requested, achieved, others, band=0.1, **fields):
+    names = (*requested, *others)
+    limits = dict.fromkeys(names, (-band, band))
+    return Receipt(requested=requested, achieved=achieved, others=others, band=limits, **fields)
+
+
+def test_the_largest_movers_are_named_whether_or_not_they_leave_the_band():
+    others = {"age": 0.01, "yaw": -0.04, "beard": 0.47, "moustache": 0.2, "roll": 0.05}
+    text = " ".join(made({"smile": 0.4}, {"smile": 0.4}, others, 0.3).sentences(DEFAULT_TABLE))
+    assert "Beard +47 %, Moustache +20 %, Roll +2°" in text
+    assert "More than a random edit of this size would: Beard." in text
+    assert "noise" not in text
+    wide = " ".join(made({"smile": 0.4}, {"smile": 0.4}, others, 0.9).sentences(DEFAULT_TABLE))
+    assert "Beard +47 %" in wide
+    assert "No more than a random edit of this size would." in wide
+    tight = " ".join(made({"smile": 0.4}, {"smile": 0.4}, others, 0.03).sentences(DEFAULT_TABLE))
+    assert "Beard, Moustache, Roll and 1 smaller change." in tight
+
+
+def test_what_did_not_come_is_said_first():
+    receipt = made({"anger": 0.91, "age": 0.3}, {"anger": 0.02, "age": 0.25}, {"beard": 0.5})
+    assert receipt.shortfalls() == {"anger": 0.02}
+    first = receipt.sentences(DEFAULT_TABLE)[0]
+    assert first.startswith("Anger: asked +91 %, came +2 %: this method cannot bring more anger")
+    wrong = made({"yaw": -0.3}, {"yaw": 0.2}, {})
+    assert wrong.sentences(DEFAULT_TABLE)[0].startswith("Yaw: asked -27°, came +18°")
+    assert "less yaw" in wrong.sentences(DEFAULT_TABLE)[0]
+    assert made({"smile": 0.03}, {"smile": 0.0}, {}).shortfalls() == {}, "too small to grade"
+    assert "shortfalls" in receipt.to_dict()
+
+
+def test_a_face_that_is_nearer_to_a_stranger_is_said_to_drift():
+    receipt = made({"age": 0.5}, {"age": 0.5}, {}, identity=0.93, strangers=0.9)
+    assert receipt.identity_kept == pytest.approx(0.3)
+    assert any("drifts towards another person" in s for s in receipt.sentences(DEFAULT_TABLE))
+    assert "kept 30 %" in receipt.identity_text()
+    near = made({"age": 0.5}, {"age": 0.5}, {}, identity=0.99, strangers=0.9)
+    assert not any("drifts" in s for s in near.sentences(DEFAULT_TABLE))
+
+
+def test_hidden_attributes_are_not_mentioned():
+    receipt = made({"smile": 0.4}, {"smile": 0.4}, {"gender": 0.5, "age": 0.1})
+    text = " ".join(receipt.sentences(DEFAULT_TABLE.hide(["gender"])))
+    assert "Gender" not in text
+    assert "Age +8 years" in text

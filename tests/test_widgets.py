@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -11,14 +12,16 @@ import time
 
 import pytest
 import torch
+from conftest import LinearEditor, build_directions
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.images import to_uint8
-from l2l_widgets.recipes import get_recipe
+from l2l_widgets.recipes import build_task, get_recipe
 from l2l_widgets.replay import read_recipe
 from l2l_widgets.session import EditSession
-from l2l_widgets.widgets import FaceEditor, TrainingCell
+from l2l_widgets.widgets import FaceEditor, TrainingCell, training_cell
 from l2l_widgets.widgets import bridge as bridges
+from l2l_widgets.widgets.words import SEARCH_WORDS
 from l2l_widgets.zoo import Models
 
 
@@ -182,9 +185,6 @@ def test_a_new_face_keeps_the_request_and_is_read_anew(editor, page):
 @pytest.mark.parametrize(
     ("kind", "content", "words"),
     [
-        ("seed", {"seed": "seven"}, ("seed", "'seven'", "integer")),
-        ("seed", {"seed": 2**32}, ("seed", "4294967296", "4294967295")),
-        ("seed", {"seed": 1.5}, ("seed", "1.5")),
         ("truncation", {"psi": 7, "gesture": 0}, ("truncation_psi", "7", "1.5")),
         ("targets", {"targets": {"smiel": 0.5}, "gesture": 0}, ("smiel", "smile")),
         ("targets", {"targets": {"age": 1.5}, "gesture": 0}, ("age", "1.5", "0 to 1")),
@@ -208,6 +208,112 @@ def test_an_impossible_request_is_one_line_and_the_picture_stays(
     page.settle()
     assert editor.after["error"] is None
     assert torch.equal(pixels(editor.after), to_uint8(session.render().after))
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [("seven", ("seed", "'seven'", "integer")), (2**32, ("seed", "4294967295")), ("", ("seed",))],
+)
+def test_an_impossible_seed_is_refused_and_the_face_stays(editor, page, session, seed, words):
+    page.send("seed", seed=seed)
+    page.settle()
+    assert all(word in editor.notice["error"] for word in words)
+    assert session.state.seed == 3
+    page.send("targets", targets={"smile": 0.8}, gesture=0)
+    page.settle()
+    assert editor.after["error"] is None, "a wrong number in the field blocked the sliders"
+
+
+class Three(LinearEditor):
+    """The linear editor, made for three attributes: what a lesson trains."""
+
+    name = "three"
+
+    def __init__(self):
+        super().__init__(build_directions())
+        self.attributes = ("smile", "age", "glasses")
+        self.reasons = {"hat": "no hats in this lesson"}
+
+    def edit(self, w, request):
+        for name in request.names:
+            if name not in self.attributes:
+                raise ValueError(f"attribute {name!r}: not trained")
+        return super().edit(w, request)
+
+    def reach(self, name):
+        return (0.25, 0.5) if name == "smile" else (1.0, 1.0)
+
+
+@pytest.fixture
+def two_methods(tiny_parts, tmp_path):
+    editors = {"linear": lambda _: LinearEditor(build_directions()), "three": lambda _: Three()}
+    session = EditSession(
+        Models.from_parts(**tiny_parts, editors=editors, name="two"),
+        method="linear", seed=3, n_random=4,
+    )  # fmt: skip
+    editor = FaceEditor(session, folder=tmp_path)
+    page = Page(editor)
+    page.settle()
+    yield editor, page
+    editor.close()
+    session.close()
+
+
+def test_the_page_knows_what_a_method_can_change_and_how_far(two_methods):
+    editor, page = two_methods
+    assert editor.abilities["method"] == "linear"
+    assert editor.abilities["attributes"] == list(DEFAULT_TABLE.names)
+    assert editor.abilities["reach"] == {}
+    page.send("method", method="three")
+    page.settle()
+    assert editor.abilities["attributes"] == ["smile", "age", "glasses"]
+    assert editor.abilities["reasons"] == {"hat": "no hats in this lesson"}
+    assert editor.abilities["reach"]["smile"] == [0.25, 0.5]
+
+
+def test_what_a_method_cannot_change_is_set_aside_and_blocks_nothing(two_methods):
+    editor, page = two_methods
+    page.send("targets", targets={"smile": 0.9, "hat": 0.8}, gesture=0)
+    page.send("method", method="three")
+    page.settle()
+    assert editor.after["error"] is None
+    assert editor.settings["targets"] == {"smile": 0.9}
+    assert editor.settings["aside"] == {"hat": 0.8}
+    page.send("targets", targets={"age": 0.9, "hat": 0.8}, gesture=1)
+    page.settle()
+    assert editor.after["error"] is None
+    assert editor.settings["targets"] == {"age": 0.9}
+    page.send("method", method="linear")
+    page.settle()
+    assert editor.settings["targets"] == {"age": 0.9, "hat": 0.8}, "it comes back with its method"
+    assert editor.settings["aside"] == {}
+    page.send("method", method="three")
+    page.send("reset")
+    page.settle()
+    assert editor.settings["aside"] == {}
+
+
+def test_the_receipt_comes_with_its_words(editor, page, session):
+    page.send("targets", targets={"smile": 1.0}, gesture=0)
+    page.settle(receipt=True)
+    receipt = session.measure()
+    said = [line.replace("\u2212", "-") for line in editor.receipt["sentences"]]
+    assert said == receipt.sentences(DEFAULT_TABLE)
+    assert editor.receipt["identity_kept"] == pytest.approx(receipt.identity_kept)
+    assert editor.receipt["identity_text"].startswith("identity kept")
+    assert editor.receipt["shortfalls"] == list(receipt.shortfalls())
+
+
+def test_everyday_words_find_every_attribute():
+    found = {
+        "happy": {"smile", "happiness"}, "old": {"age"}, "years": {"age"}, "bald": {"baldness"},
+        "sad": {"sadness"}, "woman": {"gender"}, "mustache": {"moustache"},
+    }  # fmt: skip
+    for word, names in found.items():
+        assert names <= {name for name, text in SEARCH_WORDS.items() if word in text.split()}, word
+    assert set(SEARCH_WORDS) == set(DEFAULT_TABLE.names)
+    rows = [r for f in bridges.schema_value(DEFAULT_TABLE, ())["families"] for r in f["rows"]]
+    assert {r["name"]: r["ends"] for r in rows}["gender"] == ("feminine", "masculine")
 
 
 @pytest.mark.parametrize("message", [{}, {"kind": "dance"}, {"kind": "targets"}, {"kind": "seed"}])
@@ -416,6 +522,41 @@ def test_training_stops_resumes_and_finishes(lesson, tiny_world):
     assert later.history["steps"] == list(range(1, at + 6))
     (weights,) = get_recipe("mapper-lesson").outputs
     assert (later.run_directory / "final" / weights).is_file()
+
+
+@pytest.mark.slow
+def test_the_wait_is_counted_from_the_first_step(lesson, monkeypatch):
+    """Preparing may last longer than the wait, and the training still gets all of it."""
+    begun = threading.Event()
+
+    def slow(recipe, weights):
+        begun.wait(2.0)
+        return build_task(recipe, weights)
+
+    monkeypatch.setattr(training_cell, "build_task", slow)
+    cell = lesson(steps=100_000)
+    cell.start()
+    assert asyncio.run(cell.until_done(seconds=1.5)) is False
+    assert cell.stop(60)
+    assert 1 <= cell.status["step"] < 100_000
+    assert 0 < cell.share_done < 1 / 3
+    assert "Only" in cell.summary()
+    assert "Resume" in cell.summary()
+    assert "too few" in cell.status["message"]
+
+
+def test_what_prepares_a_training_speaks_in_the_cell_and_not_on_standard_error(
+    lesson, capfd, monkeypatch
+):
+    said = []
+    cell = lesson(steps=2)
+    cell.observe(lambda change: said.append(change["new"]["message"]), "status")
+    cell.start()
+    assert cell.wait(60)
+    assert any("triplets: 64 of 64" in line for line in said), said
+    assert "triplets" not in capfd.readouterr().err
+    assert cell.share_done == 1
+    assert cell.summary().startswith("Trained to the end")
 
 
 @pytest.mark.slow

@@ -57,18 +57,26 @@ class GainCurve(nn.Module):
         left, right = self.knobs[side, column, index], self.knobs[side, column, index + 1]
         return torch.sign(delta) * (left + (right - left) * (place - low)).clamp(max=self.largest)
 
-    def reach(self) -> Tensor:
+    def limits(self) -> Tensor:
         """Return the (2, A) sizes of rises and falls beyond which no more is asked of the editor.
 
         The measured response ends there: the curve is flat from it to a change of 1.
         """
-        rising = self.knobs[..., 1:] > self.knobs[..., :-1] + 1e-6  # (2, A, K - 1)
-        last = torch.where(rising, torch.arange(1, len(self.knots), device=rising.device), 0)
+        moves = self.knobs.clamp(max=self.largest).diff(dim=2) > 1e-4 * self.largest
+        last = torch.where(moves, torch.arange(1, len(self.knots), device=moves.device), 0)
         return self.knots[last.amax(dim=2)]
 
+    def reach(self, column: int) -> tuple[float, float]:
+        """Return how far one attribute can be asked down and up, as sizes in [0, 1].
+
+        Beyond, the curve is flat to its end: whatever is asked, the same knob value comes out.
+        """
+        rises, falls = self.limits()[:, column].tolist()
+        return falls, rises
+
     def within_reach(self, delta: Tensor) -> Tensor:
-        """Shorten requested changes (B, A) to what :meth:`reach` allows."""
-        rises, falls = self.reach()
+        """Shorten requested changes (B, A) to what :meth:`limits` allows."""
+        rises, falls = self.limits()
         return torch.minimum(torch.maximum(delta, -falls.to(delta)), rises.to(delta))
 
     @torch.no_grad()

@@ -102,6 +102,17 @@ def _describes_itself(case: _Case) -> None:
     _promise(len(set(names)) == len(names) > 0, "attributes are distinct names")
 
 
+def _states_a_reach_it_has(case: _Case) -> None:
+    # Optional: an editor without the method makes no statement.
+    reach = getattr(case.editor, "reach", None)
+    if reach is None:
+        return
+    for name in case.editor.attributes:
+        down, up = reach(name)
+        _promise(0 <= down <= 1 and 0 <= up <= 1, f"reach({name!r}) is two sizes from 0 to 1")
+    _refused(lambda: reach("no_such_attribute"), "the reach of an unknown attribute")
+
+
 def _keeps_shape_and_input(case: _Case) -> None:
     copy = case.ws.clone()
     out = case.editor.edit(case.ws, case.change)
@@ -189,6 +200,7 @@ def _survives_disk(case: _Case) -> None:
 
 _CHECKS = (
     _describes_itself,
+    _states_a_reach_it_has,
     _keeps_shape_and_input,
     _returns_the_same_for_nothing,
     _is_deterministic,

@@ -103,6 +103,13 @@ class StepsEditor(StoredEditor):
         self.steps = steps.eval()
         self.details, self.extras = dict(details or {}), dict(extras or {})
 
+    def reach(self, name: str) -> tuple[float, float]:
+        """Return how far an attribute can be asked down and up before nothing more comes.
+
+        Two sizes in attribute units, in [0, 1]; ValueError on an unknown name.
+        """
+        return self.steps.gain.reach(self.table.index(name))
+
     @property
     def space(self) -> str:
         """Say "w" where all rows of W+ move alike, else "w+"."""

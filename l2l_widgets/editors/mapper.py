@@ -312,6 +312,13 @@ class MapperEditor(StoredEditor):
         )  # fmt: skip
         self.network, self.correction = network.eval().requires_grad_(False), correction
 
+    def reach(self, name: str) -> tuple[float, float]:
+        """Return how far an attribute can be asked down and up before nothing more comes.
+
+        Two sizes in attribute units, in [0, 1]; ValueError on an unknown name.
+        """
+        return self.network.gain.reach(self.table.index(name))
+
     def knobs(self, count: int, request: EditRequest) -> Tensor:
         """Return the (count, A) knob values that a request means, gain included.
 

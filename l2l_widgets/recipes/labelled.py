@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from l2l_widgets.editors.calibration import GainCurve, measure_response
 from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.recipes.mapper_calibration import worn_reading
+from l2l_widgets.recipes.progress import say
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import TrainingError
 from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
@@ -248,7 +248,7 @@ def open_labelled(
 
 
 def _say_progress(done: int, total: int) -> None:
-    sys.stderr.write(f"triplets: {done} of {total}\n")
+    say(f"triplets: {done} of {total}")
 
 
 def load_parts(weights: Path, ensemble: int, what: str) -> tuple[Any, list[Any], dict[str, str]]:

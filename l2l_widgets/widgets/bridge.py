@@ -25,11 +25,13 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg, to_uint8
+from l2l_widgets.latents import z_from_seed
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.widgets.words import ENDS, SEARCH_WORDS
 
 if TYPE_CHECKING:
     from l2l_widgets.attributes import Attribute, AttributeTable
-    from l2l_widgets.session import EditResult, EditSession
+    from l2l_widgets.session import EditResult, EditSession, Receipt
 
 STATIC = Path(__file__).parent / "static"
 #: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to
@@ -98,7 +100,33 @@ def schema_value(table: AttributeTable, methods: tuple[str, ...]) -> dict[str, A
 
 def _row(attribute: Attribute) -> dict[str, Any]:
     fields = ("name", "label", "definition", "family", "kind", "group", "low", "high", "unit")
-    return {field: getattr(attribute, field) for field in fields}
+    return {
+        **{field: getattr(attribute, field) for field in fields},
+        "words": SEARCH_WORDS.get(attribute.name, ""),
+        "ends": ENDS.get(attribute.name),
+    }
+
+
+def abilities_value(session: EditSession, method: str) -> dict[str, Any]:
+    """What the sliders must know of a method.
+
+    Returns
+    -------
+    dict
+        ``method``; ``attributes`` that it can change, None where it is not there to be asked;
+        ``reasons`` why not the others; ``reach``, name -> sizes down and up, where it says so.
+    """
+    try:
+        editor = session.models.editor(method)
+    except (ValueError, OSError):  # drawing says why, in one line
+        return {"method": method, "attributes": None, "reasons": {}, "reach": {}}
+    reach = getattr(editor, "reach", None)
+    return {
+        "method": method,
+        "attributes": list(editor.attributes),
+        "reasons": dict(getattr(editor, "reasons", {})),
+        "reach": {} if reach is None else {name: list(reach(name)) for name in editor.attributes},
+    }
 
 
 class SessionBridge:
@@ -109,10 +137,12 @@ class SessionBridge:
     session : EditSession
         Several bridges may share one; each hears every change once.
     publish : callable
-        Gets a dict with any of ``settings``, ``before``, ``after``, ``receipt``, ``notice``; called
-        on the session's worker thread, or on the thread of :meth:`handle`.
+        Gets a dict with any of ``abilities``, ``settings``, ``before``, ``after``, ``receipt``,
+        ``notice``; called on the session's worker thread, or on the thread of :meth:`handle`.
     folder : Path
         Where saved pictures go.
+    table : AttributeTable, optional
+        The attributes that the view shows, and that a receipt's words may mention; all by default.
     """
 
     def __init__(
@@ -120,8 +150,10 @@ class SessionBridge:
         session: EditSession,
         publish: Callable[[dict[str, Any]], None],
         folder: Path,
+        table: AttributeTable | None = None,
     ) -> None:
         self.session = session
+        self._table = session.models.table if table is None else table
         self._publish = publish
         self._folder = folder
         self._lock = threading.Lock()
@@ -133,6 +165,10 @@ class SessionBridge:
         self._read: tuple[Any, ...] | None = None  # key of the face that was read
         self._readings: dict[str, float] = {}
         self._settings: dict[str, Any] = {}
+        self._abilities: dict[str, Any] = {}
+        self._known: dict[str, dict[str, Any]] = {}  # method -> its abilities
+        # What was asked of another method and this one does not know: it must not block the rest.
+        self._aside: dict[str, float] = {}
         self._saves = 0
         self._rest = LatestWins(self._measure_after_rest, name="l2l-rest")
         self._unsubscribe = session.subscribe(self._on_event)
@@ -160,6 +196,8 @@ class SessionBridge:
                 self._save(message)
             else:
                 self._change(message)
+        except ValueError as error:
+            self._answer(message, {"error": str(error)})
         except Exception as error:
             self._answer(message, {"error": f"{message.get('kind')}: {error}"})
 
@@ -168,21 +206,47 @@ class SessionBridge:
         gesture = f"{message.get('client')}/{message['gesture']}" if "gesture" in message else None
         if kind == "targets":
             # The sliders show relative changes as targets, so what they send stands for both.
-            session.update(targets=message["targets"], changes={}, gesture=gesture)
+            known, self._aside = self._divide(session.state.edits[-1].method, message["targets"])
+            session.update(targets=known, changes={}, gesture=gesture)
         elif kind == "truncation":
             session.set_truncation(message["psi"], gesture=gesture)
         elif kind == "seed":
+            # Refused before it is taken: a face that cannot be would refuse all that follows.
+            z_from_seed(message["seed"], session.models.generator.z_dim)
             session.set_seed(message["seed"])
         elif kind == "method":
-            session.set_method(message["method"])
+            self._set_method(message["method"])
         elif kind in ("undo", "redo", "reset"):
             getattr(session, kind)()
+            self._aside = {} if kind == "reset" else self._aside
         else:
             raise ValueError("no such request")
         with self._lock:
             self._under_way.append((session.stamp, *_sender(message)))
         session.request(measure=False, preview=True)
         self._rest(None)
+
+    def _set_method(self, method: str) -> None:
+        edit = self.session.state.edits[-1]
+        targets, self._aside = self._divide(method, {**self._aside, **edit.targets})
+        changes, more = self._divide(method, edit.changes)
+        own = self._readings
+        self._aside |= {n: min(1.0, max(0.0, own.get(n, 0.5) + c)) for n, c in more.items()}
+        self.session.update(method=method, targets=targets, changes=changes)
+
+    def _divide(
+        self, method: str, values: Mapping[str, float]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Divide a request into what a method can change, or nobody knows, and the rest."""
+        able = self._abilities_of(method)["attributes"]
+        table = self.session.models.table
+        known = {n: v for n, v in values.items() if able is None or n in able or n not in table}
+        return known, {n: v for n, v in values.items() if n not in known}
+
+    def _abilities_of(self, method: str) -> dict[str, Any]:
+        if method not in self._known:
+            self._known[method] = abilities_value(self.session, method)
+        return self._known[method]
 
     def _measure_after_rest(self, _: None) -> None:
         time.sleep(REST)
@@ -224,13 +288,17 @@ class SessionBridge:
             if values:
                 self._publish(values)
         elif kind == "receipt":
-            self._publish({"receipt": {**value.to_dict(), "stamp": value.stamp}})
+            self._publish({"receipt": receipt_value(value, self._table)})
 
     def _publish_result(self, result: EditResult) -> None:
         values = self._pictures(result, DRAFT if result.preview else WHOLE)
         if values:
             self._publish(values)
         # After the picture, because a new face has to be read first.
+        abilities = self._abilities_of(result.state.edits[-1].method)
+        if abilities != self._abilities:
+            self._abilities = abilities
+            self._publish({"abilities": abilities})
         settings = self._settings_of(result)
         if settings != self._settings:
             self._settings = settings
@@ -278,10 +346,22 @@ class SessionBridge:
             "psi": state.truncation_psi,
             "method": edit.method,
             "targets": {**targets, **edit.targets},
+            "aside": {n: v for n, v in self._aside.items() if n not in edit.targets},
             "readings": self._readings,
             "can_undo": self.session.can_undo,
             "can_redo": self.session.can_redo,
         }
+
+
+def receipt_value(receipt: Receipt, table: AttributeTable) -> dict[str, Any]:
+    """A receipt as the page takes it, with its words about the attributes of ``table``."""
+    return {
+        **receipt.to_dict(),
+        "sentences": [line.replace(" -", " \u2212") for line in receipt.sentences(table)],
+        "identity_text": receipt.identity_text(),
+        "drifts": receipt.drifts,
+        "stamp": receipt.stamp,
+    }
 
 
 def picture_name(session: EditSession) -> str:

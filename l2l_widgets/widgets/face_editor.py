@@ -55,6 +55,7 @@ class FaceEditor(anywidget.AnyWidget):
     # All of them go from the kernel to the page; the page answers with messages, which are not
     # echoed and not held back while the kernel is busy.
     schema = traitlets.Dict(help="layout: families of rows, methods, ranges").tag(sync=True)
+    abilities = traitlets.Dict(help="what the method can change, and how far").tag(sync=True)
     settings = traitlets.Dict(help="seed, truncation, targets, readings, undo").tag(sync=True)
     before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
     after = traitlets.Dict(help="picture of the edited face, error, seconds").tag(sync=True)
@@ -73,11 +74,10 @@ class FaceEditor(anywidget.AnyWidget):
             source = load()
         self.session = source if isinstance(source, EditSession) else _session_of(source)
         models = self.session.models
-        super().__init__(
-            schema=schema_value(models.table.hide(hide), models.available_editors), **kwargs
-        )
+        table = models.table.hide(hide)
+        super().__init__(schema=schema_value(table, models.available_editors), **kwargs)
         target = Path.cwd() if folder is None else Path(folder)
-        self._bridge = SessionBridge(self.session, self._show, target)
+        self._bridge = SessionBridge(self.session, self._show, target, table)
         self.on_msg(lambda _, content, buffers: self._bridge.handle(content))
         self._bridge.start()
 

@@ -8,6 +8,7 @@ starts, asks to stop, and shows what the run reports.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ import traitlets
 from torch import Tensor
 
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe, input_hashes, list_recipes
+from l2l_widgets.recipes.progress import heard_by
 from l2l_widgets.training import RunDirectory, Task, TrainingHandle
 from l2l_widgets.widgets.bridge import picture_value, static_text
 
@@ -30,7 +32,13 @@ CURVES_EVERY = 0.25
 FACES_EVERY = 1.5
 #: Points of a curve that a screen can show; longer histories are thinned.
 MAX_POINTS = 300
+#: Share of the steps below which a stopped run says that it is too early to judge.
+ENOUGH = 1 / 3
 LEARNING = "Training in the background: other cells keep working"
+TOO_EARLY = (
+    "too few to judge it by. Press Resume, wait until it has ended, then select this cell's "
+    "successor and choose Run \u2192 Run Selected Cell and All Below."
+)
 #: What a history record holds besides losses and scores.
 NOT_LOSSES = ("step", "seconds", "images_per_second")
 
@@ -154,17 +162,36 @@ class TrainingCell(anywidget.AnyWidget):
         Parameters
         ----------
         seconds : float
-            Longest wait.
+            Longest wait, counted from the moment when the training takes its first step: a slow
+            machine may need as long to prepare.
 
         Returns
         -------
         bool
             Whether the training has ended, by itself or by Stop.
         """
-        end = time.monotonic() + seconds
+        end = math.inf
         while self.is_running and time.monotonic() < end:
+            if end == math.inf and self._handle is not None:
+                end = time.monotonic() + seconds
             await asyncio.sleep(0.1)
         return not self.is_running
+
+    @property
+    def share_done(self) -> float:
+        """Steps made, of all, in [0, 1]."""
+        return self._step / self._recipe.settings.steps
+
+    def summary(self) -> str:
+        """One sentence for the cell below: how far the training is, and whether that is enough."""
+        steps = f"{self._step} of {self._recipe.settings.steps} steps"
+        if self._state == "failed":
+            return f"No training: {self.status['message']}"
+        if self.share_done >= 1:
+            return f"Trained to the end: {steps}."
+        if self.share_done < ENOUGH:
+            return f"Only {steps}: {TOO_EARLY}"
+        return f"Stopped after {steps}; Resume, above, goes on from there."
 
     def _handle_message(self, message: Mapping[str, Any]) -> None:
         self._answers[str(message.get("client", ""))] = int(message.get("number", 0))
@@ -195,7 +222,8 @@ class TrainingCell(anywidget.AnyWidget):
         if self.task is None:
             self._tell("preparing", "Preparing: models and training faces")
             inputs = input_hashes(recipe, list_recipes(), self._weights)
-            self.task = build_task(recipe, self._weights)
+            with heard_by(lambda line: self._tell("preparing", f"Preparing: {line}")):
+                self.task = build_task(recipe, self._weights)
             self._config = {**recipe.resolved(), "inputs": inputs}
         self._draw_faces(self._step)
         self._tell("running", LEARNING)
@@ -214,8 +242,11 @@ class TrainingCell(anywidget.AnyWidget):
         if outcome.finished:
             self._tell("finished", f"Finished after {outcome.step} steps")
         else:
+            early = outcome.step < ENOUGH * recipe.settings.steps
             self._tell(
-                "stopped", f"Stopped at step {outcome.step}: saved, Resume goes on from here"
+                "stopped",
+                f"Stopped at step {outcome.step} of {recipe.settings.steps}: saved. "
+                + (TOO_EARLY if early else "Resume goes on from here."),
             )
 
     def _on_step(self, record: dict[str, Any]) -> None:

@@ -11,6 +11,9 @@ class Controls {
     this.onChange = onChange;
     this.targets = {};
     this.readings = {};
+    this.aside = {}; // asked of another method; this one does not know it
+    this.abilities = { attributes: null, reasons: {}, reach: {} };
+    this.short = {}; // name -> what came, where that is less than half of what was asked
     this.rows = new Map();
     this.sections = [];
     this.held = null;
@@ -30,6 +33,11 @@ class Controls {
       { class: "l2l-controls", role: "group", "aria-label": "Attributes" },
       h("div", { class: "l2l-searchbar" }, this.search),
       h("div", { class: "l2l-scroll", tabindex: "-1" }, this.list, this.empty),
+      h("p", { class: "l2l-foot" },
+        "Sliders show what the training reader sees; What moved, what the second judge sees. ",
+        h("span", { class: "l2l-hatch", "aria-hidden": "true" }),
+        " this method brings no more.",
+      ),
     );
   }
 
@@ -68,10 +76,11 @@ class Controls {
       min: 0,
       max: 1,
       step: 1 / Math.round(row.high - row.low),
-      "aria-describedby": `${id}-value`,
+      "aria-describedby": `${id}-value ${id}-note`,
       dataset: { attribute: row.name },
     });
     const value = h("output", { id: `${id}-value`, for: id, class: "l2l-value" });
+    const note = h("span", { class: "l2l-note", id: `${id}-note` });
     const clear = h(
       "button",
       {
@@ -91,6 +100,7 @@ class Controls {
       input.addEventListener(end, () => (this.held = null));
     }
     input.addEventListener("input", () => {
+      delete this.short[row.name];
       this.targets[row.name] = Number(input.value);
       this.paint(row.name);
       this.tell(false);
@@ -104,43 +114,48 @@ class Controls {
     const element = h(
       "div",
       { class: "l2l-row", dataset: { attribute: row.name } },
-      h("label", { for: id, title: row.definition }, row.label),
+      h("label", { for: id }, row.label),
+      note,
       value,
       clear,
       input,
     );
-    this.rows.set(row.name, { row, element, input, value, clear });
+    this.rows.set(row.name, { row, element, input, value, note, clear });
     return element;
   }
 
   makeToggle(row) {
     const meter = h("span", { class: "l2l-meter", "aria-hidden": "true" });
+    const note = h("span", { class: "l2l-note" });
     const element = h(
       "button",
       {
         type: "button",
         class: "l2l-toggle",
-        title: row.definition,
         "aria-pressed": "false",
         dataset: { attribute: row.name },
         onclick: () => this.toggle(row),
       },
       h("span", {}, row.label),
+      note,
       meter,
     );
-    this.rows.set(row.name, { row, element, meter });
+    this.rows.set(row.name, { row, element, meter, note });
     return element;
   }
 
   tell(settled) {
-    this.onChange({ ...this.targets }, this.gesture, settled);
+    this.onChange({ ...this.aside, ...this.targets }, this.gesture, settled);
     if (settled) this.gesture += 1;
   }
 
   toggle(row) {
-    const wasOn = row.name in this.targets;
+    const wasOn = row.name in this.targets || row.name in this.aside;
     for (const { row: other } of this.rows.values()) {
-      if (other.group === row.group) delete this.targets[other.name];
+      if (other.group !== row.group) continue;
+      delete this.targets[other.name];
+      delete this.aside[other.name];
+      delete this.short[other.name];
     }
     if (!wasOn) this.targets[row.name] = 1;
     this.paintAll();
@@ -148,8 +163,10 @@ class Controls {
   }
 
   release(name) {
-    if (!(name in this.targets)) return;
+    if (!(name in this.targets || name in this.aside)) return;
     delete this.targets[name];
+    delete this.aside[name];
+    delete this.short[name];
     this.paint(name);
     this.tell(true);
   }
@@ -158,9 +175,24 @@ class Controls {
    * What the kernel says holds now. While requests are under way its targets are older than the sliders', and only
    * the face's own readings are taken; a thumb that is held stays with the finger in any case.
    */
-  update(targets, readings, upToDate) {
+  update({ targets, aside, readings }, upToDate) {
     this.readings = readings;
-    if (upToDate && this.held === null) this.targets = { ...targets };
+    if (upToDate && this.held === null) {
+      this.targets = { ...targets };
+      this.aside = { ...aside };
+    }
+    this.paintAll();
+  }
+
+  /** What the method can change, and how far: the rest is hatched, or switched off with the reason. */
+  setAbilities(abilities) {
+    this.abilities = abilities;
+    this.paintAll();
+  }
+
+  /** A receipt's verdict on what was asked: name -> what came, where that was less than half. */
+  setShort(short) {
+    this.short = short;
     this.paintAll();
   }
 
@@ -173,18 +205,50 @@ class Controls {
     const { row, element } = entry;
     const asked = name in this.targets;
     const own = this.readings[name] ?? 0.5;
+    const { attributes, reasons, reach } = this.abilities;
+    const unknown = attributes !== null && !attributes.includes(name);
+    const aside = name in this.aside;
+    const value = asked ? this.targets[name] : aside ? this.aside[name] : own;
+    const [down, up] = unknown ? [1, 1] : reach[name] ?? [1, 1];
+    const [lowest, highest] = [Math.max(0, own - down), Math.min(1, own + up)];
+    const beyond = asked && (value < lowest - 0.005 || value > highest + 0.005);
+    const missing = asked && name in this.short;
     element.classList.toggle("l2l-asked", asked);
+    element.classList.toggle("l2l-unknown", unknown);
+    element.classList.toggle("l2l-warned", missing || beyond);
+    element.style.setProperty("--low", lowest.toFixed(4));
+    element.style.setProperty("--high", highest.toFixed(4));
+    let note = row.ends ? row.ends.join(" \u2013 ") : "";
+    let title = row.definition;
+    if (unknown) {
+      note = aside ? "set aside" : "not in this method";
+      title += ` The method \u201c${this.abilities.method}\u201d cannot change it: ` +
+        `${reasons[name] ?? "it was not trained for it"}.`;
+    } else if (missing) {
+      note = entry.meter ? "\u25b3" : `\u25b3 came ${asChange(row, this.short[name])}`;
+      title += ` Asked, and hardly brought: ${asChange(row, this.short[name])} came.`;
+    } else if (beyond) {
+      note = entry.meter ? "\u25b3" : "\u25b3 beyond reach";
+    }
+    if (!unknown && (down < 1 || up < 1)) {
+      title += ` With this method from about ${asValue(row, lowest)} to ${asValue(row, highest)}; ` +
+        "nothing more comes beyond.";
+    }
+    entry.note.textContent = entry.meter && !(missing || beyond) ? "" : note;
     if (entry.meter) {
+      element.title = title;
+      element.disabled = unknown && !aside;
       element.setAttribute("aria-pressed", String(asked));
       entry.meter.style.setProperty("--own", `${(own * 100).toFixed(1)}%`);
     } else {
-      const value = asked ? this.targets[name] : own;
+      element.title = title;
+      entry.input.disabled = unknown;
       entry.input.value = value;
       entry.input.style.setProperty("--value", value.toFixed(4));
       entry.input.style.setProperty("--own", own.toFixed(4));
       entry.input.setAttribute("aria-valuetext", asValue(row, value));
       entry.value.textContent = asValue(row, value);
-      entry.clear.disabled = !asked;
+      entry.clear.disabled = !(asked || aside);
     }
     this.paintCounts();
   }
@@ -203,7 +267,7 @@ class Controls {
     for (const section of this.sections) {
       let hits = 0;
       for (const row of section.rows) {
-        const text = `${row.name} ${row.label} ${row.family} ${row.definition}`.toLowerCase();
+        const text = `${row.name} ${row.label} ${row.family} ${row.definition} ${row.words}`.toLowerCase();
         const hit = words.every((word) => text.includes(word));
         this.rows.get(row.name).element.hidden = !hit;
         hits += hit;

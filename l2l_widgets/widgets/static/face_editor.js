@@ -14,16 +14,21 @@ class FaceEditorView {
       after: new PictureQueue((source, picture) => this.showAfter(source, picture)),
     };
     this.controls = new Controls(this.schema, (targets, gesture, settled) =>
-      this.link.post({ kind: "targets", targets, gesture }, !settled),
+      this.ask({ kind: "targets", targets, gesture }, !settled),
     );
     this.psiGesture = 0;
     this.receipt = new ReceiptView(this.schema);
-    this.message = h("p", { class: "l2l-message", role: "alert" });
     this.timing = h("p", { class: "l2l-timing" });
     this.saved = h("div", { class: "l2l-saved", hidden: true });
     this.element = this.layOut();
     this.listen();
-    for (const name of ["settings", "before", "after", "receipt", "notice"]) this.sync(name);
+    for (const name of FaceEditorView.TRAITS) this.sync(name);
+  }
+
+  /** Send what will change the picture: from now on the numbers belong to an older one. */
+  ask(message, continuous = false) {
+    this.receipt.setStale("Measuring\u2026");
+    this.link.post(message, continuous);
   }
 
   layOut() {
@@ -32,19 +37,21 @@ class FaceEditorView {
       { class: "l2l-stage" },
       h("div", { class: "l2l-pictures" }, this.before.element, this.after.element),
       this.makeActions(),
-      h("div", { class: "l2l-status" }, this.message, this.timing),
-      this.saved,
     );
     return h(
       "div",
       { class: "l2l-editor" },
-      this.makeFaceBar(),
       h(
         "div",
-        { class: "l2l-columns" },
-        stage,
-        h("div", { class: "l2l-side" }, this.controls.element),
-        h("div", { class: "l2l-below" }, this.receipt.element),
+        { class: "l2l-frame-of-editor" },
+        this.makeFaceBar(),
+        h(
+          "div",
+          { class: "l2l-columns" },
+          stage,
+          h("div", { class: "l2l-side" }, this.controls.element),
+          h("div", { class: "l2l-below" }, this.receipt.element, this.saved),
+        ),
       ),
     );
   }
@@ -53,6 +60,7 @@ class FaceEditorView {
     const { seed_max: largest, psi, methods } = this.schema;
     this.seed = h("input", {
       type: "number", class: "l2l-seed", min: 0, max: largest, step: 1, "aria-label": "Seed",
+      title: "The same number is always the same face",
       onchange: () => this.setSeed(this.seed.value),
       // Not every way to fill a field in is followed by a change event; Enter always means "take it".
       onkeydown: (event) => event.key === "Enter" && this.setSeed(this.seed.value),
@@ -65,24 +73,25 @@ class FaceEditorView {
     });
     this.psiText = h("output", { class: "l2l-value" });
     this.method = h("select", {
-      class: "l2l-method", onchange: () => this.link.post({ kind: "method", method: this.method.value }),
+      class: "l2l-method", onchange: () => this.ask({ kind: "method", method: this.method.value }),
     }, ...methods.map((name) => h("option", { value: name }, name)));
     const field = (text, title, ...inputs) =>
       h("label", { class: "l2l-field", title }, h("span", {}, text), ...inputs);
     return h(
       "div",
       { class: "l2l-facebar", role: "group", "aria-label": "Face" },
-      field("Face", "The seed: the same number is always the same face", this.seed),
+      field("Seed", "The same number is always the same face", this.seed),
       button("New face", "dice", () => this.setSeed(Math.floor(Math.random() * 10000))),
       field("Variety", "Truncation psi: 0 is the average face, 1 the full variety", this.psi, this.psiText),
       methods.length > 1 ? field("Method", "Which editor answers the sliders", this.method) : null,
+      this.timing,
     );
   }
 
   makeActions() {
-    this.undo = button("Undo", "undo", () => this.link.post({ kind: "undo" }), { title: "Undo (Ctrl+Z)" });
-    this.redo = button("Redo", "redo", () => this.link.post({ kind: "redo" }), { title: "Redo (Ctrl+Y)" });
-    this.reset = button("Reset", "reset", () => this.link.post({ kind: "reset" }), {
+    this.undo = button("Undo", "undo", () => this.ask({ kind: "undo" }), { title: "Undo (Ctrl+Z)" });
+    this.redo = button("Redo", "redo", () => this.ask({ kind: "redo" }), { title: "Redo (Ctrl+Y)" });
+    this.reset = button("Reset", "reset", () => this.ask({ kind: "reset" }), {
       title: "Take all edits back; the face stays",
     });
     const title = "Compare: hold to see the face before the edit (key B, or press on the picture)";
@@ -98,8 +107,7 @@ class FaceEditorView {
   }
 
   listen() {
-    const events = ["settings", "before", "after", "receipt", "notice"];
-    this.handlers = events.map((name) => [`change:${name}`, () => this.sync(name)]);
+    this.handlers = FaceEditorView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
     for (const [event, handler] of this.handlers) this.model.on(event, handler);
     for (const target of [this.compare, this.after.frame]) {
       target.addEventListener("pointerdown", (event) => {
@@ -124,11 +132,20 @@ class FaceEditorView {
       this.setComparing(down && "key");
       event.preventDefault();
     } else if (down && (event.ctrlKey || event.metaKey) && !isTyping(event.target)) {
-      if (key === "z") this.link.post({ kind: event.shiftKey ? "redo" : "undo" });
-      else if (key === "y") this.link.post({ kind: "redo" });
+      if (key === "z") this.ask({ kind: event.shiftKey ? "redo" : "undo" });
+      else if (key === "y") this.ask({ kind: "redo" });
+      else if (key === "s") this.handOn(event);
       else return;
       event.preventDefault();
     }
+  }
+
+  /** Give a key to the notebook, which never hears of those pressed on a control: see `elements.js`. */
+  handOn(event) {
+    const { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey } = event;
+    const keys = { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey };
+    const outside = this.element.parentElement ?? document.body;
+    outside.dispatchEvent(new KeyboardEvent("keydown", { ...keys, bubbles: true, cancelable: true }));
   }
 
   setSeed(text) {
@@ -136,13 +153,13 @@ class FaceEditorView {
     const seed = /^\d+$/.test(String(text).trim()) ? Number(text) : String(text);
     if (seed === this.seedAsked) return;
     this.seedAsked = seed;
-    this.link.post({ kind: "seed", seed });
+    this.ask({ kind: "seed", seed });
   }
 
   setPsi(settled) {
     const psi = Number(this.psi.value);
     this.psiText.textContent = psi.toFixed(2);
-    this.link.post({ kind: "truncation", psi, gesture: `psi${this.psiGesture}` }, !settled);
+    this.ask({ kind: "truncation", psi, gesture: `psi${this.psiGesture}` }, !settled);
     if (settled) this.psiGesture += 1;
   }
 
@@ -162,13 +179,14 @@ class FaceEditorView {
     const value = this.model.get(name);
     if (!value || !Object.keys(value).length) return;
     if (name === "before" || name === "after") this.queue[name].push(value);
+    else if (name === "abilities") this.controls.setAbilities(value);
     else if (name === "settings") this.showSettings(value);
     else if (name === "receipt") this.showReceipt(value);
     else this.showNotice(value);
   }
 
   showSettings(settings) {
-    this.controls.update(settings.targets, settings.readings, this.link.idle);
+    this.controls.update(settings, this.link.idle);
     if (this.link.idle) {
       this.seed.value = settings.seed;
       this.seedAsked = settings.seed;
@@ -178,11 +196,12 @@ class FaceEditorView {
     this.method.value = settings.method;
     this.undo.disabled = !settings.can_undo;
     this.redo.disabled = !settings.can_redo;
-    this.reset.disabled = !Object.keys(settings.targets).length;
+    this.reset.disabled = !Object.keys({ ...settings.targets, ...settings.aside }).length;
   }
 
   showBefore(source, picture) {
     this.before.show(source);
+    this.face = picture.seed ?? "";
     const face = picture.seed === null ? "" : ` \u00b7 face ${picture.seed}`;
     this.before.caption.textContent = `before${face}`;
     if (this.comparing) this.after.show(source);
@@ -195,8 +214,11 @@ class FaceEditorView {
     this.stamp = picture.stamp;
     this.showError(picture.error);
     this.milliseconds = Math.round(1000 * (picture.seconds?.total ?? 0));
-    this.timing.textContent = `picture ${this.milliseconds} ms`;
-    this.receipt.markStale(true);
+    this.showTiming(`picture ${this.milliseconds} ms`);
+    this.receipt.setStale(picture.error
+      ? "Nothing was measured: the picture is the last one that could be drawn."
+      : "Measuring\u2026");
+    if (picture.stamp !== this.savedStamp) this.saved.hidden = true;
     this.link.acknowledge(picture.answers);
     this.element.dataset.stamp = picture.stamp;
     this.element.dispatchEvent(new CustomEvent("l2l-picture", { bubbles: true, detail: picture.stamp }));
@@ -206,23 +228,30 @@ class FaceEditorView {
     // A receipt may overtake nothing: it counts only for the picture that is up.
     if (receipt.stamp < this.stamp) return;
     this.receipt.update(receipt);
+    const came = (name) => [name, receipt.achieved[name]];
+    this.controls.setShort(Object.fromEntries((receipt.shortfalls ?? []).map(came)));
     this.element.dataset.receipt = receipt.stamp;
     const milliseconds = Math.round(1000 * (receipt.seconds?.total ?? 0));
-    this.timing.textContent = `picture ${this.milliseconds} ms \u00b7 receipt ${milliseconds} ms`;
+    this.showTiming(`picture ${this.milliseconds} ms \u00b7 receipt ${milliseconds} ms`);
+  }
+
+  showTiming(text) {
+    this.timing.textContent = this.timing.title = text;
   }
 
   showError(error) {
-    this.message.textContent = error ?? "";
+    this.receipt.message.textContent = error ?? "";
     this.element.classList.toggle("l2l-has-error", Boolean(error));
   }
 
   showSilence(silent) {
     if (silent) {
       this.showError(
-        "The kernel does not answer: it is busy with a cell, or it was stopped. " +
-        "If it was stopped, run the cell again.",
+        "The kernel does not answer: it is busy with a cell, or it was stopped or restarted. " +
+        "If so, choose Run \u2192 Run All Cells.",
       );
-    } else if (this.message.textContent.startsWith("The kernel does not answer")) {
+      this.receipt.setStale("Nothing was measured: the picture is the last one that came.");
+    } else if (this.receipt.message.textContent.startsWith("The kernel does not answer")) {
       this.showError(null);
     }
   }
@@ -231,6 +260,8 @@ class FaceEditorView {
     this.link.acknowledge(notice.answers);
     if (notice.error) {
       this.showError(notice.error);
+      this.seedAsked = this.seed.value = this.face; // the field names the face that is up
+      this.receipt.restore();
       return;
     }
     const text = h("textarea", { readonly: true, rows: 8, "aria-label": "Recipe" });
@@ -252,13 +283,16 @@ class FaceEditorView {
       h("details", {}, h("summary", {}, "Recipe"), text, copy),
     );
     this.saved.hidden = false;
+    this.savedStamp = this.stamp;
   }
 
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
-    for (const part of [this.before, this.after, this.receipt, this.link]) part.dispose();
+    for (const part of [this.before, this.after, this.link]) part.dispose();
   }
 }
+
+FaceEditorView.TRAITS = ["abilities", "settings", "before", "after", "receipt", "notice"];
 
 function render({ model, el }) {
   const view = new FaceEditorView(model);
