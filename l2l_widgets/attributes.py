@@ -16,12 +16,13 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from torch import Tensor
+# The command line reads the table before anything is computed: torch is imported where it is used.
+if TYPE_CHECKING:
+    from torch import Tensor
 
-Amount = TypeVar("Amount", float, Tensor)
+Amount = TypeVar("Amount", float, "Tensor")
 KINDS = ("continuous", "binary", "member")
 
 
@@ -87,6 +88,35 @@ class Attribute:
         """Display unit to attribute units, for a number or a tensor."""
         return (value - self.low) / (self.high - self.low)
 
+    def unit_hint(self, value: float, kind: str) -> str:
+        """What a number beyond the attribute units means if it was meant in the display unit.
+
+        Parameters
+        ----------
+        value : float
+            What was asked for.
+        kind : {"target", "change"}
+            How.
+
+        Returns
+        -------
+        str
+            The rest of an error's sentence; empty where the number fits the display unit no better.
+        """
+        span = self.high - self.low
+        # hardly anybody who writes 1.5 means one and a half per cent
+        if not math.isfinite(value) or abs(value) < 2:
+            return ""
+        unit = f" {self.unit}"
+        if kind == "target" and self.low <= value <= self.high:
+            means = f"{value:g}{unit} is {self.from_unit(value):.2g}"
+        elif kind == "change" and abs(value) <= span:
+            means = f"{value:+g}{unit} is {value / span:+.2g}"
+        else:
+            means = ""
+        runs = f" ({self.name} runs from {self.low:g} to {self.high:g}{unit}"
+        return f"{runs}: {means})" if means else f"{runs})"
+
 
 class AttributeTable:
     """An ordered set of attributes, looked up by name.
@@ -135,7 +165,17 @@ class AttributeTable:
         return self._index[name]
 
     def _unknown(self, name: object) -> str:
-        near = difflib.get_close_matches(str(name), self.names, n=3, cutoff=0.5)
+        typed = str(name).strip().lower()
+        labels = {row.label.lower(): row for row in self._rows}
+        if typed in labels:
+            row = labels[typed]
+            return f"attribute {str(name)!r} is unknown; did you mean {row.name} ({row.label!r})?"
+        known = {
+            **{row.label.lower(): row.name for row in self._rows},
+            **{n: n for n in self.names},
+        }
+        found = difflib.get_close_matches(typed, known, n=3, cutoff=0.5)
+        near = list(dict.fromkeys(known[word] for word in found))
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(self.names)}"
         return f"attribute {str(name)!r} is unknown; {hint}"
 
@@ -228,6 +268,7 @@ class EditRequest:
                     raise AttributeRequestError(
                         f"{label} of {name!r} is {value!r}; "
                         f"allowed: a number from {low:g} to {high:g}"
+                        f"{table[name].unit_hint(number, label)}"
                     )
         both = sorted(set(self.changes) & set(self.targets))
         if both:
@@ -259,6 +300,8 @@ class EditRequest:
         Tensor, shape (B, A) or (1, A)
             In [-1, 1]; 0 where nothing is asked for. One row unless ``current`` has more.
         """
+        import torch
+
         self.validate(table)
         if self.targets and self.current is None:
             name = next(iter(self.targets))

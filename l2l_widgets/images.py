@@ -18,7 +18,7 @@ import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from l2l_widgets.storage import write_atomic
+from l2l_widgets.storage import make_folder, write_atomic
 
 __all__ = [
     "encode_jpeg",
@@ -26,6 +26,7 @@ __all__ = [
     "from_uint8",
     "grid",
     "load_image",
+    "picture_format",
     "read_png_text",
     "save_image",
     "to_pil",
@@ -122,7 +123,7 @@ def save_image(
     Parameters
     ----------
     path : path
-        Ends in ``.png``, ``.jpg`` or ``.jpeg``.
+        Ends in ``.png``, ``.jpg`` or ``.jpeg``. Folders that are missing are made.
     image : Tensor, shape (3, H, W)
         RGB in [-1, 1].
     text : mapping of str to str, optional
@@ -143,6 +144,7 @@ def save_image(
     else:
         allowed = ".png (the only one that carries text)" if text else ".png, .jpg, .jpeg"
         raise ValueError(f"file name is {Path(path).name!r}; allowed endings: {allowed}")
+    make_folder(Path(path).parent)
     write_atomic(path, data)
 
 
@@ -157,6 +159,15 @@ def read_png_text(source: str | os.PathLike[str] | bytes) -> dict[str, str]:
     with _open(source, formats=("PNG",)) as picture:
         text: Any = picture.text  # reads to the end of the file
         return {str(key): str(value) for key, value in text.items()}
+
+
+def picture_format(data: bytes) -> str | None:
+    """The format of a picture file, such as JPEG, by its first bytes; None for anything else."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:  # reads the head, decodes nothing
+            return picture.format
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def load_image(path: str | os.PathLike[str] | bytes, resolution: int) -> Tensor:

@@ -37,7 +37,6 @@ from l2l_widgets.states import (
     MAX_EDITS,
     MAX_LATENT,
     NOISE_MODES,
-    PSI_RANGE,
     Edit,
     EditResult,
     SessionState,
@@ -122,12 +121,7 @@ class Renderer:
                 )
             return
         z_from_seed(state.seed, generator.z_dim)
-        psi, (low, high) = state.truncation_psi, PSI_RANGE
-        is_number = isinstance(psi, (int, float)) and not isinstance(psi, bool)
-        if not is_number or not low <= psi <= high:
-            raise ValueError(
-                f"truncation_psi is {psi!r}; allowed: a number from {low:g} to {high:g}"
-            )
+        state.check_truncation()
 
     # -- pictures ----------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2l_widgets.images import read_png_text
+from l2l_widgets.images import picture_format, read_png_text
 from l2l_widgets.states import (
     MAX_EDITS,
     MAX_LATENT,
@@ -220,17 +220,28 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     except OSError as error:
         raise RecipeError(f"recipe: {path}: {error.strerror or error}") from None
     if not data.startswith(_PNG_SIGNATURE):
+        kind = picture_format(data)
+        if kind is not None:
+            raise RecipeError(_no_recipe(path, f"a {kind} picture"))
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            raise RecipeError(_no_recipe(path, "it is neither text nor a picture, and")) from None
         return parse_recipe(data)
     try:
         chunks = read_png_text(data)
     except (ValueError, OSError, SyntaxError) as error:
         raise RecipeError(f"recipe: {path}: damaged PNG ({error})") from None
     if PNG_KEY not in chunks:
-        raise RecipeError(
-            f"recipe: {path}: the picture carries no {PNG_KEY!r} text; "
-            "allowed: a PNG saved by this package, or a recipe as JSON"
-        )
+        raise RecipeError(_no_recipe(path, "the picture"))
     return parse_recipe(chunks[PNG_KEY])
+
+
+def _no_recipe(path: Path, what: str) -> str:
+    return (
+        f"recipe: {path}: {what} carries no {PNG_KEY!r} text; "
+        "allowed: a PNG saved by this package, or a recipe as JSON"
+    )
 
 
 _REQUIRED = ("format", "models", "latent", "truncation_psi", "space", "edits", "noise_mode")

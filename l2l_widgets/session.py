@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import save_image
-from l2l_widgets.latents import to_wplus
+from l2l_widgets.latents import to_wplus, z_from_seed
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.receipt import N_RANDOM, Receipt
 from l2l_widgets.rendering import Renderer, error_line
@@ -64,9 +64,9 @@ class EditSession:
     method : str
         Editor of a fresh edit.
     truncation_psi : float
-        Of the first face, in [0, 1.5].
+        Of the first face, in [0, 1.5]; another number is a ValueError.
     seed : int
-        Of the first face, 0 to 2**32 - 1.
+        Of the first face, 0 to 2**32 - 1; another number is a ValueError.
     n_random : int
         Random edits behind a receipt's band.
     """
@@ -79,9 +79,11 @@ class EditSession:
         seed: int = 0,
         n_random: int = N_RANDOM,
     ) -> None:
+        z_from_seed(seed, 1)  # refuses what is no seed
         self.models = models
         self._renderer = Renderer(models, n_random)
         self._state = SessionState(seed=seed, truncation_psi=truncation_psi, edits=(Edit(method),))
+        self._state.check_truncation()
         self._undo: list[SessionState] = []
         self._redo: list[SessionState] = []
         self._gesture: str | None = None
@@ -125,6 +127,13 @@ class EditSession:
         )
         session._renderer.check(session._state)
         return session
+
+    def __repr__(self) -> str:
+        try:
+            self._renderer.check(self.state)
+        except Exception as error:  # errors are data, and here they can be seen
+            return self.state.line("EditSession", error_line(error))
+        return self.state.line("EditSession")
 
     # -- state -------------------------------------------------------------------------------------
 

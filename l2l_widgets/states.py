@@ -112,6 +112,33 @@ class SessionState:
             return ("w", self.w_key, self.noise_mode)
         return ("seed", self.seed, self.truncation_psi, self.noise_mode)
 
+    def check_truncation(self) -> None:
+        """Raise a ValueError unless the truncation is a number in its range."""
+        psi, (low, high) = self.truncation_psi, PSI_RANGE
+        if not _is_number(psi) or not low <= psi <= high:
+            raise ValueError(
+                f"truncation_psi is {psi!r}; allowed: a number from {low:g} to {high:g}"
+            )
+
+    def line(self, name: str, error: str | None = None) -> str:
+        """One line for a person: the face, what is asked of it, and what cannot be done."""
+        face = "a latent" if self.w is not None else f"seed {self.seed}"
+        asked = []
+        for edit in self.edits:
+            words = [f"{name} {_signed(value)}" for name, value in edit.changes.items()]
+            words += [f"{name} to {value}" for name, value in edit.targets.items()]
+            asked += [f"{edit.method}: {', '.join(words)}"] if words else []
+        wrong = [] if error is None else [f"ERROR: {error}"]
+        return f"{name}({'; '.join([face, *asked, *wrong])})"
+
+
+def _signed(value: Any) -> str:
+    return f"{value:+g}" if _is_number(value) else repr(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
 
 @dataclass(frozen=True)
 class EditResult:
@@ -152,6 +179,10 @@ class EditResult:
     state: SessionState
     stamp: int = 0
     preview: bool = False
+
+    def __repr__(self) -> str:
+        # a notebook shows this: the error must not hide behind the numbers of two latents
+        return self.state.line("EditResult", self.error)
 
     def compare(self, gap: int = 2) -> Tensor:
         """Before and after side by side.

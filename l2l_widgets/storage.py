@@ -24,6 +24,7 @@ __all__ = [
     "StorageError",
     "load_safetensors",
     "locked",
+    "make_folder",
     "save_safetensors",
     "sha256_file",
     "sha256_tensors",
@@ -136,6 +137,23 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         # the temporary must not stay.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises
+    ------
+    StorageError
+        A file is in the way, or the place is not writable.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the folder {str(path)!r}: {error.strerror or error}; "
+            "it must name a place where you may write"
+        ) from error
 
 
 def save_safetensors(

@@ -12,6 +12,7 @@ from l2l_widgets.bench import SUBJECTS, compare, machine
 from l2l_widgets.bench.linear import closeness, planted_components, planted_scores
 from l2l_widgets.bench.rounds import _quartiles, ratios
 from l2l_widgets.cli import main
+from l2l_widgets.cli.bench import _text
 
 
 def bench(capsys, *words):
@@ -101,6 +102,26 @@ def test_bad_input_is_one_line(capsys, words, message):
     assert len(err.splitlines()) == 1
 
 
+def test_a_ratio_far_below_one_is_not_zero_times():
+    slow = [{"wall": 0.0002, "cpu": 0.0001}, {"wall": 0.0003, "cpu": 0.0002}]
+    fast = [{"wall": 1.0, "cpu": 0.5}, {"wall": 1.2, "cpu": 0.4}]
+    row = ratios(slow, fast)
+    assert row["ratio"] == pytest.approx(0.000225, rel=1e-3)
+    assert min(row["spread"]) > 0
+    assert row["cpu_ratio"] > 0
+    text = _text(1, {"other": {**row, "memory_mb": 5}}, "reference")
+    assert "  0.00022  (0.00021 to 0.00024; 0.00035)" in text
+    assert "0.00 " not in text
+
+
+def test_help_is_plain_words_and_names_the_subjects(capsys):
+    code, out, _ = bench(capsys, "--help")
+    assert code == 0
+    assert "`" not in out
+    for name in SUBJECTS:
+        assert f"{name}: " in out
+
+
 def test_a_side_that_fails_says_why():
     with pytest.raises(ValueError, match=r"side 'textbook': .*img_resolution is 48"):
         compare("synthesis", ["textbook"], {"size": 48, "batch": 1}, rounds=1, threads=1)
@@ -116,7 +137,7 @@ def test_ratios_are_of_pairs_of_one_round():
     own = times([1.0, 10.0, 1.0, 2.0], [2.0, 2.0, 2.0, 2.0])
     found = ratios(reference, own)
     assert found == {"ratio": 2.5, "spread": [2.0, 3.25], "cpu_ratio": 1.25}
-    assert ratios(own, reference)["ratio"] == pytest.approx(0.417)  # of the medians it were 0.3
+    assert ratios(own, reference)["ratio"] == pytest.approx(0.4167)  # of the medians it were 0.3
 
 
 @pytest.mark.parametrize("subject", ["directions", "components"])

@@ -1,14 +1,19 @@
+import copy
+import io
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from l2l_widgets import zoo
+from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
-from l2l_widgets.cli.edit import parse_settings
+from l2l_widgets.cli.edit import Waiting, _check_preserve, parse_settings, receipt_text
 from l2l_widgets.replay import read_recipe
+from l2l_widgets.session import Receipt
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +65,7 @@ def test_the_receipt_is_a_table_on_the_terminal(capsys, tmp_path):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert "seed 0, mapper" in lines[0]
+    assert lines[0].endswith(" ms to load the networks, edit and draw")
     assert any(line.startswith("Age") and "years" in line for line in lines)
     assert any(line.startswith("identity") for line in lines)
     assert lines[-1].startswith("judges: attribute: judge_regressor-recipe")
@@ -136,6 +142,12 @@ def test_a_folder_of_ones_own_is_a_generator(capsys, tmp_path, tiny_world):
     ("words", "message"),
     [
         (["--set", "smlie=0.5"], "did you mean smile"),
+        (["--set", "dark lenses=1"], "did you mean sunglasses ('Dark lenses')?"),
+        (["--set", "lipstik=1"], "did you mean lip_makeup"),
+        (["--set", "age=60"], "(age runs from 5 to 85 years: 60 years is 0.69)"),
+        (["--set", "yaw=-20"], "(yaw runs from -45 to 45 °: -20 ° is -0.22)"),
+        (["--set", "smile=50"], "(smile runs from 0 to 100 %: 50 % is 0.5)"),
+        (["--set", "age=200"], "(age runs from 5 to 85 years)"),
         (["--set", "smile=1.5"], "target of 'smile' is 1.5; allowed: a number from 0 to 1"),
         (["--set", "smile=+1.5"], "change of 'smile' is 1.5; allowed: a number from -1 to 1"),
         (["--set", "smile=nan"], "target of 'smile' is nan"),
@@ -149,7 +161,7 @@ def test_a_folder_of_ones_own_is_a_generator(capsys, tmp_path, tiny_world):
         (["--set", "anger=+0.3", "--set", "fear=+0.3"], "exclusive group 'emotion'"),
         (
             ["--set", "smile=0.3", "--preserve", "age"],
-            "preserve is age; method 'mapper'",
+            "--preserve is age; method 'mapper' cannot hold an attribute still; none of",
         ),
         (["--set", "smile=0.3", "--method", "magic"], "method 'magic' is not available"),
         (["--seed", "1.5"], "--seed is '1.5'; allowed: a whole number from 0 to 4294967295"),
@@ -191,12 +203,85 @@ def test_an_impossible_sheet_is_refused(capsys, tmp_path, words, message):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("out", ["face.jpg", "missing/face.png", "face"])
+@pytest.mark.parametrize("out", ["face.jpg", "file/face.png", "face"])
 def test_a_file_name_is_refused_before_any_work(capsys, tmp_path, out, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "none")  # loading would fail with another error
     code, _, err = run(capsys, "edit", "--out", tmp_path / out)
     assert code == 2
     assert "--out is" in err
+
+
+def test_missing_folders_are_made_by_every_verb_that_draws(capsys, tmp_path):
+    one = tmp_path / "new" / "deep" / "one.png"
+    run_json(capsys, "edit", "--scale", 1, "--no-receipt", "--out", one)
+    run_json(capsys, "replay", one, "--out", tmp_path / "again" / "two.png")
+    run_json(capsys, "sample", "-n", 1, "--out", tmp_path / "sheets" / "three.png")
+    assert sorted(p.name for p in tmp_path.rglob("*.png")) == ["one.png", "three.png", "two.png"]
+    for verb in ("edit", "sample", "replay"):
+        code, out, _ = run(capsys, verb, "--help")
+        assert code == 0
+        assert "a folder that is missing is made" in " ".join(out.split())
+
+
+def test_preserve_names_the_methods_that_can(tiny_models, monkeypatch):
+    linear = tiny_models.editor("linear")
+    able = copy.copy(linear)
+    able.can_preserve = True
+    monkeypatch.setattr(tiny_models, "_editors", {"linear": linear, "firm": able})
+    monkeypatch.setattr(
+        type(tiny_models), "available_editors", property(lambda self: ("linear", "firm"))
+    )
+    _check_preserve(tiny_models, "firm", ["age"])
+    with pytest.raises(ValueError, match=r"methods that can: firm \(--method firm\)"):
+        _check_preserve(tiny_models, "linear", ["age"])
+    with pytest.raises(ValueError, match="did you mean age"):
+        _check_preserve(tiny_models, "linear", ["agee"])
+
+
+def test_every_attribute_beyond_the_band_is_listed():
+    names = DEFAULT_TABLE.names
+    moved = {name: 0.5 if i < 9 else 0.0 for i, name in enumerate(names[1:])}
+    values = dict.fromkeys(names, 0.5)
+    receipt = Receipt(
+        requested={names[0]: 0.3}, achieved={names[0]: 0.3}, others=moved, before=values,
+        after=values, band=dict.fromkeys(names, (-0.1, 0.1)), seconds={"total": 1.0},
+        judges={"attribute": "a judge"},
+    )  # fmt: skip
+    text = receipt_text(receipt, DEFAULT_TABLE)
+    assert all(f"\n{DEFAULT_TABLE[name].label} " in text for name in names[:10])
+    assert "the other 25 stayed within the band of random edits" in text
+    calm = replace(receipt, others=dict.fromkeys(names[1:], 0.0))
+    assert "the other 28 stayed within the band" in receipt_text(calm, DEFAULT_TABLE)
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+def test_a_long_measurement_shows_one_line_on_a_terminal_only():
+    for terminal in (True, False):
+        stream, clock = Stream(terminal), iter([0.0, 1.0, 2.5, 4.0]).__next__
+        with Waiting("measuring", stream, clock) as waiting:
+            assert waiting() is False
+            assert stream.getvalue() == ""  # what is quick needs no line
+            assert waiting() is False
+            assert waiting() is False
+        expected = "\rmeasuring: 2 s\rmeasuring: 4 s\r" + " " * 14 + "\r"
+        assert stream.getvalue() == (expected if terminal else "")
+
+
+def test_a_face_on_a_sheet_is_at_least_192_pixels_wide(capsys, tmp_path):
+    run_json(capsys, "sample", "-n", 2, "--columns", 1, "--out", tmp_path / "sheet.png")
+    assert pixels(tmp_path / "sheet.png").shape[1] == 192
+    code, out, _ = run(capsys, "sample", "--help")
+    assert code == 0
+    assert "at least 192 pixels wide" in " ".join(out.split())
 
 
 def test_a_full_disk_is_one_line_and_keeps_the_old_file(capsys, tmp_path, monkeypatch):
@@ -248,7 +333,18 @@ def test_a_picture_without_a_recipe_cannot_be_replayed(capsys, tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     code, _, err = run(capsys, "replay", tmp_path / "plain.png", "--out", tmp_path / "x.png")
     assert code == 2
-    assert "carries no 'l2l-recipe' text" in err
+    assert "the picture carries no 'l2l-recipe' text" in err
+    allowed = "allowed: a PNG saved by this package, or a recipe as JSON"
+    for ending, kind in (("jpg", "a JPEG picture"), ("gif", "a GIF picture")):
+        path = tmp_path / f"plain.{ending}"
+        Image.new("RGB", (8, 8)).save(path)
+        code, _, err = run(capsys, "replay", path, "--out", tmp_path / "x.png")
+        assert code == 2
+        assert f"{kind} carries no 'l2l-recipe' text; {allowed}" in err
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)))
+    code, _, err = run(capsys, "replay", tmp_path / "noise.bin", "--out", tmp_path / "x.png")
+    assert code == 2
+    assert allowed in err
 
 
 def test_the_sign_decides_between_change_and_target():

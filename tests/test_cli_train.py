@@ -110,9 +110,9 @@ def test_dry_run_says_everything_and_creates_nothing(l2l, tmp_path):
         (["regression", "--set", "width=2.5"], "regression.width must be an integer, not 2.5"),
         (["regression", "--set", "noise=[1]"], "regression.noise must be a number, not [1]"),
         (["regression", "--set", "width"], "--set 'width' must have the form FIELD=VALUE"),
-        (["regression", "--steps", "many"], "regression.steps must be an integer, not 'many'"),
-        (["regression", "--steps", "0"], "steps must be an integer of at least 1, not 0"),
-        (["regression", "--seed", "-3"], "seed must be an integer of at least 0, not -3"),
+        (["regression", "--steps", "many"], "--steps is 'many'; allowed: a whole number from 1"),
+        (["regression", "--steps", "0"], "--steps is '0'; allowed: a whole number from 1"),
+        (["regression", "--seed", "-3"], "--seed is '-3'; allowed: a whole number from 0"),
         (["second", "--weights", "w"], "needs w/regression.safetensors, which recipe"),
         (["all", "--steps", "3"], "change one recipe: give its name, not all"),
     ],
@@ -134,7 +134,7 @@ def test_a_file_of_recipes_that_is_none_is_refused(l2l, tmp_path):
 
 
 # -- training ----------------------------------------------------------------------------------
-def test_train_then_resume_further(l2l, tmp_path):
+def test_train_then_resume_further(l2l, tmp_path, monkeypatch):
     code, out, err = l2l("train", "regression", "--steps", "12", "--run", "here", "--json")
     assert code == 0, err
     result = json.loads(out.splitlines()[-1])
@@ -154,7 +154,20 @@ def test_train_then_resume_further(l2l, tmp_path):
     assert RunDirectory("here").config()["settings"]["steps"] == 20
     code, _, err = l2l("resume", "nowhere")
     assert code == 2
-    assert "nowhere holds no run" in only_line(err)
+    line = only_line(err)
+    assert f"DIR is 'nowhere': {tmp_path / 'nowhere'} does not exist; runs nearby: here" in line
+    monkeypatch.chdir(tmp_path / "here")  # as from a folder of notebooks, or from within a run
+    code, _, err = l2l("resume", "runs/mine")
+    assert code == 2
+    assert only_line(err).endswith("runs nearby: ../here")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "config.json").write_text("{}")  # not every config.json is a run's
+    monkeypatch.chdir(elsewhere)
+    (tmp_path / "here" / "config.json").unlink()
+    code, _, err = l2l("resume", "runs/mine")
+    assert code == 2
+    assert only_line(err).endswith("there is no run nearby either")
 
 
 def test_a_stopped_run_says_how_to_go_on(l2l, monkeypatch):

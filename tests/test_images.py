@@ -15,6 +15,7 @@ from l2l_widgets.images import (
     from_uint8,
     grid,
     load_image,
+    picture_format,
     read_png_text,
     save_image,
     to_pil,
@@ -89,9 +90,18 @@ def test_save_image_is_whole_or_not_there(tmp_path):
         save_image(tmp_path / "face.gif", picture())
     with pytest.raises(ValueError, match="carries text"):
         save_image(tmp_path / "face.jpg", picture(), {"key": "value"})
-    with pytest.raises(ValueError, match="missing"):
-        save_image(tmp_path / "missing" / "face.png", picture())
+    with pytest.raises(ValueError, match=r"cannot make the folder .*face\.png"):
+        save_image(path / "face.png", picture())  # a file is in the way
     assert [p.name for p in tmp_path.iterdir()] == ["face.png"]
+    save_image(tmp_path / "missing" / "deep" / "face.png", picture())
+    assert (tmp_path / "missing" / "deep" / "face.png").is_file()
+
+
+def test_a_picture_is_known_by_its_first_bytes():
+    assert picture_format(encode_png(picture())) == "PNG"
+    assert picture_format(encode_jpeg(picture())) == "JPEG"
+    assert picture_format(b'{"format": "l2l-recipe/1"}') is None
+    assert picture_format(b"") is None
 
 
 def test_load_image_crops_the_middle_and_follows_the_orientation(tmp_path):

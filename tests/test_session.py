@@ -404,11 +404,39 @@ def fill_disk_for_writes(monkeypatch, full):
         ("face.png", {"scale": 0}, "scale is 0; allowed: a whole number from 1 to 64"),
         ("face.png", {"scale": 1.5}, "scale is 1.5"),
         ("face.png", {"scale": True}, "scale is True"),
-        ("missing/face.png", {}, "missing"),
+        ("file/face.png", {}, "file"),
     ],
 )
 def test_a_picture_that_cannot_be_saved_says_why(session, tmp_path, name, options, message):
+    (tmp_path / "file").write_bytes(b"in the way")
     with pytest.raises(ValueError, match=r".") as caught:
         session.save(tmp_path / name, **options)
     assert message in str(caught.value)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": "seven"}, "seed"),
+        ({"truncation_psi": 9}, "truncation_psi is 9; allowed: a number from 0 to 1.5"),
+    ],
+)
+def test_a_session_is_not_made_with_a_wrong_number(tiny_models, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_session(tiny_models, **options)
+
+
+def test_a_misspelt_name_shows_where_a_notebook_shows_the_session_or_its_result(session):
+    session.set_seed(7)
+    session.set_changes({"smile": 0.3})
+    assert repr(session) == "EditSession(seed 7; linear: smile +0.3)"
+    assert repr(session.render()) == "EditResult(seed 7; linear: smile +0.3)"
+    session.update(changes={"smiel": 0.3})
+    wrong = "ERROR: attribute 'smiel' is unknown; did you mean smile?"
+    assert wrong in repr(session)
+    assert wrong in repr(session.render())
+    session.undo()
+    assert "ERROR" not in repr(session)

@@ -588,3 +588,8 @@ def test_a_training_that_cannot_begin_says_why(tmp_path):
 def test_a_recipe_that_does_not_exist_is_refused(tmp_path, recipe, changes, words):
     with pytest.raises(ValueError, match=words):
         TrainingCell(recipe, tmp_path / "run", **changes)
+
+
+def test_an_editor_of_something_else_says_what_it_takes():
+    with pytest.raises(ValueError, match=r"source is 7; allowed: an EditSession, the Models"):
+        FaceEditor(7)

@@ -160,10 +160,15 @@ def ratios(
     wall = [a["wall"] / b["wall"] for a, b in zip(reference, own, strict=True)]
     cpu = [a["cpu"] / max(b["cpu"], 1e-9) for a, b in zip(reference, own, strict=True)]
     return {
-        "ratio": round(statistics.median(wall), 3),
-        "spread": [round(q, 3) for q in _quartiles(wall)],
-        "cpu_ratio": round(statistics.median(cpu), 3),
+        "ratio": _figures(statistics.median(wall)),
+        "spread": [_figures(q) for q in _quartiles(wall)],
+        "cpu_ratio": _figures(statistics.median(cpu)),
     }
+
+
+def _figures(ratio: float) -> float:
+    """Four figures, wherever the point stands: a ratio of 1 in 5000 is not 0."""
+    return float(f"{ratio:.4g}")
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float]:

@@ -14,13 +14,14 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 #: Verb -> its module here, and one line for ``l2l --help``.
 VERBS = {
     "lab": ("lab", "open JupyterLab on the notebooks"),
     "sample": ("edit", "draw a contact sheet of faces"),
     "edit": ("edit", "edit a face and say what else moved"),
+    "attributes": ("attributes", "list the attributes that can be edited"),
     "replay": ("edit", "replay a recipe, or a picture that carries one"),
     "evaluate": ("evaluate", "measure editing methods"),
     "verify": ("evaluate", "measure random rows of a report again"),
@@ -37,6 +38,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def format_help(self) -> str:
+        """Return the help; an epilog that costs an import is a function, called only here."""
+        epilog: Any = self.epilog
+        if callable(epilog):
+            self.epilog = epilog()
+        return super().format_help()
 
 
 def _build_parser(verb: str | None) -> argparse.ArgumentParser:

@@ -1,8 +1,4 @@
-"""``l2l bench``: how many times faster than the plain way, on this machine.
-
-Ratios only. Each side runs in a process of its own, in turns, and the median of the paired ratios
-is printed with its quartiles.
-"""
+"""``l2l bench``: how many times faster than the plain way, on this machine; ratios only."""
 
 from __future__ import annotations
 
@@ -23,13 +19,13 @@ DEFAULTS = {
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb's arguments."""
-    from l2l_widgets.bench.subjects import SUBJECTS
-
-    lines = "; ".join(f"{name}: {subject.summary}" for name, subject in SUBJECTS.items())
     parser = subparsers.add_parser(
-        "bench", help="how many times faster than the plain way", description=__doc__, epilog=lines
+        "bench",
+        help="how many times faster than the plain way",
+        description=_DESCRIPTION,
+        epilog=_subjects,
     )
-    parser.add_argument("subject", metavar="SUBJECT", help=", ".join(SUBJECTS))
+    parser.add_argument("subject", metavar="SUBJECT", help="what is compared; they stand below")
     parser.add_argument(
         "--size",
         default=DEFAULTS["size"],
@@ -59,8 +55,34 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object as last line")
 
 
+_DESCRIPTION = (
+    "Measure how many times faster this package is than the plain way of doing the same, on this "
+    "machine. Ratios only: each side runs in a process of its own, in turns, and the median of the "
+    "paired ratios is printed with its quartiles."
+)
+
+
+def _subjects() -> str:
+    from l2l_widgets.bench.subjects import SUBJECTS
+
+    lines = "; ".join(f"{name}: {subject.summary}" for name, subject in SUBJECTS.items())
+    return f"subjects: {lines}"
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Compare, print a table, return the figures."""
+    # What is wrong with a number is said before torch is imported, which takes seconds.
+    size = _whole("size", args.size, SIDES)
+    if size & (size - 1):
+        raise ValueError(f"--size is {size}; allowed: a power of two from {SIDES[0]} to {SIDES[1]}")
+    batches = [_whole("batch", word, LIMITS["batch"]) for word in args.batch.split(",")]
+    rounds = _whole("rounds", args.rounds, LIMITS["rounds"])
+    threads = None if args.threads is None else _whole("threads", args.threads, LIMITS["threads"])
+    sizes = {
+        option: _whole(option, getattr(args, option), LIMITS[option])
+        for option in ("codes", "attributes", "dim")
+    }
+
     import torch
 
     from l2l_widgets.bench import ALLOCATORS, SAME_MEMORY, SUBJECTS, compare, machine
@@ -75,19 +97,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             )
     if args.allocator not in ALLOCATORS:
         raise ValueError(f"--allocator is {args.allocator!r}; allowed: {', '.join(ALLOCATORS)}")
-    size = _whole("size", args.size, SIDES)
-    if size & (size - 1):
-        raise ValueError(f"--size is {size}; allowed: a power of two from {SIDES[0]} to {SIDES[1]}")
-    batches = [_whole("batch", word, LIMITS["batch"]) for word in args.batch.split(",")]
-    rounds = _whole("rounds", args.rounds, LIMITS["rounds"])
-    threads = torch.get_num_threads()
-    if args.threads is not None:
-        threads = _whole("threads", args.threads, LIMITS["threads"])
-    sizes: dict[str, int] = {
-        option: _whole(option, getattr(args, option), LIMITS[option])
-        for option in ("codes", "attributes", "dim")
-        if option in SUBJECTS[args.subject].options
-    }
+    threads = threads or torch.get_num_threads()
+    used = SUBJECTS[args.subject].options
+    sizes = {option: value for option, value in sizes.items() if option in used}
     sides = list(SUBJECTS[args.subject].sides)
     if args.allocator != "own":
         sides.remove(SAME_MEMORY)
@@ -128,7 +140,8 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
     for name, row in report.items():
         low, high = row["spread"]
         line = (
-            f"  {name:<24}{row['ratio']:>7.2f}  ({low:.2f} to {high:.2f}; {row['cpu_ratio']:.2f})"
+            f"  {name:<24}{_times(row['ratio']):>7}  ({_times(low)} to {_times(high)}; "
+            f"{_times(row['cpu_ratio'])})"
             f"  {row['memory_mb']} MB"
         )
         if row.get("keeps_memory"):
@@ -139,6 +152,11 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
             line += f"  cosine {row['cosine_median']:.3f}, at least {row['cosine_least']:.3f}"
         lines.append(line)
     return "\n".join(lines)
+
+
+def _times(ratio: float) -> str:
+    """Two decimals, and as many more as a ratio far below 1 needs: never "0.00 times"."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def _machine_line(machine: dict[str, Any]) -> str:

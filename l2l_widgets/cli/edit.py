@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterable
+import sys
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from l2l_widgets.session import EditSession
+    from l2l_widgets.attributes import AttributeTable
+    from l2l_widgets.session import EditSession, Receipt
+    from l2l_widgets.zoo import Models
 
 SEED_MAX = 2**32 - 1
 SAMPLES_MAX = 1024
 #: Pixels a side that a saved face, and one on a sheet, are enlarged to, by a whole factor.
-VISIBLE, VISIBLE_ON_SHEET = 512, 128
+VISIBLE, VISIBLE_ON_SHEET = 512, 192
 
+#: Attributes on a receipt that were not asked for, and more where more left the band.
+OTHERS_LISTED = 6
+OUT_HELP = "file to write; a folder that is missing is made"
 SET_HELP = (
     "an attribute and its value, as often as needed: NAME=0.8 is a target from 0 to 1, "
-    "NAME=+0.3 or NAME=-0.3 a change from where the face stands"
+    "NAME=+0.3 or NAME=-0.3 a change from where the face stands; the names: l2l attributes"
 )
 
 
@@ -34,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     sample.add_argument("-n", default="16", metavar="N", help="faces (default: 16)")
     sample.add_argument("--seed", default="0", help="of the first face; the others follow on")
     sample.add_argument("--columns", default=None, help="faces in a row (default: a square)")
-    _add_face_arguments(sample, "SHEET.png")
+    _add_face_arguments(sample, "SHEET.png", VISIBLE_ON_SHEET)
 
     edit = subparsers.add_parser("edit", help="edit a face, say what else moved", description=_EDIT)
     edit.add_argument("--seed", default="0", help=f"of the face, 0 to {SEED_MAX} (default: 0)")
@@ -48,11 +55,11 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     edit.add_argument("--compare", action="store_true", help="write before and after side by side")
     edit.add_argument("--no-receipt", action="store_true", help="draw only; measure nothing")
-    _add_face_arguments(edit, "OUT.png")
+    _add_face_arguments(edit, "OUT.png", VISIBLE)
 
     replay = subparsers.add_parser("replay", help="repeat an edit exactly", description=_REPLAY)
     replay.add_argument("recipe", metavar="RECIPE.json|IMAGE.png", type=Path)
-    replay.add_argument("--out", required=True, type=Path, metavar="OUT.png")
+    replay.add_argument("--out", required=True, type=Path, metavar="OUT.png", help=OUT_HELP)
     replay.add_argument("--generator", default=None, metavar="NAME|PATH", help=_GENERATOR_HELP)
     replay.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     replay.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -70,16 +77,18 @@ _REPLAY = (
 _GENERATOR_HELP = "embedded models by name, or a folder with a MANIFEST.json (default: the first)"
 
 
-def _add_face_arguments(parser: argparse.ArgumentParser, out: str) -> None:
-    parser.add_argument("--out", required=True, type=Path, metavar=out, help="file to write")
+def _add_face_arguments(parser: argparse.ArgumentParser, out: str, visible: int) -> None:
+    parser.add_argument("--out", required=True, type=Path, metavar=out, help=OUT_HELP)
     parser.add_argument(
         "--truncation", default="0.7", metavar="PSI",
         help="0 is the average face, 1 the whole variety (default: 0.7)",
     )  # fmt: skip
     parser.add_argument("--generator", default=None, metavar="NAME|PATH", help=_GENERATOR_HELP)
     parser.add_argument(
-        "--scale", default=None, help="whole number to enlarge the picture by (default: visible)"
-    )
+        "--scale", default=None, metavar="N",
+        help="enlarge the picture N times each way, bicubic, 1 to 64 (default: the first N that "
+        f"makes a face at least {visible} pixels wide)",
+    )  # fmt: skip
     parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
@@ -91,12 +100,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_sample(args: argparse.Namespace) -> dict[str, Any]:
     """Draw a contact sheet."""
-    import torch
-
-    from l2l_widgets.images import grid, save_image
-    from l2l_widgets.session import EditSession
-    from l2l_widgets.zoo import load
-
     _check_png(args.out)
     count = whole_number("-n", args.n, 1, SAMPLES_MAX)
     first = whole_number("--seed", args.seed, 0, SEED_MAX + 1 - count)
@@ -106,8 +109,16 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
         else whole_number("--columns", args.columns, 1, SAMPLES_MAX)
     )
     psi = number("--truncation", args.truncation)
+    wanted_scale = _scale(args.scale)
+
+    import torch
+
+    from l2l_widgets.images import grid, save_image
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.zoo import load
+
     session = EditSession(load(args.generator, device=args.device), truncation_psi=psi)
-    scale = _scale(args.scale, session.models.generator.img_resolution, VISIBLE_ON_SHEET)
+    scale = wanted_scale or _visible(session.models.generator.img_resolution, VISIBLE_ON_SHEET)
     faces = []
     for seed in range(first, first + count):
         session.set_seed(seed)
@@ -128,19 +139,23 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_edit(args: argparse.Namespace) -> dict[str, Any]:
     """Edit one face, save it, print the receipt."""
-    from l2l_widgets.session import EditSession
-    from l2l_widgets.zoo import load
-
     _check_png(args.out)
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     changes, targets = parse_settings(args.settings)
     psi = number("--truncation", args.truncation)
+    wanted_scale = _scale(args.scale)
+
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.zoo import load
+
     session = EditSession(load(args.generator, device=args.device), seed=seed, truncation_psi=psi)
+    if args.preserve:
+        _check_preserve(session.models, args.method, args.preserve)
     session.update(
         method=args.method, changes=changes, targets=targets, preserve=tuple(args.preserve)
     )
     result = _drawn(session)
-    scale = _scale(args.scale, result.after.shape[-1], VISIBLE)
+    scale = wanted_scale or _visible(result.after.shape[-1], VISIBLE)
     recipe = session.save(args.out, scale=scale, compare=args.compare)
     report: dict[str, Any] = {
         "out": str(args.out),
@@ -151,14 +166,16 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
         "recipe": recipe,
         "receipt": None,
     }
-    lines = [f"{args.out}: seed {seed}, {args.method}, {result.seconds['total'] * 1000:.0f} ms"]
+    took = f"{result.seconds['total'] * 1000:.0f} ms to load the networks, edit and draw"
+    lines = [f"{args.out}: seed {seed}, {args.method}; {took}"]
     if not args.no_receipt:
-        receipt = session.measure()
+        with Waiting("measuring, beside random edits", sys.stderr) as waiting:
+            receipt = session.measure(waiting)
         assert receipt is not None  # nothing makes it stale here
         if receipt.error is not None:
             raise ValueError(f"{args.out} is written; its receipt is not: {receipt.error}")
         report["receipt"] = receipt.to_dict()
-        lines.append(receipt.to_text(session.models.table))
+        lines.append(receipt_text(receipt, session.models.table))
     if not args.json:
         print("\n".join(lines))
     return report
@@ -166,11 +183,14 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     """Draw what a recipe describes."""
+    _check_png(args.out)
+    if not args.recipe.is_file():
+        raise ValueError(f"recipe: {args.recipe}: no such file")
+
     from l2l_widgets.replay import read_recipe
     from l2l_widgets.session import EditSession
     from l2l_widgets.zoo import list_models, load
 
-    _check_png(args.out)
     recipe = read_recipe(args.recipe)
     # Only a name that is embedded here is followed: a recipe must not choose a path.
     named = recipe.name if recipe.name in list_models() else None
@@ -178,7 +198,7 @@ def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     session = EditSession.from_recipe(models, recipe)
     result = _drawn(session)
     picture = recipe.picture or {
-        "scale": _scale(None, result.after.shape[-1], VISIBLE),
+        "scale": _visible(result.after.shape[-1], VISIBLE),
         "compare": False,
     }
     written = session.save(args.out, scale=picture["scale"], compare=picture["compare"])
@@ -192,6 +212,54 @@ def run_replay(args: argparse.Namespace) -> dict[str, Any]:
         "seconds": dict(result.seconds),
         "recipe": written,
     }
+
+
+class Waiting:
+    """A line with the seconds, on a terminal, for what takes more than two; gone at the end.
+
+    Called between short pieces of work; returns False, which a measurement takes as "go on".
+    """
+
+    AFTER = 2.0
+
+    def __init__(
+        self, what: str, stream: TextIO, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.what, self.stream, self.clock = what, stream, clock
+        self.terminal = stream.isatty()
+        self.start = clock()
+        self.width = 0
+
+    def __call__(self) -> bool:
+        """Show how long it has taken; False."""
+        seconds = self.clock() - self.start
+        if self.terminal and seconds > self.AFTER:
+            text = f"{self.what}: {seconds:.0f} s"
+            self.stream.write(f"\r{text}")
+            self.stream.flush()
+            self.width = len(text)
+        return False
+
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.width:
+            self.stream.write(f"\r{' ' * self.width}\r")
+            self.stream.flush()
+
+
+def receipt_text(receipt: Receipt, table: AttributeTable) -> str:
+    """The receipt for a terminal, with every attribute that moved beyond the band."""
+    listed = max(OTHERS_LISTED, len(receipt.outside_band()))
+    rest = len(receipt.others) - listed
+    return "\n".join(
+        # all that left the band are listed, so there is one thing to say of the rest
+        f"the other {rest} stayed within the band of random edits"
+        if line.startswith(f"and {rest} others")
+        else line
+        for line in receipt.to_text(table, others=listed).splitlines()
+    )
 
 
 def parse_settings(settings: Iterable[str]) -> tuple[dict[str, float], dict[str, float]]:
@@ -253,6 +321,26 @@ def pixels_sha256(image: Tensor) -> str:
     return hashlib.sha256(to_uint8(image).contiguous().cpu().numpy().tobytes()).hexdigest()
 
 
+def _check_preserve(models: Models, method: str, names: list[str]) -> None:
+    """Refuse --preserve for a method that promises nothing, and say which ones do."""
+    for name in names:
+        models.table.index(name)
+    if models.editor(method).can_preserve:
+        return
+    able = [name for name in models.available_editors if models.editor(name).can_preserve]
+    if able:
+        way = f"methods that can: {', '.join(able)} (--method {able[0]})"
+    else:
+        way = (
+            f"none of the methods of {models.name!r} can: leave --preserve out, and the receipt "
+            "says what moved; 'l2l train interfacegan --publish' makes a method that can, "
+            "interfacegan-conditional"
+        )
+    raise ValueError(
+        f"--preserve is {', '.join(names)}; method {method!r} cannot hold an attribute still; {way}"
+    )
+
+
 def _drawn(session: EditSession) -> Any:
     """The session's picture; its error becomes this command's."""
     result = session.render()
@@ -261,15 +349,19 @@ def _drawn(session: EditSession) -> Any:
     return result
 
 
-def _scale(text: str | None, resolution: int, visible: int) -> int:
-    if text is None:
-        return max(1, visible // resolution)
-    return whole_number("--scale", text, 1, 64)
+def _scale(text: str | None) -> int | None:
+    return None if text is None else whole_number("--scale", text, 1, 64)
+
+
+def _visible(resolution: int, pixels: int) -> int:
+    """The smallest whole factor that makes a face at least ``pixels`` wide."""
+    return min(64, -(-pixels // resolution))
 
 
 def _check_png(path: Path) -> None:
     # Before anything is computed: a wrong name should not cost a minute.
     if path.suffix.lower() != ".png":
         raise ValueError(f"--out is {str(path)!r}; allowed: a name that ends in .png")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"--out is {str(path)!r}; its folder does not exist")
+    above = next(place for place in path.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise ValueError(f"--out is {str(path)!r}; {above} is a file, not a folder")

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.cli.edit import SEED_MAX, whole_number
+
 if TYPE_CHECKING:
     from l2l_widgets.recipes import Recipe
     from l2l_widgets.training import Outcome
 
 RUNS = Path("runs")
+STEPS_MAX = 10**9
 SEVERAL = """
 several processes:
   accelerate launch --multi_gpu --num_processes 2 -m l2l_widgets train NAME
@@ -96,6 +99,12 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         An unknown recipe or field, a value that does not fit, a run folder that is taken or
         missing, a loss that is not finite, a disk that refuses.
     """
+    _check_numbers(args)  # before the recipes, whose import takes seconds
+    if args.verb == "resume":
+        _check_run(args.run)
+    else:
+        _changes(args)
+
     from l2l_widgets import recipes
 
     known = recipes.list_recipes(args.recipes)
@@ -110,6 +119,40 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.name == "cards":
         return _cards(args)
     return _train_one(args, known)
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    if args.steps is not None:
+        whole_number("--steps", args.steps, 1, STEPS_MAX)
+    if args.verb == "train" and args.seed is not None:
+        whole_number("--seed", args.seed, 0, SEED_MAX)
+
+
+def _check_run(folder: Path) -> None:
+    """Say where a run was looked for, and which ones lie nearby."""
+    if (folder / "config.json").is_file():
+        return
+    what = "holds no run" if folder.is_dir() else "does not exist"
+    found = _runs_nearby(folder)
+    hint = f"runs nearby: {', '.join(found)}" if found else "there is no run nearby either"
+    raise ValueError(f"DIR is {str(folder)!r}: {folder.absolute()} {what}; {hint}")
+
+
+def _runs_nearby(folder: Path, most: int = 6) -> list[str]:
+    """Run folders in and around the place that was named, and where runs usually are."""
+    here = Path()
+    beside = folder.parent if folder.parent.is_dir() else here
+    up = Path("..")
+    places = [folder, beside, here, here / RUNS, up, up / RUNS]
+    places += sorted(child / RUNS for child in here.iterdir() if child.is_dir())
+    found: dict[Path, str] = {}
+    for place in places:
+        if place.is_dir():
+            for child in sorted(place.iterdir()):
+                # a run's settings, not any file of that name
+                if (child / "config.json").is_file() and (child / "history.jsonl").is_file():
+                    found.setdefault(child.resolve(), str(child))
+    return list(found.values())[:most]
 
 
 def _list(known: Mapping[str, Recipe]) -> dict[str, Any]:

@@ -401,7 +401,10 @@ def _guarded(problems: list[str], section: str, check: Callable[[], dict[str, An
         return check()
     except Exception as error:
         line = (str(error).strip().splitlines() or [""])[0]
-        problems.append(f"{section}: {line or type(error).__name__}")
+        line = line or type(error).__name__
+        # one fault, such as models that do not exist, stops several sections
+        if not any(problem.endswith(f": {line}") for problem in problems):
+            problems.append(f"{section}: {line}")
         return None
 
 
@@ -417,6 +420,7 @@ def _as_text(report: dict[str, Any]) -> str:
                 value = ", ".join(f"{name} {item or 'missing'}" for name, item in value.items())
             lines.append(f"  {key.replace('_', ' '):<28}{'unknown' if value is None else value}")
     problems = report["problems"]
-    lines.append("no problems" if not problems else f"{len(problems)} problem(s):")
+    count = "1 problem:" if len(problems) == 1 else f"{len(problems)} problems:"
+    lines.append(count if problems else "no problems")
     lines += [f"  {problem}" for problem in problems]
     return "\n".join(lines)

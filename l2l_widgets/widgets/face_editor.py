@@ -104,5 +104,10 @@ class FaceEditor(anywidget.AnyWidget):
 
 def _session_of(models: Models) -> EditSession:
     """A fresh session with the first method that the models have."""
+    if not isinstance(models, Models):
+        raise ValueError(
+            f"source is {models!r}; allowed: an EditSession, the Models that load() gives, or None "
+            "(a seed goes to the session: EditSession(load(), seed=7))"
+        )
     methods = models.available_editors
     return EditSession(models, method=methods[0]) if methods else EditSession(models)
