@@ -24,6 +24,8 @@ Other than there:
   is the authors' start;
 * an edit takes fixed Runge-Kutta steps, so that a face comes out the same alone and in a batch
   (dopri5 chooses its steps for the whole batch), and training may take them too;
+* what is not among the attributes is not held, in the paper as here: light is one of theirs, and
+  none of ours, and backgrounds drift;
 * the gradient goes through the solver's own steps. The adjoint method saves memory that a network
   of this size does not need, and its gradient is of the exact path, not of the one taken.
 """

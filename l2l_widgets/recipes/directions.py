@@ -75,12 +75,13 @@ class ComponentFit(Labelled):
         At how many sigmas.
     """
 
-    faces: int = 2048
+    faces: int = 1024
+    calibration_faces: int = 256
     response_faces: int = 16
-    response_rounds: int = 2
+    response_rounds: int = 1
     pca_codes: int = 1_000_000
     fresh_codes: int = 5000
-    components: int = 40
+    components: int = 30
     most: int = 3
     effect_faces: int = 8
     effect_size: float = 2.0
