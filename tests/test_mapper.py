@@ -424,3 +424,22 @@ def test_ones_own_conservation_loss_enters(tiny_parts, tmp_path) -> None:
     )  # fmt: skip
     train(task, dataclasses.replace(QUIET, steps=1), tmp_path / "run", progress=False)
     assert seen == [((8, 3, 32, 32), (8, 3, 32, 32))]
+
+
+def test_a_training_under_way_gives_a_calibrated_editor_and_goes_on(tiny_parts, tmp_path) -> None:
+    """What a stopped lesson is graded by, and what its sliders show."""
+    config = dataclasses.replace(
+        SMALL, ensemble=1, calibration_faces=96, attributes=("smile",), triplets=str(tmp_path / "t")
+    )
+    task = MapperTask(
+        config, tiny_parts["generator"], [tiny_parts["regressor"]], tiny_parts["embedder"]
+    )
+    train(task, dataclasses.replace(QUIET, steps=1), tmp_path / "run", progress=False)
+    fitted = task.average.gain.knobs.clone()
+    task.average.gain.knobs.copy_(task.average.gain.knots.expand_as(fitted))
+    editor, aim = task.calibrated_editor()
+    assert 0 < aim <= 1
+    assert torch.equal(editor.network.gain.knobs, fitted), "as the training's own end does it"
+    assert not torch.equal(task.average.gain.knobs, fitted), "the training has its network back"
+    w = task.reader.latents()[0][:1, None].repeat(1, tiny_parts["generator"].num_ws, 1)
+    assert not torch.equal(editor.edit(w, EditRequest(changes={editor.attributes[0]: 0.3})), w)

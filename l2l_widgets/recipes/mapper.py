@@ -261,20 +261,28 @@ class MapperTask:
         """Ask for single changes of 0.3 on a fixed set of faces, read by the training ensemble."""
         return self.scores(_fixed_faces(self, count=4 * len(self.columns)))
 
-    def finish(self, directory: Path) -> dict[str, float]:
-        """Calibrate, write the editor's file, and score the calibrated editor."""
-        config = self.config
-        network, aim = self.average.eval(), 1.0
-        faces = _fixed_faces(self, count=max(config.calibration_faces, 96))
+    def calibrated_editor(self) -> tuple[MapperEditor, float]:
+        """Return the editor that the training has come to, and the share that its gains aim at.
+
+        A copy, on the CPU; the training may go on. Without calibration (``calibration_faces`` 0) a
+        request is a bare knob value, which half-trained networks answer with next to nothing.
+        """
+        config, aim = self.config, 1.0
+        network = copy.deepcopy(self.average).eval()
         if config.calibration_faces > 0:
+            faces = _fixed_faces(self, count=max(config.calibration_faces, 96))
             aim = calibrate(
                 network, self.read, faces, self.reader.latents()[1], self.table, self.columns,
                 config.others_budget, config.sure_faces, config.symmetric_gain,
             )  # fmt: skip
-        editor = MapperEditor(
-            copy.deepcopy(network).cpu(), self.table, self._editor_correction(), self.origin
-        )
+        editor = MapperEditor(network.cpu(), self.table, self._editor_correction(), self.origin)
+        return editor, aim
+
+    def finish(self, directory: Path) -> dict[str, float]:
+        """Calibrate, write the editor's file, and score the calibrated editor."""
+        editor, aim = self.calibrated_editor()
         editor.save(directory / self.output)
+        self.average.eval().gain.load_state_dict(editor.network.gain.state_dict())
         held_out = _fixed_faces(self, count=8 * len(self.columns), stream=2)
         return {**self.scores(held_out), "aim": aim}
 

@@ -6,6 +6,7 @@ drawing itself is in ``static/``: plain JavaScript and CSS, one file a part, not
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import traitlets
 
 from l2l_widgets.session import EditSession
 from l2l_widgets.widgets.bridge import SessionBridge, schema_value, static_text
+from l2l_widgets.widgets.still import still_html
 from l2l_widgets.zoo import Models, load
 
 
@@ -75,7 +77,10 @@ class FaceEditor(anywidget.AnyWidget):
         self.session = source if isinstance(source, EditSession) else _session_of(source)
         models = self.session.models
         table = models.table.hide(hide)
-        super().__init__(schema=schema_value(table, models.available_editors), **kwargs)
+        self._still = f"l2l-still-{secrets.token_hex(8)}"
+        self._has_still = False
+        schema = {**schema_value(table, models.available_editors), "still": self._still}
+        super().__init__(schema=schema, **kwargs)
         target = Path.cwd() if folder is None else Path(folder)
         self._bridge = SessionBridge(self.session, self._show, target, table)
         self.on_msg(lambda _, content, buffers: self._bridge.handle(content))
@@ -84,6 +89,24 @@ class FaceEditor(anywidget.AnyWidget):
     def __repr__(self) -> str:
         # What a notebook that is opened again shows until its cells are run.
         return f"FaceEditor of face {self.session.state.seed}: run this cell to bring it back"
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, raw=True, metadata=metadata)
+        self._show_still(update=False)
+        self._has_still = True
+
+    def _show_still(self, update: bool) -> None:
+        """Put the pictures that are up where a reader without a kernel will find them."""
+        from IPython.display import HTML, display
+
+        result = self.session.render()
+        if result.error is None:
+            still = HTML(still_html(result, self._still))
+            display(still, display_id=self._still, update=update)
 
     def refresh(self) -> None:
         """Show the session as it is now, after a change from Python."""
@@ -100,6 +123,9 @@ class FaceEditor(anywidget.AnyWidget):
         with self.hold_sync():
             for name, value in values.items():
                 setattr(self, name, value)
+        # The receipt comes when the finger rests: once for a drag, not for each of its pictures.
+        if "receipt" in values and self._has_still:
+            self._show_still(update=True)
 
 
 def _session_of(models: Models) -> EditSession:

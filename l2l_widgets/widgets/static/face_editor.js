@@ -296,7 +296,10 @@ FaceEditorView.TRAITS = ["abilities", "settings", "before", "after", "receipt", 
 
 function render({ model, el }) {
   const view = new FaceEditorView(model);
-  el.append(view.element);
+  // The still that stands in where there is no kernel; gone with this view, when there is none again.
+  const still = `img[alt*="${model.get("schema").still}"]`;
+  const hide = `${still}, .jp-OutputArea-child:has(${still}) { display: none !important; }`;
+  el.append(h("style", {}, hide), view.element);
   return () => view.dispose();
 }
 
