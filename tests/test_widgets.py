@@ -21,6 +21,7 @@ from l2l_widgets.replay import read_recipe
 from l2l_widgets.session import EditSession
 from l2l_widgets.widgets import FaceEditor, TrainingCell, training_cell
 from l2l_widgets.widgets import bridge as bridges
+from l2l_widgets.widgets.still import still_html
 from l2l_widgets.widgets.words import SEARCH_WORDS
 from l2l_widgets.zoo import Models
 
@@ -593,3 +594,12 @@ def test_a_recipe_that_does_not_exist_is_refused(tmp_path, recipe, changes, word
 def test_an_editor_of_something_else_says_what_it_takes():
     with pytest.raises(ValueError, match=r"source is 7; allowed: an EditSession, the Models"):
         FaceEditor(7)
+
+
+def test_without_its_kernel_a_widget_says_what_brings_it_back(editor, lesson):
+    # Its own cell alone would not: the names that it uses are gone with the kernel.
+    assert "Run All Cells" in repr(editor)
+    assert "Run All Cells" in repr(lesson())
+    assert "Run All Cells" in still_html(editor.session.render(), "key")
+    script = (bridges.STATIC / "face_editor.js").read_text(encoding="utf-8")
+    assert "run the cell again" not in script

@@ -88,7 +88,7 @@ class FaceEditor(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         # What a notebook that is opened again shows until its cells are run.
-        return f"FaceEditor of face {self.session.state.seed}: run this cell to bring it back"
+        return f"FaceEditor of face {self.session.state.seed}: Run → Run All Cells brings it back"
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

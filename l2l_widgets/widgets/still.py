@@ -35,7 +35,7 @@ def still_html(result: EditResult, key: str) -> str:
     to_pil(result.compare()).save(stream, format="PNG")
     data = base64.b64encode(stream.getvalue()).decode("ascii")
     seed = "" if result.state.seed is None else f" {result.state.seed}"
-    text = f"Face{seed} before and after its edit. Run this cell to move the sliders. ({key})"
+    text = f"Face{seed} before and after. Run → Run All Cells brings the sliders back. ({key})"
     return (
         f'<img alt="{html.escape(text)}" title="{html.escape(text)}" width="{WIDTH}" '
         f'src="data:image/png;base64,{data}">'

@@ -103,7 +103,7 @@ class TrainingCell(anywidget.AnyWidget):
         self.on_msg(lambda _, content, buffers: self._handle_message(content))
 
     def __repr__(self) -> str:
-        return f"TrainingCell of {self._recipe.name}: run this cell to bring it back"
+        return f"TrainingCell of {self._recipe.name}: Run → Run All Cells brings it back"
 
     # -- from Python or the page -------------------------------------------------------------------
 

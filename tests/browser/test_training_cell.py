@@ -73,6 +73,12 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     editor = EditorPage(page)
     assert editor.root.get_by_label("Method").is_visible()
     before = editor.pixels()
+    # The lesson's mapper knows three attributes: the others are off, and say so.
+    hat = editor.slider("hat")
+    assert hat.is_disabled()
+    assert "not in this method" in editor.row("hat").inner_text()
+    assert "mine" in editor.row("hat").get_attribute("title")
+    assert editor.slider("glasses").is_enabled()
     editor.drag("smile", 0.5, 0.95)
     editor.settle()
     mine = editor.pixels()
@@ -81,6 +87,14 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     shipped = editor.pixels()
     assert shipped != before
     assert shipped != mine, "two methods, one picture"
+    assert hat.is_enabled()
+    # What this method is asked for beside it does not block the other one.
+    editor.drag("hat", 0.2, 0.9)
+    editor.settle()
+    editor.root.get_by_label("Method").select_option("mine")
+    editor.settle()
+    assert editor.error() == ""
+    assert "set aside" in editor.row("hat").inner_text()
     editor.wait_for_receipt()
     assert harness.kernel_errors(page) == []
     assert page.faults == []
