@@ -118,7 +118,7 @@ class MapperTraining:
     background_loss_weight: float = 10.0
     average: float = 0.998
     calibration_faces: int = 1024
-    others_budget: float = 0.05
+    others_budget: float = 0.0375
     sure_faces: float = 0.9
     symmetric_gain: bool = True
 
