@@ -87,6 +87,7 @@ class TrainingCell(anywidget.AnyWidget):
         self._handle: TrainingHandle | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._stop_wanted = threading.Event()
         self._answers: dict[str, int] = {}
         self._records: list[dict[str, Any]] = []
         self._told = self._drawn = 0.0
@@ -109,6 +110,7 @@ class TrainingCell(anywidget.AnyWidget):
         with self._lock:
             if self.is_running:
                 return
+            self._stop_wanted.clear()
             self._thread = threading.Thread(target=self._run, name="l2l-training", daemon=True)
             self._thread.start()
 
@@ -135,6 +137,7 @@ class TrainingCell(anywidget.AnyWidget):
         bool
             Whether it has stopped.
         """
+        self._stop_wanted.set()  # there may be nothing to stop yet: asked before the first step
         thread, handle = self._thread, self._handle
         if handle is not None:
             handle.stop()
@@ -154,15 +157,18 @@ class TrainingCell(anywidget.AnyWidget):
         Parameters
         ----------
         seconds : float
-            Longest wait.
+            Longest wait, counted from when the models and the faces are there: on a slow machine
+            those alone may take longer, and a training that was not given a step has no mapper.
 
         Returns
         -------
         bool
             Whether the training has ended, by itself or by Stop.
         """
-        end = time.monotonic() + seconds
-        while self.is_running and time.monotonic() < end:
+        end: float | None = None
+        while self.is_running and (end is None or time.monotonic() < end):
+            if end is None and self.task is not None:
+                end = time.monotonic() + seconds
             await asyncio.sleep(0.1)
         return not self.is_running
 
@@ -198,6 +204,9 @@ class TrainingCell(anywidget.AnyWidget):
             self.task = build_task(recipe, self._weights)
             self._config = {**recipe.resolved(), "inputs": inputs}
         self._draw_faces(self._step)
+        if self._stop_wanted.is_set():
+            self._tell("stopped", "Stopped before the first step")
+            return
         self._tell("running", LEARNING)
         self._handle = TrainingHandle(
             self.task,
@@ -207,6 +216,8 @@ class TrainingCell(anywidget.AnyWidget):
             resume=RunDirectory(self.run_directory).exists(),
             on_step=self._on_step,
         ).start()
+        if self._stop_wanted.is_set():  # while it was started
+            self._handle.stop()
         outcome = self._handle.wait()
         assert outcome is not None  # waiting without a limit ends with an outcome or an error
         self._send_history()
