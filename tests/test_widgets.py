@@ -489,7 +489,7 @@ def lesson(tiny_world, tmp_path):
     cells = []
     yield lambda **changes: cells.append(make(**changes)) or cells[-1]
     for cell in cells:
-        assert cell.stop()
+        assert cell.stop(240)
         cell.close()
 
 
@@ -507,7 +507,7 @@ def test_training_stops_resumes_and_finishes(lesson, tiny_world):
     assert cell.status["answers"] == {"page": 1}
     assert len(cell.faces["rows"][0]["pictures"]) == 2
     cell._handle_message({"kind": "stop", "client": "page", "number": 2})
-    assert cell.wait(60)
+    assert cell.wait(240)
     assert cell.status["state"] == "stopped", cell.status
     at = cell.status["step"]
     assert 3 <= at < 400
@@ -523,6 +523,42 @@ def test_training_stops_resumes_and_finishes(lesson, tiny_world):
     assert later.history["steps"] == list(range(1, at + 6))
     (weights,) = get_recipe("mapper-lesson").outputs
     assert (later.run_directory / "final" / weights).is_file()
+
+
+def test_a_wait_does_not_end_before_there_is_anything_to_wait_for(lesson, monkeypatch):
+    """A notebook that waited a minute for a slow machine went on without a mapper."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*args):
+        begun.set()
+        assert go_on.wait(60)
+        return build_task(*args)
+
+    monkeypatch.setattr("l2l_widgets.widgets.training_cell.build_task", slowly)
+    cell = lesson(steps=100_000)
+    cell.start()
+    assert begun.wait(60)
+    threading.Timer(0.5, go_on.set).start()
+    assert not asyncio.run(cell.until_done(seconds=0.1))
+    assert cell.task is not None
+
+
+def test_a_stop_while_it_prepares_is_not_lost(lesson, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*args):
+        begun.set()
+        assert go_on.wait(60)
+        return build_task(*args)
+
+    monkeypatch.setattr("l2l_widgets.widgets.training_cell.build_task", slowly)
+    cell = lesson(steps=100_000)
+    cell.start()
+    assert begun.wait(60)
+    assert not cell.stop(timeout=0.1)
+    go_on.set()
+    assert cell.wait(240)
+    assert (cell.status["state"], cell.status["step"]) == ("stopped", 0)
 
 
 @pytest.mark.slow
@@ -564,9 +600,9 @@ def test_what_prepares_a_training_speaks_in_the_cell_and_not_on_standard_error(
 def test_starting_over_keeps_the_old_run(lesson, tmp_path):
     cell = lesson()
     cell.start()
-    assert cell.wait(60)
+    assert cell.wait(240)
     cell._handle_message({"kind": "start over", "client": "page", "number": 1})
-    assert cell.wait(60)
+    assert cell.wait(240)
     assert cell.status["state"] == "finished", cell.status
     assert cell.run_directory == tmp_path / "run-2"
     assert (tmp_path / "run" / "final").is_dir()
@@ -575,7 +611,7 @@ def test_starting_over_keeps_the_old_run(lesson, tmp_path):
 def test_a_training_that_cannot_begin_says_why(tmp_path):
     cell = TrainingCell("mapper-lesson", tmp_path / "run", weights=tmp_path / "empty")
     cell.start()
-    assert cell.wait(60)
+    assert cell.wait(240)
     assert cell.status["state"] == "failed"
     assert "generator.safetensors" in cell.status["message"]
     assert not (tmp_path / "run").exists()

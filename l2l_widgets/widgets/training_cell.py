@@ -95,6 +95,7 @@ class TrainingCell(anywidget.AnyWidget):
         self._handle: TrainingHandle | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._stop_wanted = threading.Event()
         self._answers: dict[str, int] = {}
         self._records: list[dict[str, Any]] = []
         self._told = self._drawn = 0.0
@@ -117,6 +118,7 @@ class TrainingCell(anywidget.AnyWidget):
         with self._lock:
             if self.is_running:
                 return
+            self._stop_wanted.clear()
             self._thread = threading.Thread(target=self._run, name="l2l-training", daemon=True)
             self._thread.start()
 
@@ -143,6 +145,7 @@ class TrainingCell(anywidget.AnyWidget):
         bool
             Whether it has stopped.
         """
+        self._stop_wanted.set()  # there may be nothing to stop yet: asked before the first step
         thread, handle = self._thread, self._handle
         if handle is not None:
             handle.stop()
@@ -226,6 +229,9 @@ class TrainingCell(anywidget.AnyWidget):
                 self.task = build_task(recipe, self._weights)
             self._config = {**recipe.resolved(), "inputs": inputs}
         self._draw_faces(self._step)
+        if self._stop_wanted.is_set():
+            self._tell("stopped", "Stopped before the first step")
+            return
         self._tell("running", LEARNING)
         self._handle = TrainingHandle(
             self.task,
@@ -235,6 +241,8 @@ class TrainingCell(anywidget.AnyWidget):
             resume=RunDirectory(self.run_directory).exists(),
             on_step=self._on_step,
         ).start()
+        if self._stop_wanted.is_set():  # while it was started
+            self._handle.stop()
         outcome = self._handle.wait()
         assert outcome is not None  # waiting without a limit ends with an outcome or an error
         self._send_history()
