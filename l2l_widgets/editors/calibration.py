@@ -66,7 +66,9 @@ class GainCurve(nn.Module):
 
     def _last_rise(self, knobs: Tensor) -> float:
         moves = knobs.clamp(max=self.largest).diff() > 1e-4 * self.largest
-        return float(self.knots[int(moves.nonzero()[-1]) + 1]) if bool(moves.any()) else 0.0
+        if not bool(moves.any()):
+            return 0.0
+        return round(float(self.knots[int(moves.nonzero()[-1]) + 1]), 6)
 
     @torch.no_grad()
     def fit(
