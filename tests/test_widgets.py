@@ -1,8 +1,7 @@
-"""The face editor and the training cell without a browser: messages in, traits out."""
+"""The face editor without a browser: messages in, traits out."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import subprocess
@@ -16,10 +15,9 @@ from conftest import LinearEditor, build_directions
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.images import to_uint8
-from l2l_widgets.recipes import build_task, get_recipe
 from l2l_widgets.replay import read_recipe
 from l2l_widgets.session import EditSession
-from l2l_widgets.widgets import FaceEditor, TrainingCell, training_cell
+from l2l_widgets.widgets import FaceEditor
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets.still import still_html
 from l2l_widgets.widgets.words import SEARCH_WORDS
@@ -469,173 +467,14 @@ def test_a_missing_library_is_named_with_its_cure():
     assert "pip install anywidget" in done.stdout
 
 
-# -- the training cell -----------------------------------------------------------------------------
-
-LESSON = {"steps": 12, "faces": 64, "calibration_faces": 0, "log_every": 1, "batch_size": 4}
-
-
-@pytest.fixture
-def lesson(tiny_world, tmp_path):
-    triplets = str(tmp_path / "triplets")
-
-    def make(**changes):
-        return TrainingCell(
-            "mapper-lesson",
-            tmp_path / "run",
-            weights=tiny_world,
-            **{**LESSON, "triplets": triplets, **changes},
-        )
-
-    cells = []
-    yield lambda **changes: cells.append(make(**changes)) or cells[-1]
-    for cell in cells:
-        assert cell.stop(240)
-        cell.close()
-
-
-@pytest.mark.slow
-def test_training_stops_resumes_and_finishes(lesson, tiny_world):
-    def preview(task):
-        w = task.reader.latents()[0][:2].unsqueeze(1).repeat(1, task.generator.num_ws, 1)
-        return {"as drawn": task.generator.synthesis(w)}
-
-    cell = lesson(steps=400)
-    cell._preview = preview
-    assert cell.status["state"] == "ready"
-    cell._handle_message({"kind": "start", "client": "page", "number": 1})
-    assert wait_for(lambda: cell.status["step"] >= 3, 60), cell.status
-    assert cell.status["answers"] == {"page": 1}
-    assert len(cell.faces["rows"][0]["pictures"]) == 2
-    cell._handle_message({"kind": "stop", "client": "page", "number": 2})
-    assert cell.wait(240)
-    assert cell.status["state"] == "stopped", cell.status
-    at = cell.status["step"]
-    assert 3 <= at < 400
-    assert cell.history["steps"][-1] == at
-    assert "attribute" in cell.history["losses"]
-
-    later = lesson(steps=at + 5)
-    assert later.status["step"] == at, "a new kernel finds the run"
-    later.start()
-    assert later.wait(60)
-    assert later.status["state"] == "finished", later.status
-    assert later.status["step"] == at + 5
-    assert later.history["steps"] == list(range(1, at + 6))
-    (weights,) = get_recipe("mapper-lesson").outputs
-    assert (later.run_directory / "final" / weights).is_file()
-
-
-def test_a_wait_does_not_end_before_there_is_anything_to_wait_for(lesson, monkeypatch):
-    """A notebook that waited a minute for a slow machine went on without a mapper."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slowly(*args):
-        begun.set()
-        assert go_on.wait(60)
-        return build_task(*args)
-
-    monkeypatch.setattr("l2l_widgets.widgets.training_cell.build_task", slowly)
-    cell = lesson(steps=100_000)
-    cell.start()
-    assert begun.wait(60)
-    threading.Timer(0.5, go_on.set).start()
-    assert not asyncio.run(cell.until_done(seconds=0.1))
-    assert cell.task is not None
-
-
-def test_a_stop_while_it_prepares_is_not_lost(lesson, monkeypatch):
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slowly(*args):
-        begun.set()
-        assert go_on.wait(60)
-        return build_task(*args)
-
-    monkeypatch.setattr("l2l_widgets.widgets.training_cell.build_task", slowly)
-    cell = lesson(steps=100_000)
-    cell.start()
-    assert begun.wait(60)
-    assert not cell.stop(timeout=0.1)
-    go_on.set()
-    assert cell.wait(240)
-    assert (cell.status["state"], cell.status["step"]) == ("stopped", 0)
-
-
-@pytest.mark.slow
-def test_the_wait_is_counted_from_the_first_step(lesson, monkeypatch):
-    """Preparing may last longer than the wait, and the training still gets all of it."""
-    begun = threading.Event()
-
-    def slow(recipe, weights):
-        begun.wait(2.0)
-        return build_task(recipe, weights)
-
-    monkeypatch.setattr(training_cell, "build_task", slow)
-    cell = lesson(steps=100_000)
-    cell.start()
-    assert asyncio.run(cell.until_done(seconds=1.5)) is False
-    assert cell.stop(60)
-    assert 1 <= cell.status["step"] < 100_000
-    assert 0 < cell.share_done < 1 / 3
-    assert "Only" in cell.summary()
-    assert "Resume" in cell.summary()
-    assert "too few" in cell.status["message"]
-
-
-def test_what_prepares_a_training_speaks_in_the_cell_and_not_on_standard_error(
-    lesson, capfd, monkeypatch
-):
-    said = []
-    cell = lesson(steps=2)
-    cell.observe(lambda change: said.append(change["new"]["message"]), "status")
-    cell.start()
-    assert cell.wait(60)
-    assert any("triplets: 64 of 64" in line for line in said), said
-    assert "triplets" not in capfd.readouterr().err
-    assert cell.share_done == 1
-    assert cell.summary().startswith("Trained to the end")
-
-
-@pytest.mark.slow
-def test_starting_over_keeps_the_old_run(lesson, tmp_path):
-    cell = lesson()
-    cell.start()
-    assert cell.wait(240)
-    cell._handle_message({"kind": "start over", "client": "page", "number": 1})
-    assert cell.wait(240)
-    assert cell.status["state"] == "finished", cell.status
-    assert cell.run_directory == tmp_path / "run-2"
-    assert (tmp_path / "run" / "final").is_dir()
-
-
-def test_a_training_that_cannot_begin_says_why(tmp_path):
-    cell = TrainingCell("mapper-lesson", tmp_path / "run", weights=tmp_path / "empty")
-    cell.start()
-    assert cell.wait(240)
-    assert cell.status["state"] == "failed"
-    assert "generator.safetensors" in cell.status["message"]
-    assert not (tmp_path / "run").exists()
-    cell.close()
-
-
-@pytest.mark.parametrize(
-    ("recipe", "changes", "words"),
-    [("mapper-lessn", {}, "mapper-lessn"), ("mapper-lesson", {"stepz": 3}, "stepz")],
-)
-def test_a_recipe_that_does_not_exist_is_refused(tmp_path, recipe, changes, words):
-    with pytest.raises(ValueError, match=words):
-        TrainingCell(recipe, tmp_path / "run", **changes)
-
-
 def test_an_editor_of_something_else_says_what_it_takes():
     with pytest.raises(ValueError, match=r"source is 7; allowed: an EditSession, the Models"):
         FaceEditor(7)
 
 
-def test_without_its_kernel_a_widget_says_what_brings_it_back(editor, lesson):
+def test_without_its_kernel_a_widget_says_what_brings_it_back(editor):
     # Its own cell alone would not: the names that it uses are gone with the kernel.
     assert "Run All Cells" in repr(editor)
-    assert "Run All Cells" in repr(lesson())
     assert "Run All Cells" in still_html(editor.session.render(), "key")
     script = (bridges.STATIC / "face_editor.js").read_text(encoding="utf-8")
     assert "run the cell again" not in script

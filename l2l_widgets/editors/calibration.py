@@ -72,7 +72,7 @@ class GainCurve(nn.Module):
         Beyond, the curve is flat to its end: whatever is asked, the same knob value comes out.
         """
         rises, falls = self.limits()[:, column].tolist()
-        return falls, rises
+        return round(falls, 6), round(rises, 6)
 
     def within_reach(self, delta: Tensor) -> Tensor:
         """Shorten requested changes (B, A) to what :meth:`limits` allows."""

@@ -52,7 +52,7 @@ class FaceEditor(anywidget.AnyWidget):
     _esm = static_text(
         "elements.js", "link.js", "pictures.js", "controls.js", "receipt.js", "face_editor.js"
     )
-    _css = static_text("theme.css", "face_editor.css", "receipt.css")
+    _css = static_text("theme.css", "controls.css", "face_editor.css", "receipt.css")
 
     # All of them go from the kernel to the page; the page answers with messages, which are not
     # echoed and not held back while the kernel is busy.

@@ -455,11 +455,8 @@ def test_control_s_saves_the_notebook(editor):
     editor.slider("age").focus()
     editor.page.evaluate("() => { panel.context.model.dirty = true; }")
     editor.page.keyboard.press("Control+s")
-    harness.until(
-        lambda: editor.page.evaluate("() => !panel.context.model.dirty"),
-        20,
-        what="a saved notebook",
-    )
+    clean = "() => !panel.context.model.dirty"
+    assert harness.until(lambda: editor.page.evaluate(clean), 20, what="a saved notebook")
 
 
 def test_opened_without_its_kernel_it_shows_its_last_picture(editor):
