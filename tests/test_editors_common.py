@@ -41,7 +41,7 @@ def test_every_editor_keeps_the_contract(full_world, faces, name) -> None:
     assert editor.name == name
     current = torch.rand(5, len(DEFAULT_TABLE), generator=torch.Generator().manual_seed(9))
     ran = check_editor(editor, faces, current)
-    assert len(ran) == 10
+    assert len(ran) == 11
 
 
 def test_the_method_list_is_what_can_be_made(full_world, tiny_world) -> None:

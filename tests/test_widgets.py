@@ -344,12 +344,13 @@ def test_save_writes_a_picture_that_replays(editor, page, session, tmp_path):
 
 
 def test_a_save_that_fails_leaves_nothing_and_says_why(session, tmp_path):
+    (tmp_path / "gone").write_text("a file where the folder would be")
     editor = FaceEditor(session, folder=tmp_path / "gone")
     page = Page(editor)
     page.send("save")
     page.settle()
     assert "gone" in editor.notice["error"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "gone"]
     page.send("targets", targets={"smile": 0.8}, gesture=0)
     page.settle()
     assert editor.after["error"] is None
