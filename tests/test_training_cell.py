@@ -135,8 +135,9 @@ def test_without_its_kernel_a_cell_says_what_brings_it_back(lesson):
     assert "Run All Cells" in repr(lesson())
 
 
-def test_a_wait_does_not_end_before_there_is_anything_to_wait_for(lesson, monkeypatch):
-    """A notebook that waited a minute for a slow machine went on without a mapper."""
+@pytest.fixture
+def preparing(lesson, monkeypatch):
+    """A cell that has begun to prepare, and the event that lets it go on."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slowly(*args):
@@ -148,23 +149,19 @@ def test_a_wait_does_not_end_before_there_is_anything_to_wait_for(lesson, monkey
     cell = lesson(steps=100_000)
     cell.start()
     assert begun.wait(60)
+    return cell, go_on
+
+
+def test_a_wait_does_not_end_before_there_is_anything_to_wait_for(preparing):
+    """A notebook that waited a minute for a slow machine went on without a mapper."""
+    cell, go_on = preparing
     threading.Timer(0.5, go_on.set).start()
     assert not asyncio.run(cell.until_done(seconds=0.1))
     assert cell.task is not None
 
 
-def test_a_stop_while_it_prepares_is_not_lost(lesson, monkeypatch):
-    begun, go_on = threading.Event(), threading.Event()
-
-    def slowly(*args):
-        begun.set()
-        assert go_on.wait(60)
-        return build_task(*args)
-
-    monkeypatch.setattr("l2l_widgets.widgets.training_cell.build_task", slowly)
-    cell = lesson(steps=100_000)
-    cell.start()
-    assert begun.wait(60)
+def test_a_stop_while_it_prepares_is_not_lost(preparing):
+    cell, go_on = preparing
     assert not cell.stop(timeout=0.1)
     go_on.set()
     assert cell.wait(240)

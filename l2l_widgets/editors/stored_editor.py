@@ -6,6 +6,7 @@ A method adds how it edits, which tensors it keeps, and how it is rebuilt from t
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,7 +64,7 @@ class EditorFile:
         return StorageError(f"{self.path}: no {name} that this version reads: {reason}")
 
 
-class StoredEditor:
+class StoredEditor(ABC):
     """An editor with a table, an origin and a file.
 
     Abstract: methods give ``name``, ``move``, ``to``, ``save`` and ``from_file``.
@@ -133,6 +134,7 @@ class StoredEditor:
         delta = self.requested_change(w, request)
         return w.clone() if request.empty else self.move(w, delta, request)
 
+    @abstractmethod
     def move(self, w: Tensor, delta: Tensor, request: EditRequest) -> Tensor:
         """Return edited latents for a request that asks for something, once it is checked.
 
@@ -145,7 +147,6 @@ class StoredEditor:
         request : EditRequest
             Where it comes from.
         """
-        raise NotImplementedError
 
     def requested_change(self, w: Tensor, request: EditRequest) -> Tensor:
         """Check an edit's latents and request; return the change that is asked of every attribute.
@@ -191,9 +192,9 @@ class StoredEditor:
             )
         return delta.to(device=w.device, dtype=torch.float32).expand(w.shape[0], -1)
 
+    @abstractmethod
     def to(self: Made, device: torch.device | str) -> Made:
         """Move the tensors to a device; returns the editor itself."""
-        raise NotImplementedError
 
     def write(
         self, path: str | Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]
@@ -211,9 +212,9 @@ class StoredEditor:
         save_safetensors(Path(path), kept, metadata)
 
     @classmethod
+    @abstractmethod
     def from_file(cls: type[Made], file: EditorFile) -> Made:
         """Rebuild the editor from what its ``save`` wrote."""
-        raise NotImplementedError
 
     @classmethod
     def load(cls: type[Made], path: str | Path, device: torch.device | str = "cpu") -> Made:
