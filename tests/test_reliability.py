@@ -9,7 +9,7 @@ from conftest import build_attribute_net
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation.readers import measured, score_reader
 from l2l_widgets.metrics.reliability import r_squared, reliability, roc_auc
-from l2l_widgets.plots import reliability_figure
+from l2l_widgets.plots.reliability import reliability_figure
 
 
 def uniform(n, columns=1, seed=0):
