@@ -26,11 +26,13 @@ PACKAGE = ROOT / "l2l_widgets"
 LAYERS = {
     "words": "storage latents attributes images protocols",
     "parts": (
-        "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
+        "judges faceworld stylegan2 discriminator projected perception losses metrics training "
+        "triplets"
     ),
     "methods": "editors",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session report plots "
+        "zoo states replay references receipt drawing rendering latest_wins session own_models "
+        "report plots "
         "evaluation"
     ),
     "runs": "recipes bench",
@@ -49,6 +51,7 @@ ARROWS = {
     "discriminator": "stylegan2",
     "projected": "",
     "perception": "storage",
+    "judges": "storage attributes",
     "losses": "",
     "metrics": "",
     "training": "storage",
@@ -63,6 +66,7 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
+    "own_models": "judges zoo",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
@@ -73,8 +77,8 @@ ARROWS = {
     "bench": "attributes images stylegan2 editors zoo session",
     "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
-        "storage attributes images faceworld training zoo replay session report evaluation recipes"
-        " bench"
+        "storage attributes images judges faceworld training zoo replay session report evaluation"
+        " recipes bench"
     ),
     "server": "",
     "__main__": "cli",
@@ -91,6 +95,7 @@ HEAVY = (
     "plotly",
     "accelerate",
     "cv2",
+    "onnxruntime",
 )
 #: Names that say nothing about what is inside.
 EMPTY_NAMES = ("utils", "util", "helpers", "helper", "common", "misc", "tools", "lib", "core")
