@@ -31,9 +31,8 @@ LAYERS = {
     ),
     "methods": "editors",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session own_models "
-        "report plots "
-        "evaluation"
+        "fingerprints zoo states replay references receipt drawing rendering latest_wins session "
+        "own_models report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -57,7 +56,8 @@ ARROWS = {
     "training": "storage",
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
-    "zoo": "storage attributes protocols stylegan2 perception editors",
+    "fingerprints": "storage",
+    "zoo": "storage attributes protocols stylegan2 perception judges editors fingerprints",
     "states": "attributes images",
     "replay": "images states",
     "references": "latents zoo",
@@ -66,19 +66,19 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
-    "own_models": "judges zoo",
+    "own_models": "storage judges stylegan2 zoo",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"
-        " losses training triplets editors zoo report plots evaluation"
+        " judges losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
     "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
-        "storage attributes images judges faceworld training zoo replay session report evaluation"
-        " recipes bench"
+        "storage attributes images judges faceworld training zoo replay session own_models report"
+        " evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",

@@ -1,14 +1,15 @@
-"""``l2l judges``: the ready declarations of published models, or a check of your own."""
+"""``l2l judges`` and ``l2l world``: judges of your own, and a world of them and a generator."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the verb ``judges``."""
+    """Add the two verbs."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "judges",
         help="check a judge of your own",
@@ -21,9 +22,42 @@ def add_parser(subparsers: Any) -> None:
         help="a declaration (.toml), or NAME=FILE for a published model",
     )
 
+    world = subparsers.add_parser(
+        "world",
+        help="a folder of models from your generator and judges",
+        description="Write a folder of models: your generator, your judges, what they read. Then "
+        "`l2l train own --weights DIR` trains every editor into it, and --generator DIR uses it.",
+    )
+    world.add_argument("folder", type=Path, metavar="DIR", help="the folder to write")
+    world.add_argument("--generator", required=True, metavar="FILE", help="a StyleGAN2")
+    world.add_argument(
+        "--judge", action="append", default=[], required=True, metavar="DECLARATION",
+        help="a declaration (.toml), or NAME=FILE for a published model; repeatable: one that "
+        "reads attributes, one for identity, one parser",
+    )  # fmt: skip
+
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """List or check; returns what was printed, as data."""
+    """Do what was asked; returns what was printed, as data."""
+    return _world(args) if args.verb == "world" else _judges(args)
+
+
+def _world(args: argparse.Namespace) -> dict[str, Any]:
+    from l2l_widgets.own_models import write_world
+    from l2l_widgets.zoo import load
+
+    models = load(args.generator)
+    files = write_world(args.folder, models.generator, args.judge)
+    table = load(args.folder).table
+    if not args.json:
+        print(f"{args.folder}: {', '.join(sorted(files))}")
+        print(f"reads {len(table)} attributes: {', '.join(table.names)}")
+        print(f"train the editors with: l2l train own --weights {args.folder}")
+    return {"folder": str(args.folder), "files": files, "attributes": list(table.names)}
+
+
+def _judges(args: argparse.Namespace) -> dict[str, Any]:
+    """List or check."""
     from l2l_widgets.judges import list_declarations, load_judge, published_declaration
 
     if args.judge is None:

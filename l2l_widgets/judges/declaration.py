@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
@@ -153,6 +154,30 @@ class Declaration:
                     f"classes is {list(self.classes)[:20]}; allowed: for each class of the network "
                     f"the number 0 to {CLASSES - 1} of the official one"
                 )
+
+    def to_toml(self) -> str:
+        """The declaration as a file's text, which :func:`read_declaration` reads back."""
+        lines = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in ("folder", "attributes", "table") or value == f.default:
+                continue
+            # JSON's text, numbers, booleans and lists are TOML's
+            written = list(value) if isinstance(value, tuple) else value
+            lines.append(f"{f.name} = {json.dumps(written)}")
+        if self.attributes:
+            lines += ["", "[attributes]"]
+        for name, column in self.attributes.items():
+            entry = str(column.column)
+            if column.low is not None:
+                ends = f"low = {float(column.low)!r}, high = {float(column.high or 0)!r}"
+                entry = f"{{column = {column.column}, {ends}}}"
+            lines.append(f"{json.dumps(name)} = {entry}")
+        for row in self.table or ():
+            lines += ["", f"[table.{json.dumps(row.name)}]"]
+            values = {f.name: getattr(row, f.name) for f in fields(row) if f.name != "name"}
+            lines += [f"{k} = {json.dumps(v)}" for k, v in values.items() if v is not None]
+        return "\n".join(lines) + "\n"
 
     @property
     def planes(self) -> int:
