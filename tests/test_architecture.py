@@ -29,7 +29,7 @@ LAYERS = {
         "judges faceworld stylegan2 discriminator projected perception losses metrics training "
         "triplets"
     ),
-    "methods": "editors",
+    "methods": "editors inversion",
     "assembly": (
         "fingerprints zoo states replay references receipt drawing rendering latest_wins session "
         "own_models report plots evaluation"
@@ -56,6 +56,7 @@ ARROWS = {
     "training": "storage",
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
+    "inversion": "latents losses",
     "fingerprints": "storage",
     "zoo": "storage attributes protocols stylegan2 perception judges editors fingerprints",
     "states": "attributes images",
@@ -77,8 +78,8 @@ ARROWS = {
     "bench": "attributes images stylegan2 editors zoo session",
     "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
-        "storage attributes images judges faceworld training zoo replay session own_models report"
-        " evaluation recipes bench"
+        "storage attributes images judges faceworld training inversion zoo replay session"
+        " own_models report evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",
