@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from l2l_widgets.editors import list_editors as list_editors
     from l2l_widgets.editors import make_editor as make_editor
     from l2l_widgets.editors.checks import check_editor as check_editor
+    from l2l_widgets.judges import load_judge as load_judge
+    from l2l_widgets.own_models import with_judges as with_judges
     from l2l_widgets.protocols import Editor as Editor
     from l2l_widgets.receipt import Receipt as Receipt
     from l2l_widgets.replay import read_recipe as read_recipe
@@ -49,9 +51,11 @@ _HOMES = {
     "list_editors": "editors",
     "load": "zoo",
     "load_generator": "stylegan2",
+    "load_judge": "judges",
     "make_editor": "editors",
     "read_recipe": "replay",
     "save_generator": "stylegan2",
+    "with_judges": "own_models",
 }
 
 __all__ = [
@@ -70,9 +74,11 @@ __all__ = [
     "list_editors",
     "load",
     "load_generator",
+    "load_judge",
     "make_editor",
     "read_recipe",
     "save_generator",
+    "with_judges",
 ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -195,7 +196,24 @@ def save_safetensors(
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    write_atomic(path, save(plain, dict(metadata) if metadata else None))
+    write_atomic(path, _ordered(save(plain, dict(metadata) if metadata else None)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same file with its metadata in alphabetical order.
+
+    The library writes them in the order of a hash map, another one each time: the same content
+    must have the same SHA-256.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    notes = header.pop("__metadata__", None)
+    if notes is None:
+        return data
+    ordered = {"__metadata__": dict(sorted(notes.items())), **header}
+    text = json.dumps(ordered, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors start at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def load_safetensors(

@@ -12,7 +12,6 @@ safetensors: no code in them ever runs.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 import threading
@@ -23,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.storage import StorageError, sha256_file, sha256_tensors
+from l2l_widgets.fingerprints import content_hash, object_hash
+from l2l_widgets.storage import StorageError, sha256_file
 
 if TYPE_CHECKING:
     from l2l_widgets import protocols
@@ -285,10 +285,10 @@ class Models:
         with self._lock:
             for name in self._loaders:
                 if name not in self._hashes and self.folder is None:
-                    self._hashes[name] = _content_hash(self.part(name), name)
+                    self._hashes[name] = content_hash(self.part(name), name)
             for name in self._editor_sources:
                 if name not in self._hashes:
-                    self._hashes[name] = _object_hash(self.editor(name))
+                    self._hashes[name] = object_hash(self.editor(name))
             return dict(self._hashes)
 
 
@@ -365,12 +365,17 @@ def _from_folder(folder: Path, device: str) -> Models:
         raise ZooError(
             f"{folder / MANIFEST}: {PART_FILES['generator']!r} is not listed; a world needs one"
         )
-    loaders = {
-        part: (lambda part=part, file=file: _load_part(folder, file, part, manifest, device))
-        for part, file in PART_FILES.items()
+    by_file = {
+        file: part
+        for part, ours in PART_FILES.items()
+        # weights of ours, or the declaration of a network of your own
+        for file in (ours, ours.replace(".safetensors", ".toml"))
         if file in manifest
     }
-    by_file = {file: part for part, file in PART_FILES.items()}
+    loaders = {
+        part: (lambda part=part, file=file: _load_part(folder, file, part, manifest, device))
+        for file, part in by_file.items()
+    }
     hashes = {
         by_file.get(file, file.removesuffix(".safetensors")): entry["sha256"]
         for file, entry in manifest.items()
@@ -447,6 +452,12 @@ def _load_part(folder: Path, file: str, part: str, manifest: Mapping[str, Any], 
                 from l2l_widgets.stylegan2 import load_generator
 
                 network = load_generator(path)
+            elif path.suffix == ".toml":
+                from l2l_widgets.judges import load_judge, read_declaration
+
+                declaration = read_declaration(path)
+                _checked_file(folder, declaration.file, manifest)
+                return load_judge(declaration)
             else:
                 from l2l_widgets.perception import load_network
 
@@ -466,29 +477,6 @@ def _check_columns(part: AttributeRegressor, name: str, table: AttributeTable) -
             f"({', '.join(part.attributes[:3])}, ...), the table has {len(table)} "
             f"({', '.join(table.names[:3])}, ...); allowed: the table's names in its order"
         )
-
-
-def _content_hash(part: Any, name: str) -> str:
-    """Identity of a part without a file: its tensors, or a callable generator's average face."""
-    if isinstance(part, torch.nn.Module):
-        return sha256_tensors(part.state_dict())
-    if name == "generator":
-        with torch.inference_mode():
-            ws = part.w_avg.reshape(1, 1, -1).repeat(1, part.num_ws, 1)
-            picture = part.synthesis(ws, noise_mode="const")
-        return hashlib.sha256(picture.cpu().float().numpy().tobytes()).hexdigest()
-    return _object_hash(part)
-
-
-def _object_hash(part: Any) -> str:
-    """Identity of a plain object: its type and the tensors and modules that it holds."""
-    digest = hashlib.sha256(f"{type(part).__module__}.{type(part).__qualname__}".encode())
-    for name, value in sorted(getattr(part, "__dict__", {}).items()):
-        if isinstance(value, torch.Tensor):
-            digest.update(sha256_tensors({name: value}).encode())
-        elif isinstance(value, torch.nn.Module):
-            digest.update(f"{name}{sha256_tensors(value.state_dict())}".encode())
-    return digest.hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -26,12 +26,13 @@ PACKAGE = ROOT / "l2l_widgets"
 LAYERS = {
     "words": "storage latents attributes images protocols",
     "parts": (
-        "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
+        "judges faceworld stylegan2 discriminator projected perception losses metrics training "
+        "triplets"
     ),
-    "methods": "editors",
+    "methods": "editors inversion",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session report plots "
-        "evaluation"
+        "fingerprints zoo states replay references receipt drawing rendering latest_wins session "
+        "own_models report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -49,12 +50,15 @@ ARROWS = {
     "discriminator": "stylegan2",
     "projected": "",
     "perception": "storage",
+    "judges": "storage attributes",
     "losses": "",
     "metrics": "",
     "training": "storage",
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
-    "zoo": "storage attributes protocols stylegan2 perception editors",
+    "inversion": "latents losses",
+    "fingerprints": "storage",
+    "zoo": "storage attributes protocols stylegan2 perception judges editors fingerprints",
     "states": "attributes images",
     "replay": "images states",
     "references": "latents zoo",
@@ -63,18 +67,19 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
+    "own_models": "storage judges stylegan2 zoo",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"
-        " losses training triplets editors zoo report plots evaluation"
+        " judges losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
     "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
-        "storage attributes images faceworld training zoo replay session report evaluation recipes"
-        " bench"
+        "storage attributes images judges faceworld training inversion zoo replay session"
+        " own_models report evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",
@@ -91,6 +96,7 @@ HEAVY = (
     "plotly",
     "accelerate",
     "cv2",
+    "onnxruntime",
 )
 #: Names that say nothing about what is inside.
 EMPTY_NAMES = ("utils", "util", "helpers", "helper", "common", "misc", "tools", "lib", "core")

@@ -104,7 +104,7 @@ def test_dry_run_says_everything_and_creates_nothing(l2l, tmp_path):
     ("words", "message"),
     [
         (["regresion"], "no recipe is named 'regresion'; there are: regression, second"),
-        ([], "NAME is missing; there are: all, regression, second"),
+        ([], "NAME is missing; there are: all, own, regression, second"),
         (["regression", "--set", "depth=3"], "has no field 'depth'; it has: batch_size, best_"),
         (["regression", "--set", "width=wide"], "regression.width must be an integer, not 'wide'"),
         (["regression", "--set", "width=2.5"], "regression.width must be an integer, not 2.5"),

@@ -197,3 +197,16 @@ def test_a_file_that_the_system_cuts_off_is_no_file(tmp_path):
     assert f"cannot write {str(target)!r}: File too large" in done.stdout
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_same_content_is_the_same_file(tmp_path):
+    tensors = {name: torch.arange(3.0) for name in ("b", "a", "long" * 9)}
+    metadata = {str(i): "ü" * i for i in range(12)}
+    files = []
+    for i in range(6):
+        save_safetensors(tmp_path / "w.safetensors", tensors, metadata if i % 2 else None)
+        files.append((tmp_path / "w.safetensors").read_bytes())
+        read, notes = load_safetensors(tmp_path / "w.safetensors")
+        assert notes == (metadata if i % 2 else {})
+        assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
+    assert len(set(files)) == 2

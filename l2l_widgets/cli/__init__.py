@@ -29,6 +29,9 @@ VERBS = {
     "train": ("train", "train a recipe"),
     "resume": ("train", "go on with a training run"),
     "bench": ("bench", "how many times faster than the plain way, on this machine"),
+    "invert": ("invert", "find the latent that draws a picture"),
+    "judges": ("judges", "check a judge of your own: an ONNX file and its declaration"),
+    "world": ("judges", "a folder of models from your generator and judges"),
     "doctor": ("world", "check the machine, the weights and the browser side"),
 }
 

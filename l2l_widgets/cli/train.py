@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.add_argument(
-        "name", nargs="?", metavar="NAME", help="a recipe, all, or cards (see --list)"
+        "name", nargs="?", metavar="NAME", help="a recipe, all, own, or cards (see --list)"
     )
     train.add_argument("--list", action="store_true", help="list the recipes")
     train.add_argument("--steps", metavar="N", help="train to this step")
@@ -113,9 +113,11 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.list:
         return _list(known)
     if args.name is None:
-        raise ValueError(f"NAME is missing; there are: all, {', '.join(known)}")
+        raise ValueError(f"NAME is missing; there are: all, own, {', '.join(known)}")
     if args.name == "all":
         return _train_all(args, known)
+    if args.name == "own":
+        return _train_own(args)
     if args.name == "cards":
         return _cards(args)
     return _train_one(args, known)
@@ -269,6 +271,16 @@ def _train_all(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[st
     if args.recipes is None:  # the card describes the embedded recipes' weights
         report["scores"] = _cards(args)
     return report
+
+
+def _train_own(args: argparse.Namespace) -> dict[str, Any]:
+    """Train the editors of a world that ``l2l world`` made."""
+    from l2l_widgets.recipes.imitation import own_recipes
+
+    if args.weights is None:
+        raise ValueError("--weights is missing; allowed: a folder that `l2l world` made")
+    args.recipes = args.weights  # its card is the evaluation's report, not the embedded world's
+    return _train_all(args, own_recipes(args.weights))
 
 
 def _cards(args: argparse.Namespace) -> dict[str, Any]:

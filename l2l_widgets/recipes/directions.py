@@ -30,7 +30,7 @@ from l2l_widgets.editors.interfacegan import InterFaceGANEditor, fit_boundaries
 from l2l_widgets.editors.linear_steps import StepsEditor
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.editors.stylespace import StyleSpaceEditor, style_layers
-from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts
+from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts, world_table
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.training import Context, Settings
 from l2l_widgets.triplets import sample_latents
@@ -229,7 +229,7 @@ class DirectionTask:
 def build_from(weights: Path, config: Labelled, fit: Fit, what: str) -> DirectionTask:
     """Build the task over the frozen parts in a weights folder."""
     generator, regressors, hashes = load_parts(weights, config.ensemble, what)
-    world = LabelledWorld(config, generator, regressors, DEFAULT_TABLE, hashes)
+    world = LabelledWorld(config, generator, regressors, world_table(weights), hashes)
     return DirectionTask(config, world, fit)
 
 

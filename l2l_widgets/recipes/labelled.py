@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.editors.calibration import GainCurve, measure_response
 from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
 from l2l_widgets.latents import to_wplus
@@ -27,6 +27,7 @@ from l2l_widgets.recipes.progress import say
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import TrainingError
 from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
+from l2l_widgets.zoo import TABLE_FILE
 
 
 @dataclass(frozen=True)
@@ -270,3 +271,20 @@ def load_parts(weights: Path, ensemble: int, what: str) -> tuple[Any, list[Any],
     regressors = [load_network(paths[name]) for name in names[1:]]
     hashes = {name: sha256_file(path) for name, path in paths.items()}
     return load_generator(paths["generator"]), regressors, hashes
+
+
+def world_table(weights: Path) -> AttributeTable:
+    """Return what the readings of a weights folder mean: its own table, or the embedded world's.
+
+    Raises
+    ------
+    TrainingError
+        Its ``attributes.json`` is no attribute table.
+    """
+    path = weights / TABLE_FILE
+    if not path.is_file():
+        return DEFAULT_TABLE
+    try:
+        return AttributeTable.from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{path} is no attribute table ({error})") from None

@@ -31,7 +31,7 @@ from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, s
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.labelled import open_labelled
+from l2l_widgets.recipes.labelled import open_labelled, world_table
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
@@ -386,6 +386,7 @@ def build_from(weights: Path, config: MapperTraining, output: str) -> MapperTask
         parts["generator"],
         [part for name, part in parts.items() if name.startswith("regressor")],
         parts["embedder"],
+        world_table(weights),
         origin={name: sha256_file(path) for name, path in paths.items()},
         output=output,
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.editors.continuous_flow import Solver
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.editors.styleflow import (
@@ -22,7 +21,7 @@ from l2l_widgets.editors.styleflow import (
     StyleFlowNetwork,
     published_rows,
 )
-from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts
+from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts, world_table
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, make_generator, warmup
 
@@ -198,7 +197,8 @@ class FlowTask:
 def build_from(weights: Path, config: FlowTraining) -> FlowTask:
     """Build the task over the frozen parts in a weights folder."""
     generator, regressors, hashes = load_parts(weights, config.ensemble, "recipe 'styleflow'")
-    return FlowTask(config, LabelledWorld(config, generator, regressors, DEFAULT_TABLE, hashes))
+    table = world_table(weights)
+    return FlowTask(config, LabelledWorld(config, generator, regressors, table, hashes))
 
 
 _SETTINGS = Settings(steps=3000, seed=40, checkpoint_every=500, log_every=25, threads=1)

@@ -1,0 +1,94 @@
+"""``l2l judges`` and ``l2l world``: judges of your own, and a world of them and a generator."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the two verbs."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "judges",
+        help="check a judge of your own",
+        description="Without a name: list the published models whose declarations are ready. "
+        "With one: read the declaration, run the network once, and say what it reads.",
+    )
+    parser.add_argument(
+        "judge",
+        nargs="?",
+        help="a declaration (.toml), or NAME=FILE for a published model",
+    )
+
+    world = subparsers.add_parser(
+        "world",
+        help="a folder of models from your generator and judges",
+        description="Write a folder of models: your generator, your judges, what they read. Then "
+        "`l2l train own --weights DIR` trains every editor into it, and --generator DIR uses it.",
+    )
+    world.add_argument("folder", type=Path, metavar="DIR", help="the folder to write")
+    world.add_argument("--generator", required=True, metavar="FILE", help="a StyleGAN2")
+    world.add_argument(
+        "--judge", action="append", default=[], required=True, metavar="DECLARATION",
+        help="a declaration (.toml), or NAME=FILE for a published model; repeatable: one that "
+        "reads attributes, one for identity, one parser",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Do what was asked; returns what was printed, as data."""
+    return _world(args) if args.verb == "world" else _judges(args)
+
+
+def _world(args: argparse.Namespace) -> dict[str, Any]:
+    from l2l_widgets.own_models import write_world
+    from l2l_widgets.zoo import load
+
+    models = load(args.generator)
+    files = write_world(args.folder, models.generator, args.judge)
+    table = load(args.folder).table
+    if not args.json:
+        print(f"{args.folder}: {', '.join(sorted(files))}")
+        print(f"reads {len(table)} attributes: {', '.join(table.names)}")
+        print(f"train the editors with: l2l train own --weights {args.folder}")
+    return {"folder": str(args.folder), "files": files, "attributes": list(table.names)}
+
+
+def _judges(args: argparse.Namespace) -> dict[str, Any]:
+    """List or check."""
+    from l2l_widgets.judges import list_declarations, load_judge, published_declaration
+
+    if args.judge is None:
+        found = {name: published_declaration(name) for name in list_declarations()}
+        if not args.json:
+            for name, d in found.items():
+                print(f"{name:22} {d.kind:11} {d.file:28} {d.about}")
+            print("Use one with: l2l judges NAME=FILE (the networks themselves are not shipped).")
+        return {
+            name: {"kind": d.kind, "file": d.file, "about": d.about} for name, d in found.items()
+        }
+    import torch
+
+    judge = load_judge(args.judge)
+    d = judge.declaration
+    images = torch.zeros(1, 3, d.size, d.size)
+    start = time.perf_counter()
+    judge(images)
+    seconds = time.perf_counter() - start
+    answer = {
+        "kind": d.kind, "file": str(d.path), "sha256": judge.sha256, "size": d.size,
+        "colours": d.colours, "attributes": list(judge.attributes),
+        "embedding_dim": judge.embedding_dim, "seconds": round(seconds, 4), "about": d.about,
+    }  # fmt: skip
+    if not args.json:
+        what = {
+            "attributes": f"{len(judge.attributes)} attributes: {', '.join(judge.attributes)}",
+            "identity": f"an identity vector of {judge.embedding_dim} numbers",
+            "parser": f"{len(set(d.classes))} of the 19 classes of CelebAMask-HQ",
+        }[d.kind]
+        print(f"{d.path} reads {what}")
+        print(f"one picture of {d.size} x {d.size} pixels, {d.colours}: {1000 * seconds:.0f} ms")
+        print(f"sha256 {judge.sha256}")
+    return answer

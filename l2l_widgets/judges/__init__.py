@@ -1,0 +1,44 @@
+"""Readers of pictures that you bring: attribute judges, face embedders and face parsers.
+
+A network of your own is described by a small text file, its *declaration* (TOML): which file it is,
+how pictures must be cut, scaled and ordered for it, and what its outputs mean. ``load_judge`` reads
+the declaration, runs the network once to see that it does what is declared, and gives an object
+that keeps :mod:`l2l_widgets.protocols`, so every editor, measure and widget takes it::
+
+    kind = "attributes"          # or "identity", "parser"
+    file = "faces.onnx"          # beside the declaration; .onnx, or a TorchScript .pt
+    size = 224                   # side of the pictures it wants, in pixels
+    colours = "RGB"              # or "BGR", "GREY"
+    range = [0.0, 1.0]           # what black and white are, before mean and std
+    mean = [0.485, 0.456, 0.406]
+    std = [0.229, 0.224, 0.225]
+    outputs = "logits"           # or "scores" as they are, "softmax" over the columns
+
+    [attributes]
+    smile = 31                                   # the column; a logit becomes a probability
+    age = {column = 0, low = 0, high = 100}      # a number: low becomes 0, high becomes 1
+
+An ONNX file is a graph of arithmetic, run by onnxruntime, which knows no operator that leaves the
+machine's memory (custom operator libraries are not loaded, external data must lie beside the file).
+A TorchScript file is a *program*: it is refused unless the declaration says ``trusted = true``.
+"""
+
+from l2l_widgets.judges.declaration import (
+    Declaration,
+    JudgeError,
+    list_declarations,
+    published_declaration,
+    read_declaration,
+)
+from l2l_widgets.judges.reader import Judge, load_judge, wrap_judge
+
+__all__ = [
+    "Declaration",
+    "Judge",
+    "JudgeError",
+    "list_declarations",
+    "load_judge",
+    "published_declaration",
+    "read_declaration",
+    "wrap_judge",
+]

@@ -1,0 +1,179 @@
+"""From a picture back to its latent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from PIL import Image
+
+from l2l_widgets.cli import main
+from l2l_widgets.images import save_image
+from l2l_widgets.inversion import (
+    InversionError,
+    InversionSettings,
+    invert,
+    perceptual_distance,
+)
+from l2l_widgets.perception import AttributeNet
+from l2l_widgets.stylegan2 import Generator, save_generator
+
+
+@pytest.fixture(scope="module")
+def generator():
+    torch.manual_seed(5)
+    made = Generator(
+        8, 0, 12, 16, 3, mapping_kwargs={"num_layers": 2}, channel_base=256, channel_max=16
+    )
+    for name, p in made.named_parameters():  # fresh networks draw nearly the same grey
+        if "torgb" in name and name.endswith("weight"):
+            p.data.mul_(6)
+    return made.eval().requires_grad_(False)
+
+
+def drawn(generator, seed=1):
+    w = generator.mapping(torch.randn(1, 8, generator=torch.Generator().manual_seed(seed)))
+    return w, generator.synthesis(w, noise_mode="const").clamp(-1, 1)
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_a_face_of_the_generator_is_found_again(generator, space):
+    w, _ = drawn(generator)
+    middle = generator.mapping(torch.randn(512, 8)).mean(0, keepdim=True)
+    # near the middle, for a random network's landscape is rough
+    picture = generator.synthesis(middle.lerp(w, 0.6), noise_mode="const").clamp(-1, 1)
+    settings = InversionSettings(space=space, steps=60, candidates=16)
+    found = invert(generator, picture, settings=settings)
+    assert found.steps == 60
+    assert not found.stopped
+    assert found.loss < (0.85 if space == "w" else 0.6) * found.start_loss
+    torch.testing.assert_close(found.image, generator.synthesis(found.ws).clamp(-1, 1))
+    assert found.ws.shape == (1, generator.num_ws, 12)
+    assert (found.rows_apart < 1e-4) == (space == "w")
+
+
+def test_the_same_seed_finds_the_same_latent(generator):
+    _, picture = drawn(generator)
+    settings = InversionSettings(steps=8, candidates=8)
+    first, second = (invert(generator, picture, settings=settings) for _ in range(2))
+    assert torch.equal(first.ws, second.ws)
+
+
+def test_the_cloud_holds_the_latent_and_is_measured(generator):
+    """Far outside the cloud a picture is found, unless the cloud's weight forbids it."""
+    w, _ = drawn(generator)
+    mean = generator.mapping(torch.randn(512, 8)).mean(0, keepdim=True)
+    picture = generator.synthesis(mean + 4 * (w - mean)).clamp(-1, 1)
+    free = InversionSettings(steps=80, cloud_weight=0.0, rows_weight=0.0)
+    held = InversionSettings(steps=80, cloud_weight=10.0, rows_weight=10.0)
+    loose, tight = (invert(generator, picture, settings=s) for s in (free, held))
+    assert tight.cloud_distance < 1.3 < loose.cloud_distance
+    assert tight.rows_apart < loose.rows_apart
+    assert "like a sampled face" in tight.editability or "edge" in tight.editability
+    assert loose.loss < tight.loss
+
+
+def test_an_encoders_start_is_used(generator):
+    w, picture = drawn(generator)
+    found = invert(generator, picture, settings=InversionSettings(steps=0), start=w)
+    torch.testing.assert_close(found.ws, w)
+    assert found.loss < 1e-5
+    with pytest.raises(InversionError, match="start has shape"):
+        invert(generator, picture, settings=InversionSettings(steps=0), start=w[:, :2])
+
+
+def test_stop_keeps_the_best_so_far(generator):
+    _, picture = drawn(generator)
+    calls = []
+    found = invert(
+        generator, picture, settings=InversionSettings(steps=1000),
+        stop=lambda: calls.append(1) or len(calls) > 10,
+    )  # fmt: skip
+    assert found.stopped
+    assert found.steps == 10
+    assert found.loss <= found.start_loss
+
+
+def test_features_are_compared_by_direction_not_size():
+    torch.manual_seed(0)
+    network = AttributeNet(("a",), "residual", width=8, features=16).eval()
+    distance = perceptual_distance([object(), network])
+    images = torch.rand(3, 3, 64, 64) * 2 - 1
+    assert distance(images, images).abs().max() < 1e-6
+    far = distance(images, images.flip(0))
+    assert far[0] > 0
+    assert far[1] < 1e-6  # the middle one meets itself
+    with pytest.raises(InversionError, match="none has feature_maps"):
+        perceptual_distance([object()])
+
+
+@pytest.mark.parametrize(
+    ("picture", "says"),
+    [
+        (torch.zeros(1, 3, 8, 8), r"picture has shape \(1, 3, 8, 8\)"),
+        (torch.full((1, 3, 16, 16), float("nan")), "not finite"),
+        (torch.zeros(1, 3, 16, 16), "one plain colour"),
+    ],
+)
+def test_a_bad_picture_is_named(generator, picture, says):
+    with pytest.raises(InversionError, match=says):
+        invert(generator, picture)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("space", "z"), ("steps", -1), ("steps", 1.5), ("candidates", 0), ("noise", float("nan"))],
+)
+def test_a_bad_setting_is_named(field, value):
+    with pytest.raises(InversionError, match=field):
+        InversionSettings(**{field: value})
+
+
+@pytest.fixture
+def photo(generator, tmp_path):
+    save_generator(tmp_path / "g.safetensors", generator)
+    save_image(tmp_path / "photo.png", drawn(generator)[1][0], scale=4)
+    return tmp_path
+
+
+def test_the_command_writes_a_picture_that_replays(photo, capsys):
+    words = ["invert", str(photo / "photo.png"), "--out", str(photo / "out"), "--steps", "20"]
+    words += ["--generator", str(photo / "g.safetensors"), "--json"]
+    assert main(words) == 0
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert answer["loss"] < answer["start_loss"]
+    assert json.loads((photo / "out" / "inversion.json").read_text())["steps"] == 20
+    again = photo / "again.png"
+    words = ["replay", str(photo / "out" / "inverted.png"), "--out", str(again)]
+    assert main([*words, "--generator", str(photo / "g.safetensors")]) == 0
+    first, second = (Image.open(p).tobytes() for p in (photo / "out" / "inverted.png", again))
+    assert first == second
+
+
+def test_ctrl_c_keeps_what_was_found(photo, capsys):
+    threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    words = ["invert", str(photo / "photo.png"), "--out", str(photo / "out"), "--steps", "100000"]
+    begun = time.monotonic()
+    assert main([*words, "--generator", str(photo / "g.safetensors"), "--json"]) == 0
+    assert time.monotonic() - begun < 60
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["stopped"] is True
+    assert (photo / "out" / "inverted.png").is_file()
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(photo, capsys):
+    out = photo / "out"
+    for words, says in (
+        ([str(photo / "none.png")], "none.png"),
+        ([str(photo / "g.safetensors")], "g.safetensors"),
+        ([str(photo / "photo.png"), "--steps", "-1"], "--steps"),
+    ):
+        assert main(["invert", *words, "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert len(error.strip().splitlines()) == 1
+    assert not out.exists()
