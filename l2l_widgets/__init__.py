@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
     from l2l_widgets.widgets import FaceEditor as FaceEditor
+    from l2l_widgets.widgets import Gallery as Gallery
+    from l2l_widgets.widgets import InterpolationView as InterpolationView
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -41,6 +43,8 @@ _HOMES = {
     "EditSession": "session",
     "Editor": "protocols",
     "FaceEditor": "widgets",
+    "Gallery": "widgets",
+    "InterpolationView": "widgets",
     "Models": "zoo",
     "Receipt": "receipt",
     "RunDirectory": "training",
@@ -63,6 +67,8 @@ __all__ = [
     "EditSession",
     "Editor",
     "FaceEditor",
+    "Gallery",
+    "InterpolationView",
     "Models",
     "Receipt",
     "RunDirectory",

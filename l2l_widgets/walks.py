@@ -213,7 +213,7 @@ class Strip:
         if kept_first is not None and kept_last is not None:
             if self.walk.kind == "attribute":
                 worst = min(kept_first)
-                out.append(f"Identity stays at {_percent(worst)} or more of the first face.")
+                out.append(f"At its lowest, the face is {_percent(worst)} the first one.")
             else:
                 half = len(self.t) // 2
                 out.append(

@@ -24,14 +24,14 @@ PACKAGE = ROOT / "l2l_widgets"
 
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
-    "words": "storage latents attributes images protocols",
+    "words": "storage latents attributes images protocols face_filter",
     "parts": (
         "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
     ),
     "methods": "editors",
     "assembly": (
         "zoo states replay references receipt drawing rendering latest_wins session shared_face "
-        "report plots evaluation"
+        "walks interpolation walk_files gallery report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -44,6 +44,7 @@ ARROWS = {
     "attributes": "",
     "images": "storage",
     "protocols": "attributes",
+    "face_filter": "attributes",
     "faceworld": "storage attributes images",
     "stylegan2": "storage latents",
     "discriminator": "stylegan2",
@@ -64,6 +65,10 @@ ARROWS = {
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "shared_face": "latents zoo states session",
+    "walks": "attributes latents states",
+    "interpolation": "attributes latents references states walks zoo",
+    "walk_files": "images replay states storage walks zoo",
+    "gallery": "face_filter images latents references states zoo",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
@@ -72,10 +77,13 @@ ARROWS = {
         " losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": (
+        "attributes images latents training zoo latest_wins session recipes face_filter gallery"
+        " interpolation walk_files walks shared_face states"
+    ),
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
-        " bench"
+        " bench interpolation walk_files"
     ),
     "server": "",
     "__main__": "cli",
