@@ -53,7 +53,7 @@ def test_w_is_the_straight_line_and_the_arc_turns_around_the_average(walker, tin
     assert torch.allclose(line[1], 0.75 * a + 0.25 * b, atol=1e-6)
     arc = walker.draw(Walk((3, 8), curve="slerp", frames=3)).ws[1]
     centre = tiny_models.generator.w_avg
-    lengths = [(w[0] - centre).norm() for w in (a, arc, b)]
+    lengths = [float((w[0] - centre).norm()) for w in (a, arc, b)]
     assert lengths[1] == pytest.approx((lengths[0] + lengths[2]) / 2, rel=1e-4)
 
 

@@ -171,9 +171,10 @@ class FaceView(anywidget.AnyWidget):
         except Exception as error:
             self._say_error(error)
         # Taken, not done: what is done shows itself, and the worker drops what is out of date.
-        number = message.get("number", 0)
-        with self._lock:
-            self.answers = {**self.answers, client: number if isinstance(number, int) else 0}
+        number = message.get("number")
+        if isinstance(number, int):
+            with self._lock:
+                self.answers = {**self.answers, client: max(number, self.answers.get(client, 0))}
 
     def _set_visible(self, client: str, visible: bool) -> None:
         with self._lock:
@@ -200,10 +201,12 @@ class FaceView(anywidget.AnyWidget):
         """Put what is up where a reader without a kernel will find it."""
         from IPython.display import HTML, display
 
-        parts = self._still_parts()
-        if parts is None or (update and not self._has_still):
+        if update and not self._has_still:
             return
-        display(HTML(still_html(*parts, self._still)), display_id=self._still, update=update)
+        parts = self._still_parts()
+        # An empty place first, where there is nothing to show yet: it can be filled later.
+        text = "" if parts is None else still_html(*parts, self._still)
+        display(HTML(text), display_id=self._still, update=update)
         self._has_still = True
 
     def close(self) -> None:

@@ -21,8 +21,8 @@ from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value, st
 from l2l_widgets.widgets.face_view import FaceView, themed
 from l2l_widgets.zoo import Models
 
-#: Faces on a page: three rows of seven, all visible at 1280 pixels.
-PAGE = 21
+#: Faces on a page: three rows of eight, all visible on a small projector.
+PAGE = 24
 #: Seconds between two messages of a running search.
 TELL_EVERY = 0.2
 #: Seconds that a change of truncation must rest: a slider is not followed picture by picture.
@@ -285,7 +285,7 @@ class Gallery(FaceView):
     # -- without a front end -----------------------------------------------------------------------
 
     def _ipython_display_(self) -> None:
-        self.wait(5)  # the still needs its first faces
+        self.wait(1)  # the still is filled in later where this is too short
         super()._ipython_display_()
 
     def _still_parts(self) -> Any:
@@ -305,4 +305,4 @@ class Gallery(FaceView):
         what = self._filter.to_text(self._table) or "every face"
         words = f"Gallery: {what}; {found.progress.found} of {found.progress.seen} seeds."
         head = ["seed", *(self._table[n].label for n in names)]
-        return grid(torch.stack(pictures), 7, gap=1), words, head, rows
+        return grid(torch.stack(pictures), 8, gap=1), words, head, rows

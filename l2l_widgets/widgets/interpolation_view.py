@@ -370,7 +370,7 @@ class InterpolationView(FaceView):
     # -- without a front end -----------------------------------------------------------------------
 
     def _ipython_display_(self) -> None:
-        self.wait(10)  # the still needs its first strip
+        self.wait(1)  # most machines have the first strip by then; the still is filled in later
         super()._ipython_display_()
 
     def _still_parts(self) -> Any:

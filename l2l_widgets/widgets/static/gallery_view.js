@@ -39,7 +39,7 @@ class GalleryView {
     });
     this.element = this.layOut();
     this.makeCells(this.schema.page_size);
-    this.showing = new Showing(this.element, this.link);
+    this.showing = new Showing(this.element, model, this.link.client);
     this.handlers = GalleryView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
     for (const [event, handler] of this.handlers) model.on(event, handler);
     for (const name of GalleryView.TRAITS) this.sync(name);
@@ -161,12 +161,13 @@ class GalleryView {
       this.queues[i].push(item.picture);
       const readings = Object.entries(item.readings).map(([key, value]) => {
         const row = this.chips.row(key);
-        return row ? `${row.label} ${asValue(row, value)}` : "";
+        return row ? [row.label, asValue(row, value)] : ["", ""];
       });
+      const words = readings.map((pair) => pair.join(" "));
       name.textContent = `${item.seed}`;
-      note.textContent = readings.join(" \u00b7 ");
-      cell.title = [`Seed ${item.seed}: click to load it in every view`, ...readings].join("\n");
-      cell.setAttribute("aria-label", [`Seed ${item.seed}`, ...readings].join(", "));
+      note.textContent = readings.map(([, text]) => text).join(" \u00b7 ");
+      cell.title = [`Seed ${item.seed}: click to load it in every view`, ...words].join("\n");
+      cell.setAttribute("aria-label", [`Seed ${item.seed}`, ...words].join(", "));
     });
     if (this.focused >= page.items.length) this.focused = 0;
     this.setFocused(this.focused);

@@ -35,8 +35,9 @@ class WalkView {
     this.numbers = h("details", { class: "l2l-all-numbers" }, h("summary", {}, "All numbers as a table"));
     this.numbers.addEventListener("toggle", () => this.fillTable());
     this.saved = h("p", { class: "l2l-saved-line", role: "status" });
+    this.hint = h("span", { class: "l2l-hint" });
     this.element = this.layOut();
-    this.showing = new Showing(this.element, this.link);
+    this.showing = new Showing(this.element, model, this.link.client);
     this.observer = new ResizeObserver(() => this.drawCurves());
     this.observer.observe(this.strip);
     this.listen();
@@ -68,8 +69,7 @@ class WalkView {
         h("div", { class: "l2l-walk-side" }, this.big.element,
           h("div", { class: "l2l-walk-actions" }, this.play, this.load), save, this.saved),
         h("div", { class: "l2l-walk-main" }, this.message.element, this.stage,
-          h("div", { class: "l2l-walk-foot" }, this.add, this.usual, h("span", { class: "l2l-hint" },
-            "Curves: share of each attribute's scale, read by a judge that trained nothing. Click a frame to load it.")))),
+          h("div", { class: "l2l-walk-foot" }, this.add, this.usual, this.hint))),
       this.saying, this.numbers);
   }
 
@@ -157,7 +157,7 @@ class WalkView {
   placeCursor() {
     const cell = this.cells?.[this.cursor];
     if (!cell) return;
-    const left = cell.offsetLeft + cell.offsetWidth / 2 + this.strip.offsetLeft;
+    const left = cell.offsetLeft + cell.offsetWidth / 2;
     this.line.style.left = `${left}px`;
     this.line.style.top = `${this.strip.offsetTop + this.strip.offsetHeight}px`;
     this.identity.point(this.cursor);
@@ -255,7 +255,8 @@ class WalkView {
         remove: () => this.choose(names.filter((other) => other !== name)),
       })), [0, 1], count, width);
       const { first, last } = curves.identity;
-      const lines = [[first, "like the first", 0], [last, "like the last", 1]].filter(([values]) => values);
+      const ends = [[first, "like the first", 0], [swept ? null : last, "like the last", 1]];
+      const lines = ends.filter(([values]) => values);
       this.identity.element.hidden = !lines.length;
       const low = Math.min(0, ...lines.flatMap(([values]) => values));
       this.identity.update(lines.map(([values, label, stroke]) => ({
@@ -266,6 +267,8 @@ class WalkView {
     this.add.replaceChildren(h("option", { value: "" }, "Add a curve\u2026"),
       ...others.map((row) => h("option", { value: row.name }, row.label)));
     this.add.disabled = names.length >= MAX_CURVES;
+    this.hint.textContent = "Share of each attribute's scale, read by a judge that trained nothing." +
+      (swept ? " Broad line: what was asked." : "") + " Click a frame to load it everywhere.";
     this.placeCursor();
   }
 

@@ -2,8 +2,10 @@
 
 /** Tells the kernel whether this element can be seen, so that nothing is computed for nobody. */
 class Showing {
-  constructor(element, link) {
-    this.link = link;
+  /** `client` is the name under which this page speaks to the kernel. */
+  constructor(element, model, client) {
+    // Not through the link: nobody waits for an answer, and a busy kernel is no fault here.
+    this.send = (message) => model.send({ ...message, client });
     this.inView = null;
     this.told = null;
     this.tell = () => {
@@ -11,7 +13,7 @@ class Showing {
       const visible = this.inView && !document.hidden;
       if (visible === this.told) return;
       this.told = visible;
-      this.link.post({ kind: "visible", visible });
+      this.send({ kind: "visible", visible });
     };
     // A little before it scrolls into view, so that it is there when it does.
     this.observer = new IntersectionObserver((entries) => {
@@ -26,7 +28,7 @@ class Showing {
     this.observer.disconnect();
     document.removeEventListener("visibilitychange", this.tell);
     try {
-      this.link.post({ kind: "gone" });
+      this.send({ kind: "gone" });
     } catch {
       // The kernel went first.
     }

@@ -66,8 +66,8 @@ class WalkBar {
     const { first, swap: exchange, second, ...others } = this.parts;
     this.element = h("div", { class: "l2l-viewbar" },
       h("div", { class: "l2l-barline" }, this.kind.element,
-        h("div", { class: "l2l-pair" }, first, exchange, second), this.parts.attribute, this.parts.span),
-      h("div", { class: "l2l-barline" }, others.space, others.curve, others.rows, others.method, others.frames));
+        h("div", { class: "l2l-pair" }, first, exchange, second), this.parts.attribute),
+      h("div", { class: "l2l-barline" }, this.parts.span, others.space, others.curve, others.rows, others.method, others.frames));
   }
 
   rowTitle(group) {

@@ -77,7 +77,7 @@ class CurvePanel {
   placeNames() {
     const rows = this.curves.map((curve, i) => {
       const [colour, dash, shape] = STROKES[curve.stroke ?? i % STROKES.length];
-      const sample = s("svg", { width: 26, height: 12, "aria-hidden": "true" },
+      const sample = s("svg", { width: 24, height: 12, viewBox: "1 0 24 12", "aria-hidden": "true", class: "l2l-sample" },
         s("path", { d: "M0 6H26", class: "l2l-curve-path", stroke: colour, "stroke-dasharray": dash }),
         marker(shape, 13, 6, colour));
       const value = h("span", { class: "l2l-panel-value" });
