@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from l2l_widgets.images import encode_png, grid, picture_format, read_png_text, to_pil
 from l2l_widgets.replay import RecipeError
@@ -87,7 +88,7 @@ def walk_recipe(models: Models, walk: Walk) -> dict[str, Any]:
 
 
 def _face_value(face: Any) -> dict[str, Any]:
-    if not isinstance(face, torch.Tensor):
+    if not isinstance(face, Tensor):
         return {"seed": int(face)}
     array = face.detach().cpu().numpy().astype("<f4")  # (num_ws, w_dim)
     data = base64.b64encode(array.tobytes()).decode("ascii")
@@ -145,10 +146,8 @@ def save_walk(
         side = strip.images.shape[-1]
         scale = scale or min(64, max(1, FILM_SIDE[ending] // side))
         pause = _pause(seconds, len(strip.images))
-        frames = [to_pil(image, scale) for image in strip.images]
-        if there_and_back:
-            frames += frames[-2:0:-1]
-        data = (_gif if ending == ".gif" else _film)(frames, pause, text)
+        draw = _gif if ending == ".gif" else _film
+        data = draw(strip.images, scale, pause, there_and_back, text)
     make_folder(path.parent)
     write_atomic(path, data)
     return recipe
@@ -166,10 +165,18 @@ def _pause(seconds: float | None, frames: int) -> float:
     return float(seconds) / frames
 
 
-def _gif(frames: list[Any], pause: float, text: str) -> bytes:
+def _order(count: int, there_and_back: bool) -> list[int]:
+    """Frames as they are shown; the way back repeats neither end."""
+    there = list(range(count))
+    return there + there[-2:0:-1] if there_and_back else there
+
+
+def _gif(images: Tensor, scale: int, pause: float, there_and_back: bool, text: str) -> bytes:
     stream = io.BytesIO()
-    # One palette a frame: faces of different colours must not share 256.
-    first, *rest = [frame.quantize(256) for frame in frames]
+    # One palette a frame: faces of different colours must not share 256. It is chosen from the
+    # picture before it is enlarged, which adds pixels and hardly a colour.
+    frames = [to_pil(i, scale).quantize(palette=to_pil(i).quantize(256)) for i in images]
+    first, *rest = [frames[i] for i in _order(len(frames), there_and_back)]
     first.save(
         stream,
         format="GIF",
@@ -182,7 +189,7 @@ def _gif(frames: list[Any], pause: float, text: str) -> bytes:
     return stream.getvalue()
 
 
-def _film(frames: list[Any], pause: float, text: str) -> bytes:
+def _film(images: Tensor, scale: int, pause: float, there_and_back: bool, text: str) -> bytes:
     try:
         import av
     except ImportError as error:
@@ -190,6 +197,7 @@ def _film(frames: list[Any], pause: float, text: str) -> bytes:
             f"an .mp4 needs PyAV, which is not there ({error}); install the extra: "
             "pip install 'l2l-widgets[video]'; or allowed: .gif, .png"
         ) from None
+    frames = [to_pil(image, scale) for image in images]
     stream = io.BytesIO()
     with av.open(stream, "w", format="mp4") as container:
         container.metadata["comment"] = text
@@ -198,8 +206,8 @@ def _film(frames: list[Any], pause: float, text: str) -> bytes:
         video.width, video.height = (2 * (n // 2) for n in frames[0].size)
         video.pix_fmt = "yuv420p"
         video.options = {"crf": str(CRF), "threads": "1"}
-        for frame in frames:
-            picture = av.VideoFrame.from_image(frame.crop((0, 0, video.width, video.height)))
+        for i in _order(len(frames), there_and_back):
+            picture = av.VideoFrame.from_image(frames[i].crop((0, 0, video.width, video.height)))
             container.mux(video.encode(picture))
         container.mux(video.encode())
     return stream.getvalue()
@@ -356,7 +364,7 @@ def _face_of(raw: dict[str, Any], where: str) -> Any:
     return seed
 
 
-def _latent_of(text: Any, shape: Any, where: str) -> torch.Tensor:
+def _latent_of(text: Any, shape: Any, where: str) -> Tensor:
     """(num_ws, w_dim) from base64; lengths are compared first, a huge shape must cost nothing."""
     allowed = f"base64 of finite float32 up to {MAX_LATENT:g}, and its shape [num_ws, w_dim]"
     sizes = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)

@@ -30,8 +30,8 @@ LAYERS = {
     ),
     "methods": "editors",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session shared_face "
-        "walks interpolation walk_files gallery report plots evaluation"
+        "zoo states replay references receipt drawing rendering latest_wins session exercises "
+        "shared_face walks interpolation walk_files gallery report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -64,6 +64,7 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
+    "exercises": "storage zoo replay receipt rendering session",
     "shared_face": "latents zoo states session",
     "walks": "attributes latents states",
     "interpolation": "attributes latents references states walks zoo",
