@@ -80,7 +80,7 @@ ARROWS = {
     "bench": "attributes images stylegan2 editors zoo session",
     "widgets": (
         "attributes images latents training zoo latest_wins session recipes face_filter gallery"
-        " interpolation walk_files walks shared_face states"
+        " interpolation walk_files walks shared_face"
     ),
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"

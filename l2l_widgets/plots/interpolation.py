@@ -12,7 +12,7 @@ STYLES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"), ((0, (6, 1)), "v"), 
 
 
 def plot_strip(images: Any, ax: Any = None, gap: float = 0.04) -> list[Any]:
-    """Draw pictures side by side, picture i centred at x = i.
+    """Draw pictures side by side, the first centred at x = 1.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def plot_strip(images: Any, ax: Any = None, gap: float = 0.04) -> list[Any]:
             np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1),
             extent=(i - half, i + half, -half, half),
         )
-        for i, picture in enumerate(pixels)
+        for i, picture in enumerate(pixels, 1)
     ]
-    ax.set(xlim=(-0.5, len(pixels) - 0.5), ylim=(-0.5, 0.5), aspect="equal")
+    ax.set(xlim=(0.5, len(pixels) + 0.5), ylim=(-0.5, 0.5), aspect="equal")
     ax.set_axis_off()
     return drawn
 
@@ -77,15 +77,21 @@ def plot_curves(
     for i, (name, values) in enumerate(curves.items()):
         dash, marker = STYLES[i % len(STYLES)]
         (line,) = ax.plot(
-            range(count), list(values), linestyle=dash, marker=marker, ms=3, lw=1.2, label=name
+            range(1, count + 1),
+            list(values),
+            linestyle=dash,
+            marker=marker,
+            ms=3,
+            lw=1.2,
+            label=name,
         )
         drawn.append(line)
     for text, (name, line), y in _ends(curves, drawn):
         ax.annotate(
-            text or name, (count - 1, y), xytext=(6, 0), textcoords="offset points",
+            text or name, (count, y), xytext=(6, 0), textcoords="offset points",
             color=line.get_color(), va="center", fontsize="small", annotation_clip=False,
         )  # fmt: skip
-    ax.set(xlim=(-0.5, count - 0.5), xlabel="frame", ylabel=label)
+    ax.set(xlim=(0.5, count + 0.5), xlabel="frame", ylabel=label)
     ax.spines[["top", "right"]].set_visible(False)
     return drawn
 
@@ -111,20 +117,26 @@ def walk_figure(
     from matplotlib.figure import Figure
 
     panels = [p for p in ((attributes, "reading"), (identity, "identity")) if p[0]]
-    count = len(images)
-    figure = Figure(figsize=(max(4.0, 0.8 * count + 1.4), 0.8 + 1.7 * len(panels)))
-    heights = [0.8, *[1.7] * len(panels)]
-    axes = figure.subplots(
-        1 + len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
-    )[:, 0]
-    figure.subplots_adjust(left=0.8 / figure.get_figwidth(), right=1 - 1.2 / figure.get_figwidth())
-    plot_strip(images, axes[0])
-    axes[0].set_aspect("auto")
-    for ax, (curves, label) in zip(axes[1:], panels, strict=True):
+    # In inches: a frame of the strip is a square, and everything else stands under it.
+    frame, left, right, panel, gap = 0.8, 0.7, 1.3, 1.5, 0.25
+    width = frame * len(images)
+    height = frame + len(panels) * (panel + gap) + 0.55
+    figure = Figure(figsize=(left + width + right, height + 0.1))
+
+    def place(top: float, tall: float) -> Any:
+        whole_width, whole_height = figure.get_size_inches()
+        bottom = (height - top - tall) / whole_height
+        return figure.add_axes(
+            (left / whole_width, bottom, width / whole_width, tall / whole_height)
+        )
+
+    plot_strip(images, place(0, frame))
+    for i, (curves, label) in enumerate(panels):
         assert curves is not None
+        ax = place(frame + gap + i * (panel + gap), panel)
         plot_curves(curves, ax, label)
-        if ax is not axes[-1]:
-            ax.set_xlabel("")
+        if i + 1 < len(panels):
+            ax.set(xlabel="", xticklabels=[])
     return figure
 
 
