@@ -87,8 +87,9 @@ class GalleryView {
       view.canvas.setAttribute("aria-hidden", "true");
       const name = h("span", { class: "l2l-face-name" });
       const note = h("span", { class: "l2l-face-note" });
-      const cell = h("button", { type: "button", class: "l2l-face", tabindex: -1, onclick: () => this.load(i) },
-        view.frame, name, note);
+      const cell = h("button", {
+        type: "button", class: "l2l-face", tabindex: -1, onclick: () => this.load(i), onfocus: () => this.setFocused(i),
+      }, view.frame, name, note);
       return { cell, name, note };
     });
     this.grid.replaceChildren(...this.cells.map(({ cell }) => cell));

@@ -123,7 +123,7 @@ function numbersTable(rows, curves, identity) {
     h("tr", {}, h("th", { scope: "row" }, label), ...texts.map((text) => h("td", {}, text)));
   const body = rows.map((row) => line(row.label, curves[row.name].map((v) => asValue(row, v))));
   const ends = { first: "as the first face", last: "as the last face" };
-  for (const [end, values] of Object.entries(identity)) {
+  for (const [end, values] of Object.entries(identity).reverse()) {
     body.unshift(line(`Identity ${ends[end]}`, values.map(asShare)));
   }
   return h("table", { class: "l2l-numbers-table" }, h("thead", {}, head), h("tbody", {}, ...body));
