@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from l2l_widgets.receipt import Receipt as Receipt
     from l2l_widgets.replay import read_recipe as read_recipe
     from l2l_widgets.session import EditSession as EditSession
+    from l2l_widgets.shared_face import SharedFace as SharedFace
     from l2l_widgets.states import EditResult as EditResult
     from l2l_widgets.stylegan2 import load_generator as load_generator
     from l2l_widgets.stylegan2 import save_generator as save_generator
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
     from l2l_widgets.widgets import FaceEditor as FaceEditor
+    from l2l_widgets.widgets import Gallery as Gallery
+    from l2l_widgets.widgets import InterpolationView as InterpolationView
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -42,9 +45,12 @@ _HOMES = {
     "EditSession": "session",
     "Editor": "protocols",
     "FaceEditor": "widgets",
+    "Gallery": "widgets",
+    "InterpolationView": "widgets",
     "Models": "zoo",
     "Receipt": "receipt",
     "RunDirectory": "training",
+    "SharedFace": "shared_face",
     "TrainingCell": "widgets",
     "TrainingHandle": "training",
     "check_editor": "editors.checks",
@@ -65,9 +71,12 @@ __all__ = [
     "EditSession",
     "Editor",
     "FaceEditor",
+    "Gallery",
+    "InterpolationView",
     "Models",
     "Receipt",
     "RunDirectory",
+    "SharedFace",
     "TrainingCell",
     "TrainingHandle",
     "check_editor",

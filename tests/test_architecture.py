@@ -24,7 +24,7 @@ PACKAGE = ROOT / "l2l_widgets"
 
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
-    "words": "storage latents attributes images protocols",
+    "words": "storage latents attributes images protocols face_filter",
     "parts": (
         "judges faceworld stylegan2 discriminator projected perception losses metrics training "
         "triplets"
@@ -45,6 +45,7 @@ ARROWS = {
     "attributes": "",
     "images": "storage",
     "protocols": "attributes",
+    "face_filter": "attributes",
     "faceworld": "storage attributes images",
     "stylegan2": "storage latents",
     "discriminator": "stylegan2",
@@ -76,7 +77,10 @@ ARROWS = {
         " judges losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": (
+        "attributes images latents training zoo latest_wins session recipes face_filter gallery"
+        " interpolation walk_files walks shared_face"
+    ),
     "cli": (
         "storage attributes images judges faceworld training inversion zoo replay session"
         " own_models report evaluation recipes bench"

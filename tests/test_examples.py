@@ -20,7 +20,8 @@ def load_example(name):
 
 
 def test_the_known_examples_are_there():
-    assert NAMES == ["edit_face", "new_editor", "render_people", "replay_recipe", "train_mapper"]
+    assert {"edit_face", "new_editor", "render_people", "replay_recipe", "train_mapper"} <= {*NAMES}
+    assert "interpolate_faces" in NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,6 +58,20 @@ def test_edit_refuses_an_unknown_attribute_by_name(tmp_path, capsys):
     assert refused.value.code == 2
     assert "'smyle' is unknown; did you mean smile?" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_walk_in_z_and_in_w_side_by_side(tmp_path, capsys):
+    out = tmp_path / "walk.png"
+    assert load_example("interpolate_faces").main(["--frames", "4", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "z: " in said
+    assert "largest step" in said
+    with Image.open(out) as strips, Image.open(tmp_path / "walk-curves.png") as curves:
+        assert strips.width > strips.height > 100
+        assert len(curves.convert("RGB").getcolors(curves.width * curves.height)) > 100
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.n_frames == 6
+        assert b"l2l-walk" in film.info["comment"]
 
 
 def test_new_editor_passes_the_contract(capsys):

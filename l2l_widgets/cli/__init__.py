@@ -21,6 +21,7 @@ VERBS = {
     "lab": ("lab", "open JupyterLab on the notebooks"),
     "sample": ("edit", "draw a contact sheet of faces"),
     "edit": ("edit", "edit a face and say what else moved"),
+    "interpolate": ("interpolate", "walk between two faces: strip, GIF or film, with curves"),
     "attributes": ("attributes", "list the attributes that can be edited"),
     "replay": ("edit", "replay a recipe, or a picture that carries one"),
     "evaluate": ("evaluate", "measure editing methods"),

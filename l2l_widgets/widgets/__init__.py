@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
+    from l2l_widgets.widgets.gallery_view import Gallery as Gallery
+    from l2l_widgets.widgets.interpolation_view import InterpolationView as InterpolationView
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
 
-__all__ = ["FaceEditor", "TrainingCell"]
+__all__ = ["FaceEditor", "Gallery", "InterpolationView", "TrainingCell"]
 
-_HOMES = {"FaceEditor": "face_editor", "TrainingCell": "training_cell"}
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "Gallery": "gallery_view",
+    "InterpolationView": "interpolation_view",
+    "TrainingCell": "training_cell",
+}
 
 
 def __getattr__(name: str) -> Any:

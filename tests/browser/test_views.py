@@ -1,0 +1,219 @@
+"""student_3 in a real JupyterLab: walk and gallery under a hand, and for a keyboard alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import harness
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def lesson(page, address):
+    harness.open_notebook(page, address, "student_3_what_is_w.ipynb", timeout=300)
+    page.locator(".l2l-walk[data-curves]").first.wait_for(timeout=120_000)
+    return page
+
+
+@pytest.fixture
+def opened(lesson):
+    """The page; what it hides is read at the end."""
+    yield lesson
+    assert harness.kernel_errors(lesson) == []
+    assert lesson.faults == []
+
+
+@pytest.fixture
+def walk(opened):
+    walk = opened.locator(".l2l-walk").first
+    walk.scroll_into_view_if_needed()
+    settle(walk)
+    return walk
+
+
+@pytest.fixture
+def gallery(opened):
+    gallery = opened.locator(".l2l-gallery").first
+    gallery.scroll_into_view_if_needed()
+    harness.until(lambda: gallery.get_attribute("data-page"), 120, what="a page of faces")
+    return gallery
+
+
+def settle(walk):
+    """Until the curves belong to the frames that are up."""
+    same = "e => e.dataset.frames && e.dataset.frames === e.dataset.curves"
+    harness.until(lambda: walk.evaluate(same), 60, what="curves of the frames that are up")
+
+
+def change(walk, act):
+    before = walk.get_attribute("data-frames")
+    act()
+    harness.until(lambda: walk.get_attribute("data-frames") not in (before, ""), 60)
+    settle(walk)
+
+
+def test_all_cells_of_the_lesson_run(opened):
+    assert harness.cell_errors(opened) == []
+
+
+def test_the_cursor_follows_the_mouse_and_stands_below_its_frame(opened, walk):
+    strip = walk.locator(".l2l-strip")
+    box = strip.bounding_box()
+    for frame in (2, 6):
+        opened.mouse.move(box["x"] + box["width"] * (frame + 0.5) / 9, box["y"] + 150)
+        assert strip.get_attribute("aria-valuenow") == str(frame + 1)
+        line = walk.locator(".l2l-cursor-line").bounding_box()
+        cell = walk.locator(".l2l-strip-frame").nth(frame).bounding_box()
+        assert abs(line["x"] + 1 - (cell["x"] + cell["width"] / 2)) < 2
+        rings = walk.locator(".l2l-ring").all()
+        assert len(rings) >= 6
+        for ring in rings:
+            where = ring.bounding_box()
+            assert abs(where["x"] + where["width"] / 2 - line["x"] - 1) < 2
+
+
+def test_the_keyboard_alone_walks_reads_and_loads(opened, walk):
+    strip = walk.locator(".l2l-strip")
+    strip.focus()
+    opened.keyboard.press("Home")
+    opened.keyboard.press("ArrowRight")
+    opened.keyboard.press("ArrowRight")
+    words = strip.get_attribute("aria-valuetext")
+    assert words.startswith("frame 3 of 9")
+    assert "identity" in words
+    opened.keyboard.press("End")
+    assert strip.get_attribute("aria-valuenow") == "9"
+    opened.keyboard.press("Enter")
+    harness.until(
+        lambda: harness.evaluate_in_kernel(opened, "session.state.seed") == "11", what="the seed"
+    )
+    assert "loaded" in walk.locator(".l2l-saved-line").inner_text()
+    # nothing but the walk heard the keys
+    assert opened.evaluate("() => panel.content.mode") == "command"
+
+
+def test_each_kind_of_walk_and_the_layers(opened, walk):
+    def press(text):
+        return lambda: walk.get_by_role("button", name=text, exact=True).click()
+
+    change(walk, press("One attribute"))
+    assert "goes" in walk.locator(".l2l-saying").inner_text()
+    assert walk.locator(".l2l-asked-line").count() == 1
+    change(walk, lambda: walk.get_by_label("Attribute", exact=True).select_option("age"))
+    assert walk.locator(".l2l-saying").inner_text().startswith("Age goes")
+    change(walk, press("Identity only"))
+    assert "without holding" in walk.locator(".l2l-saying").inner_text()
+    change(walk, press("Two faces"))
+    change(walk, press("Coarse"))
+    pressed = walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
+    assert {"W+", "Coarse", "Line"} <= set(pressed)
+    change(walk, press("Z"))
+    assert "Arc" in walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
+    change(walk, press("W"))
+
+
+def test_what_is_wrong_is_said_in_place(opened, walk):
+    field = walk.get_by_label("Last face", exact=True)
+    field.fill("-4")
+    field.press("Enter")
+    harness.until(lambda: "seed is '-4'" in walk.locator(".l2l-message").inner_text())
+    walk.locator(".l2l-strip").focus()
+    harness.until(lambda: field.input_value() == "11", what="the field shows what is up again")
+    change(walk, lambda: (field.fill("12"), field.press("Enter")))
+    assert walk.locator(".l2l-message").inner_text() == ""
+
+
+def test_a_curve_can_be_added_and_removed(opened, walk):
+    names = walk.locator(".l2l-panel").nth(1).locator(".l2l-panel-name")
+    before = names.count()
+    walk.get_by_label("Add a curve").select_option("pitch")
+    assert names.count() == before + 1
+    remove = walk.get_by_role("button", name="Remove the curve of Pitch")
+    remove.focus()
+    opened.keyboard.press("Enter")
+    assert names.count() == before
+    walk.get_by_role("button", name="Largest movers").click()
+
+
+def test_the_table_holds_every_number(opened, walk):
+    walk.locator("summary").click()
+    rows = walk.locator(".l2l-numbers-table tbody tr")
+    assert rows.count() == 37
+    assert rows.first.locator("td").first.inner_text() == "100\u202f%"
+    walk.locator("summary").click()
+
+
+def test_save_writes_a_strip_beside_the_notebook(opened, walk, folder):
+    walk.get_by_role("button", name="PNG", exact=True).click()
+    harness.until(lambda: "Saved" in walk.locator(".l2l-saved-line").inner_text(), 30)
+    name = walk.locator(".l2l-saved-line code").inner_text()
+    assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_click_in_the_gallery_loads_the_face_everywhere(opened, walk, gallery):
+    face = gallery.locator(".l2l-face").nth(2)
+    seed = face.locator(".l2l-face-name").inner_text()
+    face.click()
+    harness.until(lambda: face.get_attribute("aria-pressed") == "true", what="the tick")
+    assert harness.evaluate_in_kernel(opened, "session.state.seed") == seed
+    walk.scroll_into_view_if_needed()
+    harness.until(lambda: walk.get_by_label("First face", exact=True).input_value() == seed)
+    settle(walk)
+
+
+def test_the_gallery_by_keyboard(opened, gallery):
+    text = gallery.get_by_label("Filter in words")
+    stamp = gallery.get_attribute("data-page")
+    text.fill("over 40, no hat")
+    text.press("Enter")
+    harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 120)
+    assert gallery.locator(".l2l-chip strong").all_inner_texts() == ["Age", "Hat"]
+    assert "found" in gallery.locator(".l2l-count-line").inner_text()
+    gallery.locator(".l2l-face").first.focus()
+    opened.keyboard.press("ArrowRight")
+    second = gallery.locator(".l2l-face").nth(1)
+    assert second.evaluate("e => e === document.activeElement")
+    opened.keyboard.press("Enter")
+    harness.until(lambda: second.get_attribute("aria-pressed") == "true")
+    assert "loaded" in gallery.locator(".l2l-spoken").inner_text()
+    stamp = gallery.get_attribute("data-page")
+    opened.keyboard.press("PageDown")
+    harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 120)
+    assert gallery.locator(".l2l-page-number").inner_text() == "Page 2"
+
+
+def test_a_filter_that_is_not_understood_keeps_the_faces(opened, gallery):
+    names = gallery.locator(".l2l-face-name").all_inner_texts()
+    text = gallery.get_by_label("Filter in words")
+    text.fill("smyling")
+    text.press("Enter")
+    harness.until(lambda: "did you mean smiling" in gallery.locator(".l2l-message").inner_text())
+    assert gallery.locator(".l2l-face-name").all_inner_texts() == names
+
+
+def test_a_search_for_nobody_can_be_stopped(opened, gallery):
+    text = gallery.get_by_label("Filter in words")
+    text.fill("smile > 99.9, age at most 5.01")
+    text.press("Enter")
+    stop = gallery.get_by_role("button", name="Stop", exact=True)
+    stop.wait_for(timeout=30_000)
+    stop.click()
+    harness.until(lambda: "Stopped" in gallery.locator(".l2l-count-line").inner_text(), 60)
+    assert gallery.get_by_role("button", name="Go on").is_visible()
+    gallery.get_by_role("button", name="Every face").click()
+    harness.until(lambda: gallery.locator(".l2l-chip").count() == 0)
+
+
+def test_nothing_is_computed_for_a_view_that_is_scrolled_away(opened, walk):
+    hidden = "all(o.is_hidden for o in __import__('ipywidgets').widgets.widget._instances.values()"
+    hidden += " if type(o).__name__ == 'InterpolationView')"
+    opened.locator(".jp-Cell").first.scroll_into_view_if_needed()
+    harness.until(lambda: harness.evaluate_in_kernel(opened, hidden) == "True", what="hidden")
+    before = walk.get_attribute("data-frames")
+    harness.evaluate_in_kernel(opened, "session.request(seed=77)")
+    opened.wait_for_timeout(700)
+    assert walk.get_attribute("data-frames") == before
+    walk.scroll_into_view_if_needed()
+    harness.until(lambda: walk.get_attribute("data-frames") not in (before, ""), 60)
+    assert walk.get_by_label("First face", exact=True).input_value() == "77"
