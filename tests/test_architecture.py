@@ -30,8 +30,8 @@ LAYERS = {
     ),
     "methods": "editors",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session report plots "
-        "evaluation"
+        "zoo states replay references receipt drawing rendering latest_wins session shared_face "
+        "report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -63,6 +63,7 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
+    "shared_face": "latents zoo states session",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
