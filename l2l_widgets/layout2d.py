@@ -126,13 +126,19 @@ def exact_neighbours(x: Tensor, k: int = 15) -> Neighbours:
     x = _checked("x", x)
     if type(k) is not int or not 2 <= k < len(x):
         raise ValueError(f"neighbours is {k!r}; allowed: 2 to {len(x) - 1} for {len(x)} points")
-    rows, distances = [], []
+    found = []
     for start in range(0, len(x), CHUNK):
-        d = _distances(x[start : start + CHUNK], x, exclude_from=start)
-        found = d.topk(k, largest=False)
-        rows.append(found.indices)
-        distances.append(found.values)
-    return Neighbours(torch.cat(rows), torch.cat(distances))
+        part = x[start : start + CHUNK]
+        found.append(_nearest(part, x, _distances(part, x, exclude_from=start), k))
+    return Neighbours(torch.cat([n.rows for n in found]), torch.cat([n.distances for n in found]))
+
+
+def _nearest(part: Tensor, x: Tensor, distances: Tensor, k: int) -> Neighbours:
+    """The k nearest of the rows of x, their distances once more without the loss of digits."""
+    rows = distances.topk(k, largest=False).indices
+    exact = (part[:, None] - x[rows]).norm(dim=2)
+    exact, order = exact.sort(dim=1, stable=True)
+    return Neighbours(rows.gather(1, order), exact)
 
 
 def map_neighbours(coordinates: Tensor, k: int) -> Tensor:
@@ -357,14 +363,14 @@ def place(points: Tensor, x: Tensor, coordinates: Tensor, k: int = 15) -> Placem
         )
     if not 1 <= k <= len(x):
         raise ValueError(f"k is {k!r}; allowed: 1 to {len(x)}")
-    parts = [_distances(part, x).topk(k, largest=False) for part in points.split(CHUNK)]
-    distances = torch.cat([p.values for p in parts])  # (M, k), nearest first
-    rows = torch.cat([p.indices for p in parts])
-    scale = (distances[:, -1:] - distances[:, :1]).clamp_min(1e-6)
-    weight = torch.exp(-3 * (distances - distances[:, :1]) / scale)  # (M, k)
+    parts = [_nearest(part, x, _distances(part, x), k) for part in points.split(CHUNK)]
+    distances = torch.cat([p.distances for p in parts])  # (M, k), nearest first
+    rows = torch.cat([p.rows for p in parts])
+    # In many dimensions all neighbours are about equally far: so are their votes.
+    weight = torch.exp(-distances / distances.mean(dim=1, keepdim=True).clamp_min(1e-12))
     near = coordinates[rows]  # (M, k, 2)
     position = (weight[..., None] * near).sum(1) / weight.sum(1, keepdim=True)
-    for _ in range(12):  # Weiszfeld's iteration
+    for _ in range(20):  # Weiszfeld's iteration
         gap = (near - position[:, None]).norm(dim=2).clamp_min(1e-4)
         share = weight / gap
         position = (share[..., None] * near).sum(1) / share.sum(1, keepdim=True)
@@ -391,7 +397,7 @@ def cloud_distance(ws: Tensor, x: Tensor, k: int = 15) -> Tensor:
     rows = ws if ws.ndim == 3 else ws[:, None]
     middle = rows.mean(dim=1)
     apart = (rows - middle[:, None]).square().sum(dim=2).mean(dim=1, keepdim=True)  # (M, 1)
-    near = torch.cat([_distances(p, x).topk(k, largest=False).values for p in middle.split(CHUNK)])
+    near = torch.cat([_nearest(p, x, _distances(p, x), k).distances for p in middle.split(CHUNK)])
     return (near.square() + apart).sqrt().mean(dim=1)
 
 

@@ -31,7 +31,7 @@ LAYERS = {
     "methods": "editors",
     "assembly": (
         "zoo states replay references receipt drawing rendering latest_wins session shared_face "
-        "report plots evaluation"
+        "report plots evaluation layout2d code_map map_files map_walks"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -66,12 +66,16 @@ ARROWS = {
     "shared_face": "latents zoo states session",
     "report": "storage attributes",
     "plots": "",
+    "layout2d": "",
+    "code_map": "latents images layout2d zoo",
+    "map_files": "storage layout2d code_map zoo",
+    "map_walks": "attributes metrics layout2d code_map",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"
-        " losses training triplets editors zoo report plots evaluation"
+        " losses training triplets editors zoo report plots evaluation code_map map_files"
     ),
-    "bench": "attributes images stylegan2 editors zoo session",
+    "bench": "attributes images stylegan2 editors zoo session layout2d",
     "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
