@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
     from l2l_widgets.widgets import FaceEditor as FaceEditor
+    from l2l_widgets.widgets import LatentMap as LatentMap
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -41,6 +42,7 @@ _HOMES = {
     "EditSession": "session",
     "Editor": "protocols",
     "FaceEditor": "widgets",
+    "LatentMap": "widgets",
     "Models": "zoo",
     "Receipt": "receipt",
     "RunDirectory": "training",
@@ -63,6 +65,7 @@ __all__ = [
     "EditSession",
     "Editor",
     "FaceEditor",
+    "LatentMap",
     "Models",
     "Receipt",
     "RunDirectory",

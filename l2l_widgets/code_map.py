@@ -204,9 +204,9 @@ class CodeMap:
                                                        stop)[0]  # fmt: skip
             return self._features[space]
 
-    def has(self, space: str) -> bool:
-        """Whether a space is laid out, or its features are at hand."""
-        return space in self._features or any(s == space for s, _ in self.layouts)
+    def at_hand(self, space: str) -> bool:
+        """Whether the features of a space have been computed: new faces can be placed by them."""
+        return space in self._features
 
     def _part_of(self, space: str) -> str | None:
         if space not in SPACES:
@@ -372,7 +372,8 @@ class CodeMap:
 
     @classmethod
     def draw(
-        cls, models: Models, count: int = COUNT, *, layouts: int = 1, progress: Progress = _silent,
+        cls, models: Models, count: int = COUNT, *, layouts: int = 1, measure: bool = True,
+        progress: Progress = _silent,
         **options: Any,
     ) -> CodeMap:  # fmt: skip
         """Draw a map of W from nothing; the faces are not looked at (:meth:`read` does).
@@ -385,6 +386,8 @@ class CodeMap:
             Faces.
         layouts : int
             How many seeds, from 1.
+        measure : bool
+            Whether it is measured how far they can be believed.
         progress : callable
             Gets a text and the share done.
         **options
@@ -402,7 +405,7 @@ class CodeMap:
         warming.join()
         for seed in range(layouts):
             progress(f"map {seed + 1} of {layouts}", 0.5 + 0.5 * seed / layouts)
-            new.lay_out("w", seed)
+            new.lay_out("w", seed, measure=measure)
         return new
 
     # -- new faces ---------------------------------------------------------------------------------

@@ -76,7 +76,10 @@ ARROWS = {
         " losses training triplets editors zoo report plots evaluation code_map map_files"
     ),
     "bench": "attributes images stylegan2 editors zoo session layout2d",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": (
+        "attributes images latents training zoo latest_wins session recipes shared_face states"
+        " plots layout2d code_map map_files map_walks"
+    ),
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
         " bench"

@@ -11,8 +11,8 @@ __all__ = ["CAVEAT", "plot_groups", "plot_map", "plot_strangeness"]
 
 #: What has to stand beside every map.
 CAVEAT = (
-    "Near neighbours mean something, to the degree that their trust says. Distances across the map, "
-    "sizes of groups and empty space between them do not; axes have no unit."
+    "Near neighbours mean something, as far as their trust says. Distances across the map, sizes "
+    "of groups and the empty space between them do not; the axes have no unit."
 )
 #: One colour, one line and one marker a method: told apart without colour as well (Okabe and Ito).
 STYLES = (

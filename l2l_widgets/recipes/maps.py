@@ -71,10 +71,12 @@ class _Coordinates(nn.Module):
     """The layouts made so far, as a checkpoint keeps them."""
 
     coordinates: Tensor
+    there: Tensor
 
     def __init__(self, layouts: int, count: int) -> None:
         super().__init__()
-        self.register_buffer("coordinates", torch.full((layouts, count, 2), torch.nan))
+        self.register_buffer("coordinates", torch.zeros(layouts, count, 2))
+        self.register_buffer("there", torch.zeros(layouts, dtype=torch.bool))
 
 
 class MapTask:
@@ -130,15 +132,16 @@ class MapTask:
         self._restore(step)
         made = self.map.lay_out(*layouts[step], epochs=self.config.epochs)
         self.made.coordinates[step] = made.coordinates
+        self.made.there[step] = True
         assert made.quality is not None
         return {f"lost_{k}": 1 - v.mean() for k, v in made.quality._asdict().items()}
 
     def _restore(self, steps: int) -> None:
         """After a resume the map does not know what the checkpoint holds."""
         for i, (space, seed) in enumerate(self.config.layouts[:steps]):
-            coordinates = self.made.coordinates[i].cpu()
-            if (space, seed) not in self.map.layouts and bool(torch.isfinite(coordinates).all()):
-                self.map.layouts[space, seed] = Layout(space, seed, coordinates.clone())
+            if (space, seed) not in self.map.layouts and bool(self.made.there[i]):
+                coordinates = self.made.coordinates[i].cpu().clone()
+                self.map.layouts[space, seed] = Layout(space, seed, coordinates)
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Return nothing: a layout is measured once."""

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
+    from l2l_widgets.widgets.latent_map import LatentMap as LatentMap
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
 
-__all__ = ["FaceEditor", "TrainingCell"]
+__all__ = ["FaceEditor", "LatentMap", "TrainingCell"]
 
-_HOMES = {"FaceEditor": "face_editor", "TrainingCell": "training_cell"}
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "LatentMap": "latent_map",
+    "TrainingCell": "training_cell",
+}
 
 
 def __getattr__(name: str) -> Any:
