@@ -38,9 +38,7 @@ def test_a_map_is_made_layout_by_layout_and_goes_on_after_a_stop(tmp_path):
     assert found.known == 100
     assert found.atlas["count"] == 20
     assert (world / MAP_FILE).stat().st_size == done.scores["bytes"]
-    whole = train(
-        build_task(recipe, world), recipe.settings, tmp_path / "again", progress=False
-    )
+    whole = train(build_task(recipe, world), recipe.settings, tmp_path / "again", progress=False)
     assert whole.finished
     again = open_map(models, tmp_path / "again" / "final" / MAP_FILE)
     for key, layout in found.layouts.items():

@@ -365,7 +365,7 @@ class MapBridge:
         ws = {"before": result.w, "after": edited}
         state = result.state
         seed = None if state.w is not None else state.seed
-        value = face_value(self._map, self.layout, seed, state.truncation_psi, ws)
+        value = face_value(self._map, self.layout, self.table, seed, state.truncation_psi, ws)
         shown = result.after if result.after is not None else result.before
         if shown is not None:
             from l2l_widgets.widgets.bridge import picture_value

@@ -144,20 +144,22 @@ def draw(code_map: CodeMap, ws: Tensor) -> Tensor:
         return generator.synthesis(ws.to(generator.w_avg.device), noise_mode="const").cpu()
 
 
+def named_of(code_map: CodeMap, table: AttributeTable, row: int) -> list[list[Any]]:
+    """What sets a face apart from the others on the map: name, reading, standard deviations."""
+    if code_map.readings is None or row >= code_map.known:
+        return []
+    columns = [code_map.models.table.index(name) for name in table.names]
+    read = code_map.readings[: code_map.known, columns].float() / 255
+    apart = (read[row] - read.mean(0)) / read.std(0).clamp_min(0.02)
+    most = apart.abs().topk(min(NAMED, len(columns))).indices.tolist()
+    return [[table.names[i], float(read[row, i]), float(apart[i])] for i in most]
+
+
 def words_of(code_map: CodeMap, layout: Layout, table: AttributeTable, row: int) -> dict[str, Any]:
-    """What sets a face apart from the others on the map, and how far its place can be believed."""
-    named: list[list[Any]] = []
-    if code_map.readings is not None and row < code_map.known:
-        known = code_map.readings[: code_map.known]
-        columns = [code_map.models.table.index(name) for name in table.names]
-        read = known[:, columns].float() / 255
-        apart = (read[row] - read.mean(0)) / read.std(0).clamp_min(0.02)
-        for i in apart.abs().topk(min(NAMED, len(columns))).indices.tolist():
-            attribute = table[table.names[i]]
-            named.append([attribute.name, float(read[row, i]), float(apart[i])])
+    """What sets a face apart, and how far its place on the map can be believed."""
     believed = {} if layout.quality is None else layout.quality._asdict()
     return {
-        "named": named,
+        "named": named_of(code_map, table, row),
         "believed": {name: float(values[row]) for name, values in believed.items()},
     }
 
@@ -238,14 +240,19 @@ def _check_placing(code_map: CodeMap, layout: Layout) -> None:
 
 
 def face_value(
-    code_map: CodeMap, layout: Layout, seed: int | None, psi: float, ws: Mapping[str, Tensor]
+    code_map: CodeMap,
+    layout: Layout,
+    table: AttributeTable,
+    seed: int | None,
+    psi: float,
+    ws: Mapping[str, Tensor],
 ) -> dict[str, Any]:
     """Where the loaded face and its edit lie.
 
     Parameters
     ----------
-    code_map, layout
-        The map.
+    code_map, layout, table
+        The map, and the attributes that may be named.
     seed : int or None
         Of the face.
     psi : float
@@ -264,5 +271,6 @@ def face_value(
             value[f"{name}_spread"] = float(placed.spread[i])
     if row is not None:
         value["before"] = layout.coordinates[row].tolist()
+        value["named"] = named_of(code_map, table, row)
     value["edited"] = not torch.equal(ws["before"], ws["after"])
     return value

@@ -29,12 +29,17 @@ class LatentMapView {
         this.link.post({ kind: "trajectory", attribute });
       },
       (method, step) => this.link.post({ kind: "edit", method, step, attribute: this.marks.trajectory.attribute }),
-      () => this.setTrajectory({}));
+      () => this.setTrajectory({}),
+      (method) => {
+        this.marks.only = method;
+        this.canvas.redrawMarks();
+      });
     this.message = h("p", { class: "l2l-map-message", role: "alert", hidden: true });
     this.progress = h("div", { class: "l2l-map-progress", role: "status" });
     this.said = h("p", { class: "l2l-map-said", "aria-live": "polite" });
     this.tool = "look";
     this.element = this.layOut();
+    this.element.l2lMap = this.canvas; // for tests, and for the curious at the console
     this.listen();
     for (const name of LatentMapView.TRAITS) this.sync(name);
     this.choose("look");
@@ -288,7 +293,7 @@ class LatentMapView {
     this.element.dataset.seed = points.seed;
     const { trustworthiness: trust, kept } = points.believed;
     if (kept !== undefined) {
-      this.say(`Map ${points.seed + 1} of ${points.count} faces: of a face's ${points.neighbours} neighbours here ` +
+      this.say(`Map ${points.seed + 1} of ${points.count.toLocaleString("en")} faces: of a face's ${points.neighbours} neighbours here ` +
         `${(kept * points.neighbours).toFixed(1)} are true ones on average; trust ${trust.toFixed(2)}`);
     }
   }

@@ -2,7 +2,6 @@
 
 /** Viridis at nine places (van der Walt and Smith): light and dark stay apart without any colour. */
 const SCALE = ["#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#a5d52c", "#e0dd1f"];
-const BINS = 48;
 const UNKNOWN = 255;
 /** Screen pixels: how near the pointer must be, side of a thumbnail, and of the cell that holds one. */
 const REACH = 14;
@@ -15,6 +14,11 @@ function scaleColour(share) {
   const mix = [0, 1, 2].map((k) => Math.round(part(SCALE[i], k) + (at - i) * (part(SCALE[i + 1], k) - part(SCALE[i], k))));
   return `rgb(${mix.join(",")})`;
 }
+
+/** Red, green and blue of every byte of the scale; the last one, not known, is grey. */
+const PALETTE = Uint8ClampedArray.from(
+  Array.from({ length: 256 }, (_, v) => (v === UNKNOWN ? [138, 138, 138] : scaleColour(v / 254).match(/\d+/g).map(Number))).flat(),
+);
 
 class MapCanvas {
   constructor() {
@@ -33,7 +37,7 @@ class MapCanvas {
     this.thumbnails = false;
     this.sizes = false;
     this.drawMarks = () => {};
-    this.sprites = new Map();
+    this.masks = new Map();
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.element);
   }
@@ -95,7 +99,6 @@ class MapCanvas {
       canvas.width = Math.max(1, Math.round(this.width * this.ratio));
       canvas.height = Math.max(1, Math.round(this.height * this.ratio));
     }
-    this.sprites.clear();
     this.refit();
     this.redraw();
   }
@@ -230,51 +233,72 @@ class MapCanvas {
     return Math.max(1.7, Math.min(6, 1.9 * Math.sqrt(this.view.scale)));
   }
 
-  /** One dot as a picture: stamping it is several times faster than drawing a circle. */
-  sprite(bin, radius) {
-    const key = `${bin}/${radius.toFixed(2)}`;
-    if (!this.sprites.has(key)) {
-      const side = Math.ceil(2 * (radius + 1) * this.ratio);
-      const canvas = document.createElement("canvas");
-      canvas.width = canvas.height = side;
-      const pen = canvas.getContext("2d");
-      pen.beginPath();
-      pen.arc(side / 2, side / 2, radius * this.ratio, 0, 2 * Math.PI);
-      if (bin < 0) {
-        pen.strokeStyle = this.grey;
-        pen.lineWidth = this.ratio * 0.7;
-        pen.stroke();
-      } else {
-        pen.fillStyle = scaleColour(bin / (BINS - 1));
-        pen.fill();
+  /** How much of each pixel a dot covers, at one of 3 x 3 places between pixels. */
+  mask(radius, hollow, phase) {
+    const key = `${radius.toFixed(2)}/${hollow}/${phase}`;
+    if (!this.masks.has(key)) {
+      const half = Math.ceil(radius) + 1;
+      const [sx, sy] = [((phase % 3) - 1) / 3, (Math.floor(phase / 3) - 1) / 3];
+      const [dx, dy, cover] = [[], [], []];
+      for (let y = -half; y <= half; y++) {
+        for (let x = -half; x <= half; x++) {
+          const d = Math.hypot(x - sx, y - sy);
+          const outer = Math.max(0, Math.min(1, radius + 0.5 - d));
+          const part = hollow ? outer * Math.max(0, Math.min(1, d - radius + 1.4)) : outer;
+          if (part < 0.02) continue;
+          dx.push(x);
+          dy.push(y);
+          cover.push(part);
+        }
       }
-      if (this.sprites.size > 600) this.sprites.clear();
-      this.sprites.set(key, canvas);
+      if (this.masks.size > 400) this.masks.clear();
+      this.masks.set(key, { half, dx: Int16Array.from(dx), dy: Int16Array.from(dy), cover: Float32Array.from(cover) });
     }
-    return this.sprites.get(key);
+    return this.masks.get(key);
   }
 
+  /** Dots are written into the pixels by hand: several times faster than ten thousand calls to draw one. */
   drawPoints() {
     const pen = this.base.getContext("2d");
     pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.clearRect(0, 0, this.base.width, this.base.height);
-    this.grey = getComputedStyle(this.element).getPropertyValue("--soft") || "#777";
-    const { ratio, dot } = this;
+    const { width, height } = this.base;
+    if (!this.pixels || this.pixels.width !== width || this.pixels.height !== height) this.pixels = pen.createImageData(width, height);
+    const out = this.pixels.data;
+    out.fill(0);
+    this.grey = "#8a8a8a";
+    const { ratio } = this;
     const k = this.fit * this.view.scale * ratio;
     const [ox, oy] = [(this.width / 2) * ratio - this.view.x * k, (this.height / 2) * ratio + this.view.y * k];
-    pen.globalAlpha = this.thumbnails && this.atlas ? 0.45 : 0.9;
+    const strength = this.thumbnails && this.atlas ? 110 : 235;
     for (let i = 0; i < this.count; i++) {
-      const x = ox + this.xy[2 * i] * k;
-      const y = oy - this.xy[2 * i + 1] * k;
-      if (x < -9 || y < -9 || x > this.base.width + 9 || y > this.base.height + 9) continue;
+      const fx = ox + this.xy[2 * i] * k;
+      const fy = oy - this.xy[2 * i + 1] * k;
+      const x = Math.round(fx);
+      const y = Math.round(fy);
       const value = this.values ? this.values[i] : UNKNOWN;
-      const bin = value === UNKNOWN ? -1 : Math.min(BINS - 1, Math.floor((value * BINS) / UNKNOWN));
       // Three sizes are told apart; more would only look like noise.
       const size = this.sizes && this.trust ? [0.6, 1, 1.7][Math.min(2, Math.floor((this.trust[i] / 255) * 6))] : 1;
-      const sprite = this.sprite(bin, dot * size);
-      pen.drawImage(sprite, x - sprite.width / 2, y - sprite.width / 2);
+      const phase = Math.round((fx - x) * 3) + 1 + 3 * (Math.round((fy - y) * 3) + 1);
+      const { half, dx, dy, cover } = this.mask(this.dot * ratio * size, value === UNKNOWN, Math.max(0, Math.min(8, phase)));
+      if (x < half || y < half || x >= width - half || y >= height - half) continue;
+      const c = 3 * (value === UNKNOWN ? 255 : value);
+      for (let m = 0; m < cover.length; m++) {
+        const o = 4 * ((y + dy[m]) * width + x + dx[m]);
+        const a = cover[m];
+        if (out[o + 3] === 0) {
+          out[o] = PALETTE[c];
+          out[o + 1] = PALETTE[c + 1];
+          out[o + 2] = PALETTE[c + 2];
+        } else {
+          out[o] += (PALETTE[c] - out[o]) * a;
+          out[o + 1] += (PALETTE[c + 1] - out[o + 1]) * a;
+          out[o + 2] += (PALETTE[c + 2] - out[o + 2]) * a;
+        }
+        const alpha = a * strength;
+        if (alpha > out[o + 3]) out[o + 3] = alpha;
+      }
     }
-    pen.globalAlpha = 1;
+    pen.putImageData(this.pixels, 0, 0);
     if (this.thumbnails && this.atlas) this.drawThumbnails(pen);
   }
 

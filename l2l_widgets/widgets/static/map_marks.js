@@ -48,7 +48,7 @@ function strokeWay(pen, points, style, paper, width = 2) {
 }
 
 function label(pen, text, x, y, colour, paper) {
-  pen.font = "600 12px system-ui, sans-serif";
+  pen.font = "600 14px system-ui, sans-serif";
   pen.textBaseline = "middle";
   pen.lineWidth = 4;
   pen.lineJoin = "round";
@@ -68,6 +68,7 @@ class MapMarks {
     this.strip = null;
     this.stop = -1;
     this.trajectory = null;
+    this.only = -1; // a method that is looked at alone
     this.face = null;
     canvas.drawMarks = (pen) => this.draw(pen);
   }
@@ -92,12 +93,15 @@ class MapMarks {
     const { colour, shape } = GROUPS[name];
     pen.strokeStyle = colour;
     pen.lineWidth = 1.2;
-    const r = this.canvas.dot + 1.4;
+    // Of many faces each is marked faintly: the colours below must stay readable.
+    pen.globalAlpha = Math.max(0.3, Math.min(1, 120 / this.groups[name].length));
+    const r = this.canvas.dot + 1.2;
     for (const row of this.groups[name]) {
       const [x, y] = this.canvas.screenOf(row);
       traceShape(pen, shape, x, y, r);
       pen.stroke();
     }
+    pen.globalAlpha = 1;
     if (!this.groups[name].length) return;
     const xs = this.groups[name].map((row) => this.canvas.screenOf(row));
     const middle = [0, 1].map((k) => xs.map((p) => p[k]).sort((u, v) => u - v)[xs.length >> 1]);
@@ -152,6 +156,7 @@ class MapMarks {
   drawWays(pen) {
     const { methods, usual } = this.trajectory;
     methods.forEach((way, i) => {
+      if (this.only >= 0 && this.only !== i) return;
       const style = STYLES[i % STYLES.length];
       const places = way.placed.map((p) => this.place(p));
       strokeWay(pen, places, style, this.paper, 2.2);

@@ -86,7 +86,12 @@ class FaceCard {
     this.trust.textContent = kept === undefined ? "trust not measured yet"
       : `${Math.round(kept * neighbours)} of its ${neighbours} neighbours here are true ones; ` +
         `trust ${trustworthiness.toFixed(2)}, continuity ${continuity.toFixed(2)}`;
-    this.words.replaceChildren(...hover.named.map(([name, value, apart]) => {
+    this.showWords(hover.named);
+  }
+
+  /** What sets it apart from the other faces of the map. */
+  showWords(named) {
+    this.words.replaceChildren(...named.map(([name, value, apart]) => {
       const row = this.rows.get(name);
       return h("li", {}, h("span", {}, row.label), h("b", {}, asValue(row, value)),
         h("small", {}, apart > 0 ? "\u25b2 high" : "\u25bc low"));
@@ -98,7 +103,7 @@ class FaceCard {
     this.role.textContent = "Loaded, here and in every view";
     this.name.textContent = face.seed === null ? "A face between two others" : `Face ${face.seed}`;
     this.picture.show(face.picture);
-    this.words.replaceChildren();
+    this.showWords(face.named ?? []);
     const strange = face.edited ? face.after_strangeness : face.before_strangeness;
     this.trust.textContent = "";
     if (strange === undefined) {
@@ -179,7 +184,7 @@ class StripPanel {
     if (!strip?.stops) return;
     const { stops, usual } = strip;
     this.row.replaceChildren(...stops.map((stop, i) => {
-      const picture = new SmallPicture(84);
+      const picture = new SmallPicture(104);
       picture.show(stop.picture);
       const name = stop.seed === null ? "half way" : `face ${stop.seed}`;
       const out = stop.strangeness > usual[1];
@@ -199,7 +204,8 @@ const CHART = { width: 300, height: 150, left: 30, right: 8, top: 8, bottom: 30 
 
 /** An attribute, and how far from the cloud each method goes for it. */
 class EditPanel {
-  constructor(families, rows, onDraw, onPick, onClear) {
+  constructor(families, rows, onDraw, onPick, onClear, onOnly) {
+    this.onOnly = onOnly;
     this.rows = rows;
     this.onPick = onPick;
     this.select = h("select", { "aria-label": "Attribute to edit" });
@@ -230,8 +236,8 @@ class EditPanel {
     this.chart.replaceChildren(this.drawChart(methods, usual, row));
     this.legend.replaceChildren(...methods.map((way, i) => this.entry(way, i, usual, row)));
     const missing = Object.entries(reasons).map(([name, why]) => `${name}: ${why}`);
-    this.note.textContent = "Upwards: how far from its nearest faces, 1 as usual; grey, where nine of ten faces lie. Hollow on " +
-      `the map: outside. The map itself can hide it: it puts everything somewhere.${missing.length ? ` Not drawn \u2013 ${missing.join("; ")}.` : ""}`;
+    this.note.textContent = "Click a point to make it the edit. Upwards: how far from its nearest faces, 1\u00d7 as usual; grey, " +
+      `where nine of ten faces lie; hollow on the map, outside. The map can hide it: it puts everything somewhere.${missing.length ? ` Not drawn \u2013 ${missing.join("; ")}.` : ""}`;
   }
 
   entry(way, i, usual, row) {
@@ -244,20 +250,24 @@ class EditPanel {
     traceShape(pen, style.shape, 14, 6, 3.6);
     pen.fillStyle = style.colour;
     pen.fill();
-    const far = way.strangeness.at(-1).toFixed(1);
-    const came = way.came ? `${asChange(row, way.came[0])} to ${asChange(row, way.came.at(-1))} came` : "";
-    return h("li", { title: `asked ${asChange(row, way.asked[0])} to ${asChange(row, way.asked.at(-1))}` }, swatch,
-      h("b", {}, way.name), h("span", {}, `${came} \u00b7 ${far}\u00d7 at its end`),
-      h("small", {}, out ? `\u25b3 outside at ${out} of ${way.strangeness.length}` : "stays inside"));
+    const far = Math.max(way.strangeness[0], way.strangeness.at(-1)).toFixed(1);
+    const came = way.came ? `; came ${asChange(row, way.came[0])} to ${asChange(row, way.came.at(-1))}` : "";
+    return h("li", {
+      onmouseenter: () => this.onOnly(i), onmouseleave: () => this.onOnly(-1),
+      title: `asked ${asChange(row, way.asked[0])} to ${asChange(row, way.asked.at(-1))}${came}; ` +
+        `outside the cloud at ${out} of ${way.strangeness.length} sizes`,
+    }, swatch, h("b", {}, way.name), h("small", {}, out ? `\u25b3 up to ${far}\u00d7` : `inside, ${far}\u00d7`));
   }
 
   drawChart(methods, usual, row) {
     const { width, height, left, right, top, bottom } = CHART;
     const asked = methods.flatMap((m) => m.asked);
     const [x0, x1] = [Math.min(...asked, -0.05), Math.max(...asked, 0.05)];
-    const y1 = Math.max(1.6, ...methods.flatMap((m) => m.strangeness)) * 1.05;
+    const far = methods.flatMap((m) => m.strangeness);
+    // By ratios: a method that goes twenty times too far must not flatten the others.
+    const [y0, y1] = [Math.log(Math.min(0.7, usual[0], ...far)), Math.log(1.12 * Math.max(2, ...far))];
     const x = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - right);
-    const y = (v) => height - bottom - (v / y1) * (height - top - bottom);
+    const y = (v) => height - bottom - ((Math.log(v) - y0) / (y1 - y0)) * (height - top - bottom);
     const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Distance to the cloud over the change asked for" });
     svg.append(s("rect", { class: "l2l-map-usual", x: left, width: width - left - right, y: y(usual[1]), height: y(usual[0]) - y(usual[1]) }));
     const text = (tx, ty, words, anchor) => {
@@ -265,8 +275,7 @@ class EditPanel {
       node.textContent = words;
       svg.append(node);
     };
-    const step = y1 > 12 ? 5 : y1 > 5 ? 2 : 1;
-    for (let v = step; v < y1; v += step) {
+    for (const v of [1, 2, 5, 10, 20, 50, 100].filter((mark) => Math.log(mark) < y1)) {
       svg.append(s("line", { class: "l2l-map-grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }));
       text(left - 5, y(v) + 4, `${v}\u00d7`, "end");
     }
@@ -274,7 +283,7 @@ class EditPanel {
     text(x(x0), height - bottom + 14, asChange(row, x0), "start");
     text(x(0), height - bottom + 14, "0", "middle");
     text(x(x1), height - bottom + 14, asChange(row, x1), "end");
-    text((left + width - right) / 2, height - 3, `change of ${row.label.toLowerCase()} asked for \u2013 click a point to make it the edit`, "middle");
+    text((left + width - right) / 2, height - 3, `change asked for: ${row.label.toLowerCase()}`, "middle");
     methods.forEach((way, i) => {
       const style = STYLES[i % STYLES.length];
       const points = way.asked.map((v, k) => `${x(v).toFixed(1)},${y(way.strangeness[k]).toFixed(1)}`);
