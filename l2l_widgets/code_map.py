@@ -1,7 +1,7 @@
 """A map of a generator's faces: many codes laid out in the plane, with what is known of each.
 
-Code number i of a map is the face of seed ``first_seed + i`` at the map's truncation: a point on the
-map has a name that every other view, recipe and command knows. So a saved map needs no latents; the
+Code number i of a map is the face of seed ``first_seed + i`` at the map's truncation: a point on
+the map has a name that every view, recipe and command knows. So a saved map needs no latents; the
 mapping network draws ten thousand of them again in a fifth of a second.
 
 Three spaces can be laid out: ``w``, the codes themselves; ``identity``, what the identity embedder
@@ -48,7 +48,7 @@ LAYOUTS = 5
 NEIGHBOURS = 15
 #: Faces drawn at a time, between two questions whether to stop.
 BATCH = 64
-#: Shares of the codes' own distances to their neighbours that are kept: the cloud's edges and middle.
+#: Of the codes' own distances to their neighbours: the cloud's edges and middle.
 QUANTILES = (0.05, 0.5, 0.95)
 
 Progress = Callable[[str, float], None]

@@ -1,4 +1,4 @@
-"""What can be asked of a map: what sets two groups apart, what lies along a path, where an edit goes.
+"""What can be asked of a map: what sets groups apart, what lies on a path, where an edit goes.
 
 Plain values in and out; a widget draws them, a script may print them.
 """
