@@ -48,6 +48,8 @@ LAYOUTS = 5
 NEIGHBOURS = 15
 #: Faces drawn at a time, between two questions whether to stop.
 BATCH = 64
+#: Of the JPEG that holds all thumbnails: they are shown at about their own size.
+THUMBNAIL_QUALITY = 75
 #: Of the codes' own distances to their neighbours: the cloud's edges and middle.
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -311,7 +313,7 @@ class CodeMap:
         columns = max(1, int(len(images) ** 0.5))
         missing = -len(images) % columns
         sheet = grid(torch.cat([images, images.new_zeros(missing, 3, side, side)]), columns)
-        data = encode_jpeg(sheet)
+        data = encode_jpeg(sheet, THUMBNAIL_QUALITY)
         self.atlas = {"count": len(images), "side": side, "columns": columns, "data": data}
 
     def values(self, name: str) -> Tensor:

@@ -48,7 +48,7 @@ class MapDrawing:
     seeds: int = 5
     feature_seeds: int = 3
     epochs: int = 200
-    thumbnails: int = 1600
+    thumbnails: int = 1200
     side: int = 24
 
     def __post_init__(self) -> None:
