@@ -312,7 +312,8 @@ class CodeMap:
     def _make_atlas(self, images: Tensor, side: int) -> None:
         columns = max(1, int(len(images) ** 0.5))
         missing = -len(images) % columns
-        sheet = grid(torch.cat([images, images.new_zeros(missing, 3, side, side)]), columns)
+        rows = torch.cat([images, images.new_zeros(missing, 3, side, side)])
+        sheet = grid(rows, columns, gap=0)
         data = encode_jpeg(sheet, THUMBNAIL_QUALITY)
         self.atlas = {"count": len(images), "side": side, "columns": columns, "data": data}
 

@@ -78,6 +78,23 @@ def test_a_point_is_the_face_of_its_seed(drawn, models):
     assert torch.allclose(values, read.clamp(0, 1), atol=1 / 255)
 
 
+def test_a_thumbnail_lies_where_the_atlas_says(drawn):
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    atlas = drawn.atlas
+    sheet = np.asarray(Image.open(io.BytesIO(atlas["data"])).convert("RGB"))
+    assert sheet.shape == (8 * 4, 8 * 3, 3)
+    assert (atlas["count"], atlas["columns"], atlas["side"]) == (10, 3, 8)
+    with torch.inference_mode():
+        picture = drawn.models.generator.synthesis(drawn.ws([4]), noise_mode="const")
+    small = torch.nn.functional.interpolate(picture, (8, 8), mode="area")[0].permute(1, 2, 0)
+    tile = torch.tensor(sheet[8:16, 8:16]).float() / 127.5 - 1
+    assert float((tile - small.clamp(-1, 1)).abs().mean()) < 0.1
+
+
 def test_a_saved_map_is_the_same_map_and_opens_at_once(drawn, models, tmp_path):
     save_map(drawn, tmp_path / "map.safetensors")
     start = time.perf_counter()
