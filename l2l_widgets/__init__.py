@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets import FaceEditor as FaceEditor
     from l2l_widgets.widgets import Gallery as Gallery
     from l2l_widgets.widgets import InterpolationView as InterpolationView
+    from l2l_widgets.widgets import LatentMap as LatentMap
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -47,6 +48,7 @@ _HOMES = {
     "FaceEditor": "widgets",
     "Gallery": "widgets",
     "InterpolationView": "widgets",
+    "LatentMap": "widgets",
     "Models": "zoo",
     "Receipt": "receipt",
     "RunDirectory": "training",
@@ -73,6 +75,7 @@ __all__ = [
     "FaceEditor",
     "Gallery",
     "InterpolationView",
+    "LatentMap",
     "Models",
     "Receipt",
     "RunDirectory",

@@ -21,6 +21,7 @@ __all__ = [
     "to_wplus",
     "truncate",
     "z_from_seed",
+    "z_from_seeds",
 ]
 
 
@@ -91,6 +92,36 @@ def z_from_seed(seed: int, z_dim: int) -> torch.Tensor:
         raise ValueError(f"z_dim is {length}; it must be at least 1")
     draws = np.random.RandomState(number).randn(1, length)
     return torch.from_numpy(draws.astype(np.float32))
+
+
+def z_from_seeds(first: int, count: int, z_dim: int) -> torch.Tensor:
+    """The z of consecutive seeds, as :func:`z_from_seed` draws each, many times faster.
+
+    Parameters
+    ----------
+    first
+        The first seed; the last one must not exceed 2**32 - 1.
+    count
+        How many seeds, at least 1.
+    z_dim
+        Length of z.
+
+    Returns
+    -------
+    z : (count, z_dim) float32
+    """
+    if _integer("count", count) < 1:
+        raise ValueError(f"count is {count}; it must be at least 1")
+    for seed in (first, first + count - 1):
+        z_from_seed(seed, z_dim)  # says what is wrong with them
+    # Seeding one source again costs microseconds; making a new one for each seed, half a
+    # millisecond.
+    source = np.random.RandomState(first)
+    z = np.empty((count, z_dim), dtype=np.float32)
+    for row in range(count):
+        source.seed(first + row)
+        z[row] = source.randn(z_dim)
+    return torch.from_numpy(z)
 
 
 def check_ws(w: torch.Tensor, num_ws: int, w_dim: int) -> torch.Tensor:

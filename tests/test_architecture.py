@@ -71,6 +71,10 @@ ARROWS = {
     "own_models": "storage judges stylegan2 zoo",
     "report": "storage attributes",
     "plots": "",
+    "layout2d": "",
+    "code_map": "latents images layout2d zoo",
+    "map_files": "storage layout2d code_map zoo",
+    "map_walks": "attributes metrics layout2d code_map",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"

@@ -188,3 +188,16 @@ def test_spread_is_the_quartiles():
     assert _quartiles([1.0, 2.0, 3.0, 4.0, 5.0]) == (2.0, 4.0)
     assert _quartiles([2.0]) == (2.0, 2.0)
     assert machine(3)["threads"] == 3
+
+
+@pytest.mark.slow
+def test_maps_are_compared_by_time_and_by_how_far_they_can_be_believed(capsys):
+    code, out, _ = bench(
+        capsys, "map", "--codes", "1000", "--dim", "64", "--rounds", "1", "--threads", "1", "--json"
+    )
+    assert code == 0
+    sides = json.loads(out.splitlines()[-1])["batches"]["1"]
+    assert list(sides) == list(SUBJECTS["map"].sides)
+    assert all(0.5 < side["trustworthiness"] <= 1 for side in sides.values())
+    assert "umap-learn" in sides["umap-learn"]
+    assert "trustworthiness" in _text(1, sides, "umap-learn")

@@ -17,6 +17,7 @@ from l2l_widgets.latents import (
     to_wplus,
     truncate,
     z_from_seed,
+    z_from_seeds,
 )
 
 
@@ -152,3 +153,12 @@ def test_slerp_of_parallel_opposite_and_zero_vectors():
     assert torch.allclose(opposite.norm(), a.norm(), rtol=1e-4)
     assert abs(float((opposite * a).sum())) < 1e-3
     assert torch.allclose(slerp(torch.zeros(1, 8), a, 0.5), a / 2, atol=1e-6)
+
+
+def test_many_seeds_are_drawn_as_each_is_by_itself():
+    for first in (0, 2**32 - 5):
+        one_by_one = torch.cat([z_from_seed(first + i, 7) for i in range(5)])
+        assert torch.equal(z_from_seeds(first, 5, 7), one_by_one)
+    for bad in ((-1, 5), (2**32 - 4, 5), (0, 0), (0.5, 2)):
+        with pytest.raises(ValueError, match=r"seed|count"):
+            z_from_seeds(*bad, 7)

@@ -20,6 +20,7 @@ from l2l_widgets.bench.linear import (
     by_incremental_pca,
     by_machines,
 )
+from l2l_widgets.bench.maps import by_exact_neighbours, by_umap, by_umap_alike
 
 __all__ = ["ALLOCATORS", "SAME_MEMORY", "SUBJECTS", "Subject"]
 
@@ -266,6 +267,15 @@ SUBJECTS = {
     "components": Subject(
         "find the principal components of W: beside incremental PCA, as GANSpace",
         {"incremental": by_incremental_pca, "streamed covariance": by_covariance},
+        ("codes", "dim"),
+    ),
+    "map": Subject(
+        "lay codes out in the plane: beside umap-learn with its own search for neighbours",
+        {
+            "umap-learn": by_umap,
+            "umap-learn, same rounds": by_umap_alike,
+            "exact neighbours": by_exact_neighbours,
+        },
         ("codes", "dim"),
     ),
 }

@@ -44,9 +44,9 @@ def add_parser(subparsers: Any) -> None:
         "its memory from 256 px on, the textbook's does not), kept or default (all sides alike)",
     )
     for option, what in (
-        ("codes", "directions, components: sampled codes"),
+        ("codes", "directions, components, map: sampled codes"),
         ("attributes", "directions: attributes whose scores are given"),
-        ("dim", "directions, components: numbers in a code"),
+        ("dim", "directions, components, map: numbers in a code"),
     ):
         plain = DEFAULTS[option]
         parser.add_argument(f"--{option}", default=plain, help=f"{what} (default: {plain})")
@@ -150,6 +150,8 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
             line += f"  differs by at most {row['max_difference']:.1g}"
         if "cosine_median" in row:
             line += f"  cosine {row['cosine_median']:.3f}, at least {row['cosine_least']:.3f}"
+        if "trustworthiness" in row:
+            line += f"  trustworthiness {row['trustworthiness']:.3f}"
         lines.append(line)
     return "\n".join(lines)
 

@@ -36,6 +36,7 @@ RECIPE_MODULES = (
     "l2l_widgets.recipes.directions",
     "l2l_widgets.recipes.styleflow",
     "l2l_widgets.recipes.imitation",
+    "l2l_widgets.recipes.maps",
 )
 #: Where the embedded weights lie: what recipes read, and where ``publish`` puts what they make.
 DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "faceworld-64"

@@ -22,6 +22,14 @@ _HOMES = {
     "FaceEditor": "face_editor",
     "Gallery": "gallery_view",
     "InterpolationView": "interpolation_view",
+    from l2l_widgets.widgets.latent_map import LatentMap as LatentMap
+    from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
+
+__all__ = ["FaceEditor", "LatentMap", "TrainingCell"]
+
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "LatentMap": "latent_map",
     "TrainingCell": "training_cell",
 }
 

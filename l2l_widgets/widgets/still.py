@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.images import to_pil
 
@@ -40,3 +40,22 @@ def still_html(result: EditResult, key: str) -> str:
         f'<img alt="{html.escape(text)}" title="{html.escape(text)}" width="{WIDTH}" '
         f'src="data:image/png;base64,{data}">'
     )
+
+
+def picture_html(figure: Any, text: str, key: str) -> str:
+    """A matplotlib figure as one image element.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What to show.
+    text : str
+        What it is, for a reader who cannot see it.
+    key : str
+        What the page finds the picture by.
+    """
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=90)
+    data = base64.b64encode(stream.getvalue()).decode("ascii")
+    words = html.escape(f"{text} ({key})")
+    return f'<img alt="{words}" title="{words}" src="data:image/png;base64,{data}">'

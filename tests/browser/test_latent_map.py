@@ -1,0 +1,287 @@
+"""LatentMap in a real JupyterLab: a hand on ten thousand faces."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from . import harness
+
+pytestmark = pytest.mark.browser
+
+NAME = "latent_map.ipynb"
+#: A map that needs no compiler and no reader: the two widest directions of W, and readings that are
+#: directions as well. What is tested is the instrument.
+MAKE = """
+import os, torch
+from l2l_widgets import EditSession, FaceEditor, LatentMap, load
+from l2l_widgets.code_map import CodeMap, Layout
+from l2l_widgets.layout2d import align, quality
+from l2l_widgets.map_files import open_map
+
+models = load()
+session = EditSession(models, seed=3)
+saved = os.environ.get("L2L_MAP")
+if saved:
+    found = open_map(models, saved)
+else:
+    found = CodeMap(models, 10_000)
+    x = found.codes - found.codes.mean(0)
+    _, directions = torch.linalg.eigh(x.T @ x)
+    turned = x @ directions.flip(1)
+    spread = turned.std(0)
+    for seed in range(3):
+        coordinates = torch.stack([turned[:, 0] / spread[0], turned[:, 1 + seed] / spread[0]], 1)
+        found.layouts["w", seed] = Layout("w", seed, coordinates.contiguous())
+    first = found.layouts["w", 0]
+    believed = quality(found.codes, found.near("w"), first.coordinates)
+    for seed in range(3):
+        found.layouts["w", seed] = Layout(
+            "w", seed, found.layouts["w", seed].coordinates, believed)
+    many = turned[:, : len(models.table)].argsort(0).argsort(0)
+    found.readings = (many * 255 // 9999).to(torch.uint8)
+    found.known = found.count
+view = LatentMap(session, code_map=found)
+view
+"""
+#: From the hand's last event to the face that stands on the map's card.
+PROBE = """
+() => {
+  const root = document.querySelector('.l2l-map');
+  window.mapTimes = [];
+  let start = null;
+  root.addEventListener('pointerup', (event) => { start = event.timeStamp; }, true);
+  new MutationObserver(() => {
+    if (start !== null) mapTimes.push(performance.now() - start);
+    start = null;
+  }).observe(root, {attributes: true, attributeFilter: ['data-face']});
+}
+"""
+
+
+class MapPage:
+    """The map as a hand and an eye meet it."""
+
+    def __init__(self, page):
+        self.page = page
+        self.root = page.locator(".l2l-map").first
+        self.stage = self.root.locator(".l2l-map-stage")
+
+    def place(self, row):
+        """Where a point is in the window."""
+        box = self.stage.bounding_box()
+        x, y = self.page.evaluate(
+            "row => document.querySelector('.l2l-map').l2lMap.screenOf(row)", row
+        )
+        return box["x"] + x, box["y"] + y
+
+    def free_rows(self, count):
+        """Points that nothing else is near, well inside the window."""
+        return self.page.evaluate(
+            """count => {
+              const map = document.querySelector('.l2l-map').l2lMap, found = [];
+              for (let i = 0; i < map.count && found.length < count; i += 7) {
+                const [x, y] = map.screenOf(i);
+                if (x < 260 || y < 40 || x > map.width - 60 || y > map.height - 40) continue;
+                if (map.around(i, 2).map(r => map.screenOf(r)).every(
+                  ([a, b], k) => k === 0 || Math.hypot(a - x, b - y) > 3)) found.push(i);
+              }
+              return found;
+            }""",
+            count,
+        )
+
+    def draw(self, points):
+        """Press, move through places given as shares of the stage, release."""
+        box = self.stage.bounding_box()
+        mouse = self.page.mouse
+        for i, (u, v) in enumerate(points):
+            mouse.move(box["x"] + u * box["width"], box["y"] + v * box["height"], steps=6)
+            if i == 0:
+                mouse.down()
+        mouse.up()
+
+    def choose(self, tool):
+        self.root.get_by_role("button", name=tool, exact=True).click()
+
+    def picture(self, name):
+        """A screenshot; kept where L2L_PICTURES says, for a person to look at."""
+        self.page.mouse.move(2, 2)
+        data = self.root.screenshot()
+        folder = os.environ.get("L2L_PICTURES")
+        if folder:
+            Path(folder, f"{name}.png").write_bytes(data)
+        return Image.open(io.BytesIO(data)).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def opened(page, address, folder):
+    import nbformat
+
+    cells = [
+        nbformat.v4.new_code_cell(MAKE.strip()), nbformat.v4.new_code_cell("FaceEditor(session)")
+    ]  # fmt: skip
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / NAME)
+    page.set_viewport_size({"width": 1500, "height": 1200})
+    harness.open_notebook(page, address, NAME, timeout=300)
+    found = MapPage(page)
+    found.root.wait_for(timeout=120_000)
+    harness.until(lambda: found.root.get_attribute("data-ready") == "true", 120, what="the map")
+    harness.until(lambda: found.root.get_attribute("data-face") == "3", 60, what="its face")
+    page.evaluate(PROBE)
+    yield found
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.fixture
+def seen(opened):
+    yield opened
+    assert harness.cell_errors(opened.page) == []
+    assert harness.kernel_errors(opened.page) == []
+    assert opened.page.faults == []
+
+
+def test_the_map_shows_its_points_and_stays_fluid(seen):
+    picture = seen.picture("map")
+    colours = picture.getcolors(picture.width * picture.height)
+    assert len(colours) > 1000, "hardly anything was drawn"
+    frame = seen.page.evaluate(
+        """() => {
+          const map = document.querySelector('.l2l-map').l2lMap, times = [];
+          for (let i = 0; i < 20; i++) {
+            const start = performance.now();
+            map.view.x += 0.001;
+            map.redrawNow();
+            map.base.getContext('2d').getImageData(0, 0, 1, 1);
+            times.push(performance.now() - start);
+          }
+          map.view.x -= 0.02;
+          map.redrawNow();
+          return times.sort((a, b) => a - b)[10];
+        }"""
+    )
+    print(f"one frame of 10,000 points: {frame:.1f} ms")
+    assert frame < 120, "a map that jumps"
+
+
+def test_pointing_shows_a_face_and_a_click_loads_it_everywhere(seen):
+    rows = seen.free_rows(5)
+    for row in rows:
+        seen.page.mouse.move(*seen.place(row), steps=3)
+        harness.until(
+            lambda row=row: seen.root.get_attribute("data-hover") == str(row), 20, what="the face"
+        )
+    assert f"Face {rows[-1]}" in seen.root.locator(".l2l-map-card").inner_text()
+    assert "neighbours here are true ones" in seen.root.locator(".l2l-map-trust").inner_text()
+    for row in rows:
+        seen.page.mouse.move(*seen.place(row), steps=2)
+        seen.page.mouse.down()
+        seen.page.mouse.up()
+        harness.until(
+            lambda row=row: seen.root.get_attribute("data-face") == str(row), 20, what="loading"
+        )
+    editor = seen.page.locator(".l2l-editor")
+    harness.until(
+        lambda: editor.get_by_label("Seed").input_value() == str(rows[-1]), 20, what="the editor"
+    )
+    times = sorted(seen.page.evaluate("() => mapTimes"))
+    print(f"click to loaded face, ms: {[round(t) for t in times]}")
+    assert len(times) == len(rows)
+    assert times[len(times) // 2] < 1500
+
+
+def test_a_drag_moves_the_map_and_loads_nothing(seen):
+    face = seen.root.get_attribute("data-face")
+    before = seen.place(0)
+    seen.draw([(0.5, 0.5), (0.6, 0.55)])
+    after = seen.place(0)
+    assert after[0] - before[0] > 30
+    assert seen.root.get_attribute("data-face") == face
+    seen.root.get_by_role("button", name="Show all").click()
+    assert harness.until(lambda: seen.place(0) == pytest.approx(before), 5)
+
+
+def test_seeds_and_colours(seen):
+    seen.root.get_by_role("group", name="Seed of the map").get_by_text("2").click()
+    harness.until(lambda: seen.root.get_attribute("data-seed") == "1", 10, what="the second map")
+    seen.root.get_by_label("Colour by").select_option("glasses")
+    harness.until(
+        lambda: "Glasses" in seen.root.locator(".l2l-map-legend").inner_text(), 10, what="colour"
+    )
+    seen.root.get_by_label("Size by trust").check()
+    seen.picture("glasses")
+    seen.root.get_by_label("Size by trust").uncheck()
+    seen.stage.focus()
+    seen.page.keyboard.press("1")
+    harness.until(lambda: seen.root.get_attribute("data-seed") == "0", 10, what="the first map")
+    seen.page.keyboard.press("ArrowRight")
+    seen.page.keyboard.press("ArrowRight")
+    seen.page.keyboard.press("Enter")
+    seed = seen.root.get_attribute("data-loading")
+    harness.until(lambda: seen.root.get_attribute("data-face") == seed, 20, what="Enter")
+
+
+def test_two_lassos_compare_their_groups(seen):
+    seen.choose("Group A")
+    seen.draw([(0.35, 0.3), (0.5, 0.3), (0.5, 0.7), (0.35, 0.7), (0.35, 0.3)])
+    assert seen.root.locator('[data-tool="b"]').first.get_attribute("aria-pressed") == "true"
+    seen.draw([(0.55, 0.3), (0.7, 0.3), (0.7, 0.7), (0.55, 0.7), (0.55, 0.3)])
+    line = seen.root.locator(".l2l-map-line[role=listitem]")
+    harness.until(lambda: line.count() == 35, 20, what="the comparison")
+    assert "B less A" in line.first.get_attribute("aria-label")
+    groups = harness.evaluate_in_kernel(seen.page, "[len(r) for r in view.groups.values()]")
+    assert min(int(n) for n in groups.strip("[]").split(",")) > 20
+    seen.picture("groups")
+    seen.root.get_by_role("button", name="Clear groups").click()
+    harness.until(lambda: line.count() == 0, 10, what="nothing compared")
+
+
+def test_a_path_gives_a_strip_whose_faces_can_be_loaded(seen):
+    seen.choose("Path")
+    seen.draw([(0.35, 0.6), (0.5, 0.4), (0.65, 0.55)])
+    stops = seen.root.locator(".l2l-map-stop")
+    harness.until(lambda: stops.count() == 9, 30, what="the strip")
+    seen.picture("path")
+    stops.nth(1).click()
+    harness.until(
+        lambda: seen.root.get_attribute("data-face") == "between", 20, what="a face half way"
+    )
+    stops.nth(0).click()
+    seed = stops.nth(0).inner_text().split("face ")[1].split()[0]
+    harness.until(lambda: seen.root.get_attribute("data-face") == seed, 20, what="a face")
+    seen.root.get_by_role("button", name="Close the path").click()
+    assert not stops.first.is_visible()
+    seen.choose("Look")
+
+
+def test_an_edits_way_is_drawn_for_every_method(seen):
+    seen.root.locator("summary", has_text="Where an edit goes").click()
+    seen.root.get_by_label("Attribute to edit").select_option("age")
+    seen.root.get_by_role("button", name="Draw its way").click()
+    methods = seen.root.locator(".l2l-map-methods li")
+    harness.until(lambda: methods.count() >= 1, 120, what="the ways")
+    seen.picture("edit")
+    dots = seen.root.locator(".l2l-map-dot")
+    assert dots.count() == 13 * methods.count()
+    dots.nth(12).click()
+    harness.until(
+        lambda: "Edited" in seen.root.locator(".l2l-map-trust").inner_text(), 30, what="the edit"
+    )
+    changes = harness.evaluate_in_kernel(seen.page, "session.state.edits[-1].changes")
+    assert "age" in changes
+
+
+def test_a_map_out_of_sight_asks_for_nothing(seen):
+    visible = "view._bridge.visible"
+    assert harness.evaluate_in_kernel(seen.page, visible) == "True"
+    seen.page.locator(".l2l-editor").get_by_label("Seed").scroll_into_view_if_needed()
+    seen.page.set_viewport_size({"width": 1500, "height": 420})
+    seen.page.locator(".l2l-editor .l2l-below").scroll_into_view_if_needed()
+    harness.until(
+        lambda: harness.evaluate_in_kernel(seen.page, visible) == "False", 10, what="out of sight"
+    )
+    seen.page.set_viewport_size({"width": 1500, "height": 1200})
