@@ -31,7 +31,7 @@ LAYERS = {
     "methods": "editors",
     "assembly": (
         "zoo states replay references receipt drawing rendering latest_wins session shared_face "
-        "report plots evaluation"
+        "report plots evaluation entanglement side_by_side"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -67,6 +67,8 @@ ARROWS = {
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
+    "entanglement": ("storage attributes editors zoo references report metrics evaluation"),
+    "side_by_side": "attributes metrics zoo references receipt evaluation",
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"
         " losses training triplets editors zoo report plots evaluation"
