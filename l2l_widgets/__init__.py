@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from l2l_widgets.stylegan2 import save_generator as save_generator
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
+    from l2l_widgets.widgets import EditorGrid as EditorGrid
+    from l2l_widgets.widgets import EntanglementExplorer as EntanglementExplorer
     from l2l_widgets.widgets import FaceEditor as FaceEditor
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
@@ -40,6 +42,8 @@ _HOMES = {
     "EditResult": "states",
     "EditSession": "session",
     "Editor": "protocols",
+    "EditorGrid": "widgets",
+    "EntanglementExplorer": "widgets",
     "FaceEditor": "widgets",
     "Models": "zoo",
     "Receipt": "receipt",
@@ -62,6 +66,8 @@ __all__ = [
     "EditResult",
     "EditSession",
     "Editor",
+    "EditorGrid",
+    "EntanglementExplorer",
     "FaceEditor",
     "Models",
     "Receipt",

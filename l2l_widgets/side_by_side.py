@@ -126,6 +126,7 @@ class SideBySide:
         ws: Tensor,
         request: Mapping[str, float],
         *,
+        methods: Sequence[str] | None = None,
         truncation_psi: float = 0.7,
         stale: Callable[[], bool] = lambda: False,
     ) -> Iterator[Answer]:
@@ -137,6 +138,8 @@ class SideBySide:
             The face.
         request : mapping of str to float
             Changes in attribute units; what is to be *achieved*.
+        methods : sequence of str, optional
+            In which order; all of them in theirs where not given.
         truncation_psi : float
             Of the face: how alike strangers are depends on it.
         stale : callable
@@ -148,7 +151,7 @@ class SideBySide:
             An impossible request. What goes wrong in a method is in its answer.
         """
         self.check(request)
-        for method in self.methods:
+        for method in self.methods if methods is None else methods:
             if stale():
                 return
             try:

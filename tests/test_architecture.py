@@ -74,7 +74,10 @@ ARROWS = {
         " losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": (
+        "attributes images latents training zoo latest_wins session shared_face report plots"
+        " evaluation entanglement side_by_side recipes"
+    ),
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
         " bench"

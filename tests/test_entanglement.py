@@ -16,6 +16,7 @@ from l2l_widgets.entanglement import (
     ReportStudy,
     cell_sentences,
     measure_trajectories,
+    paired_difference,
     stored_projection,
 )
 from l2l_widgets.evaluation import Plan, compare, write_report
@@ -219,6 +220,14 @@ def test_a_report_answers_what_its_own_study_would(report, study):
         ReportStudy(folder).pictures("follows", "age", a[0])
     with pytest.raises(ValueError, match="holds no mapper by judge; allowed: follows by judge"):
         opened.matrix("mapper")
+
+
+def test_two_methods_differ_in_exactly_the_planted_cell(study):
+    found = paired_difference(study, "follows", "perfect")
+    assert found.leaks() == [("age", "smile")]
+    assert found.array()[0, SMILE] == pytest.approx(-0.2, abs=1e-3)
+    assert found.array("signed_high")[0, SMILE] < -0.19
+    assert paired_difference(study, "perfect", "perfect").leaks() == []
 
 
 def test_a_report_of_other_models_keeps_its_numbers_and_refuses_pictures(report):

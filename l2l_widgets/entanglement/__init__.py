@@ -3,6 +3,7 @@
 ``study.py``         measures a method attribute by attribute, and can be interrupted and resumed
 ``report_study.py``  the same answers out of a folder that ``l2l evaluate`` wrote
 ``matrix.py``        the leakage matrix: intervals, verdicts, and each cell in words
+``difference.py``    two methods face by face, as before and after a projection
 ``background.py``    a study that goes on in a thread, row by row, with stop and pause
 ``trajectories.py``  every attribute's score along the strength of one edit
 ``projection.py``    what conditional projection promises before it is tried
@@ -14,6 +15,7 @@ trained nothing.
 from __future__ import annotations
 
 from l2l_widgets.entanglement.background import BackgroundStudy, Progress
+from l2l_widgets.entanglement.difference import paired_difference
 from l2l_widgets.entanglement.matrix import FaceChange, LeakageMatrix, cell_sentences
 from l2l_widgets.entanglement.projection import stored_projection
 from l2l_widgets.entanglement.report_study import ReportStudy
@@ -30,5 +32,6 @@ __all__ = [
     "Trajectories",
     "cell_sentences",
     "measure_trajectories",
+    "paired_difference",
     "stored_projection",
 ]

@@ -98,25 +98,26 @@ class BackgroundStudy:
             self._tell(state="failed", doing="", seconds_left=None, error=line)
 
     def _measure(self) -> bool:
-        names = self.study.protocol.attributes
-        work = [(m, n) for n in names for m in self.methods]  # rows of all methods side by side
-        left = [(m, n) for m, n in work if not self.study.measured(m, n)]
-        done, times = len(work) - len(left), list[float]()
-        self._tell(state="running", done=done, doing="faces")
-        for method, name in left:
+        times: list[float] = []
+        while True:
+            # asked anew each time: who looks may have chosen other methods meanwhile
+            work = [(m, n) for n in self.study.protocol.attributes for m in self.methods]
+            left = [(m, n) for m, n in work if not self.study.measured(m, n)]
+            seconds = len(left) * sum(times[-4:]) / len(times[-4:]) if times else None
+            done = len(work) - len(left)
+            self._tell(state="running", done=done, total=len(work), seconds_left=seconds)
+            # after the first row, so that there are numbers to look at meanwhile
+            if times and not self.study.knows_chance and not self._chance():
+                return False
+            if not left:
+                return self.study.knows_chance or self._chance()
             if not self._may_go_on():
                 return False
+            method, name = left[0]
             began = time.monotonic()
             self._tell(state="running", doing=f"{method}: {name}")
             self.study.measure(method, name)
             times.append(time.monotonic() - began)
-            done += 1
-            seconds = (len(work) - done) * sum(times[-4:]) / len(times[-4:])
-            self._tell(state="running", done=done, seconds_left=seconds)
-            # after the first row, so that there are numbers to look at meanwhile
-            if not self.study.knows_chance and not self._chance():
-                return False
-        return self.study.knows_chance or self._chance()
 
     def _chance(self) -> bool:
         if not self._may_go_on():

@@ -101,12 +101,17 @@ class ReportStudy:
         """
         if read not in self.columns:
             raise ValueError(f"read is {read!r}; allowed: {', '.join(self.columns)}")
-        path = self.folder / "cells" / f"equal--{plain_name(method)}--0--{edited}.safetensors"
+        row = self.row(method, edited)
+        return faces_of_row(row, reader, self.columns.index(read), self.protocol)
+
+    def row(self, method: str, name: str) -> dict[str, Tensor]:
+        """Return the single faces of one row, as :meth:`LeakageStudy.row` does."""
+        path = self.folder / "cells" / f"equal--{plain_name(method)}--0--{name}.safetensors"
         try:
-            row: dict[str, Tensor] = load_safetensors(path)[0]
+            tensors, _ = load_safetensors(path)
         except (OSError, StorageError) as error:
             raise ValueError(f"{path}: {error}; allowed: a row that the report measured") from None
-        return faces_of_row(row, reader, self.columns.index(read), self.protocol)
+        return tensors
 
     def pictures(self, method: str, edited: str, face: FaceChange) -> tuple[Tensor, Tensor]:
         """Draw one face before and after, as :meth:`LeakageStudy.pictures` does.

@@ -158,6 +158,22 @@ class LeakageStudy:
         self.measure_chance()
         return self.matrix(method)
 
+    def take_over(self, other: LeakageStudy) -> None:
+        """Take what another study of the same faces has measured: its attributes may differ.
+
+        Raises
+        ------
+        ValueError
+            A study of other models or other faces.
+        """
+        if other.models is not self.models or _faces_of(other.protocol) != _faces_of(self.protocol):
+            raise ValueError("the other study has other models or faces; allowed: the same")
+        with other._lock, self._lock:
+            self._bench, self._random = other._bench, other._random
+            self._rows.update(other._rows)
+            self._truths.update(other._truths)
+            self.failed.update(other.failed)
+
     # -- answers -----------------------------------------------------------------------------------
 
     def matrix(self, method: str, reader: str = "judge") -> LeakageMatrix:
@@ -204,13 +220,23 @@ class LeakageStudy:
             A row that was not measured, or an attribute that the table lacks.
         """
         _check_reader(reader)
-        with self._lock:
-            row = self._rows.get((method, edited))
-        if row is None:
-            reason = self.failed.get((method, edited), "it has not been measured")
-            raise ValueError(f"row {edited!r} of {method}: {reason}; allowed: a measured row")
         column = self.models.table.index(read)
-        return faces_of_row(row, reader, column, self.protocol)
+        return faces_of_row(self.row(method, edited), reader, column, self.protocol)
+
+    def row(self, method: str, name: str) -> dict[str, Tensor]:
+        """Return one measured row, as :func:`l2l_widgets.evaluation.equal_change.measure_equal`.
+
+        Raises
+        ------
+        ValueError
+            It was not measured, or could not be.
+        """
+        with self._lock:
+            row = self._rows.get((method, name))
+        if row is None:
+            reason = self.failed.get((method, name), "it has not been measured")
+            raise ValueError(f"row {name!r} of {method}: {reason}; allowed: a measured row")
+        return row
 
     @torch.inference_mode()
     def pictures(self, method: str, edited: str, face: FaceChange) -> tuple[Tensor, Tensor]:
@@ -262,11 +288,15 @@ def _check_reader(reader: str) -> None:
         raise ValueError(f"reader is {reader!r}; allowed: {', '.join(equal_change.READERS)}")
 
 
+def _faces_of(protocol: Protocol) -> dict[str, object]:
+    """Return all of a protocol but which attributes are asked for: rows do not depend on those."""
+    return {k: v for k, v in asdict(protocol).items() if k != "attributes"}
+
+
 def _settings(models: Models, protocol: Protocol) -> dict[str, object]:
     return {
         "format": "l2l-leakage-study/1",
-        # which attributes are asked for may grow: a row does not depend on the others
-        "protocol": {k: v for k, v in asdict(protocol).items() if k != "attributes"},
+        "protocol": _faces_of(protocol),
         "models": models.name,
         "hashes": dict(models.hashes),
         "l2l_widgets": versions()["l2l_widgets"],
