@@ -68,7 +68,7 @@ def test_a_cell_is_said_in_words(study):
     assert "A leak" in leak
     follows = " ".join(cell_sentences(study.matrix("follows"), "age", "smile", DEFAULT_TABLE))
     assert "Smile +20 %" in follows
-    assert "In the population itself" in follows
+    assert "The world's own slope" in follows
     clear = " ".join(cell_sentences(study.matrix("perfect"), "age", "smile", DEFAULT_TABLE))
     assert "Undecided" in clear
     own = " ".join(cell_sentences(study.matrix("perfect"), "age", "age", DEFAULT_TABLE))

@@ -173,8 +173,8 @@ def cell_sentences(
     world = cell.get("world")
     if world is not None and not math.isnan(world):
         lines.append(
-            f"In the population itself, faces that differ so in {target.label.lower()} differ by "
-            f"{amount(other, world)} in {other.label.lower()}."
+            f"The world's own slope: among these {n} faces, unedited, those that differ so in "
+            f"{target.label.lower()} differ by {amount(other, world)} in {other.label.lower()}."
         )
     if cell.get("truth") is not None:
         lines.append(f"Truly changed, the same reader sees {amount(other, cell['truth'])}.")

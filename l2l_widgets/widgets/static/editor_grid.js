@@ -14,7 +14,7 @@ class GridView {
     this.list = h("div", { class: "l2l-cards", role: "list", "aria-label": "Methods" });
     this.tally = h("p", { class: "l2l-stamp l2l-tally" });
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },
-      h("strong", { class: "l2l-card-title" }, "before"), this.before.frame);
+      this.before.frame, h("strong", { class: "l2l-card-title" }, "before"));
     this.element = h("div", { class: "l2l-panel l2l-editorgrid" }, this.makeBar(), this.message, this.list,
       h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
     this.element.addEventListener("keydown", (event) => this.onKey(event));
@@ -119,7 +119,7 @@ class GridView {
     parts.cost = h("p", { class: "l2l-stamp l2l-cost" });
     parts.vote = button("Best", null, () => this.vote(label), { class: "l2l-button l2l-vote", "aria-label": `Vote for ${label}` });
     parts.element = h("div", { class: "l2l-card", role: "listitem", dataset: { label } },
-      parts.title, parts.face, parts.came, parts.kept, parts.movers, parts.cost, parts.vote);
+      parts.face, parts.title, parts.came, parts.kept, parts.movers, parts.cost, parts.vote);
     return parts;
   }
 

@@ -41,7 +41,7 @@ class ExplorerView {
     this.against = h("select", { "aria-label": "Compare with", onchange: () => this.choose() },
       ...options([h("option", { value: "" }, "nothing")]));
     this.reader = h("select", { "aria-label": "Read by", onchange: () => this.choose() },
-      ...[["judge", "judge"], ["ensemble", "training readers"], ["consensus", "both, averaged"]].map(([value, text]) => h("option", { value }, text)));
+      ...[["judge", "judge"], ["ensemble", "training readers"], ["consensus", "both"]].map(([value, text]) => h("option", { value }, text)));
     this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": "Faces", onchange: () => this.plan() });
     this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": "Seed of the faces", onchange: () => this.plan() });
     this.start = button("Measure", "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
@@ -95,7 +95,7 @@ class ExplorerView {
       h("span", { class: "l2l-key-ramp", "aria-hidden": "true" }), this.scale[1],
       h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-hatched l2l-key-cell" }), "undecided"),
       h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-own l2l-key-cell" }), "edited itself"),
-      h("span", { class: "l2l-key-item" }, "numbers: % of each scale; ! whichever way"));
+      h("span", { class: "l2l-key-item" }, "numbers: % of each scale; ! whichever way it is edited"));
   }
 
   showTab(value) {
@@ -162,7 +162,6 @@ class ExplorerView {
   showCell(cell) {
     this.behind.update(cell);
     this.grid.mark(cell?.edited ? `${cell.edited}/${cell.read}` : null);
-    if (cell?.sentences) this.said.textContent = cell.sentences.join(" ");
   }
 
   showSettings(settings) {

@@ -6,7 +6,7 @@ class FacesBehind {
     this.onload = onload;
     this.views = [];
     this.title = h("h4", { class: "l2l-behind-title" });
-    this.words = h("div", { class: "l2l-behind-words" });
+    this.words = h("div", { class: "l2l-behind-words", role: "status", "aria-live": "polite" });
     this.strip = s("svg", { class: "l2l-strip", viewBox: "0 0 640 118", role: "img" });
     this.note = h("p", { class: "l2l-stamp" });
     this.pairs = h("div", { class: "l2l-pairs" });
@@ -42,7 +42,7 @@ class FacesBehind {
     const own = cell.edited === cell.read;
     const key = own ? "strength" : "change";
     const faces = (cell.faces ?? []).filter((f) => f[key] !== null);
-    this.strip.toggleAttribute("hidden", !faces.length);
+    this.strip.style.display = faces.length ? "" : "none";
     const missed = (cell.faces ?? []).length - faces.length;
     const never = missed ? `${missed} more never came so far. ` : "";
     this.note.textContent = faces.length ? `${never}Each dot is a face; click one to load it everywhere.` : never;
@@ -51,19 +51,23 @@ class FacesBehind {
     const n = cell.numbers ?? {};
     const ends = own ? [0, Math.max(...values)] : [...values, n.band ?? 0, -(n.band ?? 0), n.world ?? 0];
     const top = own ? Math.max(...ends) * 1.05 : Math.max(0.02, ...ends.map(Math.abs)) * 1.08;
-    const place = (v) => (own ? 20 + (600 * v) / top : 320 + (300 * v) / top);
+    // Drawn at the size it is shown in: letters keep theirs.
+    const wide = Math.max(300, Math.min(640, this.strip.clientWidth || this.words.clientWidth || 640));
+    this.strip.setAttribute("viewBox", `0 0 ${wide} 118`);
+    const [right, middle] = [wide - 16, wide / 2];
+    const place = (v) => (own ? 16 + ((right - 16) * v) / top : middle + ((middle - 16) * v) / top);
     const parts = [];
     const text = (x, y, words, anchor = "middle") =>
       parts.push(s("text", { x, y, "text-anchor": anchor, class: "l2l-striptext" }, words));
     if (!own && n.band) {
       parts.push(s("rect", { x: place(-n.band), width: place(n.band) - place(-n.band), y: 10, height: 66, class: "l2l-strip-band" }));
     }
-    parts.push(s("line", { x1: 20, x2: 620, y1: 76, y2: 76, class: "l2l-strip-axis" }));
+    parts.push(s("line", { x1: 16, x2: right, y1: 76, y2: 76, class: "l2l-strip-axis" }));
     parts.push(s("line", { x1: place(0), x2: place(0), y1: 8, y2: 80, class: "l2l-strip-axis" }));
     const unit = (v) => (own ? v.toFixed(2) : asAmount(row, v));
     text(place(0), 94, own ? "0" : "no change");
-    text(620, 94, unit(own ? top / 1.05 : top / 1.08), "end");
-    if (!own) text(20, 94, unit(-top / 1.08), "start");
+    text(right, 94, unit(own ? top / 1.05 : top / 1.08), "end");
+    if (!own) text(16, 94, unit(-top / 1.08), "start");
     if (!own && n.signed !== undefined && n.signed_low !== undefined) {
       parts.push(s("line", { x1: place(n.signed_low), x2: place(n.signed_high), y1: 84, y2: 84, class: "l2l-strip-interval" }));
       parts.push(s("circle", { cx: place(n.signed), cy: 84, r: 4.5, class: "l2l-strip-mean" }));
@@ -73,8 +77,8 @@ class FacesBehind {
       parts.push(s("path", { d: `M${x} 6v74`, class: "l2l-strip-world" }));
     }
     const legend = own ? "strength that it took, in attribute units"
-      : "grey: random edits of this length \u00b7 \u25cf mean with interval \u00b7 dashed: the world\u2019s own slope";
-    text(320, 112, legend);
+      : "grey: random edits \u00b7 \u25cf mean, interval \u00b7 dashed: the world\u2019s slope";
+    text(middle, 112, legend);
     const marked = new Map((cell.pairs ?? []).map((pair) => [pair.seed, pair.caption]));
     faces.forEach((face, i) => {
       // A fixed scatter: the same face stands at the same height every time.
@@ -105,7 +109,7 @@ class FacesBehind {
     this.pairs.replaceChildren(...(cell.pairs ?? []).map((pair) => {
       const own = cell.edited === cell.read;
       const amount = own ? "" : `${row.label} ${pair.change === null ? "not known" : asAmount(row, pair.change)}`;
-      const asked = `${target.label} ${asAmount(target, pair.asked)} asked at ${pair.strength === null ? "full strength" : `strength ${pair.strength.toFixed(2)}`}`;
+      const asked = `${target.label} ${asAmount(target, pair.asked)} to be had, at ${pair.strength === null ? "full strength" : `strength ${pair.strength.toFixed(2)}`}`;
       const views = ["before", "after"].map((name) => {
         const view = new PictureView(name, `Face ${pair.seed} ${name}`);
         new PictureQueue((source) => view.show(source)).push(pair[name]);

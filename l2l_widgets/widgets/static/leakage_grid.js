@@ -121,8 +121,8 @@ class LeakageGrid {
     const edit = `${target.label} ${asAmount(target, m.request)}`;
     if (this.layer === "world") {
       const slope = number("world");
-      return slope === null ? `${row.label}: not known of the population`
-        : `In the population, ${edit} goes with ${row.label} ${asAmount(row, slope)}`;
+      return slope === null ? `${row.label}: not known of these faces`
+        : `Among the unedited faces, ${edit} goes with ${row.label} ${asAmount(row, slope)}`;
     }
     const verdict = m.verdicts[k][a];
     if (verdict === "untested") return `${edit}: too few faces came so far`;

@@ -75,10 +75,10 @@ function asAmount(row, change) {
   return `${sign}${text}${row.unit === "\u00b0" ? "" : "\u202f"}${row.unit}`;
 }
 
-/** Hundredths of the scale, as short as a cell: "+12", "−3", "" for what rounds to nothing. */
-function asHundredths(value) {
+/** Hundredths of the scale, as short as a cell: "12", "−3", "" for what rounds to nothing. */
+function asHundredths(value, plus = "") {
   const rounded = Math.round(100 * value);
-  return rounded === 0 ? "" : `${rounded < 0 ? "\u2212" : "+"}${Math.abs(rounded)}`;
+  return rounded === 0 ? "" : `${rounded < 0 ? "\u2212" : plus}${Math.abs(rounded)}`;
 }
 
 /** A colour between the paper and one of the two poles; `share` from -1 to 1. */

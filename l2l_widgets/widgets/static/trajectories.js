@@ -38,7 +38,7 @@ class TrajectoryPlot {
     const others = columns.filter((c) => c !== own).sort((a, b) => b.far - a.far);
     const named = others.slice(0, 6);
     const top = Math.max(0.05, ...columns.map((c) => c.far), ...named.flatMap((c) => found.high.map((r) => Math.abs(r[c.i]))));
-    const [left, right, floor, roof] = [58, 680, 330, 16];
+    const [left, right, floor, roof] = [58, 680, 334, 34];
     const ends = [found.strengths[0], found.strengths[found.strengths.length - 1]];
     const x = (v) => left + ((right - left) * (v - ends[0])) / (ends[1] - ends[0]);
     const y = (v) => (floor + roof) / 2 - ((floor - roof) / 2) * (v / top);
@@ -54,7 +54,7 @@ class TrajectoryPlot {
       label(x(v), floor + 20, asAmount(target, v).replace(".0", ""));
     }
     label((left + right) / 2, floor + 42, `${target.label} asked for`);
-    label(14, roof + 4, "change read by the judge, in % of each scale", "start");
+    label(14, 16, "change read by the judge, in % of each scale", "start");
     const line = (c) => found.strengths.map((v, k) => `${k ? "L" : "M"}${x(v).toFixed(1)} ${y(found.mean[k][c.i]).toFixed(1)}`).join("");
     for (const c of others.slice(6)) parts.push(s("path", { d: line(c), class: "l2l-track-faint" }));
     const lines = [...named.map((c, k) => [c, HUES[k], DASHES[k], 2]), ...(own ? [[own, "var(--ink)", "", 4]] : [])];
@@ -68,7 +68,7 @@ class TrajectoryPlot {
     }
     this.nameLines(lines, found, y, right, label, parts);
     this.svg.replaceChildren(...parts);
-    const said = lines.reverse().map(([c]) => `${this.rows.get(c.name).label} ${asHundredths(found.mean[found.mean.length - 1][c.i]) || "0"}`);
+    const said = lines.reverse().map(([c]) => `${this.rows.get(c.name).label} ${asHundredths(found.mean[found.mean.length - 1][c.i], "+") || "0"}`);
     this.svg.setAttribute("aria-label", `At the largest strength, in percent of each scale: ${said.join(", ")}.`);
     this.element.dataset.edited = found.edited;
     this.element.dataset.label = found.label;
@@ -82,7 +82,7 @@ class TrajectoryPlot {
     for (let i = spots.length - 1, floor = 338; i >= 0; i--, floor -= 19) spots[i].put = Math.min(spots[i].put, floor);
     for (const { c, colour, dash, at, put } of spots) {
       parts.push(s("path", { d: `M${right + 2} ${at}L${right + 18} ${put}H${right + 44}`, stroke: colour, "stroke-dasharray": dash, class: "l2l-track-lead" }));
-      label(right + 50, put + 4, `${this.rows.get(c.name).label} ${asHundredths(last[c.i]) || "0"}`, "start",
+      label(right + 50, put + 4, `${this.rows.get(c.name).label} ${asHundredths(last[c.i], "+") || "0"}`, "start",
         { "font-weight": c.name === found.edited ? 700 : 400 });
     }
   }
