@@ -31,7 +31,7 @@ LAYERS = {
     "methods": "editors",
     "assembly": (
         "zoo states replay references receipt drawing rendering latest_wins session shared_face "
-        "report plots evaluation entanglement side_by_side"
+        "exercises report plots evaluation entanglement side_by_side"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -64,6 +64,7 @@ ARROWS = {
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "shared_face": "latents zoo states session",
+    "exercises": "storage zoo replay receipt rendering session",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
