@@ -36,6 +36,8 @@ class LeakageStudy:
         Faces, seed, the change to be achieved, and the attributes that may be measured.
     truth : callable, optional
         The same people with less and with more of an attribute, where the world knows them.
+    chance : int
+        Random edits that say what chance does, 2 to 1000.
     folder : path, optional
         Where each measured row is kept; a study with the same settings goes on from there.
 
@@ -51,11 +53,14 @@ class LeakageStudy:
         protocol: Protocol,
         *,
         truth: Truth | None = None,
+        chance: int = equal_change.RANDOM_DIRECTIONS,
         folder: str | Path | None = None,
     ) -> None:
         for name in protocol.attributes:
             models.table.index(name)
-        self.models, self.protocol = models, protocol
+        if isinstance(chance, bool) or not isinstance(chance, int) or not 2 <= chance <= 1000:
+            raise ValueError(f"chance is {chance!r}; allowed: an integer from 2 to 1000")
+        self.models, self.protocol, self.chance = models, protocol, chance
         self.failed: dict[tuple[str, str], str] = {}
         self._truth, self._truths = truth, dict[str, dict[str, Tensor]]()
         self._rows: dict[tuple[str, str], dict[str, Tensor]] = {}
@@ -148,7 +153,7 @@ class LeakageStudy:
         if self._random is None:
             bench = self.bench
             with torch.inference_mode():
-                found = equal_change.measure_random_edits(bench, self.protocol)
+                found = equal_change.measure_random_edits(bench, self.protocol, self.chance)
             self._random = {key: value.clone() for key, value in found.items()}
 
     def run(self, method: str) -> LeakageMatrix:

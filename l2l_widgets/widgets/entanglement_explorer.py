@@ -30,6 +30,7 @@ from l2l_widgets.entanglement import (
     stored_projection,
 )
 from l2l_widgets.evaluation.bench import Truth, face_latents
+from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.report import Protocol
 from l2l_widgets.session import EditSession
@@ -74,6 +75,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
         Attributes that are neither edited nor shown.
     truth : callable, optional
         As in :class:`l2l_widgets.entanglement.LeakageStudy`.
+    chance : int
+        Random edits that say what chance does.
     folder : path, optional
         Where measured rows are kept over a restart of the kernel.
 
@@ -111,12 +114,13 @@ class EntanglementExplorer(anywidget.AnyWidget):
         request: float = 0.3,
         hide: Iterable[str] = (),
         truth: Truth | None = None,
+        chance: int = RANDOM_DIRECTIONS,
         folder: str | Path | None = None,
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
         models = self.face.models
         self._table = models.table.hide(hide)
-        self._truth, self._folder = truth, folder
+        self._truth, self._chance, self._folder = truth, chance, folder
         self._lock = threading.RLock()
         self._answers: dict[str, int] = {}
         self._seen: dict[str, bool] = {}
@@ -272,7 +276,9 @@ class EntanglementExplorer(anywidget.AnyWidget):
         self._show_matrix()
 
     def _new_study(self, protocol: Protocol) -> LeakageStudy:
-        return LeakageStudy(self.face.models, protocol, truth=self._truth, folder=self._folder)
+        return LeakageStudy(
+            self.face.models, protocol, truth=self._truth, chance=self._chance, folder=self._folder
+        )
 
     def _load(self, seed: int) -> None:
         psi = self.study.protocol.truncation_psi

@@ -41,7 +41,7 @@ class ExplorerView {
     this.against = h("select", { "aria-label": "Compare with", onchange: () => this.choose() },
       ...options([h("option", { value: "" }, "nothing")]));
     this.reader = h("select", { "aria-label": "Read by", onchange: () => this.choose() },
-      ...[["judge", "judge"], ["ensemble", "training readers"], ["consensus", "both"]].map(([value, text]) => h("option", { value }, text)));
+      ...[["judge", "judge"], ["ensemble", "training"], ["consensus", "both"]].map(([value, text]) => h("option", { value }, text)));
     this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": "Faces", onchange: () => this.plan() });
     this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": "Seed of the faces", onchange: () => this.plan() });
     this.start = button("Measure", "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
@@ -55,7 +55,7 @@ class ExplorerView {
     ] : [h("span", { class: "l2l-stamp" }, `from the report ${this.schema.report}`)];
     return h("div", { class: "l2l-panelbar" }, this.tab.element, labelled("Method", "Whose edits", this.method),
       labelled("compared with", "Another method on the same faces", this.against),
-      labelled("Read by", "Each reader has its own crossing", this.reader), ...measuring);
+      labelled("read by", "The judge trained nothing; the training\u2019s own readers; or both. Each has its own crossing", this.reader), ...measuring);
   }
 
   /** Which attributes are edited: a list of boxes behind a button. */

@@ -11,6 +11,9 @@ class FacesBehind {
     this.note = h("p", { class: "l2l-stamp" });
     this.pairs = h("div", { class: "l2l-pairs" });
     this.projection = h("pre", { class: "l2l-projection", tabindex: 0, "aria-label": "What the projection promises" });
+    // The strip is drawn at the size it has: what comes beside it changes that.
+    this.observer = new ResizeObserver(() => this.cell && this.drawStrip(this.cell, this.rows.get(this.cell.read)));
+    this.observer.observe(this.words);
     this.element = h("section", { class: "l2l-behind", hidden: true, "aria-label": "Faces behind the cell" },
       h("div", { class: "l2l-behind-left" }, this.title, this.words, this.strip, this.note), this.pairs,
       this.projection);
@@ -26,6 +29,7 @@ class FacesBehind {
     this.element.hidden = !cell?.edited;
     if (!cell?.edited) return;
     this.element.classList.remove("l2l-waiting");
+    this.cell = cell;
     const [target, row] = [this.rows.get(cell.edited), this.rows.get(cell.read)];
     this.title.textContent = `${target.label} \u2192 ${row.label}`;
     const lines = [...(cell.sentences ?? []), ...(cell.error ? [cell.error] : [])];
@@ -52,7 +56,7 @@ class FacesBehind {
     const ends = own ? [0, Math.max(...values)] : [...values, n.band ?? 0, -(n.band ?? 0), n.world ?? 0];
     const top = own ? Math.max(...ends) * 1.05 : Math.max(0.02, ...ends.map(Math.abs)) * 1.08;
     // Drawn at the size it is shown in: letters keep theirs.
-    const wide = Math.max(300, Math.min(640, this.strip.clientWidth || this.words.clientWidth || 640));
+    const wide = Math.max(300, Math.min(640, this.words.clientWidth || 640));
     this.strip.setAttribute("viewBox", `0 0 ${wide} 118`);
     const [right, middle] = [wide - 16, wide / 2];
     const place = (v) => (own ? 16 + ((right - 16) * v) / top : middle + ((middle - 16) * v) / top);
@@ -109,7 +113,7 @@ class FacesBehind {
     this.pairs.replaceChildren(...(cell.pairs ?? []).map((pair) => {
       const own = cell.edited === cell.read;
       const amount = own ? "" : `${row.label} ${pair.change === null ? "not known" : asAmount(row, pair.change)}`;
-      const asked = `${target.label} ${asAmount(target, pair.asked)} to be had, at ${pair.strength === null ? "full strength" : `strength ${pair.strength.toFixed(2)}`}`;
+      const asked = `${target.label} ${asAmount(target, pair.asked)} ${pair.strength === null ? "not reached at full strength" : `took strength ${pair.strength.toFixed(2)}`}`;
       const views = ["before", "after"].map((name) => {
         const view = new PictureView(name, `Face ${pair.seed} ${name}`);
         new PictureQueue((source) => view.show(source)).push(pair[name]);
@@ -126,6 +130,7 @@ class FacesBehind {
   }
 
   dispose() {
+    this.observer.disconnect();
     for (const view of this.views) view.dispose();
   }
 }

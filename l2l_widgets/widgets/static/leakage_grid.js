@@ -102,6 +102,7 @@ class LeakageGrid {
     const share = (shown ?? 0) / this.matrix.request;
     cell.style.setProperty("--colour", poleColour(share));
     cell.textContent = shown === null ? "" : `${asHundredths(shown)}${either ? "!" : ""}`;
+    cell.classList.toggle("l2l-long", cell.textContent.length > 2);
     cell.dataset.verdict = verdict;
     cell.classList.toggle("l2l-hatched", !world && UNDECIDED.includes(verdict));
     cell.classList.toggle("l2l-strong", Math.abs(share) > 0.55);
@@ -186,7 +187,7 @@ class LeakageGrid {
   fit() {
     const columns = this.matrix?.read?.length ?? 0;
     if (!columns || !this.element.clientWidth) return;
-    const side = Math.max(21, Math.min(52, Math.floor((this.element.clientWidth - 128) / columns)));
+    const side = Math.max(19, Math.min(52, Math.floor((this.element.clientWidth - 112) / columns)));
     const high = Math.max(22, Math.min(34, side));
     this.table.style.setProperty("--cell", `${side}px`);
     this.table.style.setProperty("--high", `${high}px`);
