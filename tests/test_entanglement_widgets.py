@@ -160,6 +160,8 @@ def test_another_plan_keeps_rows_of_the_same_faces_and_refuses_nonsense(explorer
     assert explorer.settings["faces"] == 12
     assert "faces is 'many'; allowed: an integer" in page.send("plan", faces="many")
     assert "attributes are empty" in page.send("plan", attributes=[])
+    page.send("seen", visible=True)
+    assert "attributes are empty" in explorer.status["error"], "a reason was wiped away unread"
     assert explorer.settings["faces"] == 12
 
 

@@ -157,10 +157,11 @@ class EditorGrid(anywidget.AnyWidget):
     # -- from the page -----------------------------------------------------------------------------
 
     def _handle(self, message: Mapping[str, Any]) -> None:
-        client = str(message.get("client", ""))
-        self._error = ""
+        client, kind = str(message.get("client", "")), str(message.get("kind"))
+        if kind != "seen":  # scrolling by must not wipe away what has not been read
+            self._error = ""
         try:
-            self._do(str(message.get("kind")), client, message)
+            self._do(kind, client, message)
         except Exception as error:  # nothing may raise here: it would show nowhere in the page
             self._error = " ".join(str(error).split()) or type(error).__name__
         with self._lock:

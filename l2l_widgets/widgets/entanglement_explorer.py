@@ -128,6 +128,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
         self._progress = Progress()
         self._trajectory_of = ("", "one")
         self._late_face = False
+        self._error: str | None = None
         self._has_still = False
         self._still = f"l2l-still-{secrets.token_hex(8)}"
         self.study: LeakageStudy | ReportStudy
@@ -201,15 +202,16 @@ class EntanglementExplorer(anywidget.AnyWidget):
     # -- from the page -----------------------------------------------------------------------------
 
     def _handle(self, message: Mapping[str, Any]) -> None:
-        client = str(message.get("client", ""))
-        error = None
+        client, kind = str(message.get("client", "")), str(message.get("kind"))
+        if kind != "seen":  # scrolling by must not wipe away what has not been read
+            self._error = None
         try:
-            self._do(str(message.get("kind")), client, message)
-        except Exception as caught:  # nothing may raise here: it would show nowhere in the page
-            error = " ".join(str(caught).split()) or type(caught).__name__
+            self._do(kind, client, message)
+        except Exception as error:  # nothing may raise here: it would show nowhere in the page
+            self._error = " ".join(str(error).split()) or type(error).__name__
         with self._lock:
             self._answers[client] = max(int(message.get("number", 0)), self._answers.get(client, 0))
-        self._tell(error)
+        self._tell()
 
     def _do(self, kind: str, client: str, message: Mapping[str, Any]) -> None:
         if kind == "seen":
@@ -338,7 +340,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
                     both = paired_difference(self.study, method, against, reader)
                     values["difference"] = self._columns(both)
         except ValueError as error:
-            self._tell(str(error))
+            self._error = str(error)
+            self._tell()
             return
         with self.hold_sync():
             for name, value in values.items():
@@ -358,7 +361,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
             )
         )  # fmt: skip
 
-    def _tell(self, error: str | None = None) -> None:
+    def _tell(self) -> None:
         with self._lock:
             p, protocol = self._progress, self.study.protocol
             self.settings = {
@@ -372,7 +375,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
             }
             self.status = {
                 "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
-                "seconds_left": p.seconds_left, "error": error or p.error,
+                "seconds_left": p.seconds_left, "error": self._error or p.error,
                 "answers": dict(self._answers),
             }  # fmt: skip
 

@@ -97,7 +97,7 @@ class LeakageGrid {
     const world = this.layer === "world";
     // A planted drift has a mean of nothing: what leaks whichever way is drawn as it leaks.
     const drift = this.matrix.drift[k][a];
-    const either = !world && verdict === "leak" && drift !== null && Math.abs(drift) > 1.5 * Math.abs(value ?? 0);
+    const either = !world && this.isHabit(verdict, drift, value);
     const shown = either ? drift : value;
     const share = (shown ?? 0) / this.matrix.request;
     cell.style.setProperty("--colour", poleColour(share));
@@ -114,6 +114,11 @@ class LeakageGrid {
     cell.title = text;
   }
 
+  /** Whether a leak goes the same way whichever way the target goes. */
+  isHabit(verdict, drift, value) {
+    return verdict === "leak" && drift !== null && Math.abs(drift) > 1.5 * Math.abs(value ?? 0);
+  }
+
   /** One line for the ear and the eye, without asking the kernel. */
   say(name, other, k, a) {
     const m = this.matrix;
@@ -128,6 +133,9 @@ class LeakageGrid {
     const verdict = m.verdicts[k][a];
     if (verdict === "untested") return `${edit}: too few faces came so far`;
     if (name === other) return `${edit}: what was edited, on ${m.faces[k]} faces`;
+    if (this.isHabit(verdict, number("drift"), number("signed"))) {
+      return `${target.label} edited either way: ${row.label} ${asAmount(row, number("drift"))} whichever way, leak`;
+    }
     const pair = `${asAmount(row, number("signed_low"))} to ${asAmount(row, number("signed_high"))}`;
     const words = {
       leak: this.layer === "signed" && m.method.includes(" minus ") ? "differs" : "leak",
