@@ -49,15 +49,24 @@ class Trajectories:
         """Return the mean over faces, (S, A)."""
         return self.readings.double().mean(dim=0)
 
+    def changes(self) -> Tensor:
+        """Return the changes from the unedited face, (N, S, A); ValueError without strength 0."""
+        if 0.0 not in self.strengths:
+            raise ValueError(f"strengths are {self.strengths}; allowed: with 0 among them")
+        return self.readings - self.readings[:, [self.strengths.index(0.0)]]
+
     def interval(self, seed: int = 0, draws: int = 1000) -> tuple[Tensor, Tensor]:
-        """Return 95 % bootstrap intervals of the mean over faces, (S, A) each; equal for one face.
+        """Return 95 % bootstrap intervals of the mean change over faces, (S, A) each.
+
+        Of the changes, not of the readings: how much faces differ before the edit is no doubt about
+        the edit. Both ends are equal for one face.
 
         Parameters
         ----------
         seed, draws : int
             Of the resampling.
         """
-        flat = self.readings.flatten(1)
+        flat = self.changes().flatten(1)
         low, high = significance.mean_intervals(flat, seed=seed, draws=draws)
         shape = self.readings.shape[1:]
         return low.reshape(shape), high.reshape(shape)

@@ -101,7 +101,7 @@ def leakage_plot(
 
 def trajectory_plot(
     strengths: Sequence[float],
-    mean: Any,
+    change: Any,
     names: Sequence[str],
     *,
     low: Any = None,
@@ -116,13 +116,13 @@ def trajectory_plot(
     Parameters
     ----------
     strengths : sequence of float
-        S requested changes; the unedited face, 0, among them.
-    mean : array, shape (S, A)
-        Readings in [0, 1].
+        S requested changes, rising.
+    change : array, shape (S, A)
+        Mean changes from the unedited face, in attribute units.
     names : sequence of str
         Of the A attributes.
     low, high : array, shape (S, A), optional
-        Bands around the mean.
+        Ends of the bands around it.
     edited : str
         The attribute that was asked for; drawn thick.
     named : int
@@ -139,24 +139,23 @@ def trajectory_plot(
     Raises
     ------
     ValueError
-        Shapes that do not fit, or strengths without 0.
+        Shapes that do not fit.
     """
     import numpy as np
     from matplotlib.figure import Figure
 
-    table = np.asarray(mean, dtype=float)
+    table = np.asarray(change, dtype=float)
     if table.shape != (len(strengths), len(names)):
-        raise ValueError(f"mean has shape {table.shape}; allowed: ({len(strengths)}, {len(names)})")
-    if 0 not in strengths:
-        raise ValueError(f"strengths are {tuple(strengths)}; allowed: with 0 among them")
-    start = table[list(strengths).index(0)]
+        raise ValueError(
+            f"change has shape {table.shape}; allowed: ({len(strengths)}, {len(names)})"
+        )
     if ax is None:
         ax = Figure(figsize=(5, 3.4), layout="constrained").add_subplot()
-    farthest = np.argsort(-np.abs(table - start).max(axis=0))
+    farthest = np.argsort(-np.abs(table).max(axis=0))
     shown = [i for i in farthest if names[i] != edited][:named]
     for i, name in enumerate(names):
         if name != edited and i not in shown:
-            ax.plot(strengths, table[:, i] - start[i], color="0.85", lw=0.6, zorder=1)
+            ax.plot(strengths, table[:, i], color="0.85", lw=0.6, zorder=1)
     styles = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
     own = [list(names).index(edited)] if edited in names else []
     for place, i in enumerate([*own, *shown]):
@@ -164,9 +163,9 @@ def trajectory_plot(
         colour = "0.1" if thick else f"C{(place - len(own)) % 10}"
         line = {"color": colour, "lw": 2.2 if thick else 1.2}
         line["ls"] = "-" if thick else styles[(place - len(own)) % len(styles)]
-        ax.plot(strengths, table[:, i] - start[i], label=names[i], zorder=3, **line)
+        ax.plot(strengths, table[:, i], label=names[i], zorder=3, **line)
         if low is not None and high is not None:
-            ends = (np.asarray(low)[:, i] - start[i], np.asarray(high)[:, i] - start[i])
+            ends = (np.asarray(low)[:, i], np.asarray(high)[:, i])
             ax.fill_between(strengths, *ends, color=colour, alpha=0.18, lw=0, zorder=2)
     ax.axhline(0, color="0.6", lw=0.6)
     ax.set_xlabel(f"{edited} asked for" if edited else "asked for", fontsize=7)

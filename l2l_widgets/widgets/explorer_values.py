@@ -70,9 +70,7 @@ def pair_value(face: FaceChange, pictures: tuple[Tensor, Tensor], caption: str) 
 
 def trajectory_value(found: Trajectories, label: str) -> dict[str, Any]:
     """Return the changes from the unedited face, mean and interval, by attribute."""
-    start = found.strengths.index(0.0)
-    mean, (low, high) = found.mean(), found.interval()
-    zero = mean[start]
+    low, high = found.interval()
     identity = None if found.identity is None else found.identity.double().mean(dim=0)
     return {
         "method": found.method,
@@ -80,9 +78,9 @@ def trajectory_value(found: Trajectories, label: str) -> dict[str, Any]:
         "faces": found.faces,
         "label": label,
         "strengths": list(found.strengths),
-        "mean": _table(mean - zero),
-        "low": _table(low - zero),
-        "high": _table(high - zero),
+        "mean": _table(found.changes().double().mean(dim=0)),
+        "low": _table(low),
+        "high": _table(high),
         "identity": None if identity is None else [_plain(v) for v in identity.tolist()],
     }
 

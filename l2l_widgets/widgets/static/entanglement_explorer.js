@@ -42,8 +42,10 @@ class ExplorerView {
       ...options([h("option", { value: "" }, "nothing")]));
     this.reader = h("select", { "aria-label": "Read by", onchange: () => this.choose() },
       ...[["judge", "judge"], ["ensemble", "training"], ["consensus", "both"]].map(([value, text]) => h("option", { value }, text)));
-    this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": "Faces", onchange: () => this.plan() });
-    this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": "Seed of the faces", onchange: () => this.plan() });
+    // Not every way to fill a field in is followed by a change event; Enter always means "take it".
+    const takes = { onchange: () => this.plan(), onkeydown: (event) => event.key === "Enter" && this.plan() };
+    this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": "Faces", ...takes });
+    this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": "Seed of the faces", ...takes });
     this.start = button("Measure", "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
     this.stop = button("Stop", "stop", () => this.link.post({ kind: "stop" }), { class: "l2l-button l2l-stop" });
     this.bar = h("progress", { max: 1, value: 0, "aria-label": "Measured" });
