@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from l2l_widgets.stylegan2 import save_generator as save_generator
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
+    from l2l_widgets.widgets import EditorGrid as EditorGrid
+    from l2l_widgets.widgets import EntanglementExplorer as EntanglementExplorer
     from l2l_widgets.widgets import FaceEditor as FaceEditor
     from l2l_widgets.widgets import Gallery as Gallery
     from l2l_widgets.widgets import InterpolationView as InterpolationView
@@ -45,6 +47,8 @@ _HOMES = {
     "EditResult": "states",
     "EditSession": "session",
     "Editor": "protocols",
+    "EditorGrid": "widgets",
+    "EntanglementExplorer": "widgets",
     "FaceEditor": "widgets",
     "Gallery": "widgets",
     "InterpolationView": "widgets",
@@ -72,6 +76,8 @@ __all__ = [
     "EditResult",
     "EditSession",
     "Editor",
+    "EditorGrid",
+    "EntanglementExplorer",
     "FaceEditor",
     "Gallery",
     "InterpolationView",

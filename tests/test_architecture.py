@@ -76,6 +76,8 @@ ARROWS = {
     "map_files": "storage layout2d code_map zoo",
     "map_walks": "attributes metrics layout2d code_map",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
+    "entanglement": ("storage attributes editors zoo references report metrics evaluation"),
+    "side_by_side": "attributes metrics zoo references receipt evaluation",
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"
         " judges losses training triplets editors zoo report plots evaluation"

@@ -401,6 +401,17 @@ class InterFaceGANEditor(LinearEditor):
             {"boundaries": details}, {"slopes": found.slopes, "spread": found.spread}, provenance,
         )  # fmt: skip
 
+    def boundary_set(self) -> BoundarySet:
+        """Return all boundaries as they were fitted, as :func:`check_projection` takes them."""
+        return BoundarySet(
+            self.table.names,
+            {name: self.boundary(name) for name in self.attributes},
+            dict(self.reasons),
+            self.steps.steps if self.space == "w+" else self.steps.steps[:, 0],
+            self.extras["slopes"],
+            self.extras["spread"],
+        )
+
     def boundary(self, name: str) -> Boundary:
         """Return one boundary as it was fitted; ValueError for an attribute without one."""
         known = self.details["boundaries"]

@@ -151,7 +151,7 @@ class Bench:
     @classmethod
     def of_seeds(cls, models: Models, protocol: Protocol, seeds: Sequence[int]) -> Bench:
         """Draw the faces of some seeds, as a protocol draws them, and read them."""
-        readers, ws = Readers.of(models), _faces(models, protocol, seeds)
+        readers, ws = Readers.of(models), face_latents(models, seeds, protocol.truncation_psi)
         before = readers.read(ws, protocol.batch)
         return cls(models, readers, ws, before, float((ws - models.generator.w_avg).std()))
 
@@ -168,13 +168,13 @@ class Bench:
         return choose_requests(judge, ensemble, protocol.request, draw)
 
 
-def _faces(models: Models, protocol: Protocol, seeds: Sequence[int]) -> Tensor:
-    """Return latents (N, num_ws, w_dim)."""
+def face_latents(models: Models, seeds: Sequence[int], truncation_psi: float) -> Tensor:
+    """Return the latents (N, num_ws, w_dim) of the faces of some seeds, truncated."""
     generator = models.generator
     z = torch.cat([z_from_seed(s, generator.z_dim) for s in seeds])
     w_avg = generator.w_avg
     w = generator.mapping(z.to(w_avg.device))
-    return truncate(w, w_avg, protocol.truncation_psi).float()
+    return truncate(w, w_avg, truncation_psi).float()
 
 
 def choose_requests(

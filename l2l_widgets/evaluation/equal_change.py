@@ -150,11 +150,22 @@ def _edit(editor: Editor, ws: Tensor, name: str, changes: Tensor) -> Tensor:
 # -- what chance, the population and the truth do --------------------------------------------------
 
 
-def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
+def measure_random_edits(
+    bench: Bench, protocol: Protocol, directions: int = RANDOM_DIRECTIONS
+) -> dict[str, Tensor]:
     """Return what random edits of several sizes change: the zero of every leakage matrix.
 
     A random edit is one direction for all faces, the difference of two faces of the generator, as a
     linear method's is.
+
+    Parameters
+    ----------
+    bench : Bench
+        Faces; the first of them are edited.
+    protocol : Protocol
+        Its seed chooses the directions.
+    directions : int
+        How many, at least 2; the fewer, the less is known of what chance can do.
 
     Returns
     -------
@@ -164,9 +175,9 @@ def measure_random_edits(bench: Bench, protocol: Protocol) -> dict[str, Tensor]:
     """
     draw = torch.Generator().manual_seed(protocol.seed + 17)
     generator = bench.models.generator
-    z = torch.randn(2 * RANDOM_DIRECTIONS, generator.z_dim, generator=draw)
+    z = torch.randn(2 * directions, generator.z_dim, generator=draw)
     w = generator.mapping(z.to(bench.ws.device)).float()
-    steps = w[:RANDOM_DIRECTIONS] - w[RANDOM_DIRECTIONS:]  # (R, num_ws, w_dim)
+    steps = w[:directions] - w[directions:]  # (R, num_ws, w_dim)
     typical = float(steps.flatten(1).norm(dim=1).mean())
     steps = steps / steps.flatten(1).norm(dim=1)[:, None, None]
     rows = torch.arange(min(RANDOM_FACES, len(bench.ws)))

@@ -1,4 +1,4 @@
-"""What a notebook shows: the face editor and the training cell.
+"""What a notebook shows: sliders, methods side by side, what else moves, and a training.
 
 Widgets are views. They compute nothing: an `EditSession` or a `TrainingHandle` does, and the same
 object answers scripts, tests and the command line. This module is the one place that asks for the
@@ -11,6 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from l2l_widgets.widgets.editor_grid import EditorGrid as EditorGrid
+    from l2l_widgets.widgets.entanglement_explorer import (
+        EntanglementExplorer as EntanglementExplorer,
+    )
     from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
     from l2l_widgets.widgets.gallery_view import Gallery as Gallery
     from l2l_widgets.widgets.interpolation_view import InterpolationView as InterpolationView
@@ -30,6 +34,12 @@ __all__ = ["FaceEditor", "LatentMap", "TrainingCell"]
 _HOMES = {
     "FaceEditor": "face_editor",
     "LatentMap": "latent_map",
+__all__ = ["EditorGrid", "EntanglementExplorer", "FaceEditor", "TrainingCell"]
+
+_HOMES = {
+    "EditorGrid": "editor_grid",
+    "EntanglementExplorer": "entanglement_explorer",
+    "FaceEditor": "face_editor",
     "TrainingCell": "training_cell",
 }
 

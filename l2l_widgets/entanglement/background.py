@@ -1,0 +1,138 @@
+"""A study that goes on in a thread: rows appear as they are ready, and it can be stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from l2l_widgets.entanglement.study import LeakageStudy
+
+STATES = ("ready", "running", "paused", "stopped", "finished", "failed")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is.
+
+    Parameters
+    ----------
+    state : str
+        Of :data:`STATES`; ``paused`` while nobody looks.
+    done, total : int
+        Rows, over all methods that were asked for.
+    doing : str
+        What is being measured now.
+    seconds_left : float or None
+        By the rows so far.
+    error : str or None
+        Why it failed.
+    """
+
+    state: str = "ready"
+    done: int = 0
+    total: int = 0
+    doing: str = ""
+    seconds_left: float | None = None
+    error: str | None = None
+
+
+class BackgroundStudy:
+    """Measures the rows of a study one after the other, in a thread.
+
+    Parameters
+    ----------
+    study : LeakageStudy
+        What is measured; rows that it knows cost nothing, so a stopped one goes on.
+    methods : sequence of str
+        In this order.
+    heard : callable
+        Gets a :class:`Progress` after every step, on the thread.
+    """
+
+    def __init__(
+        self, study: LeakageStudy, methods: Sequence[str], heard: Callable[[Progress], None]
+    ) -> None:
+        self.study, self.methods = study, tuple(methods)
+        self.progress = Progress(total=len(methods) * len(study.protocol.attributes))
+        self._heard = heard
+        self._stop = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is at work, or waits for somebody to look."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Go on where it stopped; does nothing while it runs."""
+        if not self.is_running:
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="l2l-leakage", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the row it is in; what was measured is kept."""
+        self._stop.set()
+        self._go.set()
+
+    def pause(self, paused: bool) -> None:
+        """Rest between two rows while nobody looks, and go on when somebody does."""
+        (self._go.clear if paused else self._go.set)()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end (seconds; None: for ever); whether it came."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return not self.is_running
+
+    def _run(self) -> None:
+        try:
+            ended = self._measure()
+            self._tell(state="finished" if ended else "stopped", doing="", seconds_left=None)
+        except Exception as error:  # errors are data: the line stands in the view
+            line = " ".join(str(error).split()) or type(error).__name__
+            self._tell(state="failed", doing="", seconds_left=None, error=line)
+
+    def _measure(self) -> bool:
+        times: list[float] = []
+        while True:
+            # asked anew each time: who looks may have chosen other methods meanwhile
+            work = [(m, n) for n in self.study.protocol.attributes for m in self.methods]
+            left = [(m, n) for m, n in work if not self.study.measured(m, n)]
+            seconds = len(left) * sum(times[-4:]) / len(times[-4:]) if times else None
+            done = len(work) - len(left)
+            self._tell(state="running", done=done, total=len(work), seconds_left=seconds)
+            # after the first row, so that there are numbers to look at meanwhile
+            if times and not self.study.knows_chance and not self._chance():
+                return False
+            if not left:
+                return self.study.knows_chance or self._chance()
+            if not self._may_go_on():
+                return False
+            method, name = left[0]
+            began = time.monotonic()
+            self._tell(state="running", doing=f"{method}: {name}")
+            self.study.measure(method, name)
+            times.append(time.monotonic() - began)
+
+    def _chance(self) -> bool:
+        if not self._may_go_on():
+            return False
+        self._tell(state="running", doing="random edits, the zero of the matrix")
+        self.study.measure_chance()
+        self._tell(state="running")
+        return True
+
+    def _may_go_on(self) -> bool:
+        if not self._go.is_set() and not self._stop.is_set():
+            self._tell(state="paused", doing="")
+            self._go.wait()
+        return not self._stop.is_set()
+
+    def _tell(self, **changes: object) -> None:
+        self.progress = replace(self.progress, **changes)  # type: ignore[arg-type]
+        self._heard(self.progress)

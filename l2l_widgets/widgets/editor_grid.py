@@ -1,0 +1,400 @@
+"""EditorGrid: the same request through all methods, side by side at equal achieved change.
+
+A view of :class:`l2l_widgets.side_by_side.SideBySide` on the face of a session. Blind, the page is
+told letters and pictures only: what it does not have it cannot give away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from l2l_widgets.images import grid
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.side_by_side import Answer, SideBySide, blind_labels
+from l2l_widgets.widgets.bridge import picture_value, static_text
+from l2l_widgets.widgets.explorer_values import attribute_values
+from l2l_widgets.widgets.still_table import still_block
+from l2l_widgets.zoo import Models, load
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Movers that a card names.
+MOVERS = 3
+#: Half the width of the request's slider, in attribute units.
+SLIDER = 0.5
+
+
+class EditorGrid(anywidget.AnyWidget):
+    """One face, one request, every method; each with its receipt, or the reason why not.
+
+    Parameters
+    ----------
+    source : EditSession, SharedFace, Models or None
+        Whose face is edited, and where a click loads one; None loads the embedded models.
+    request : mapping of str to float
+        Changes in attribute units, to be *achieved*.
+    methods : sequence of str, optional
+        All that the models have where not given.
+    blind : bool
+        Whether letters stand for the methods until :meth:`reveal`.
+    blind_seed : int
+        Of the letters' shuffle, at least 0; every face has another shuffle.
+    hide : iterable of str
+        Attributes that can neither be asked for nor are named.
+    n_random : int
+        Random edits behind each receipt's band.
+
+    Attributes
+    ----------
+    votes : list of dict
+        What was voted: ``face``, ``request``, ``label``, ``method``, ``blind_seed``.
+
+    Raises
+    ------
+    ValueError
+        An impossible request, an unknown method or attribute, or a seed below 0.
+    """
+
+    _esm = static_text("elements.js", "link.js", "pictures.js", "panel.js", "editor_grid.js")
+    _css = static_text("panel.css", "editor_grid.css")
+
+    schema = traitlets.Dict(help="attributes that can be asked for").tag(sync=True)
+    settings = traitlets.Dict(help="request, face, blind or not, votes").tag(sync=True)
+    status = traitlets.Dict(help="how many methods have answered, errors").tag(sync=True)
+    before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
+    cards = traitlets.List(help="one a method, in the order shown").tag(sync=True)
+
+    def __init__(
+        self,
+        source: EditSession | SharedFace | Models | None = None,
+        *,
+        request: Mapping[str, float] | None = None,
+        methods: Sequence[str] | None = None,
+        blind: bool = False,
+        blind_seed: int = 0,
+        hide: Iterable[str] = (),
+        n_random: int = 24,
+    ) -> None:
+        self.face = SharedFace.of(load() if source is None else source)
+        self.side = SideBySide(self.face.models, methods, n_random)
+        self._table = self.face.models.table.hide(hide)
+        self._request = dict({"glasses": 0.3} if request is None else request)
+        self.side.check(self._request)
+        blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none
+        self.votes: list[dict[str, Any]] = []
+        self._blind, self._revealed, self._blind_seed = blind, False, blind_seed
+        self._labels: dict[str, str] = {}
+        self._found: dict[str, Answer] = {}
+        self._answers: dict[str, int] = {}
+        self._seen: dict[str, bool] = {}
+        self._lock = threading.RLock()
+        self._late = False
+        self._state, self._error = "waiting", ""
+        self._still, self._has_still = f"l2l-still-{secrets.token_hex(8)}", False
+        super().__init__(
+            schema={
+                "attributes": attribute_values(self._table),
+                "methods": len(self.side.methods),
+                "slider": SLIDER,
+                "still": self._still,
+            }
+        )
+        self._worker = LatestWins(self._compare, name="l2l-side-by-side")
+        self._tell()
+        self.face.subscribe(self._on_face)
+        self.on_msg(lambda _, content, buffers: self._handle(content))
+        self._worker(None)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self._request)
+        return f"EditorGrid of {names}: Run → Run All Cells brings it back"
+
+    # -- from Python -------------------------------------------------------------------------------
+
+    def ask(self, request: Mapping[str, float]) -> None:
+        """Compare another request; ValueError where it is impossible."""
+        self.side.check(request)
+        hidden = [name for name in request if name not in self._table]
+        if hidden:
+            raise ValueError(f"attribute {hidden[0]!r} is hidden; allowed: those that are shown")
+        self._request = dict(request)
+        self._again()
+
+    def answers(self, timeout: float = 60.0) -> dict[str, Answer]:
+        """Return method -> answer, once all have answered or ``timeout`` seconds have passed."""
+        self._worker.drain(timeout)
+        with self._lock:
+            return dict(self._found)
+
+    def reveal(self, revealed: bool = True) -> None:
+        """Show which letter is which method, or hide it again."""
+        self._revealed = revealed
+        self._show_cards()
+        self._tell()
+
+    def tally(self) -> dict[str, int]:
+        """Return method -> votes, the most first."""
+        return dict(Counter(vote["method"] for vote in self.votes).most_common())
+
+    def close(self) -> None:
+        """Take the view out of the page; the session lives on."""
+        if hasattr(self, "_worker"):
+            self.face.unsubscribe(self._on_face)
+            self._worker.close()
+        super().close()
+
+    # -- from the page -----------------------------------------------------------------------------
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        client, kind = str(message.get("client", "")), str(message.get("kind"))
+        if kind != "seen":  # scrolling by must not wipe away what has not been read
+            self._error = ""
+        try:
+            self._do(kind, client, message)
+        except Exception as error:  # nothing may raise here: it would show nowhere in the page
+            self._error = " ".join(str(error).split()) or type(error).__name__
+        with self._lock:
+            self._answers[client] = max(int(message.get("number", 0)), self._answers.get(client, 0))
+        self._tell()
+
+    def _do(self, kind: str, client: str, message: Mapping[str, Any]) -> None:
+        if kind == "seen":
+            self._seen[client] = bool(message["visible"])
+            if self._visible and self._late:
+                self._again()
+        elif kind == "ask":
+            self.ask({str(message["name"]): float(message["change"])})
+        elif kind == "take":
+            self.ask(self._of_sliders())
+        elif kind == "blind":
+            self._blind, self._revealed = bool(message["blind"]), False
+            self._again()
+        elif kind == "reveal":
+            self.reveal()
+        elif kind == "vote":
+            self._vote(str(message["label"]))
+        elif kind == "load":
+            self._load(str(message["label"]))
+        elif kind == "face":
+            self.face.load(seed=message["seed"], by="grid")
+        else:
+            raise ValueError(f"no such request: {kind}")
+
+    def _of_sliders(self) -> dict[str, float]:
+        """What the session's sliders ask for, targets turned into changes."""
+        edit = self.face.state.edits[-1]
+        readings = self.face.session.readings() if edit.targets else {}
+        own = {n: v - readings[n] for n, v in edit.targets.items() if n in readings}
+        asked = {n: round(v, 4) for n, v in {**edit.changes, **own}.items() if abs(v) >= 0.005}
+        if not asked:
+            raise ValueError("the sliders ask for nothing; allowed: move one first")
+        return asked
+
+    def _vote(self, label: str) -> None:
+        with self._lock:
+            method = self._labels.get(label)
+            answer = self._found.get(method or "")
+        if method is None or answer is None or not answer.reached:
+            raise ValueError(f"vote for {label!r}; allowed: a picture that reached the request")
+        here = self._subject()
+        self.votes = [vote for vote in self.votes if (vote["face"], vote["request"]) != here]
+        self.votes.append(
+            {
+                "face": here[0], "request": here[1], "label": label, "method": method,
+                "blind_seed": self._blind_seed if self._blind else None,
+            }
+        )  # fmt: skip
+
+    def _load(self, label: str) -> None:
+        with self._lock:
+            answer = self._found.get(self._labels.get(label, ""))
+        if answer is None or answer.w is None:
+            raise ValueError(f"face {label!r} is not there; allowed: one that is drawn")
+        self.face.load(w=answer.w, by="grid")
+
+    # -- comparing, on the worker ------------------------------------------------------------------
+
+    @property
+    def _visible(self) -> bool:
+        return not self._seen or any(self._seen.values())
+
+    def _on_face(self, event: FaceEvent) -> None:
+        if event.kind == "models":
+            self.side = SideBySide(self.face.models, None, self.side.n_random)
+        if event.kind != "edits":
+            self._again()
+
+    def _again(self) -> None:
+        """Compare anew, or as soon as somebody looks."""
+        if self._visible:
+            self._late = False
+            self._worker(None)
+        else:
+            self._late = True
+
+    def _subject(self) -> tuple[Any, dict[str, float]]:
+        state = self.face.state
+        return (state.seed if state.w is None else "latent", dict(self._request))
+
+    def _compare(self, _: None) -> None:
+        side, request = self.side, dict(self._request)
+        try:
+            result = self.face.session.render()
+            if result.w is None or result.before is None:
+                raise ValueError(result.error or "the face cannot be drawn")
+            labels = self._shuffled(side)
+            with self._lock:
+                self._labels, self._found = labels, {}
+                self._state, self._error = "comparing", ""
+            seed = result.state.seed if result.state.w is None else None
+            self.before = {**picture_value(result.before), "seed": seed}
+            self._show_cards()
+            self._tell()
+            psi = float(result.state.truncation_psi)
+            order = list(labels.values())
+            for answer in side.answers(
+                result.w, request, methods=order, truncation_psi=psi, stale=self._worker.stale
+            ):
+                with self._lock:
+                    self._found[answer.method] = answer
+                self._show_cards()
+                self._tell()
+            if self._worker.stale():
+                return
+            self._state = "ready"
+        except Exception as error:
+            self._state = "failed"
+            self._error = " ".join(str(error).split()) or type(error).__name__
+        self._tell()
+        if self._has_still and self._state == "ready":
+            self._show_still(update=True)
+
+    def _shuffled(self, side: SideBySide) -> dict[str, str]:
+        """Letters for the methods; another shuffle for every face, the same for the same face."""
+        if not self._blind:
+            return {method: method for method in side.methods}
+        face = self._subject()[0]
+        number = face if isinstance(face, int) else 2**33
+        return blind_labels(side.methods, self._blind_seed * 2**34 + number)
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _show_cards(self) -> None:
+        with self._lock:
+            labels, found = dict(self._labels), dict(self._found)
+            hidden = self._blind and not self._revealed
+        self.cards = [
+            self._card(label, method, found.get(method), hidden) for label, method in labels.items()
+        ]
+
+    def _card(self, label: str, method: str, answer: Answer | None, hidden: bool) -> dict[str, Any]:
+        card: dict[str, Any] = {"label": label, "title": label if hidden else method}
+        if self._blind and not hidden:
+            card["title"] = f"{label}: {method}"
+        if answer is None:
+            return {**card, "state": "waiting"}
+        card |= {"state": "ready", "reached": answer.reached, "reason": answer.reason}
+        if hidden and answer.image is None:
+            card["reason"] = "cannot do this on this face"  # the reason might name the method
+        if answer.image is not None:
+            card["picture"] = picture_value(answer.image)
+        receipt = answer.receipt
+        if receipt is not None:
+            beyond = receipt.outside_band()
+            movers = receipt.largest_others(self._table)
+            card |= {
+                "achieved": {n: v for n, v in receipt.achieved.items() if n in self._table},
+                "requested": {n: v for n, v in receipt.requested.items() if n in self._table},
+                "kept": receipt.identity_kept,
+                "identity": receipt.identity,
+                "drifts": receipt.drifts,
+                "movers": [
+                    {"name": n, "change": c, "outside": n in beyond, "band": receipt.band[n]}
+                    for n, c in list(movers.items())[:MOVERS]
+                ],
+            }
+            others = [abs(v) for n, v in receipt.others.items() if n in self._table]
+            card["others"] = sum(others) / max(1, len(others))
+            if not hidden:  # how long and how strongly would tell who it was
+                card |= {"strength": answer.strength, "seconds": answer.seconds}
+        return card
+
+    def _tell(self) -> None:
+        with self._lock:
+            here = self._subject()
+            own = [v for v in self.votes if (v["face"], v["request"]) == here]
+            hidden = self._blind and not self._revealed
+            self.settings = {
+                "request": dict(self._request),
+                "face": here[0],
+                "blind": self._blind,
+                "revealed": self._revealed,
+                "vote": own[-1]["label"] if own else None,
+                "votes": len(self.votes),
+                "tally": {} if hidden else self.tally(),
+            }
+            self.status = {
+                "state": self._state,
+                "done": len(self._found),
+                "total": len(self._labels),
+                "error": self._error,
+                "answers": dict(self._answers),
+            }
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, raw=True, metadata=metadata)
+        self._show_still(update=False)
+        self._has_still = True
+
+    def _show_still(self, update: bool) -> None:
+        """Put the pictures and the receipts where a reader without a kernel will find them."""
+        import io
+
+        import torch
+        from IPython.display import HTML, display
+
+        from l2l_widgets.images import to_pil
+
+        with self._lock:
+            labels, found = dict(self._labels), dict(self._found)
+        shown = [(label, found[m]) for label, m in labels.items() if m in found]
+        pictures: list[Tensor] = [a.image for _, a in shown if a.image is not None]
+        block = ""
+        if pictures:
+            stream = io.BytesIO()
+            to_pil(grid(torch.stack(pictures), columns=len(pictures)), scale=2).save(stream, "PNG")
+            rows = [_still_row(label, answer) for label, answer in shown]
+            names = ", ".join(f"{n} {c:+g}" for n, c in self._request.items())
+            block = still_block(
+                stream.getvalue(), f"{names}: {', '.join(label for label, _ in shown)}.",
+                self._still, ("method", "came", "largest other", "identity kept"), rows,
+            )  # fmt: skip
+        with contextlib.suppress(Exception):  # a notebook that is gone needs no picture
+            display(HTML(block), display_id=self._still, update=update)
+
+
+def _still_row(label: str, answer: Answer) -> tuple[str, str, str, str]:
+    if answer.receipt is None:
+        return (label, answer.reason, "", "")
+    receipt = answer.receipt
+    came = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items())
+    name, change = next(iter(receipt.largest_others().items()), ("", 0.0))
+    kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
+    return (label, came if answer.reached else answer.reason, f"{name} {change:+.2f}", kept)

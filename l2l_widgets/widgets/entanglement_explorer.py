@@ -1,0 +1,486 @@
+"""EntanglementExplorer: what else moves when an attribute is edited, for every pair of attributes.
+
+A view of a study: the study measures in the background, the page shows what it has so far. Nothing
+is measured while no page shows the view, unless Python asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from l2l_widgets.attributes import PAPER_EIGHT
+from l2l_widgets.entanglement import (
+    BackgroundStudy,
+    LeakageMatrix,
+    LeakageStudy,
+    Progress,
+    ReportStudy,
+    cell_sentences,
+    measure_trajectories,
+    paired_difference,
+    stored_projection,
+)
+from l2l_widgets.evaluation.bench import Truth, face_latents
+from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.report import Protocol
+from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.bridge import static_text
+from l2l_widgets.widgets.explorer_values import (
+    attribute_values,
+    best_and_worst,
+    faces_value,
+    matrix_value,
+    pair_value,
+    trajectory_value,
+)
+from l2l_widgets.widgets.still_table import figure_png, still_block
+from l2l_widgets.zoo import Models, load
+
+#: Faces of a first look: a row takes seconds on one core.
+FACES = 40
+#: Faces behind the bands of trajectories; each is drawn at nine strengths.
+TRAJECTORY_FACES = 16
+PLAIN, HELD = "interfacegan", "interfacegan-conditional"
+
+_log = logging.getLogger(__name__)
+
+
+class EntanglementExplorer(anywidget.AnyWidget):
+    """The leakage matrix, the faces behind each cell, projection before and after, trajectories.
+
+    Parameters
+    ----------
+    source : EditSession, SharedFace, Models or None
+        What to measure, and whose face a click loads; None loads the embedded models.
+    report : path, optional
+        A folder that ``l2l evaluate`` wrote: its matrix is shown, nothing is measured.
+    method, against : str, optional
+        Whose matrix is shown, and with which it is compared.
+    attributes : sequence of str
+        Rows: the attributes that are edited. Columns are all that are not hidden.
+    faces, seed, request
+        As in :class:`l2l_widgets.report.Protocol`; below 1,000 faces it is a preview.
+    hide : iterable of str
+        Attributes that are neither edited nor shown.
+    truth : callable, optional
+        As in :class:`l2l_widgets.entanglement.LeakageStudy`.
+    chance : int
+        Random edits that say what chance does.
+    folder : path, optional
+        Where measured rows are kept over a restart of the kernel.
+
+    Raises
+    ------
+    ValueError
+        An unknown method or attribute, faces or a request out of range, no report in the folder.
+    """
+
+    _esm = static_text(
+        "elements.js", "link.js", "pictures.js", "panel.js", "leakage_grid.js", "faces_behind.js",
+        "trajectories.js", "entanglement_explorer.js",
+    )  # fmt: skip
+    _css = static_text("panel.css", "entanglement_explorer.css")
+
+    schema = traitlets.Dict(help="attributes, methods, what can be set").tag(sync=True)
+    settings = traitlets.Dict(help="method, against, reader, attributes, faces").tag(sync=True)
+    status = traitlets.Dict(help="state, rows done, seconds left, errors").tag(sync=True)
+    matrix = traitlets.Dict(help="numbers and verdicts of every cell").tag(sync=True)
+    against = traitlets.Dict(help="the same of the other method").tag(sync=True)
+    difference = traitlets.Dict(help="the other method minus this one").tag(sync=True)
+    cell = traitlets.Dict(help="the faces behind one cell").tag(sync=True)
+    trajectory = traitlets.Dict(help="scores over strength").tag(sync=True)
+
+    def __init__(
+        self,
+        source: EditSession | SharedFace | Models | None = None,
+        *,
+        report: str | Path | None = None,
+        method: str | None = None,
+        against: str | None = None,
+        attributes: Sequence[str] = PAPER_EIGHT,
+        faces: int = FACES,
+        seed: int = 0,
+        request: float = 0.3,
+        hide: Iterable[str] = (),
+        truth: Truth | None = None,
+        chance: int = RANDOM_DIRECTIONS,
+        folder: str | Path | None = None,
+    ) -> None:
+        self.face = SharedFace.of(load() if source is None else source)
+        models = self.face.models
+        self._table = models.table.hide(hide)
+        self._truth, self._chance, self._folder = truth, chance, folder
+        self._lock = threading.RLock()
+        self._answers: dict[str, int] = {}
+        self._seen: dict[str, bool] = {}
+        self._work: BackgroundStudy | None = None
+        self._progress = Progress()
+        self._trajectory_of = ("", "one")
+        self._late_face = False
+        self._error: str | None = None
+        self._has_still = False
+        self._still = f"l2l-still-{secrets.token_hex(8)}"
+        self.study: LeakageStudy | ReportStudy
+        if report is not None:
+            self.study = ReportStudy(report, models)
+        else:
+            shown = tuple(n for n in attributes if n in self._table or n not in models.table)
+            self.study = self._new_study(Protocol(shown, faces, seed, request, batch=16))
+        methods = self.study.methods
+        self._method = _chosen("method", method, methods, methods[0] if methods else "")
+        other = HELD if self._method == PLAIN and HELD in methods else ""
+        self._against = _chosen("against", against, methods, other)
+        self._reader = "judge"
+        super().__init__(
+            schema={
+                "attributes": attribute_values(self._table),
+                "columns": list(models.table.names),
+                "methods": list(methods),
+                "editable": report is None,
+                "report": None if report is None else str(report),
+                "eight": [n for n in PAPER_EIGHT if n in self._table],
+                "still": self._still,
+            }
+        )
+        self._cells = LatestWins(self._show_cell, name="l2l-cell")
+        self._tracks = LatestWins(self._show_trajectory, name="l2l-trajectory")
+        self._tell()
+        self._show_matrix()
+        self.face.subscribe(self._on_face)
+        self.on_msg(lambda _, content, buffers: self._handle(content))
+
+    def __repr__(self) -> str:
+        return f"EntanglementExplorer of {self._method}: Run → Run All Cells brings it back"
+
+    # -- from Python -------------------------------------------------------------------------------
+
+    def leakage(self, method: str | None = None) -> LeakageMatrix:
+        """Return the matrix so far, of the method that is shown where none is named."""
+        return self.study.matrix(method or self._method, self._reader)
+
+    def start(self) -> None:
+        """Measure what is missing, in the background; a report has nothing missing."""
+        if not isinstance(self.study, LeakageStudy):
+            return
+        with self._lock:
+            if self._work is not None and self._work.is_running:
+                return
+            methods = [m for m in (self._method, self._against) if m]
+            self._work = BackgroundStudy(self.study, methods, self._heard_by(self.study))
+            self._work.pause(not self._visible)
+            self._work.start()
+
+    def stop(self) -> None:
+        """Stop after the row it is in; what is there stays."""
+        if self._work is not None:
+            self._work.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the measurement (seconds; None: for ever); whether it came."""
+        return self._work is None or self._work.wait(timeout)
+
+    def close(self) -> None:
+        """Take the view out of the page; the study lives on."""
+        if hasattr(self, "_cells"):
+            self.face.unsubscribe(self._on_face)
+            self.stop()
+            self._cells.close()
+            self._tracks.close()
+        super().close()
+
+    # -- from the page -----------------------------------------------------------------------------
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        client, kind = str(message.get("client", "")), str(message.get("kind"))
+        if kind != "seen":  # scrolling by must not wipe away what has not been read
+            self._error = None
+        try:
+            self._do(kind, client, message)
+        except Exception as error:  # nothing may raise here: it would show nowhere in the page
+            self._error = " ".join(str(error).split()) or type(error).__name__
+        with self._lock:
+            self._answers[client] = max(int(message.get("number", 0)), self._answers.get(client, 0))
+        self._tell()
+
+    def _do(self, kind: str, client: str, message: Mapping[str, Any]) -> None:
+        if kind == "seen":
+            self._set_seen(client, bool(message["visible"]))
+        elif kind == "start":
+            self.start()
+        elif kind == "stop":
+            self.stop()
+        elif kind == "show":
+            self._choose(message)
+        elif kind == "plan":
+            self._plan(message)
+        elif kind == "cell":
+            self._cells((str(message["edited"]), str(message["read"])))
+        elif kind == "trajectory":
+            self._trajectory_of = (str(message["edited"]), str(message["faces"]))
+            self._tracks(self._trajectory_of)
+        elif kind == "load":
+            self._load(int(message["seed"]))
+        else:
+            raise ValueError(f"no such request: {kind}")
+
+    def _choose(self, message: Mapping[str, Any]) -> None:
+        methods = self.study.methods
+        with self._lock:
+            self._method = _chosen("method", message.get("method"), methods, self._method)
+            other = message.get("against", self._against)
+            self._against = _chosen("against", other, methods, "") if other else ""
+            if self._against == self._method:
+                self._against = ""
+            self._reader = str(message.get("reader", self._reader))
+            if self._work is not None:  # it goes on with the methods that are shown now
+                self._work.methods = tuple(m for m in (self._method, self._against) if m)
+        self._show_matrix()
+
+    def _plan(self, message: Mapping[str, Any]) -> None:
+        """Begin another study; the old one's rows are gone, as its faces were others."""
+        if not isinstance(self.study, LeakageStudy):
+            raise ValueError("a report's plan cannot be changed; allowed: run l2l evaluate again")
+        old = self.study.protocol
+        names = tuple(str(n) for n in message.get("attributes", old.attributes))
+        hidden = [n for n in names if n not in self._table]
+        if hidden:
+            raise ValueError(f"attribute {hidden[0]!r} is not shown; allowed: those that are")
+        ordered = tuple(n for n in self._table.names if n in names)
+        protocol = Protocol(
+            ordered,
+            message.get("faces", old.faces),
+            message.get("seed", old.seed),
+            old.request,
+            batch=16,
+        )
+        if protocol == old:
+            return
+        self.stop()
+        same = (protocol.faces, protocol.seed) == (old.faces, old.seed)
+        study = self._new_study(protocol)
+        if same:
+            study.take_over(self.study)
+        with self._lock:
+            self.study, self._work = study, None
+            self._progress = Progress()
+            self.cell = {}
+        self._show_matrix()
+
+    def _new_study(self, protocol: Protocol) -> LeakageStudy:
+        return LeakageStudy(
+            self.face.models, protocol, truth=self._truth, chance=self._chance, folder=self._folder
+        )
+
+    def _load(self, seed: int) -> None:
+        psi = self.study.protocol.truncation_psi
+        if self.face.state.truncation_psi == psi:
+            self.face.load(seed=seed, by="entanglement")
+        else:  # the face as it was measured, not as the session would draw its seed
+            w = face_latents(self.face.models, [seed], psi)
+            self.face.load(w=w, by="entanglement")
+
+    # -- visible or not ----------------------------------------------------------------------------
+
+    @property
+    def _visible(self) -> bool:
+        return not self._seen or any(self._seen.values())
+
+    def _set_seen(self, client: str, visible: bool) -> None:
+        self._seen[client] = visible
+        if self._work is not None:
+            self._work.pause(not self._visible)
+        if self._visible and self._late_face:
+            self._late_face = False
+            self._tracks(self._trajectory_of)
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """A trajectory of one face follows the face, once somebody looks."""
+        if event.kind == "edits" or self._trajectory_of[1] != "one" or not self._trajectory_of[0]:
+            return
+        if self._visible:
+            self._tracks(self._trajectory_of)
+        else:
+            self._late_face = True
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _heard_by(self, study: LeakageStudy) -> Callable[[Progress], None]:
+        def heard(progress: Progress) -> None:
+            if study is not self.study:  # another plan has been made meanwhile
+                return
+            rows = progress.done != self._progress.done or progress.state == "finished"
+            self._progress = progress
+            if rows or progress.doing == "":
+                self._show_matrix()
+            self._tell()
+
+        return heard
+
+    def _show_matrix(self) -> None:
+        with self._lock:
+            method, against, reader = self._method, self._against, self._reader
+        try:
+            values: dict[str, Any] = {"matrix": self._columns(self.study.matrix(method, reader))}
+            values["against"] = values["difference"] = {}
+            if against:
+                other = self.study.matrix(against, reader)
+                values["against"] = self._columns(other)
+                if set(other.edited) & set(values["matrix"]["edited"]):
+                    both = paired_difference(self.study, method, against, reader)
+                    values["difference"] = self._columns(both)
+        except ValueError as error:
+            self._error = str(error)
+            self._tell()
+            return
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+        self._tell()
+        if self._has_still and self._progress.state in ("finished", "stopped"):
+            self._show_still(update=True)
+
+    def _columns(self, matrix: LeakageMatrix) -> dict[str, Any]:
+        """Leave the hidden columns out of what the page gets."""
+        shown = tuple(n for n in matrix.read if n in self._table)
+        cells = {k: v for k, v in matrix.cells.items() if k[1] in shown and k[0] in self._table}
+        return matrix_value(
+            LeakageMatrix(
+                matrix.method, matrix.reader, matrix.protocol, shown, cells, matrix.judges,
+                matrix.failed,
+            )
+        )  # fmt: skip
+
+    def _tell(self) -> None:
+        with self._lock:
+            p, protocol = self._progress, self.study.protocol
+            self.settings = {
+                "method": self._method,
+                "against": self._against,
+                "reader": self._reader,
+                "attributes": [n for n in protocol.attributes if n in self._table],
+                "faces": protocol.faces,
+                "seed": protocol.seed,
+                "request": protocol.request,
+            }
+            self.status = {
+                "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
+                "seconds_left": p.seconds_left, "error": self._error or p.error,
+                "answers": dict(self._answers),
+            }  # fmt: skip
+
+    def _show_cell(self, which: tuple[str, str]) -> None:
+        edited, read = which
+        method, reader = self._method, self._reader
+        value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
+        try:
+            matrix = self.study.matrix(method, reader)
+            value["sentences"] = cell_sentences(matrix, edited, read, self._table)
+            value["numbers"] = {
+                k: v for k, v in matrix.cells[edited, read].items() if isinstance(v, (int, float))
+            }
+            faces = self.study.faces(method, edited, read, reader)
+            value["faces"] = faces_value(faces)
+            value["projection"] = self._projection(edited)
+            pairs = []
+            for caption, face in best_and_worst(faces, edited == read):
+                if self._cells.stale():
+                    return
+                drawn = self.study.pictures(method, edited, face)
+                pairs.append(pair_value(face, drawn, caption))
+            value["pairs"] = pairs
+        except Exception as error:  # a line in its place, and the rest of the cell stays
+            value["error"] = " ".join(str(error).split()) or type(error).__name__
+        self.cell = value
+
+    def _projection(self, edited: str) -> str | None:
+        """Say what holding others does to this boundary, where both editors are compared."""
+        if {self._method, self._against} != {PLAIN, HELD}:
+            return None
+        try:
+            return stored_projection(self.face.models, edited).to_text()
+        except ValueError as error:
+            return str(error)
+
+    def _show_trajectory(self, which: tuple[str, str]) -> None:
+        edited, faces = which
+        models, method = self.face.models, self._method
+        try:
+            if faces == "one":
+                result = self.face.session.render()
+                if result.w is None:
+                    raise ValueError(result.error or "the face cannot be drawn")
+                ws, label = result.w, "this face"
+                if result.state.w is None:
+                    label = f"face {result.state.seed}"
+            else:
+                protocol = self.study.protocol
+                seeds = list(protocol.face_seeds())[:TRAJECTORY_FACES]
+                ws = face_latents(models, seeds, protocol.truncation_psi)
+                label = f"{len(seeds)} faces, mean and 95 % interval"
+            source = self.study
+            known = source.report["sources"] if isinstance(source, ReportStudy) else {}
+            found = measure_trajectories(
+                models, known.get(method, method), edited, ws, stale=self._tracks.stale
+            )
+        except Exception as error:
+            line = " ".join(str(error).split()) or type(error).__name__
+            self.trajectory = {"edited": edited, "error": line}
+            return
+        if found is not None:
+            self.trajectory = trajectory_value(found, label)
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, raw=True, metadata=metadata)
+        self._show_still(update=False)
+        self._has_still = True
+
+    def _show_still(self, update: bool) -> None:
+        """Put the matrix where a reader without a kernel will find it."""
+        from IPython.display import HTML, display
+
+        from l2l_widgets.plots.entanglement import leakage_plot
+
+        matrix = self.leakage()
+        text = "Nothing has been measured yet."
+        block = f"<p>{text}</p>" if update else ""
+        if matrix.edited:
+            axes = leakage_plot(
+                matrix.array(), matrix.edited, matrix.read, limit=matrix.protocol.request,
+                verdicts=matrix.verdicts(), title=matrix.method, stamp=matrix.stamp(),
+            )  # fmt: skip
+            rows = [
+                (e, r, f"{cell['signed']:+.3f}", f"{cell['signed_low']:+.3f}",
+                 f"{cell['signed_high']:+.3f}", f"{cell['q']:.3f}")
+                for e, r in matrix.leaks()[:12] for cell in [matrix.cells[e, r]]
+            ]  # fmt: skip
+            head = ("edited", "also moved", "mean", "from", "to", "q")
+            block = still_block(
+                figure_png(axes.figure), f"Leakage of {matrix.method}.", self._still, head, rows
+            )
+        with contextlib.suppress(Exception):  # a notebook that is gone needs no picture
+            display(HTML(block), display_id=self._still, update=update)
+
+
+def _chosen(field: str, value: Any, known: Sequence[str], default: str) -> str:
+    if value is None or value == "":
+        return default
+    if value not in known:
+        raise ValueError(f"{field} is {value!r}; allowed: {', '.join(known)}")
+    return str(value)

@@ -1,0 +1,136 @@
+// The faces behind a cell: each a dot where its change is, the best and the worst before and after.
+
+class FacesBehind {
+  constructor(rows, onload) {
+    this.rows = rows;
+    this.onload = onload;
+    this.views = [];
+    this.title = h("h4", { class: "l2l-behind-title" });
+    this.words = h("div", { class: "l2l-behind-words", role: "status", "aria-live": "polite" });
+    this.strip = s("svg", { class: "l2l-strip", viewBox: "0 0 640 118", role: "img" });
+    this.note = h("p", { class: "l2l-stamp" });
+    this.pairs = h("div", { class: "l2l-pairs" });
+    this.projection = h("pre", { class: "l2l-projection", tabindex: 0, "aria-label": "What the projection promises" });
+    // The strip is drawn at the size it has: what comes beside it changes that.
+    this.observer = new ResizeObserver(() => this.cell && this.drawStrip(this.cell, this.rows.get(this.cell.read)));
+    this.observer.observe(this.words);
+    this.element = h("section", { class: "l2l-behind", hidden: true, "aria-label": "Faces behind the cell" },
+      h("div", { class: "l2l-behind-left" }, this.title, this.words, this.strip, this.note), this.pairs,
+      this.projection);
+  }
+
+  waitFor(edited, read) {
+    this.element.hidden = false;
+    this.element.classList.add("l2l-waiting");
+    this.title.textContent = `${this.rows.get(edited).label} \u2192 ${this.rows.get(read).label}`;
+  }
+
+  update(cell) {
+    this.element.hidden = !cell?.edited;
+    if (!cell?.edited) return;
+    this.element.classList.remove("l2l-waiting");
+    this.cell = cell;
+    const [target, row] = [this.rows.get(cell.edited), this.rows.get(cell.read)];
+    this.title.textContent = `${target.label} \u2192 ${row.label}`;
+    const lines = [...(cell.sentences ?? []), ...(cell.error ? [cell.error] : [])];
+    this.words.replaceChildren(...lines.map((line, i) =>
+      h("p", cell.error && i === lines.length - 1 ? { class: "l2l-inline-error" } : {}, line)));
+    this.drawStrip(cell, row);
+    this.drawPairs(cell, row, target);
+    this.projection.hidden = !cell.projection;
+    this.projection.textContent = cell.projection ?? "";
+    this.element.dataset.cell = `${cell.edited}/${cell.read}`;
+  }
+
+  drawStrip(cell, row) {
+    const own = cell.edited === cell.read;
+    const key = own ? "strength" : "change";
+    const faces = (cell.faces ?? []).filter((f) => f[key] !== null);
+    this.strip.style.display = faces.length ? "" : "none";
+    const missed = (cell.faces ?? []).length - faces.length;
+    const never = missed ? `${missed} more never came so far. ` : "";
+    this.note.textContent = faces.length ? `${never}Each dot is a face; click one to load it everywhere.` : never;
+    if (!faces.length) return;
+    const values = faces.map((f) => f[key]);
+    const n = cell.numbers ?? {};
+    const ends = own ? [0, Math.max(...values)] : [...values, n.band ?? 0, -(n.band ?? 0), n.world ?? 0];
+    const top = own ? Math.max(...ends) * 1.05 : Math.max(0.02, ...ends.map(Math.abs)) * 1.08;
+    // Drawn at the size it is shown in: letters keep theirs.
+    const wide = Math.max(300, Math.min(640, this.words.clientWidth || 640));
+    this.strip.setAttribute("viewBox", `0 0 ${wide} 118`);
+    const [right, middle] = [wide - 16, wide / 2];
+    const place = (v) => (own ? 16 + ((right - 16) * v) / top : middle + ((middle - 16) * v) / top);
+    const parts = [];
+    const text = (x, y, words, anchor = "middle") =>
+      parts.push(s("text", { x, y, "text-anchor": anchor, class: "l2l-striptext" }, words));
+    if (!own && n.band) {
+      parts.push(s("rect", { x: place(-n.band), width: place(n.band) - place(-n.band), y: 10, height: 66, class: "l2l-strip-band" }));
+    }
+    parts.push(s("line", { x1: 16, x2: right, y1: 76, y2: 76, class: "l2l-strip-axis" }));
+    parts.push(s("line", { x1: place(0), x2: place(0), y1: 8, y2: 80, class: "l2l-strip-axis" }));
+    const unit = (v) => (own ? v.toFixed(2) : asAmount(row, v));
+    text(place(0), 94, own ? "0" : "no change");
+    text(right, 94, unit(own ? top / 1.05 : top / 1.08), "end");
+    if (!own) text(16, 94, unit(-top / 1.08), "start");
+    if (!own && n.signed !== undefined && n.signed_low !== undefined) {
+      parts.push(s("line", { x1: place(n.signed_low), x2: place(n.signed_high), y1: 84, y2: 84, class: "l2l-strip-interval" }));
+      parts.push(s("circle", { cx: place(n.signed), cy: 84, r: 4.5, class: "l2l-strip-mean" }));
+    }
+    if (!own && typeof n.world === "number") {
+      const x = place(n.world);
+      parts.push(s("path", { d: `M${x} 6v74`, class: "l2l-strip-world" }));
+    }
+    const legend = own ? "strength that it took, in attribute units"
+      : "grey: random edits \u00b7 \u25cf mean, interval \u00b7 dashed: the world\u2019s slope";
+    text(middle, 112, legend);
+    const marked = new Map((cell.pairs ?? []).map((pair) => [pair.seed, pair.caption]));
+    faces.forEach((face, i) => {
+      // A fixed scatter: the same face stands at the same height every time.
+      const y = 16 + (((face.seed * 7919 + i * 31) % 97) / 97) * 52;
+      const caption = marked.get(face.seed);
+      const dot = s("circle", {
+        cx: place(face[key]), cy: y, r: caption ? 5.5 : 3.6, class: `l2l-dot${caption ? " l2l-dot-marked" : ""}`,
+        "data-seed": face.seed, tabindex: caption ? 0 : -1, role: "button",
+        "aria-label": `face ${face.seed}: ${unit(face[key])}${caption ? `, ${caption}` : ""}; load it`,
+      });
+      dot.dataset.lmSuppressShortcuts = "true";
+      dot.append(s("title", {}, `face ${face.seed}: ${unit(face[key])}${caption ? ` (${caption})` : ""}`));
+      dot.addEventListener("click", () => this.onload(face.seed));
+      dot.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        this.onload(face.seed);
+      });
+      parts.push(dot);
+    });
+    this.strip.setAttribute("aria-label", (cell.sentences ?? []).join(" "));
+    this.strip.replaceChildren(...parts);
+  }
+
+  drawPairs(cell, row, target) {
+    for (const view of this.views) view.dispose();
+    this.views = [];
+    this.pairs.replaceChildren(...(cell.pairs ?? []).map((pair) => {
+      const own = cell.edited === cell.read;
+      const amount = own ? "" : `${row.label} ${pair.change === null ? "not known" : asAmount(row, pair.change)}`;
+      const asked = `${target.label} ${asAmount(target, pair.asked)} ${pair.strength === null ? "not reached at full strength" : `took strength ${pair.strength.toFixed(2)}`}`;
+      const views = ["before", "after"].map((name) => {
+        const view = new PictureView(name, `Face ${pair.seed} ${name}`);
+        new PictureQueue((source) => view.show(source)).push(pair[name]);
+        this.views.push(view);
+        return view.element;
+      });
+      return h("button", {
+        type: "button", class: "l2l-pair", dataset: { seed: pair.seed }, title: "Load this face everywhere",
+        onclick: () => this.onload(pair.seed),
+      }, h("strong", {}, pair.caption), h("span", { class: "l2l-pair-pictures" }, ...views),
+      h("span", { class: "l2l-stamp" }, `face ${pair.seed}${amount ? ` \u00b7 ${amount}` : ""}`),
+      h("span", { class: "l2l-stamp" }, asked));
+    }));
+  }
+
+  dispose() {
+    this.observer.disconnect();
+    for (const view of this.views) view.dispose();
+  }
+}
