@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable as AttributeTable
     from l2l_widgets.attributes import EditRequest as EditRequest
+    from l2l_widgets.disentangle import FaceMixer as FaceMixer
     from l2l_widgets.editors import list_editors as list_editors
     from l2l_widgets.editors import make_editor as make_editor
     from l2l_widgets.editors.checks import check_editor as check_editor
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
     from l2l_widgets.widgets import FaceEditor as FaceEditor
+    from l2l_widgets.widgets import IdentityMixer as IdentityMixer
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -40,6 +42,8 @@ _HOMES = {
     "EditSession": "session",
     "Editor": "protocols",
     "FaceEditor": "widgets",
+    "FaceMixer": "disentangle",
+    "IdentityMixer": "widgets",
     "Models": "zoo",
     "Receipt": "receipt",
     "RunDirectory": "training",
@@ -61,6 +65,8 @@ __all__ = [
     "EditSession",
     "Editor",
     "FaceEditor",
+    "FaceMixer",
+    "IdentityMixer",
     "Models",
     "Receipt",
     "RunDirectory",

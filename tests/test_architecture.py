@@ -30,7 +30,7 @@ LAYERS = {
     ),
     "methods": "editors",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session report plots "
+        "zoo disentangle states replay references receipt drawing rendering latest_wins session report plots "
         "evaluation"
     ),
     "runs": "recipes bench",
@@ -55,6 +55,7 @@ ARROWS = {
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
     "zoo": "storage attributes protocols stylegan2 perception editors",
+    "disentangle": "storage latents images protocols perception zoo",
     "states": "attributes images",
     "replay": "images states",
     "references": "latents zoo",
@@ -65,16 +66,18 @@ ARROWS = {
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "report": "storage attributes",
     "plots": "",
-    "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
+    "evaluation": (
+        "storage latents attributes protocols perception metrics editors zoo disentangle report"
+    ),
     "recipes": (
         "storage latents attributes images faceworld stylegan2 discriminator projected perception"
-        " losses training triplets editors zoo report plots evaluation"
+        " losses training triplets editors zoo disentangle report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": "attributes images latents training zoo disentangle latest_wins session recipes",
     "cli": (
-        "storage attributes images faceworld training zoo replay session report evaluation recipes"
-        " bench"
+        "storage latents attributes images faceworld training zoo disentangle replay session report"
+        " evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",
@@ -344,6 +347,8 @@ def test_every_module_says_what_it_is():
         "editors/stylespace.py",
         "stylegan2/__init__.py",
         "discriminator.py",
+        "disentangle/networks.py",
+        "disentangle/objective.py",
         "losses.py",
     ],
 )

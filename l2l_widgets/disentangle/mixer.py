@@ -221,7 +221,7 @@ class FaceMixer:
     def travel(
         self, first: Signature, second: Signature, what: str, steps: int = 9, space: str = "w"
     ) -> Tensor:
-        """Latents w, (steps, w_dim), on the way from one face's identity or attributes to another's.
+        """Latents w, (steps, w_dim), on the way from one face's identity (attributes) to another's.
 
         Parameters
         ----------

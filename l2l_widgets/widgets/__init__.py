@@ -1,4 +1,4 @@
-"""What a notebook shows: the face editor and the training cell.
+"""What a notebook shows: the face editor, the identity mixer and the training cell.
 
 Widgets are views. They compute nothing: an `EditSession` or a `TrainingHandle` does, and the same
 object answers scripts, tests and the command line. This module is the one place that asks for the
@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
+    from l2l_widgets.widgets.identity_mixer import IdentityMixer as IdentityMixer
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
 
-__all__ = ["FaceEditor", "TrainingCell"]
+__all__ = ["FaceEditor", "IdentityMixer", "TrainingCell"]
 
-_HOMES = {"FaceEditor": "face_editor", "TrainingCell": "training_cell"}
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "IdentityMixer": "identity_mixer",
+    "TrainingCell": "training_cell",
+}
 
 
 def __getattr__(name: str) -> Any:
