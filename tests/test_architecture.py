@@ -30,8 +30,8 @@ LAYERS = {
     ),
     "methods": "editors",
     "assembly": (
-        "zoo disentangle states replay references receipt drawing rendering latest_wins session report plots "
-        "evaluation"
+        "zoo disentangle states replay references receipt drawing rendering latest_wins session"
+        " report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",

@@ -214,11 +214,12 @@ def cloud_scores(real: Tensor, fake: Tensor) -> dict[str, float]:
 
 
 def _rebuilt(images: Tensor, again: Tensor, person: Tensor, found: Tensor) -> dict[str, float]:
-    """A face mixed with itself beside the face."""
-    error = (images - again).float().square().mean(dim=(1, 2, 3)) / 4  # in units of [0, 1]
+    """A face mixed with itself beside the face, as they would be seen: within [-1, 1]."""
+    images, again = images.float().clamp(-1, 1), again.float().clamp(-1, 1)
+    error = (images - again).square().mean(dim=(1, 2, 3)) / 4  # in units of [0, 1]
     similar = [
         float(ms_ssim(a, b)) * len(a)
-        for a, b in zip(images.split(64), again.clamp(-1, 1).split(64), strict=True)
+        for a, b in zip(images.split(64), again.split(64), strict=True)
     ]
     return {
         "rebuilt_ms_ssim": sum(similar) / len(images),
