@@ -31,7 +31,7 @@ LAYERS = {
     "methods": "editors",
     "assembly": (
         "zoo disentangle states replay references receipt drawing rendering latest_wins session"
-        " report plots evaluation"
+        " exercises report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -64,6 +64,7 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
+    "exercises": "storage zoo replay receipt rendering session",
     "report": "storage attributes",
     "plots": "",
     "evaluation": (
