@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from l2l_widgets.receipt import Receipt as Receipt
     from l2l_widgets.replay import read_recipe as read_recipe
     from l2l_widgets.session import EditSession as EditSession
+    from l2l_widgets.shared_face import SharedFace as SharedFace
     from l2l_widgets.states import EditResult as EditResult
     from l2l_widgets.stylegan2 import load_generator as load_generator
     from l2l_widgets.stylegan2 import save_generator as save_generator
@@ -47,6 +48,7 @@ _HOMES = {
     "Models": "zoo",
     "Receipt": "receipt",
     "RunDirectory": "training",
+    "SharedFace": "shared_face",
     "TrainingCell": "widgets",
     "TrainingHandle": "training",
     "check_editor": "editors.checks",
@@ -70,6 +72,7 @@ __all__ = [
     "Models",
     "Receipt",
     "RunDirectory",
+    "SharedFace",
     "TrainingCell",
     "TrainingHandle",
     "check_editor",

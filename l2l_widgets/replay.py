@@ -42,6 +42,7 @@ from l2l_widgets.states import (
     PSI_RANGE,
     Edit,
     SessionState,
+    tensor_key,
 )
 
 FORMAT = "l2l-recipe/1"
@@ -152,6 +153,17 @@ class Recipe:
         """The recipe as text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
+    def state(self, no_edits: tuple[Edit, ...]) -> SessionState:
+        """The state that the recipe describes; ``no_edits`` stand where it has none."""
+        return SessionState(
+            seed=self.seed,
+            truncation_psi=self.truncation_psi,
+            edits=self.edits or no_edits,
+            noise_mode=self.noise_mode,
+            w=None if self.w is None else self.w[None],
+            w_key="" if self.w is None else tensor_key(self.w),
+        )
+
     def check_models(self, name: str, hashes: Mapping[str, str]) -> None:
         """Refuse models that would draw another picture.
 
@@ -235,6 +247,21 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     if PNG_KEY not in chunks:
         raise RecipeError(_no_recipe(path, "the picture"))
     return parse_recipe(chunks[PNG_KEY])
+
+
+def check_picture(path: str | os.PathLike[str], scale: int) -> Path:
+    """The path of a picture that can carry a recipe; ValueError for another name or scale."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(
+            f"file name is {path.name!r}; allowed: one that ends in .png, "
+            "the format that carries the recipe"
+        )
+    if type(scale) is not int or not SCALES[0] <= scale <= SCALES[1]:
+        raise ValueError(
+            f"scale is {scale!r}; allowed: a whole number from {SCALES[0]} to {SCALES[1]}"
+        )
+    return path
 
 
 def _no_recipe(path: Path, what: str) -> str:

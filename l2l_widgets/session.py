@@ -28,7 +28,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,7 +38,7 @@ from l2l_widgets.latents import to_wplus, z_from_seed
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.receipt import N_RANDOM, Receipt
 from l2l_widgets.rendering import Renderer, error_line
-from l2l_widgets.replay import PNG_KEY, SCALES, Recipe
+from l2l_widgets.replay import PNG_KEY, Recipe, check_picture
 from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState, tensor_key
 from l2l_widgets.zoo import Models
 
@@ -116,15 +115,7 @@ class EditSession:
         """
         recipe.check_models(models.name, models.hashes)
         session = cls(models, truncation_psi=recipe.truncation_psi)
-        face: dict[str, Any] = {"seed": recipe.seed}
-        if recipe.w is not None:
-            face = {"seed": None, "w": recipe.w[None], "w_key": tensor_key(recipe.w)}
-        session._state = replace(
-            session._state,
-            edits=recipe.edits or session._state.edits,
-            noise_mode=recipe.noise_mode,
-            **face,
-        )
+        session._state = recipe.state(session._state.edits)
         session._renderer.check(session._state)
         return session
 
@@ -181,7 +172,7 @@ class EditSession:
             raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
         face = {k: v for k, v in values.items() if k in _FACE_FIELDS}
         if face.get("w") is not None:
-            w = self._as_latent(face["w"])
+            w = _as_latent(face["w"], self.models.generator.num_ws)
             face.update(seed=None, w=w, w_key=tensor_key(w))
         elif "seed" in face:
             face.update(w=None, w_key="")
@@ -233,6 +224,24 @@ class EditSession:
             changes = {k: v for k, v in self._state.edits[-1].changes.items() if k not in targets}
             return self.update(changes=changes, targets=targets, gesture=gesture)
 
+    def checked_latent(self, w: Tensor) -> Tensor:
+        """A latent as the face that it would be, (1, num_ws, w_dim); ValueError where it cannot."""
+        w = _as_latent(w, self.models.generator.num_ws)
+        self._renderer.check(SessionState(seed=None, w=w, edits=()))
+        return w
+
+    def set_models(self, models: Models) -> int:
+        """Draw with other models; face, edits and history stay. Views follow ``SharedFace.swap``.
+
+        What the new models cannot honour is an error of the next result.
+        """
+        renderer = Renderer(models, self._renderer.n_random)
+        with self._lock:
+            self.models, self._renderer = models, renderer
+            self._answered = -1
+            self._stamp += 1
+            return self._stamp
+
     def stack(self, method: str | None = None) -> int:
         """Keep the current edit and begin an empty one on top of it."""
         with self._lock:
@@ -254,16 +263,6 @@ class EditSession:
     def redo(self) -> bool:
         """Go forward one step; False when there is none."""
         return self._step(self._redo, self._undo)
-
-    def _as_latent(self, w: Any) -> Any:
-        """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
-        if not isinstance(w, Tensor):
-            return w
-        w = w.detach().clone().to(torch.float32)
-        num_ws = self.models.generator.num_ws
-        if w.ndim == 1:
-            return to_wplus(w, num_ws)
-        return w[None] if w.ndim == 2 else w
 
     def _enter(self, state: SessionState, gesture: str | None) -> int:
         if gesture is None or gesture != self._gesture:
@@ -474,16 +473,7 @@ class EditSession:
         ValueError
             When the state cannot be drawn, or the file not be written.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise ValueError(
-                f"file name is {path.name!r}; allowed: one that ends in .png, "
-                "the format that carries the recipe"
-            )
-        if type(scale) is not int or not SCALES[0] <= scale <= SCALES[1]:
-            raise ValueError(
-                f"scale is {scale!r}; allowed: a whole number from {SCALES[0]} to {SCALES[1]}"
-            )
+        path = check_picture(path, scale)
         state, stamp = self._snapshot()
         result = self._rendered(state, stamp)
         if result.error is not None or result.after is None:
@@ -492,6 +482,16 @@ class EditSession:
         image = result.compare() if compare else result.after
         save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
         return recipe.to_dict()
+
+
+def _as_latent(w: Any, num_ws: int) -> Any:
+    """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
+    if not isinstance(w, Tensor):
+        return w
+    w = w.detach().clone().to(torch.float32)
+    if w.ndim == 1:
+        return to_wplus(w, num_ws)
+    return w[None] if w.ndim == 2 else w
 
 
 def _call(method: weakref.WeakMethod[Any], measure: bool, preview: bool) -> None:

@@ -31,7 +31,7 @@ LAYERS = {
     "methods": "editors",
     "assembly": (
         "zoo disentangle states replay references receipt drawing rendering latest_wins session"
-        " exercises report plots evaluation"
+        " shared_face exercises report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -65,6 +65,7 @@ ARROWS = {
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "exercises": "storage zoo replay receipt rendering session",
+    "shared_face": "latents zoo states session",
     "report": "storage attributes",
     "plots": "",
     "evaluation": (
