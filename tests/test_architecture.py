@@ -76,7 +76,9 @@ ARROWS = {
         " losses training triplets editors zoo disentangle report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo disentangle latest_wins session recipes",
+    "widgets": (
+        "attributes images latents training zoo disentangle latest_wins session shared_face recipes"
+    ),
     "cli": (
         "storage latents attributes images faceworld training zoo disentangle replay session report"
         " evaluation recipes bench"

@@ -12,6 +12,7 @@ from mixing_world import build_mixer, face, write_mixing_world
 from l2l_widgets import FaceEditor, IdentityMixer
 from l2l_widgets.images import encode_png
 from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import SharedFace
 from l2l_widgets.zoo import load
 
 
@@ -78,23 +79,13 @@ def test_a_cell_goes_to_the_face_editor(widget, session):
     editor.close()
 
 
-class Shared:
-    """What the widget asks of a shared face."""
-
-    def __init__(self, session):
-        self.session, self.models, self.loads = session, session.models, []
-
-    def load(self, *, seed=None, w=None, by=""):
-        self.loads.append((seed, w, by))
-
-
 def test_a_shared_face_is_told_who_loads(session):
-    shared = Shared(session)
+    shared, events = SharedFace.of(session), []
+    shared.subscribe(lambda event: events.append(event))
     widget = IdentityMixer(shared, rows=(), columns=())
     w = widget.send()
-    assert shared.loads[0][0] is None
-    assert torch.equal(shared.loads[0][1], w)
-    assert shared.loads[0][2] == "identity mixer"
+    assert [(event.kind, event.by) for event in events] == [("face", "identity mixer")]
+    assert torch.equal(events[0].w, w)
     widget.close()
 
 

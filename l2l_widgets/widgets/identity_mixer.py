@@ -23,6 +23,7 @@ from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
 from l2l_widgets.disentangle.mixer import SPACES
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, static_text
 from l2l_widgets.zoo import Models, load
 
@@ -86,9 +87,10 @@ class IdentityMixer(anywidget.AnyWidget):
         **kwargs: Any,
     ) -> None:
         mixer, target = _resolve(source)
-        self._target = target if face is None else face
-        if not (self._target is None or _can_take(self._target)):
+        target = target if face is None else face
+        if target is not None and not isinstance(target, (EditSession, SharedFace)):
             raise ValueError(f"face is {face!r}; allowed: an EditSession or a SharedFace")
+        self._target = None if target is None else SharedFace.of(target)
         self.state = MixState(mixer, identity, attributes, rows, columns)
         self._lock = threading.Lock()
         self._due: set[str] = set()
@@ -139,10 +141,7 @@ class IdentityMixer(anywidget.AnyWidget):
                 "there is nowhere to send it; allowed: IdentityMixer(session), or face="
             )
         w = self._current().w
-        if hasattr(self._target, "load"):
-            self._target.load(w=w, by=BY)
-        else:
-            self._target.request(w=w)
+        self._target.load(w=w, by=BY)
         self._sent += 1
         return w
 
@@ -271,10 +270,6 @@ def _decoded(text: Any) -> bytes:
     return data
 
 
-def _can_take(target: Any) -> bool:
-    return isinstance(target, EditSession) or callable(getattr(target, "load", None))
-
-
 def _resolve(source: Any) -> tuple[FaceMixer, Any]:
     """What mixes, and where mixes go."""
     if source is None:
@@ -283,9 +278,8 @@ def _resolve(source: Any) -> tuple[FaceMixer, Any]:
         return source, None
     if isinstance(source, Models):
         return FaceMixer.of(source), None
-    models = getattr(source, "models", None)
-    if isinstance(models, Models) and _can_take(source):
-        return FaceMixer.of(models), source
+    if isinstance(source, (EditSession, SharedFace)):
+        return FaceMixer.of(source.models), source
     raise ValueError(
         f"source is {source!r}; allowed: an EditSession, a SharedFace, a FaceMixer, the Models "
         "that load() gives, or None"
