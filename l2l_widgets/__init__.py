@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable as AttributeTable
     from l2l_widgets.attributes import EditRequest as EditRequest
+    from l2l_widgets.disentangle import FaceMixer as FaceMixer
     from l2l_widgets.editors import list_editors as list_editors
     from l2l_widgets.editors import make_editor as make_editor
     from l2l_widgets.editors.checks import check_editor as check_editor
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets import Gallery as Gallery
     from l2l_widgets.widgets import InterpolationView as InterpolationView
     from l2l_widgets.widgets import LatentMap as LatentMap
+    from l2l_widgets.widgets import IdentityMixer as IdentityMixer
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -53,6 +55,8 @@ _HOMES = {
     "Gallery": "widgets",
     "InterpolationView": "widgets",
     "LatentMap": "widgets",
+    "FaceMixer": "disentangle",
+    "IdentityMixer": "widgets",
     "Models": "zoo",
     "Receipt": "receipt",
     "RunDirectory": "training",
@@ -82,6 +86,8 @@ __all__ = [
     "Gallery",
     "InterpolationView",
     "LatentMap",
+    "FaceMixer",
+    "IdentityMixer",
     "Models",
     "Receipt",
     "RunDirectory",

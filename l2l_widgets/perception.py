@@ -278,6 +278,32 @@ class FaceEmbeddingNet(nn.Module):
         return F.normalize(self.project(images).float(), dim=1)
 
 
+class LandmarkNet(nn.Module):
+    """Landmarks straight from a trunk: a fraction of a parser's cost, for use inside a loss.
+
+    Parameters
+    ----------
+    points : int
+        Landmarks; 51 are the inner ones of the usual 68, without the line of the jaw.
+    family, **options
+        As in :class:`AttributeNet`.
+    """
+
+    def __init__(self, points: int = 51, family: str = "residual", **options: Any) -> None:
+        super().__init__()
+        if points < 1:
+            raise ValueError(f"points is {points}; allowed: 1 or more")
+        self.points = points
+        self.config = {"points": points, "family": family, **options}
+        self.trunk = _make_trunk(family, options)
+        self.head = nn.Linear(self.trunk.hidden.out_features, 2 * points)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, points, 2) float32: x to the right, y down, shares of the picture's side."""
+        features = self.trunk(_fit(images, self.trunk.resolution))
+        return 0.5 + self.head(features).float().unflatten(1, (self.points, 2))
+
+
 class ParsingNet(nn.Module):
     """Face parser: which part of the face each pixel is, and where its landmarks lie.
 
@@ -362,6 +388,7 @@ def expected_positions(heat: Tensor) -> Tensor:
 NETWORKS: dict[str, type[nn.Module]] = {
     "AttributeNet": AttributeNet,
     "FaceEmbeddingNet": FaceEmbeddingNet,
+    "LandmarkNet": LandmarkNet,
     "ParsingNet": ParsingNet,
 }
 

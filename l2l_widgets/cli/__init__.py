@@ -22,6 +22,8 @@ VERBS = {
     "sample": ("edit", "draw a contact sheet of faces"),
     "edit": ("edit", "edit a face and say what else moved"),
     "interpolate": ("interpolate", "walk between two faces: strip, GIF or film, with curves"),
+    "mix": ("mix", "identity of one face, attributes of another"),
+    "mix-report": ("mix", "measure the identity mixer"),
     "attributes": ("attributes", "list the attributes that can be edited"),
     "replay": ("edit", "replay a recipe, or a picture that carries one"),
     "evaluate": ("evaluate", "measure editing methods"),

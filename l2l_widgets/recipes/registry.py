@@ -32,6 +32,8 @@ RECIPE_MODULES = (
     "l2l_widgets.recipes.generator",
     "l2l_widgets.recipes.perception",
     "l2l_widgets.recipes.parser",
+    "l2l_widgets.recipes.landmarks",
+    "l2l_widgets.recipes.identity",
     "l2l_widgets.recipes.mapper",
     "l2l_widgets.recipes.directions",
     "l2l_widgets.recipes.styleflow",

@@ -1,4 +1,5 @@
 """What a notebook shows: sliders, methods side by side, what else moves, and a training.
+"""What a notebook shows: the face editor, the identity mixer and the training cell.
 
 Widgets are views. They compute nothing: an `EditSession` or a `TrainingHandle` does, and the same
 object answers scripts, tests and the command line. This module is the one place that asks for the
@@ -40,6 +41,14 @@ _HOMES = {
     "EditorGrid": "editor_grid",
     "EntanglementExplorer": "entanglement_explorer",
     "FaceEditor": "face_editor",
+    from l2l_widgets.widgets.identity_mixer import IdentityMixer as IdentityMixer
+    from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
+
+__all__ = ["FaceEditor", "IdentityMixer", "TrainingCell"]
+
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "IdentityMixer": "identity_mixer",
     "TrainingCell": "training_cell",
 }
 

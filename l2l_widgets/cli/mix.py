@@ -1,0 +1,310 @@
+"""``l2l mix``: one face's person with another's attributes; ``l2l mix-report``: how well."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from l2l_widgets.disentangle import Face, FaceMixer, Signature
+
+_FACE = "a seed, a picture, a latent (.npy, .safetensors), or a folder of pictures"
+_MIX = (
+    "Put the identity of one face on the attributes (pose, expression, light, hair) of another: "
+    "Nitzan et al. 2020. Faces are seeds, pictures or latents. Several on both sides make pairs, "
+    "or all pairs with --grid. --travel draws the way from one face's identity (or attributes) to "
+    "another's. Where --attributes is a clip, or --frames says so, every frame gets the identity."
+)
+_REPORT = (
+    "Measure the identity mixer by judges that trained nothing and, in faceworld, against the "
+    "truth: which factor followed which input. With --ablations, train it with each loss left out "
+    "and compare. A report that was stopped goes on in the same folder."
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the two verbs."""
+    mix = subparsers.add_parser("mix", help="identity of one face, the rest of another",
+                                description=_MIX)  # fmt: skip
+    mix.add_argument("--identity", required=True, nargs="+", metavar="A", help=f"whose: {_FACE}")
+    mix.add_argument(
+        "--attributes", required=True, nargs="+", metavar="B",
+        help=f"what else: {_FACE}; or a clip (.gif, .mp4, ...)",
+    )  # fmt: skip
+    mix.add_argument(
+        "--out", required=True, type=Path, metavar="C",
+        help="a .png; for frames a folder, or a .gif or .mp4",
+    )  # fmt: skip
+    mix.add_argument("--grid", action="store_true", help="every identity with every attribute face")
+    mix.add_argument(
+        "--travel", choices=("identity", "attributes"),
+        help="go from A's identity to B's with A's attributes held, or the other way round",
+    )  # fmt: skip
+    mix.add_argument("--space", choices=("w", "z"), default="w", help="where --travel goes")
+    mix.add_argument("--steps", default="9", metavar="N", help="pictures of --travel (default: 9)")
+    mix.add_argument("--frames", action="store_true", help="B is a folder of frames, in order")
+    mix.add_argument("--fps", default="12", help="frames a second of a .gif or .mp4 (default: 12)")
+    mix.add_argument("--inputs", action="store_true", help="draw the inputs beside the mixes")
+    mix.add_argument(
+        "--any-picture", action="store_true", help="do not look for exactly one face in a picture"
+    )
+    mix.add_argument("--truncation", default="0.7", metavar="PSI", help="of seeds (default: 0.7)")
+    mix.add_argument(
+        "--latents", type=Path, metavar="W.safetensors",
+        help="write the mixes' latents too, as tensor w (N, num_ws, w_dim)",
+    )  # fmt: skip
+    mix.add_argument("--scale", default=None, metavar="N", help="enlarge the pictures N times")
+    _add_models(mix)
+
+    report = subparsers.add_parser("mix-report", help="how well the mixer keeps a person",
+                                   description=_REPORT)  # fmt: skip
+    report.add_argument("--out", required=True, type=Path, metavar="DIR", help="a new folder")
+    report.add_argument("--pairs", default="1000", metavar="N", help="pairs (default: 1000)")
+    report.add_argument("--seed", default="0", help="chooses the pairs (default: 0)")
+    report.add_argument(
+        "--no-truth", action="store_true",
+        help="leave out the renders with known factors (their sets are rendered where missing)",
+    )  # fmt: skip
+    report.add_argument("--truth-pairs", default="1000", metavar="N", help="of renders")
+    report.add_argument("--ablations", action="store_true", help="train and compare ablations")
+    report.add_argument("--steps", default="6000", metavar="N", help="of each ablation's training")
+    _add_models(report)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--generator", default=None, metavar="NAME|PATH",
+        help="embedded models by name, or a folder with a MANIFEST.json (default: the first)",
+    )  # fmt: skip
+    parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run the verb that was typed."""
+    return run_report(args) if args.verb == "mix-report" else run_mix(args)
+
+
+def run_mix(args: argparse.Namespace) -> dict[str, Any]:
+    """Mix, and write what came."""
+    from l2l_widgets.cli.edit import number, whole_number
+
+    steps = whole_number("--steps", args.steps, 2, 1024)
+    fps = whole_number("--fps", args.fps, 1, 120)
+    scale = None if args.scale is None else whole_number("--scale", args.scale, 1, 64)
+    psi = number("--truncation", args.truncation)
+
+    from l2l_widgets.disentangle.sources import is_clip
+
+    frames = args.frames or (
+        len(args.attributes) == 1
+        and is_clip(args.attributes[0])
+        and not Path(args.attributes[0]).is_dir()
+    )
+    _check_out(args, frames)
+
+    from l2l_widgets.disentangle import FaceMixer, read_faces
+    from l2l_widgets.disentangle.sources import face_counter
+    from l2l_widgets.zoo import load
+
+    mixer = FaceMixer.of(load(args.generator, device=args.device))
+    scale = scale or max(1, -(-256 // mixer.generator.img_resolution))
+    counter = None if args.any_picture else face_counter()
+    problems: list[str] = []
+    many = len(args.identity) > 1 or any(Path(word).is_dir() for word in args.identity)
+    reading: dict[str, Any] = {"truncation_psi": psi, "counter": counter}
+    people = read_faces(args.identity, mixer, **reading, problems=problems if many else None)
+    if frames:
+        report = _mix_frames(args, mixer, people, counter, problems, scale, fps)
+    else:
+        several = len(args.attributes) > 1 or Path(args.attributes[0]).is_dir()
+        others = read_faces(
+            args.attributes, mixer, **reading, problems=problems if several else None
+        )
+        report = _mix_faces(args, mixer, people, others, problems, scale, steps)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    if not args.json:
+        print(report.pop("text"))
+    report.pop("text", None)
+    return {**report, "left_out": problems}
+
+
+def _check_out(args: argparse.Namespace, frames: bool) -> None:
+    """A wrong name should not cost a minute."""
+    if frames:
+        if args.grid or args.travel:
+            raise ValueError("--grid and --travel do not go with frames; allowed: one identity")
+        if args.out.suffix.lower() not in ("", ".gif", ".mp4"):
+            raise ValueError(
+                f"--out is {str(args.out)!r}; allowed for frames: a folder, .gif, .mp4"
+            )
+    elif args.out.suffix.lower() != ".png":
+        raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .png")
+    if args.grid and args.travel:
+        raise ValueError("--grid and --travel are both given; allowed: one of the two")
+
+
+def _mix_faces(
+    args: argparse.Namespace, mixer: FaceMixer, people: list[Face], others: list[Face],
+    problems: list[str], scale: int, steps: int,
+) -> dict[str, Any]:  # fmt: skip
+    import torch
+
+    first = torch.stack([f.image for f in people])
+    second = torch.stack([f.image for f in others])
+    began = time.perf_counter()
+    one, two = mixer.signature(first), mixer.signature(second)
+    if args.travel:
+        if len(one) != 1 or len(two) != 1:
+            raise ValueError(
+                f"--travel goes between two faces; {len(one)} and {len(two)} were given"
+            )
+        w, columns = mixer.travel(one, two, args.travel, steps, args.space), steps
+    elif args.grid:
+        w, columns = mixer.grid(one, two).flatten(0, 1), len(two)
+    else:
+        if len(one) != len(two) and 1 not in (len(one), len(two)):
+            lost = f" ({len(problems)} could not be used)" if problems else ""
+            raise ValueError(
+                f"--identity has {len(one)} faces, --attributes {len(two)}{lost}; allowed for "
+                "pairs: equal numbers, or one face on one side; for all pairs: --grid"
+            )
+        w, columns = mixer.latent(one, two), 1
+    images = mixer.draw(w)
+    seconds = (time.perf_counter() - began) / len(images)
+    sheet, columns = _sheet(args, images, first, second, columns)
+    _save(args, sheet, w, mixer, columns, scale)
+    kind = f"{args.travel} travels in {args.space.upper()}" if args.travel else "mixed"
+    return {
+        "out": str(args.out),
+        "identity": [f.name for f in people],
+        "attributes": [f.name for f in others],
+        "mixes": len(images),
+        "seconds": round(seconds, 4),
+        "text": f"{args.out}: {len(images)} faces, {kind}; {1000 * seconds:.0f} ms a face",
+    }
+
+
+def _sheet(
+    args: argparse.Namespace, images: Tensor, first: Tensor, second: Tensor, columns: int
+) -> tuple[Tensor, int]:
+    """The pictures to write, with the inputs beside them where they are asked for."""
+    import torch
+
+    if args.grid and args.inputs:
+        lines = [torch.ones_like(first[:1]), second]
+        for i in range(len(first)):
+            lines += [first[i : i + 1], images[i * columns : (i + 1) * columns]]
+        return torch.cat(lines), columns + 1
+    if args.travel:
+        return (
+            (torch.cat([first, images, second]), columns + 2) if args.inputs else (images, columns)
+        )
+    if args.inputs and not args.grid:
+        count = len(images)
+        whole = [part.expand(count, -1, -1, -1) for part in (first, second)]
+        return torch.stack([*whole, images], dim=1).flatten(0, 1), 3
+    return images, columns if args.grid else min(len(images), 8)
+
+
+def _save(
+    args: argparse.Namespace, sheet: Tensor, w: Tensor, mixer: FaceMixer, columns: int, scale: int
+) -> None:
+    from l2l_widgets.images import grid, save_image
+    from l2l_widgets.latents import to_wplus
+    from l2l_widgets.storage import save_safetensors
+
+    save_image(args.out, grid(sheet.cpu(), columns, gap=1), scale=scale)
+    if args.latents is not None:
+        save_safetensors(args.latents, {"w": to_wplus(w, mixer.generator.num_ws)})
+
+
+def _mix_frames(
+    args: argparse.Namespace, mixer: FaceMixer, people: list[Face], counter: Any,
+    problems: list[str], scale: int, fps: int,
+) -> dict[str, Any]:  # fmt: skip
+    from l2l_widgets.cli.clips import write_frames
+    from l2l_widgets.disentangle.sources import read_frames
+
+    if len(people) != 1 or len(args.attributes) != 1:
+        raise ValueError(
+            f"{len(people)} identities and {len(args.attributes)} clips; allowed: one of each"
+        )
+    import torch
+
+    person: Signature = mixer.signature(torch.stack([people[0].image]))
+    clip = Path(args.attributes[0])
+    source = read_frames(clip, mixer.generator.img_resolution, problems, counter)
+    began = time.perf_counter()
+
+    def progress(done: int) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\rframe {done}")
+            sys.stderr.flush()
+
+    images = (image.cpu() for _, image in mixer.frames(person, source, progress))
+    count = write_frames(args.out, images, scale, fps)
+    if sys.stderr.isatty():
+        sys.stderr.write("\r")
+    if count == 0:
+        raise ValueError(f"{clip}: no frame could be used: {'; '.join(problems[:3])}")
+    seconds = (time.perf_counter() - began) / count
+    return {
+        "out": str(args.out),
+        "identity": [people[0].name],
+        "attributes": [str(clip)],
+        "frames": count,
+        "seconds": round(seconds, 4),
+        "text": f"{args.out}: {count} frames of {clip.name} as {people[0].name}; "
+        f"{1000 * seconds:.0f} ms a frame",
+    }
+
+
+def run_report(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure, write the folder, return the summary."""
+    from l2l_widgets.cli.edit import whole_number
+
+    pairs = whole_number("--pairs", args.pairs, 8, 100_000)
+    seed = whole_number("--seed", args.seed, 0, 999)
+    steps = whole_number("--steps", args.steps, 1, 10_000_000)
+    truth_pairs = whole_number("--truth-pairs", args.truth_pairs, 8, 100_000)
+
+    from l2l_widgets.evaluation.mixing import MixProtocol
+    from l2l_widgets.recipes.mixing_report import mix_report
+    from l2l_widgets.zoo import load
+
+    models = load(args.generator, device=args.device)
+    report = mix_report(
+        models,
+        args.out,
+        MixProtocol(pairs=pairs, seed=seed),
+        truth=not args.no_truth,
+        truth_pairs=truth_pairs,
+        ablation_steps=steps if args.ablations else 0,
+        say=lambda what: print(f"{what} ...", file=sys.stderr),
+    )
+    if not args.json:
+        print("\n".join(_report_lines(report)))
+    return report
+
+
+def _report_lines(report: dict[str, Any]) -> list[str]:
+    names = list(report["scores"])
+    wide = max(26, *(len(key) for key in report["scores"][names[0]]))
+    lines = [f"{'':<{wide}} " + " ".join(f"{name:>23}" for name in names)]
+    for key in report["scores"][names[0]]:
+        cells = [report["scores"][name].get(key) for name in names]
+        lines.append(f"{key:<{wide}} " + " ".join(f"{_cell(cell):>23}" for cell in cells))
+    lines += [f"{key:<{wide}} {_cell(value):>23}" for key, value in report["truth"].items()]
+    return lines
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(_cell(v) for v in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

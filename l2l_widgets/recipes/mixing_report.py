@@ -1,0 +1,217 @@
+"""One command's report on a mixer: judges, truth, ablations, pictures.
+
+::
+
+    report.json    protocol, hashes, judges, versions, scores, seconds
+    scores.csv     one row a mixer: the whole one, and each with a loss left out
+    factors.csv    one row a factor of faceworld: which input it followed
+    grid.png       people down the side, attributes along the top
+    ablations.png  a row a pair: both inputs, then each mixer's answer
+    runs/          the trainings of the ablations; a report that was stopped goes on there
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from l2l_widgets.disentangle import MIXER_FILE, FaceMixer, load_mixer
+from l2l_widgets.evaluation.mixing import (
+    MixProtocol,
+    ablation_sheet,
+    mix_sheet,
+    score_mixes,
+    unseen_faces,
+)
+from l2l_widgets.images import grid, save_image
+from l2l_widgets.recipes.mixing_truth import follow_table
+from l2l_widgets.recipes.registry import (
+    RecipeError,
+    get_recipe,
+    input_hashes,
+    list_recipes,
+    run,
+)
+from l2l_widgets.report import versions
+from l2l_widgets.storage import make_folder, write_atomic
+
+RECIPE = "identity-disentangle"
+#: What the paper leaves out, and what it shows; and the part of the loss that is ours.
+ABLATIONS: dict[str, dict[str, float]] = {
+    "without D_W": {"adversarial_weight": 0.0},
+    "without landmarks": {"landmark_weight": 0.0},
+    "without reconstruction": {"reconstruction_weight": 0.0},
+    "without readings": {"reading_weight": 0.0},
+}
+SHEET = 6
+
+
+def train_ablations(
+    weights: Path, out: Path, steps: int, say: Callable[[str], None], **changes: Any
+) -> dict[str, Path]:
+    """Train the mixer whole and with each loss left out; return name -> file.
+
+    Parameters
+    ----------
+    weights : Path
+        Folder of the frozen parts.
+    out : Path
+        Where the runs go; one that was stopped is gone on with, a finished one is kept.
+    steps : int
+        Of each.
+    say : callable
+        Told what is being done.
+    **changes
+        Fields of the recipe for all of them.
+    """
+    recipes = list_recipes()
+    files = {}
+    for name, left_out in {"whole": {}, **ABLATIONS}.items():
+        recipe = get_recipe(RECIPE, recipes).replace(
+            **{"steps": steps, "schedule_steps": steps, **changes, **left_out}
+        )
+        folder = out / "runs" / name.replace(" ", "-")
+        file = folder / "final" / MIXER_FILE
+        if not file.is_file():
+            say(f"training: {name}")
+            begun = (folder / "config.json").is_file()
+            inputs = input_hashes(recipe, recipes, weights)
+            outcome = run(
+                recipe, folder, weights=weights, inputs=inputs, resume=begun, progress=False
+            )
+            if not outcome.finished:
+                raise RecipeError(
+                    f"{folder}: stopped at step {outcome.step}; give the same command to go on"
+                )
+        files[name] = file
+    return files
+
+
+def mix_report(
+    models: Any,
+    out: Path,
+    protocol: MixProtocol,
+    *,
+    truth: bool = True,
+    truth_pairs: int = 1000,
+    ablation_steps: int = 0,
+    say: Callable[[str], None] = lambda what: None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Measure the mixer of some models, and write the folder.
+
+    Parameters
+    ----------
+    models : Models
+        With a mixer and both judges; with a folder where ablations are asked for.
+    out : Path
+        A folder without a report.
+    protocol : MixProtocol
+        Which pairs.
+    truth : bool
+        Whether to mix renders with known factors too: faceworld only.
+    truth_pairs : int
+        How many of them.
+    ablation_steps : int
+        Steps of each ablation; 0 trains none.
+    say : callable
+        Told what is being done.
+    **changes
+        Fields of the recipe for the ablations.
+
+    Returns
+    -------
+    dict
+        What ``report.json`` holds.
+
+    Raises
+    ------
+    ValueError
+        A report is there already, or a part is missing.
+    """
+    if (out / "report.json").exists():
+        raise ValueError(f"--out {out}: holds a report already; allowed: another folder")
+    began = time.perf_counter()
+    mixer = FaceMixer.of(models)
+    rows: list[dict[str, Any]] = []
+    known: dict[str, Any] = {}
+    make_folder(out)
+    if truth:
+        rows, known = follow_table(models, mixer, truth_pairs, say=say)
+        write_atomic(out / "factors.csv", table(rows))
+    landmarks = _landmarks(models)
+    same = known.get("same_person_similarity")
+
+    def score(one: FaceMixer) -> dict[str, Any]:
+        return score_mixes(models, one, protocol, same_person=same, landmarks=landmarks, stale=say)
+
+    scores = {"shipped": score(mixer)}
+    _, faces = unseen_faces(models, MixProtocol(8 * 2, protocol.seed, protocol.truncation_psi))
+    sheet = mix_sheet(mixer, faces[:SHEET], faces[8 : 8 + SHEET])
+    save_image(out / "grid.png", grid(sheet.cpu(), SHEET + 1), scale=_scale(models))
+    if ablation_steps:
+        if models.folder is None:
+            raise ValueError(
+                "ablations are trained from a folder of weights; these models have none"
+            )
+        files = train_ablations(models.folder, out, ablation_steps, say, **changes)
+        mixers = {
+            name: FaceMixer(models.generator, models.embedder, load_mixer(file)[0])
+            for name, file in files.items()
+        }
+        scores |= {name: score(one) for name, one in mixers.items()}
+        sheet = ablation_sheet(list(mixers.values()), faces[:SHEET], faces[8 : 8 + SHEET])
+        save_image(out / "ablations.png", grid(sheet.cpu(), 2 + len(mixers)), scale=_scale(models))
+    write_atomic(
+        out / "scores.csv", table([{"mixer": name, **row} for name, row in scores.items()])
+    )
+    report = {
+        "format": "l2l-mix-report/1",
+        "protocol": asdict(protocol),
+        "models": models.name,
+        "hashes": dict(models.hashes),
+        "judges": {
+            part: models.manifest.get(f"{file}.safetensors", {}).get("recipe", part)
+            for part, file in (
+                ("attribute_judge", "judge_regressor"), ("identity_judge", "judge_embedder"),
+            )
+        },
+        "versions": versions(),
+        "scores": scores,
+        "truth": known,
+        "ablation_steps": ablation_steps,
+        "seconds": round(time.perf_counter() - began, 1),
+    }  # fmt: skip
+    write_atomic(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    return report
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as CSV, columns in the order in which they first come."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode()
+
+
+def _landmarks(models: Any) -> Any | None:
+    file = "landmarks.safetensors"
+    if models.folder is None or file not in models.manifest:
+        return None
+    from l2l_widgets.perception import load_network
+
+    return load_network(models.check_file(file)).to(torch.device(models.device))
+
+
+def _scale(models: Any) -> int:
+    return max(1, 128 // int(models.generator.img_resolution))

@@ -1,0 +1,286 @@
+"""IdentityMixer: two faces, the mix of them, two sliders to travel, and a grid to choose from.
+
+A view of a :class:`~l2l_widgets.disentangle.mix_state.MixState`, which holds and computes
+everything. Whatever stands in the grid, or where the sliders are, goes to the sliders of a
+`FaceEditor` with one click: a mix is a latent like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anywidget
+import traitlets
+from torch import Tensor
+
+from l2l_widgets.disentangle import FaceMixer
+from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
+from l2l_widgets.disentangle.mixer import SPACES
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import SharedFace
+from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, static_text
+from l2l_widgets.zoo import Models, load
+
+#: Largest file that may be dropped, in bytes.
+MAX_FILE = 8_000_000
+BY = "identity mixer"
+
+
+class IdentityMixer(anywidget.AnyWidget):
+    """The identity of one face on the attributes of another.
+
+    Parameters
+    ----------
+    source : EditSession, SharedFace, FaceMixer, Models or None
+        What to mix with; of a session or a shared face, its models. None loads the embedded ones.
+    face : EditSession or SharedFace, optional
+        Where a chosen mix goes; ``source`` itself where that is one. Without any, mixes are only
+        shown.
+    identity, attributes : int, str or Tensor
+        The two faces: seeds, files, or pictures (3, R, R) in [-1, 1].
+    rows, columns : sequence of int
+        Seeds of the grid's further people and attributes, at most 7 each.
+
+    Attributes
+    ----------
+    state : MixState
+        What is mixed; change it from Python, then call :meth:`refresh`.
+
+    Raises
+    ------
+    ValueError
+        There is no mixer beside the generator, or a face cannot be used.
+
+    Examples
+    --------
+    >>> from l2l_widgets import EditSession, FaceEditor, IdentityMixer, load
+    >>> session = EditSession(load())  # doctest: +SKIP
+    >>> IdentityMixer(session), FaceEditor(session)  # doctest: +SKIP
+    """
+
+    _esm = static_text("elements.js", "link.js", "pictures.js", "identity_mixer.js")
+    # the colours and buttons of the other widgets, under this one's name
+    _css = static_text("theme.css").replace(".l2l-training", ".l2l-mixer") + static_text(
+        "identity_mixer.css"
+    )
+
+    schema = traitlets.Dict(help="largest seed, spaces, whether mixes can be sent").tag(sync=True)
+    faces = traitlets.Dict(help="the two faces: name, picture").tag(sync=True)
+    mixed = traitlets.Dict(help="the mix: picture, sliders, seconds, error").tag(sync=True)
+    cells = traitlets.Dict(help="the grid's pictures and those beside it").tag(sync=True)
+
+    def __init__(
+        self,
+        source: Any = None,
+        *,
+        face: Any = None,
+        identity: Any = 0,
+        attributes: Any = 1,
+        rows: Sequence[int] = (2, 3, 4),
+        columns: Sequence[int] = (5, 6, 7),
+        **kwargs: Any,
+    ) -> None:
+        mixer, target = _resolve(source)
+        target = target if face is None else face
+        if target is not None and not isinstance(target, (EditSession, SharedFace)):
+            raise ValueError(f"face is {face!r}; allowed: an EditSession or a SharedFace")
+        self._target = None if target is None else SharedFace.of(target)
+        self.state = MixState(mixer, identity, attributes, rows, columns)
+        self._lock = threading.Lock()
+        self._due: set[str] = set()
+        self._answers: dict[str, int] = {}
+        self._shown: tuple[int, int] | None = None  # the cell that is up, if it is one
+        self._sent = 0
+        self._mix: Mix | None = None
+        schema = {
+            "seed_max": SEED_MAX,
+            "spaces": list(SPACES),
+            "can_send": self._target is not None,
+            "max_file": MAX_FILE,
+        }
+        super().__init__(schema=schema, **kwargs)
+        self._worker = LatestWins(lambda _: self._draw_due(), name="l2l-mixer")
+        self.on_msg(lambda _, content, buffers: self.handle(content))
+        self._due = {"faces", "mixed", "cells"}
+        self._draw_due()
+
+    def __repr__(self) -> str:
+        names = [self.state.face(side).name for side in SIDES]
+        return f"IdentityMixer of {names[0]} and {names[1]}: Run → Run All Cells brings it back"
+
+    def refresh(self) -> None:
+        """Show the state as it is now, after a change from Python."""
+        self._ask("faces", "mixed", "cells")
+
+    @property
+    def mix(self) -> Mix:
+        """The mix that is up: its latent ``w`` and its picture."""
+        return self._current()
+
+    def send(self) -> Tensor:
+        """Make the mix that is up the face of the session.
+
+        Returns
+        -------
+        Tensor, shape (1, num_ws, w_dim)
+            Its latent.
+
+        Raises
+        ------
+        ValueError
+            There is no session to send it to.
+        """
+        if self._target is None:
+            raise ValueError(
+                "there is nowhere to send it; allowed: IdentityMixer(session), or face="
+            )
+        w = self._current().w
+        self._target.load(w=w, by=BY)
+        self._sent += 1
+        return w
+
+    def close(self) -> None:
+        """Take the mixer out of the page; a session lives on."""
+        if hasattr(self, "_worker"):
+            self._worker.close()
+        super().close()
+
+    # -- from the page -----------------------------------------------------------------------------
+
+    def handle(self, message: Mapping[str, Any]) -> None:
+        """Take one request; one that cannot be honoured is answered with a line, nothing raises."""
+        with self._lock:
+            number = int(message.get("number", 0))
+            self._answers[str(message.get("client", ""))] = number
+        try:
+            due = self._change(message)
+        except Exception as error:  # an exception in a message handler shows nowhere in the page
+            with self._lock:
+                answers = dict(self._answers)
+            self.mixed = {**self.mixed, "answers": answers, "error": str(error), "count": number}
+            return
+        self._ask(*due)
+
+    def _change(self, message: Mapping[str, Any]) -> tuple[str, ...]:
+        kind, state = message.get("kind"), self.state
+        if kind == "share":
+            self._shown = None
+            state.set_share(message["side"], message["share"])
+            return ("mixed",)
+        if kind == "space":
+            state.set_space(message["space"])
+            return ("mixed",)
+        if kind == "cell":
+            state.cell(message["row"], message["column"])
+            self._shown, self._mix = (message["row"], message["column"]), None
+            if self._target is not None:
+                self.send()
+            return ("mixed",)
+        if kind == "send":
+            self.send()
+            return ("mixed",)
+        if kind == "shuffle":
+            draw = random.Random()
+            seeds = [draw.randrange(1_000_000) for _ in range(2 * 7)]
+            state.set_grid(
+                seeds[: len(state.grid_faces("identity")) - 1],
+                seeds[7 : 7 + len(state.grid_faces("attributes")) - 1],
+            )
+            self._shown = None
+            return ("mixed", "cells")
+        if kind == "seed":
+            state.set_face(message["side"], message["seed"])
+        elif kind == "file":
+            state.set_picture(message["side"], _decoded(message["data"]), str(message["name"]))
+        elif kind == "swap":
+            state.swap()
+        else:
+            raise ValueError("no such request")
+        self._shown = None
+        return ("faces", "mixed", "cells")
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _ask(self, *due: str) -> None:
+        with self._lock:
+            self._due |= set(due)
+        self._mix = None
+        self._worker(None)
+
+    def _current(self) -> Mix:
+        if self._mix is None:
+            shown = self._shown
+            self._mix = self.state.mix() if shown is None else self.state.cell(*shown)
+        return self._mix
+
+    def _draw_due(self) -> None:
+        with self._lock:
+            due, self._due = self._due, set()
+            answers = dict(self._answers)
+        state = self.state
+        values: dict[str, Any] = {}
+        if "faces" in due:
+            values["faces"] = {side: _face_value(state.face(side)) for side in SIDES}
+        mix = self._current()
+        values["mixed"] = {
+            **picture_value(mix.image),
+            "answers": answers,
+            "shares": dict(state.shares),
+            "space": state.space,
+            "shown": None if self._shown is None else list(self._shown),
+            "name": self._name(),
+            "sent": self._sent,
+            "seconds": mix.seconds,
+            "error": None,
+        }
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+        if "cells" in due:  # after the mix: it takes longer, and nobody waits for all of it
+            self.cells = {
+                "pictures": [[picture_value(m.image) for m in row] for row in state.grid()],
+                "rows": [_face_value(face) for face in state.grid_faces("identity")],
+                "columns": [_face_value(face) for face in state.grid_faces("attributes")],
+            }
+
+    def _name(self) -> str:
+        row, column = self._shown or (0, 0)
+        person = self.state.grid_faces("identity")[row].name
+        return f"{person} as {self.state.grid_faces('attributes')[column].name}"
+
+
+def _face_value(face: Any) -> dict[str, Any]:
+    seed = int(face.name) if face.name.isdigit() else None
+    return {"name": face.name, "seed": seed, **picture_value(face.image)}
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        data = base64.b64decode(str(text), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("the file did not arrive whole; try again") from None
+    if len(data) > MAX_FILE:
+        raise ValueError(f"the file has {len(data)} bytes; allowed: at most {MAX_FILE}")
+    return data
+
+
+def _resolve(source: Any) -> tuple[FaceMixer, Any]:
+    """What mixes, and where mixes go."""
+    if source is None:
+        source = load()
+    if isinstance(source, FaceMixer):
+        return source, None
+    if isinstance(source, Models):
+        return FaceMixer.of(source), None
+    if isinstance(source, (EditSession, SharedFace)):
+        return FaceMixer.of(source.models), source
+    raise ValueError(
+        f"source is {source!r}; allowed: an EditSession, a SharedFace, a FaceMixer, the Models "
+        "that load() gives, or None"
+    )

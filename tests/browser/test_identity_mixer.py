@@ -1,0 +1,143 @@
+"""IdentityMixer in a real JupyterLab: the mouse picks cells, sliders travel, the editor follows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from . import harness
+
+pytestmark = pytest.mark.browser
+
+#: A mixer of a few steps: the widget is under test, not what it draws.
+CELLS = (
+    """from pathlib import Path
+import torch
+from l2l_widgets import EditSession, FaceEditor, FaceMixer, IdentityMixer, load
+from l2l_widgets.disentangle import MixerConfig, MixerNetwork
+from l2l_widgets.images import save_image
+models = load()
+generator = models.generator
+torch.manual_seed(0)
+w = generator.mapping(torch.randn(256, generator.z_dim))[:, 0].detach()
+sizes = MixerConfig(models.embedder.embedding_dim, generator.w_dim, width=8, features=32)
+network = MixerNetwork(sizes, cloud=torch.stack([w.mean(0), w.std(0)])).eval()
+with torch.no_grad():
+    network.layers[-1].weight.mul_(12)
+mixer = FaceMixer(generator, models.embedder, network)
+with torch.inference_mode():
+    other = generator.synthesis(generator.mapping(torch.randn(1, generator.z_dim)))[0]
+save_image("dropped.png", other)
+session = EditSession(models, seed=3)
+view = IdentityMixer(mixer, face=session, identity=1, attributes=2)
+view""",
+    """editor = FaceEditor(session)
+editor""",
+)
+
+
+def write_notebook(path):
+    cells = [
+        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
+         "source": source}
+        for i, source in enumerate(CELLS)
+    ]  # fmt: skip
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4}
+    path.write_text(json.dumps({**notebook, "nbformat_minor": 5}))
+
+
+@pytest.fixture(scope="module")
+def opened(page, address, folder):
+    write_notebook(folder / "mixer.ipynb")
+    harness.open_notebook(page, address, "mixer.ipynb", timeout=400)
+    page.locator(".l2l-mixer .l2l-mixcell").first.wait_for(timeout=200_000)
+    return page
+
+
+def hash_of(canvas):
+    """What a canvas shows, as a number."""
+    return canvas.evaluate(
+        """(canvas) => {
+          const d = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+          let hash = 2166136261;
+          for (let i = 0; i < d.length; i++) hash = Math.imul(hash ^ d[i], 16777619);
+          return hash;
+        }"""
+    )
+
+
+def press(page, locator):
+    """A press of the real mouse in the middle of an element."""
+    locator.scroll_into_view_if_needed()
+    box = locator.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+def test_a_cell_that_is_clicked_goes_to_the_face_editor(opened):
+    page = opened
+    mixer = page.locator(".l2l-mixer")
+    assert mixer.locator(".l2l-mixcell").count() == 16
+    result = mixer.locator(".l2l-mix canvas")
+    harness.until(lambda: hash_of(result) != 0, 60, what="the first mix")
+    before = hash_of(result)
+    editor = page.locator(".l2l-editor .l2l-before canvas")
+    editor.wait_for(timeout=120_000)
+    edited = hash_of(editor)
+    cell = mixer.locator(".l2l-mixcell").nth(6)
+    press(page, cell)
+    harness.until(lambda: cell.get_attribute("aria-selected") == "true", 60, what="the cell")
+    harness.until(lambda: hash_of(result) != before, 60, what="the cell in large")
+    harness.until(lambda: hash_of(editor) != edited, 60, what="the mix in the editor")
+    assert "Sent to the sliders" in mixer.locator(".l2l-message").inner_text()
+    w = "bool((session.state.w == view.state.cell(1, 2).w).all())"
+    assert harness.evaluate_in_kernel(page, w) == "True"
+
+
+def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
+    page = opened
+    mixer = page.locator(".l2l-mixer")
+    result = mixer.locator(".l2l-mix canvas")
+    slider = mixer.get_by_label("Identity", exact=True)
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] - 8, y)
+    page.mouse.down()
+    before = hash_of(result)
+    page.mouse.move(box["x"] + 0.3 * box["width"], y, steps=8)
+    page.mouse.up()
+    harness.until(lambda: hash_of(result) != before, 60, what="a picture on the way")
+    share = "round(view.state.shares['identity'], 2)"
+    harness.until(lambda: 0.2 < float(harness.evaluate_in_kernel(page, share)) < 0.4, 60)
+    assert "% of 1" in mixer.locator(".l2l-share").first.inner_text()
+    mixer.get_by_label("Where the sliders travel").select_option("z")
+    harness.until(lambda: harness.evaluate_in_kernel(page, "view.state.space") == "'z'", 60)
+
+    seed = mixer.get_by_label("Attributes: seed")
+    seed.fill("77")
+    seed.press("Enter")
+    caption = mixer.locator(".l2l-attributes figcaption")
+    harness.until(lambda: "77" in caption.inner_text(), 60, what="the new face")
+    path = harness.evaluate_in_kernel(page, "str(Path('dropped.png').resolve())").strip("'")
+    mixer.get_by_label("Identity: a file").set_input_files(path)
+    caption = mixer.locator(".l2l-identity figcaption")
+    harness.until(lambda: "dropped.png" in caption.inner_text(), 60, what="the picture")
+    press(page, mixer.get_by_role("button", name="Swap"))
+    harness.until(lambda: "77" in caption.inner_text(), 60, what="the two faces exchanged")
+
+
+def test_a_wrong_face_is_a_line_and_nothing_is_left_in_the_log(opened):
+    page = opened
+    mixer = page.locator(".l2l-mixer")
+    seed = mixer.get_by_label("Identity: seed")
+    seed.fill("-4")
+    seed.press("Enter")
+    message = mixer.locator(".l2l-message")
+    harness.until(lambda: "seed is -4" in message.inner_text(), 60, what="the line")
+    assert mixer.evaluate("(e) => e.classList.contains('l2l-has-error')")
+    assert mixer.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1"), "it fits its cell"
+    assert harness.kernel_errors(page) == []
+    assert harness.cell_errors(page) == []
+    assert page.faults == []

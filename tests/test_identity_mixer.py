@@ -1,0 +1,141 @@
+"""The IdentityMixer widget without a browser: messages in, traits and the session's face out."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import pytest
+import torch
+from mixing_world import build_mixer, face, write_mixing_world
+
+from l2l_widgets import FaceEditor, IdentityMixer
+from l2l_widgets.images import encode_png
+from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import SharedFace
+from l2l_widgets.zoo import load
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    return load(write_mixing_world(tmp_path_factory.mktemp("mixer") / "world"))
+
+
+@pytest.fixture
+def session(models):
+    return EditSession(models, n_random=8)
+
+
+@pytest.fixture
+def widget(session):
+    made = IdentityMixer(session, identity=1, attributes=2, rows=(3,), columns=(4,))
+    yield made
+    made.close()
+
+
+def ask(widget, number=1, **message):
+    widget.handle({"client": "c", "number": number, **message})
+    end = time.monotonic() + 20
+    while widget.mixed["answers"].get("c", 0) < number and time.monotonic() < end:
+        time.sleep(0.01)
+    assert widget._worker.drain(20)
+    return widget.mixed
+
+
+def test_it_opens_with_two_faces_a_mix_and_a_grid(widget):
+    assert widget.faces["identity"]["seed"] == 1
+    assert widget.faces["attributes"]["width"] == 32
+    assert widget.mixed["name"] == "1 as 2"
+    assert len(widget.mixed["data"]) == 32 * 32 * 3
+    assert [len(row) for row in widget.cells["pictures"]] == [2, 2]
+    assert [f["name"] for f in widget.cells["rows"]] == ["1", "3"]
+    assert "Run All Cells" in repr(widget)
+
+
+def test_sliders_travel_and_the_mix_can_be_sent(widget, session):
+    before = widget.mixed["data"]
+    mixed = ask(widget, 1, kind="share", side="identity", share=0.25)
+    assert mixed["shares"] == {"identity": 0.25, "attributes": 1.0}
+    assert mixed["data"] != before
+    ask(widget, 2, kind="space", space="z")
+    assert widget.mixed["space"] == "z"
+    mixed = ask(widget, 3, kind="send")
+    assert mixed["sent"] == 1
+    assert torch.equal(session.state.w, widget.mix.w)
+
+
+def test_a_cell_goes_to_the_face_editor(widget, session):
+    editor = FaceEditor(session)
+    mixed = ask(widget, 1, kind="cell", row=1, column=0)
+    assert mixed["shown"] == [1, 0]
+    assert mixed["name"] == "3 as 2"
+    assert bytes(mixed["data"]) == bytes(widget.cells["pictures"][1][0]["data"])
+    assert torch.equal(session.state.w, widget.state.cell(1, 0).w)
+    end = time.monotonic() + 20
+    while editor.before.get("data") != mixed["data"] and time.monotonic() < end:
+        time.sleep(0.02)
+    assert editor.before["data"] == mixed["data"], "the editor shows the mix"
+    assert editor.before["seed"] is None
+    editor.close()
+
+
+def test_a_shared_face_is_told_who_loads(session):
+    shared, events = SharedFace.of(session), []
+    shared.subscribe(lambda event: events.append(event))
+    widget = IdentityMixer(shared, rows=(), columns=())
+    w = widget.send()
+    assert [(event.kind, event.by) for event in events] == [("face", "identity mixer")]
+    assert torch.equal(events[0].w, w)
+    widget.close()
+
+
+def test_faces_are_taken_from_seeds_and_files_and_swapped(widget):
+    ask(widget, 1, kind="seed", side="attributes", seed=9)
+    assert widget.faces["attributes"]["seed"] == 9
+    data = base64.b64encode(encode_png(face(5))).decode()
+    ask(widget, 2, kind="file", side="identity", name="me.png", data=data)
+    assert widget.faces["identity"]["name"] == "me.png"
+    assert widget.cells["rows"][0]["name"] == "me.png"
+    ask(widget, 3, kind="swap")
+    assert widget.faces["attributes"]["name"] == "me.png"
+    rows = [f["name"] for f in widget.cells["rows"]]
+    ask(widget, 4, kind="shuffle")
+    again = [f["name"] for f in widget.cells["rows"]]
+    assert again[0] == rows[0], "the two faces stay, the others are new"
+    assert again[1] != rows[1]
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"kind": "seed", "side": "identity", "seed": -3}, "-3: seed is -3"),
+        ({"kind": "share", "side": "identity", "share": 7}, "identity is 7; allowed: a number"),
+        ({"kind": "cell", "row": 5, "column": 0}, "row is 5; allowed: a whole number from 0 to 1"),
+        ({"kind": "file", "side": "identity", "name": "x.png", "data": "eA=="}, "x.png: not a pic"),
+        (
+            {"kind": "file", "side": "identity", "name": "x.png", "data": "?"},
+            "did not arrive whole",
+        ),
+        ({"kind": "dance"}, "no such request"),
+    ],
+)
+def test_a_wrong_request_is_a_line_and_the_mix_stays(widget, message, words):
+    before = bytes(widget.mixed["data"])
+    mixed = ask(widget, 1, **message)
+    assert words in mixed["error"]
+    assert bytes(mixed["data"]) == before
+    assert ask(widget, 2, kind="share", side="identity", share=0.5)["error"] is None
+
+
+def test_what_cannot_be_mixed_with_is_refused(models, tiny_world, session):
+    with pytest.raises(ValueError, match="have no identity mixer"):
+        IdentityMixer(load(tiny_world))
+    with pytest.raises(ValueError, match="source is 7; allowed: an EditSession, a SharedFace"):
+        IdentityMixer(7)
+    with pytest.raises(ValueError, match="face is 7; allowed: an EditSession or a SharedFace"):
+        IdentityMixer(models, face=7)
+    alone = IdentityMixer(build_mixer(), rows=(), columns=())
+    assert alone.schema["can_send"] is False
+    with pytest.raises(ValueError, match=r"allowed: IdentityMixer\(session\), or face="):
+        alone.send()
+    alone.close()

@@ -1,0 +1,60 @@
+"""The exercises of student_7 with solutions: right ones pass, wrong ones are told why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Long enough for attributes to follow somebody; none of it draws a picture in a step.
+LESSON = '{"steps": 200, "warm_steps": 200, "faces": 512, "learning_rate": 2e-3}'
+SOLUTIONS = {
+    "follows = ...": "follows = table.names[int(lead.argmin())]",
+    "kept = ...": "kept = float((to_first.mean() - strangers.mean()) / (1 - strangers.mean()))",
+    "waypoint = ...": """
+way = mixer.travel(two[0:1], one[0:1], "identity", steps=33)
+with torch.inference_mode():
+    seen = models.identity_judge(mixer.draw(way))
+uneven = (seen @ seen[0] - seen @ seen[-1]).abs()
+waypoint = way[int(uneven.argmin())][None]
+""",
+}
+WRONG = {
+    "follows_the_rest": ('"age of the moon"', "expected one of"),
+    "on_a_scale": ("float(to_first.mean())", "where are the strangers?"),
+    "half_way": ("two.person", "its shape is"),
+}
+
+
+@pytest.mark.notebook
+def test_the_solutions_pass_and_wrong_answers_are_told_why(tmp_path, monkeypatch):
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "notebooks" / "student_7_identity.ipynb", as_version=4)
+    left = dict(SOLUTIONS)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace('{"steps": 8, "warm_steps": 6, "faces": 192}', LESSON)
+        for dots in list(left):
+            if dots in cell.source:
+                cell.source = cell.source.replace(dots, left.pop(dots).strip())
+    assert not left, "an exercise lost its three dots"
+    wrong = "\n".join(f"print({name}.check({answer}))" for name, (answer, _) in WRONG.items())
+    notebook.cells.append(nbformat.v4.new_code_cell(wrong))
+    monkeypatch.setenv("L2L_SMOKE", "1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    before = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [before])]))
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources=resources
+    ).execute()  # fmt: skip
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    text = {cell.id: "".join(o.get("text", "") for o in cell.outputs) for cell in code}
+    said = text[code[-1].id]
+    for _, words in WRONG.values():
+        assert words in said
+    assert "3 of 3 passed" in text[code[-2].id], [o for cell in code[-5:] for o in cell.outputs]
