@@ -1,4 +1,4 @@
-"""Writes a generator of ours as the other code bases write theirs, with fake classes of their names.
+"""Writes a generator of ours as the other code bases write theirs, with classes of their names.
 
 Real pickles by the real `pickle` and `torch.save`: what differs from an official file is the text
 of the source that the official classes carry along, and the weights.

@@ -28,7 +28,7 @@ LAYERS = {
     "parts": (
         "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
     ),
-    "methods": "editors",
+    "methods": "editors checkpoints",
     "assembly": (
         "zoo states replay references receipt drawing rendering latest_wins session report plots "
         "evaluation"
@@ -54,7 +54,8 @@ ARROWS = {
     "training": "storage",
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
-    "zoo": "storage attributes protocols stylegan2 perception editors",
+    "checkpoints": "storage latents stylegan2",
+    "zoo": "storage attributes protocols stylegan2 perception editors checkpoints",
     "states": "attributes images",
     "replay": "images states",
     "references": "latents zoo",
@@ -74,7 +75,7 @@ ARROWS = {
     "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
-        " bench"
+        " bench checkpoints"
     ),
     "server": "",
     "__main__": "cli",

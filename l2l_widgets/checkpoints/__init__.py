@@ -31,7 +31,21 @@ It does not hold that a network draws what its name promises: only a SHA-256 say
 
 from __future__ import annotations
 
+from l2l_widgets.checkpoints.conversion import convert
+from l2l_widgets.checkpoints.describing import describe, needs
+from l2l_widgets.checkpoints.generator_file import GeneratorFile, is_generator_file
 from l2l_widgets.checkpoints.reading import LAYOUTS, SUPPORTED, Checkpoint, open_checkpoint
 from l2l_widgets.checkpoints.source import CheckpointError
 
-__all__ = ["LAYOUTS", "SUPPORTED", "Checkpoint", "CheckpointError", "open_checkpoint"]
+__all__ = [
+    "LAYOUTS",
+    "SUPPORTED",
+    "Checkpoint",
+    "CheckpointError",
+    "GeneratorFile",
+    "convert",
+    "describe",
+    "is_generator_file",
+    "needs",
+    "open_checkpoint",
+]

@@ -15,7 +15,7 @@ from l2l_widgets.checkpoints.networks import FoundGenerator
 from l2l_widgets.checkpoints.pickle_data import Budget
 from l2l_widgets.checkpoints.records import Call, mapping
 from l2l_widgets.checkpoints.source import CheckpointError, brief
-from l2l_widgets.checkpoints.tensors import NestedStorages, FileTensor, numpy_scalar, torch_tensor
+from l2l_widgets.checkpoints.tensors import FileTensor, NestedStorages, numpy_scalar, torch_tensor
 
 __all__ = ["is_nvlabs", "read_nvlabs", "refuse_relatives"]
 

@@ -230,7 +230,7 @@ class _Machine:
 
     def int_line(self) -> None:
         text = self.line()
-        self.stack.append({"00": False, "01": True}.get(text, None))
+        self.stack.append({"00": False, "01": True}.get(text))
         if self.stack[-1] is None:
             self.stack[-1] = self.decimal(text)
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.checkpoints.networks import FoundGenerator, build
+from l2l_widgets.checkpoints.networks import FoundGenerator, build, configuration
 from l2l_widgets.checkpoints.nvlabs import is_nvlabs, read_nvlabs
 from l2l_widgets.checkpoints.pickle_data import Budget, read_pickle
 from l2l_widgets.checkpoints.rosinality import read_torch_file
@@ -18,7 +18,7 @@ from l2l_widgets.checkpoints.zip_archive import Archive
 from l2l_widgets.storage import StorageError, sha256_file
 from l2l_widgets.stylegan2 import Generator, load_generator
 
-__all__ = ["LAYOUTS", "SUPPORTED", "Checkpoint", "open_checkpoint"]
+__all__ = ["LAYOUTS", "SUPPORTED", "Checkpoint", "Refusals", "open_checkpoint"]
 
 #: Layout -> what a person calls it.
 LAYOUTS = {
@@ -52,6 +52,9 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
 )
+
+
+_SIZES = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels")
 
 
 class Checkpoint:
@@ -105,7 +108,7 @@ class Checkpoint:
         CheckpointError
             The file is damaged, or holds something that is no StyleGAN2 after all.
         """
-        with _Refusals(self.path):
+        with Refusals(self.path):
             return load_generator(self.path) if self._found is None else build(self._found)
 
     def sha256(self) -> str:
@@ -124,7 +127,7 @@ class Checkpoint:
         self.close()
 
 
-class _Refusals:
+class Refusals:
     """Turns what goes wrong with a file into a CheckpointError that names the file."""
 
     def __init__(self, path: Path) -> None:
@@ -164,7 +167,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         It cannot be read, or is something else; what it is, and what is supported.
     """
     where = Path(path)
-    with _Refusals(where):
+    with Refusals(where):
         source = Source.open(where)
         try:
             return _open(where, source)
@@ -247,6 +250,14 @@ def _open_own(path: Path) -> Checkpoint:
         config = None
     if type(config) is not dict:
         raise CheckpointError(f"{str(path)!r}: its metadata field 'config' is no JSON object")
+    mapping = config.get("mapping_kwargs")
+    told = {**config, **(mapping if type(mapping) is dict else {})}
+    for name, value in configuration(shapes, told).items():
+        if name in _SIZES and config.get(name, 3 if name == "img_channels" else None) != value:
+            raise CheckpointError(
+                f"{str(path)!r}: its metadata field 'config' has {name} {brief(config.get(name))}, "
+                f"by its tensors it is {value}"
+            )
     return Checkpoint(path, path.stat().st_size, None, metadata, shapes)
 
 

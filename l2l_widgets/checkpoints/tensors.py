@@ -19,11 +19,11 @@ from l2l_widgets.checkpoints.records import Call, Name, Persistent
 from l2l_widgets.checkpoints.source import CheckpointError, Source, Span, brief
 
 __all__ = [
+    "FileTensor",
     "KeyedStorages",
     "NestedStorages",
     "Storage",
     "Storages",
-    "FileTensor",
     "numpy_scalar",
     "numpy_tensor",
     "read_legacy",
