@@ -241,7 +241,7 @@ class Models:
             if name not in self._editors:
                 if name not in self.available_editors:
                     known = ", ".join(self.available_editors)
-                    lacks = "; ".join(sum(needs(self.has, ()).values(), []))
+                    lacks = "; ".join(w for ws in needs(self.has, ()).values() for w in ws)
                     raise ZooError(
                         f"method {name!r} is not available; available: "
                         + (known or f"none. For edits, models {self.name!r} lack {lacks}")

@@ -137,11 +137,12 @@ def _channel_rule(channels: Mapping[int, int], options: Mapping[str, Any]) -> di
     # the first side below the maximum fixes the base; without one, any base that is large enough
     narrow = [side for side, count in channels.items() if count < largest]
     base = channels[narrow[0]] * narrow[0] if narrow else largest * max(channels)
-    said = options.get("channel_base"), options.get("channel_max")
-    for rule in (said, (32768, 512), (16384, 512), (base, largest)):
-        if all(type(value) is int and value > 0 for value in rule) and all(
-            min(rule[0] // side, rule[1]) == count for side, count in channels.items()
-        ):
+    rules = [(32768, 512), (16384, 512), (base, largest)]
+    said, most = options.get("channel_base"), options.get("channel_max")
+    if type(said) is int and type(most) is int and min(said, most) > 0:
+        rules.insert(0, (said, most))
+    for rule in rules:
+        if all(min(rule[0] // side, rule[1]) == count for side, count in channels.items()):
             return {"channel_base": rule[0], "channel_max": rule[1]}
     raise CheckpointError(
         f"its channels by side are {dict(channels)}; supported: min(base // side, max)"

@@ -71,7 +71,7 @@ def refuse_relatives(root: Any) -> None:
             f"its generator is of class {brief(_class_name(root))}; supported: StyleGAN2's"
         )
     children = mapping(_state(root).get("_modules", {}), "_modules")
-    synthesis = children.get("synthesis")
+    synthesis: Any = children.get("synthesis")
     if not _is_module(synthesis):
         raise CheckpointError("its generator has no synthesis network: no StyleGAN2")
     blocks = mapping(_state(synthesis).get("_modules", {}), "_modules")

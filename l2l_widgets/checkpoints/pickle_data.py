@@ -48,7 +48,7 @@ KEY_LIMIT = 2**61 - 1
 class Budget:
     """What reading one file may cost."""
 
-    #: Instructions. An official file with three networks of 1024 pixels takes some 60,000.
+    #: Instructions. An official file with three networks of 1024 pixels takes some 50,000.
     steps: int = 400_000
     #: Bytes of strings that are kept in memory.
     text: int = 16 * 2**20

@@ -208,16 +208,16 @@ def _refuse_strangers(path: Path, source: Source, head: bytes) -> None:
         what = "text (XML or JSON), perhaps a server's error"
     elif head[257:262] == b"ustar":
         what = "a tar archive: unpack it first"
-    elif not any(head[:64].strip(b"\t\r\n" + bytes(range(32, 127)))) and b"\n" in head[:512]:
-        # readable text from the first byte on; pickles of old protocols are not
-        what = "text" if _reads_as_text(head) else what
+    elif what is None and _reads_as_text(head):
+        what = "text"
     if what is not None:
         raise CheckpointError(f"{str(path)!r} is {what}; supported: {SUPPORTED}")
 
 
 def _reads_as_text(head: bytes) -> bool:
-    words = head.split()
-    return len(words) > 3 and not head.startswith((b"(", b"}", b"]", b"c"))
+    """Whether it is words in lines; pickles of the oldest protocol have lines, but no words."""
+    plain = not head[:64].translate(None, bytes(range(32, 127)) + b"\t\r\n")
+    return plain and len(head.split()) > 3 and not head.startswith((b"(", b"}", b"]", b"c"))
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:

@@ -7,7 +7,6 @@ A dictionary with ``g_ema`` (or only ``g``), perhaps ``d``, optimisers and ``lat
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -16,11 +15,9 @@ from l2l_widgets.checkpoints.networks import FoundGenerator
 from l2l_widgets.checkpoints.nvlabs import state_tensors
 from l2l_widgets.checkpoints.records import Call, mapping
 from l2l_widgets.checkpoints.source import CheckpointError
-from l2l_widgets.checkpoints.tensors import FileTensor, Storages, torch_tensor
+from l2l_widgets.checkpoints.tensors import Change, FileTensor, Storages, torch_tensor
 
 __all__ = ["read_torch_file"]
-
-Change = Callable[[Tensor], Tensor]
 
 
 def _first(tensor: Tensor) -> Tensor:
@@ -60,8 +57,8 @@ def read_torch_file(value: Any, storages: Storages) -> FoundGenerator:
     """
     top = mapping(value, "what the file holds")
     names = tuple(k for k in ("g", "d", "g_ema") if _is_state(top.get(k)))
-    network = next((name for name in ("g_ema", "g") if name in names), None)
-    if network is not None:
+    network = next((name for name in ("g_ema", "g") if name in names), "")
+    if network:
         state = mapping(top[network], network)
     elif "d" in names:
         raise CheckpointError(

@@ -10,7 +10,6 @@ and biases of the styles are stored less one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from l2l_widgets.checkpoints.networks import FoundGenerator
 from l2l_widgets.checkpoints.pickle_data import Budget
 from l2l_widgets.checkpoints.records import Call, mapping
 from l2l_widgets.checkpoints.source import CheckpointError, brief
-from l2l_widgets.checkpoints.tensors import numpy_scalar, numpy_tensor
+from l2l_widgets.checkpoints.tensors import Change, numpy_scalar, numpy_tensor
 
 __all__ = ["is_tensorflow", "read_tensorflow"]
 
@@ -35,8 +34,6 @@ _FIXED = {
 MAX_VARIABLES = 2000
 #: Variables of networks before StyleGAN2's skip architecture.
 _OLD = re.compile(r"StyleMod|ToRGB_lod|4x4/Dense")
-
-Change = Callable[[torch.Tensor], torch.Tensor]
 
 
 def is_tensorflow(value: Any) -> bool:
@@ -66,9 +63,9 @@ def read_tensorflow(value: Any, budget: Budget) -> FoundGenerator:
     found = FoundGenerator("tensorflow", {}, network=network, networks=names)
     for name, array in variables.items():
         if (place := _place(name)) is not None:
-            new, changes = place
+            new, changes, finish = place
             tensor = numpy_tensor(array, budget, f"variable {name[:120]!r}")
-            found.tensors[new] = tensor.changed(*changes)
+            found.tensors[new] = tensor.changed(*changes, finish=finish)
     for name, allowed in _FIXED.items():
         given = settings.get(name, allowed)
         given = list(given) if type(given) is tuple else given
@@ -160,46 +157,46 @@ def _kernel(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _turned(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.flip(0, 1)
+    return tensor.flip(2, 3)
 
 
 def _plus_one(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.float() + 1
+    return tensor + 1
 
 
 def _first(tensor: torch.Tensor) -> torch.Tensor:
     return tensor[0]
 
 
-_IN_LAYER: dict[str, tuple[str, tuple[Change, ...]]] = {
-    "weight": ("weight", (_kernel,)),
-    "bias": ("bias", ()),
-    "mod_weight": ("affine.weight", (_matrix,)),
-    "mod_bias": ("affine.bias", (_plus_one,)),
-    "noise_strength": ("noise_strength", ()),
+#: End of one of their names -> end of ours, how it is seen, what is done to the numbers.
+_IN_LAYER: dict[str, tuple[str, tuple[Change, ...], Change | None]] = {
+    "weight": ("weight", (_kernel,), None),
+    "bias": ("bias", (), None),
+    "mod_weight": ("affine.weight", (_matrix,), None),
+    "mod_bias": ("affine.bias", (), _plus_one),
+    "noise_strength": ("noise_strength", (), None),
 }
 _LAYERS = {"Conv": "conv1", "Conv0_up": "conv0", "Conv1": "conv1", "ToRGB": "torgb"}
 
 
-def _place(name: str) -> tuple[str, tuple[Change, ...]] | None:
+def _place(name: str) -> tuple[str, tuple[Change, ...], Change | None] | None:
     """Our name and the way there; None for what training kept beside the weights."""
     if name == "dlatent_avg":
-        return "mapping.w_avg", ()
+        return "mapping.w_avg", (), None
     if found := re.fullmatch(r"mapping/(Dense(\d{1,2})|LabelEmbed)/(weight|bias)", name):
         layer = "embed" if found[2] is None else f"fc{int(found[2])}"
-        return f"mapping.{layer}.{found[3]}", (_matrix,) if found[3] == "weight" else ()
+        return f"mapping.{layer}.{found[3]}", (_matrix,) if found[3] == "weight" else (), None
     if name == "synthesis/4x4/Const/const":
-        return "synthesis.b4.const", (_first,)
+        return "synthesis.b4.const", (_first,), None
     if found := re.fullmatch(r"synthesis/noise(\d{1,2})", name):
         index = int(found[1])
         side = 4 if index == 0 else 2 ** ((index + 1) // 2 + 2)
         layer = "conv1" if index == 0 else f"conv{(index + 1) % 2}"
-        return f"synthesis.b{side}.{layer}.noise_const", (_first, _first)
+        return f"synthesis.b{side}.{layer}.noise_const", (_first, _first), None
     if found := re.fullmatch(r"synthesis/(\d{1,5})x\1/(\w+)/(\w+)", name):
         side, layer, rest = found.groups()
         if layer in _LAYERS and rest in _IN_LAYER:
-            new, changes = _IN_LAYER[rest]
-            if layer == "Conv0_up" and rest == "weight":
-                changes = (_turned, *changes)
-            return f"synthesis.b{int(side)}.{_LAYERS[layer]}.{new}", changes
+            new, changes, finish = _IN_LAYER[rest]
+            finish = _turned if (layer, rest) == ("Conv0_up", "weight") else finish
+            return f"synthesis.b{int(side)}.{_LAYERS[layer]}.{new}", changes, finish
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -76,6 +76,9 @@ class Storage:
             )
 
 
+Change = Callable[[torch.Tensor], torch.Tensor]
+
+
 class Storages(Protocol):
     """Finds the storage that a tensor's record refers to."""
 
@@ -93,14 +96,17 @@ class FileTensor:
     storage, offset, size, stride
         As in torch, in numbers, not bytes; checked.
     changes
-        What turns it into the tensor of the same name here, in order.
+        What turns it into the tensor of the same name here, in order: views.
+    finish
+        What is done to its numbers after that; keeps the shape.
     """
 
     storage: Storage
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
-    changes: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = field(default=())
+    changes: tuple[Change, ...] = ()
+    finish: Change | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.offset, *self.size, *self.stride)
@@ -116,16 +122,18 @@ class FileTensor:
                 f"{self.storage.count}"
             )
 
-    def changed(self, *changes: Callable[[torch.Tensor], torch.Tensor]) -> FileTensor:
-        """The same numbers in another order or shape."""
-        return FileTensor(self.storage, self.offset, self.size, self.stride, self.changes + changes)
+    def changed(self, *changes: Change, finish: Change | None = None) -> FileTensor:
+        """The same numbers seen otherwise, and what is done to them when they are read."""
+        return replace(self, changes=self.changes + changes, finish=finish)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape after the changes."""
         if not self.changes:
             return self.size
-        return tuple(self._with_changes(torch.empty(self.size, device="meta")).shape)
+        # One number that is shown everywhere: a view costs nothing (and a tensor on the device
+        # "meta" imports much when it is first used).
+        return tuple(self._with_changes(torch.empty(()).expand(self.size)).shape)
 
     @property
     def bytes_in_file(self) -> int:
@@ -139,9 +147,10 @@ class FileTensor:
         last = sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
         raw = torch.empty(last + 1, dtype=self.storage.dtype)
         start = self.storage.start + self.offset * raw.itemsize
-        self.storage.source.read_into(start, memoryview(raw.view(torch.uint8).numpy()))
+        self.storage.source.read_into(start, memoryview(raw.view(torch.uint8).numpy().data))
         view = self._with_changes(raw.as_strided(self.size, self.stride))
-        return view.to(torch.float32).contiguous()
+        view = view.to(torch.float32)
+        return (view if self.finish is None else self.finish(view)).contiguous()
 
     def _with_changes(self, tensor: torch.Tensor) -> torch.Tensor:
         for change in self.changes:
