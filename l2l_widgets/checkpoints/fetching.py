@@ -34,7 +34,8 @@ CACHE_VARIABLE = "L2L_CACHE"
 #: Seconds to reach a server, and to wait for its next bytes.
 TIMEOUT = (6.0, 30.0)
 TRIES = 3
-BLOCK = 1 << 18
+#: Bytes at a time; what a broken connection takes with it is less than one block.
+BLOCK = 1 << 14
 #: What no model begins with, and what a server sends instead of one.
 _PAGE = re.compile(rb"\s*(<!doctype|<html|<head|<\?xml|version https://git-lfs)", re.IGNORECASE)
 
