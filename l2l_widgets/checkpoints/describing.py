@@ -17,6 +17,8 @@ from l2l_widgets.stylegan2.layers import channel_table
 __all__ = ["as_text", "describe", "needs"]
 
 MB = 2**20
+#: What a process takes to draw anything at all, beside Python and torch (measured: 80 to 130 MB).
+ANYTHING = 100 * MB
 #: What each ability needs of a set of models; one of the names of a line will do.
 _NEEDS = {
     "edit": (("an editing method that was made for it (l2l train)", ()),),
@@ -135,7 +137,8 @@ def _drawing_mb(channels: dict[int, int], weights: int, w_dim: int, rows: int) -
     width = max(channels.values())
     prepared += rows * width * (width + w_dim)
     # A session keeps at most 384 MB of activations between two pictures (stylegan2.restart).
-    return round((weights + 4 * prepared + min(4 * kept, 384 * MB) + 3 * 4 * largest) / MB)
+    kept_bytes = min(4 * kept, 384 * MB)
+    return round((ANYTHING + weights + 4 * prepared + kept_bytes + 3 * 4 * largest) / MB)
 
 
 def as_text(found: dict[str, Any]) -> str:
