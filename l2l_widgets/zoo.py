@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
+from l2l_widgets.checkpoints import CheckpointError, GeneratorFile, is_generator_file, needs
 from l2l_widgets.fingerprints import content_hash, object_hash
 from l2l_widgets.storage import StorageError, sha256_file
 
@@ -239,8 +240,12 @@ class Models:
         with self._lock:
             if name not in self._editors:
                 if name not in self.available_editors:
-                    known = ", ".join(self.available_editors) or "none"
-                    raise ZooError(f"method {name!r} is not available; available: {known}")
+                    known = ", ".join(self.available_editors)
+                    lacks = "; ".join(w for ws in needs(self.has, ()).values() for w in ws)
+                    raise ZooError(
+                        f"method {name!r} is not available; available: "
+                        + (known or f"none. For edits, models {self.name!r} lack {lacks}")
+                    )
                 self._editors[name] = self._make_editor(name)
             return self._editors[name]
 
@@ -305,9 +310,9 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     Parameters
     ----------
     name : str or path, optional
-        An embedded world (``faceworld-64``), a folder with a ``MANIFEST.json``, or one generator as
-        ``.safetensors``, which can be sampled but neither edited nor judged. Default: the first
-        embedded world.
+        An embedded world (``faceworld-64``), a folder with a ``MANIFEST.json``, or the file or
+        address of one generator (:mod:`l2l_widgets.checkpoints` says of which kinds), which can be
+        sampled but neither edited nor judged. Default: the first embedded world.
     device : str
         A torch device.
 
@@ -335,8 +340,11 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     path = Path(text)
     if path.is_dir():
         return _from_folder(path, device)
-    if path.is_file():
-        return _from_generator_file(path, device)
+    try:
+        if is_generator_file(text):
+            return _from_generator_file(text, device)
+    except CheckpointError as error:
+        raise ZooError(str(error)) from None
     near = difflib.get_close_matches(text, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"embedded: {', '.join(known) or 'none'}"
     raise ZooError(f"models {text!r}: no embedded world, folder or file of that name; {hint}")
@@ -385,15 +393,12 @@ def _from_folder(folder: Path, device: str) -> Models:
     )
 
 
-def _from_generator_file(path: Path, device: str) -> Models:
-    manifest = {path.name: {"sha256": _hash_or_refuse(path), "kind": "generator"}}
+def _from_generator_file(text: str, device: str) -> Models:
+    own = GeneratorFile(text)
+    loaders = {"generator": lambda: own.load(device)}
+    hashes = {"generator": own.sha256}
     return Models(
-        path.stem,
-        DEFAULT_TABLE,
-        {"generator": lambda: _load_part(path.parent, path.name, "generator", manifest, device)},
-        hashes={"generator": manifest[path.name]["sha256"]},
-        folder=path.parent,
-        device=device,
+        own.name, DEFAULT_TABLE, loaders, hashes=hashes, folder=own.path.parent, device=device
     )
 
 

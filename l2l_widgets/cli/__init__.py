@@ -31,6 +31,8 @@ VERBS = {
     "render": ("world", "render faceworld pictures, masks and attributes"),
     "train": ("train", "train a recipe"),
     "resume": ("train", "go on with a training run"),
+    "info": ("checkpoints", "say what a generator's file holds"),
+    "convert": ("checkpoints", "write a generator as safetensors, with its provenance"),
     "bench": ("bench", "how many times faster than the plain way, on this machine"),
     "invert": ("invert", "find the latent that draws a picture"),
     "judges": ("judges", "check a judge of your own: an ONNX file and its declaration"),

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -60,7 +62,8 @@ def add_parser(subparsers: Any) -> None:
     replay = subparsers.add_parser("replay", help="repeat an edit exactly", description=_REPLAY)
     replay.add_argument("recipe", metavar="RECIPE.json|IMAGE.png", type=Path)
     replay.add_argument("--out", required=True, type=Path, metavar="OUT.png", help=OUT_HELP)
-    replay.add_argument("--generator", default=None, metavar="NAME|PATH", help=_GENERATOR_HELP)
+    replay.add_argument("--generator", default=None, metavar="NAME|PATH", help=GENERATOR_HELP)
+    replay.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     replay.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     replay.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
@@ -74,7 +77,6 @@ _REPLAY = (
     "Draw again what a recipe describes, to the same pixels. The recipe is JSON, or a PNG that "
     "was saved with one."
 )
-_GENERATOR_HELP = "embedded models by name, or a folder with a MANIFEST.json (default: the first)"
 
 
 def _add_face_arguments(parser: argparse.ArgumentParser, out: str, visible: int) -> None:
@@ -83,7 +85,8 @@ def _add_face_arguments(parser: argparse.ArgumentParser, out: str, visible: int)
         "--truncation", default="0.7", metavar="PSI",
         help="0 is the average face, 1 the whole variety (default: 0.7)",
     )  # fmt: skip
-    parser.add_argument("--generator", default=None, metavar="NAME|PATH", help=_GENERATOR_HELP)
+    parser.add_argument("--generator", default=None, metavar="NAME|PATH|URL", help=GENERATOR_HELP)
+    parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     parser.add_argument(
         "--scale", default=None, metavar="N",
         help="enlarge the picture N times each way, bicubic, 1 to 64 (default: the first N that "
@@ -117,7 +120,8 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.session import EditSession
     from l2l_widgets.zoo import load
 
-    session = EditSession(load(args.generator, device=args.device), truncation_psi=psi)
+    models = load(with_class(args.generator, args.class_index), device=args.device)
+    session = EditSession(models, truncation_psi=psi)
     scale = wanted_scale or _visible(session.models.generator.img_resolution, VISIBLE_ON_SHEET)
     faces = []
     for seed in range(first, first + count):
@@ -145,10 +149,12 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
     psi = number("--truncation", args.truncation)
     wanted_scale = _scale(args.scale)
 
+    from l2l_widgets.checkpoints import needs
     from l2l_widgets.session import EditSession
     from l2l_widgets.zoo import load
 
-    session = EditSession(load(args.generator, device=args.device), seed=seed, truncation_psi=psi)
+    models = load(with_class(args.generator, args.class_index), device=args.device)
+    session = EditSession(models, seed=seed, truncation_psi=psi)
     if args.preserve:
         _check_preserve(session.models, args.method, args.preserve)
     session.update(
@@ -168,7 +174,10 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
     }
     took = f"{result.seconds['total'] * 1000:.0f} ms to load the networks, edit and draw"
     lines = [f"{args.out}: seed {seed}, {args.method}; {took}"]
-    if not args.no_receipt:
+    missing = needs(models.has, models.available_editors)["receipt"]
+    if missing and not args.no_receipt:
+        lines.append(f"no receipt: {models.name!r} lacks {' and '.join(missing)}")
+    elif not args.no_receipt:
         with Waiting("measuring, beside random edits", sys.stderr) as waiting:
             receipt = session.measure(waiting)
         assert receipt is not None  # nothing makes it stale here
@@ -194,7 +203,8 @@ def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     recipe = read_recipe(args.recipe)
     # Only a name that is embedded here is followed: a recipe must not choose a path.
     named = recipe.name if recipe.name in list_models() else None
-    models = load(args.generator if args.generator is not None else named, device=args.device)
+    chosen = args.generator if args.generator is not None else named
+    models = load(with_class(chosen, args.class_index), device=args.device)
     session = EditSession.from_recipe(models, recipe)
     result = _drawn(session)
     picture = recipe.picture or {

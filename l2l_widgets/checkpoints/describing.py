@@ -1,0 +1,177 @@
+"""What a generator's file holds and what can be done with it, as data and as text."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from l2l_widgets.checkpoints.conversion import provenance_of
+from l2l_widgets.checkpoints.reading import LAYOUTS, Checkpoint, Refusals, open_checkpoint
+from l2l_widgets.latents import num_ws_for
+from l2l_widgets.stylegan2.frozen import WINOGRAD_CHANNELS, WINOGRAD_SIDE
+from l2l_widgets.stylegan2.layers import channel_table
+
+__all__ = ["as_text", "describe", "needs"]
+
+MB = 2**20
+#: What a process takes to draw anything at all, beside Python and torch (measured: 80 to 130 MB).
+ANYTHING = 100 * MB
+#: What each ability needs of a set of models; one of the names of a line will do.
+_NEEDS = {
+    "edit": (("an editing method that was made for it (l2l train)", ()),),
+    "targets": (("an attribute regressor, for targets such as age=0.8", ("regressor",)),),
+    "receipt": (
+        ("a judge of attributes", ("attribute_judge", "regressor")),
+        ("a judge of identity", ("identity_judge", "embedder")),
+    ),
+}
+
+
+def needs(has: Callable[[str], bool], editors: Collection[str]) -> dict[str, list[str]]:
+    """What is missing for each ability: ``edit``, ``targets``, ``receipt``; empty lists are good.
+
+    Parameters
+    ----------
+    has
+        Whether a part is there, by name.
+    editors
+        Methods that are there.
+    """
+    missing = {
+        ability: [what for what, parts in wanted if not any(has(part) for part in parts)]
+        for ability, wanted in _NEEDS.items()
+    }
+    if editors:
+        missing["edit"] = []
+    return missing
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """All that can be said of a generator's file without reading its weights.
+
+    Returns
+    -------
+    description
+        ``path``, ``bytes``, ``sha256``, ``layout``, ``networks``, ``network`` (the one that is
+        read), ``architecture``, ``config``, sizes (``z_dim``, ``w_dim``, ``num_ws``, ``classes``,
+        ``img_resolution``, ``img_channels``, ``channels``), ``spaces`` (name -> shape of one
+        latent), ``parameters``, ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes,
+        weights included), ``average_w``, ``notes``, ``provenance`` and ``can``.
+
+    Raises
+    ------
+    CheckpointError
+        It is no generator that is supported.
+    """
+    with open_checkpoint(path) as checkpoint, Refusals(checkpoint.path):
+        return _described(checkpoint)
+
+
+def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+    config = checkpoint.config
+    side, rows = config["img_resolution"], num_ws_for(config["img_resolution"])
+    channels = channel_table(
+        side, config.get("channel_base", 32768), config.get("channel_max", 512)
+    )
+    learned = {
+        name: math.prod(shape)
+        for name, shape in checkpoint.shapes.items()
+        if not name.endswith(("noise_const", "resample_filter", "w_avg"))
+    }
+    weights = 4 * sum(math.prod(shape) for shape in checkpoint.shapes.values())
+    classes = config.get("c_dim", 0)
+    missing = needs(lambda part: part == "generator", ())
+    mapping = config.get("mapping_kwargs", {})
+    return {
+        "path": str(checkpoint.path),
+        "bytes": checkpoint.size,
+        "sha256": checkpoint.sha256(),
+        "layout": checkpoint.layout,
+        "layout_name": LAYOUTS[checkpoint.layout],
+        "networks": list(checkpoint.networks),
+        "network": checkpoint.network,
+        "architecture": "StyleGAN2, skip generator",
+        "config": config,
+        "z_dim": config["z_dim"],
+        "w_dim": config["w_dim"],
+        "num_ws": rows,
+        "classes": classes,
+        "img_resolution": side,
+        "img_channels": config.get("img_channels", 3),
+        "channels": {str(key): value for key, value in channels.items()},
+        "mapping_layers": mapping.get("num_layers", 8),
+        "conv_clamp": config.get("conv_clamp"),
+        "spaces": {
+            "z": [config["z_dim"]],
+            "w": [config["w_dim"]],
+            "w+": [rows, config["w_dim"]],
+        },
+        "parameters": sum(learned.values()),
+        "weights_mb": round(weights / MB, 1),
+        "drawing_mb": _drawing_mb(channels, weights, config["w_dim"], rows),
+        "average_w": "mapping.w_avg" in checkpoint.shapes,
+        "notes": checkpoint.notes,
+        "provenance": provenance_of(checkpoint.metadata),
+        "can": {
+            "draw": bool(config["z_dim"]),
+            "convert": True,
+            "edit": not missing["edit"],
+            "missing": missing,
+        },
+    }
+
+
+def _drawing_mb(channels: dict[int, int], weights: int, w_dim: int, rows: int) -> int:
+    """About what drawing takes: weights, their prepared form, and activations that are kept."""
+    prepared, kept, largest = 0, 0, 0
+    inputs = channels[4]
+    for side, count in channels.items():
+        quick = count >= WINOGRAD_CHANNELS and side >= WINOGRAD_SIDE
+        prepared += 9 * inputs * count + (36 if quick else 9) * count * count
+        kept += 2 * side * side * count
+        largest = max(largest, side * side * count)
+        inputs = count
+    width = max(channels.values())
+    prepared += rows * width * (width + w_dim)
+    # A session keeps at most 384 MB of activations between two pictures (stylegan2.restart).
+    kept_bytes = min(4 * kept, 384 * MB)
+    return round((ANYTHING + weights + 4 * prepared + kept_bytes + 3 * 4 * largest) / MB)
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """A description for a terminal."""
+    can = found["can"]
+    classes = found["classes"]
+    choice = f"{classes}: choose with #class=0 to {classes - 1}" if classes else "none"
+    lines = [
+        f"{Path(found['path']).name}: {found['architecture']}, {found['img_resolution']} px",
+        f"  file         {found['layout_name']}, {found['bytes'] / MB:.1f} MB",
+        f"  sha256       {found['sha256']}",
+        f"  read of it   {found['network']}  (it holds {', '.join(found['networks'])})",
+        f"  latents      z ({found['z_dim']}), w ({found['w_dim']}), "
+        f"w+ ({found['num_ws']} rows of {found['w_dim']})",
+        f"  classes      {choice}",
+        f"  mapping      {found['mapping_layers']} layers",
+        "  channels     " + ", ".join(f"{side}: {n}" for side, n in found["channels"].items()),
+        f"  clamp        {'none' if found['conv_clamp'] is None else found['conv_clamp']}",
+        f"  weights      {found['parameters'] / 1e6:.1f} million, {found['weights_mb']} MB; "
+        f"drawing takes about {found['drawing_mb']} MB",
+    ]
+    lines += [f"  note         {note}" for note in found["notes"]]
+    if found["provenance"]:
+        was = found["provenance"]
+        lines.append(
+            f"  converted    {was.get('converted')} from {was.get('source')} "
+            f"({was.get('layout')}, sha256 {str(was.get('source_sha256'))[:12]}...) "
+            f"by {was.get('tool')}"
+        )
+    lines.append(
+        f"  draw         {'yes' if can['draw'] else 'no: z_dim is 0'}: "
+        f"l2l sample --generator {found['path']}{'#class=0' if classes else ''} --out sheet.png"
+    )
+    for ability, missing in can["missing"].items():
+        lines.append(f"  {ability:<12} needs {' and '.join(missing)}" if missing else "")
+    return "\n".join(line for line in lines if line)

@@ -1,0 +1,90 @@
+"""A generator by its location, as `zoo.load` wants it: named, hashed, loaded when it is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import torch
+
+from l2l_widgets.checkpoints.fetching import fetch, parse_location
+from l2l_widgets.checkpoints.one_class import OneClass, check_class
+from l2l_widgets.checkpoints.reading import open_checkpoint
+from l2l_widgets.checkpoints.source import CheckpointError
+from l2l_widgets.storage import sha256_file
+from l2l_widgets.stylegan2 import Generator
+
+__all__ = ["GeneratorFile", "is_generator_file"]
+
+
+def is_generator_file(text: str | os.PathLike[str]) -> bool:
+    """Whether it is an address, or a path (with a fragment or without) where a file lies."""
+    location = parse_location(text)
+    return location.is_url or (os.path.exists(location.base) and not os.path.isdir(location.base))
+
+
+class GeneratorFile:
+    """One generator in one file.
+
+    Parameters
+    ----------
+    text
+        A location, see `fetching`. An address is fetched now.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    name : str
+        What recipes and errors call it.
+    sha256 : str
+        Of the file; with a class, of that and the class.
+
+    Raises
+    ------
+    CheckpointError
+        No generator that is supported; nothing is decoded for that yet.
+    """
+
+    def __init__(self, text: str | os.PathLike[str]) -> None:
+        location = parse_location(text)
+        self.path = fetch(location) if location.is_url else Path(location.base)
+        self.class_index = location.class_index
+        self.name = self.path.stem
+        with open_checkpoint(self.path) as checkpoint:
+            check_class(str(self.path), checkpoint.config.get("c_dim", 0), self.class_index)
+            if not checkpoint.config.get("z_dim"):
+                raise CheckpointError(f"{str(self.path)!r} draws from its class alone (z_dim 0)")
+        self._stamp = self._state()
+        found = sha256_file(self.path)
+        if location.sha256 not in (None, found):
+            raise CheckpointError(
+                f"{str(self.path)!r}: sha256 is {found[:12]}..., '#sha256=' says "
+                f"{str(location.sha256)[:12]}...: it is another file"
+            )
+        self.sha256 = found
+        if self.class_index is not None:
+            self.name = f"{self.name}-class{self.class_index}"
+            self.sha256 = hashlib.sha256(f"{found}#class={self.class_index}".encode()).hexdigest()
+
+    def load(self, device: str = "cpu") -> Generator | OneClass:
+        """The generator, ready to draw; CheckpointError where the file is not the same any more."""
+        if self._state() != self._stamp:
+            raise CheckpointError(
+                f"{str(self.path)!r} has changed since it was opened; load it anew"
+            )
+        # Normal tensors even when first asked for inside inference mode.
+        with torch.inference_mode(False), torch.no_grad():
+            with open_checkpoint(self.path) as checkpoint:
+                network = checkpoint.generator()
+            if self.class_index is None:
+                return network.to(device)
+            return OneClass(network, self.class_index).eval().to(device)
+
+    def _state(self) -> tuple[int, int]:
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise CheckpointError(f"cannot read {str(self.path)!r}: {error.strerror}") from None
+        return found.st_size, found.st_mtime_ns

@@ -1,0 +1,122 @@
+"""``l2l info``, ``l2l convert``: what a generator's file holds, and the same as safetensors."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+GENERATOR_HELP = (
+    "embedded models by name, a folder with a MANIFEST.json, or one generator: a StyleGAN2 as .pkl "
+    "of NVIDIA's code, .pt of rosinality's or .safetensors, by path or https address, with "
+    "'#sha256=...' to check it and '#class=N' to choose a class (default: the first embedded)"
+)
+CLASS_HELP = "of a class-conditional generator, from 0"
+
+_INFO = (
+    "Say what a generator's file holds and what can be done with it here. Nothing in the file is "
+    "executed. PATH may be an https address: the file is fetched once and kept."
+)
+_CONVERT = (
+    "Write a generator as safetensors of this package, with its provenance inside. Nothing in the "
+    "source is executed."
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the two verbs."""
+    info = subparsers.add_parser("info", help="what a generator holds", description=_INFO)
+    info.add_argument("path", metavar="PATH", help="a generator's file or address, or models")
+    convert = subparsers.add_parser("convert", help="to safetensors", description=_CONVERT)
+    convert.add_argument("source", metavar="SRC", help="a generator's file or address")
+    convert.add_argument("target", metavar="DST.safetensors", type=Path)
+    convert.add_argument("--overwrite", action="store_true", help="replace DST where it is there")
+    for parser in (info, convert):
+        parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Run the verb that was typed."""
+    return run_info(args) if args.verb == "info" else run_convert(args)
+
+
+def run_info(args: argparse.Namespace) -> dict[str, Any]:
+    """Describe a generator's file, or a set of models."""
+    from l2l_widgets.checkpoints import describe
+    from l2l_widgets.checkpoints.describing import as_text
+    from l2l_widgets.zoo import list_models
+
+    if args.path in list_models() or Path(args.path).is_dir():
+        return _models(args)
+    path, origin = _at_hand(args.path)
+    report = {**describe(path), "origin": origin}
+    if not args.json:
+        print(as_text(report))
+    return report
+
+
+def run_convert(args: argparse.Namespace) -> dict[str, Any]:
+    """Convert a generator's file."""
+    from l2l_widgets.checkpoints import convert
+
+    path, origin = _at_hand(args.source)
+    provenance = convert(path, args.target, overwrite=args.overwrite, origin=origin)
+    size = args.target.stat().st_size
+    if not args.json:
+        print(
+            f"{args.target}: {size / 2**20:.1f} MB, {provenance['network']} of "
+            f"{provenance['source']} ({provenance['layout']}); read back equal to the bit"
+        )
+        for note in provenance["notes"]:
+            print(f"note: {note}")
+    return {"out": str(args.target), "bytes": size, "provenance": provenance}
+
+
+def _at_hand(text: str) -> tuple[Path, str | None]:
+    """A location's file, fetched and checked where that is asked for, and its address."""
+    from l2l_widgets.checkpoints.fetching import fetch, parse_location
+    from l2l_widgets.storage import sha256_file
+
+    location = parse_location(text)
+    if location.is_url:
+        return fetch(location), location.base
+    path = Path(location.base)
+    if location.sha256 is not None and (found := sha256_file(path)) != location.sha256:
+        raise ValueError(f"{text!r}: its sha256 is {found}: it is another file")
+    return path, None
+
+
+def _models(args: argparse.Namespace) -> dict[str, Any]:
+    from l2l_widgets.checkpoints import needs
+    from l2l_widgets.zoo import PART_FILES, load
+
+    models = load(args.path)
+    parts = [part for part in PART_FILES if models.has(part)]
+    missing = needs(models.has, models.available_editors)
+    report = {
+        "name": models.name,
+        "folder": str(models.folder),
+        "parts": parts,
+        "editors": list(models.available_editors),
+        "hashes": models.hashes,
+        "can": {"draw": "generator" in parts, "edit": not missing["edit"], "missing": missing},
+    }
+    if not args.json:
+        print(f"{models.name}: {models.folder}")
+        print(f"  parts        {', '.join(parts)}")
+        print(f"  editors      {', '.join(models.available_editors) or 'none'}")
+        for ability, what in missing.items():
+            if what:
+                print(f"  {ability:<12} needs {' and '.join(what)}")
+    return report
+
+
+def with_class(name: str | None, class_index: str | None) -> str | None:
+    """The ``--generator`` of a verb with its ``--class``."""
+    if class_index is None:
+        return name
+    if name is None:
+        raise ValueError(
+            "--class is for a --generator that has classes; the embedded ones have none"
+        )
+    return f"{name}{'&' if '#' in name else '#'}class={class_index}"
