@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from l2l_widgets.editors import list_editors as list_editors
     from l2l_widgets.editors import make_editor as make_editor
     from l2l_widgets.editors.checks import check_editor as check_editor
+    from l2l_widgets.painting import PaintSession as PaintSession
+    from l2l_widgets.painting import load_painter as load_painter
     from l2l_widgets.protocols import Editor as Editor
     from l2l_widgets.receipt import Receipt as Receipt
     from l2l_widgets.replay import read_recipe as read_recipe
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
     from l2l_widgets.widgets import FaceEditor as FaceEditor
+    from l2l_widgets.widgets import MaskPainter as MaskPainter
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -40,7 +43,9 @@ _HOMES = {
     "EditSession": "session",
     "Editor": "protocols",
     "FaceEditor": "widgets",
+    "MaskPainter": "widgets",
     "Models": "zoo",
+    "PaintSession": "painting",
     "Receipt": "receipt",
     "RunDirectory": "training",
     "TrainingCell": "widgets",
@@ -49,6 +54,7 @@ _HOMES = {
     "list_editors": "editors",
     "load": "zoo",
     "load_generator": "stylegan2",
+    "load_painter": "painting",
     "make_editor": "editors",
     "read_recipe": "replay",
     "save_generator": "stylegan2",
@@ -61,7 +67,9 @@ __all__ = [
     "EditSession",
     "Editor",
     "FaceEditor",
+    "MaskPainter",
     "Models",
+    "PaintSession",
     "Receipt",
     "RunDirectory",
     "TrainingCell",
@@ -70,6 +78,7 @@ __all__ = [
     "list_editors",
     "load",
     "load_generator",
+    "load_painter",
     "make_editor",
     "read_recipe",
     "save_generator",

@@ -24,14 +24,14 @@ PACKAGE = ROOT / "l2l_widgets"
 
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
-    "words": "storage latents attributes images protocols",
+    "words": "storage latents attributes images masks protocols",
     "parts": (
         "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
     ),
-    "methods": "editors",
+    "methods": "editors maskgan",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session report plots "
-        "evaluation"
+        "zoo states replay references receipt drawing rendering latest_wins session painting "
+        "report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -43,8 +43,9 @@ ARROWS = {
     "latents": "",
     "attributes": "",
     "images": "storage",
+    "masks": "",
     "protocols": "attributes",
-    "faceworld": "storage attributes images",
+    "faceworld": "storage attributes images masks",
     "stylegan2": "storage latents",
     "discriminator": "stylegan2",
     "projected": "",
@@ -54,6 +55,7 @@ ARROWS = {
     "training": "storage",
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
+    "maskgan": "storage images masks",
     "zoo": "storage attributes protocols stylegan2 perception editors",
     "states": "attributes images",
     "replay": "images states",
@@ -63,15 +65,18 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
+    "painting": "storage images masks protocols maskgan zoo latest_wins",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
     "recipes": (
-        "storage latents attributes images faceworld stylegan2 discriminator projected perception"
-        " losses training triplets editors zoo report plots evaluation"
+        "storage latents attributes images masks faceworld stylegan2 discriminator projected"
+        " perception maskgan losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": (
+        "storage attributes images latents masks training zoo latest_wins session painting recipes"
+    ),
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
         " bench"
@@ -342,6 +347,9 @@ def test_every_module_says_what_it_is():
         "editors/continuous_flow.py",
         "editors/styleflow.py",
         "editors/stylespace.py",
+        "maskgan/networks.py",
+        "maskgan/mask_vae.py",
+        "maskgan/objective.py",
         "stylegan2/__init__.py",
         "discriminator.py",
         "losses.py",

@@ -1,4 +1,4 @@
-"""What a notebook shows: the face editor and the training cell.
+"""What a notebook shows: the face editor, the mask painter and the training cell.
 
 Widgets are views. They compute nothing: an `EditSession` or a `TrainingHandle` does, and the same
 object answers scripts, tests and the command line. This module is the one place that asks for the
@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
+    from l2l_widgets.widgets.mask_painter import MaskPainter as MaskPainter
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
 
-__all__ = ["FaceEditor", "TrainingCell"]
+__all__ = ["FaceEditor", "MaskPainter", "TrainingCell"]
 
-_HOMES = {"FaceEditor": "face_editor", "TrainingCell": "training_cell"}
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "MaskPainter": "mask_painter",
+    "TrainingCell": "training_cell",
+}
 
 
 def __getattr__(name: str) -> Any:
