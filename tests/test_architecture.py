@@ -68,7 +68,9 @@ ARROWS = {
     "painting": "storage images masks protocols maskgan zoo latest_wins",
     "report": "storage attributes",
     "plots": "",
-    "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
+    "evaluation": (
+        "storage latents attributes protocols masks perception metrics editors maskgan zoo report"
+    ),
     "recipes": (
         "storage latents attributes images masks faceworld stylegan2 discriminator projected"
         " perception maskgan losses training triplets editors zoo report plots evaluation"
@@ -78,8 +80,8 @@ ARROWS = {
         "storage attributes images latents masks training zoo latest_wins session painting recipes"
     ),
     "cli": (
-        "storage attributes images faceworld training zoo replay session report evaluation recipes"
-        " bench"
+        "storage attributes images masks faceworld training zoo replay session painting report"
+        " maskgan evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",

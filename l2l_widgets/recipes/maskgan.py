@@ -179,7 +179,8 @@ class MappingTask:
         return {
             "fooling_loss": adversarial_loss(seen, True, self.config.adversary),
             "feature_loss": feature_matching_loss(real, seen),
-            "perceptual_loss": self.reader(drawn, image),
+            # resampling, where the reader has another size, knows no bfloat16
+            "perceptual_loss": self.reader(drawn.float(), image.float()),
             "pixel_loss": F.l1_loss(drawn.float(), image.float()),
         }
 
