@@ -217,6 +217,18 @@ def test_style_second_mask_outside_and_files(painter, faces):
     painter.until(lambda: "no picture" in message.inner_text(), "the refusal")
 
 
+def test_the_original_shows_while_the_result_is_held(painter):
+    frame, canvas = painter.root.locator(".l2l-result .l2l-frame"), "c => c.toDataURL()"
+    shown = painter.root.locator(".l2l-result canvas")
+    drawn = shown.evaluate(canvas)
+    frame.hover()
+    painter.page.mouse.down()
+    painter.until(lambda: shown.evaluate(canvas) != drawn, "the original")
+    assert "original" in painter.root.locator(".l2l-result figcaption").inner_text()
+    painter.page.mouse.up()
+    painter.until(lambda: shown.evaluate(canvas) == drawn, "the result again")
+
+
 def test_a_stroke_shows_within_a_blink(painter):
     painter.page.evaluate(PROBE)
     painter.take("hair")
@@ -228,3 +240,25 @@ def test_a_stroke_shows_within_a_blink(painter):
     assert len(times) >= 6
     # generous, as test machines are shared; the median printed above is what is reported
     assert statistics.median(times) < 1500
+
+
+def test_the_lesson_opens_in_jupyterlab_and_a_stroke_is_drawn(page, address):
+    harness.open_notebook(page, address, "student_8_paint_a_face.ipynb", timeout=300)
+    assert harness.cell_errors(page) == []
+    painter = PainterPage(page)
+    before = harness.evaluate_in_kernel(page, "hash(bytes(widget.result['data']))")
+    painter.take("hat")
+    painter.size(4)
+    painter.stroke((0.2, 0.1), (0.8, 0.1))
+    painted = "int((widget.session.mask == 14).sum() - (widget.session.original == 14).sum())"
+    harness.until(
+        lambda: int(harness.evaluate_in_kernel(page, painted)) > 20, 30, what="the painted hat"
+    )
+    painter.settle()
+    assert harness.evaluate_in_kernel(page, "hash(bytes(widget.result['data']))") != before
+    painter.button("Undo").click()
+    harness.until(
+        lambda: harness.evaluate_in_kernel(page, painted) == "0", 30, what="the mask before"
+    )
+    assert harness.kernel_errors(page) == []
+    assert page.faults == []

@@ -127,6 +127,15 @@ class MaskPainterView {
     this.model.on("change:notice", this.onNotice);
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     const target = this.drawn.frame;
+    target.title = "Press to see the original; drop another face's picture to copy its style";
+    target.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      target.setPointerCapture(event.pointerId);
+      this.compare(true);
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      target.addEventListener(end, () => this.compare(false));
+    }
     target.addEventListener("dragover", (event) => {
       event.preventDefault();
       target.classList.add("l2l-dropping");
@@ -137,6 +146,14 @@ class MaskPainterView {
       target.classList.remove("l2l-dropping");
       this.takeFile(event.dataTransfer.files[0], "style");
     });
+  }
+
+  /** Show the original in place of the result while something is held down. */
+  compare(on) {
+    this.comparing = on;
+    this.drawn.caption.textContent = on ? "original (held)" : "result";
+    const source = on ? this.originalSource : this.resultSource;
+    if (source) this.drawn.show(source);
   }
 
   onKey(event) {
@@ -195,8 +212,12 @@ class MaskPainterView {
     const picture = this.model.get("picture");
     this.canvas.original = bytesOf(picture.original);
     const source = decodePicture(picture);
-    if (source instanceof Promise) source.then((bitmap) => this.canvas.setPicture(bitmap));
-    else if (source) this.canvas.setPicture(source);
+    const take = (one) => {
+      this.originalSource = one;
+      this.canvas.setPicture(one);
+    };
+    if (source instanceof Promise) source.then(take);
+    else if (source) take(source);
   }
 
   sync() {
@@ -220,7 +241,8 @@ class MaskPainterView {
   }
 
   showResult(source, result) {
-    if (source) this.drawn.show(source);
+    this.resultSource = source ?? this.resultSource;
+    if (source && !this.comparing) this.drawn.show(source);
     this.message.textContent = result.error ?? "";
     this.change.textContent = result.change ?? "";
     this.timing.textContent = `picture ${Math.round(1000 * result.seconds)} ms`;
