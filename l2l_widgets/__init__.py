@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from l2l_widgets.editors.checks import check_editor as check_editor
     from l2l_widgets.judges import load_judge as load_judge
     from l2l_widgets.own_models import with_judges as with_judges
+    from l2l_widgets.painting import PaintSession as PaintSession
+    from l2l_widgets.painting import load_painter as load_painter
     from l2l_widgets.protocols import Editor as Editor
     from l2l_widgets.receipt import Receipt as Receipt
     from l2l_widgets.replay import read_recipe as read_recipe
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets import InterpolationView as InterpolationView
     from l2l_widgets.widgets import LatentMap as LatentMap
     from l2l_widgets.widgets import IdentityMixer as IdentityMixer
+    from l2l_widgets.widgets import MaskPainter as MaskPainter
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
@@ -57,7 +60,9 @@ _HOMES = {
     "LatentMap": "widgets",
     "FaceMixer": "disentangle",
     "IdentityMixer": "widgets",
+    "MaskPainter": "widgets",
     "Models": "zoo",
+    "PaintSession": "painting",
     "Receipt": "receipt",
     "RunDirectory": "training",
     "SharedFace": "shared_face",
@@ -68,6 +73,7 @@ _HOMES = {
     "load": "zoo",
     "load_generator": "stylegan2",
     "load_judge": "judges",
+    "load_painter": "painting",
     "make_editor": "editors",
     "read_recipe": "replay",
     "save_generator": "stylegan2",
@@ -88,7 +94,9 @@ __all__ = [
     "LatentMap",
     "FaceMixer",
     "IdentityMixer",
+    "MaskPainter",
     "Models",
+    "PaintSession",
     "Receipt",
     "RunDirectory",
     "SharedFace",
@@ -99,6 +107,7 @@ __all__ = [
     "load",
     "load_generator",
     "load_judge",
+    "load_painter",
     "make_editor",
     "read_recipe",
     "save_generator",

@@ -16,12 +16,7 @@ from l2l_widgets.faceworld.features import (
 from l2l_widgets.faceworld.field import bump, mix
 from l2l_widgets.faceworld.geometry import Shape, head_distance, shape_of
 from l2l_widgets.faceworld.paint import Paint
-
-#: The classes of CelebAMask-HQ in its official order; the index is the label.
-MASK_CLASSES = (
-    "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
-    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
-)  # fmt: skip
+from l2l_widgets.masks import MASK_CLASSES
 
 
 def label_rays(

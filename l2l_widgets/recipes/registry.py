@@ -39,6 +39,8 @@ RECIPE_MODULES = (
     "l2l_widgets.recipes.styleflow",
     "l2l_widgets.recipes.imitation",
     "l2l_widgets.recipes.maps",
+    "l2l_widgets.recipes.mask_vae",
+    "l2l_widgets.recipes.maskgan",
 )
 #: Where the embedded weights lie: what recipes read, and where ``publish`` puts what they make.
 DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "faceworld-64"

@@ -1,5 +1,6 @@
 """What a notebook shows: sliders, methods side by side, what else moves, and a training.
 """What a notebook shows: the face editor, the identity mixer and the training cell.
+"""What a notebook shows: the face editor, the mask painter and the training cell.
 
 Widgets are views. They compute nothing: an `EditSession` or a `TrainingHandle` does, and the same
 object answers scripts, tests and the command line. This module is the one place that asks for the
@@ -49,6 +50,14 @@ __all__ = ["FaceEditor", "IdentityMixer", "TrainingCell"]
 _HOMES = {
     "FaceEditor": "face_editor",
     "IdentityMixer": "identity_mixer",
+    from l2l_widgets.widgets.mask_painter import MaskPainter as MaskPainter
+    from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
+
+__all__ = ["FaceEditor", "MaskPainter", "TrainingCell"]
+
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "MaskPainter": "mask_painter",
     "TrainingCell": "training_cell",
 }
 

@@ -1,0 +1,297 @@
+"""Masks of faces: the 19 classes of CelebAMask-HQ, their orders, their files.
+
+A mask is uint8, (H, W) or (B, H, W), each pixel the index of a class in the **official order** (Lee
+et al., CVPR 2020). Another order is in wide use, that of a popular parser (BiSeNet): it has the
+same names under other numbers, and its masks look like masks here. Everything inside the package is
+official; :func:`from_order` and :func:`to_order` convert, :func:`guess_order` tells them apart by
+where the parts lie, and :func:`read_mask` refuses what looks like the other one by name.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+#: The classes of CelebAMask-HQ in its official order; the index is the label. Parts are painted in
+#: this order when a picture's part files are merged, later ones over earlier ones.
+MASK_CLASSES = (
+    "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
+    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
+)  # fmt: skip
+#: What a person calls them. `ear_r` is the earring, `l_lip` the lower lip, `l_eye` the left eye.
+LABELS = (
+    "Background", "Skin", "Nose", "Glasses", "Left eye", "Right eye", "Left brow", "Right brow",
+    "Left ear", "Right ear", "Mouth", "Upper lip", "Lower lip", "Hair", "Hat", "Earring",
+    "Necklace", "Neck", "Clothes",
+)  # fmt: skip
+#: The colours of the official tables, RGB. For the right brow the sources disagree: the data set's
+#: script says (255, 204, 204), parser and demo this one; both are read.
+COLOURS = (
+    (0, 0, 0), (204, 0, 0), (76, 153, 0), (204, 204, 0), (51, 51, 255), (204, 0, 204),
+    (0, 255, 255), (51, 255, 255), (102, 51, 0), (255, 0, 0), (102, 204, 0), (255, 255, 0),
+    (0, 0, 153), (0, 0, 204), (255, 51, 153), (0, 204, 204), (0, 51, 0), (255, 153, 51),
+    (0, 204, 0),
+)  # fmt: skip
+SECOND_BROW = (255, 204, 204)
+#: The order in which the common BiSeNet parser numbers, and merges, the same parts.
+BISENET_CLASSES = (
+    "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r",
+    "nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat",
+)  # fmt: skip
+ORDERS = {"official": MASK_CLASSES, "bisenet": BISENET_CLASSES}
+#: Classes that change places when a picture is mirrored.
+MIRRORED = ((4, 5), (6, 7), (8, 9))
+CLASS_COUNT = len(MASK_CLASSES)
+#: By how much the other order must fit better before a mask is taken for it.
+ORDER_MARGIN = 0.3
+
+
+class MaskError(ValueError):
+    """A mask that cannot be used; one line that names what is wrong and what is allowed."""
+
+
+def class_index(name: str) -> int:
+    """Index of a class by its official name."""
+    if name not in MASK_CLASSES:
+        raise MaskError(f"class is {name!r}; allowed: {', '.join(MASK_CLASSES)}")
+    return MASK_CLASSES.index(name)
+
+
+def check_mask(mask: Tensor, side: int | None = None, name: str = "mask") -> Tensor:
+    """Return a mask as uint8, or say what is wrong with it.
+
+    Parameters
+    ----------
+    mask : Tensor, shape (H, W) or (B, H, W), an integer type
+        Class indices.
+    side : int, optional
+        The side in pixels that it must have.
+    name : str
+        What the error calls it.
+
+    Raises
+    ------
+    MaskError
+        Another type or shape, another size, or indices out of range.
+    """
+    if not isinstance(mask, Tensor) or mask.ndim not in (2, 3) or 0 in mask.shape:
+        shape = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise MaskError(f"{name} is {shape}; allowed: class indices (H, W) or (B, H, W)")
+    if mask.is_floating_point() or mask.dtype == torch.bool:
+        raise MaskError(f"{name} has dtype {mask.dtype}; allowed: whole numbers")
+    if side is not None and tuple(mask.shape[-2:]) != (side, side):
+        height, width = mask.shape[-2:]
+        raise MaskError(f"{name} is {width} x {height} pixels; allowed here: {side} x {side}")
+    low, high = int(mask.min()), int(mask.max())
+    if low < 0 or high >= CLASS_COUNT:
+        wrong = low if low < 0 else high
+        raise MaskError(f"{name} holds class {wrong}; allowed: 0 to {CLASS_COUNT - 1}")
+    return mask.to(torch.uint8)
+
+
+def from_order(mask: Tensor, order: str) -> Tensor:
+    """Renumber a mask of another order to the official one.
+
+    Merged masks differ beyond the numbers where parts overlap: the other order paints glasses over
+    eyes and hats last. What was painted over is gone and does not come back.
+    """
+    return _renumber(mask, _order(order), MASK_CLASSES)
+
+
+def to_order(mask: Tensor, order: str) -> Tensor:
+    """Renumber an official mask to another order."""
+    return _renumber(mask, MASK_CLASSES, _order(order))
+
+
+def _order(order: str) -> tuple[str, ...]:
+    if order not in ORDERS:
+        raise MaskError(f"order is {order!r}; allowed: {', '.join(ORDERS)}")
+    return ORDERS[order]
+
+
+def _renumber(mask: Tensor, old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:
+    table = torch.tensor([new.index(name) for name in old], dtype=torch.uint8, device=mask.device)
+    return table[check_mask(mask).long()]
+
+
+def mirror(mask: Tensor) -> Tensor:
+    """The mask of the mirrored picture: left and right parts change their names as well."""
+    table = torch.arange(CLASS_COUNT, dtype=torch.uint8, device=mask.device)
+    for left, right in MIRRORED:
+        table[left], table[right] = right, left
+    return table[mask.flip(-1).long()]
+
+
+def one_hot(mask: Tensor) -> Tensor:
+    """Masks (B, H, W) as float32 (B, 19, H, W), 1 where a pixel is of a class."""
+    return F.one_hot(mask.long(), CLASS_COUNT).movedim(-1, 1).float()
+
+
+def resize_mask(mask: Tensor, side: int) -> Tensor:
+    """Masks (H, W) or (B, H, W) at another side; each pixel takes the class nearest to it."""
+    batch = mask[None] if mask.ndim == 2 else mask
+    out = F.interpolate(batch[:, None].float(), (side, side), mode="nearest-exact")[:, 0]
+    return (out[0] if mask.ndim == 2 else out).to(torch.uint8)
+
+
+def colour(mask: Tensor) -> Tensor:
+    """Masks (..., H, W) in the official colours, uint8 (..., 3, H, W)."""
+    table = torch.tensor(COLOURS, dtype=torch.uint8, device=mask.device)
+    return table[mask.long()].movedim(-1, -3)
+
+
+def order_fit(mask: Tensor, order: str) -> float:
+    """How well the parts of a mask lie where a face has them, if its numbers are of ``order``.
+
+    Returns
+    -------
+    float
+        Share of the rules that hold among those that can be asked (both parts are there), 0 to 1;
+        0.5 where none can.
+    """
+    official = from_order(mask, order)
+    height, width = official.shape
+    area = torch.bincount(official.flatten().long(), minlength=CLASS_COUNT).float()
+    rows = torch.arange(height).float()[:, None].expand(height, width)
+    row = [rows[official == i].mean() if area[i] else None for i in range(CLASS_COUNT)]
+    at = {name: row[i] for i, name in enumerate(MASK_CLASSES)}
+    size = {name: float(area[i]) for i, name in enumerate(MASK_CLASSES)}
+    above = [
+        ("hair", "neck"), ("hair", "cloth"), ("nose", "l_lip"), ("nose", "u_lip"),
+        ("l_brow", "nose"), ("r_brow", "nose"), ("l_brow", "l_eye"), ("r_brow", "r_eye"),
+        ("u_lip", "l_lip"), ("skin", "neck"), ("neck", "cloth"), ("l_eye", "u_lip"),
+    ]  # fmt: skip
+    larger = [("hair", "l_brow"), ("hair", "u_lip"), ("neck", "l_lip"), ("skin", "nose")]
+    held = [
+        float(at[a]) < float(at[b]) for a, b in above if at[a] is not None and at[b] is not None
+    ]
+    held += [size[a] > size[b] for a, b in larger if size[a] and size[b]]
+    return sum(held) / len(held) if held else 0.5
+
+
+def guess_order(mask: Tensor) -> str:
+    """Which order a mask (H, W) is numbered in, by where its parts lie: a key of ``ORDERS``.
+
+    "official" unless the other one fits clearly better: a painted mask may be odd on purpose.
+    """
+    fits = {order: order_fit(mask, order) for order in ORDERS}
+    best = max(fits, key=lambda order: fits[order])
+    return best if fits[best] > fits["official"] + ORDER_MARGIN else "official"
+
+
+def read_mask(
+    source: str | os.PathLike[str] | bytes,
+    side: int | None = None,
+    order: str | None = None,
+    name: str | None = None,
+) -> Tensor:
+    """Read a mask from a picture file.
+
+    Class indices may be stored as grey values, as palette indices, or alike in all three channels
+    (the official demo's way); a colour picture is read where all of its colours are official ones.
+
+    Parameters
+    ----------
+    source : path or bytes
+        PNG or another lossless picture.
+    side : int, optional
+        Side of the result. A square mask a whole number of times larger or smaller is resampled;
+        any other size is refused. Default: as it is.
+    order : {"official", "bisenet"}, optional
+        In which order the indices count. Default: official, and a mask that looks like the other
+        order is refused by name; say "official" to have it read as it stands.
+    name : str, optional
+        What errors call it; the file's name by default.
+
+    Returns
+    -------
+    Tensor, shape (H, W), uint8
+        In the official order.
+
+    Raises
+    ------
+    MaskError
+        No picture, colours that mean nothing, indices out of range, the other order, another size.
+    """
+    label = name or ("mask" if isinstance(source, bytes) else str(source))
+    indices = _indices(_opened(source, label), label)
+    mask = check_mask(torch.from_numpy(indices), name=label)
+    if order is None and guess_order(mask) == "bisenet":
+        raise MaskError(
+            f"{label} looks numbered in the BiSeNet order (17 is hair, 14 is neck), not the "
+            "official one of CelebAMask-HQ; say order 'bisenet' to convert it, or 'official' if it "
+            "is right as it is"
+        )
+    mask = from_order(mask, order or "official")
+    return mask if side is None else fit_side(mask, side, label)
+
+
+def fit_side(mask: Tensor, side: int, name: str = "mask") -> Tensor:
+    """A square mask at a side that is a whole multiple or part of its own, or MaskError."""
+    height, width = mask.shape[-2:]
+    fits = height == width and (side % height == 0 or height % side == 0)
+    if not fits:
+        raise MaskError(
+            f"{name} is {width} x {height} pixels; allowed: {side} x {side}, or a square that is "
+            "a whole number of times larger or smaller"
+        )
+    return mask if height == side else resize_mask(mask, side)
+
+
+def _opened(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
+    try:
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        picture = Image.open(io.BytesIO(data))
+        if picture.format == "JPEG":
+            raise MaskError(f"{label} is a JPEG, which blurs class indices; allowed: PNG")
+        picture.load()
+    except UnidentifiedImageError:
+        raise MaskError(f"{label} is no picture; allowed: a PNG of class indices") from None
+    except MaskError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise MaskError(f"{label} cannot be read: {reason}") from None
+    return picture
+
+
+def _indices(picture: Image.Image, label: str) -> np.ndarray:
+    if picture.mode in ("L", "P"):  # a palette only colours its indices
+        return np.array(picture)
+    if picture.mode not in ("RGB", "RGBA"):
+        raise MaskError(
+            f"{label} has pixels of kind {picture.mode!r}; allowed: grey or palette indices, or "
+            "the official colours"
+        )
+    pixels = np.array(picture.convert("RGB")).astype(np.int64)  # (H, W, 3)
+    grey = (pixels == pixels[..., :1]).all(-1)
+    if grey.all():
+        return pixels[..., 0].astype(np.uint8)
+    packed = pixels @ np.array([65536, 256, 1])
+    table = {tuple(c): i for i, c in enumerate(COLOURS)} | {SECOND_BROW: 7}
+    out = np.full(packed.shape, 255, np.uint8)
+    for (r, g, b), index in table.items():
+        out[packed == r * 65536 + g * 256 + b] = index
+    if (out == 255).any():
+        y, x = np.argwhere(out == 255)[0]
+        raise MaskError(
+            f"{label} has the colour {tuple(pixels[y, x].tolist())} at x {x}, y {y}, which is no "
+            "class; allowed: the 19 official colours, without smoothing, or class indices"
+        )
+    return out
+
+
+def encode_mask(mask: Tensor) -> bytes:
+    """PNG bytes of one mask (H, W): class indices, with the official colours as palette."""
+    picture = Image.fromarray(check_mask(mask).cpu().numpy(), mode="P")
+    picture.putpalette([v for rgb in COLOURS for v in rgb])
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    return stream.getvalue()

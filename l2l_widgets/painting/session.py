@@ -1,0 +1,454 @@
+"""A face that is changed by painting its mask: state in, picture out, errors as data.
+
+``PaintSession`` is plain Python; the widget, the command line and the tests use the same object.
+Everything that changes the picture is an operation in one list, in the order it was done: strokes,
+another face's style, keeping the outside. Undo takes back the last one, whatever it was.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.images import (
+    encode_png,
+    from_uint8,
+    load_image,
+    save_image,
+    to_uint8,
+)
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.maskgan.model import MAPPING, VAE, WHOLE, MaskGAN
+from l2l_widgets.maskgan.regions import (
+    RegionChange,
+    edited_region,
+    keep_outside,
+    region_change,
+)
+from l2l_widgets.maskgan.strokes import apply_operation, replacing
+from l2l_widgets.masks import MaskError, check_mask, read_mask
+from l2l_widgets.painting.recipe import (
+    RECIPE,
+    RECIPE_FORMAT,
+    PaintError,
+    as_base64,
+    bytes_of,
+    model_hash,
+    png_text,
+)
+
+if TYPE_CHECKING:
+    from l2l_widgets.protocols import Segmenter
+    from l2l_widgets.zoo import Models
+
+TRAIN = "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish"
+#: Side that a saved picture should at least have.
+SAVED_SIDE = 512
+
+
+def load_painter(models: Models) -> MaskGAN:
+    """The MaskGAN among models that :func:`l2l_widgets.load` gave.
+
+    What has been trained farthest is taken, and the MaskVAE beside it where there is one.
+
+    Raises
+    ------
+    PaintError
+        There is none; the message says what to train.
+    """
+    listed = models.manifest
+    trained = [file for file in (WHOLE, MAPPING) if file in listed]
+    if not trained:
+        raise PaintError(f"models {models.name!r} have no MaskGAN ({WHOLE}); train it: {TRAIN}")
+    painter = MaskGAN.load(models.check_file(trained[0]), models.device)
+    if painter.vae is None and VAE in listed:
+        painter.vae = MaskGAN.load(models.check_file(VAE), models.device).vae
+    return painter
+
+
+@dataclass(frozen=True)
+class PaintResult:
+    """What a session drew.
+
+    Attributes
+    ----------
+    image : Tensor or None, shape (3, R, R)
+        RGB in [-1, 1]; None where ``error`` says why.
+    mask : Tensor, shape (R, R), uint8
+        The mask it obeys.
+    change : RegionChange or None
+        Against the original picture and the painted area; None where nothing was painted.
+    error : str or None
+        One line.
+    seconds : float
+        To draw it.
+    stamp : int
+        Of the state; larger is newer.
+    """
+
+    image: Tensor | None
+    mask: Tensor
+    change: RegionChange | None
+    error: str | None
+    seconds: float
+    stamp: int
+
+
+@dataclass(frozen=True)
+class _State:
+    """What one operation left behind."""
+
+    mask: Tensor
+    style: tuple[Tensor, Tensor] | None  # another face's picture and mask
+    keep: bool
+    feather: float
+
+
+class PaintSession:
+    """A face, its mask, and what was done to it.
+
+    Parameters
+    ----------
+    model : MaskGAN or None
+        Draws. Without one masks can be painted, and every picture says what is missing.
+    image : Tensor, shape (3, R, R) or (1, 3, R, R)
+        RGB in [-1, 1], of the model's size.
+    mask : Tensor, shape (R, R), optional
+        Its mask, class indices in the official order. Default: what ``parser`` sees.
+    parser : Segmenter, optional
+        Pictures to masks, for pictures without one.
+    feather : float
+        Pixels over which a kept outside fades into the edit.
+
+    Raises
+    ------
+    PaintError, MaskError
+        A picture of another size, a mask that is none, or neither mask nor parser.
+    """
+
+    def __init__(
+        self,
+        model: MaskGAN | None,
+        image: Tensor,
+        mask: Tensor | None = None,
+        parser: Segmenter | None = None,
+        feather: float = 3.0,
+    ) -> None:
+        self.model, self.parser = model, parser
+        one = image[0] if image.ndim == 4 and len(image) == 1 else image
+        self.side = model.resolution if model is not None else int(one.shape[-1])
+        self.image = self._checked_image(one)
+        self.original = self._mask_for(self.image, mask)
+        first = _State(self.original, None, False, feather)
+        self._done: list[tuple[dict[str, Any], _State, Any]] = []
+        self._undone: list[tuple[dict[str, Any], _State, Any]] = []
+        self._first = first
+        self._lock = threading.RLock()
+        self._stamp = 0
+        self._listeners: list[Callable[[PaintResult], None]] = []
+        self._worker = LatestWins(self._draw_newest, name="l2l-paint")
+
+    # -- state -------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> _State:
+        """What the operations so far have left."""
+        return self._done[-1][1] if self._done else self._first
+
+    @property
+    def mask(self) -> Tensor:
+        """The mask as it is now, (R, R) uint8."""
+        return self.state.mask
+
+    @property
+    def region(self) -> Tensor:
+        """Where it was painted, and a little around it: bool (R, R)."""
+        return edited_region(self.original, self.mask)
+
+    @property
+    def operations(self) -> list[dict[str, Any]]:
+        """What was done, in order."""
+        return [operation for operation, _, _ in self._done]
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to take back."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether something was taken back."""
+        return bool(self._undone)
+
+    @property
+    def stamp(self) -> int:
+        """Counts the changes of the state."""
+        return self._stamp
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    def apply(self, operation: Mapping[str, Any], gesture: Any = None) -> None:
+        """Do one operation.
+
+        Parameters
+        ----------
+        operation : mapping
+            As in :mod:`l2l_widgets.maskgan.strokes`, or "style" (``png``, ``mask``: another face's
+            picture and mask, base64; neither gives the own style back), "keep" (``on``,
+            ``feather``), "between" (``png``: another mask, ``share`` 0 to 1), or "reset".
+        gesture : hashable, optional
+            While it stays the same, an operation takes the place of the one before: a stroke that
+            grows is one step of undo.
+
+        Raises
+        ------
+        MaskError, PaintError
+            Nothing has changed then.
+        """
+        with self._lock:
+            again = gesture is not None and bool(self._done) and self._done[-1][2] == gesture
+            base = self._done[:-1] if again else self._done
+            before = base[-1][1] if base else self._first
+            state = self._after(before, operation)
+            self._done = [*base, (dict(operation), state, gesture)]
+            self._undone = []
+            self._stamp += 1
+
+    def undo(self) -> None:
+        """Take the last operation back; nothing happens where there is none."""
+        with self._lock:
+            if self._done:
+                self._undone.append(self._done.pop())
+                self._stamp += 1
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        with self._lock:
+            if self._undone:
+                self._done.append(self._undone.pop())
+                self._stamp += 1
+
+    def reset(self) -> None:
+        """Back to the original; a step that undo takes back."""
+        self.apply({"kind": "reset"})
+
+    def set_mask(self, mask: Tensor) -> None:
+        """Put another mask (R, R) in place of this one."""
+        self.apply(replacing(check_mask(mask, self.side)))
+
+    def copy_style(self, image: Tensor, mask: Tensor | None = None) -> None:
+        """Draw in the style of another face; the parser finds its mask where none is given."""
+        picture = self._checked_image(image)
+        own = self._mask_for(picture, mask)
+        self.apply({"kind": "style", "png": as_base64(encode_png(picture)), "mask": png_text(own)})
+
+    def keep_outside(self, on: bool = True, feather: float | None = None) -> None:
+        """Keep the original picture outside the painted area, or no longer."""
+        width = self.state.feather if feather is None else feather
+        self.apply({"kind": "keep", "on": on, "feather": width})
+
+    def between(self, other: Tensor, share: float, gesture: Any = None) -> None:
+        """Walk from the original mask towards another: share 0 to 1, as the MaskVAE sees it."""
+        own = png_text(check_mask(other, self.side, "other"))
+        self.apply({"kind": "between", "png": own, "share": share}, gesture)
+
+    def adopt(self, other: PaintSession) -> None:
+        """Take over another session's face and everything that was done to it.
+
+        Raises
+        ------
+        PaintError
+            It is of another size.
+        """
+        if other.side != self.side:
+            raise PaintError(f"the other face has {other.side} pixels; allowed: {self.side}")
+        with self._lock:
+            self.image, self.original = other.image, other.original
+            self._first, self._done, self._undone = other._first, list(other._done), []
+            self._stamp += 1
+
+    def _after(self, before: _State, operation: Mapping[str, Any]) -> _State:
+        kind = operation.get("kind")
+        if kind == "reset":
+            return _State(self.original, None, False, before.feather)
+        if kind == "keep":
+            feather = operation.get("feather", before.feather)
+            plain = isinstance(feather, (int, float)) and not isinstance(feather, bool)
+            if not plain or not 0 <= feather <= self.side:
+                raise PaintError(f"feather is {feather!r}; allowed: 0 to {self.side}")
+            return _State(before.mask, before.style, bool(operation.get("on")), float(feather))
+        if kind == "style":
+            return _State(before.mask, self._style(operation), before.keep, before.feather)
+        if kind == "between":
+            return _State(self._walked(operation), before.style, before.keep, before.feather)
+        mask = apply_operation(before.mask, self.original, operation)
+        return _State(mask, before.style, before.keep, before.feather)
+
+    def _style(self, operation: Mapping[str, Any]) -> tuple[Tensor, Tensor] | None:
+        if not operation.get("png"):
+            return None
+        picture = self._checked_image(load_image(bytes_of(operation, "png"), self.side)[0])
+        given = None
+        if operation.get("mask"):
+            given = read_mask(
+                bytes_of(operation, "mask"), self.side, "official", "mask of the style"
+            )
+        return picture, self._mask_for(picture, given)
+
+    def _walked(self, operation: Mapping[str, Any]) -> Tensor:
+        share = operation.get("share")
+        plain = isinstance(share, (int, float)) and not isinstance(share, bool)
+        if not plain or not 0 <= share <= 1:  # type: ignore[operator]
+            raise PaintError(f"share is {share!r}; allowed: 0 to 1")
+        other = read_mask(bytes_of(operation, "png"), self.side, "official", "other mask")
+        # the two ends are the masks themselves, not what a network makes of them
+        if share in (0, 1):
+            return other if share else self.original
+        if self.model is None:
+            raise PaintError(f"there is no MaskVAE to interpolate with; train it: {TRAIN}")
+        shares = torch.tensor([share], dtype=torch.float32)
+        return self.model.between(self.original, other, shares)[0].cpu()
+
+    # -- pictures ----------------------------------------------------------------------------------
+
+    def render(self) -> PaintResult:
+        """Draw the state as it is now, on this thread."""
+        with self._lock:
+            state, stamp = self.state, self._stamp
+        start = time.perf_counter()
+        try:
+            image, error = self._drawn(state), None
+        except (ValueError, RuntimeError) as problem:
+            image, error = None, str(problem).splitlines()[0]
+        change = None
+        region = edited_region(self.original, state.mask)
+        if image is not None and bool(region.any()):
+            change = region_change(self.image, image, region)
+        return PaintResult(image, state.mask, change, error, time.perf_counter() - start, stamp)
+
+    def _drawn(self, state: _State) -> Tensor:
+        if self.model is None:
+            raise PaintError(f"there is no MaskGAN to draw with; train it: {TRAIN}")
+        picture, mask = state.style or (self.image, self.original)
+        drawn = self.model.paint(picture, state.mask, mask).cpu().clamp(-1, 1)
+        if not state.keep:
+            return drawn
+        region = edited_region(self.original, state.mask)
+        return keep_outside(self.image, drawn, region, state.feather)
+
+    def subscribe(self, listener: Callable[[PaintResult], None]) -> Callable[[], None]:
+        """Have each picture that :meth:`request` asked for; returns what ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def request(self) -> None:
+        """Have the newest state drawn in the background; older ones that wait are dropped."""
+        self._worker(self._stamp)
+
+    def drain(self, timeout: float = 10.0) -> bool:
+        """Wait until everything that was asked for is drawn."""
+        return self._worker.drain(timeout)
+
+    def close(self) -> None:
+        """End the background thread."""
+        self._worker.close()
+
+    def _draw_newest(self, _: int) -> None:
+        result = self.render()
+        for listener in list(self._listeners):
+            listener(result)
+
+    # -- recipes -----------------------------------------------------------------------------------
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything that decides the picture, as JSON values."""
+        return {
+            "format": RECIPE_FORMAT,
+            "model": None if self.model is None else model_hash(self.model),
+            "side": self.side,
+            "feather": self._first.feather,
+            "image": as_base64(encode_png(self.image)),
+            "mask": png_text(self.original),
+            "operations": self.operations,
+        }
+
+    def save(self, path: str | Path, scale: int | None = None) -> None:
+        """Write the picture as PNG, its recipe inside.
+
+        Raises
+        ------
+        PaintError
+            Nothing could be drawn.
+        """
+        result = self.render()
+        if result.image is None:
+            raise PaintError(result.error or "there is no picture")
+        factor = scale or max(1, -(-SAVED_SIDE // self.side))
+        save_image(path, result.image, {RECIPE: json.dumps(self.recipe())}, factor)
+
+    @classmethod
+    def from_recipe(
+        cls, model: MaskGAN | None, recipe: Mapping[str, Any], parser: Segmenter | None = None
+    ) -> PaintSession:
+        """A session in which everything has been done that a recipe says.
+
+        Raises
+        ------
+        PaintError, MaskError
+            Another format, another model, or an operation that cannot be.
+        """
+        if recipe.get("format") != RECIPE_FORMAT:
+            raise PaintError(f"format is {recipe.get('format')!r}; allowed: {RECIPE_FORMAT!r}")
+        if model is not None and recipe.get("model") not in (None, model_hash(model)):
+            raise PaintError(
+                f"model is {str(recipe['model'])[:12]}..., the one here is "
+                f"{model_hash(model)[:12]}...; allowed: the same, or the picture would differ"
+            )
+        side = recipe.get("side")
+        if type(side) is not int or not 1 <= side <= 4096:
+            raise PaintError(f"side is {side!r}; allowed: a whole number of pixels")
+        image = load_image(bytes_of(recipe, "image"), side)[0]
+        mask = read_mask(bytes_of(recipe, "mask"), side, "official", "mask")
+        session = cls(model, image, mask, parser, float(recipe.get("feather", 3.0)))
+        operations = recipe.get("operations")
+        if not isinstance(operations, list):
+            raise PaintError(f"operations are {type(operations).__name__}; allowed: a list")
+        for number, operation in enumerate(operations, start=1):
+            if not isinstance(operation, Mapping):
+                raise PaintError(f"operation {number} is {operation!r}; allowed: an object")
+            try:
+                session.apply(operation)
+            except ValueError as error:
+                raise PaintError(f"operation {number}: {error}") from None
+        return session
+
+    # -- checks ------------------------------------------------------------------------------------
+
+    def _checked_image(self, image: Tensor) -> Tensor:
+        one = image[0] if image.ndim == 4 and len(image) == 1 else image
+        wanted = (3, self.side, self.side)
+        if tuple(one.shape) != wanted:
+            raise PaintError(f"image has shape {tuple(one.shape)}; allowed: {wanted}")
+        if not bool(torch.isfinite(one).all()):
+            raise PaintError("image holds values that are not finite; allowed: -1 to 1")
+        # what a file can hold, so that a recipe replays to the same pixels
+        return from_uint8(to_uint8(one.detach().cpu()))
+
+    def _mask_for(self, image: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is not None:
+            return check_mask(mask, self.side).cpu()
+        if self.parser is None:
+            raise MaskError(
+                "there is no mask, and no parser to find one; give the picture's mask, or train a "
+                "parser: l2l train parser --publish"
+            )
+        with torch.no_grad():
+            return check_mask(self.parser(image[None])[0], self.side, "the parser's mask").cpu()

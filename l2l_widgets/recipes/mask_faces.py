@@ -1,0 +1,157 @@
+"""Faces with masks for the recipes that learn from both: rendered, or CelebAMask-HQ on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+from l2l_widgets.masks import mirror, resize_mask
+from l2l_widgets.recipes.rendered import check_sets, rendered_set
+from l2l_widgets.storage import StorageError
+from l2l_widgets.training import Context, Settings, TrainingError
+
+#: Held-out faces that the figures in the course of a run are of.
+WATCHED = 64
+HELD_OUT = 512  # faces at the end of the first set that are never trained on
+
+
+@dataclass(frozen=True)
+class MaskData:
+    """Which faces are learned from.
+
+    Parameters
+    ----------
+    data : str
+        A folder in CelebAMask-HQ's layout, the real one or what ``l2l render`` wrote. Its official
+        train split is learned from, its validation split held out. Empty: the rendered sets.
+    sets : tuple of str
+        Rendered sets to learn from, see ``recipes.rendered.SETS``.
+    faces : int
+        At most so many of each; 0 for all.
+    resolution : int
+        Side of pictures and masks in pixels; rendered sets have 64.
+    flip : bool
+        Whether pictures are mirrored at random, and the sides of their masks with them. The
+        authors' code does not.
+    batch_size : int
+        Faces a step; 1 in the authors' code.
+    """
+
+    data: str = ""
+    sets: tuple[str, ...] = ("population", "independent")
+    faces: int = 0
+    resolution: int = 64
+    flip: bool = False
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.faces < 0:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, faces is {self.faces}; allowed: 1 or more, and "
+                "0 (all) or more"
+            )
+        if not self.data:
+            check_sets(self.sets)
+
+
+class MaskFaces:
+    """Pictures and masks in memory, some of them held out.
+
+    Parameters
+    ----------
+    config : MaskData
+        Which.
+
+    Raises
+    ------
+    TrainingError
+        Too few faces to hold any out, or another resolution than the rendered sets have.
+    """
+
+    def __init__(self, config: MaskData) -> None:
+        self.config = config
+        self.images, self.masks, self.held = (
+            _from_folder(config) if config.data else _from_sets(config)
+        )
+        if len(self.images) - len(self.held) < 1 or not len(self.held):
+            raise TrainingError(
+                f"{len(self.images)} faces of which {len(self.held)} are held out; wanted: at "
+                "least one of each"
+            )
+        kept = torch.ones(len(self.images), dtype=torch.bool)
+        kept[self.held] = False
+        self.rows = kept.nonzero()[:, 0]
+
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Pictures (B, 3, R, R) in [-1, 1], their masks (B, R, R), and masks of strangers."""
+        size = self.config.batch_size
+        rows = self.rows[torch.randint(len(self.rows), (2, size), generator=generator)]
+        images = self.images[rows[0]].float() / 127.5 - 1
+        masks, references = self.masks[rows[0]], self.masks[rows[1]]
+        if self.config.flip:
+            turned = torch.rand(size, generator=generator) < 0.5
+            images = torch.where(turned[:, None, None, None], images.flip(-1), images)
+            masks = torch.where(turned[:, None, None], mirror(masks), masks)
+        return {"image": images, "mask": masks, "reference": references}
+
+    def held_out(self, count: int) -> tuple[Tensor, Tensor]:
+        """The first held-out pictures, in [-1, 1], and their masks."""
+        rows = self.held[:count]
+        return self.images[rows].float() / 127.5 - 1, self.masks[rows]
+
+
+def _from_sets(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
+    images, masks = [], []
+    held = torch.empty(0, dtype=torch.long)
+    for i, name in enumerate(config.sets):
+        faces = rendered_set(name)
+        count = min(len(faces), config.faces or len(faces))
+        images.append(faces.images[:count])
+        masks.append(faces.masks[:count])
+        if i == 0:
+            held = torch.arange(count)[-min(HELD_OUT, count // 2) :] if count > 1 else held
+    side = images[0].shape[-1]
+    if side != config.resolution:
+        raise TrainingError(
+            f"resolution is {config.resolution}; the rendered sets have {side}: render a folder of "
+            "another size with l2l render, and name it as data"
+        )
+    return torch.cat(images), torch.cat(masks), held
+
+
+def _from_folder(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
+    folder = CelebAMaskHQ(Path(config.data))
+    train, held = folder.split("train"), folder.split("val")
+    if not held:  # a rendered folder is all of one split
+        keep = max(1, min(HELD_OUT, len(train) // 10))
+        train, held = train[:-keep], train[-keep:]
+    if config.faces:
+        train, held = train[: config.faces], held[: config.faces]
+    images, masks = [], []
+    for index in [*train, *held]:
+        try:
+            image, mask = folder.picture(index, config.resolution), folder.mask(index)
+        except StorageError as error:
+            raise TrainingError(str(error)) from None
+        images.append(((image + 1) * 127.5).round().to(torch.uint8))
+        masks.append(resize_mask(mask, config.resolution))
+    rows = torch.arange(len(train), len(train) + len(held))
+    return torch.stack(images), torch.stack(masks), rows
+
+
+def linear_end(step: int, context: Context) -> float:
+    """1 for the first half of a run, then a straight line to 0, as the authors' schedule."""
+    half = context.steps / 2
+    return min(1.0, max(0.0, (context.steps - step) / half))
+
+
+def mask_settings(steps: int, seed: int, precision: str = "bf16") -> Settings:
+    """The loop as the recipes that learn from masks share it."""
+    return Settings(
+        steps=steps, seed=seed, checkpoint_every=500, log_every=50, evaluate_every=500,
+        precision=precision, threads=1,
+    )  # fmt: skip

@@ -1,0 +1,370 @@
+"""Training MaskGAN (Lee et al., CVPR 2020): MaskVAE, dense mapping, then both stages together.
+
+The authors never released their training script; this one follows their slides and the parts of
+their code that exist, and says where the two disagree. ``mask-vae`` and ``dense-mapping`` train
+what the paper calls pre-trained; ``mask-edit`` is the editing-behaviour simulated training: for
+each picture the MaskVAE walks ``1 / 2.5`` of the way towards, and away from, a stranger's mask,
+both masks are drawn, and their blend must be the picture again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from l2l_widgets.maskgan.model import MAPPING, VAE, WHOLE, MaskGAN
+from l2l_widgets.maskgan.networks import AlphaBlender, DenseMappingNetwork, MappingConfig
+from l2l_widgets.maskgan.objective import (
+    ADVERSARIES,
+    VGG19,
+    MultiscaleDiscriminator,
+    PerceptualLoss,
+    adversarial_loss,
+    feature_matching_loss,
+)
+from l2l_widgets.masks import one_hot
+from l2l_widgets.perception import load_network
+from l2l_widgets.recipes.mask_faces import WATCHED, MaskData, MaskFaces, linear_end, mask_settings
+from l2l_widgets.recipes.registry import Recipe
+from l2l_widgets.storage import load_safetensors
+from l2l_widgets.training import Context, TrainingError
+
+
+@dataclass(frozen=True)
+class MappingTraining(MaskData):
+    """What ``l2l train dense-mapping --set FIELD=VALUE`` may change.
+
+    Parameters
+    ----------
+    base, style_base : int
+        Of ``maskgan.MappingConfig``; 0 for what suits the resolution (the paper's at 512).
+    sft : bool
+        Whether the mask modulates the style encoder; False is an ablation.
+    adversary : str
+        "lsgan", as in the authors' code, or "log", as in their slides.
+    reader : str
+        Whose features the perceptual loss compares: "own", the regressor that enters losses, never
+        the judge; or the path of torchvision's vgg19 weights, as the paper has them.
+    feature_weight, perceptual_weight : float
+        Of the discriminator's features and the reader's; 10 and 10.
+    pixel_weight : float
+        Of the pictures' L1 distance. 0 in the paper, where VGG-19's first maps are nearly pixels;
+        our reader's first map has half the side, and colours need to be held.
+    discriminator_width : int
+        Channels; 64 in the paper.
+    learning_rate : float
+        Of Adam with betas (0.5, 0.999); 5e-5 in the authors' code, at a batch of 1.
+    """
+
+    base: int = 0
+    style_base: int = 0
+    sft: bool = True
+    adversary: str = "lsgan"
+    reader: str = "own"
+    feature_weight: float = 10.0
+    perceptual_weight: float = 10.0
+    pixel_weight: float = 10.0
+    discriminator_width: int = 32
+    learning_rate: float = 4e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.adversary not in ADVERSARIES:
+            raise ValueError(f"adversary is {self.adversary!r}; allowed: {', '.join(ADVERSARIES)}")
+        if self.discriminator_width < 1:
+            raise ValueError(
+                f"discriminator_width is {self.discriminator_width}; allowed: 1 or more"
+            )
+
+
+def perceptual_loss(reader: str, weights: Path) -> PerceptualLoss:
+    """The loss through our regressor, or through VGG-19 where ``reader`` names its weights."""
+    if reader != "own":
+        path = Path(reader)
+        if not path.is_file():
+            raise TrainingError(
+                f"reader is {reader!r}: no such file; allowed: own, or torchvision's vgg19 weights"
+            )
+        if path.suffix == ".safetensors":
+            state = load_safetensors(path)[0]
+        else:
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # torch raises many kinds; all mean that it cannot be read
+                first = (str(error).splitlines() or [type(error).__name__])[0]
+                raise TrainingError(f"reader {reader!r} cannot be read: {first}") from error
+        try:
+            return PerceptualLoss(VGG19.load(state))
+        except ValueError as error:
+            raise TrainingError(f"reader {reader!r}: {error}") from None
+    network = load_network(weights / "regressor.safetensors")
+    return PerceptualLoss(network.feature_maps, relative=True, network=network)
+
+
+class MappingTask:
+    """A :class:`DenseMappingNetwork` and its adversary, as the training loop sees them."""
+
+    def __init__(
+        self, config: MappingTraining, weights: Path, mapping: DenseMappingNetwork | None = None
+    ) -> None:
+        self.config, self.faces = config, MaskFaces(config)
+        size = MappingConfig.scaled(config.resolution)
+        self.mapping = mapping or DenseMappingNetwork(
+            MappingConfig(
+                config.resolution, config.base or size.base, size.downs, size.blocks,
+                config.style_base or size.style_base, size.style_downs, config.sft,
+            )
+        )  # fmt: skip
+        self.adversary = MultiscaleDiscriminator(config.discriminator_width)
+        self.reader = perceptual_loss(config.reader, weights)
+        self.optimizer = {
+            "mapping": self._adam(self.mapping.parameters()),
+            "adversary": self._adam(self.adversary.parameters()),
+        }
+
+    def _adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, self.config.learning_rate, betas=(0.5, 0.999))
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The mapping and the adversary."""
+        return {"mapping": self.mapping, "adversary": self.adversary}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """One each."""
+        return dict(self.optimizer)
+
+    def prepare(self, device: torch.device) -> None:
+        """Move the frozen reader as well."""
+        for part in (*self.modules().values(), self.reader):
+            part.to(device)
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Pictures, their masks, and masks of strangers."""
+        return self.faces.draw(generator)
+
+    def train_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        """Draw each picture again from its own mask."""
+        self._begin(step, context)
+        mask, image = one_hot(batch["mask"]), batch["image"]
+        style = self.mapping.style(image, mask)
+        drawn = self.mapping.draw(mask, style)
+        real = self.adversary(mask, image)
+        losses = self.drawn_losses(drawn, image, mask, real)
+        context.backward(self._weighted(losses))
+        context.optimize("mapping")
+        losses["adversary_loss"] = self._train_adversary(real, [drawn], mask, context)
+        return losses
+
+    def _begin(self, step: int, context: Context) -> None:
+        rate = self.config.learning_rate * linear_end(step, context)
+        for name in self.optimizer:
+            context.set_learning_rate(name, rate)
+        self.mapping.train()
+
+    def drawn_losses(
+        self, drawn: Tensor, image: Tensor, mask: Tensor, real: list[list[Tensor]]
+    ) -> dict[str, Tensor]:
+        """The terms for one drawing (B, 3, R, R); the adversary's weights get no gradient of it."""
+        self.adversary.requires_grad_(False)
+        seen = self.adversary(mask, drawn)
+        self.adversary.requires_grad_(True)
+        return {
+            "fooling_loss": adversarial_loss(seen, True, self.config.adversary),
+            "feature_loss": feature_matching_loss(real, seen),
+            # resampling, where the reader has another size, knows no bfloat16
+            "perceptual_loss": self.reader(drawn.float(), image.float()),
+            "pixel_loss": F.l1_loss(drawn.float(), image.float()),
+        }
+
+    def _weighted(self, losses: dict[str, Tensor]) -> Tensor:
+        config = self.config
+        return (
+            losses["fooling_loss"]
+            + config.feature_weight * losses["feature_loss"]
+            + config.perceptual_weight * losses["perceptual_loss"]
+            + config.pixel_weight * losses["pixel_loss"]
+        )
+
+    def _train_adversary(
+        self, real: list[list[Tensor]], drawn: list[Tensor], mask: Tensor, context: Context
+    ) -> Tensor:
+        """Real pictures against every kind of drawing, each side with half the weight."""
+        kind = self.config.adversary
+        wrong = [adversarial_loss(self.adversary(mask, d.detach()), False, kind) for d in drawn]
+        loss = 0.5 * (adversarial_loss(real, True, kind) + torch.stack(wrong).mean())
+        context.backward(loss)
+        context.optimize("adversary")
+        return loss
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Scores on a few held-out faces."""
+        return self.scores(WATCHED)
+
+    def finish(self, directory: Path) -> dict[str, float]:
+        """Write the weights; report the scores."""
+        MaskGAN(self.mapping.eval()).save(directory / MAPPING)
+        return self.scores(len(self.faces.held))
+
+    @torch.no_grad()
+    def scores(self, count: int) -> dict[str, float]:
+        """How near held-out faces come when drawn again from their own masks.
+
+        ``picture_error`` is the mean L1 of pixels in [-1, 1], ``reading_error`` the perceptual
+        loss.
+        """
+        images, masks = self.faces.held_out(count)
+        device = next(self.mapping.parameters()).device
+        self.mapping.eval()
+        pixels, readings = [], []
+        for image, mask in zip(images.split(32), masks.split(32), strict=True):
+            image, plane = image.to(device), one_hot(mask).to(device)
+            drawn = self.mapping(plane, plane, image).float()
+            pixels.append((drawn - image).abs().mean((1, 2, 3)))
+            readings.append(self.reader(drawn, image).reshape(1).repeat(len(image)))
+        self.mapping.train()
+        return {
+            "picture_error": float(torch.cat(pixels).mean()),
+            "reading_error": float(torch.cat(readings).mean()),
+        }
+
+
+@dataclass(frozen=True)
+class EditTraining(MappingTraining):
+    """What ``l2l train mask-edit --set FIELD=VALUE`` may change.
+
+    Parameters
+    ----------
+    lambda_inter : float
+        The simulated edits go ``1 / lambda_inter`` of the way to a stranger's mask and away from
+        it; 2.5 in the paper.
+    edits : bool
+        Whether edits are simulated at all; False trains on in the first stage only, the ablation
+        with the same number of steps.
+    blender : bool
+        Whether the two drawings are blended by a learned alpha; False takes their mean.
+    """
+
+    lambda_inter: float = 2.5
+    edits: bool = True
+    blender: bool = True
+    learning_rate: float = 2e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.lambda_inter > 0:
+            raise ValueError(f"lambda_inter is {self.lambda_inter}; allowed: above 0")
+
+
+class EditTask(MappingTask):
+    """Editing-behaviour simulated training, from a trained mapping and a trained MaskVAE."""
+
+    def __init__(self, config: EditTraining, weights: Path) -> None:
+        trained = MaskGAN.load(weights / MAPPING).mapping
+        vae = MaskGAN.load(weights / VAE).vae
+        if trained is None or vae is None:
+            raise TrainingError(f"{weights}: {MAPPING} holds no mapping, or {VAE} no MaskVAE")
+        sides = (trained.config.resolution, vae.config.resolution, config.resolution)
+        if len(set(sides)) > 1:
+            raise TrainingError(
+                f"the mapping draws {sides[0]} pixels, the MaskVAE {sides[1]}, and resolution is "
+                f"{sides[2]}; allowed: the same"
+            )
+        super().__init__(config, weights, trained.float().requires_grad_(True))
+        self.edit_config, self.vae = config, vae.float()
+        small = config.resolution < 256
+        self.blender = AlphaBlender(*((16, 2, 2) if small else (32, 3, 3)))
+        if config.edits:
+            learned = [self.mapping, *([self.blender] if config.blender else [])]
+            self.optimizer["edit"] = self._adam(
+                list(itertools.chain.from_iterable(part.parameters() for part in learned))
+            )
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The mapping, the adversary and the blender."""
+        return {**super().modules(), "blender": self.blender}
+
+    def prepare(self, device: torch.device) -> None:
+        """Move the frozen MaskVAE as well."""
+        super().prepare(device)
+        self.vae.to(device)
+
+    def train_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        """Stage one as before; stage two draws both simulated edits, whose blend is the picture."""
+        if not self.edit_config.edits:
+            return super().train_step(batch, step, context)
+        self._begin(step, context)
+        self.blender.train()
+        mask, image = one_hot(batch["mask"]), batch["image"]
+        real = self.adversary(mask, image)
+        drawn = self.mapping(mask, mask, image)
+        losses = self.drawn_losses(drawn, image, mask, real)
+        context.backward(self._weighted(losses))
+        context.optimize("mapping")
+        inner, outer = self.simulated_edits(batch["mask"], batch["reference"])
+        style = self.mapping.style(image, mask)
+        inside = self.mapping.draw(one_hot(inner), style)
+        outside = self.mapping.draw(one_hot(outer), style)
+        blend = self.blend(inside, outside)
+        blended = self.drawn_losses(blend, image, mask, real)
+        context.backward(self._weighted(blended))
+        context.optimize("edit")
+        losses |= {f"blend_{name}": value for name, value in blended.items()}
+        losses["adversary_loss"] = self._train_adversary(real, [drawn, blend], mask, context)
+        return losses
+
+    def blend(self, inside: Tensor, outside: Tensor) -> Tensor:
+        """The two drawings (B, 3, R, R) as one."""
+        if self.edit_config.blender:
+            return self.blender(inside, outside)[0]
+        return (inside + outside) / 2
+
+    @torch.no_grad()
+    def simulated_edits(self, masks: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks (B, R, R) moved towards references and away from them, as the MaskVAE draws them.
+
+        Cut to whole classes, as the masks were that the authors computed beforehand.
+        """
+        own = self.vae.encode(one_hot(masks))[0]
+        gap = (self.vae.encode(one_hot(references))[0] - own) / self.edit_config.lambda_inter
+        inner, outer = self.vae.decode(own + gap), self.vae.decode(own - gap)
+        return inner.argmax(1), outer.argmax(1)
+
+    def finish(self, directory: Path) -> dict[str, float]:
+        """Write mapping and blender as one; report the scores."""
+        blender = self.blender.eval() if self.edit_config.edits else None
+        MaskGAN(self.mapping.eval(), None, blender).save(directory / WHOLE)
+        return self.scores(len(self.faces.held))
+
+
+RECIPES = (
+    Recipe(
+        name="dense-mapping",
+        summary="MaskGAN's Dense Mapping Network, before edits are simulated",
+        config=MappingTraining(),
+        settings=mask_settings(16000, 41),
+        build=MappingTask,
+        outputs=(MAPPING,),
+        depends_on=("regressor",),
+        kind="mask to face, first stage",
+    ),
+    Recipe(
+        name="mask-edit",
+        summary="MaskGAN with editing-behaviour simulated training",
+        config=EditTraining(),
+        settings=mask_settings(8000, 42),
+        build=EditTask,
+        outputs=(WHOLE,),
+        depends_on=("mask-vae", "dense-mapping", "regressor"),
+        kind="mask to face",
+    ),
+)

@@ -1,0 +1,296 @@
+// The canvas that a mask is painted on. Strokes show at once, with the kernel's own arithmetic.
+
+/** Pixels that a round brush covers on its way along `points`, as indices; the kernel does the same. */
+function strokePixels(side, points, size) {
+  const found = new Set();
+  const reach = size / 2;
+  const clip = (v) => Math.max(0, Math.min(side - 1, v));
+  const ends = points.length > 1 ? points.slice(1) : points;
+  ends.forEach((b, i) => {
+    const a = points[i];
+    const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+    const length = Math.max(dx * dx + dy * dy, 1e-9);
+    const low = [0, 1].map((k) => clip(Math.floor(Math.min(a[k], b[k]) - reach)));
+    const high = [0, 1].map((k) => clip(Math.ceil(Math.max(a[k], b[k]) + reach)));
+    for (let row = low[1]; row <= high[1]; row++) {
+      for (let column = low[0]; column <= high[0]; column++) {
+        const [x, y] = [column + 0.5, row + 0.5];
+        const t = Math.max(0, Math.min(1, ((x - a[0]) * dx + (y - a[1]) * dy) / length));
+        const near = (x - a[0] - t * dx) ** 2 + (y - a[1] - t * dy) ** 2;
+        if (near <= reach * reach) found.add(row * side + column);
+      }
+    }
+  });
+  for (const [x, y] of points) {
+    const [column, row] = [Math.floor(x), Math.floor(y)];
+    if (column >= 0 && column < side && row >= 0 && row < side) found.add(row * side + column);
+  }
+  return found;
+}
+
+/**
+ * `tool` and `label` (the class in hand) are set from outside. `on.operation(operation, gesture, settled)` hears
+ * what was done, `on.pick(label)` what lies under the pointer, `on.status(text)` what to tell.
+ */
+class MaskCanvas {
+  constructor(schema, on) {
+    this.side = schema.side;
+    this.classes = schema.classes;
+    this.on = on;
+    this.tool = "brush";
+    this.label = 13;
+    this.size = Math.max(2, Math.round(this.side / 16));
+    this.zoom = 1;
+    this.mask = new Uint8Array(this.side * this.side);
+    this.original = null;
+    this.gesture = null;
+    this.gestures = 0;
+    this.touches = new Map();
+    this.cursor = [this.side / 2, this.side / 2];
+    this.picture = h("canvas", { width: 1, height: 1, class: "l2l-under" });
+    this.overlay = h("canvas", { width: this.side, height: this.side, class: "l2l-over" });
+    this.ring = h("span", { class: "l2l-ring", hidden: true });
+    this.stage = h(
+      "div",
+      {
+        class: "l2l-canvas", tabindex: 0, role: "application", dataset: { lmSuppressShortcuts: "true" },
+        "aria-label": "Mask of the face. Arrow keys move the brush, Space puts it down and up.",
+      },
+      this.picture, this.overlay, this.ring,
+    );
+    this.frame = h("div", { class: "l2l-view" }, this.stage);
+    this.listen();
+  }
+
+  listen() {
+    this.stage.addEventListener("pointerdown", (event) => this.press(event));
+    this.stage.addEventListener("pointermove", (event) => this.drag(event));
+    for (const end of ["pointerup", "pointercancel"]) {
+      this.stage.addEventListener(end, (event) => this.release(event));
+    }
+    this.stage.addEventListener("pointerleave", () => (this.ring.hidden = true));
+    this.stage.addEventListener("keydown", (event) => this.onKey(event));
+    this.stage.addEventListener("focus", () => this.showRing());
+    this.stage.addEventListener("blur", () => this.endKeys());
+    this.frame.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey) return;
+      event.preventDefault();
+      this.setZoom(this.zoom * (event.deltaY < 0 ? 2 : 0.5));
+    }, { passive: false });
+  }
+
+  /** Whether a stroke is under way, during which the kernel's older mask must not show. */
+  get busy() {
+    return this.gesture !== null && this.gesture.kind !== "move";
+  }
+
+  setPicture(source) {
+    this.picture.width = source.width;
+    this.picture.height = source.height;
+    this.picture.getContext("2d").drawImage(source, 0, 0);
+  }
+
+  setMask(bytes) {
+    this.mask.set(bytes);
+    this.paint();
+  }
+
+  paint() {
+    const image = new ImageData(this.side, this.side);
+    for (let i = 0, j = 0; i < this.mask.length; i++, j += 4) {
+      const [r, g, b] = this.classes[this.mask[i]].colour;
+      image.data[j] = r;
+      image.data[j + 1] = g;
+      image.data[j + 2] = b;
+      image.data[j + 3] = this.mask[i] === 0 ? 60 : 255; // the background would hide the picture
+    }
+    this.overlay.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  setOpacity(share) {
+    this.overlay.style.opacity = share;
+  }
+
+  setZoom(zoom) {
+    const next = Math.max(1, Math.min(8, zoom));
+    if (next === this.zoom) return;
+    const view = this.frame;
+    const middle = [view.scrollLeft + view.clientWidth / 2, view.scrollTop + view.clientHeight / 2];
+    const ratio = next / this.zoom;
+    this.zoom = next;
+    this.stage.style.width = this.stage.style.height = `${100 * next}%`;
+    view.scrollLeft = middle[0] * ratio - view.clientWidth / 2;
+    view.scrollTop = middle[1] * ratio - view.clientHeight / 2;
+    this.on.zoom(next);
+    this.showRing();
+  }
+
+  /** The event's place in pixels of the mask. */
+  place(event) {
+    const box = this.stage.getBoundingClientRect();
+    return [
+      ((event.clientX - box.left) * this.side) / box.width,
+      ((event.clientY - box.top) * this.side) / box.height,
+    ];
+  }
+
+  classAt([x, y]) {
+    const clip = (v) => Math.max(0, Math.min(this.side - 1, Math.floor(v)));
+    return this.mask[clip(y) * this.side + clip(x)];
+  }
+
+  press(event) {
+    if (event.pointerType === "touch") this.touches.set(event.pointerId, [event.clientX, event.clientY]);
+    if (this.touches.size > 1) {
+      this.cancel(); // two fingers move the view
+      return;
+    }
+    if (event.button !== 0) return;
+    this.stage.setPointerCapture(event.pointerId);
+    this.stage.focus({ preventScroll: true });
+    event.preventDefault();
+    this.begin(this.place(event));
+  }
+
+  drag(event) {
+    const before = this.touches.get(event.pointerId);
+    if (before && this.touches.size > 1) {
+      this.frame.scrollLeft -= (event.clientX - before[0]) / this.touches.size;
+      this.frame.scrollTop -= (event.clientY - before[1]) / this.touches.size;
+      this.touches.set(event.pointerId, [event.clientX, event.clientY]);
+      return;
+    }
+    if (!this.gesture) {
+      this.cursor = this.place(event);
+      this.showRing();
+      this.on.under(this.classAt(this.cursor));
+      return;
+    }
+    const events = event.getCoalescedEvents?.() ?? [];
+    for (const one of events.length ? events : [event]) this.cursor = this.extend(this.place(one));
+    this.showRing();
+    this.tell(false);
+  }
+
+  release(event) {
+    this.touches.delete(event.pointerId);
+    if (this.gesture) this.finish();
+  }
+
+  begin(point) {
+    this.cursor = point;
+    this.showRing();
+    if (this.tool === "pick") {
+      this.on.pick(this.classAt(point));
+      return;
+    }
+    const gesture = `g${++this.gestures}`;
+    if (this.tool === "fill") {
+      this.on.operation({ kind: "fill", class: this.label, point }, gesture, true);
+      return;
+    }
+    const base = this.mask.slice();
+    const label = this.tool === "move" ? this.classAt(point) : this.label;
+    this.gesture = { id: gesture, kind: this.tool, points: [point], base, label, start: point };
+    if (this.tool === "move") this.on.pick(label);
+    else this.cover([point]);
+    this.tell(false);
+  }
+
+  extend(point) {
+    const { kind, points, base } = this.gesture;
+    if (kind === "line") {
+      this.gesture.points = [points[0], point];
+      this.mask.set(base);
+      this.cover(this.gesture.points);
+    } else if (kind === "move") {
+      this.gesture.points = [points[0], point];
+    } else {
+      points.push(point);
+      this.cover(points.slice(-2));
+    }
+    return point;
+  }
+
+  cover(points) {
+    for (const i of strokePixels(this.side, points, this.size)) {
+      this.mask[i] = this.gesture.kind === "erase" ? this.original[i] : this.gesture.label;
+    }
+    this.paint();
+  }
+
+  finish() {
+    this.tell(true);
+    this.gesture = null;
+  }
+
+  cancel() {
+    if (!this.gesture) return;
+    this.mask.set(this.gesture.base);
+    this.paint();
+    this.on.cancel(this.gesture.told);
+    this.gesture = null;
+  }
+
+  tell(settled) {
+    const { id, kind, points, label, start } = this.gesture;
+    if (kind === "move") {
+      const end = points[points.length - 1];
+      const [dx, dy] = [end[0] - start[0], end[1] - start[1]];
+      if (!dx && !dy) return;
+      this.on.operation({ kind, class: label, dx, dy, scale: 1 }, id, settled);
+    } else if (kind === "erase") {
+      this.on.operation({ kind, size: this.size, points }, id, settled);
+    } else {
+      this.on.operation({ kind, class: label, size: this.size, points }, id, settled);
+    }
+    this.gesture.told = true;
+  }
+
+  /** Grow or shrink the class in hand about its middle. */
+  scalePart(scale) {
+    this.on.operation({ kind: "move", class: this.label, dx: 0, dy: 0, scale }, `g${++this.gestures}`, true);
+  }
+
+  // -- the keyboard ------------------------------------------------------------------------------
+
+  onKey(event) {
+    const step = event.shiftKey ? 5 : 1;
+    const way = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key];
+    if (way) {
+      event.preventDefault();
+      event.stopPropagation();
+      const clip = (v) => Math.max(0.5, Math.min(this.side - 0.5, v));
+      const next = [clip(Math.floor(this.cursor[0]) + 0.5 + way[0]), clip(Math.floor(this.cursor[1]) + 0.5 + way[1])];
+      this.cursor = this.gesture ? this.extend(next) : next;
+      if (this.gesture) this.tell(false);
+      this.showRing();
+      this.on.under(this.classAt(this.cursor));
+    } else if (event.key === " " || event.key === "Enter") {
+      event.preventDefault();
+      event.stopPropagation();
+      if (event.repeat) return;
+      if (this.gesture) this.finish();
+      else this.begin([...this.cursor]);
+      this.on.status(this.gesture ? "Brush down: arrow keys paint, Space lifts it." : "");
+    } else if (event.key === "Escape" && this.gesture) {
+      event.preventDefault();
+      this.cancel();
+    }
+  }
+
+  endKeys() {
+    this.ring.hidden = true;
+    if (this.gesture && !this.touches.size) this.finish();
+  }
+
+  showRing() {
+    const share = 100 / this.side;
+    const size = this.tool === "fill" || this.tool === "pick" || this.tool === "move" ? 1 : this.size;
+    Object.assign(this.ring.style, {
+      left: `${this.cursor[0] * share}%`, top: `${this.cursor[1] * share}%`,
+      width: `${size * share}%`, height: `${size * share}%`,
+    });
+    this.ring.hidden = false;
+  }
+}

@@ -1,0 +1,194 @@
+"""The mask painter as a hand meets it: locators, strokes with a real mouse, a probe for time.
+
+``bench`` puts the painter's own script and style into a page of a real Chromium, and a real bridge
+and session at the other end of its line: everything but Jupyter between them, which makes a stroke
+cheap enough to be tested one by one. ``test_mask_painter`` opens it in a JupyterLab as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import time
+from pathlib import Path
+
+from l2l_widgets.masks import class_index
+from l2l_widgets.widgets.mask_painter import MaskPainter
+from l2l_widgets.widgets.paint_bridge import PaintBridge, painter_schema
+
+from .harness import until
+
+#: A model as anywidget gives it: values, listeners, and a line that ``answer`` is at the end of.
+PAGE = """
+<!doctype html><style>body {{ margin: 16px; background: #fff }} {css}</style><div id="here"></div>
+<script>
+  const fromJson = (v) => {{
+    if (v && v.bytes !== undefined) {{
+      const text = atob(v.bytes);
+      return new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
+    }}
+    if (v && typeof v === 'object' && !Array.isArray(v)) {{
+      return Object.fromEntries(Object.entries(v).map(([k, w]) => [k, fromJson(w)]));
+    }}
+    return v;
+  }};
+  const heard = {{}};
+  window.model = {{
+    values: fromJson({values}),
+    get(name) {{ return this.values[name]; }},
+    on(event, f) {{ (heard[event] ??= []).push(f); }},
+    off(event, f) {{ heard[event] = (heard[event] ?? []).filter((g) => g !== f); }},
+    async send(message) {{
+      for (const values of await window.answer(JSON.stringify(message))) {{
+        Object.assign(this.values, fromJson(values));
+        const events = Object.keys(values).map((name) => `change:${{name}}`);
+        for (const f of events.flatMap((event) => heard[event] ?? [])) f();
+      }}
+    }},
+  }};
+</script>
+<script type="module">{esm}
+  render({{ model: window.model, el: document.getElementById('here') }});
+</script>
+"""
+
+
+def _plain(value):
+    if isinstance(value, (bytes, memoryview)):
+        return {"bytes": base64.b64encode(bytes(value)).decode()}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+class Bench:
+    """A page with a painter, and the session behind it.
+
+    Parameters
+    ----------
+    page : playwright page
+    session : PaintSession
+    folder : Path
+        Where Save writes.
+    """
+
+    def __init__(self, page, session, folder: Path) -> None:
+        self.session, self.published = session, []
+        self.bridge = PaintBridge(session, self.published.append, folder)
+        self.bridge.start()
+        values = {"schema": painter_schema(session), "settings": {}, "notice": {}}
+        for one in self.published:
+            values |= one
+        page.expose_function("answer", self.answer)
+        page.set_content(
+            PAGE.format(
+                css=MaskPainter._css, values=json.dumps(_plain(values)),
+                esm=str(MaskPainter._esm).replace("</script", "<\\/script"),
+            )
+        )  # fmt: skip
+
+    def answer(self, message: str):
+        """What the kernel would do with a message, and everything it would send back."""
+        self.published.clear()
+        self.bridge.handle(json.loads(message))
+        assert self.session.drain(20)
+        return [_plain(values) for values in self.published]
+
+
+#: ``l2lPaint.times``: milliseconds from the end of each stroke to the picture that shows it.
+PROBE = """
+() => {
+  const painter = document.querySelector('.l2l-painter');
+  const probe = window.l2lPaint = {times: [], end: null, pictures: 0};
+  painter.addEventListener('pointerup', (event) => { probe.end = event.timeStamp; }, true);
+  painter.addEventListener('l2l-picture', () => {
+    probe.pictures += 1;
+    if (probe.end !== null) probe.times.push(performance.now() - probe.end);
+    probe.end = null;
+  });
+}
+"""
+
+
+class PainterPage:
+    """The first mask painter of an open notebook."""
+
+    def __init__(self, page, session=None) -> None:
+        self.page, self.session = page, session
+        self.root = page.locator(".l2l-painter").first
+        self.root.wait_for(timeout=60_000)
+        until(lambda: self.stamp() is not None, 60, what="the first picture")
+        self.root.scroll_into_view_if_needed()
+        page.evaluate(PROBE)
+
+    def stamp(self) -> int | None:
+        value = self.root.get_attribute("data-stamp")
+        return None if value is None else int(value)
+
+    def button(self, text: str):
+        return self.root.get_by_role("button", name=text, exact=True)
+
+    def take(self, label: str) -> None:
+        self.root.locator(f'.l2l-class[data-label="{label}"]').click()
+
+    def tool(self, text: str) -> None:
+        self.button(text).click()
+
+    def size(self, pixels: int) -> None:
+        slider = self.root.get_by_label("Brush size")
+        slider.evaluate(
+            "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); }",
+            pixels,
+        )
+
+    def stroke(self, *points: tuple[float, float], moves: int = 6) -> None:
+        """Press, drag along points given as shares of the canvas, and lift."""
+        self.root.locator(".l2l-canvas").scroll_into_view_if_needed()
+        box = self.root.locator(".l2l-canvas").bounding_box()
+        places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for (x0, y0), (x1, y1) in itertools.pairwise(places):
+            for i in range(1, moves + 1):
+                self.page.mouse.move(x0 + (x1 - x0) * i / moves, y0 + (y1 - y0) * i / moves)
+        self.page.mouse.up()
+        self.settle()
+
+    def settle(self, timeout: float = 20) -> None:
+        """Until the newest state has been drawn and stays."""
+        until(
+            lambda: self.root.evaluate(
+                "e => new Promise(r => { const s = e.dataset.stamp;"
+                " setTimeout(() => r(s === e.dataset.stamp), 200); })"
+            ),
+            timeout,
+            what="a picture that stays",
+        )
+
+    def count(self, label: str) -> int:
+        """Pixels of a class in the kernel's mask."""
+        return int((self.session.mask == class_index(label)).sum())
+
+    def until(self, question, what: str):
+        """As ``harness.until``, but the page's own messages are dealt with meanwhile."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            if question():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{what} not within 20 s")
+
+    def seen_mask(self) -> list[int]:
+        """How many pixels of each class the page's own copy has."""
+        return self.root.locator(".l2l-over").evaluate(
+            """c => {
+              const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+              const table = {};
+              for (let i = 0; i < d.length; i += 4) {
+                const k = d[i + 3] < 255 ? 'background' : [d[i], d[i + 1], d[i + 2]].join();
+                table[k] = (table[k] ?? 0) + 1;
+              }
+              return table;
+            }"""
+        )

@@ -1,0 +1,226 @@
+"""``l2l paint``, ``paint-scores`` and ``masks``, as typed; and the figures behind them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import write_manifest, write_world
+
+from l2l_widgets.cli import main
+from l2l_widgets.evaluation.painting import (
+    PER_FACE,
+    PaintJudges,
+    compare_painting,
+    face_iou,
+    graft,
+    score_painting,
+)
+from l2l_widgets.faceworld import render, sample_factors
+from l2l_widgets.images import load_image, save_image
+from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
+from l2l_widgets.masks import class_index, encode_mask, resize_mask, to_order
+from l2l_widgets.perception import ParsingNet, save_network
+from l2l_widgets.recipes import mask_faces, rendered
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return render(sample_factors(8, seed=3), 32)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder of models with an untrained MaskGAN and parser."""
+    folder = write_world(tmp_path_factory.mktemp("paint") / "world")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_network(folder / "parser.safetensors", ParsingNet(width=4).eval())
+        MaskGAN(DenseMappingNetwork(MappingConfig(32, 4, 2, 2, 4, 1))).save(
+            folder / "maskgan.safetensors"
+        )
+    write_manifest(folder)
+    return folder
+
+
+@pytest.fixture
+def files(faces, tmp_path):
+    save_image(tmp_path / "a.png", faces.image[0])
+    (tmp_path / "a_mask.png").write_bytes(encode_mask(faces.mask[0]))
+    (tmp_path / "m.png").write_bytes(encode_mask(resize_mask(faces.mask[1], 512)))
+    (tmp_path / "z.png").write_bytes(encode_mask(to_order(faces.mask[1], "bisenet")))
+    return tmp_path
+
+
+def paint(files, world, *words, mask="m.png"):
+    return main([
+        "paint", "--image", str(files / "a.png"), "--mask", str(files / mask),
+        "--out", str(files / "b.png"), "--generator", str(world), *words,
+    ])  # fmt: skip
+
+
+def test_a_face_is_painted_and_replayed(files, world, capsys):
+    words = ("--image-mask", str(files / "a_mask.png"), "--keep-outside", "--json")
+    assert paint(files, world, *words) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["change"]["changed_outside"] == 0 or told["change"]["area"] > 0
+    drawn = load_image(files / "b.png", 512)
+    again = ["paint", "--replay", str(files / "b.png"), "--out", str(files / "c.png")]
+    assert main([*again, "--generator", str(world)]) == 0
+    assert torch.equal(load_image(files / "c.png", 512), drawn)
+    assert "inside the area" in capsys.readouterr().out
+
+
+def test_the_parser_finds_the_mask_that_is_not_given(files, world, capsys):
+    assert paint(files, world) == 0
+    style = ("--style", str(files / "a.png"), "--style-mask", str(files / "a_mask.png"))
+    assert paint(files, world, *style) == 0
+    assert (files / "b.png").is_file()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "mask", "message"),
+    [
+        ((), "missing.png", "--mask is"),
+        ((), "z.png", "BiSeNet order"),
+        ((), "a.png", "is no class"),
+        (("--out", "b.txt"), "m.png", "ends in .png"),
+        (("--weights", "no.safetensors"), "m.png", "no weight file"),
+        (("--image-mask", "no.png"), "m.png", "--image-mask is 'no.png'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(files, world, capsys, words, mask, message):
+    assert paint(files, world, *words, mask=mask) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (files / "b.png").exists()
+
+
+def test_the_other_order_is_read_on_request(files, world):
+    (files / "a_mask.png").unlink()
+    assert paint(files, world, "--order", "bisenet", mask="z.png") == 0
+
+
+def test_models_without_a_maskgan_say_what_to_train(files, tiny_world, capsys):
+    assert paint(files, tiny_world) == 2
+    assert "l2l train mask-vae" in capsys.readouterr().err
+
+
+def test_a_graft_takes_the_donors_part_and_no_other(faces):
+    own, donor = faces.mask[0], faces.mask[1]
+    hair = class_index("hair")
+    out = graft(own, donor, ("hair",))
+    assert torch.equal(out == hair, donor == hair)
+    untouched = (own != hair) & (donor != hair)
+    assert torch.equal(out[untouched], own[untouched])
+
+
+def test_overlap_is_one_for_equals_and_counts_small_classes():
+    mask = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    mask[0, 0, 0] = 3
+    assert face_iou(mask, mask).tolist() == [1.0]
+    blind = torch.zeros_like(mask)
+    assert face_iou(mask, blind)[0] == pytest.approx((15 / 16 + 0) / 2)
+
+
+class _Perfect:
+    """Stands where the network does, and gives the asked mask as colours that a parser reads."""
+
+    def __init__(self, share):
+        self.share = share  # of the rows that obey the mask
+
+    def paint(self, image, mask, image_mask):
+        rows = int(self.share * mask.shape[-1])
+        seen = torch.where(torch.arange(mask.shape[-1])[:, None] < rows, mask, image_mask)
+        return (seen[:, None].float() / 9 - 1).repeat(1, 3, 1, 1)
+
+
+def test_scores_see_who_obeys_and_by_how_much(faces):
+    images = (faces.mask[:, None].float() / 9 - 1).repeat(1, 3, 1, 1)
+    judges = PaintJudges(
+        parser=lambda x: ((x[:, 0] + 1) * 9).round().to(torch.uint8),
+        attributes=lambda x: (x.flatten(2).mean(2) + 1) / 2,
+        identity=lambda x: torch.nn.functional.normalize(x.flatten(1), dim=1),
+        features=lambda x: x.flatten(1)[:, ::400],
+    )
+    scores = {
+        name: score_painting(_Perfect(share), images, faces.mask, judges)
+        for name, share in (("whole", 1.0), ("half", 0.5))
+    }
+    whole = scores["whole"]
+    assert set(whole["means"]) == set(PER_FACE)
+    assert whole["means"]["own_iou"] == whole["means"]["edited_iou"] == 1
+    assert whole["means"]["own_identity"] == pytest.approx(1, abs=1e-5)
+    assert whole["frechet_own"] == pytest.approx(0, abs=1e-6)
+    assert whole["means"]["changed_outside_kept"] == 0
+    gap = compare_painting(scores, "whole")["half"]
+    assert gap["own_iou"][0] == 0
+    mean, low, _ = gap["edited_iou"]
+    assert mean > 0
+    assert low > 0, "the whole is better on edited masks, and the interval says so"
+    with pytest.raises(ValueError, match="there are 3 pictures"):
+        score_painting(_Perfect(1.0), images[:3], faces.mask[:3], judges)
+
+
+class _Faces(SimpleNamespace):
+    def __len__(self):
+        return len(self.images)
+
+
+@pytest.fixture
+def few(faces, monkeypatch):
+    drawn = _Faces(images=((faces.image + 1) * 127.5).round().byte(), masks=faces.mask)
+    monkeypatch.setattr(mask_faces, "rendered_set", lambda name: drawn)
+    monkeypatch.setattr(rendered, "rendered_set", lambda name: drawn)
+    return drawn
+
+
+def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
+    words = ["paint-scores", "--faces", "8", "--out", str(tmp_path / "r")]
+    assert main([*words, "--generator", str(world)]) == 0
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert report["variants"]["whole"]["faces"] == 8
+    table = (tmp_path / "r" / "table.csv").read_text().splitlines()
+    assert table[0] == "variant,measure,mean,low,high"
+    assert len(table) == 1 + len(PER_FACE) + 4
+    assert "edited_iou" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_ablations_are_trained_and_compared_by_one_command(few, world, tmp_path, monkeypatch):
+    from l2l_widgets.recipes import mask_ablations
+
+    small = {"resolution": 32, "batch_size": 2, "sets": ["population"], "base": 4, "width": 4}
+    train = mask_ablations.train_variants
+
+    def tiny(weights, runs, *, changes, steps):
+        return train(weights, runs, changes={**changes, **small}, steps=steps)
+
+    monkeypatch.setattr(mask_ablations, "train_variants", tiny)
+    words = ["paint-scores", "--ablations", "--steps", "1", "--faces", "8", "--generator"]
+    words += [str(world), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "r")]
+    assert main(words) == 0
+    report = json.loads((tmp_path / "r" / "report.json").read_text())
+    assert set(report["variants"]) == {"whole", "no-edits", "no-sft", "no-blender"}
+    assert set(report["whole_minus"]) == {"no-edits", "no-sft", "no-blender"}
+    plain = MaskGAN.load(tmp_path / "runs" / "no-sft" / "maskgan.safetensors")
+    assert plain.mapping.config.sft is False
+    assert MaskGAN.load(tmp_path / "runs" / "no-edits" / "maskgan.safetensors").blender is None
+    shutil.rmtree(tmp_path / "r")
+    assert main(words) == 0, "nothing is trained twice"
+
+
+def test_a_folder_is_looked_through(tmp_path, capsys):
+    assert main(["masks", str(tmp_path)]) == 2
+    assert "has no folder CelebA-HQ-img" in capsys.readouterr().err
+    from l2l_widgets.faceworld.celebamask import LayoutConfig
+    from l2l_widgets.faceworld.layout_run import write_layout
+
+    write_layout(tmp_path / "hq", LayoutConfig(seed=1, size=16), 1)
+    assert main(["masks", str(tmp_path / "hq"), "--read"]) == 0
+    assert "1 pictures" in capsys.readouterr().out

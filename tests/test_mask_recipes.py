@@ -1,0 +1,144 @@
+"""Training MaskGAN on a few real renders: each recipe learns, and writes what the next reads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from l2l_widgets.faceworld import render, sample_factors
+from l2l_widgets.maskgan import MaskGAN
+from l2l_widgets.maskgan.objective import VGG19
+from l2l_widgets.perception import AttributeNet, save_network
+from l2l_widgets.recipes import build_task, get_recipe, mask_faces
+from l2l_widgets.storage import save_safetensors
+from l2l_widgets.training import RunDirectory, TrainingError, train
+
+
+class _Faces(SimpleNamespace):
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+SMALL = {
+    "resolution": 32, "sets": ["population"], "batch_size": 4, "precision": "no",
+    "log_every": 1, "evaluate_every": 0, "checkpoint_every": 1000,
+}  # fmt: skip
+TINY = {**SMALL, "base": 4, "style_base": 4, "discriminator_width": 4}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    faces = render(sample_factors(12, seed=3), 32)
+    return _Faces(images=((faces.image + 1) * 127.5).round().byte(), masks=faces.mask)
+
+
+@pytest.fixture
+def weights(drawn, monkeypatch, tmp_path):
+    """A folder with a reader; the rendered sets are twelve faces."""
+    monkeypatch.setattr(mask_faces, "rendered_set", lambda name: drawn)
+    torch.manual_seed(0)
+    save_network(tmp_path / "regressor.safetensors", AttributeNet(("a",), width=4, features=8))
+    return tmp_path
+
+
+def fit(name, weights, steps, **changes):
+    recipe = get_recipe(name).replace(**changes, steps=steps)
+    task = build_task(recipe, weights)
+    folder = weights / f"run-{name}-{steps}"
+    outcome = train(task, recipe.settings, folder, progress=False)
+    assert outcome.finished
+    return task, outcome, RunDirectory(folder).history()
+
+
+def publish(outcome, weights):
+    for file in (outcome.run_directory / "final").glob("*.safetensors"):
+        (weights / file.name).write_bytes(file.read_bytes())
+
+
+def mean(history, name, rows):
+    return sum(record[name] for record in history[rows]) / len(history[rows])
+
+
+def test_all_three_learn_in_a_row(weights):
+    changes = {**SMALL, "width": 4, "latent_dim": 8}
+    task, outcome, history = fit("mask-vae", weights, 24, **changes)
+    assert mean(history, "pixel_loss", slice(-5, None)) < 0.9 * history[0]["pixel_loss"]
+    assert 0 < outcome.scores["mask_accuracy"] <= 1
+    publish(outcome, weights)
+
+    task, outcome, history = fit("dense-mapping", weights, 16, **TINY)
+    assert mean(history, "pixel_loss", slice(-4, None)) < mean(history, "pixel_loss", slice(0, 4))
+    assert set(history[0]) >= {"fooling_loss", "feature_loss", "perceptual_loss", "adversary_loss"}
+    publish(outcome, weights)
+    own = MaskGAN.load(weights / "dense_mapping.safetensors")
+    assert own.mapping.config.base == 4
+
+    task, outcome, history = fit("mask-edit", weights, 4, **TINY)
+    assert {"blend_pixel_loss", "blend_fooling_loss"} <= set(history[0])
+    publish(outcome, weights)
+    whole = MaskGAN.load(weights / "maskgan.safetensors")
+    assert whole.blender is not None
+    moved = [
+        float((a - b).abs().max())
+        for a, b in zip(own.mapping.parameters(), whole.mapping.parameters(), strict=True)
+    ]
+    assert max(moved) > 1e-4, "stage two trains the mapping as well"
+
+    masks = task.faces.masks[:4]
+    inner, outer = task.simulated_edits(masks, masks.flip(0))
+    same = task.simulated_edits(masks, masks)
+    assert torch.equal(*same), "towards oneself there is nowhere to go"
+    assert inner.shape == outer.shape == masks.shape
+    code = task.vae.encode(mask_planes(masks))[0]
+    gap = (task.vae.encode(mask_planes(masks.flip(0)))[0] - code) * 0.4
+    assert torch.equal(task.vae.decode(code + gap).argmax(1), inner), "1 / 2.5 of the way"
+
+    plain = build_task(get_recipe("mask-edit").replace(**TINY, edits=False), weights)
+    assert "edit" not in plain.optimizers()
+    plain = build_task(get_recipe("mask-edit").replace(**TINY, blender=False), weights)
+    one, two = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    assert torch.equal(plain.blend(one, two), 0.5 * two)
+
+
+def mask_planes(masks):
+    from l2l_widgets.masks import one_hot
+
+    return one_hot(masks)
+
+
+@pytest.mark.parametrize("changes", [{"adversary": "log"}, {"sft": False}, {"flip": True}])
+def test_the_choices_run(weights, changes):
+    _, outcome, history = fit("dense-mapping", weights, 1, **TINY, **changes)
+    assert len(history) == 1
+    own = MaskGAN.load(outcome.run_directory / "final" / "dense_mapping.safetensors").mapping
+    assert own.config.sft is changes.get("sft", True)
+
+
+def test_vgg_reads_where_its_weights_are_named(weights):
+    file = weights / "vgg19.safetensors"
+    save_safetensors(file, VGG19().state_dict())
+    task = build_task(get_recipe("dense-mapping").replace(**TINY, reader=str(file)), weights)
+    assert isinstance(task.reader.features, VGG19)
+    assert len(task.reader.features(torch.zeros(1, 3, 32, 32))) == 5
+    save_safetensors(file, {"a": torch.zeros(1)})
+    for reader, words in ((str(file), "features.0.weight is missing"), ("no.pth", "no such file")):
+        with pytest.raises(TrainingError, match=words):
+            build_task(get_recipe("dense-mapping").replace(**TINY, reader=reader), weights)
+
+
+def test_what_cannot_be_trained_is_refused_before_it_begins(weights):
+    for changes, words in (
+        ({"adversary": "hinge"}, "adversary is 'hinge'; allowed: lsgan, log"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"sets": ["mine"]}, "sets is mine"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            get_recipe("dense-mapping").replace(**changes)
+    with pytest.raises(ValueError, match="lambda_inter is 0"):
+        get_recipe("mask-edit").replace(lambda_inter=0.0)
+    with pytest.raises(ValueError, match="kl_reduction is 'max'"):
+        get_recipe("mask-vae").replace(kl_reduction="max")
+    with pytest.raises(TrainingError, match="resolution is 64; the rendered sets have 32"):
+        build_task(get_recipe("mask-vae").replace(resolution=64), weights)
