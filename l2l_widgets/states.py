@@ -41,17 +41,25 @@ class Edit:
         Absolute, in [0, 1]; read against the face that this edit starts from.
     preserve : tuple of str
         Attributes that must not move.
+    rows : tuple of int or None
+        Rows of W+ that may change, 0 to num_ws - 1; None for all.
+    space : {"w", "w+", "s"} or None
+        Where the step is taken (:mod:`l2l_widgets.scope`); None for the method's own space.
     """
 
     method: str = "mapper"
     changes: Mapping[str, float] = field(default_factory=dict)
     targets: Mapping[str, float] = field(default_factory=dict)
     preserve: tuple[str, ...] = ()
+    rows: tuple[int, ...] | None = None
+    space: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", dict(self.changes))
         object.__setattr__(self, "targets", dict(self.targets))
         object.__setattr__(self, "preserve", tuple(self.preserve))
+        if self.rows is not None:
+            object.__setattr__(self, "rows", tuple(self.rows))
 
     @property
     def empty(self) -> bool:
@@ -65,16 +73,23 @@ class Edit:
             tuple(sorted(self.changes.items())),
             tuple(sorted(self.targets.items())),
             tuple(sorted(self.preserve)),
+            None if self.rows is None else tuple(sorted(self.rows)),
+            self.space,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The edit as it stands in a recipe."""
-        return {
+        """The edit as it stands in a recipe; rows and space only where they were chosen."""
+        out: dict[str, Any] = {
             "method": self.method,
             "changes": {name: float(value) for name, value in self.changes.items()},
             "targets": {name: float(value) for name, value in self.targets.items()},
             "preserve": list(self.preserve),
         }
+        if self.rows is not None:
+            out["rows"] = sorted(self.rows)
+        if self.space is not None:
+            out["space"] = self.space
+        return out
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,14 @@ PACKAGE = ROOT / "l2l_widgets"
 
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
-    "words": "storage latents attributes images protocols",
+    "words": "storage latents attributes images protocols policy errors",
     "parts": (
         "faceworld stylegan2 discriminator projected perception losses metrics training triplets"
     ),
     "methods": "editors",
     "assembly": (
-        "zoo states replay references receipt drawing rendering latest_wins session shared_face "
+        "zoo states history scope holding replay references receipt drawing rendering "
+        "latest_wins session shared_face face_files batch presets recipe_pair as_code "
         "report plots evaluation"
     ),
     "runs": "recipes bench",
@@ -44,6 +45,8 @@ ARROWS = {
     "attributes": "",
     "images": "storage",
     "protocols": "attributes",
+    "policy": "attributes",
+    "errors": "",
     "faceworld": "storage attributes images",
     "stylegan2": "storage latents",
     "discriminator": "stylegan2",
@@ -56,14 +59,24 @@ ARROWS = {
     "editors": "storage latents attributes protocols losses",
     "zoo": "storage attributes protocols stylegan2 perception editors",
     "states": "attributes images",
+    "history": "states",
+    "scope": "latents states",
+    "holding": "attributes",
     "replay": "images states",
-    "references": "latents zoo",
+    "references": "latents attributes zoo",
     "receipt": "attributes references",
     "drawing": "protocols zoo",
-    "rendering": "latents attributes zoo states references receipt drawing",
+    "rendering": (
+        "latents attributes policy errors zoo states scope holding references receipt drawing"
+    ),
     "latest_wins": "",
-    "session": "latents images zoo states replay receipt rendering latest_wins",
+    "session": "latents images errors zoo states history replay receipt rendering latest_wins",
     "shared_face": "latents zoo states session",
+    "face_files": "storage replay",
+    "batch": "storage policy states references replay session face_files zoo",
+    "presets": "storage states replay",
+    "recipe_pair": "policy zoo references replay session",
+    "as_code": "zoo states replay",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
@@ -74,8 +87,8 @@ ARROWS = {
     "bench": "attributes images stylegan2 editors zoo session",
     "widgets": "attributes images latents training zoo latest_wins session recipes",
     "cli": (
-        "storage attributes images faceworld training zoo replay session report evaluation recipes"
-        " bench"
+        "storage attributes images policy faceworld training zoo states scope replay session batch"
+        " report evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",
