@@ -30,18 +30,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from l2l_widgets.errors import error_line
 from l2l_widgets.history import History, HistoryNode
 from l2l_widgets.images import save_image
-from l2l_widgets.latents import to_wplus, z_from_seed
-from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.latents import z_from_seed
+from l2l_widgets.latest_wins import LatestWins, weakly
 from l2l_widgets.receipt import N_RANDOM, Receipt
 from l2l_widgets.rendering import Renderer
 from l2l_widgets.replay import PNG_KEY, Recipe, check_picture
-from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState, tensor_key
+from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState, latent_face, tensor_key
 from l2l_widgets.zoo import Models
 
 __all__ = ["Edit", "EditResult", "EditSession", "LatestWins", "Receipt", "SessionState"]
@@ -92,8 +91,7 @@ class EditSession:
         # The renderer has a lock of its own: a slider can move while a picture is being drawn.
         self._lock = threading.RLock()
         # The worker must not keep a forgotten session alive: notebooks make many.
-        serve = weakref.WeakMethod(self._serve)
-        self._worker = LatestWins(lambda how: _call(serve, *how), name="l2l-session")
+        self._worker = LatestWins(weakly(self._serve), name="l2l-session")
         weakref.finalize(self, self._worker.close)
 
     @classmethod
@@ -171,7 +169,7 @@ class EditSession:
             raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
         face = {k: v for k, v in values.items() if k in _FACE_FIELDS}
         if face.get("w") is not None:
-            w = _as_latent(face["w"], self.models.generator.num_ws)
+            w = latent_face(face["w"], self.models.generator.num_ws)
             face.update(seed=None, w=w, w_key=tensor_key(w))
         elif "seed" in face:
             face.update(w=None, w_key="")
@@ -225,7 +223,7 @@ class EditSession:
 
     def checked_latent(self, w: Tensor) -> Tensor:
         """A latent as the face that it would be, (1, num_ws, w_dim); ValueError where it cannot."""
-        w = _as_latent(w, self.models.generator.num_ws)
+        w = latent_face(w, self.models.generator.num_ws)
         self._renderer.check(SessionState(seed=None, w=w, edits=()))
         return w
 
@@ -240,6 +238,14 @@ class EditSession:
             self._answered = -1
             self._stamp += 1
             return self._stamp
+
+    def take(self, recipe: Recipe) -> int:
+        """Take face and edits of a recipe; can be undone. Errors as in :meth:`from_recipe`."""
+        recipe.check_models(self.models.name, self.models.hashes)
+        with self._lock:
+            state = recipe.state((Edit(self.state.edits[-1].method),))
+            self._renderer.check(state)
+            return self._enter(state, None)
 
     def stack(self, method: str | None = None) -> int:
         """Keep the current edit and begin an empty one on top of it."""
@@ -290,9 +296,14 @@ class EditSession:
 
     # -- answers, in the calling thread ------------------------------------------------------------
 
-    def render(self, *, preview: bool = False) -> EditResult:
-        """Draw the state, perhaps as a draft where ``preview``; errors are in ``result.error``."""
-        return self._rendered(*self._snapshot(), preview)
+    def render(self, state: SessionState | None = None, *, preview: bool = False) -> EditResult:
+        """Draw the state, or another one; a draft will do where ``preview``.
+
+        Errors are in ``result.error``. Another state, as from :meth:`history`, does not become the
+        session's.
+        """
+        now, stamp = self._snapshot()
+        return self._rendered(now if state is None else state, stamp, preview)
 
     def _rendered(self, state: SessionState, stamp: int, preview: bool = False) -> EditResult:
         result = self._renderer.render(state, stamp, preview=preview)
@@ -398,7 +409,8 @@ class EditSession:
         """End the worker; drawing in the calling thread still works."""
         self._worker.close()
 
-    def _serve(self, measure: bool, preview: bool) -> None:
+    def _serve(self, how: tuple[bool, bool]) -> None:
+        measure, preview = how
         state, stamp = self._snapshot()
         since = time.monotonic() if self._waiting_since is None else self._waiting_since
 
@@ -482,19 +494,3 @@ class EditSession:
         image = result.compare() if compare else result.after
         save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
         return recipe.to_dict()
-
-
-def _as_latent(w: Any, num_ws: int) -> Any:
-    """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
-    if not isinstance(w, Tensor):
-        return w
-    w = w.detach().clone().to(torch.float32)
-    if w.ndim == 1:
-        return to_wplus(w, num_ws)
-    return w[None] if w.ndim == 2 else w
-
-
-def _call(method: weakref.WeakMethod[Any], measure: bool, preview: bool) -> None:
-    function = method()
-    if function is not None:
-        function(measure, preview)

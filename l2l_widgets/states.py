@@ -16,6 +16,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.images import grid
+from l2l_widgets.latents import to_wplus
 
 #: Where a fresh session starts: the usual compromise between variety and quality.
 DEFAULT_PSI = 0.7
@@ -223,3 +224,13 @@ def tensor_key(w: Any) -> str:
         return f"{type(w).__name__}"
     data = w.detach().cpu().contiguous().numpy().tobytes()
     return hashlib.sha256(data + str(tuple(w.shape)).encode()).hexdigest()[:32]
+
+
+def latent_face(w: Any, num_ws: int) -> Any:
+    """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
+    if not isinstance(w, Tensor):
+        return w
+    w = w.detach().clone().to(torch.float32)
+    if w.ndim == 1:
+        return to_wplus(w, num_ws)
+    return w[None] if w.ndim == 2 else w

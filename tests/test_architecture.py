@@ -58,7 +58,7 @@ ARROWS = {
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
     "zoo": "storage attributes protocols stylegan2 perception editors",
-    "states": "attributes images",
+    "states": "latents attributes images",
     "history": "states",
     "scope": "latents states",
     "holding": "attributes",
@@ -71,7 +71,7 @@ ARROWS = {
     ),
     "latest_wins": "",
     "session": "latents images errors zoo states history replay receipt rendering latest_wins",
-    "shared_face": "latents zoo states session",
+    "shared_face": "latents zoo states latest_wins session",
     "face_files": "storage replay",
     "batch": "storage policy states references replay session face_files zoo",
     "presets": "storage states replay",
@@ -85,7 +85,10 @@ ARROWS = {
         " losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": (
+        "attributes images latents policy training zoo states references replay receipt latest_wins"
+        " session shared_face batch presets recipe_pair as_code scope recipes"
+    ),
     "cli": (
         "storage attributes images policy faceworld training zoo states scope replay session batch"
         " report evaluation recipes bench"
