@@ -11,6 +11,8 @@ class FaceEditorView {
     this.link = new Link(model, (silent) => this.showSilence(silent));
     this.before = new PictureView("before", t("before_description"));
     this.after = new PictureView("after", t("after_description"));
+    this.before.caption.textContent = t("before");
+    this.after.caption.textContent = t("after");
     this.queue = {
       before: new PictureQueue((source, picture) => this.showBefore(source, picture)),
       after: new PictureQueue((source, picture) => this.showAfter(source, picture)),
@@ -114,8 +116,8 @@ class FaceEditorView {
     const { t } = this;
     const list = [["\u2190 \u2192", "key_arrows"], ["Del", "key_delete"], ["L", "key_l"], ["B", "key_b"],
       ["Ctrl+Z, Ctrl+Y", "key_undo"], ["/", "key_search"], ["N", "key_n"], ["H", "key_h"], ["Esc", "key_esc"]];
-    const menu = h("dl", { class: "l2l-menu l2l-keys", hidden: true },
-      ...list.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, t(text))]));
+    const menu = h("div", { class: "l2l-menu l2l-keys", role: "note", hidden: true },
+      ...list.flatMap(([key, text]) => [h("span", {}, h("kbd", {}, key)), h("span", {}, t(text))]));
     this.keys = {
       menu,
       button: h("button", {

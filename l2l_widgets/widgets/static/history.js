@@ -109,7 +109,7 @@ class HistoryPanel {
     for (const url of this.urls) URL.revokeObjectURL(url);
   }
 }
-HistoryPanel.STEP = 84;
+HistoryPanel.STEP = 98;
 HistoryPanel.LINE = 82;
 
 /** Node id -> [column, line]; the first child goes on in its parent's line, each other begins one below. */

@@ -64,14 +64,14 @@ class PairPanel {
     });
     const both = slots.every((slot) => slot.recipe);
     this.bars.hidden = this.fields.hidden = !both;
-    this.element.classList.toggle("l2l-compared", both);
     if (!both) {
       this.say(this.t("pair_help"));
       return;
     }
     const { identity, strangers, differences, fields } = answer;
-    this.say(identity === null ? "" : `${this.t("identity_between", { value: identity })} \u00b7 ` +
-      this.t("one_person", { strangers: strangers ?? "" }));
+    this.verdict.replaceChildren(...(identity === null ? [] : [
+      h("strong", {}, this.t("identity_between", { value: identity })), " ",
+      h("span", { class: "l2l-help" }, this.t("one_person", { strangers: strangers ?? "\u2013" }))]));
     const largest = Math.max(0.1, ...differences.map((d) => Math.abs(d.change)));
     this.bars.replaceChildren(...differences.map(({ label, change }) => {
       const share = (50 * Math.abs(change)) / largest;
