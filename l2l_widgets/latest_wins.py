@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -85,3 +86,15 @@ class LatestWins:
                 self._function(value)
             except Exception:  # a fault of one value must not end the worker
                 _log.exception("a worker call failed")
+
+
+def weakly(method: Callable[..., None]) -> Callable[..., None]:
+    """A bound method that does not keep its object alive, and does nothing once it is gone."""
+    held = weakref.WeakMethod(method)
+
+    def call(*values: Any) -> None:
+        function = held()
+        if function is not None:
+            function(*values)
+
+    return call

@@ -33,6 +33,26 @@ VISIBLE = 0.02
 N_NAMED = 3
 
 
+#: Sentences of a receipt; a view may bring those of another language.
+PHRASES: Mapping[str, str] = {
+    "nothing": "Nothing is asked for: before and after are the same face.",
+    "short_more": "{label}: asked {asked}, came {came}: this method cannot bring more {lower} on "
+    "this face.",
+    "short_less": "{label}: asked {asked}, came {came}: this method cannot bring less {lower} on "
+    "this face.",
+    "drifts": "The face drifts towards another person.",
+    "still": "Nothing else moved by as much as {least} of its scale.",
+    "moved": "Also moved: {amounts}. {verdict}",
+    "more_than": "More than a random edit of this size would: {names}.",
+    "no_more": "No more than a random edit of this size would.",
+    "one_smaller": "1 smaller change",
+    "smaller": "{count} smaller changes",
+    "and": "and",
+    "identity_kept": "identity kept {kept} % (0 = a stranger, 100 = the same face; raw {raw})",
+    "identity_raw": "identity {raw} (1 is the same face; no scale of strangers)",
+}
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What an edit did, in attribute units unless said otherwise.
@@ -150,7 +170,7 @@ class Receipt:
             "error": self.error,
         }
 
-    def sentences(self, table: AttributeTable) -> list[str]:
+    def sentences(self, table: AttributeTable, phrases: Mapping[str, str] = PHRASES) -> list[str]:
         """The receipt in words, what a reader must not miss first.
 
         What was asked for and did not come; the largest changes that nobody asked for, whether or
@@ -160,50 +180,53 @@ class Receipt:
         ----------
         table : AttributeTable
             Display names and units; attributes that it lacks are not mentioned.
+        phrases : mapping of str to str
+            The sentences, with the names of :data:`PHRASES`.
         """
         if self.error is not None:
             return [self.error]
         if not self.requested:
-            return ["Nothing is asked for: before and after are the same face."]
+            return [phrases["nothing"]]
         lines = [
-            f"{table[name].label}: asked {change_text(table[name], self.requested[name])}, came "
-            f"{change_text(table[name], came)}: this method cannot bring "
-            f"{'more' if self.requested[name] > 0 else 'less'} {table[name].label.lower()} "
-            "on this face."
+            phrases["short_more" if self.requested[name] > 0 else "short_less"].format(
+                label=table[name].label,
+                lower=table[name].label.lower(),
+                asked=change_text(table[name], self.requested[name]),
+                came=change_text(table[name], came),
+            )
             for name, came in self.shortfalls().items()
             if name in table
         ]
         if self.drifts:
-            lines.append("The face drifts towards another person.")
-        lines.append(self._others_sentence(table))
+            lines.append(phrases["drifts"])
+        lines.append(self._others_sentence(table, phrases))
         return lines
 
-    def _others_sentence(self, table: AttributeTable) -> str:
+    def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
         moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
         if not moved:
-            return f"Nothing else moved by as much as {VISIBLE:.0%} of its scale."
+            return phrases["still"].format(least=f"{VISIBLE:.0%}")
         beyond = [n for n in self.outside_band() if n in moved]
         named = list(moved)[:N_NAMED]
         amounts = ", ".join(f"{table[n].label} {change_text(table[n], moved[n])}" for n in named)
         stand_out = [table[n].label for n in named if n in beyond]
         rest = len(beyond) - len(stand_out)
         if rest:
-            stand_out.append(f"{rest} smaller change{'' if rest == 1 else 's'}")
-        size = "a random edit of this size would"
-        verdict = f"More than {size}: {_list(stand_out)}." if stand_out else f"No more than {size}."
-        return f"Also moved: {amounts}. {verdict}"
+            stand_out.append(phrases["one_smaller" if rest == 1 else "smaller"].format(count=rest))
+        verdict = phrases["no_more"]
+        if stand_out:
+            verdict = phrases["more_than"].format(names=_list(stand_out, phrases["and"]))
+        return phrases["moved"].format(amounts=amounts, verdict=verdict)
 
-    def identity_text(self) -> str:
+    def identity_text(self, phrases: Mapping[str, str] = PHRASES, decimal: str = ".") -> str:
         """How much of the identity is kept, with its scale; empty without an identity judge."""
         if self.identity is None:
             return ""
         if self.identity_kept is None:
-            return f"identity {self.identity:.3f} (1 is the same face; no scale of strangers)"
-        kept = max(0.0, min(1.0, self.identity_kept))
-        return (
-            f"identity kept {100 * kept:.0f} % (0 = a stranger, 100 = the same face; "
-            f"raw {self.identity:.2f})"
-        )
+            return phrases["identity_raw"].format(raw=f"{self.identity:.3f}".replace(".", decimal))
+        kept = 100 * max(0.0, min(1.0, self.identity_kept))
+        raw = f"{self.identity:.2f}".replace(".", decimal)
+        return phrases["identity_kept"].format(kept=f"{kept:.0f}", raw=raw)
 
     def to_text(self, table: AttributeTable, others: int = 6) -> str:
         """A table for the terminal.
@@ -263,8 +286,8 @@ def change_text(row: Attribute, change: float) -> str:
     return f"{round((row.high - row.low) * change):+d}{space}{row.unit}"
 
 
-def _list(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _list(words: list[str], last: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def _shown(table: AttributeTable, name: str, value: float) -> str:

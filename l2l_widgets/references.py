@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.latents import to_wplus, z_from_seed
 from l2l_widgets.zoo import PART_FILES, Models
 
@@ -196,6 +197,29 @@ def attribute_judge(models: Models) -> Any:
 def identity_judge(models: Models) -> Any:
     """The judge of identity: the one that never enters a loss, or else the embedder."""
     return models.identity_judge if models.has("identity_judge") else models.embedder
+
+
+def checked_readings(values: Tensor, who: str, table: AttributeTable) -> Tensor:
+    """Readings of one picture, (1, A); a ValueError where they are not that, or not numbers."""
+    if values.shape != (1, len(table)):
+        raise ValueError(
+            f"the {who} gives readings of shape {tuple(values.shape)} for one picture; "
+            f"allowed: (1, {len(table)}), as in the attribute table"
+        )
+    if not bool(torch.isfinite(values).all()):
+        wrong = int((~torch.isfinite(values[0])).nonzero()[0, 0])
+        raise ValueError(
+            f"the {who} reads {table.names[wrong]!r} as {float(values[0, wrong])}; allowed: "
+            "finite numbers"
+        )
+    return values
+
+
+def checked_embedding(vector: Tensor) -> Tensor:
+    """An identity vector, (1, D); a ValueError where it is not finite."""
+    if not bool(torch.isfinite(vector).all()):
+        raise ValueError("the identity judge gives a vector that is not finite")
+    return vector
 
 
 def judge_names(models: Models) -> dict[str, str]:

@@ -10,7 +10,6 @@ promises the same pixels. A preview is never kept as a face's picture, read or m
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -23,16 +22,22 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.drawing import Abandoned, Face, FaceDrawing, cached
+from l2l_widgets.errors import error_line
+from l2l_widgets.holding import check_holding, held_edit
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
+from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.receipt import Receipt, Stopwatch
 from l2l_widgets.references import (
     N_RANDOM,
     RandomEdits,
     Strangers,
     attribute_judge,
+    checked_embedding,
+    checked_readings,
     identity_judge,
     judge_names,
 )
+from l2l_widgets.scope import check_scope, within_scope
 from l2l_widgets.states import (
     MAX_EDITS,
     MAX_LATENT,
@@ -47,8 +52,6 @@ from l2l_widgets.zoo import Models
 MAX_FACES = 12
 MAX_BANDS = 6
 STAGES = ("mapping", "read", "edit", "synthesis")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -98,12 +101,10 @@ class Renderer:
                 )
             if edit.empty:
                 continue
+            check_visible((*request.names, *edit.preserve), self.models.table)
             editor = self.models.editor(edit.method)
-            if edit.preserve and not editor.can_preserve:
-                raise AttributeRequestError(
-                    f"preserve is {', '.join(edit.preserve)}; method {edit.method!r} has no "
-                    "promise to give; allowed: an empty list"
-                )
+            check_holding(editor, edit.method, edit.preserve, self.models.has("regressor"))
+            check_scope(edit, editor, self.models.generator.num_ws)
 
     def _check_face(self, state: SessionState) -> None:
         generator = self.models.generator
@@ -268,7 +269,7 @@ class Renderer:
             for name in request.names:
                 requested[name] = requested.get(name, 0.0) + float(deltas[table.index(name)])
             key = (*key, edit.key())
-            current = self._edited(key, current, edit.method, request, watch)
+            current = self._edited(key, current, edit, request, state, watch)
         return _Drawn(before, current, request, requested)
 
     def _request(
@@ -303,16 +304,23 @@ class Renderer:
         self,
         key: tuple[Any, ...],
         face: Face,
-        method: str,
+        edit: Edit,
         request: EditRequest,
+        state: SessionState,
         watch: Stopwatch,
     ) -> Face:
+        editor = self.models.editor(edit.method)
+
+        def read(ws: Tensor) -> Tensor:
+            tried = Face(within_scope(edit, editor, face.ws, ws))
+            return self._reading(tried, "regressor", state, Stopwatch())
+
         def compute() -> Face:
-            editor = self.models.editor(method)
             with watch.stage("edit"):
-                ws = editor.edit(face.ws, request)
+                ws = held_edit(editor, face.ws, request, self.models.table, read)
+                ws = within_scope(edit, editor, face.ws, ws)
             if not bool(torch.isfinite(ws).all()):
-                raise ValueError(f"method {method!r} gave a latent that is not finite")
+                raise ValueError(f"method {edit.method!r} gave a latent that is not finite")
             return Face(ws)
 
         return cached(self._faces, key, compute, MAX_FACES)
@@ -334,12 +342,7 @@ class Renderer:
             network = self.models.regressor if who == "regressor" else attribute_judge(self.models)
             with watch.stage("read"):
                 values = network(image)
-            if values.shape != (1, len(self.models.table)):
-                raise ValueError(
-                    f"the {who} gives readings of shape {tuple(values.shape)} for one picture; "
-                    f"allowed: (1, {len(self.models.table)}), as in the attribute table"
-                )
-            face.readings[who] = values
+            face.readings[who] = checked_readings(values, who, self.models.table)
         return face.readings[who]
 
     def _before_or_none(self, state: SessionState) -> Tensor | None:
@@ -430,8 +433,13 @@ class Renderer:
         stamp: int,
     ) -> Receipt:
         names = self.models.table.names
+        visible = visible_table(self.models.table)
+
+        def named(values: Tensor) -> dict[str, float]:
+            return {n: v for n, v in _by_name(names, values).items() if n in visible}
+
         before, after = readings
-        change = _by_name(names, after - before)
+        change = named(after - before)
         low, high, identity_band = randoms.band(size)
         identity = None
         if drawn.before.embedding is not None and drawn.after.embedding is not None:
@@ -446,14 +454,14 @@ class Renderer:
             requested=drawn.requested,
             achieved={n: change[n] for n in drawn.requested},
             others={n: c for n, c in change.items() if n not in drawn.requested},
-            band=dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True)),
+            band={n: (low_n, named(high)[n]) for n, low_n in named(low).items()},
             identity=identity,
             identity_band=identity_band if identity is not None else None,
             strangers=None
             if identity is None
             else self._strangers.similarity(state.truncation_psi, state.noise_mode),
-            before=_by_name(names, before),
-            after=_by_name(names, after),
+            before=named(before),
+            after=named(after),
             by_regressor=by_regressor,
             size=size,
             seconds=watch.total(STAGES),
@@ -468,7 +476,7 @@ class Renderer:
         if face.embedding is None:
             image = self._image(face, state, watch)
             with watch.stage("read"):
-                face.embedding = identity_judge(self.models)(image)
+                face.embedding = checked_embedding(identity_judge(self.models)(image))
 
     def _random_edits(self, face: Face, state: SessionState) -> RandomEdits:
         with self._lock:
@@ -478,15 +486,6 @@ class Renderer:
                 lambda: RandomEdits(self.models, face.ws, state.noise_mode, self.n_random),
                 MAX_BANDS,
             )
-
-
-def error_line(error: BaseException) -> str:
-    """One line for a person; an error that is not about bad input is logged in full."""
-    line = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, (ValueError, OSError)) and line:
-        return line
-    _log.error("unexpected error in a session", exc_info=error)
-    return f"{type(error).__name__}: {line}"
 
 
 def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:

@@ -9,7 +9,8 @@ the truncation and the ordered edits::
      "truncation_psi": 0.7,
      "space": "w",
      "edits": [{"method": "mapper", "changes": {"smile": 0.3}, "targets": {"age": 0.8},
-                "preserve": []}],
+                "preserve": [],
+                "rows": [0, 1, 2, 3], "space": "w"}],     rows, space: only where they were chosen
      "noise_mode": "const",
      "picture": {"scale": 4, "compare": false}}         only where a picture was saved
 
@@ -48,6 +49,9 @@ from l2l_widgets.states import (
 FORMAT = "l2l-recipe/1"
 PNG_KEY = "l2l-recipe"
 SPACES = ("w", "w+")
+EDIT_SPACES = ("w", "w+", "s")
+#: No StyleGAN2 has that many rows; the generator at hand says how many there are.
+MAX_ROWS = 64
 SCALES = (1, 64)
 MAX_TEXT = 4_000_000
 MAX_FILE = 512 << 20
@@ -317,7 +321,8 @@ def _recipe_of(raw: dict[str, Any]) -> Recipe:
 
 
 def _edit(raw: Any, where: str) -> Edit:
-    raw = _fields(raw, where, ("method", "changes", "targets", "preserve"))
+    required = ("method", "changes", "targets", "preserve")
+    raw = _fields(raw, where, required, optional=("rows", "space"))
     values: dict[str, dict[str, float]] = {}
     for kind, low in (("changes", -1.0), ("targets", 0.0)):
         given = _fields(raw[kind], f"{where}.{kind}", (), optional=None)
@@ -326,7 +331,24 @@ def _edit(raw: Any, where: str) -> Edit:
     if not isinstance(keep, list) or not all(isinstance(name, str) for name in keep):
         raise RecipeError(f"recipe: {where}.preserve is {_show(keep)}; allowed: a list of names")
     method = _text(raw["method"], f"{where}.method")
-    return Edit(method, values["changes"], values["targets"], tuple(keep))
+    rows, space = raw.get("rows"), raw.get("space")
+    if "rows" in raw and not (
+        isinstance(rows, list)
+        and 0 < len(rows) == len(set(map(repr, rows))) <= MAX_ROWS
+        and all(type(row) is int and 0 <= row < MAX_ROWS for row in rows)
+    ):
+        raise RecipeError(
+            f"recipe: {where}.rows is {_show(rows)}; allowed: a list of whole numbers from 0 to "
+            f"{MAX_ROWS - 1}, at least one, each once"
+        )
+    if "space" in raw:
+        space = _choice(space, f"{where}.space", EDIT_SPACES)
+    return Edit(method, values["changes"], values["targets"], tuple(keep), rows, space)
+
+
+def parse_edit(raw: Any, where: str = "edit") -> Edit:
+    """Check an edit as it stands in a recipe; a RecipeError names what is wrong with it."""
+    return _edit(raw, where)
 
 
 def _latent(raw: Any) -> tuple[int | None, Tensor | None]:

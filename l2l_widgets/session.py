@@ -30,25 +30,25 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from l2l_widgets.errors import error_line
+from l2l_widgets.history import History, HistoryNode
 from l2l_widgets.images import save_image
-from l2l_widgets.latents import to_wplus, z_from_seed
-from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.latents import z_from_seed
+from l2l_widgets.latest_wins import LatestWins, weakly
 from l2l_widgets.receipt import N_RANDOM, Receipt
-from l2l_widgets.rendering import Renderer, error_line
+from l2l_widgets.rendering import Renderer
 from l2l_widgets.replay import PNG_KEY, Recipe, check_picture
-from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState, tensor_key
+from l2l_widgets.states import DEFAULT_PSI, Edit, EditResult, SessionState, latent_face, tensor_key
 from l2l_widgets.zoo import Models
 
 __all__ = ["Edit", "EditResult", "EditSession", "LatestWins", "Receipt", "SessionState"]
 
-MAX_UNDO = 200
 #: Seconds after which a picture is finished although newer requests keep coming.
 PATIENCE = 1.0
 _FACE_FIELDS = frozenset({"seed", "w", "truncation_psi", "noise_mode"})
-_EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve"})
+_EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve", "rows", "space"})
 
 _log = logging.getLogger(__name__)
 
@@ -81,11 +81,9 @@ class EditSession:
         z_from_seed(seed, 1)  # refuses what is no seed
         self.models = models
         self._renderer = Renderer(models, n_random)
-        self._state = SessionState(seed=seed, truncation_psi=truncation_psi, edits=(Edit(method),))
-        self._state.check_truncation()
-        self._undo: list[SessionState] = []
-        self._redo: list[SessionState] = []
-        self._gesture: str | None = None
+        state = SessionState(seed=seed, truncation_psi=truncation_psi, edits=(Edit(method),))
+        state.check_truncation()
+        self._history = History(state)
         self._stamp = 0
         self._callbacks: list[Callable[[str, Any], None]] = []
         self._waiting_since: float | None = None  # when the first abandoned picture was begun
@@ -93,8 +91,7 @@ class EditSession:
         # The renderer has a lock of its own: a slider can move while a picture is being drawn.
         self._lock = threading.RLock()
         # The worker must not keep a forgotten session alive: notebooks make many.
-        serve = weakref.WeakMethod(self._serve)
-        self._worker = LatestWins(lambda how: _call(serve, *how), name="l2l-session")
+        self._worker = LatestWins(weakly(self._serve), name="l2l-session")
         weakref.finalize(self, self._worker.close)
 
     @classmethod
@@ -115,8 +112,8 @@ class EditSession:
         """
         recipe.check_models(models.name, models.hashes)
         session = cls(models, truncation_psi=recipe.truncation_psi)
-        session._state = recipe.state(session._state.edits)
-        session._renderer.check(session._state)
+        session._history.replace(recipe.state(session.state.edits))
+        session._renderer.check(session.state)
         return session
 
     def __repr__(self) -> str:
@@ -132,7 +129,7 @@ class EditSession:
     def state(self) -> SessionState:
         """What would be drawn now."""
         with self._lock:
-            return self._state
+            return self._history.state
 
     @property
     def stamp(self) -> int:
@@ -142,12 +139,12 @@ class EditSession:
     @property
     def can_undo(self) -> bool:
         """Whether :meth:`undo` would change anything."""
-        return bool(self._undo)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether :meth:`redo` would change anything."""
-        return bool(self._redo)
+        return self._history.can_redo
 
     def update(self, *, gesture: str | None = None, **values: Any) -> int:
         """Change any part of the state at once; draws nothing.
@@ -159,7 +156,7 @@ class EditSession:
             count its drags.
         **values
             ``seed``, ``w``, ``truncation_psi``, ``noise_mode`` of the face; ``method``,
-            ``changes``, ``targets``, ``preserve`` of the current edit, each replaced as a whole.
+            what an :class:`Edit` holds of the current edit, each replaced as a whole.
 
         Returns
         -------
@@ -172,16 +169,16 @@ class EditSession:
             raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
         face = {k: v for k, v in values.items() if k in _FACE_FIELDS}
         if face.get("w") is not None:
-            w = _as_latent(face["w"], self.models.generator.num_ws)
+            w = latent_face(face["w"], self.models.generator.num_ws)
             face.update(seed=None, w=w, w_key=tensor_key(w))
         elif "seed" in face:
             face.update(w=None, w_key="")
         edit = {k: v for k, v in values.items() if k in _EDIT_FIELDS}
         with self._lock:
-            edits = self._state.edits
+            edits = self.state.edits
             if edit:
                 edits = (*edits[:-1], replace(edits[-1], **edit))
-            return self._enter(replace(self._state, edits=edits, **face), gesture)
+            return self._enter(replace(self.state, edits=edits, **face), gesture)
 
     def set_seed(self, seed: int, gesture: str | None = None) -> int:
         """Take the face of a seed, a whole number from 0 to 2**32 - 1; the edits stay."""
@@ -211,7 +208,7 @@ class EditSession:
         A name that had an absolute target gives it up.
         """
         with self._lock:
-            targets = {k: v for k, v in self._state.edits[-1].targets.items() if k not in changes}
+            targets = {k: v for k, v in self.state.edits[-1].targets.items() if k not in changes}
             return self.update(changes=changes, targets=targets, gesture=gesture)
 
     def set_targets(self, targets: Mapping[str, float], gesture: str | None = None) -> int:
@@ -221,12 +218,12 @@ class EditSession:
         had a relative change gives it up.
         """
         with self._lock:
-            changes = {k: v for k, v in self._state.edits[-1].changes.items() if k not in targets}
+            changes = {k: v for k, v in self.state.edits[-1].changes.items() if k not in targets}
             return self.update(changes=changes, targets=targets, gesture=gesture)
 
     def checked_latent(self, w: Tensor) -> Tensor:
         """A latent as the face that it would be, (1, num_ws, w_dim); ValueError where it cannot."""
-        w = _as_latent(w, self.models.generator.num_ws)
+        w = latent_face(w, self.models.generator.num_ws)
         self._renderer.check(SessionState(seed=None, w=w, edits=()))
         return w
 
@@ -242,57 +239,71 @@ class EditSession:
             self._stamp += 1
             return self._stamp
 
+    def take(self, recipe: Recipe) -> int:
+        """Take face and edits of a recipe; can be undone. Errors as in :meth:`from_recipe`."""
+        recipe.check_models(self.models.name, self.models.hashes)
+        with self._lock:
+            state = recipe.state((Edit(self.state.edits[-1].method),))
+            self._renderer.check(state)
+            return self._enter(state, None)
+
     def stack(self, method: str | None = None) -> int:
         """Keep the current edit and begin an empty one on top of it."""
         with self._lock:
-            top = Edit(method or self._state.edits[-1].method)
-            return self._enter(replace(self._state, edits=(*self._state.edits, top)), None)
+            top = Edit(method or self.state.edits[-1].method)
+            return self._enter(replace(self.state, edits=(*self.state.edits, top)), None)
 
     def reset(self) -> int:
         """Take back all edits; the face stays. Can be undone."""
         with self._lock:
-            fresh = (Edit(self._state.edits[-1].method),)
-            if self._state.edits == fresh:
+            fresh = (Edit(self.state.edits[-1].method),)
+            if self.state.edits == fresh:
                 return self._stamp
-            return self._enter(replace(self._state, edits=fresh), None)
+            return self._enter(replace(self.state, edits=fresh), None)
 
     def undo(self) -> bool:
         """Go back one step; False when there is none."""
-        return self._step(self._undo, self._redo)
+        return self._walk(self._history.undo)
 
     def redo(self) -> bool:
-        """Go forward one step; False when there is none."""
-        return self._step(self._redo, self._undo)
+        """Go forward one step, where one went last; False when there is none."""
+        return self._walk(self._history.redo)
+
+    def goto(self, node: int) -> bool:
+        """Go to any state that was reached before, by its number; False when it is forgotten."""
+        return self._walk(lambda: self._history.goto(node))
+
+    def history(self) -> tuple[HistoryNode, ...]:
+        """Every state that was reached, with its branches, the oldest first."""
+        with self._lock:
+            return self._history.nodes()
 
     def _enter(self, state: SessionState, gesture: str | None) -> int:
-        if gesture is None or gesture != self._gesture:
-            self._undo.append(self._state)
-            del self._undo[:-MAX_UNDO]
-        self._gesture = gesture
-        self._redo.clear()
-        self._state = state
+        self._history.enter(state, gesture)
         self._stamp += 1
         return self._stamp
 
-    def _step(self, source: list[SessionState], goal: list[SessionState]) -> bool:
+    def _walk(self, step: Callable[[], bool]) -> bool:
         with self._lock:
-            if not source:
+            if not step():
                 return False
-            goal.append(self._state)
-            self._state = source.pop()
-            self._gesture = None
             self._stamp += 1
             return True
 
     def _snapshot(self) -> tuple[SessionState, int]:
         with self._lock:
-            return self._state, self._stamp
+            return self._history.state, self._stamp
 
     # -- answers, in the calling thread ------------------------------------------------------------
 
-    def render(self, *, preview: bool = False) -> EditResult:
-        """Draw the state, perhaps as a draft where ``preview``; errors are in ``result.error``."""
-        return self._rendered(*self._snapshot(), preview)
+    def render(self, state: SessionState | None = None, *, preview: bool = False) -> EditResult:
+        """Draw the state, or another one; a draft will do where ``preview``.
+
+        Errors are in ``result.error``. Another state, as from :meth:`history`, does not become the
+        session's.
+        """
+        now, stamp = self._snapshot()
+        return self._rendered(now if state is None else state, stamp, preview)
 
     def _rendered(self, state: SessionState, stamp: int, preview: bool = False) -> EditResult:
         result = self._renderer.render(state, stamp, preview=preview)
@@ -398,7 +409,8 @@ class EditSession:
         """End the worker; drawing in the calling thread still works."""
         self._worker.close()
 
-    def _serve(self, measure: bool, preview: bool) -> None:
+    def _serve(self, how: tuple[bool, bool]) -> None:
+        measure, preview = how
         state, stamp = self._snapshot()
         since = time.monotonic() if self._waiting_since is None else self._waiting_since
 
@@ -482,19 +494,3 @@ class EditSession:
         image = result.compare() if compare else result.after
         save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
         return recipe.to_dict()
-
-
-def _as_latent(w: Any, num_ws: int) -> Any:
-    """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
-    if not isinstance(w, Tensor):
-        return w
-    w = w.detach().clone().to(torch.float32)
-    if w.ndim == 1:
-        return to_wplus(w, num_ws)
-    return w[None] if w.ndim == 2 else w
-
-
-def _call(method: weakref.WeakMethod[Any], measure: bool, preview: bool) -> None:
-    function = method()
-    if function is not None:
-        function(measure, preview)

@@ -25,6 +25,7 @@ from typing import Any
 from torch import Tensor
 
 from l2l_widgets.latents import z_from_seed
+from l2l_widgets.latest_wins import weakly
 from l2l_widgets.session import EditSession
 from l2l_widgets.states import SessionState
 from l2l_widgets.zoo import Models
@@ -97,9 +98,7 @@ class SharedFace:
         self._known = session.state  # what the subscribers have heard of
         self._heard = session.stamp
         # The session must not keep the shared face alive, nor the other way round for longer.
-        notice = weakref.WeakMethod(self._notice)
-        end = session.subscribe(lambda kind, value: _call(notice, kind, value))
-        weakref.finalize(self, end)
+        weakref.finalize(self, session.subscribe(weakly(self._notice)))
 
     @classmethod
     def of(cls, source: SharedFace | EditSession | Models) -> SharedFace:
@@ -122,8 +121,8 @@ class SharedFace:
             source = EditSession(source, method=methods[0]) if methods else EditSession(source)
         if not isinstance(source, EditSession):
             raise ValueError(
-                f"source is {source!r}; allowed: an EditSession, a SharedFace, or the Models that "
-                "load() gives (a seed goes to the session: EditSession(load(), seed=7))"
+                f"source is {source!r}; allowed: an EditSession, the Models that load() gives, or "
+                "a SharedFace (a seed goes to the session: EditSession(load(), seed=7))"
             )
         with _OF_SESSION_LOCK:
             known = _OF_SESSION.get(source)
@@ -291,9 +290,3 @@ class SharedFace:
 
 def _keys(state: SessionState) -> tuple[Any, ...]:
     return tuple(edit.key() for edit in state.edits if not edit.empty)
-
-
-def _call(method: weakref.WeakMethod[Any], kind: str, value: Any) -> None:
-    function = method()
-    if function is not None:
-        function(kind, value)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.images import grid
+from l2l_widgets.latents import to_wplus
 
 #: Where a fresh session starts: the usual compromise between variety and quality.
 DEFAULT_PSI = 0.7
@@ -41,17 +42,25 @@ class Edit:
         Absolute, in [0, 1]; read against the face that this edit starts from.
     preserve : tuple of str
         Attributes that must not move.
+    rows : tuple of int or None
+        Rows of W+ that may change, 0 to num_ws - 1; None for all.
+    space : {"w", "w+", "s"} or None
+        Where the step is taken (:mod:`l2l_widgets.scope`); None for the method's own space.
     """
 
     method: str = "mapper"
     changes: Mapping[str, float] = field(default_factory=dict)
     targets: Mapping[str, float] = field(default_factory=dict)
     preserve: tuple[str, ...] = ()
+    rows: tuple[int, ...] | None = None
+    space: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", dict(self.changes))
         object.__setattr__(self, "targets", dict(self.targets))
         object.__setattr__(self, "preserve", tuple(self.preserve))
+        if self.rows is not None:
+            object.__setattr__(self, "rows", tuple(self.rows))
 
     @property
     def empty(self) -> bool:
@@ -65,16 +74,23 @@ class Edit:
             tuple(sorted(self.changes.items())),
             tuple(sorted(self.targets.items())),
             tuple(sorted(self.preserve)),
+            None if self.rows is None else tuple(sorted(self.rows)),
+            self.space,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The edit as it stands in a recipe."""
-        return {
+        """The edit as it stands in a recipe; rows and space only where they were chosen."""
+        out: dict[str, Any] = {
             "method": self.method,
             "changes": {name: float(value) for name, value in self.changes.items()},
             "targets": {name: float(value) for name, value in self.targets.items()},
             "preserve": list(self.preserve),
         }
+        if self.rows is not None:
+            out["rows"] = sorted(self.rows)
+        if self.space is not None:
+            out["space"] = self.space
+        return out
 
 
 @dataclass(frozen=True)
@@ -208,3 +224,13 @@ def tensor_key(w: Any) -> str:
         return f"{type(w).__name__}"
     data = w.detach().cpu().contiguous().numpy().tobytes()
     return hashlib.sha256(data + str(tuple(w.shape)).encode()).hexdigest()[:32]
+
+
+def latent_face(w: Any, num_ws: int) -> Any:
+    """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
+    if not isinstance(w, Tensor):
+        return w
+    w = w.detach().clone().to(torch.float32)
+    if w.ndim == 1:
+        return to_wplus(w, num_ws)
+    return w[None] if w.ndim == 2 else w

@@ -63,10 +63,12 @@ ARROWS = {
     "zoo": "storage attributes protocols stylegan2 perception judges editors fingerprints",
     "states": "attributes images",
     "replay": "images states",
-    "references": "latents zoo",
+    "references": "latents attributes zoo",
     "receipt": "attributes references",
     "drawing": "protocols zoo",
-    "rendering": "latents attributes zoo states references receipt drawing",
+    "rendering": (
+        "latents attributes policy errors zoo states scope holding references receipt drawing"
+    ),
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "own_models": "storage judges stylegan2 zoo",

@@ -1,4 +1,3 @@
-import copy
 import io
 import json
 import os
@@ -11,7 +10,7 @@ from PIL import Image
 from l2l_widgets import zoo
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
-from l2l_widgets.cli.edit import Waiting, _check_preserve, parse_settings, receipt_text
+from l2l_widgets.cli.edit import Waiting, parse_settings, receipt_text
 from l2l_widgets.replay import read_recipe
 from l2l_widgets.session import Receipt
 
@@ -159,10 +158,11 @@ def test_a_folder_of_ones_own_is_a_generator(capsys, tmp_path, tiny_world):
         (["--set", "smile=0.3", "--set", "smile=+0.1"], "--set gives 'smile' twice"),
         (["--set", "hair_black=1", "--set", "hair_blond=1"], "exclusive group 'hair_colour'"),
         (["--set", "anger=+0.3", "--set", "fear=+0.3"], "exclusive group 'emotion'"),
-        (
-            ["--set", "smile=0.3", "--preserve", "age"],
-            "--preserve is age; method 'mapper' cannot hold an attribute still; none of",
-        ),
+        (["--set", "smile=0.3", "--preserve", "agee"], "did you mean age"),
+        (["--set", "smile=0.3", "--preserve", "smile"], "'smile' is both changed and preserved"),
+        (["--set", "smile=0.3", "--rows", "top"], "rows is 'top'; allowed: coarse, middle, fine"),
+        (["--set", "smile=0.3", "--rows", "5-99"], "rows is '5-99'; allowed: rows from 0 to"),
+        (["--set", "smile=0.3", "--space", "s"], "space is 's'; allowed with method 'mapper'"),
         (["--set", "smile=0.3", "--method", "magic"], "method 'magic' is not available"),
         (["--seed", "1.5"], "--seed is '1.5'; allowed: a whole number from 0 to 4294967295"),
         (["--seed", "seven"], "--seed is 'seven'"),
@@ -222,21 +222,6 @@ def test_missing_folders_are_made_by_every_verb_that_draws(capsys, tmp_path):
         code, out, _ = run(capsys, verb, "--help")
         assert code == 0
         assert "a folder that is missing is made" in " ".join(out.split())
-
-
-def test_preserve_names_the_methods_that_can(tiny_models, monkeypatch):
-    linear = tiny_models.editor("linear")
-    able = copy.copy(linear)
-    able.can_preserve = True
-    monkeypatch.setattr(tiny_models, "_editors", {"linear": linear, "firm": able})
-    monkeypatch.setattr(
-        type(tiny_models), "available_editors", property(lambda self: ("linear", "firm"))
-    )
-    _check_preserve(tiny_models, "firm", ["age"])
-    with pytest.raises(ValueError, match=r"methods that can: firm \(--method firm\)"):
-        _check_preserve(tiny_models, "linear", ["age"])
-    with pytest.raises(ValueError, match="did you mean age"):
-        _check_preserve(tiny_models, "linear", ["agee"])
 
 
 def test_every_attribute_beyond_the_band_is_listed():

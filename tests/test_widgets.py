@@ -12,6 +12,7 @@ import time
 import pytest
 import torch
 from conftest import LinearEditor, build_directions
+from editor_pages import Page, wait_for
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.images import to_uint8
@@ -22,43 +23,6 @@ from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets.still import still_html
 from l2l_widgets.widgets.words import SEARCH_WORDS
 from l2l_widgets.zoo import Models
-
-
-class Page:
-    """What a browser does with an editor: numbered messages, and the traits as they arrive."""
-
-    def __init__(self, editor, client="page"):
-        self.editor, self.client, self.number = editor, client, 0
-        self.seen = []
-        for name in ("settings", "before", "after", "receipt", "notice"):
-            editor.observe(lambda change: self.seen.append(change["name"]), name)
-
-    def send(self, kind, **content):
-        self.number += 1
-        message = {"kind": kind, "client": self.client, "number": self.number, **content}
-        self.editor._handle_custom_msg(json.loads(json.dumps(message)), [])
-
-    def settle(self, receipt=False):
-        assert wait_for(lambda: self.answered() >= self.number), "a request was never answered"
-        if receipt:
-            stamp = self.editor.session.stamp
-            assert wait_for(lambda: self.editor.receipt.get("stamp") == stamp), "no receipt"
-        # A trait has its new value before it is said to have changed: what is seen of it is whole
-        # when the worker that sets it is done.
-        assert self.editor.session.drain(60)
-
-    def answered(self):
-        both = (self.editor.after, self.editor.notice)
-        return max(value.get("answers", {}).get(self.client, 0) for value in both)
-
-
-def wait_for(question, timeout=60.0):
-    end = time.monotonic() + timeout
-    while not question():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def pixels(picture):
@@ -303,7 +267,7 @@ def test_the_receipt_comes_with_its_words(editor, page, session):
     assert editor.receipt["shortfalls"] == list(receipt.shortfalls())
 
 
-def test_everyday_words_find_every_attribute():
+def test_everyday_words_find_every_attribute(tiny_models):
     found = {
         "happy": {"smile", "happiness"}, "old": {"age"}, "years": {"age"}, "bald": {"baldness"},
         "sad": {"sadness"}, "woman": {"gender"}, "mustache": {"moustache"},
@@ -311,7 +275,8 @@ def test_everyday_words_find_every_attribute():
     for word, names in found.items():
         assert names <= {name for name, text in SEARCH_WORDS.items() if word in text.split()}, word
     assert set(SEARCH_WORDS) == set(DEFAULT_TABLE.names)
-    rows = [r for f in bridges.schema_value(DEFAULT_TABLE, ())["families"] for r in f["rows"]]
+    schema = bridges.schema_value(DEFAULT_TABLE, tiny_models)
+    rows = [r for f in schema["families"] for r in f["rows"]]
     assert {r["name"]: r["ends"] for r in rows}["gender"] == ("feminine", "masculine")
 
 

@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, or 2 on bad input, or 130 after Ctrl-C.
+        The exit code: 0, or 2 on bad input (of one of many faces, too), or 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
@@ -112,4 +112,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     if args.json and result is not None:
         print(json.dumps(result), flush=True)
-    return 0
+    return 2 if result is not None and result.get("items_failed") else 0

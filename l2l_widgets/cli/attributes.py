@@ -6,6 +6,8 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.policy import visible_table
+
 if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable
 
@@ -26,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the table, family by family."""
-    table = _table(args.generator)
+    table = visible_table(_table(args.generator))
     if not args.json:
         print(_text(table))
     return {"attributes": [asdict(row) for row in table]}

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.edit_many import add_arguments, run_many
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.attributes import AttributeTable
     from l2l_widgets.session import EditSession, Receipt
-    from l2l_widgets.zoo import Models
 
 SEED_MAX = 2**32 - 1
 SAMPLES_MAX = 1024
@@ -53,11 +53,20 @@ def add_parser(subparsers: Any) -> None:
     edit.add_argument("--method", default="mapper", help="editing method (default: mapper)")
     edit.add_argument(
         "--preserve", action="append", default=[], metavar="NAME",
-        help="an attribute that must not move, for methods that can promise it",
+        help="an attribute that must not move: promised by methods that can, corrected for others",
+    )  # fmt: skip
+    edit.add_argument(
+        "--rows", default=None, metavar="ROWS",
+        help="rows of W+ that may change: coarse, middle, fine, or such as 0-3,7 (default: all)",
+    )  # fmt: skip
+    edit.add_argument(
+        "--space", default=None, metavar="w|w+|s",
+        help="where the step is taken, where the method can (default: the method's own)",
     )  # fmt: skip
     edit.add_argument("--compare", action="store_true", help="write before and after side by side")
     edit.add_argument("--no-receipt", action="store_true", help="draw only; measure nothing")
-    _add_face_arguments(edit, "OUT.png", VISIBLE)
+    add_arguments(edit)
+    _add_face_arguments(edit, "OUT.png|DIR", VISIBLE)
 
     replay = subparsers.add_parser("replay", help="repeat an edit exactly", description=_REPLAY)
     replay.add_argument("recipe", metavar="RECIPE.json|IMAGE.png", type=Path)
@@ -142,24 +151,38 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_edit(args: argparse.Namespace) -> dict[str, Any]:
-    """Edit one face, save it, print the receipt."""
-    _check_png(args.out)
+    """Edit one face, save it, print the receipt; or many faces, into a folder."""
+    many = args.seeds is not None or args.latents is not None
+    if not many:
+        _check_png(args.out)
+        if args.recipe is not None:
+            raise ValueError("--recipe goes with --seeds or --latents; for one face: l2l replay")
+    elif args.recipe is not None and args.settings:
+        raise ValueError("--recipe and --set are both given; allowed: one of the two")
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     changes, targets = parse_settings(args.settings)
     psi = number("--truncation", args.truncation)
     wanted_scale = _scale(args.scale)
 
     from l2l_widgets.checkpoints import needs
-    from l2l_widgets.session import EditSession
+    from l2l_widgets.replay import read_recipe
+    from l2l_widgets.scope import parse_rows
+    from l2l_widgets.session import Edit, EditSession
     from l2l_widgets.zoo import load
 
     models = load(with_class(args.generator, args.class_index), device=args.device)
+    rows = None if args.rows is None else parse_rows(args.rows, models.generator.num_ws)
+    edit = Edit(args.method, changes, targets, tuple(args.preserve), rows, args.space)
+    if many:
+        edits, options = (edit,), {"truncation_psi": psi}
+        if args.recipe is not None:
+            recipe = read_recipe(args.recipe)
+            recipe.check_models(models.name, models.hashes)
+            edits = recipe.edits
+        scale = wanted_scale or _visible(models.generator.img_resolution, VISIBLE)
+        return run_many(args, models, edits, {**options, "scale": scale})
     session = EditSession(models, seed=seed, truncation_psi=psi)
-    if args.preserve:
-        _check_preserve(session.models, args.method, args.preserve)
-    session.update(
-        method=args.method, changes=changes, targets=targets, preserve=tuple(args.preserve)
-    )
+    session.update(**{name: getattr(edit, name) for name in Edit.__dataclass_fields__})
     result = _drawn(session)
     scale = wanted_scale or _visible(result.after.shape[-1], VISIBLE)
     recipe = session.save(args.out, scale=scale, compare=args.compare)
@@ -329,26 +352,6 @@ def pixels_sha256(image: Tensor) -> str:
     from l2l_widgets.images import to_uint8
 
     return hashlib.sha256(to_uint8(image).contiguous().cpu().numpy().tobytes()).hexdigest()
-
-
-def _check_preserve(models: Models, method: str, names: list[str]) -> None:
-    """Refuse --preserve for a method that promises nothing, and say which ones do."""
-    for name in names:
-        models.table.index(name)
-    if models.editor(method).can_preserve:
-        return
-    able = [name for name in models.available_editors if models.editor(name).can_preserve]
-    if able:
-        way = f"methods that can: {', '.join(able)} (--method {able[0]})"
-    else:
-        way = (
-            f"none of the methods of {models.name!r} can: leave --preserve out, and the receipt "
-            "says what moved; 'l2l train interfacegan --publish' makes a method that can, "
-            "interfacegan-conditional"
-        )
-    raise ValueError(
-        f"--preserve is {', '.join(names)}; method {method!r} cannot hold an attribute still; {way}"
-    )
 
 
 def _drawn(session: EditSession) -> Any:

@@ -25,13 +25,17 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg, to_uint8
-from l2l_widgets.latents import z_from_seed
+from l2l_widgets.latents import layer_groups, z_from_seed
 from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.widgets.words import ENDS, SEARCH_WORDS
+from l2l_widgets.policy import visible_table
+from l2l_widgets.replay import parse_recipe
+from l2l_widgets.scope import spaces_of
+from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
     from l2l_widgets.attributes import Attribute, AttributeTable
-    from l2l_widgets.session import EditResult, EditSession, Receipt
+    from l2l_widgets.session import Edit, EditResult, EditSession, Receipt
+    from l2l_widgets.zoo import Models
 
 STATIC = Path(__file__).parent / "static"
 #: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to
@@ -76,34 +80,45 @@ def picture_value(image: Tensor) -> dict[str, Any]:
     return {**value, "format": "rgb", "data": pixels.cpu().numpy().tobytes()}
 
 
-def schema_value(table: AttributeTable, methods: tuple[str, ...]) -> dict[str, Any]:
-    """What a view needs to lay itself out; it never changes while the view lives.
+def schema_value(
+    table: AttributeTable, models: Models, words: Words | None = None
+) -> dict[str, Any]:
+    """What a view needs to lay itself out; it changes only when the models do.
 
     Parameters
     ----------
     table : AttributeTable
-        The attributes that may be shown.
-    methods : tuple of str
-        Editors to choose from.
+        The attributes that may be shown, in the language of the view.
+    models : Models
+        What draws and edits.
+    words : Words, optional
+        The language of the view; that of the environment if not given.
     """
+    words = Words.of() if words is None else words
     families = [
-        {"name": name, "open": i < OPEN_FAMILIES, "rows": [_row(a) for a in rows]}
+        {"name": name, "open": i < OPEN_FAMILIES, "rows": [_row(a, words) for a in rows]}
         for i, (name, rows) in enumerate(table.families().items())
     ]
+    num_ws = models.generator.num_ws
+    groups = {name: list(range(num_ws)[rows]) for name, rows in layer_groups(num_ws).items()}
     return {
         "families": families,
-        "methods": list(methods),
+        "methods": list(models.available_editors),
         "psi": {"low": PSI_SLIDER[0], "high": PSI_SLIDER[1]},
         "seed_max": SEED_MAX,
+        "num_ws": num_ws,
+        "groups": groups,
+        "words": words.ui,
+        "language": words.name,
     }
 
 
-def _row(attribute: Attribute) -> dict[str, Any]:
+def _row(attribute: Attribute, words: Words) -> dict[str, Any]:
     fields = ("name", "label", "definition", "family", "kind", "group", "low", "high", "unit")
     return {
         **{field: getattr(attribute, field) for field in fields},
-        "words": SEARCH_WORDS.get(attribute.name, ""),
-        "ends": ENDS.get(attribute.name),
+        "words": words.search(attribute.name),
+        "ends": words.ends(attribute.name),
     }
 
 
@@ -114,14 +129,19 @@ def abilities_value(session: EditSession, method: str) -> dict[str, Any]:
     -------
     dict
         ``method``; ``attributes`` that it can change, None where it is not there to be asked;
-        ``reasons`` why not the others; ``reach``, name -> sizes down and up, where it says so.
+        ``reasons`` why not the others; ``reach``, name -> sizes down and up, where it says so;
+        ``spaces`` in which its step can be taken; ``holds``, what can be held still with it.
     """
     try:
         editor = session.models.editor(method)
     except (ValueError, OSError):  # drawing says why, in one line
-        return {"method": method, "attributes": None, "reasons": {}, "reach": {}}
+        unknown = {"attributes": None, "reasons": {}, "reach": {}, "spaces": [], "holds": []}
+        return {"method": method, **unknown}
     reach = getattr(editor, "reach", None)
+    holds = editor.can_preserve or session.models.has("regressor")
     return {
+        "spaces": list(spaces_of(editor)),
+        "holds": list(editor.attributes) if holds else [],
         "method": method,
         "attributes": list(editor.attributes),
         "reasons": dict(getattr(editor, "reasons", {})),
@@ -143,6 +163,8 @@ class SessionBridge:
         Where saved pictures go.
     table : AttributeTable, optional
         The attributes that the view shows, and that a receipt's words may mention; all by default.
+    words : Words, optional
+        The language of the view.
     """
 
     def __init__(
@@ -151,9 +173,11 @@ class SessionBridge:
         publish: Callable[[dict[str, Any]], None],
         folder: Path,
         table: AttributeTable | None = None,
+        words: Words | None = None,
     ) -> None:
         self.session = session
-        self._table = session.models.table if table is None else table
+        self._words = Words.of() if words is None else words
+        self._table = visible_table(session.models.table) if table is None else table
         self._publish = publish
         self._folder = folder
         self._lock = threading.Lock()
@@ -177,6 +201,15 @@ class SessionBridge:
         """Publish the first picture from the calling thread, and have it measured."""
         self._publish_result(self.session.render())
         self._rest(None)
+
+    def reset(self, table: AttributeTable) -> None:
+        """Forget what was known of other models; the next result is published whole."""
+        with self._lock:
+            self._table = table
+            self._known, self._abilities, self._settings = {}, {}, {}
+            self._shown = self._read = None
+            self._readings, self._aside = {}, {}
+            self._stamp = -1
 
     def close(self) -> None:
         """Hear nothing any more; the session goes on."""
@@ -206,8 +239,25 @@ class SessionBridge:
         gesture = f"{message.get('client')}/{message['gesture']}" if "gesture" in message else None
         if kind == "targets":
             # The sliders show relative changes as targets, so what they send stands for both.
-            known, self._aside = self._divide(session.state.edits[-1].method, message["targets"])
-            session.update(targets=known, changes={}, gesture=gesture)
+            edit = session.state.edits[-1]
+            known, self._aside = self._divide(edit.method, message["targets"])
+            free = tuple(name for name in edit.preserve if name not in known)
+            session.update(targets=known, changes={}, preserve=free, gesture=gesture)
+        elif kind == "hold":
+            self._hold(message["names"], bool(message["on"]))
+        elif kind == "scope":
+            rows = message.get("rows")
+            rows = None if rows is None else tuple(rows)
+            session.update(rows=rows, space=message.get("space"))
+        elif kind == "again":
+            pass  # what changed is drawn
+        elif kind == "goto":
+            if not session.goto(message["node"]):
+                raise ValueError(f"step {message['node']!r} is forgotten")
+            self._aside = {}
+        elif kind == "recipe":
+            session.take(parse_recipe(message["text"]))
+            self._aside = {}
         elif kind == "truncation":
             session.set_truncation(message["psi"], gesture=gesture)
         elif kind == "seed":
@@ -226,13 +276,43 @@ class SessionBridge:
         session.request(measure=False, preview=True)
         self._rest(None)
 
+    def ask(self, edit: Edit) -> None:
+        """Ask for what a preset asks for, with the method that is chosen."""
+        method = self.session.state.edits[-1].method
+        able = self._abilities_of(method)
+        targets, aside = self._divide(method, edit.targets)
+        changes, more = self._divide(method, edit.changes)
+        self._aside = aside | self._as_targets(more)
+        holds = tuple(name for name in edit.preserve if name in able["holds"])
+        space = edit.space if edit.space in able["spaces"] else None
+        self.session.update(
+            targets=targets, changes=changes, preserve=holds, rows=edit.rows, space=space
+        )
+
+    def _hold(self, names: list[str], on: bool) -> None:
+        edit = self.session.state.edits[-1]
+        rest = tuple(name for name in edit.preserve if name not in names)
+        self.session.update(
+            preserve=(*rest, *names) if on else rest,
+            targets={n: v for n, v in edit.targets.items() if n not in names},
+            changes={n: v for n, v in edit.changes.items() if n not in names},
+        )
+
+    def _as_targets(self, changes: Mapping[str, float]) -> dict[str, float]:
+        own = self._readings
+        return {n: min(1.0, max(0.0, own.get(n, 0.5) + c)) for n, c in changes.items()}
+
     def _set_method(self, method: str) -> None:
         edit = self.session.state.edits[-1]
         targets, self._aside = self._divide(method, {**self._aside, **edit.targets})
         changes, more = self._divide(method, edit.changes)
-        own = self._readings
-        self._aside |= {n: min(1.0, max(0.0, own.get(n, 0.5) + c)) for n, c in more.items()}
-        self.session.update(method=method, targets=targets, changes=changes)
+        self._aside |= self._as_targets(more)
+        able = self._abilities_of(method)
+        space = edit.space if edit.space in able["spaces"] else None
+        holds = tuple(n for n in edit.preserve if able["attributes"] is None or n in able["holds"])
+        self.session.update(
+            method=method, targets=targets, changes=changes, space=space, preserve=holds
+        )
 
     def _divide(
         self, method: str, values: Mapping[str, float]
@@ -288,7 +368,7 @@ class SessionBridge:
             if values:
                 self._publish(values)
         elif kind == "receipt":
-            self._publish({"receipt": receipt_value(value, self._table)})
+            self._publish({"receipt": receipt_value(value, self._table, self._words)})
 
     def _publish_result(self, result: EditResult) -> None:
         values = self._pictures(result, DRAFT if result.preview else WHOLE)
@@ -334,13 +414,11 @@ class SessionBridge:
     def _settings_of(self, result: EditResult) -> dict[str, Any]:
         state = result.state
         if self._read != state.face_key() and result.error is None:
-            self._readings = {k: round(v, 4) for k, v in self.session.readings().items()}
+            readings = self.session.readings().items()
+            self._readings = {k: round(v, 4) for k, v in readings if k in self._table}
             self._read = state.face_key()
         edit = state.edits[-1]
-        targets = {
-            name: min(1.0, max(0.0, self._readings.get(name, 0.5) + change))
-            for name, change in edit.changes.items()
-        }
+        targets = self._as_targets(edit.changes)
         return {
             "seed": state.seed,
             "psi": state.truncation_psi,
@@ -350,15 +428,21 @@ class SessionBridge:
             "readings": self._readings,
             "can_undo": self.session.can_undo,
             "can_redo": self.session.can_redo,
+            "held": list(edit.preserve),
+            "rows": None if edit.rows is None else sorted(edit.rows),
+            "space": edit.space,
         }
 
 
-def receipt_value(receipt: Receipt, table: AttributeTable) -> dict[str, Any]:
+def receipt_value(receipt: Receipt, table: AttributeTable, words: Words) -> dict[str, Any]:
     """A receipt as the page takes it, with its words about the attributes of ``table``."""
     return {
         **receipt.to_dict(),
-        "sentences": [line.replace(" -", " \u2212") for line in receipt.sentences(table)],
-        "identity_text": receipt.identity_text(),
+        "sentences": words.sentences(receipt, table),
+        "line": words.line(receipt, table),
+        "identity_text": receipt.identity_text(words.phrases, words.decimal),
+        "strangers_text": "" if receipt.strangers is None else words.number(receipt.strangers),
+        "identity_number": "" if receipt.identity is None else words.number(receipt.identity),
         "drifts": receipt.drifts,
         "stamp": receipt.stamp,
     }

@@ -14,9 +14,15 @@ from typing import Any
 import anywidget
 import traitlets
 
+from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SessionBridge, schema_value, static_text
+from l2l_widgets.widgets.many_faces import ManyFaces
+from l2l_widgets.widgets.panels import Panels
 from l2l_widgets.widgets.still import still_html
+from l2l_widgets.widgets.words import Words
 from l2l_widgets.zoo import Models, load
 
 
@@ -25,23 +31,30 @@ class FaceEditor(anywidget.AnyWidget):
 
     Parameters
     ----------
-    source : EditSession, Models or None
+    source : SharedFace, EditSession, Models or None
         What to edit with. Several editors may share one session: they show the same face. None
         loads the embedded models.
     hide : iterable of str
-        Attributes without a slider and without a bar. They still exist for the models.
+        Attributes without a slider and without a bar. They still exist for the models; to hide
+        them everywhere at once, see :mod:`l2l_widgets.policy`.
     folder : path, optional
-        Where Save writes; the kernel's working folder, beside the notebook, if not given.
+        Where Save, presets and batches write; the kernel's working folder, beside the notebook, if
+        not given.
+    language : str, optional
+        Of every word on the page: "en", "de"; that of ``L2L_LANGUAGE``, or English, if not given.
 
     Attributes
     ----------
     session : EditSession
         What holds the state; change it from Python, then call :meth:`refresh`.
+    face : SharedFace
+        What this editor shares with the other views of the session.
 
     Raises
     ------
     ValueError
-        ``hide`` names an attribute that does not exist, or the models cannot be loaded.
+        ``hide`` names an attribute that does not exist, the language is not there, or the models
+        cannot be loaded.
 
     Examples
     --------
@@ -50,41 +63,82 @@ class FaceEditor(anywidget.AnyWidget):
     """
 
     _esm = static_text(
-        "elements.js", "link.js", "pictures.js", "controls.js", "receipt.js", "face_editor.js"
+        "elements.js", "words.js", "link.js", "pictures.js", "controls.js", "receipt.js",
+        "scope.js", "history.js", "panels.js", "pair.js", "many.js", "face_editor.js",
+    )  # fmt: skip
+    _css = static_text(
+        "theme.css", "controls.css", "face_editor.css", "receipt.css", "panels.css", "pair.css"
     )
-    _css = static_text("theme.css", "controls.css", "face_editor.css", "receipt.css")
 
     # All of them go from the kernel to the page; the page answers with messages, which are not
     # echoed and not held back while the kernel is busy.
-    schema = traitlets.Dict(help="layout: families of rows, methods, ranges").tag(sync=True)
+    schema = traitlets.Dict(help="layout: families of rows, methods, ranges, words").tag(sync=True)
     abilities = traitlets.Dict(help="what the method can change, and how far").tag(sync=True)
     settings = traitlets.Dict(help="seed, truncation, targets, readings, undo").tag(sync=True)
     before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
     after = traitlets.Dict(help="picture of the edited face, error, seconds").tag(sync=True)
     receipt = traitlets.Dict(help="what moved").tag(sync=True)
     notice = traitlets.Dict(help="what was saved, or why not").tag(sync=True)
+    many = traitlets.Dict(help="how far a batch is").tag(sync=True)
 
     def __init__(
         self,
-        source: EditSession | Models | None = None,
+        source: SharedFace | EditSession | Models | None = None,
         *,
         hide: Iterable[str] = (),
         folder: str | Path | None = None,
+        language: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if source is None:
-            source = load()
-        self.session = source if isinstance(source, EditSession) else _session_of(source)
-        models = self.session.models
-        table = models.table.hide(hide)
+        self._words = Words.of(language)
+        self._hide = tuple(hide)
+        self.face = SharedFace.of(load() if source is None else source)
+        self.session = self.face.session
+        table = self._table()
         self._still = f"l2l-still-{secrets.token_hex(8)}"
         self._has_still = False
-        schema = {**schema_value(table, models.available_editors), "still": self._still}
-        super().__init__(schema=schema, **kwargs)
+        super().__init__(schema=self._schema(table), **kwargs)
         target = Path.cwd() if folder is None else Path(folder)
-        self._bridge = SessionBridge(self.session, self._show, target, table)
-        self.on_msg(lambda _, content, buffers: self._bridge.handle(content))
+        self._bridge = SessionBridge(self.session, self._show, target, table, self._words)
+        self._panels = Panels(self.session, self._answer, target, self._words)
+        self._batch = ManyFaces(self.session, self._tell_many, target)
+        self.on_msg(lambda _, content, buffers: self._hear(content))
         self._bridge.start()
+        self.face.subscribe(self._on_face)
+
+    def _table(self) -> AttributeTable:
+        """What may be shown here, in the reader's language."""
+        table = visible_table(self.session.models.table)
+        known = [n for n in self._hide if n in table or n not in self.session.models.table]
+        return self._words.translate(table.hide(known))
+
+    def _schema(self, table: AttributeTable) -> dict[str, Any]:
+        return {**schema_value(table, self.session.models, self._words), "still": self._still}
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Take a message of the page; each goes to the part that knows its kind."""
+        if self._panels.handle(message) or self._batch.handle(message):
+            return
+        if message.get("kind") == "preset":
+            try:
+                self._bridge.ask(self._panels.preset(str(message.get("name"))))
+            except ValueError as error:
+                self._answer({"type": "presets", "error": str(error)}, [])
+            message = {**message, "kind": "again"}
+        self._bridge.handle(message)
+
+    def _answer(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        self.send(content, buffers)
+
+    def _tell_many(self, state: dict[str, Any]) -> None:
+        self.many = state
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """Other models have other attributes: the page is laid out anew, the history stays."""
+        if event.kind == "models":
+            table = self._table()
+            self._bridge.reset(table)
+            self.schema = self._schema(table)
 
     def __repr__(self) -> str:
         # What a notebook that is opened again shows until its cells are run.
@@ -115,7 +169,9 @@ class FaceEditor(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the editor out of the page; the session lives on."""
         if hasattr(self, "_bridge"):
-            self._bridge.close()
+            self.face.unsubscribe(self._on_face)
+            for part in (self._bridge, self._panels, self._batch):
+                part.close()
         super().close()
 
     def _show(self, values: dict[str, Any]) -> None:
@@ -126,14 +182,3 @@ class FaceEditor(anywidget.AnyWidget):
         # The receipt comes when the finger rests: once for a drag, not for each of its pictures.
         if "receipt" in values and self._has_still:
             self._show_still(update=True)
-
-
-def _session_of(models: Models) -> EditSession:
-    """A fresh session with the first method that the models have."""
-    if not isinstance(models, Models):
-        raise ValueError(
-            f"source is {models!r}; allowed: an EditSession, the Models that load() gives, or None "
-            "(a seed goes to the session: EditSession(load(), seed=7))"
-        )
-    methods = models.available_editors
-    return EditSession(models, method=methods[0]) if methods else EditSession(models)

@@ -1,9 +1,26 @@
-"""Words around the sliders: what people type to find one, and what the two ends of a scale are.
+"""Words of the widgets, in the language of the reader.
 
-They belong to the view: no model and no file knows them.
+They belong to the view: no model and no file knows them, and recipes keep the attributes' own
+names. A language is a file in ``languages/``: to add one, copy ``de.json`` and translate it. The
+choice is an argument, or else the environment's ``L2L_LANGUAGE``, or else English.
 """
 
 from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from l2l_widgets.attributes import Attribute, AttributeTable
+from l2l_widgets.receipt import PHRASES, Receipt, change_text
+from l2l_widgets.states import SessionState
+
+VARIABLE = "L2L_LANGUAGE"
+LANGUAGES = Path(__file__).parent / "languages"
 
 #: Everyday words by which an attribute is found, beside its name, label, family and definition.
 SEARCH_WORDS = {
@@ -51,3 +68,180 @@ ENDS = {
     "yaw": ("left", "right"),
     "pitch": ("down", "up"),
 }
+
+
+class Words:
+    """The words of one language.
+
+    Parameters
+    ----------
+    name : str
+        Of the file: ``en``, ``de``.
+    content : mapping
+        What it holds.
+    """
+
+    def __init__(self, name: str, content: Mapping[str, Any]) -> None:
+        self.name = name
+        self.ui: dict[str, str] = dict(content["ui"])
+        self.phrases: dict[str, str] = {**PHRASES, **content.get("receipt", {})}
+        self.decimal: str = content["decimal"]
+        self._content = content
+
+    @staticmethod
+    def of(language: str | None = None) -> Words:
+        """The words of a language, "de" or "de_DE.UTF-8"; None asks the environment.
+
+        Raises
+        ------
+        ValueError
+            A language that is not there.
+        """
+        asked = language if language is not None else os.environ.get(VARIABLE) or "en"
+        short = asked.replace("-", "_").partition("_")[0].lower() if asked else ""
+        known = languages()
+        if short not in known:
+            where = "language" if language is not None else VARIABLE
+            raise ValueError(f"{where} is {asked!r}; allowed: {', '.join(known)}")
+        return _read(short)
+
+    def translate(self, table: AttributeTable) -> AttributeTable:
+        """The table with this language's labels, definitions, families and units."""
+        return AttributeTable(self._row(row) for row in table)
+
+    def _row(self, row: Attribute) -> Attribute:
+        own = self._content["attributes"].get(row.name, {})
+        return Attribute(
+            **{
+                **asdict(row),
+                "label": own.get("label", row.label),
+                "definition": own.get("definition", row.definition),
+                "family": self._content["families"].get(row.family, row.family),
+                "unit": self._content["units"].get(row.unit, row.unit),
+                "implies": row.implies,
+            }
+        )
+
+    def search(self, name: str) -> str:
+        """Everyday words by which an attribute is found; the English ones are always known."""
+        own = self._content["attributes"].get(name, {}).get("search", "")
+        return f"{own} {SEARCH_WORDS.get(name, '')}".strip()
+
+    def ends(self, name: str) -> tuple[str, str] | None:
+        """The two ends of a scale, where the label alone does not tell them apart."""
+        own = self._content["attributes"].get(name, {}).get("ends")
+        return tuple(own) if own else ENDS.get(name)
+
+    def preset(self, name: str) -> str:
+        """The display name of a shipped preset."""
+        return str(self._content["presets"].get(name, name))
+
+    def number(self, value: float, digits: int = 2) -> str:
+        """A number as people of this language write it."""
+        return f"{value:.{digits}f}".replace(".", self.decimal).replace("-", "\u2212")
+
+    def sentences(self, receipt: Receipt, table: AttributeTable) -> list[str]:
+        """A receipt's sentences; ``table`` is a translated one."""
+        lines = receipt.sentences(table, self.phrases)
+        return [line.replace(" -", " \u2212") for line in lines]
+
+    def line(self, receipt: Receipt, table: AttributeTable, most: int = 4) -> str:
+        """What moved in one line, for those who listen: "Smile 31 → 82 %, Age +2, identity 0.91".
+
+        What was asked for comes first, with where it was and where it is; then the largest changes
+        beyond the band, at most ``most`` of them.
+        """
+        if receipt.error is not None:
+            return receipt.error
+        words = self._content["line"]
+        if not receipt.requested:
+            return str(words["nothing"])
+        parts = []
+        for name in receipt.requested:
+            if name in table:
+                low, high = (self._value(table[name], r[name]) for r in _ends_of(receipt))
+                unit = "" if table[name].unit == "\u00b0" else f" {table[name].unit}"
+                parts.append(
+                    words["changed"].format(
+                        label=table[name].label, before=low, after=f"{high}{unit}"
+                    )
+                )
+        for name in [n for n in receipt.outside_band() if n in table][:most]:
+            change = change_text(table[name], receipt.others[name]).replace("-", "\u2212")
+            parts.append(words["by"].format(label=table[name].label, change=change))
+        if receipt.identity is not None:
+            parts.append(words["identity"].format(value=self.number(receipt.identity)))
+        return ", ".join(parts)
+
+    def _value(self, row: Attribute, value: float) -> str:
+        sign = "\u00b0" if row.unit == "\u00b0" else ""
+        return f"{round(row.to_unit(value))}{sign}".replace("-", "\u2212")
+
+    def step(self, before: SessionState | None, after: SessionState, table: AttributeTable) -> str:
+        """What led from one state to the next, in a few words; ``table`` is a translated one."""
+        words = self._content["steps"]
+        if before is None:
+            return str(words["start"])
+        if before.face_key() != after.face_key():
+            if after.w is not None:
+                return str(words["latent"])
+            if before.w is not None or before.seed != after.seed:
+                return str(words["face"].format(seed=after.seed))
+            return str(words["variety"].format(psi=self.number(float(after.truncation_psi))))
+        old, new = before.edits[-1], after.edits[-1]
+        if new.empty and not old.empty:
+            return str(words["reset"])
+        changed = []
+        for name in dict.fromkeys([*new.changes, *new.targets, *old.changes, *old.targets]):
+            label = table[name].label if name in table else name
+            if name in new.targets and new.targets[name] != old.targets.get(name):
+                text = f"{self._value(table[name], new.targets[name])}" if name in table else ""
+                unit = table[name].unit if name in table and table[name].unit != "\u00b0" else ""
+                changed.append(words["asked"].format(label=label, value=f"{text} {unit}".strip()))
+            elif name in new.changes and new.changes[name] != old.changes.get(name):
+                amount = change_text(table[name], new.changes[name]) if name in table else ""
+                changed.append(
+                    words["asked"].format(label=label, value=amount.replace("-", "\u2212"))
+                )
+            elif name not in (*new.changes, *new.targets):
+                changed.append(words["released"].format(label=label))
+        if old.method != new.method:
+            changed.insert(0, words["method"].format(method=new.method))
+        for names, key in (
+            (sorted(set(new.preserve) - set(old.preserve)), "hold"),
+            (sorted(set(old.preserve) - set(new.preserve)), "free"),
+        ):
+            labels = [table[n].label if n in table else n for n in names]
+            changed += [words[key].format(label=", ".join(labels))] if labels else []
+        if old.rows != new.rows:
+            rows = words["all_rows"] if new.rows is None else words["rows"]
+            changed.append(rows.format(rows=spans(new.rows or ())))
+        if old.space != new.space and new.space is not None:
+            changed.append(words["space"].format(space=new.space.upper()))
+        return ", ".join(changed) or str(words["edit"])
+
+
+def languages() -> tuple[str, ...]:
+    """The languages that are there, English first."""
+    found = sorted(path.stem for path in LANGUAGES.glob("*.json"))
+    return ("en", *(name for name in found if name != "en"))
+
+
+def spans(rows: tuple[int, ...]) -> str:
+    """Rows as a person writes them: (0, 1, 2, 7) is "0-2, 7"."""
+    parts: list[list[int]] = []
+    for row in sorted(rows):
+        if parts and row == parts[-1][-1] + 1:
+            parts[-1].append(row)
+        else:
+            parts.append([row])
+    return ", ".join(f"{p[0]}-{p[-1]}" if len(p) > 1 else str(p[0]) for p in parts)
+
+
+def _ends_of(receipt: Receipt) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    return receipt.before, receipt.after
+
+
+@functools.lru_cache
+def _read(name: str) -> Words:
+    return Words(name, json.loads((LANGUAGES / f"{name}.json").read_text(encoding="utf-8")))

@@ -94,7 +94,7 @@ class EditorPage:
             return Pixels(image.size, image.convert("RGB").tobytes())
 
     def error(self) -> str:
-        return self.root.locator(".l2l-message").inner_text()
+        return self.root.locator(".l2l-error").inner_text()
 
     def value(self, attribute: str) -> str:
         return self.row(attribute).locator(".l2l-value").inner_text()

@@ -243,8 +243,8 @@ def test_a_saved_picture_replays_bit_for_bit_on_the_command_line(editor, folder)
     path = folder / saved.inner_text()
     assert path.is_file()
     assert str(folder) in editor.root.locator(".l2l-saved").inner_text()
-    editor.root.get_by_text("Recipe", exact=True).click()
-    recipe = json.loads(editor.root.get_by_label("Recipe").input_value())
+    editor.root.locator(".l2l-saved").get_by_text("Recipe", exact=True).click()
+    recipe = json.loads(editor.root.locator(".l2l-saved textarea").input_value())
     assert recipe["latent"] == {"seed": 7}
     again = folder / "again.png"
     done = subprocess.run(
@@ -274,7 +274,7 @@ def test_a_busy_kernel_is_said_and_the_request_is_not_lost(editor):
     before = editor.pixels()
     editor.slider("age").focus()
     page.keyboard.press("End")
-    said = editor.root.locator(".l2l-message")
+    said = editor.root.locator(".l2l-error")
     harness.until(lambda: said.inner_text() != "" or editor.pixels() != before, 8)
     page.evaluate("async () => { await window.busy; }")
     harness.until(lambda: editor.pixels() != before, 10, what="the picture that was asked for")
@@ -353,7 +353,7 @@ def test_save_stays_readable_under_the_mouse(editor, theme):
 def test_no_sentence_of_an_earlier_picture_stands_in_black(editor):
     summary = editor.root.locator(".l2l-summary")
     assert "Nothing is asked for" in summary.inner_text()
-    assert summary.get_attribute("aria-live") == "polite"
+    assert editor.root.locator(".l2l-spoken").get_attribute("aria-live") == "polite"
     # Read in the browser, with the slider's own event: the receipt may come within milliseconds.
     editor.root.evaluate(
         """root => {

@@ -6,13 +6,16 @@
  * One drag of one thumb is one gesture, and so one step of undo.
  */
 class Controls {
-  constructor(schema, onChange) {
+  constructor(schema, t, onChange, onHold) {
     this.schema = schema;
+    this.t = t;
     this.onChange = onChange;
+    this.onHold = onHold;
+    this.locked = new Set(); // held still
     this.targets = {};
     this.readings = {};
     this.aside = {}; // asked of another method; this one does not know it
-    this.abilities = { attributes: null, reasons: {}, reach: {} };
+    this.abilities = { attributes: null, reasons: {}, reach: {}, holds: [] };
     this.short = {}; // name -> what came, where that is less than half of what was asked
     this.rows = new Map();
     this.sections = [];
@@ -21,22 +24,22 @@ class Controls {
     this.search = h("input", {
       type: "search",
       class: "l2l-search",
-      placeholder: "Search attributes",
-      "aria-label": "Search attributes",
+      placeholder: t("search"),
+      "aria-label": t("search"),
       oninput: () => this.filter(),
     });
-    this.empty = h("p", { class: "l2l-empty", hidden: true }, "No attribute of that name.");
+    this.empty = h("p", { class: "l2l-empty", hidden: true }, t("no_attribute"));
     this.list = h("div", { class: "l2l-list" });
     for (const family of schema.families) this.list.append(this.makeSection(family));
     this.element = h(
       "div",
-      { class: "l2l-controls", role: "group", "aria-label": "Attributes" },
+      { class: "l2l-controls", role: "group", "aria-label": t("attributes") },
       h("div", { class: "l2l-searchbar" }, this.search),
       h("div", { class: "l2l-scroll", tabindex: "-1" }, this.list, this.empty),
       h("p", { class: "l2l-foot" },
-        "Sliders show what the training reader sees; What moved, what the second judge sees. ",
+        `${t("foot")} `,
         h("span", { class: "l2l-hatch", "aria-hidden": "true" }),
-        " this method brings no more.",
+        ` ${t("foot_hatch")}`,
       ),
     );
   }
@@ -53,7 +56,8 @@ class Controls {
       if (!groups.has(row.group)) {
         const box = h("div", { class: "l2l-toggles", role: "group", "aria-label": family.name });
         groups.set(row.group, box);
-        body.append(box);
+        const members = family.rows.filter((other) => other.group === row.group);
+        body.append(h("div", { class: "l2l-group" }, box, this.makeGroupLock(family.name, members)));
       }
       groups.get(row.group).append(this.makeToggle(row));
     }
@@ -76,6 +80,7 @@ class Controls {
       min: 0,
       max: 1,
       step: 1 / Math.round(row.high - row.low),
+      "aria-label": row.label,
       "aria-describedby": `${id}-value ${id}-note`,
       dataset: { attribute: row.name },
     });
@@ -86,8 +91,8 @@ class Controls {
       {
         type: "button",
         class: "l2l-clear",
-        title: "Stop asking for this",
-        "aria-label": `Stop asking for ${row.label}`,
+        title: this.t("stop_asking"),
+        "aria-label": this.t("stop_asking_for", { label: row.label }),
         onclick: () => {
           this.release(row.name);
           input.focus();
@@ -111,16 +116,23 @@ class Controls {
     input.addEventListener("keydown", (event) => {
       if (event.key === "Delete" || event.key === "Backspace") this.release(row.name);
     });
+    // One click on the name holds the attribute still; a second one lets it go.
+    const lock = h(
+      "button",
+      { type: "button", class: "l2l-lock", "aria-pressed": "false", onclick: () => this.hold([row]) },
+      h("span", { class: "l2l-lock-name" }, row.label),
+      icon("held"),
+    );
     const element = h(
       "div",
       { class: "l2l-row", dataset: { attribute: row.name } },
-      h("label", { for: id }, row.label),
+      lock,
       note,
       value,
       clear,
       input,
     );
-    this.rows.set(row.name, { row, element, input, value, note, clear });
+    this.rows.set(row.name, { row, element, input, value, note, clear, lock });
     return element;
   }
 
@@ -142,6 +154,32 @@ class Controls {
     );
     this.rows.set(row.name, { row, element, meter, note });
     return element;
+  }
+
+  makeGroupLock(label, members) {
+    const lock = h(
+      "button",
+      { type: "button", class: "l2l-lock l2l-group-lock", "aria-pressed": "false",
+        "aria-label": this.t("hold_group", { label }), onclick: () => this.hold(members) },
+      icon("held"),
+    );
+    this.groupLocks = [...(this.groupLocks ?? []), { lock, label, members }];
+    return lock;
+  }
+
+  /** Hold rows still, or let them go where all of them are held. */
+  hold(rows) {
+    const able = rows.map((row) => row.name).filter((name) => this.abilities.holds.includes(name));
+    const names = able.length ? able : rows.map((row) => row.name).filter((name) => this.locked.has(name));
+    if (!names.length) return;
+    const on = !names.every((name) => this.locked.has(name));
+    for (const name of names) {
+      if (on) this.locked.add(name);
+      else this.locked.delete(name);
+      if (on) delete this.targets[name];
+    }
+    this.paintAll();
+    this.onHold(names, on);
   }
 
   tell(settled) {
@@ -175,9 +213,10 @@ class Controls {
    * What the kernel says holds now. While requests are under way its targets are older than the sliders', and only
    * the face's own readings are taken; a thumb that is held stays with the finger in any case.
    */
-  update({ targets, aside, readings }, upToDate) {
+  update({ targets, aside, readings, held }, upToDate) {
     this.readings = readings;
     if (upToDate && this.held === null) {
+      this.locked = new Set(held);
       this.targets = { ...targets };
       this.aside = { ...aside };
     }
@@ -198,11 +237,20 @@ class Controls {
 
   paintAll() {
     for (const name of this.rows.keys()) this.paint(name);
+    for (const { lock, label, members } of this.groupLocks ?? []) {
+      const held = members.some((row) => this.locked.has(row.name));
+      const able = members.some((row) => this.abilities.holds.includes(row.name));
+      lock.setAttribute("aria-pressed", String(held));
+      lock.disabled = !able && !held;
+      lock.title = held ? this.t("release", { label }) : able ? this.t("hold_group", { label })
+        : this.t("cannot_hold", { method: this.abilities.method });
+    }
   }
 
   paint(name) {
     const entry = this.rows.get(name);
     const { row, element } = entry;
+    const locked = this.locked.has(name);
     const asked = name in this.targets;
     const own = this.readings[name] ?? 0.5;
     const { attributes, reasons, reach } = this.abilities;
@@ -214,6 +262,7 @@ class Controls {
     const beyond = asked && (value < lowest - 0.005 || value > highest + 0.005);
     const missing = asked && name in this.short;
     element.classList.toggle("l2l-asked", asked);
+    element.classList.toggle("l2l-held", locked);
     element.classList.toggle("l2l-unknown", unknown);
     element.classList.toggle("l2l-warned", missing || beyond);
     element.style.setProperty("--low", lowest.toFixed(4));
@@ -221,28 +270,36 @@ class Controls {
     let note = row.ends ? row.ends.join(" \u2013 ") : "";
     let title = row.definition;
     if (unknown) {
-      note = aside ? "set aside" : "not in this method";
-      title += ` The method \u201c${this.abilities.method}\u201d cannot change it: ` +
-        `${reasons[name] ?? "it was not trained for it"}.`;
+      note = this.t(aside ? "set_aside" : "not_in_method");
+      const reason = reasons[name] ?? this.t("untrained");
+      title += ` ${this.t("method_cannot", { method: this.abilities.method, reason })}`;
+    } else if (locked) {
+      note = this.t("held");
     } else if (missing) {
-      note = entry.meter ? "\u25b3" : `\u25b3 came ${asChange(row, this.short[name])}`;
-      title += ` Asked, and hardly brought: ${asChange(row, this.short[name])} came.`;
+      const change = asChange(row, this.short[name]);
+      note = entry.meter ? "\u25b3" : `\u25b3 ${this.t("came", { change })}`;
+      title += ` ${this.t("hardly", { change })}`;
     } else if (beyond) {
-      note = entry.meter ? "\u25b3" : "\u25b3 beyond reach";
+      note = entry.meter ? "\u25b3" : `\u25b3 ${this.t("beyond")}`;
     }
     if (!unknown && (down < 1 || up < 1)) {
-      title += ` With this method from about ${asValue(row, lowest)} to ${asValue(row, highest)}; ` +
-        "nothing more comes beyond.";
+      title += ` ${this.t("reach", { low: asValue(row, lowest), high: asValue(row, highest) })}`;
     }
-    entry.note.textContent = entry.meter && !(missing || beyond) ? "" : note;
+    entry.note.textContent = entry.meter && !(missing || beyond || locked) ? "" : note;
     if (entry.meter) {
       element.title = title;
-      element.disabled = unknown && !aside;
+      element.disabled = (unknown && !aside) || locked;
       element.setAttribute("aria-pressed", String(asked));
       entry.meter.style.setProperty("--own", `${(own * 100).toFixed(1)}%`);
     } else {
       element.title = title;
-      entry.input.disabled = unknown;
+      entry.input.disabled = unknown || locked;
+      const able = this.abilities.holds.includes(name);
+      entry.lock.setAttribute("aria-pressed", String(locked));
+      entry.lock.disabled = !able && !locked;
+      entry.lock.title = `${row.definition} ` + (locked ? this.t("release", { label: row.label })
+        : able ? this.t("hold", { label: row.label })
+        : this.t("cannot_hold", { method: this.abilities.method }));
       entry.input.value = value;
       entry.input.style.setProperty("--value", value.toFixed(4));
       entry.input.style.setProperty("--own", own.toFixed(4));
@@ -257,7 +314,7 @@ class Controls {
     for (const section of this.sections) {
       const asked = section.rows.filter((row) => row.name in this.targets).length;
       section.count.textContent = asked ? String(asked) : "";
-      section.count.title = asked ? `${asked} asked for` : "";
+      section.count.title = asked ? this.t("asked_for", { count: asked }) : "";
     }
   }
 

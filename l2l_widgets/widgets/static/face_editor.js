@@ -4,21 +4,40 @@ class FaceEditorView {
   constructor(model) {
     this.model = model;
     this.schema = model.get("schema");
+    this.t = translator(this.schema.words);
+    const { t } = this;
     this.shown = 0;
     this.comparing = false;
     this.link = new Link(model, (silent) => this.showSilence(silent));
-    this.before = new PictureView("before", "The face before the edit");
-    this.after = new PictureView("after", "The face after the edit");
+    this.before = new PictureView("before", t("before_description"));
+    this.after = new PictureView("after", t("after_description"));
+    this.before.caption.textContent = t("before");
+    this.after.caption.textContent = t("after");
     this.queue = {
       before: new PictureQueue((source, picture) => this.showBefore(source, picture)),
       after: new PictureQueue((source, picture) => this.showAfter(source, picture)),
     };
-    this.controls = new Controls(this.schema, (targets, gesture, settled) =>
-      this.ask({ kind: "targets", targets, gesture }, !settled),
+    this.controls = new Controls(
+      this.schema, t,
+      (targets, gesture, settled) => this.ask({ kind: "targets", targets, gesture }, !settled),
+      (names, on) => this.ask({ kind: "hold", names, on }),
     );
+    this.scope = new ScopeMenu(this.schema, t, (scope) => this.ask({ kind: "scope", ...scope }));
     this.psiGesture = 0;
-    this.receipt = new ReceiptView(this.schema);
+    this.receipt = new ReceiptView(this.schema, t);
+    // What does not change the picture is no part of its line: nothing waits for it.
+    const ask = (message, aside = false) => (aside ? this.model.send(message) : this.ask(message));
+    this.panels = {
+      history: new HistoryPanel(t, ask),
+      recipe: new RecipePanel(t, ask, () => (this.face === "" ? "face" : `face-${this.face}`)),
+      presets: new PresetPanel(t, ask),
+      pair: new PairPanel(t, ask),
+      many: new ManyPanel(t, ask),
+    };
+    const named = Object.entries(this.panels).map(([name, view]) => ({ name, view }));
+    this.tabs = new Tabs(t, [{ name: "moved", view: this.receipt }, ...named]);
     this.timing = h("p", { class: "l2l-timing" });
+    this.errorLine = h("p", { class: "l2l-message l2l-error", role: "alert" });
     this.saved = h("div", { class: "l2l-saved", hidden: true });
     this.element = this.layOut();
     this.listen();
@@ -27,7 +46,7 @@ class FaceEditorView {
 
   /** Send what will change the picture: from now on the numbers belong to an older one. */
   ask(message, continuous = false) {
-    this.receipt.setStale("Measuring\u2026");
+    this.receipt.setStale(this.t("measuring"));
     this.link.post(message, continuous);
   }
 
@@ -50,24 +69,26 @@ class FaceEditorView {
           { class: "l2l-columns" },
           stage,
           h("div", { class: "l2l-side" }, this.controls.element),
-          h("div", { class: "l2l-below" }, this.receipt.element, this.saved),
+          h("div", { class: "l2l-below" }, this.errorLine, this.tabs.element, this.saved),
         ),
+        this.receipt.spoken,
       ),
     );
   }
 
   makeFaceBar() {
+    const { t } = this;
     const { seed_max: largest, psi, methods } = this.schema;
     this.seed = h("input", {
-      type: "number", class: "l2l-seed", min: 0, max: largest, step: 1, "aria-label": "Seed",
-      title: "The same number is always the same face",
+      type: "number", class: "l2l-seed", min: 0, max: largest, step: 1, "aria-label": t("seed"),
+      title: t("seed_title"),
       onchange: () => this.setSeed(this.seed.value),
       // Not every way to fill a field in is followed by a change event; Enter always means "take it".
       onkeydown: (event) => event.key === "Enter" && this.setSeed(this.seed.value),
     });
     this.psi = h("input", {
       type: "range", class: "l2l-psi", min: psi.low, max: psi.high, step: 0.05,
-      "aria-label": "Truncation",
+      "aria-label": t("truncation"),
       oninput: () => this.setPsi(false),
       onchange: () => this.setPsi(true),
     });
@@ -79,36 +100,66 @@ class FaceEditorView {
       h("label", { class: "l2l-field", title }, h("span", {}, text), ...inputs);
     return h(
       "div",
-      { class: "l2l-facebar", role: "group", "aria-label": "Face" },
-      field("Seed", "The same number is always the same face", this.seed),
-      button("New face", "dice", () => this.setSeed(Math.floor(Math.random() * 10000))),
-      field("Variety", "Truncation psi: 0 is the average face, 1 the full variety", this.psi, this.psiText),
-      methods.length > 1 ? field("Method", "Which editor answers the sliders", this.method) : null,
+      { class: "l2l-facebar", role: "group", "aria-label": t("face") },
+      field(t("seed"), t("seed_title"), this.seed),
+      button(t("new_face"), "dice", () => this.newFace()),
+      field(t("variety"), t("variety_title"), this.psi, this.psiText),
+      methods.length > 1 ? field(t("method"), t("method_title"), this.method) : null,
+      methods.length ? this.scope.element : null,
       this.timing,
+      this.makeKeys(),
     );
   }
 
+  /** What the keyboard can do, behind a question mark. */
+  makeKeys() {
+    const { t } = this;
+    const list = [["\u2190 \u2192", "key_arrows"], ["Del", "key_delete"], ["L", "key_l"], ["B", "key_b"],
+      ["Ctrl+Z, Ctrl+Y", "key_undo"], ["/", "key_search"], ["N", "key_n"], ["H", "key_h"], ["Esc", "key_esc"]];
+    const menu = h("div", { class: "l2l-menu l2l-keys", role: "note", hidden: true },
+      ...list.flatMap(([key, text]) => [h("span", {}, h("kbd", {}, key)), h("span", {}, t(text))]));
+    this.keys = {
+      menu,
+      button: h("button", {
+        type: "button", class: "l2l-button l2l-keys-button", title: t("keys_title"), "aria-label": t("keys_title"),
+        "aria-expanded": "false", onclick: () => this.showKeys(menu.hidden),
+      }, "?"),
+    };
+    return h("div", { class: "l2l-scope" }, this.keys.button, menu);
+  }
+
+  showKeys(open) {
+    this.keys.menu.hidden = !open;
+    this.keys.button.setAttribute("aria-expanded", String(open));
+  }
+
+  newFace() {
+    this.setSeed(Math.floor(Math.random() * 10000));
+  }
+
   makeActions() {
-    this.undo = button("Undo", "undo", () => this.ask({ kind: "undo" }), { title: "Undo (Ctrl+Z)" });
-    this.redo = button("Redo", "redo", () => this.ask({ kind: "redo" }), { title: "Redo (Ctrl+Y)" });
-    this.reset = button("Reset", "reset", () => this.ask({ kind: "reset" }), {
-      title: "Take all edits back; the face stays",
-    });
-    const title = "Compare: hold to see the face before the edit (key B, or press on the picture)";
-    this.compare = button("Compare", "compare", null, { title, "aria-pressed": "false" });
-    const save = button("Save", "save", () => this.link.post({ kind: "save" }), {
+    const { t } = this;
+    const act = (kind) => button(t(kind), kind, () => this.ask({ kind }), { title: t(`${kind}_title`) });
+    [this.undo, this.redo, this.reset] = ["undo", "redo", "reset"].map(act);
+    this.compare = button(t("compare"), "compare", null, { title: t("compare_title"), "aria-pressed": "false" });
+    const save = button(t("save"), "save", () => this.link.post({ kind: "save" }), {
       class: "l2l-button l2l-save",
-      title: "Write the picture beside the notebook, with the recipe in it",
+      title: t("save_title"),
     });
     return h(
-      "div", { class: "l2l-actions", role: "group", "aria-label": "Edit" },
+      "div", { class: "l2l-actions", role: "group", "aria-label": t("edit") },
       this.undo, this.redo, this.reset, this.compare, save,
     );
   }
 
   listen() {
     this.handlers = FaceEditorView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
+    this.handlers.push(["msg:custom", (content, buffers) => this.hear(content, buffers)]);
     for (const [event, handler] of this.handlers) this.model.on(event, handler);
+    this.element.addEventListener("pointerdown", (event) => {
+      if (!this.scope.element.contains(event.target)) this.scope.toggle(false);
+      if (!this.keys.button.parentElement.contains(event.target)) this.showKeys(false);
+    });
     for (const target of [this.compare, this.after.frame]) {
       target.addEventListener("pointerdown", (event) => {
         if (event.button !== 0) return;
@@ -131,6 +182,10 @@ class FaceEditorView {
     if (onCompare || (key === "b" && !event.ctrlKey && !event.metaKey && !isTyping(event.target))) {
       this.setComparing(down && "key");
       event.preventDefault();
+    } else if (down && key === "escape") {
+      this.dismiss();
+    } else if (down && !event.ctrlKey && !event.metaKey && !event.altKey && !isTyping(event.target)) {
+      if (this.onLetter(key, event.target)) event.preventDefault();
     } else if (down && (event.ctrlKey || event.metaKey) && !isTyping(event.target)) {
       if (key === "z") this.ask({ kind: event.shiftKey ? "redo" : "undo" });
       else if (key === "y") this.ask({ kind: "redo" });
@@ -138,6 +193,34 @@ class FaceEditorView {
       else return;
       event.preventDefault();
     }
+  }
+
+  /** Single letters, wherever the focus is but in a text; whether the letter meant something. */
+  onLetter(key, target) {
+    const name = target.closest?.(".l2l-row")?.dataset.attribute;
+    if (key === "l" && name) {
+      const { row, lock, input } = this.controls.rows.get(name);
+      this.controls.hold([row]);
+      (input.disabled ? lock : input).focus(); // a held slider is disabled, and would lose the focus
+    } else if (key === "/") this.controls.search.focus();
+    else if (key === "n") this.newFace();
+    else if (key === "h") this.tabs.chooseName(this.tabs.name === "history" ? "moved" : "history");
+    else if (key === "?") this.showKeys(this.keys.menu.hidden);
+    else return false;
+    return true;
+  }
+
+  /** Close what is open, the innermost first. */
+  dismiss() {
+    if (this.scope.open) this.scope.dismiss();
+    else if (!this.keys.menu.hidden) this.showKeys(false);
+    else if (!this.saved.hidden) this.saved.hidden = true;
+    else if (this.tabs.name !== "moved") this.tabs.chooseName("moved");
+  }
+
+  /** An answer to a panel that asked. */
+  hear(content, buffers) {
+    this.panels[content.type]?.show(content, buffers ?? []);
   }
 
   /** Give a key to the notebook, which never hears of those pressed on a control: see `elements.js`. */
@@ -170,7 +253,7 @@ class FaceEditorView {
     const on = Boolean(how);
     this.compare.setAttribute("aria-pressed", String(on));
     this.element.classList.toggle("l2l-comparing", on);
-    this.after.caption.textContent = on ? "before (held)" : "after";
+    this.after.caption.textContent = this.t(on ? "before_held" : "after");
     const source = on ? this.before.source : this.edited;
     if (source) this.after.show(source);
   }
@@ -178,8 +261,12 @@ class FaceEditorView {
   sync(name) {
     const value = this.model.get(name);
     if (!value || !Object.keys(value).length) return;
-    if (name === "before" || name === "after") this.queue[name].push(value);
-    else if (name === "abilities") this.controls.setAbilities(value);
+    if (name === "many") this.panels.many.update(value);
+    else if (name === "before" || name === "after") this.queue[name].push(value);
+    else if (name === "abilities") {
+      this.controls.setAbilities(value);
+      this.scope.setSpaces(value.spaces);
+    }
     else if (name === "settings") this.showSettings(value);
     else if (name === "receipt") this.showReceipt(value);
     else this.showNotice(value);
@@ -187,6 +274,7 @@ class FaceEditorView {
 
   showSettings(settings) {
     this.controls.update(settings, this.link.idle);
+    this.scope.update(settings);
     if (this.link.idle) {
       this.seed.value = settings.seed;
       this.seedAsked = settings.seed;
@@ -196,14 +284,23 @@ class FaceEditorView {
     this.method.value = settings.method;
     this.undo.disabled = !settings.can_undo;
     this.redo.disabled = !settings.can_redo;
-    this.reset.disabled = !Object.keys({ ...settings.targets, ...settings.aside }).length;
+    const asked = Object.keys({ ...settings.targets, ...settings.aside }).length + settings.held.length;
+    this.reset.disabled = !asked && settings.rows === null && settings.space === null;
+    this.refreshPanel();
+  }
+
+  /** What an open panel shows of an older state is asked for again when the hand rests. */
+  refreshPanel() {
+    clearTimeout(this.refreshing);
+    if (!["history", "recipe"].includes(this.tabs.name)) return;
+    this.refreshing = setTimeout(() => this.tabs.refresh(), 200);
   }
 
   showBefore(source, picture) {
     this.before.show(source);
     this.face = picture.seed ?? "";
-    const face = picture.seed === null ? "" : ` \u00b7 face ${picture.seed}`;
-    this.before.caption.textContent = `before${face}`;
+    const { seed } = picture;
+    this.before.caption.textContent = seed === null ? this.t("before") : this.t("before_face", { face: seed });
     if (this.comparing) this.after.show(source);
   }
 
@@ -214,10 +311,8 @@ class FaceEditorView {
     this.stamp = picture.stamp;
     this.showError(picture.error);
     this.milliseconds = Math.round(1000 * (picture.seconds?.total ?? 0));
-    this.showTiming(`picture ${this.milliseconds} ms`);
-    this.receipt.setStale(picture.error
-      ? "Nothing was measured: the picture is the last one that could be drawn."
-      : "Measuring\u2026");
+    this.showTiming(this.t("picture_ms", { ms: this.milliseconds }));
+    this.receipt.setStale(this.t(picture.error ? "last_picture" : "measuring"));
     if (picture.stamp !== this.savedStamp) this.saved.hidden = true;
     this.link.acknowledge(picture.answers);
     this.element.dataset.stamp = picture.stamp;
@@ -232,7 +327,7 @@ class FaceEditorView {
     this.controls.setShort(Object.fromEntries((receipt.shortfalls ?? []).map(came)));
     this.element.dataset.receipt = receipt.stamp;
     const milliseconds = Math.round(1000 * (receipt.seconds?.total ?? 0));
-    this.showTiming(`picture ${this.milliseconds} ms \u00b7 receipt ${milliseconds} ms`);
+    this.showTiming(this.t("both_ms", { ms: this.milliseconds, receipt: milliseconds }));
   }
 
   showTiming(text) {
@@ -240,18 +335,15 @@ class FaceEditorView {
   }
 
   showError(error) {
-    this.receipt.message.textContent = error ?? "";
+    this.errorLine.textContent = error ?? "";
     this.element.classList.toggle("l2l-has-error", Boolean(error));
   }
 
   showSilence(silent) {
     if (silent) {
-      this.showError(
-        "The kernel does not answer: it is busy with a cell, or it was stopped or restarted. " +
-        "If so, choose Run \u2192 Run All Cells.",
-      );
-      this.receipt.setStale("Nothing was measured: the picture is the last one that came.");
-    } else if (this.receipt.message.textContent.startsWith("The kernel does not answer")) {
+      this.showError(this.t("no_answer"));
+      this.receipt.setStale(this.t("last_that_came"));
+    } else if (this.errorLine.textContent === this.t("no_answer")) {
       this.showError(null);
     }
   }
@@ -264,23 +356,17 @@ class FaceEditorView {
       this.receipt.restore();
       return;
     }
-    const text = h("textarea", { readonly: true, rows: 8, "aria-label": "Recipe" });
+    const { t } = this;
+    const text = h("textarea", { readonly: true, rows: 8, "aria-label": t("recipe") });
     text.value = notice.recipe;
-    const copy = button("Copy recipe", "copy", async () => {
-      // Where the page may not use the clipboard, the text is selected for Ctrl+C.
-      text.closest("details").open = true;
-      text.select();
-      const done = await navigator.clipboard?.writeText(text.value).then(() => true, () => false);
-      copy.querySelector("span").textContent = done ? "Copied" : "Press Ctrl+C";
-    });
     const close = h("button", {
-      type: "button", class: "l2l-clear", "aria-label": "Close",
+      type: "button", class: "l2l-clear", "aria-label": t("close"),
       onclick: () => (this.saved.hidden = true),
     }, "\u00d7");
     this.saved.replaceChildren(
-      h("p", { role: "status" }, "Saved ", h("code", { title: notice.path }, notice.name),
-        ` in ${notice.folder}`, close),
-      h("details", {}, h("summary", {}, "Recipe"), text, copy),
+      h("p", { role: "status" }, `${t("saved")} `, h("code", { title: notice.path }, notice.name),
+        ` ${t("saved_in", { folder: notice.folder })}`, close),
+      h("details", {}, h("summary", {}, t("recipe")), text, copyButton(t, text)),
     );
     this.saved.hidden = false;
     this.savedStamp = this.stamp;
@@ -288,19 +374,32 @@ class FaceEditorView {
 
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
-    for (const part of [this.before, this.after, this.link]) part.dispose();
+    clearTimeout(this.refreshing);
+    const { history, pair } = this.panels;
+    for (const part of [this.before, this.after, this.link, history, pair]) part.dispose();
   }
 }
 
-FaceEditorView.TRAITS = ["abilities", "settings", "before", "after", "receipt", "notice"];
+FaceEditorView.TRAITS = ["abilities", "settings", "before", "after", "receipt", "notice", "many"];
 
 function render({ model, el }) {
-  const view = new FaceEditorView(model);
+  let view = new FaceEditorView(model);
   // The still that stands in where there is no kernel; gone with this view, when there is none again.
   const still = `img[alt*="${model.get("schema").still}"]`;
   const hide = `${still}, .jp-OutputArea-child:has(${still}) { display: none !important; }`;
   el.append(h("style", {}, hide), view.element);
-  return () => view.dispose();
+  // Other models have other sliders: the page is laid out anew, from what the kernel says now.
+  const again = () => {
+    const next = new FaceEditorView(model);
+    view.dispose();
+    view.element.replaceWith(next.element);
+    view = next;
+  };
+  model.on("change:schema", again);
+  return () => {
+    model.off("change:schema", again);
+    view.dispose();
+  };
 }
 
 export default { render };

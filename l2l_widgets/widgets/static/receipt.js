@@ -5,13 +5,13 @@ const VISIBLE = 0.02;
 
 /** A bar for every attribute, always in the same place, so that the eye learns where to look. */
 class ReceiptView {
-  constructor(schema) {
+  constructor(schema, t) {
+    this.t = t;
     this.rows = schema.families.flatMap((family) => family.rows);
     this.byName = new Map(this.rows.map((row) => [row.name, row]));
     this.receipt = null;
-    this.message = h("p", { class: "l2l-message", role: "alert" });
     this.asked = h("p", { class: "l2l-asked-list" });
-    this.summary = h("div", { class: "l2l-summary", role: "status", "aria-live": "polite" });
+    this.summary = h("div", { class: "l2l-summary" });
     this.judges = h("span", { class: "l2l-judges" });
     this.identity = this.makeIdentity();
     this.bars = new Map(this.rows.map((row) => [row.name, this.makeBar(row)]));
@@ -24,11 +24,13 @@ class ReceiptView {
     );
     this.element = h(
       "section",
-      { class: "l2l-receipt", "aria-label": "Receipt" },
-      h("header", {}, h("h3", {}, "What moved"), this.judges, this.identity.element),
-      h("div", { class: "l2l-words", tabindex: "-1" }, this.message, this.asked, this.summary),
+      { class: "l2l-receipt", "aria-label": t("receipt") },
+      h("header", { class: "l2l-receipt-head" }, this.asked, this.judges, this.identity.element),
+      h("div", { class: "l2l-words", tabindex: "-1" }, this.summary),
       this.chart,
     );
+    // What moved in one line, for those who listen. A live region speaks on every change.
+    this.spoken = h("p", { class: "l2l-spoken", role: "status", "aria-live": "polite" });
     this.update(null);
   }
 
@@ -39,7 +41,7 @@ class ReceiptView {
     const raw = h("span", { class: "l2l-identity-raw" });
     const gauge = h("span", { class: "l2l-gauge", "aria-hidden": "true" }, band, fill);
     const element = h("div", { class: "l2l-identity" }, text, raw,
-      h("span", { class: "l2l-end" }, "stranger"), gauge, h("span", { class: "l2l-end" }, "same face"));
+      h("span", { class: "l2l-end" }, this.t("stranger")), gauge, h("span", { class: "l2l-end" }, this.t("same_face")));
     return { element, fill, band, text, raw };
   }
 
@@ -61,11 +63,10 @@ class ReceiptView {
   /** The last receipt again: what was asked meanwhile changed nothing. */
   restore() {
     this.element.classList.remove("l2l-stale");
-    this.say(...(this.receipt?.sentences ?? [this.nothing ?? ReceiptView.NOTHING]));
+    this.say(...(this.receipt?.sentences ?? [this.nothing ?? this.t("nothing")]));
   }
 
   say(...lines) {
-    // A live region speaks on every change: equal words must not be written twice.
     if (this.said === lines.join()) return;
     this.said = lines.join();
     // The first line is the one that must not be missed; all flow on, because room is short.
@@ -76,7 +77,8 @@ class ReceiptView {
   update(receipt) {
     this.receipt = receipt && !receipt.error && receipt.band ? receipt : null;
     this.nothing = receipt?.error;
-    this.judges.textContent = this.receipt ? "second judge" : "";
+    if (this.receipt && this.spoken.textContent !== receipt.line) this.spoken.textContent = receipt.line;
+    this.judges.textContent = this.receipt ? this.t("second_judge") : "";
     this.judges.title = this.receipt ? Object.values(this.receipt.judges).join("; ") : "";
     this.drawAsked();
     this.drawIdentity();
@@ -93,7 +95,8 @@ class ReceiptView {
         const unit = row.unit === "\u00b0" ? "\u00b0" : `\u202f${row.unit}`;
         const came = asChange(row, this.changeOf(name)).replace(unit, "");
         const mark = short.includes(name) ? "\u25b3 " : "";
-        return h("span", { class: "l2l-asked-row" }, `${mark}${row.label} ${came} of ${asChange(row, want)}`);
+        const values = { mark, label: row.label, came, want: asChange(row, want) };
+        return h("span", { class: "l2l-asked-row" }, this.t("asked_row", values));
       }),
     );
   }
@@ -106,11 +109,12 @@ class ReceiptView {
     const placed = typeof kept === "number";
     const clip = (x) => Math.max(0, Math.min(1, x)) * 100;
     const place = (cosine) => clip(placed ? (cosine - strangers) / (1 - strangers) : cosine);
-    text.textContent = placed ? `identity kept ${Math.round(clip(kept))}\u202f%` : "identity";
-    raw.textContent = `raw ${identity.toFixed(2)}`;
-    element.title = `${this.receipt.identity_text}. The judge of identity trained nothing. ` +
-      (placed ? `Two different faces at this variety have ${strangers.toFixed(2)} to it. ` : "") +
-      "The grey part is what random edits of this size leave.";
+    const { t } = this;
+    text.textContent = placed ? t("identity_kept", { kept: Math.round(clip(kept)) }) : t("identity");
+    raw.textContent = t("raw", { value: this.receipt.identity_number });
+    element.title = [`${this.receipt.identity_text}.`, t("identity_judge"),
+      placed ? t("identity_strangers", { value: this.receipt.strangers_text }) : "",
+      t("identity_band")].join(" ");
     element.classList.toggle("l2l-drifts", Boolean(this.receipt.drifts));
     fill.style.left = `${place(identity)}%`;
     const [low, high] = (pair ?? [1, 1]).map(place);
@@ -128,8 +132,8 @@ class ReceiptView {
     const top = [0.1, 0.2, 0.5, 1].find((step) => largest <= step) ?? 1;
     const place = (change) => 50 + (50 * Math.max(-top, Math.min(top, change))) / top;
     for (const row of this.rows) this.drawBar(row, place);
-    this.scale.textContent = this.receipt ? `a full bar: \u00b1${Math.round(100 * top)}\u202f%` : "";
-    this.chart.setAttribute("aria-label", this.receipt?.sentences.join(" ") ?? "Nothing measured yet");
+    this.scale.textContent = this.receipt ? this.t("scale", { top: Math.round(100 * top) }) : "";
+    this.chart.setAttribute("aria-label", this.receipt?.sentences.join(" ") ?? this.t("nothing_measured"));
   }
 
   drawBar(row, place) {
@@ -154,9 +158,8 @@ class ReceiptView {
     amount.textContent = outside ? `\u25c6${number}` : number;
     amount.classList.toggle("l2l-left", change > 0);
     element.title = this.receipt
-      ? `${row.label}: ${asChange(row, change)} (random edits of this size: ` +
-        `${asChange(row, low)} to ${asChange(row, high)})`
+      ? this.t("bar", { label: row.label, change: asChange(row, change), low: asChange(row, low),
+        high: asChange(row, high) })
       : row.label;
   }
 }
-ReceiptView.NOTHING = "Move a slider: here you will see what else moved with it.";

@@ -1,0 +1,106 @@
+"""``l2l edit --seeds 0-99 --out DIR``: one edit on many faces, for :mod:`l2l_widgets.cli.edit`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from l2l_widgets.batch import BatchProgress
+    from l2l_widgets.states import Edit
+    from l2l_widgets.zoo import Models
+
+#: Seconds between two lines of progress where no terminal overwrites them.
+QUIET = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of many faces to the verb ``edit``."""
+    many = parser.add_argument_group(
+        "many faces", "--out is then a folder: a picture a face, and table.csv with the receipts; "
+        "what stands there from an interrupted run is not done again"
+    )  # fmt: skip
+    many.add_argument(
+        "--seeds", default=None, metavar="0-99", help="seeds, such as 0-99 or 3,7,20-29"
+    )
+    many.add_argument(
+        "--latents", default=None, metavar="DIR",
+        help="a folder of faces: .npy, .safetensors, or .json and .png with a recipe",
+    )  # fmt: skip
+    many.add_argument(
+        "--recipe",
+        default=None,
+        metavar="FILE",
+        help="take the edits of a recipe, instead of --set",
+    )
+
+
+def run_many(
+    args: argparse.Namespace, models: Models, edits: tuple[Edit, ...], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Do one edit to many faces, with progress on standard error."""
+    from l2l_widgets.batch import Batch, latents, parse_seeds, seeds
+
+    if args.seeds is not None and args.latents is not None:
+        raise ValueError("--seeds and --latents are both given; allowed: one of the two")
+    if args.seeds is not None:
+        items = seeds(parse_seeds(args.seeds, "--seeds"))
+    else:
+        items = latents(args.latents)
+    batch = Batch(
+        models, edits, items, args.out, receipts=not args.no_receipt, compare=args.compare,
+        **options,
+    )  # fmt: skip
+    with Ticker(sys.stderr) as ticker:
+        report = batch.run(ticker)
+    if not args.json:
+        skipped = f", {report.skipped} were there already" if report.skipped else ""
+        print(
+            f"{report.folder}: {report.done} of {report.total} faces done{skipped}; {report.table}"
+        )
+    if report.failed and report.done + report.skipped == 0:
+        name, reason = next(iter(report.failed.items()))
+        raise ValueError(f"no face could be done; {name}: {reason}")
+    return report.to_dict()
+
+
+class Ticker:
+    """Progress on a stream: one line that is overwritten on a terminal, else now and then one.
+
+    A face that failed is a line of its own in any case.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.width, self.last = stream, 0, time.monotonic()
+        self.terminal = stream.isatty()
+
+    def __call__(self, progress: BatchProgress) -> None:
+        """Show how far it is."""
+        if progress.error is not None:
+            self._clear()
+            print(f"l2l edit: {progress.item}: {progress.error}", file=self.stream)
+        left = progress.seconds_left
+        text = f"{progress.done} of {progress.total} faces"
+        text += f", {progress.failed} failed" if progress.failed else ""
+        text += f", {left:.0f} s left" if left else ""
+        if self.terminal:
+            self._clear()
+            self.stream.write(text)
+            self.stream.flush()
+            self.width = len(text)
+        elif time.monotonic() - self.last > QUIET:
+            print(text, file=self.stream)
+            self.last = time.monotonic()
+
+    def _clear(self) -> None:
+        if self.width:
+            self.stream.write(f"\r{' ' * self.width}\r")
+            self.width = 0
+
+    def __enter__(self) -> Ticker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._clear()

@@ -1,0 +1,99 @@
+"""Attributes that a teacher keeps out of the room, everywhere at once.
+
+A hidden attribute has no slider and no bar, stands on no receipt and in no list, and an edit or a
+recipe that asks for it is refused by name. The models still know it. The list comes from one place:
+
+- ``hide_attributes(["gender"])`` in a running Python, or
+- ``L2L_HIDE_ATTRIBUTES="gender, beard"`` in the environment, or
+- ``L2L_HIDE_ATTRIBUTES=@/path/to/list.txt``: a text file, a name or several a line, ``#`` comments.
+
+The first that is given counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError, AttributeTable
+
+VARIABLE = "L2L_HIDE_ATTRIBUTES"
+MAX_FILE = 1 << 20
+
+_said: tuple[str, ...] | None = None
+
+
+def hide_attributes(names: Iterable[str] | None) -> None:
+    """Hide attributes in this process from now on; None goes back to what the environment says.
+
+    Parameters
+    ----------
+    names : iterable of str or None
+        Checked when a table is asked for; an empty list hides nothing.
+    """
+    global _said
+    if isinstance(names, str):
+        raise ValueError(f"names is {names!r}; allowed: a list of names, such as [{names!r}]")
+    _said = None if names is None else tuple(names)
+
+
+def hidden_attributes() -> tuple[str, ...]:
+    """The names on the list.
+
+    Raises
+    ------
+    ValueError
+        A file that cannot be read.
+    """
+    if _said is not None:
+        return _said
+    text = os.environ.get(VARIABLE, "").strip()
+    if text.startswith("@"):
+        text = _file_text(Path(text[1:]))
+    lines = [line.partition("#")[0] for line in text.splitlines()]
+    return tuple(word for line in lines for word in re.split(r"[\s,;]+", line) if word)
+
+
+def visible_table(table: AttributeTable) -> AttributeTable:
+    """The table without what is hidden.
+
+    Raises
+    ------
+    ValueError
+        The list names an attribute that does not exist: a typing error must not show it.
+    """
+    # A list may speak of more attributes than these models have, but not of none at all.
+    hidden = [name for name in hidden_attributes() if name in table or name not in DEFAULT_TABLE]
+    try:
+        return table.hide(hidden) if hidden else table
+    except AttributeRequestError as error:
+        raise ValueError(f"{_source()}: {error}") from None
+
+
+def check_visible(names: Iterable[str], table: AttributeTable) -> None:
+    """Raise an AttributeRequestError where a hidden attribute is asked for."""
+    hidden = hidden_attributes()
+    if not hidden:
+        return
+    visible = visible_table(table)
+    for name in names:
+        if name in table and name not in visible:
+            raise AttributeRequestError(
+                f"attribute {name!r} is hidden here (by {_source()}); allowed: the others"
+            )
+
+
+def _source() -> str:
+    return VARIABLE if _said is None else "hide_attributes"
+
+
+def _file_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise ValueError(f"{VARIABLE}: {path}: larger than {MAX_FILE >> 20} MiB")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise ValueError(f"{VARIABLE}: {path}: {reason}; allowed: a text file of names") from None

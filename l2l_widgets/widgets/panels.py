@@ -1,0 +1,248 @@
+"""What the panels below the picture ask for: history, recipe and code, presets, two recipes.
+
+Nothing of this is computed while its panel is closed. What takes time (thumbnails, two faces and
+their judges) runs on a worker of its own, where only the newest question of a kind counts; the
+answer goes to the page as a message, with pictures beside it. What cannot be done is answered with
+one line, shown in the panel that asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.as_code import python_code
+from l2l_widgets.images import encode_jpeg
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.policy import visible_table
+from l2l_widgets.presets import FILE, SHIPPED, PresetShelf
+from l2l_widgets.recipe_pair import compare_recipes
+from l2l_widgets.references import Strangers
+from l2l_widgets.replay import parse_recipe
+from l2l_widgets.states import Edit
+
+if TYPE_CHECKING:
+    from l2l_widgets.session import EditSession
+    from l2l_widgets.widgets.words import Words
+
+#: Side of a thumbnail, in pixels.
+THUMB = 96
+#: Differences of two faces that are listed; a smaller one than this cannot be seen.
+LISTED, VISIBLE = 10, 0.02
+
+Send = Callable[[dict[str, Any], list[bytes]], None]
+
+
+class Panels:
+    """Answers the panels of one view.
+
+    Parameters
+    ----------
+    session : EditSession
+        Whose states they speak of.
+    send : callable
+        Gets a message (``type`` names the panel) and its buffers.
+    folder : Path
+        Where the shelf of presets lies.
+    words : Words
+        The language of the view.
+    """
+
+    def __init__(self, session: EditSession, send: Send, folder: Path, words: Words) -> None:
+        self.session, self._send, self._words = session, send, words
+        self.shelf = PresetShelf(folder / FILE)
+        self._thumbs: dict[tuple[Any, ...], bytes] = {}
+        self._drawn_with: Any = session.models
+        self._workers = {
+            "history": LatestWins(self._guarded(self._history), name="l2l-history"),
+            "pair": LatestWins(self._guarded(self._pair), name="l2l-pair"),
+        }
+        self._direct = {
+            "text": self._text,
+            "presets": self._presets,
+            "keep-preset": self._keep_preset,
+            "remove-preset": self._remove_preset,
+        }
+
+    def close(self) -> None:
+        """Answer nothing any more."""
+        for worker in self._workers.values():
+            worker.close()
+
+    def handle(self, message: Mapping[str, Any]) -> bool:
+        """Answer one question; False where it is none of a panel's."""
+        kind = message.get("kind")
+        if kind in self._workers:
+            self._workers[kind](message)
+        elif kind in self._direct:
+            self._guarded(self._direct[kind])(message)
+        else:
+            return False
+        return True
+
+    def drain(self, timeout: float = 10.0) -> bool:
+        """Wait until every question is answered; False when that took longer."""
+        return all(worker.drain(timeout) for worker in self._workers.values())
+
+    def _guarded(
+        self, answer: Callable[[Mapping[str, Any]], None]
+    ) -> Callable[[Mapping[str, Any]], None]:
+        def run(message: Mapping[str, Any]) -> None:
+            try:
+                answer(message)
+            except Exception as error:  # the panel says so; an exception would show nowhere
+                line = (str(error).splitlines() or [type(error).__name__])[0]
+                known = isinstance(error, (ValueError, OSError))
+                text = line if known else f"{message.get('kind')}: {line}"
+                self._send({"type": _panel(message), "error": text}, [])
+
+        return run
+
+    # -- history -----------------------------------------------------------------------------------
+
+    def _history(self, message: Mapping[str, Any]) -> None:
+        if self._drawn_with is not self.session.models:  # other models draw other thumbnails
+            self._thumbs.clear()
+            self._drawn_with = self.session.models
+        nodes = self.session.history()
+        states = {node.id: node.state for node in nodes}
+        table = self._words.translate(visible_table(self.session.models.table))
+        if len(self._thumbs) > 2 * len(nodes):
+            self._thumbs.clear()
+        worker, buffers, listed = self._workers["history"], [], []
+        for node in nodes:
+            # a gesture changes the state of its node, so the number alone names no picture
+            key = (node.state.face_key(), *(edit.key() for edit in node.state.edits))
+            known = self._thumbs.get(key)
+            if known is None and not worker.stale():
+                known = self._thumbs[key] = self._thumb(node.state)
+            before = None if node.parent is None else states[node.parent]
+            listed.append(
+                {
+                    "id": node.id,
+                    "parent": node.parent,
+                    "current": node.current,
+                    "label": self._words.step(before, node.state, table),
+                    "picture": len(buffers) if known else None,
+                }
+            )
+            buffers += [known] if known else []
+        if not worker.stale():
+            self._send({"type": "history", "nodes": listed}, buffers)
+
+    def _thumb(self, state: Any) -> bytes:
+        result = self.session.render(state)
+        image = result.before if result.after is None else result.after
+        return b"" if image is None else encode_jpeg(_small(image), quality=85)
+
+    # -- recipe and code ---------------------------------------------------------------------------
+
+    def _text(self, message: Mapping[str, Any]) -> None:
+        session = self.session
+        recipe = session.recipe()
+        self._send(
+            {
+                "type": _panel(message),
+                "recipe": json.dumps(recipe, indent=1),
+                "code": python_code(session.models, session.state, int(message.get("scale", 1))),
+                "slot": message.get("slot"),
+            },
+            [],
+        )
+
+    # -- presets -----------------------------------------------------------------------------------
+
+    def preset(self, name: str) -> Edit:
+        """A preset by its name; a ValueError where there is none."""
+        known = {**SHIPPED, **self.shelf.presets()}
+        if name not in known:
+            raise ValueError(f"preset is {name!r}; allowed: {', '.join(known)}")
+        return known[name]
+
+    def _presets(self, message: Mapping[str, Any]) -> None:
+        visible = visible_table(self.session.models.table)
+
+        def able(edit: Edit) -> bool:
+            return all(name in visible for name in (*edit.changes, *edit.targets, *edit.preserve))
+
+        shipped = [
+            {"name": n, "label": self._words.preset(n)} for n, e in SHIPPED.items() if able(e)
+        ]
+        answer: dict[str, Any] = {"type": "presets", "shipped": shipped, "own": []}
+        answer["file"] = str(self.shelf.path)
+        try:
+            answer["own"] = [{"name": n, "label": n} for n, e in self.shelf.presets().items()]
+        except ValueError as error:  # the shipped ones are there all the same
+            answer["error"] = str(error)
+        self._send(answer, [])
+
+    def _keep_preset(self, message: Mapping[str, Any]) -> None:
+        self.shelf.keep(str(message["name"]), self.session.state.edits[-1])
+        self._presets(message)
+
+    def _remove_preset(self, message: Mapping[str, Any]) -> None:
+        self.shelf.remove(str(message["name"]))
+        self._presets(message)
+
+    # -- two recipes -------------------------------------------------------------------------------
+
+    def _pair(self, message: Mapping[str, Any]) -> None:
+        words, models = self._words, self.session.models
+        recipes = []
+        for slot in ("a", "b"):
+            try:
+                recipes.append(parse_recipe(str(message[slot])))
+            except ValueError as error:
+                raise ValueError(f"{slot.upper()}: {error}") from None
+        pair = compare_recipes(models, recipes[0], recipes[1])
+        table = words.translate(visible_table(models.table))
+        differences = [
+            {"name": n, "label": table[n].label, "change": d, "from": pair.readings[0][n]}
+            for n, d in pair.differences().items()
+            if abs(d) >= VISIBLE
+        ]
+        strangers = self._strangers(models) if pair.identity is not None else None
+        self._send(
+            {
+                "type": "pair",
+                "differences": differences[:LISTED],
+                "identity": None if pair.identity is None else words.number(pair.identity),
+                "strangers": None if strangers is None else words.number(strangers),
+                "fields": {n: [_say(v) for v in both] for n, both in pair.fields().items()},
+            },
+            [encode_jpeg(_small(image, 256)) for image in pair.images],
+        )
+
+    def _strangers(self, models: Any) -> float:
+        state = self.session.state
+        variety = (float(state.truncation_psi), state.noise_mode)
+        with torch.inference_mode():
+            strangers = Strangers(models)
+            while strangers.missing(*variety) > 0:
+                strangers.advance(*variety)
+            return strangers.similarity(*variety)
+
+
+def _panel(message: Mapping[str, Any]) -> str:
+    kind = str(message.get("kind"))
+    if kind == "text":
+        return str(message.get("panel", "recipe"))
+    return "presets" if "preset" in kind else kind
+
+
+def _small(image: Tensor, side: int = THUMB) -> Tensor:
+    """The picture with at most ``side`` pixels a side."""
+    if image.shape[-1] <= side:
+        return image
+    small = torch.nn.functional.interpolate(image[None], size=(side, side), mode="area")
+    return small[0]
+
+
+def _say(value: Any) -> str:
+    text = "\u2013" if value is None else json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."

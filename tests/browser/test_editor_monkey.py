@@ -1,0 +1,134 @@
+"""A seeded monkey at the face editor: 200 random actions leave no error anywhere."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from . import harness
+from .editor_page import EditorPage
+from .test_editor_panels import write_notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SEED = int(os.environ.get("L2L_MONKEY_SEED", "20261121"))
+ACTIONS = 200
+KEYS = (
+    "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", "Enter",
+    "Space", "Escape", "Delete", "Tab", "Shift+Tab", "Control+z", "Control+y", "l", "b", "n", "h",
+    "/", "?",
+)  # fmt: skip
+TEXTS = (
+    "",
+    "7",
+    "-1",
+    "4294967296",
+    "smile",
+    "<b>x</b>",
+    "{",
+    "\u202e\U0001f600",
+    "0-3",
+    "9" * 200,
+)
+
+
+def act(page, root, monkey):
+    """One random thing that a person could do; returns it in words."""
+    kind = monkey.choices(
+        ("click", "drag", "keys", "text", "choose", "wheel", "resize"), (38, 20, 20, 10, 6, 4, 2)
+    )[0]
+    if kind == "resize":
+        page.set_viewport_size({"width": monkey.choice((900, 1280, 1600)), "height": 900})
+        return kind
+    if kind == "keys":
+        key = monkey.choice(KEYS)
+        inside = root.evaluate("e => e.contains(document.activeElement)")
+        if inside:  # elsewhere the keys are the notebook's
+            page.keyboard.press(key)
+        return f"{kind} {key if inside else '-'}"
+    wanted = {
+        "click": "button:not([disabled]), summary, .l2l-frame",
+        "drag": "input[type=range]:not([disabled])",
+        "text": "input[type=number], input[type=text], input[type=search], textarea",
+        "choose": "select",
+        "wheel": ".l2l-scroll, .l2l-panel, .l2l-tree",
+    }[kind]
+    found = [e for e in root.locator(wanted).element_handles() if e.is_visible()]
+    if not found:
+        return f"{kind} nothing"
+    element = monkey.choice(found)
+    name = element.evaluate("e => (e.ariaLabel || e.textContent || e.className).slice(0, 30)")
+    box = element.bounding_box()
+    if box is None:  # a picture that came meanwhile has taken it away
+        return f"{kind} gone"
+    x, y = (box["x"] + monkey.random() * box["width"], box["y"] + box["height"] / 2)
+    if kind == "click":
+        element.evaluate("e => e.scrollIntoView({block: 'nearest'})")
+        page.mouse.click(x, y)
+    elif kind == "drag":
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for _ in range(monkey.randint(1, 8)):
+            page.mouse.move(box["x"] + monkey.random() * box["width"], y)
+        if monkey.random() < 0.9:  # some hands leave the window with the button down
+            page.mouse.up()
+        else:
+            page.mouse.move(2, 2)
+            page.mouse.up()
+    elif kind == "text":
+        editable = element.evaluate("e => !e.readOnly && !e.disabled")
+        text = monkey.choice(TEXTS)
+        if editable:
+            element.evaluate(
+                "(e, text) => { e.focus(); e.value = text;"
+                " e.dispatchEvent(new Event('input', {bubbles: true}));"
+                " e.dispatchEvent(new Event('change', {bubbles: true})); }",
+                text,
+            )
+    elif kind == "choose":
+        element.evaluate(
+            "(e, share) => { e.selectedIndex = Math.floor(share * e.options.length);"
+            " e.dispatchEvent(new Event('change', {bubbles: true})); }",
+            monkey.random(),
+        )
+    else:
+        page.mouse.move(x, y)
+        page.mouse.wheel(0, monkey.choice((-300, 300)))
+    return f"{kind} {name}"
+
+
+def test_a_monkey_leaves_no_error_in_kernel_console_or_page(page, address, folder):
+    write_notebook(
+        folder,
+        "monkey.ipynb",
+        "from l2l_widgets import EditSession, FaceEditor, load\n"
+        "session = EditSession(load(), seed=7, n_random=4)\n"
+        "editor = FaceEditor(session)\neditor",
+    )
+    harness.open_notebook(page, address, "monkey.ipynb", timeout=300)
+    editor = EditorPage(page)
+    monkey, done = random.Random(SEED), []
+    for _ in range(ACTIONS):
+        done.append(act(page, editor.root, monkey))
+        page.wait_for_timeout(monkey.choice((0, 0, 20, 60)))
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.mouse.up()
+    tail = "; ".join(done[-12:])
+    assert page.faults == [], tail
+    assert harness.kernel_errors(page) == [], tail
+    assert harness.cell_errors(page) == [], tail
+    # and it still works
+    harness.evaluate_in_kernel(page, "editor._batch.close() or editor._batch.join(60)")
+    harness.evaluate_in_kernel(page, "session.update(seed=7, method='mapper') and session.reset()")
+    harness.evaluate_in_kernel(page, "editor.refresh()")
+    harness.until(lambda: editor.root.locator(".l2l-row.l2l-asked").count() == 0, 30)
+    editor.settle()
+    before = editor.pixels()
+    editor.root.get_by_label("Search attributes").fill("")
+    editor.drag("smile", 0.3, 0.95)
+    editor.settle()
+    harness.until(lambda: editor.pixels() != before, 20, what="an edit after the monkey")
+    assert page.faults == []
+    assert harness.kernel_errors(page) == []
