@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets import EntanglementExplorer as EntanglementExplorer
     from l2l_widgets.widgets import FaceEditor as FaceEditor
     from l2l_widgets.widgets import Gallery as Gallery
+    from l2l_widgets.widgets import IdentityMixer as IdentityMixer
     from l2l_widgets.widgets import InterpolationView as InterpolationView
     from l2l_widgets.widgets import LatentMap as LatentMap
-    from l2l_widgets.widgets import IdentityMixer as IdentityMixer
     from l2l_widgets.widgets import MaskPainter as MaskPainter
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.zoo import Models as Models
@@ -55,11 +55,11 @@ _HOMES = {
     "EditorGrid": "widgets",
     "EntanglementExplorer": "widgets",
     "FaceEditor": "widgets",
+    "FaceMixer": "disentangle",
     "Gallery": "widgets",
+    "IdentityMixer": "widgets",
     "InterpolationView": "widgets",
     "LatentMap": "widgets",
-    "FaceMixer": "disentangle",
-    "IdentityMixer": "widgets",
     "MaskPainter": "widgets",
     "Models": "zoo",
     "PaintSession": "painting",
@@ -89,11 +89,11 @@ __all__ = [
     "EditorGrid",
     "EntanglementExplorer",
     "FaceEditor",
+    "FaceMixer",
     "Gallery",
+    "IdentityMixer",
     "InterpolationView",
     "LatentMap",
-    "FaceMixer",
-    "IdentityMixer",
     "MaskPainter",
     "Models",
     "PaintSession",

@@ -1,6 +1,4 @@
-"""What a notebook shows: sliders, methods side by side, what else moves, and a training.
-"""What a notebook shows: the face editor, the identity mixer and the training cell.
-"""What a notebook shows: the face editor, the mask painter and the training cell.
+"""What a notebook shows: one class a view, all of them views of one face.
 
 Widgets are views. They compute nothing: an `EditSession` or a `TrainingHandle` does, and the same
 object answers scripts, tests and the command line. This module is the one place that asks for the
@@ -19,44 +17,32 @@ if TYPE_CHECKING:
     )
     from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
     from l2l_widgets.widgets.gallery_view import Gallery as Gallery
+    from l2l_widgets.widgets.identity_mixer import IdentityMixer as IdentityMixer
     from l2l_widgets.widgets.interpolation_view import InterpolationView as InterpolationView
-    from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
-
-__all__ = ["FaceEditor", "Gallery", "InterpolationView", "TrainingCell"]
-
-_HOMES = {
-    "FaceEditor": "face_editor",
-    "Gallery": "gallery_view",
-    "InterpolationView": "interpolation_view",
     from l2l_widgets.widgets.latent_map import LatentMap as LatentMap
+    from l2l_widgets.widgets.mask_painter import MaskPainter as MaskPainter
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
 
-__all__ = ["FaceEditor", "LatentMap", "TrainingCell"]
-
-_HOMES = {
-    "FaceEditor": "face_editor",
-    "LatentMap": "latent_map",
-__all__ = ["EditorGrid", "EntanglementExplorer", "FaceEditor", "TrainingCell"]
+__all__ = [
+    "EditorGrid",
+    "EntanglementExplorer",
+    "FaceEditor",
+    "Gallery",
+    "IdentityMixer",
+    "InterpolationView",
+    "LatentMap",
+    "MaskPainter",
+    "TrainingCell",
+]
 
 _HOMES = {
     "EditorGrid": "editor_grid",
     "EntanglementExplorer": "entanglement_explorer",
     "FaceEditor": "face_editor",
-    from l2l_widgets.widgets.identity_mixer import IdentityMixer as IdentityMixer
-    from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
-
-__all__ = ["FaceEditor", "IdentityMixer", "TrainingCell"]
-
-_HOMES = {
-    "FaceEditor": "face_editor",
+    "Gallery": "gallery_view",
     "IdentityMixer": "identity_mixer",
-    from l2l_widgets.widgets.mask_painter import MaskPainter as MaskPainter
-    from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
-
-__all__ = ["FaceEditor", "MaskPainter", "TrainingCell"]
-
-_HOMES = {
-    "FaceEditor": "face_editor",
+    "InterpolationView": "interpolation_view",
+    "LatentMap": "latent_map",
     "MaskPainter": "mask_painter",
     "TrainingCell": "training_cell",
 }
