@@ -171,6 +171,8 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
             with open_checkpoint(path) as opened:
                 opened.generator()
             outcomes["read"] += 1
+        except KeyboardInterrupt:  # what was done counts
+            break
         except CheckpointError as error:
             outcomes["refused"] += 1
             if error.__cause__ is not None:

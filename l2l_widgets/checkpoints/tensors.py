@@ -215,6 +215,10 @@ def numpy_tensor(record: Any, budget: Budget, what: str) -> FileTensor:
         if type(state) is not tuple or len(state) != 5:
             raise CheckpointError(f"{what}: an array without its numbers")
         _, shape, kind, fortran, raw = state
+    elif isinstance(record, Call) and record.name.name == "scalar":
+        # a variable without dimensions: TensorFlow's sessions give numbers, not arrays
+        kind, raw = _arguments(record, what, 2)[:2]
+        shape, fortran = (), False
     else:
         raise CheckpointError(f"{what} is {brief(record)}, not an array")
     dtype = _numpy_dtype(kind, what)
