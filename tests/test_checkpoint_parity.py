@@ -65,5 +65,21 @@ def test_the_embedded_generator_through_every_layout(tmp_path):
     assert generator.img_resolution >= 64
     layouts = dict(writers(generator))
     assert len(layouts) >= 2
+    layouts["state_dict"] = lambda: files.torch_bytes(generator.state_dict())
+    z = torch.randn(2, generator.z_dim, generator=torch.Generator().manual_seed(0))
+    wanted = generator(z, truncation_psi=0.7)
+    assert float((wanted[0] - wanted[1]).abs().max()) > 0.1
     for layout, write in layouts.items():
-        check_equal(read(tmp_path / "g", write()), generator, layout)
+        found = read(tmp_path / "g", write())
+        check_equal(found, generator, layout)
+        assert float((found(z, truncation_psi=0.7) - wanted).abs().max()) <= TOLERANCE, layout
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.1, 0.01, 0.001])
+def test_a_learning_rate_that_no_file_tells_is_read_off_the_weights(tmp_path, rate):
+    generator = files.make_generator(mapping={"lr_multiplier": rate})
+    for layout, write in writers(generator):
+        found = read(tmp_path / "g", write())
+        assert found.mapping.fc0.bias_gain == pytest.approx(rate), layout
+        ws = torch.randn(1, found.num_ws, 12, generator=torch.Generator().manual_seed(0))
+        assert torch.allclose(found.synthesis(ws), generator.synthesis(ws), atol=1e-6)
