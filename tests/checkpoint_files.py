@@ -233,6 +233,7 @@ def tensorflow_bytes(generator, protocol=4, version=4, function="G_main", extra=
         "latent_size": config["z_dim"],
         "dlatent_size": config["w_dim"],
         "mapping_layers": generator.mapping.num_layers,
+        "mapping_lrmul": generator.mapping.fc0.bias_gain,
         "fmap_base": config.get("channel_base", 32768) // 2,
         "fmap_max": config.get("channel_max", 512),
         "architecture": "skip",
@@ -250,7 +251,11 @@ def tensorflow_bytes(generator, protocol=4, version=4, function="G_main", extra=
             components=dict(components),
             build_module_src=SOURCE_TEXT,
             build_func_name=function if name in ("G", "Gs") else name,
-            variables=[(key, np.asarray(value)) for key, value in variables.items()],
+            # sessions of TensorFlow give numbers for what has no dimensions
+            variables=[
+                (key, np.float32(value) if getattr(value, "ndim", None) == 0 else value)
+                for key, value in variables.items()
+            ],
         )
         return made
 

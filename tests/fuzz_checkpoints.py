@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import resource
+import signal
 import struct
 import sys
 import tempfile
@@ -159,8 +160,11 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
     problems: list[str] = []
     slowest, begun, floor = 0.0, time.process_time(), _peak()
     done = 0
+    stopped: list[int] = []
+    # Ctrl-C ends the run after the mutant at hand: what was done counts.
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
     for number in range(count):
-        if time.process_time() - begun > seconds:
+        if stopped or time.process_time() - begun > seconds:
             break
         name = names[number % len(names)]
         data = mutate(seeds[name], source)
@@ -193,6 +197,7 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
             problems.append(f"{name} {number}: {_seen[:3]}")
             _seen.clear()
         done += 1
+    signal.signal(signal.SIGINT, before)
     if Path("/tmp/l2l-fuzz-canary").exists():
         problems.append("the canary was touched")
     return {

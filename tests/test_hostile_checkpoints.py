@@ -303,6 +303,22 @@ def test_tensors_that_show_the_same_numbers_again_and_again(tmp_path):
     refused(tmp_path / "g.pkl", with_buffer(*views), match="again and again")
 
 
+def test_a_tensor_that_is_spread_over_the_file(tmp_path):
+    data = nested(saved(100_000), (2,), (99_999,))
+    refused(tmp_path / "g.pkl", data, match="spread over")
+
+
+def test_one_tensor_under_very_many_names(tmp_path):
+    tensor = storage_tensor(saved())
+    data = with_buffer(*[tensor] * 90_000)
+    refused(tmp_path / "g.pkl", data, match="more than 4000 tensors")
+    names = {f"convs.{i}.weight": tensor for i in range(90_000)}
+    refused(tmp_path / "g.pkl", pickle.dumps(names, 2), match="not of a generator")
+    parameter = torch.ones(3)
+    whole = {"g": {f"convs.{i}.weight": parameter for i in range(20_000)}}
+    refused(tmp_path / "g.pt", files.torch_bytes(whole), match="more than 4000 tensors")
+
+
 def test_bytes_as_text_are_paid_for(tmp_path):
     long = "\x80" * 2_000_000
     with files.fake_modules():

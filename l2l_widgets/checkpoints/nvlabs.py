@@ -15,7 +15,13 @@ from l2l_widgets.checkpoints.networks import FoundGenerator
 from l2l_widgets.checkpoints.pickle_data import Budget
 from l2l_widgets.checkpoints.records import Call, mapping
 from l2l_widgets.checkpoints.source import CheckpointError, brief
-from l2l_widgets.checkpoints.tensors import FileTensor, NestedStorages, numpy_scalar, torch_tensor
+from l2l_widgets.checkpoints.tensors import (
+    MAX_TENSORS,
+    FileTensor,
+    NestedStorages,
+    numpy_scalar,
+    torch_tensor,
+)
 
 __all__ = ["is_nvlabs", "read_nvlabs", "refuse_relatives"]
 
@@ -53,6 +59,8 @@ def read_nvlabs(value: Any, budget: Budget) -> FoundGenerator:
             for name, record in mapping(state.get(place, {}), f"{path}.{place}").items():
                 if record is None:
                     continue
+                if len(found.tensors) + len(found.filters) >= MAX_TENSORS:
+                    raise CheckpointError(f"more than {MAX_TENSORS} tensors are in it")
                 full = f"{path}.{name}" if path else str(name)
                 tensor = torch_tensor(record, storages, f"tensor {full[:120]!r}")
                 if full.endswith("resample_filter"):
@@ -176,6 +184,8 @@ def _add_sizes(root: Call, options: dict[str, Any]) -> None:
 
 def state_tensors(state: dict[Any, Any], storages: Any) -> dict[str, FileTensor]:
     """The tensors of a saved ``state_dict``, by name; what is no tensor is left out."""
+    if len(state) > MAX_TENSORS:
+        raise CheckpointError(f"more than {MAX_TENSORS} tensors are in it")
     return {
         name: torch_tensor(record, storages, f"tensor {brief(name)}")
         for name, record in state.items()

@@ -19,6 +19,7 @@ from l2l_widgets.checkpoints.records import Call, Name, Persistent
 from l2l_widgets.checkpoints.source import CheckpointError, Source, Span, brief
 
 __all__ = [
+    "MAX_TENSORS",
     "FileTensor",
     "KeyedStorages",
     "NestedStorages",
@@ -56,6 +57,8 @@ _NUMPY_KINDS = {
     "b1": torch.bool,
 }
 MAX_DIMENSIONS = 8
+#: Tensors of one generator; 1024 pixels take some 200.
+MAX_TENSORS = 4000
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ class FileTensor:
                 f"a tensor of {count} numbers up to number {last} is wanted of a storage of "
                 f"{self.storage.count}"
             )
+        if last - self.offset > 4 * count + 64:
+            # All that lies between would be read for it, once for every such tensor.
+            raise CheckpointError(f"a tensor of {count} numbers is spread over {last} others")
 
     def changed(self, *changes: Change, finish: Change | None = None) -> FileTensor:
         """The same numbers seen otherwise, and what is done to them when they are read."""
@@ -215,6 +221,10 @@ def numpy_tensor(record: Any, budget: Budget, what: str) -> FileTensor:
         if type(state) is not tuple or len(state) != 5:
             raise CheckpointError(f"{what}: an array without its numbers")
         _, shape, kind, fortran, raw = state
+    elif isinstance(record, Call) and record.name.name == "scalar":
+        # a variable without dimensions: TensorFlow's sessions give numbers, not arrays
+        kind, raw = _arguments(record, what, 2)[:2]
+        shape, fortran = (), False
     else:
         raise CheckpointError(f"{what} is {brief(record)}, not an array")
     dtype = _numpy_dtype(kind, what)
