@@ -348,6 +348,7 @@ def test_a_still_picture_stands_in_where_there_is_no_kernel(view, page, monkeypa
     assert options == {"display_id": view._key, "update": True}
     assert "data:image/png;base64," in still.data
     assert view._key in still.data
+    assert "<th>Trust</th>" in still.data, "numbers stand beside the picture"
     assert "Run All Cells" in repr(view)
     ax = view.plot()
     assert len(ax.collections[-1].get_offsets()) == COUNT
