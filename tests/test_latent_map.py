@@ -144,6 +144,19 @@ def test_a_click_loads_the_face_into_every_view_of_the_session(view, page, sessi
     editor.close()
 
 
+def test_a_face_that_was_looked_at_is_up_before_the_session_has_drawn_it(view, page, session):
+    hover = page.ask("hover", "hover", row=42)
+    page.settle()
+    page.seen.clear()
+    with session._renderer._lock:  # nothing can be drawn meanwhile
+        page.send("load", row=42)
+        assert view.face["seed"] == 42
+        assert view.face["picture"] == hover["picture"]
+        assert "before_strangeness" not in view.face
+    assert wait_for(lambda: "before_strangeness" in view.face)
+    assert view.face["seed"] == 42
+
+
 def test_a_face_loaded_elsewhere_is_marked_and_its_edit_too(view, page, session):
     session.request(seed=77, targets={"smile": 1.0})
     assert wait_for(lambda: view.face.get("seed") == 77 and view.face.get("edited"))
@@ -335,6 +348,7 @@ def test_a_still_picture_stands_in_where_there_is_no_kernel(view, page, monkeypa
     assert options == {"display_id": view._key, "update": True}
     assert "data:image/png;base64," in still.data
     assert view._key in still.data
+    assert "<th>Trust</th>" in still.data, "numbers stand beside the picture"
     assert "Run All Cells" in repr(view)
     ax = view.plot()
     assert len(ax.collections[-1].get_offsets()) == COUNT

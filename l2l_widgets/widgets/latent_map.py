@@ -193,8 +193,12 @@ class LatentMap(anywidget.AnyWidget):
         if not self._bridge.ready.wait(0) or not self.points:
             return
         ax = self.plot()
+        rows = [("faces", f"{self.points['count']:,}"), ("neighbours", self.points["neighbours"])]
+        rows += [(BELIEFS[n][0], f"{share:.2f}") for n, share in self.points["believed"].items()]
+        cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
         text = f"Map of {self.points['count']} faces. Run → Run All Cells brings it back."
-        display(HTML(picture_html(ax.figure, text, self._key)), display_id=self._key, update=True)
+        still = f"{picture_html(ax.figure, text, self._key)}<table>{cells}</table>"
+        display(HTML(still), display_id=self._key, update=True)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw what is up as a static figure; see :func:`l2l_widgets.plots.maps.plot_map`."""

@@ -26,6 +26,7 @@ from l2l_widgets.widgets.map_jobs import (
     colour_value,
     comparison_value,
     face_value,
+    first_face,
     make_trajectories,
     make_walk,
     points_value,
@@ -280,7 +281,12 @@ class MapBridge:
         if session.state.truncation_psi != found.truncation_psi:
             # The map shows the faces at its own truncation; loaded is what was seen.
             session.update(truncation_psi=found.truncation_psi, gesture=gesture)
+        picture = self._album.known(int(row)) if self._album is not None else None
         self.face.load(seed=seed, by="map", gesture=gesture)
+        if picture is not None and session.state.edits[-1].empty:
+            # It was looked at a moment ago: there is nothing to wait for.
+            value = first_face(found, self.layout, self.table, int(row), picture)
+            self._publish({"face": {**value, "stamp": session.stamp}})
 
     def _edit(self, message: Mapping[str, Any]) -> None:
         """A point on an edit's way becomes the edit of the session."""

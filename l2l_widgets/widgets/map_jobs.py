@@ -5,6 +5,7 @@ No widget and no thread is known here: :mod:`l2l_widgets.widgets.map_bridge` has
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -113,7 +114,7 @@ def colour_value(
 
 
 class Album:
-    """Pictures of a map's faces, drawn when first asked for. One thread at a time.
+    """Pictures of a map's faces, drawn when first asked for. Thread-safe.
 
     Parameters
     ----------
@@ -124,16 +125,24 @@ class Album:
     def __init__(self, code_map: CodeMap) -> None:
         self._map = code_map
         self._pictures: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def known(self, row: int) -> dict[str, Any] | None:
+        """The picture of a point, as the browser takes it; None where it was not drawn yet."""
+        with self._lock:
+            if row in self._pictures:
+                self._pictures.move_to_end(row)
+            return self._pictures.get(row)
 
     def picture(self, row: int) -> dict[str, Any]:
         """The picture of a point, as the browser takes it."""
-        if row in self._pictures:
-            self._pictures.move_to_end(row)
-            return self._pictures[row]
-        value = picture_value(draw(self._map, self._map.ws([row]))[0])
-        self._pictures[row] = value
-        if len(self._pictures) > KEPT_PICTURES:
-            self._pictures.popitem(last=False)
+        value = self.known(row)
+        if value is None:
+            value = picture_value(draw(self._map, self._map.ws([row]))[0])
+            with self._lock:
+                self._pictures[row] = value
+                if len(self._pictures) > KEPT_PICTURES:
+                    self._pictures.popitem(last=False)
         return value
 
 
@@ -237,6 +246,21 @@ def _check_placing(code_map: CodeMap, layout: Layout) -> None:
             f"{code_map.count} faces have been looked at; switch to W, or run "
             f"map.code_map.features({layout.space!r}) in a cell (minutes)"
         )
+
+
+def first_face(
+    code_map: CodeMap, layout: Layout, table: AttributeTable, row: int, picture: dict[str, Any]
+) -> dict[str, Any]:
+    """A point that was just clicked, before the session has drawn it: all of it is known."""
+    return {
+        "seed": code_map.seed_of(row),
+        "row": row,
+        "usual": list(code_map.usual),
+        "before": layout.coordinates[row].tolist(),
+        "named": named_of(code_map, table, row),
+        "edited": False,
+        "picture": picture,
+    }
 
 
 def face_value(

@@ -125,7 +125,9 @@ def opened(page, address, folder):
     cells = [
         nbformat.v4.new_code_cell(MAKE.strip()), nbformat.v4.new_code_cell("FaceEditor(session)")
     ]  # fmt: skip
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / NAME)
+    # Without a kernel's name Lab would ask for one, and wait.
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / NAME)
     page.set_viewport_size({"width": 1500, "height": 1200})
     harness.open_notebook(page, address, NAME, timeout=300)
     found = MapPage(page)
@@ -222,7 +224,7 @@ def test_seeds_and_colours(seen):
     seen.page.keyboard.press("ArrowRight")
     seen.page.keyboard.press("Enter")
     seed = seen.root.get_attribute("data-loading")
-    harness.until(lambda: seen.root.get_attribute("data-face") == seed, 20, what="Enter")
+    assert harness.until(lambda: seen.root.get_attribute("data-face") == seed, 20, what="Enter")
 
 
 def test_two_lassos_compare_their_groups(seen):
