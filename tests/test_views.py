@@ -81,6 +81,9 @@ def test_controls_change_the_walk_and_do_not_lead_into_refusals(view):
     assert (view.settings["space"], view.settings["curve"]) == ("z", "slerp")
     page.set(rows="coarse")
     assert (view.settings["space"], view.settings["curve"]) == ("w+", "lerp")
+    page.set(rows="0,2-3")
+    assert torch.equal(view.strip.ws[-1, 1], view.strip.ws[0, 1])
+    assert not torch.equal(view.strip.ws[-1, 2], view.strip.ws[0, 2])
     page.set(space="w")
     assert view.settings["rows"] == "all"
     page.set(space="z")

@@ -28,7 +28,7 @@ from l2l_widgets.widgets.bridge import (
     schema_value,
     static_text,
 )
-from l2l_widgets.widgets.face_view import FaceView, free_name, themed
+from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView, free_name, themed
 from l2l_widgets.zoo import Models
 
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
@@ -287,15 +287,15 @@ class InterpolationView(FaceView):
         elif event.kind != "face" or event.by == self._name:
             return
         with self._lock:
+            same = event.seed is not None and event.seed == self._values["first"]
             self._values["first"] = event.seed if event.w is None else event.w[0]
             if event.w is not None and self._values["space"] != "w+":
                 self._values |= {"space": "w+", "curve": None}
             self._values["truncation_psi"] = event.state.truncation_psi
-            if self._values["span"] is not None:
-                self._values["span"] = None
+            self._values["span"] = None
             self._stamp += 1
         self._send_settings()
-        self._ask()
+        self._ask(REST_OF_SLIDER if same else REST)
 
     # -- on the worker -----------------------------------------------------------------------------
 

@@ -108,6 +108,10 @@ def test_each_kind_of_walk_and_the_layers(opened, walk):
     change(walk, press("Coarse"))
     pressed = walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
     assert {"W+", "Coarse", "Line"} <= set(pressed)
+    rows = walk.get_by_label("Rows of W+ that walk")
+    assert rows.input_value() == "0-3"
+    change(walk, lambda: (rows.fill("0,8-9"), rows.press("Enter")))
+    assert rows.input_value() == "0,8-9"
     change(walk, press("Z"))
     assert "Arc" in walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
     change(walk, press("W"))

@@ -36,6 +36,12 @@ class WalkBar {
     const seed = (name, field) =>
       numberField(name, { min: 0, max: schema.seed_max, step: 1, class: "l2l-seed", placeholder: "latent" },
         (text) => ask({ [field]: asSeed(text) }));
+    this.which = h("input", {
+      type: "text", class: "l2l-which-rows", "aria-label": "Rows of W+ that walk", spellcheck: "false",
+      title: `Any rows of W+, 0 to ${schema.num_ws - 1}, as in 0-3,8`,
+      onchange: () => ask({ rows: this.which.value.trim() || "all" }),
+      onkeydown: (event) => event.key === "Enter" && this.which.blur(),
+    });
     this.first = seed("First face", "first");
     this.second = seed("Last face", "second");
     this.frames = this.select("Frames", schema.frames.map((n) => [n, String(n)]), (v) => ask({ frames: Number(v) }));
@@ -60,7 +66,7 @@ class WalkBar {
       method: field("Method", this.method),
       space: field("Space", this.space.element),
       curve: field("Way", this.curve.element),
-      rows: field("Layers", this.rows.element),
+      rows: field("Layers", this.rows.element, this.which),
       frames: field("Frames", this.frames),
     };
     const { first, swap: exchange, second, ...others } = this.parts;
@@ -99,6 +105,8 @@ class WalkBar {
     this.space.set(space);
     this.curve.set(settings.curve);
     this.rows.set(settings.rows);
+    const ends = settings.rows === "all" ? [0, this.schema.num_ws - 1] : this.schema.groups[settings.rows];
+    if (document.activeElement !== this.which) this.which.value = ends ? ends.join("-") : settings.rows;
     this.first.put(settings.first);
     this.second.put(settings.second);
     if (![...this.frames.options].some((o) => o.value === String(settings.frames))) {
@@ -111,8 +119,7 @@ class WalkBar {
     for (const option of this.attribute.options) option.disabled = Boolean(able && !able.includes(option.value));
     const row = this.row(settings.attribute);
     this.unit.textContent = row?.unit ?? "";
-    const ends = settings.span ?? [null, null];
-    const shown = ends.map((v) => (v === null || !row ? null : Math.round(row.low + v * (row.high - row.low))));
+    const shown = (settings.span ?? [null, null]).map((v) => (v === null || !row ? null : Math.round(row.low + v * (row.high - row.low))));
     this.low.put(shown[0]);
     this.high.put(shown[1]);
     const show = {
