@@ -380,6 +380,7 @@ def test_the_command_writes_a_strip_and_says_what_moved(tiny_world, tmp_path, ca
         ("--from-seed 3 --kind attribute --out x.png", "--attribute is missing"),
         ("--from-seed 3 --to-seed 8 --attribute age --out x.png", "--attribute is given"),
         ("--from-seed 3 --kind attribute --attribute age --span 1 --out x.png", "--span is '1'"),
+        ("--from-seed 3 --to-seed 8 --hold age --out x.png", "--hold is given"),
     ],
 )
 def test_wrong_words_are_one_line(words, said, capsys, tmp_path, monkeypatch):

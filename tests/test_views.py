@@ -213,6 +213,19 @@ def test_other_models_under_an_open_view(view, gallery, tiny_parts):
     assert view.strip.walk.kind == "attribute"
 
 
+def test_what_is_hidden_has_no_curve_and_is_no_word(session):
+    view, gallery = InterpolationView(session, hide=["age"]), Gallery(session, hide=["age"])
+    assert view.wait(60)
+    assert "age" not in view.curves["attributes"]
+    assert all(row["name"] != "age" for one in (view, gallery) for row in one.schema["rows"])
+    with pytest.raises(ValueError, match="over 60"):
+        gallery.search("over 60")
+    with pytest.raises(ValueError, match="did you mean smile"):
+        InterpolationView(session, hide=["smyle"])
+    for one in (view, gallery):
+        one.close()
+
+
 def test_a_judge_without_numbers_is_a_message_and_the_pictures_stay(tiny_parts):
     class Broken:
         attributes = DEFAULT_TABLE.names

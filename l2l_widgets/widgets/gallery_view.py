@@ -12,7 +12,7 @@ import traitlets
 from torch import Tensor
 
 from l2l_widgets.face_filter import Condition, FaceFilter, parse_filter
-from l2l_widgets.gallery import FaceSearch, Found, Progress
+from l2l_widgets.gallery import LIMIT, FaceSearch, Found, Progress
 from l2l_widgets.images import from_uint8, grid
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.session import EditSession
@@ -95,6 +95,8 @@ class Gallery(FaceView):
         self.found: Found | None = None
         self._searches: OrderedDict[tuple[Any, ...], FaceSearch] = OrderedDict()
         super().__init__(source, None)
+        for name in self._hide:  # only here: other models may lack what is hidden anyway
+            self.face.models.table.index(name)
         self._take_models()
         self._text = filter
         self._filter = parse_filter(filter, self._table)
@@ -136,15 +138,14 @@ class Gallery(FaceView):
 
     def _take_models(self) -> None:
         models = self.face.models
-        for name in self._hide:
-            models.table.index(name)
-        self._table = models.table.hide(self._hide)
+        self._table = models.table.hide(n for n in self._hide if n in models.table)
         self._searches.clear()
         schema = schema_value(self._table, ())
         reader = "regressor" if models.has("regressor") else "attribute_judge"
         self.schema = {
             "rows": [row for family in schema["families"] for row in family["rows"]],
             "page_size": self._size,
+            "limit": LIMIT,
             "seed_max": SEED_MAX,
             "examples": list(EXAMPLES),
             "still": self._still,

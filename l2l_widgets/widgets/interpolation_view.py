@@ -102,6 +102,8 @@ class InterpolationView(FaceView):
         self._stamp = 0
         self.strip: Strip | None = None
         super().__init__(source, folder)
+        for name in self._hide:  # only here: other models may lack what is hidden anyway
+            self.face.models.table.index(name)
         self._files = LatestWins(self._save, name=f"l2l-{self._name}-files")
         self._take_models()
         state = self.face.state
@@ -191,8 +193,6 @@ class InterpolationView(FaceView):
         models = self.face.models
         self._walker = Interpolator(models)
         self._table = models.table.hide(n for n in self._hide if n in models.table)
-        for name in self._hide:
-            models.table.index(name)
         methods = models.available_editors if models.has("regressor") else ()
         num_ws = models.generator.num_ws
         groups = {k: [v.start, v.stop - 1] for k, v in layer_groups(num_ws).items()}
