@@ -138,6 +138,21 @@ def test_a_face_loaded_anywhere_is_loaded_everywhere(session, view, gallery, tmp
     editor.close()
 
 
+def test_a_path_through_faces_between(view, tiny_models):
+    through = [Interpolator(tiny_models).draw(view.walk).ws[0], 6]
+    view.set(via=through, frames=7)
+    assert view.wait(60)
+    assert view.settings["via"] == 2
+    assert len(view.strip.walk.faces) == 4
+    assert torch.equal(view.strip.ws[2], through[0])
+    Page(view).set(via=[])
+    assert len(view.strip.walk.faces) == 2
+    Page(view).set(via=[-2])
+    assert "seed is -2" in view.notice["error"]
+    Page(view).set(via=7)
+    assert "via is 7" in view.notice["error"]
+
+
 def test_a_latent_from_elsewhere_starts_a_walk_in_w_plus(session, view):
     w = torch.randn(session.models.generator.num_ws, session.models.generator.w_dim)
     SharedFace.of(session).load(w=w, by="test")

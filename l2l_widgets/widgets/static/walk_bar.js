@@ -51,6 +51,7 @@ class WalkBar {
     this.low = end("From");
     this.high = end("To");
     this.unit = h("span", { class: "l2l-soft" });
+    this.via = h("span");
     const dice = (field, name) => button("", "dice", () => ask({ [field]: Math.floor(Math.random() * 10000) }), {
       "aria-label": `Another ${name}`, title: `Another ${name}`, class: "l2l-button l2l-icon-button",
     });
@@ -60,6 +61,10 @@ class WalkBar {
       swap: button("", "swap", swap, {
         "aria-label": "Exchange the two faces", title: "Exchange the two faces", class: "l2l-button l2l-icon-button",
       }),
+      via: h("div", { class: "l2l-field" }, this.via, h("button", {
+        type: "button", class: "l2l-clear", "aria-label": "Go straight, without the faces between",
+        onclick: () => ask({ via: [] }),
+      }, "\u00d7")),
       second: field("to", this.second, dice("second", "last face")),
       attribute: field("Sweep", this.attribute),
       span: field("from", this.low, "to", this.high, this.unit),
@@ -69,10 +74,10 @@ class WalkBar {
       rows: field("Layers", this.rows.element, this.which),
       frames: field("Frames", this.frames),
     };
-    const { first, swap: exchange, second, ...others } = this.parts;
+    const { first, swap: exchange, via, second, ...others } = this.parts;
     this.element = h("div", { class: "l2l-viewbar" },
       h("div", { class: "l2l-barline" }, this.kind.element,
-        h("div", { class: "l2l-pair" }, first, exchange, second), this.parts.attribute),
+        h("div", { class: "l2l-pair" }, first, exchange, via, second), this.parts.attribute),
       h("div", { class: "l2l-barline" }, this.parts.span, others.space, others.curve, others.rows, others.method, others.frames));
   }
 
@@ -123,10 +128,11 @@ class WalkBar {
     this.low.put(shown[0]);
     this.high.put(shown[1]);
     const show = {
-      second: kind !== "attribute", swap: kind !== "attribute", attribute: kind === "attribute",
+      via: kind !== "attribute" && settings.via > 0, second: kind !== "attribute", swap: kind !== "attribute", attribute: kind === "attribute",
       span: kind === "attribute", method: kind !== "latent", space: kind === "latent",
       curve: kind !== "attribute", rows: kind === "latent",
     };
+    this.via.textContent = `through ${settings.via}`;
     for (const [name, on] of Object.entries(show)) this.parts[name].hidden = !on;
     this.parts.first.firstChild.textContent = kind === "attribute" ? "Face" : "From seed";
     // Layers can only be told apart in W+; choosing one goes there.
