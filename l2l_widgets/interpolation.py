@@ -48,8 +48,11 @@ Stale = Callable[[], bool]
 
 #: Pictures read together: enough to be quick, few enough to be left when nobody waits any more.
 CHUNK = 8
-#: Attempts to bring the attributes back.
-HOLD_ROUNDS = 4
+#: Attempts to bring the attributes back, and the part of the way that the first of them asks for:
+#: many small edits leave a face whole where one large edit of everything breaks it.
+HOLD_ROUNDS, HOLD_STEP = 8, 0.3
+#: Faces that show the shape of W, and how many standard deviations a held frame may go.
+CLOUD_FACES, CLOUD_LIMIT = 2000, 2.0
 #: Half of the sweep of an attribute whose editor does not say how far it reaches.
 USUAL_REACH = 0.4
 
@@ -263,7 +266,9 @@ class Interpolator:
 
         Each round asks the editor for all of them at once. It is kept where the frames came nearer
         on average, as the regressor reads them (the judge takes no part); otherwise the step is
-        halved. All frames go the same way, so that neighbours stay neighbours.
+        halved. All frames go the same way, so that neighbours stay neighbours, and none leaves the
+        cloud of W: asked for everything at once an editor else finds a latent that the regressor
+        likes and that is no face.
         """
         table, method = self.models.table, self._method(walk)
         editor = self.models.editor(method)
@@ -280,13 +285,13 @@ class Interpolator:
         columns = columns_of(table.names, held)
         targets = {n: float(wanted[0, table.index(n)].clamp(0, 1)) for n in held}
         off = float((read - wanted)[:, columns].abs().mean())
-        step = 1.0
+        step, cloud = HOLD_STEP, _Cloud.of(self.models, float(walk.truncation_psi))
         for _ in range(HOLD_ROUNDS):
             if stale():
                 return None
             # A smaller step is asked for by pretending to stand nearer to the goal.
             request = EditRequest(targets=targets, current=wanted + step * (read - wanted))
-            trial = editor.edit(best, request)
+            trial = cloud.inside(editor.edit(best, request), path)
             seen = self._readings(trial, walk, stale)
             if seen is None:
                 return None
@@ -360,6 +365,7 @@ class Interpolator:
         """
         models, walk = self.models, strip.walk
         readings, plain, vectors = [], [], []
+        goal = None  # the identity that an identity walk makes for, before its attributes are held
         reads = models.has("attribute_judge") or models.has("regressor")
         knows = models.has("identity_judge") or models.has("embedder")
         with torch.inference_mode():
@@ -379,6 +385,8 @@ class Interpolator:
                 assert strip.plain is not None
                 images = self._picture(strip.plain[start : start + CHUNK], walk)
                 plain.append(self._read(attribute_judge(models), images, start).cpu())
+                if knows:
+                    goal = identity_judge(models)(images[-1:]).cpu()
             variety = float(walk.truncation_psi), walk.noise_mode
             while knows and self._strangers.missing(*variety) > 0:
                 if stale():
@@ -390,7 +398,7 @@ class Interpolator:
             if not bool(every.isfinite().all()):
                 raise ValueError("the identity judge gives numbers that are not finite")
             to_first = tuple((every @ every[0]).tolist())
-            to_last = tuple((every @ every[-1]).tolist())
+            to_last = tuple((every @ (every[-1] if goal is None else goal[0])).tolist())
             strangers = self._strangers.similarity(*variety)
         moved = (strip.images[1:] - strip.images[:-1]).abs().flatten(1).mean(1)
         return replace(
@@ -406,3 +414,32 @@ class Interpolator:
                 judges=judge_names(models),
             ),
         )
+
+
+class _Cloud:
+    """Where faces lie in W: a centre, directions, and the standard deviation along each."""
+
+    def __init__(self, ws: Tensor) -> None:
+        self.centre = ws.mean(0)  # (w_dim,)
+        _, sizes, directions = torch.linalg.svd(ws - self.centre, full_matrices=False)
+        self.directions = directions  # (D, w_dim), orthonormal rows
+        # a direction that no face uses is no direction, and must not divide by zero
+        self.spread = (sizes / len(ws) ** 0.5).clamp_min(1e-6 * float(sizes[0]) + 1e-12)  # (D,)
+
+    @classmethod
+    def of(cls, models: Models, truncation_psi: float) -> _Cloud:
+        generator = models.generator
+        z = torch.randn(CLOUD_FACES, generator.z_dim, generator=torch.Generator().manual_seed(0))
+        ws = generator.mapping(z.to(models.device), truncation_psi=truncation_psi)
+        return cls(ws if ws.ndim == 2 else ws[:, 0])
+
+    def inside(self, ws: Tensor, path: Tensor) -> Tensor:
+        """``ws`` cut off at the limit along every direction, or where ``path`` itself goes further.
+
+        Both (N, num_ws, w_dim); every row is looked at by itself.
+        """
+        place, allowed = (
+            (x - self.centre) @ self.directions.T / self.spread for x in (ws, path)
+        )  # (N, num_ws, D), in standard deviations
+        limit = allowed.abs().clamp_min(CLOUD_LIMIT)
+        return self.centre + place.clamp(-limit, limit) * self.spread @ self.directions

@@ -104,7 +104,8 @@ class Curves:
     plain : Tensor, shape (N, A), or None
         For an identity walk, the same without the editor: what holding is held against.
     to_first, to_last : tuple of float, or None
-        Cosine similarity to the identity of the first and the last frame, in [-1, 1].
+        Cosine similarity to the identity of the first and the last frame, in [-1, 1]; for an
+        identity walk to that of the last face itself, before its attributes were held.
     strangers : float or None
         Mean similarity of different faces at this truncation: the zero of the identity scale.
     steps : tuple of float
@@ -211,7 +212,12 @@ class Strip:
         out.append(f"{'What else' if swept else 'What'} moved most: {words}.")
         kept_first, kept_last = curves.kept("first"), curves.kept("last")
         if kept_first is not None and kept_last is not None:
-            if self.walk.kind == "attribute":
+            if self.walk.kind == "identity":
+                out.append(
+                    f"At the end the identity is {_percent(kept_first[-1])} that of the first face "
+                    f"and {_percent(kept_last[-1])} that of the other (0\u202f%: two strangers)."
+                )
+            elif self.walk.kind == "attribute":
                 worst = min(kept_first)
                 out.append(f"At its lowest, the face is {_percent(worst)} the first one.")
             else:

@@ -130,6 +130,40 @@ def test_an_identity_walk_is_nearer_to_the_first_faces_attributes(tiny_parts, ti
     assert torch.equal(strip.ws[0], strip.plain[0])
     assert strip.walk.hold == ("age",)
     assert any("without holding" in line for line in strip.sentences(DEFAULT_TABLE))
+    # the other identity is that of the face itself, not of the frame that was made of it
+    with torch.inference_mode():
+        other = models.generator.synthesis(w_of(models, 8)[None])
+        judge = models.identity_judge
+        expected = float(judge(strip.images[-1:])[0] @ judge(other)[0])
+    assert strip.curves.to_last[-1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_an_identity_walk_stays_where_faces_are(tiny_parts, tiny_generator):
+    """An editor that runs away, and a regressor that likes it, must not leave the cloud of W."""
+
+    class Regressor:
+        attributes = DEFAULT_TABLE.names
+
+        def __call__(self, images):
+            level = images.flatten(1).std(1)  # the wilder the picture, the lower
+            return torch.exp(-level)[:, None].expand(-1, len(DEFAULT_TABLE)).clone()
+
+    class Editor:
+        name, space, can_preserve, attributes = "runaway", "w", False, ("age",)
+
+        def edit(self, w, request):
+            deltas = request.deltas(DEFAULT_TABLE)[:, DEFAULT_TABLE.index("age")]
+            return w + 1e3 * deltas[:, None, None] * torch.ones_like(w)
+
+    models = Models.from_parts(
+        **{**tiny_parts, "regressor": Regressor()}, editors={"runaway": Editor()}
+    )
+    walker = Interpolator(models)
+    strip = walker.draw(Walk((3, 8), kind="identity", frames=4))
+    z = torch.randn(3000, 16, generator=torch.Generator().manual_seed(5))
+    cloud = tiny_generator.mapping(z, truncation_psi=0.7)[:, 0]
+    reach = (cloud - cloud.mean(0)).norm(dim=1).max()
+    assert (strip.ws - cloud.mean(0)).norm(dim=2).max() < 1.5 * reach
 
 
 def test_curves_are_what_the_judges_read(walker, tiny_models):
@@ -346,6 +380,7 @@ def test_the_command_writes_a_strip_and_says_what_moved(tiny_world, tmp_path, ca
         ("--from-seed 3 --kind attribute --out x.png", "--attribute is missing"),
         ("--from-seed 3 --to-seed 8 --attribute age --out x.png", "--attribute is given"),
         ("--from-seed 3 --kind attribute --attribute age --span 1 --out x.png", "--span is '1'"),
+        ("--from-seed 3 --to-seed 8 --hold age --out x.png", "--hold is given"),
     ],
 )
 def test_wrong_words_are_one_line(words, said, capsys, tmp_path, monkeypatch):

@@ -81,6 +81,9 @@ def test_controls_change_the_walk_and_do_not_lead_into_refusals(view):
     assert (view.settings["space"], view.settings["curve"]) == ("z", "slerp")
     page.set(rows="coarse")
     assert (view.settings["space"], view.settings["curve"]) == ("w+", "lerp")
+    page.set(rows="0,2-3")
+    assert torch.equal(view.strip.ws[-1, 1], view.strip.ws[0, 1])
+    assert not torch.equal(view.strip.ws[-1, 2], view.strip.ws[0, 2])
     page.set(space="w")
     assert view.settings["rows"] == "all"
     page.set(space="z")
@@ -133,6 +136,21 @@ def test_a_face_loaded_anywhere_is_loaded_everywhere(session, view, gallery, tmp
     Page(view).send("load", frame=4)
     assert session.state.seed == 8, "the end of a walk is its seed"
     editor.close()
+
+
+def test_a_path_through_faces_between(view, tiny_models):
+    through = [Interpolator(tiny_models).draw(view.walk).ws[0], 6]
+    view.set(via=through, frames=7)
+    assert view.wait(60)
+    assert view.settings["via"] == 2
+    assert len(view.strip.walk.faces) == 4
+    assert torch.equal(view.strip.ws[2], through[0])
+    Page(view).set(via=[])
+    assert len(view.strip.walk.faces) == 2
+    Page(view).set(via=[-2])
+    assert "seed is -2" in view.notice["error"]
+    Page(view).set(via=7)
+    assert "via is 7" in view.notice["error"]
 
 
 def test_a_latent_from_elsewhere_starts_a_walk_in_w_plus(session, view):
@@ -208,6 +226,19 @@ def test_other_models_under_an_open_view(view, gallery, tiny_parts):
     own = other.regressor(Interpolator(other).draw(view.walk).images[:1])
     assert torch.isfinite(own).all()
     assert view.strip.walk.kind == "attribute"
+
+
+def test_what_is_hidden_has_no_curve_and_is_no_word(session):
+    view, gallery = InterpolationView(session, hide=["age"]), Gallery(session, hide=["age"])
+    assert view.wait(60)
+    assert "age" not in view.curves["attributes"]
+    assert all(row["name"] != "age" for one in (view, gallery) for row in one.schema["rows"])
+    with pytest.raises(ValueError, match="over 60"):
+        gallery.search("over 60")
+    with pytest.raises(ValueError, match="did you mean smile"):
+        InterpolationView(session, hide=["smyle"])
+    for one in (view, gallery):
+        one.close()
 
 
 def test_a_judge_without_numbers_is_a_message_and_the_pictures_stay(tiny_parts):

@@ -48,6 +48,10 @@ def add_parser(subparsers: Any) -> None:
         help="from which to which value, 0 to 1 (default: as far as the method reaches)",
     )  # fmt: skip
     parser.add_argument("--method", default=None, help="the editor (default: the first one)")
+    parser.add_argument(
+        "--hold", action="append", default=[], metavar="NAME",
+        help="an attribute that --kind identity holds, as often as needed (default: all)",
+    )  # fmt: skip
     parser.add_argument("--frames", default="9", metavar="N", help="2 to 600 (default: 9)")
     parser.add_argument("--truncation", default="0.7", metavar="PSI", help="0 to 1.5")
     parser.add_argument(
@@ -130,6 +134,8 @@ def _values(args: argparse.Namespace) -> dict[str, Any]:
         faces.append(whole_number("--to-seed", args.to_seed, 0, SEED_MAX))
     if args.attribute is not None and args.kind != "attribute":
         raise ValueError(f"--attribute is given with --kind {args.kind}; allowed: --kind attribute")
+    if args.hold and args.kind != "identity":
+        raise ValueError(f"--hold is given with --kind {args.kind}; allowed: --kind identity")
     span = None
     if args.span is not None:
         low, colon, high = args.span.partition(":")
@@ -146,5 +152,6 @@ def _values(args: argparse.Namespace) -> dict[str, Any]:
         "attribute": args.attribute or "",
         "span": span,
         "method": args.method,
+        "hold": tuple(args.hold),
         "truncation_psi": number("--truncation", args.truncation),
     }

@@ -13,6 +13,7 @@ import itertools
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.zoo import Models, load
+
+#: Seconds that another view's change rests before this view follows: a picture under somebody's
+#: finger comes first, and a slider is not followed picture by picture.
+REST, REST_OF_SLIDER = 0.12, 0.4
 
 _log = logging.getLogger(__name__)
 _NUMBERS = itertools.count(1)
@@ -75,6 +80,7 @@ class FaceView(anywidget.AnyWidget):
         self._lock = threading.RLock()
         self._pages: dict[str, bool] = {}  # client -> whether it shows the view
         self._owed = False
+        self._rest_until = 0.0
         self._notices = 0
         self._name = f"{type(self).__name__}-{next(_NUMBERS)}"
         super().__init__(**kwargs)
@@ -113,9 +119,10 @@ class FaceView(anywidget.AnyWidget):
         with self._lock:
             return bool(self._pages) and not any(self._pages.values())
 
-    def _ask(self) -> None:
-        """Have it computed; put off while hidden."""
+    def _ask(self, rest: float = 0.0) -> None:
+        """Have it computed, after ``rest`` seconds without another wish; put off while hidden."""
         with self._lock:
+            self._rest_until = time.monotonic() + rest
             if self.is_hidden:
                 self._owed = True
                 return
@@ -136,6 +143,10 @@ class FaceView(anywidget.AnyWidget):
         return self._worker.drain(timeout)
 
     def _serve_safely(self, _: None) -> None:
+        while (left := self._rest_until - time.monotonic()) > 0:
+            if self._stale():
+                return
+            time.sleep(min(0.04, left))
         try:
             self._serve()
         except Exception as error:  # errors are data: the line stands in the view

@@ -12,21 +12,19 @@ import traitlets
 from torch import Tensor
 
 from l2l_widgets.face_filter import Condition, FaceFilter, parse_filter
-from l2l_widgets.gallery import FaceSearch, Found, Progress
+from l2l_widgets.gallery import LIMIT, FaceSearch, Found, Progress
 from l2l_widgets.images import from_uint8, grid
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value, static_text
-from l2l_widgets.widgets.face_view import FaceView, themed
+from l2l_widgets.widgets.face_view import REST_OF_SLIDER, FaceView, themed
 from l2l_widgets.zoo import Models
 
 #: Faces on a page: three rows of eight, all visible on a small projector.
 PAGE = 24
 #: Seconds between two messages of a running search.
 TELL_EVERY = 0.2
-#: Seconds that a change of truncation must rest: a slider is not followed picture by picture.
-REST = 0.4
 #: Searches kept, one a truncation: going back to one finds what it had read.
 MAX_SEARCHES = 3
 EXAMPLES = (
@@ -94,10 +92,11 @@ class Gallery(FaceView):
         self._first = 0
         self._stamp = 0
         self._stopped = False
-        self._rest_until = 0.0
         self.found: Found | None = None
         self._searches: OrderedDict[tuple[Any, ...], FaceSearch] = OrderedDict()
         super().__init__(source, None)
+        for name in self._hide:  # only here: other models may lack what is hidden anyway
+            self.face.models.table.index(name)
         self._take_models()
         self._text = filter
         self._filter = parse_filter(filter, self._table)
@@ -139,15 +138,14 @@ class Gallery(FaceView):
 
     def _take_models(self) -> None:
         models = self.face.models
-        for name in self._hide:
-            models.table.index(name)
-        self._table = models.table.hide(self._hide)
+        self._table = models.table.hide(n for n in self._hide if n in models.table)
         self._searches.clear()
         schema = schema_value(self._table, ())
         reader = "regressor" if models.has("regressor") else "attribute_judge"
         self.schema = {
             "rows": [row for family in schema["families"] for row in family["rows"]],
             "page_size": self._size,
+            "limit": LIMIT,
             "seed_max": SEED_MAX,
             "examples": list(EXAMPLES),
             "still": self._still,
@@ -160,13 +158,13 @@ class Gallery(FaceView):
             self._filter, self._text, self._number = wanted, text, 0
         self._again()
 
-    def _again(self) -> None:
+    def _again(self, rest: float = 0.0) -> None:
         with self._lock:
             self._stopped = False
             self._stamp += 1
         self._say()
         self._send_settings()
-        self._ask()
+        self._ask(rest)
 
     def _send_settings(self) -> None:
         self.settings = {
@@ -217,8 +215,7 @@ class Gallery(FaceView):
             self._again()
         elif (state.truncation_psi, state.noise_mode) != (self._psi, self._noise):
             self._psi, self._noise = state.truncation_psi, state.noise_mode
-            self._rest_until = time.monotonic() + REST
-            self._again()
+            self._again(REST_OF_SLIDER)
 
     # -- on the worker -----------------------------------------------------------------------------
 
@@ -232,10 +229,6 @@ class Gallery(FaceView):
         return self._searches[key]
 
     def _serve(self) -> None:
-        while (left := self._rest_until - time.monotonic()) > 0 and not self._worker.stale():
-            time.sleep(min(0.05, left))
-        if self._stale():
-            return
         with self._lock:
             wanted, number, stamp = self._filter, self._number, self._stamp
             search = self._search()

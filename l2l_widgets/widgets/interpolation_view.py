@@ -28,7 +28,7 @@ from l2l_widgets.widgets.bridge import (
     schema_value,
     static_text,
 )
-from l2l_widgets.widgets.face_view import FaceView, free_name, themed
+from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView, free_name, themed
 from l2l_widgets.zoo import Models
 
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
@@ -41,8 +41,8 @@ FILM_FRAMES = 48
 #: Attributes in the table of the still.
 STILL_ROWS = 8
 FIELDS = (
-    "first", "second", "kind", "space", "curve", "rows", "frames", "attribute", "span", "method",
-    "truncation_psi",
+    "first", "second", "via", "kind", "space", "curve", "rows", "frames", "attribute", "span",
+    "method", "truncation_psi",
 )  # fmt: skip
 
 
@@ -102,12 +102,15 @@ class InterpolationView(FaceView):
         self._stamp = 0
         self.strip: Strip | None = None
         super().__init__(source, folder)
+        for name in self._hide:  # only here: other models may lack what is hidden anyway
+            self.face.models.table.index(name)
         self._files = LatestWins(self._save, name=f"l2l-{self._name}-files")
         self._take_models()
         state = self.face.state
         self._values: dict[str, Any] = {
             "first": state.seed if state.w is None else state.w[0],
             "second": second,
+            "via": (),
             "kind": "latent",
             "space": "w" if state.w is None else "w+",
             "curve": None,
@@ -130,7 +133,7 @@ class InterpolationView(FaceView):
         """What is asked for now."""
         with self._lock:
             values = dict(self._values)
-        first, second = values.pop("first"), values.pop("second")
+        first, second, via = (values.pop(name) for name in ("first", "second", "via"))
         kind = values["kind"]
         if kind != "attribute":
             values |= {"attribute": "", "span": None}
@@ -138,7 +141,7 @@ class InterpolationView(FaceView):
             values |= {"space": "w"}
         if kind == "latent":
             values["method"] = None
-        faces = (first,) if kind == "attribute" else (first, second)
+        faces = (first,) if kind == "attribute" else (first, *via, second)
         return Walk(faces, **values)
 
     def set(self, **fields: Any) -> None:
@@ -147,8 +150,9 @@ class InterpolationView(FaceView):
         Parameters
         ----------
         **fields
-            ``first``, ``second`` (seeds or latents) and fields of a walk. A ValueError names the
-            one that is impossible; nothing has changed then.
+            ``first``, ``second`` (seeds or latents), ``via`` (those to pass between them, as a
+            path drawn on a map) and fields of a walk. A ValueError names the one that is
+            impossible; nothing has changed then.
         """
         with self._lock:
             before = self._values
@@ -171,8 +175,8 @@ class InterpolationView(FaceView):
             count = 0 if strip is None else len(strip.ws)
             raise ValueError(f"frame is {number!r}; allowed: a whole number below {count}")
         ends = strip.walk.faces if strip.walk.kind == "latent" else strip.walk.faces[:1]
-        place = {0: 0, len(strip.ws) - 1: 1}.get(number)
-        end = ends[place] if place is not None and place < len(ends) else None
+        place = {0: 0, len(strip.ws) - 1: len(ends) - 1}.get(number)
+        end = None if place is None or (number and len(ends) == 1) else ends[place]
         # An end of the walk is its seed, with truncation and all; any other frame is a latent.
         if isinstance(end, int) and (place == 0 or strip.walk.rows == "all"):
             self.face.load(seed=end, by=self._name)
@@ -191,8 +195,6 @@ class InterpolationView(FaceView):
         models = self.face.models
         self._walker = Interpolator(models)
         self._table = models.table.hide(n for n in self._hide if n in models.table)
-        for name in self._hide:
-            models.table.index(name)
         methods = models.available_editors if models.has("regressor") else ()
         num_ws = models.generator.num_ws
         groups = {k: [v.start, v.stop - 1] for k, v in layer_groups(num_ws).items()}
@@ -220,8 +222,11 @@ class InterpolationView(FaceView):
             if name not in FIELDS:
                 raise ValueError(f"field {name!r} is unknown; known: {', '.join(FIELDS)}")
         out = dict(fields)
-        if isinstance(out.get("span"), list):
-            out["span"] = tuple(out["span"])
+        for name in ("span", "via"):
+            if isinstance(out.get(name), list):
+                out[name] = tuple(out[name])
+        if not isinstance(out.get("via", ()), tuple):
+            raise ValueError(f"via is {out['via']!r}; allowed: a list of seeds or latents")
         return out
 
     def _fit(self, fields: Mapping[str, Any]) -> None:
@@ -245,6 +250,7 @@ class InterpolationView(FaceView):
         walk = self.walk
         with self._lock:
             values = dict(self._values)
+        values["via"] = len(values["via"])
         for name in ("first", "second"):
             values[name] = None if isinstance(values[name], Tensor) else values[name]
         strip = self.strip
@@ -287,15 +293,15 @@ class InterpolationView(FaceView):
         elif event.kind != "face" or event.by == self._name:
             return
         with self._lock:
+            same = event.seed is not None and event.seed == self._values["first"]
             self._values["first"] = event.seed if event.w is None else event.w[0]
             if event.w is not None and self._values["space"] != "w+":
                 self._values |= {"space": "w+", "curve": None}
             self._values["truncation_psi"] = event.state.truncation_psi
-            if self._values["span"] is not None:
-                self._values["span"] = None
+            self._values["span"] = None
             self._stamp += 1
         self._send_settings()
-        self._ask()
+        self._ask(REST_OF_SLIDER if same else REST)
 
     # -- on the worker -----------------------------------------------------------------------------
 

@@ -108,6 +108,10 @@ def test_each_kind_of_walk_and_the_layers(opened, walk):
     change(walk, press("Coarse"))
     pressed = walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
     assert {"W+", "Coarse", "Line"} <= set(pressed)
+    rows = walk.get_by_label("Rows of W+ that walk")
+    assert rows.input_value() == "0-3"
+    change(walk, lambda: (rows.fill("0,8-9"), rows.press("Enter")))
+    assert rows.input_value() == "0,8-9"
     change(walk, press("Z"))
     assert "Arc" in walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
     change(walk, press("W"))
@@ -217,3 +221,87 @@ def test_nothing_is_computed_for_a_view_that_is_scrolled_away(opened, walk):
     walk.scroll_into_view_if_needed()
     harness.until(lambda: walk.get_attribute("data-frames") not in (before, ""), 60)
     assert walk.get_by_label("First face", exact=True).input_value() == "77"
+
+
+@pytest.mark.parametrize("root", [".l2l-walk", ".l2l-gallery"])
+def test_it_fits_at_1280_and_everything_has_a_name_and_a_readable_size(opened, walk, gallery, root):
+    view = opened.locator(root).first
+    view.scroll_into_view_if_needed()
+    unnamed = view.evaluate(
+        """root => [...root.querySelectorAll('button, input, select, summary, [role=slider]')]
+          .filter(e => !e.closest('[hidden]') && !e.closest('.l2l-blank'))
+          .filter(e => !(e.getAttribute('aria-label') || e.textContent).trim())
+          .map(e => e.outerHTML)"""
+    )
+    assert unnamed == []
+    small = view.evaluate(
+        """root => [...root.querySelectorAll('*')]
+          .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+          .filter(e => parseFloat(getComputedStyle(e).fontSize) < 12).map(e => e.textContent)"""
+    )
+    assert small == []
+    assert opened.viewport_size["width"] == 1280
+    outside = view.evaluate(
+        """root => { const edge = root.getBoundingClientRect();
+          return [...root.querySelectorAll('button, input, select, canvas')].filter(e => {
+            const r = e.getBoundingClientRect();
+            return r.width && (r.right > edge.right + 1 || r.left < edge.left - 1);
+          }).map(e => e.outerHTML); }"""
+    )
+    assert outside == []
+
+
+def test_control_s_on_the_strip_saves_the_notebook(opened, walk):
+    walk.locator(".l2l-strip").focus()
+    opened.evaluate("() => { panel.context.model.dirty = true; }")
+    opened.keyboard.press("Control+s")
+    clean = "() => !panel.context.model.dirty"
+    assert harness.until(lambda: opened.evaluate(clean), 20, what="a saved notebook")
+
+
+def test_a_view_that_is_shown_twice_is_one_view(opened, walk):
+    opened.evaluate(
+        """(made) => {
+          const cell = panel.content.widgets.find(
+            c => c.model.type === 'code' && c.model.sharedModel.getSource().includes(made));
+          const source = cell.model.sharedModel.getSource().replace(made, 'v = ' + made);
+          cell.model.sharedModel.setSource(source + '\\ndisplay(v, v)');
+          panel.content.activeCellIndex = panel.content.widgets.indexOf(cell);
+          return window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        "InterpolationView(",
+    )
+    twins = opened.locator(".l2l-walk")
+    harness.until(lambda: twins.count() == 2, 60, what="two views")
+    for i in range(2):
+        twins.nth(i).scroll_into_view_if_needed()
+        settle(twins.nth(i))
+    field = twins.nth(0).get_by_label("Last face", exact=True)
+    change(twins.nth(0), lambda: (field.fill("14"), field.press("Enter")))
+    twins.nth(1).scroll_into_view_if_needed()
+    settle(twins.nth(1))
+    assert twins.nth(1).get_by_label("Last face", exact=True).input_value() == "14"
+
+
+def test_opened_without_its_kernel_both_show_their_last_pictures_and_numbers(opened, walk, gallery):
+    stills = 'img[alt*="l2l-still"]'
+    assert opened.locator(stills).count() >= 2
+    assert not any(s.is_visible() for s in opened.locator(stills).all()), "the stills hide"
+    opened.evaluate("async () => { await panel.context.save(); }")
+    copied = opened.evaluate(
+        """async () => {
+          const contents = window.jupyterapp.serviceManager.contents;
+          return (await contents.copy(panel.context.path, '')).path;
+        }"""
+    )
+    other = opened.context.new_page()
+    try:
+        other.goto(f"{opened.url.split('/lab')[0]}/lab/tree/{copied}?reset")
+        alone = other.locator(stills)
+        harness.until(lambda: alone.count() >= 2, 60, what="both stills")
+        alone.first.scroll_into_view_if_needed()
+        assert alone.first.evaluate("e => e.complete && e.naturalWidth > 0")
+        tables = other.locator(".jp-OutputArea td").all_inner_texts()
+        assert any(text.endswith("%") for text in tables)
+    finally:
+        other.close()

@@ -2,7 +2,6 @@
 
 const ENDED = {
   stopped: "Stopped.",
-  limit: "Nothing more in the last 5000 seeds.",
   "last seed": "That was the last seed.",
 };
 
@@ -177,7 +176,8 @@ class GalleryView {
     const filtered = this.model.get("settings").conditions?.length > 0;
     const share = page.seen ? ` (${((100 * page.found) / page.seen).toPrecision(2)}\u202f%)` : "";
     const counts = filtered ? `found ${page.found} of ${page.seen} seen${share}` : `${page.seen} seen`;
-    const ended = ENDED[page.ended] ?? "";
+    const limit = `No more among another ${this.schema.limit} seeds.`;
+    const ended = page.ended === "limit" ? limit : ENDED[page.ended] ?? "";
     this.count.textContent = `${counts}. ${ended}`.trim();
     if (searching) this.bar.value = page.items.length / this.cells.length;
     else this.spoken(`${counts}. ${ended}`);

@@ -255,7 +255,8 @@ class WalkView {
         remove: () => this.choose(names.filter((other) => other !== name)),
       })), [0, 1], count, width);
       const { first, last } = curves.identity;
-      const ends = [[first, "like the first", 0], [swept ? null : last, "like the last", 1]];
+      const other = this.model.get("settings").kind === "identity" ? "like the other" : "like the last";
+      const ends = [[first, "like the first", 0], [swept ? null : last, other, 1]];
       const lines = ends.filter(([values]) => values);
       this.identity.element.hidden = !lines.length;
       const low = Math.min(0, ...lines.flatMap(([values]) => values));

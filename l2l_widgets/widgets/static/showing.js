@@ -22,6 +22,18 @@ class Showing {
     }, { rootMargin: "120px" });
     this.observer.observe(element);
     document.addEventListener("visibilitychange", this.tell);
+    element.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") this.handOn(event, element);
+    });
+  }
+
+  /** Give Ctrl+S to the notebook, which hears of no key that is pressed on a control: see `elements.js`. */
+  handOn(event, element) {
+    const { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey } = event;
+    const keys = { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey };
+    const outside = element.parentElement ?? document.body;
+    outside.dispatchEvent(new KeyboardEvent("keydown", { ...keys, bubbles: true, cancelable: true }));
+    event.preventDefault();
   }
 
   dispose() {

@@ -36,6 +36,12 @@ class WalkBar {
     const seed = (name, field) =>
       numberField(name, { min: 0, max: schema.seed_max, step: 1, class: "l2l-seed", placeholder: "latent" },
         (text) => ask({ [field]: asSeed(text) }));
+    this.which = h("input", {
+      type: "text", class: "l2l-which-rows", "aria-label": "Rows of W+ that walk", spellcheck: "false",
+      title: `Any rows of W+, 0 to ${schema.num_ws - 1}, as in 0-3,8`,
+      onchange: () => ask({ rows: this.which.value.trim() || "all" }),
+      onkeydown: (event) => event.key === "Enter" && this.which.blur(),
+    });
     this.first = seed("First face", "first");
     this.second = seed("Last face", "second");
     this.frames = this.select("Frames", schema.frames.map((n) => [n, String(n)]), (v) => ask({ frames: Number(v) }));
@@ -45,6 +51,7 @@ class WalkBar {
     this.low = end("From");
     this.high = end("To");
     this.unit = h("span", { class: "l2l-soft" });
+    this.via = h("span");
     const dice = (field, name) => button("", "dice", () => ask({ [field]: Math.floor(Math.random() * 10000) }), {
       "aria-label": `Another ${name}`, title: `Another ${name}`, class: "l2l-button l2l-icon-button",
     });
@@ -54,19 +61,23 @@ class WalkBar {
       swap: button("", "swap", swap, {
         "aria-label": "Exchange the two faces", title: "Exchange the two faces", class: "l2l-button l2l-icon-button",
       }),
+      via: h("div", { class: "l2l-field" }, this.via, h("button", {
+        type: "button", class: "l2l-clear", "aria-label": "Go straight, without the faces between",
+        onclick: () => ask({ via: [] }),
+      }, "\u00d7")),
       second: field("to", this.second, dice("second", "last face")),
       attribute: field("Sweep", this.attribute),
       span: field("from", this.low, "to", this.high, this.unit),
       method: field("Method", this.method),
       space: field("Space", this.space.element),
       curve: field("Way", this.curve.element),
-      rows: field("Layers", this.rows.element),
+      rows: field("Layers", this.rows.element, this.which),
       frames: field("Frames", this.frames),
     };
-    const { first, swap: exchange, second, ...others } = this.parts;
+    const { first, swap: exchange, via, second, ...others } = this.parts;
     this.element = h("div", { class: "l2l-viewbar" },
       h("div", { class: "l2l-barline" }, this.kind.element,
-        h("div", { class: "l2l-pair" }, first, exchange, second), this.parts.attribute),
+        h("div", { class: "l2l-pair" }, first, exchange, via, second), this.parts.attribute),
       h("div", { class: "l2l-barline" }, this.parts.span, others.space, others.curve, others.rows, others.method, others.frames));
   }
 
@@ -99,6 +110,8 @@ class WalkBar {
     this.space.set(space);
     this.curve.set(settings.curve);
     this.rows.set(settings.rows);
+    const ends = settings.rows === "all" ? [0, this.schema.num_ws - 1] : this.schema.groups[settings.rows];
+    if (document.activeElement !== this.which) this.which.value = ends ? ends.join("-") : settings.rows;
     this.first.put(settings.first);
     this.second.put(settings.second);
     if (![...this.frames.options].some((o) => o.value === String(settings.frames))) {
@@ -111,15 +124,15 @@ class WalkBar {
     for (const option of this.attribute.options) option.disabled = Boolean(able && !able.includes(option.value));
     const row = this.row(settings.attribute);
     this.unit.textContent = row?.unit ?? "";
-    const ends = settings.span ?? [null, null];
-    const shown = ends.map((v) => (v === null || !row ? null : Math.round(row.low + v * (row.high - row.low))));
+    const shown = (settings.span ?? [null, null]).map((v) => (v === null || !row ? null : Math.round(row.low + v * (row.high - row.low))));
     this.low.put(shown[0]);
     this.high.put(shown[1]);
     const show = {
-      second: kind !== "attribute", swap: kind !== "attribute", attribute: kind === "attribute",
+      via: kind !== "attribute" && settings.via > 0, second: kind !== "attribute", swap: kind !== "attribute", attribute: kind === "attribute",
       span: kind === "attribute", method: kind !== "latent", space: kind === "latent",
       curve: kind !== "attribute", rows: kind === "latent",
     };
+    this.via.textContent = `through ${settings.via}`;
     for (const [name, on] of Object.entries(show)) this.parts[name].hidden = !on;
     this.parts.first.firstChild.textContent = kind === "attribute" ? "Face" : "From seed";
     // Layers can only be told apart in W+; choosing one goes there.
