@@ -81,6 +81,7 @@ def test_the_stamp_says_preview_below_a_thousand_faces(study):
     stamp = study.matrix("plants").stamp()
     assert stamp.startswith("PREVIEW, n = 24 faces, face seed 0")
     assert "false discoveries" in stamp
+    assert "chance from 24 random edits" in stamp
     enough = LeakageStudy(study.models, Protocol(attributes=("age",), faces=1000)).matrix("plants")
     assert enough.stamp().startswith("n = 1000")
 

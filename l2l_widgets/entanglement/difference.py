@@ -90,5 +90,5 @@ def paired_difference(
         cell["verdict"] = "leak" if value < FALSE_DISCOVERIES else "clear"
     return LeakageMatrix(
         f"{second} minus {first}", reader, study.protocol, a.read, cells, a.judges,
-        {**a.failed, **b.failed},
+        {**a.failed, **b.failed}, a.chance,
     )  # fmt: skip

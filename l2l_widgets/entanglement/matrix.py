@@ -12,7 +12,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import Attribute, AttributeTable
 from l2l_widgets.evaluation.comparison import ENOUGH_FACES
-from l2l_widgets.evaluation.equal_change import FALSE_DISCOVERIES
+from l2l_widgets.evaluation.equal_change import FALSE_DISCOVERIES, RANDOM_DIRECTIONS
 from l2l_widgets.report import Protocol
 
 #: Columns of a cell that are numbers.
@@ -67,6 +67,8 @@ class LeakageMatrix:
         Names of the judges.
     failed : mapping of str to str
         Edited attribute -> why it could not be measured.
+    chance : int
+        Random edits that say what chance does.
     """
 
     method: str
@@ -76,6 +78,7 @@ class LeakageMatrix:
     cells: Mapping[tuple[str, str], Mapping[str, Any]]
     judges: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    chance: int = RANDOM_DIRECTIONS
 
     @property
     def edited(self) -> tuple[str, ...]:
@@ -119,7 +122,7 @@ class LeakageMatrix:
             f"{'PREVIEW, ' if self.preview else ''}n = {self.protocol.faces} faces, face seed "
             f"{self.protocol.seed}, {self.method}, achieved change {self.protocol.request:g}, "
             f"read by {reader}, 95 % bootstrap intervals over faces, false discoveries held at "
-            f"{100 * FALSE_DISCOVERIES:g} %"
+            f"{100 * FALSE_DISCOVERIES:g} %, chance from {self.chance} random edits"
         )
 
 

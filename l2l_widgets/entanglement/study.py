@@ -213,8 +213,9 @@ class LeakageStudy:
                     cell["verdict"] = "pending"
                 cells[cell["edited"], cell["read"]] = cell
         return LeakageMatrix(
-            method, reader, self.protocol, self.models.table.names, cells, self.judges, failed
-        )
+            method, reader, self.protocol, self.models.table.names, cells, self.judges, failed,
+            self.chance,
+        )  # fmt: skip
 
     def faces(self, method: str, edited: str, read: str, reader: str = "judge") -> list[FaceChange]:
         """Return the faces behind a cell; those that never came so far are among them.

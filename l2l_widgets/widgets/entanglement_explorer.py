@@ -357,7 +357,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
         return matrix_value(
             LeakageMatrix(
                 matrix.method, matrix.reader, matrix.protocol, shown, cells, matrix.judges,
-                matrix.failed,
+                matrix.failed, matrix.chance,
             )
         )  # fmt: skip
 

@@ -151,6 +151,7 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.dataset.read") == "smile"
+    small = first.bounding_box()["width"]
     assert "Smile +20 % whichever way, leak" in said.inner_text().replace("\u202f", " ")
     page.keyboard.press("Enter")
     pairs = explorer.locator(".l2l-pair")
@@ -158,6 +159,13 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     assert "whichever way" in explorer.locator(".l2l-behind-words").inner_text()
     assert explorer.locator(".l2l-dot").count() == 12
     picture_of(page, "matrix")
+    # for a projector: the rows' own columns alone, as large as there is room for
+    explorer.get_by_label("columns as rows").check()
+    assert explorer.locator(".l2l-cell[data-edited]").count() == 4
+    harness.until(lambda: first.bounding_box()["width"] > 2 * small, 10, what="larger cells")
+    picture_of(page, "projector")
+    explorer.get_by_label("columns as rows").uncheck()
+    assert explorer.locator(".l2l-cell[data-edited]").count() == 2 * 35
 
     # a click on a face loads it in every view of the session
     seed = pairs.nth(1).get_attribute("data-seed")

@@ -27,10 +27,13 @@ class ExplorerView {
       ["against", "Other method", "The method it is compared with"],
       ["difference", "Difference", "The other method minus this one, face by face"],
     ], (value) => this.showLayer(value));
+    this.same = h("input", { type: "checkbox", onchange: () => this.draw() });
+    const same = h("label", { class: "l2l-field", title: "Fewer columns, larger numbers: for a projector" }, this.same,
+      "columns as rows");
     this.key = this.makeKey();
     this.stamp = h("p", { class: "l2l-stamp l2l-gridstamp" });
     this.matrixPanel = h("section", { class: "l2l-matrixpanel" },
-      h("div", { class: "l2l-layerbar" }, this.layers.element, this.key), this.grid.element,
+      h("div", { class: "l2l-layerbar" }, this.layers.element, same, this.key), this.grid.element,
       h("div", { class: "l2l-under" }, this.said, this.stamp), this.behind.element);
     return h("div", { class: "l2l-panel l2l-explorer" }, this.makeBar(), this.message, this.matrixPanel, this.tracks.element);
   }
@@ -123,7 +126,7 @@ class ExplorerView {
       against: "No row of the other method has been measured yet: press Measure.",
       difference: "No row of both methods has been measured yet: press Measure.",
     }[this.layer];
-    this.grid.update(values, this.layer === "world" ? "world" : "signed", words);
+    this.grid.update(values, this.layer === "world" ? "world" : "signed", words, this.same.checked);
     this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, "PREVIEW")] : []),
       (values?.stamp ?? "").replace("PREVIEW, ", ""));
     const percent = Math.round(100 * (own.request ?? 0.3));
@@ -179,7 +182,7 @@ class ExplorerView {
     if (document.activeElement !== this.faces) this.faces.value = settings.faces;
     if (document.activeElement !== this.seed) this.seed.value = settings.seed;
     const count = settings.attributes.length;
-    const words = count === this.schema.attributes.length ? `all ${count} attributes` : `${count} attributes`;
+    const words = count === this.schema.attributes.length ? `all ${count} attributes` : `${count} attribute${count === 1 ? "" : "s"}`;
     this.pickText.textContent = words;
     if (!this.picker.open) for (const [name, box] of this.boxes) box.checked = settings.attributes.includes(name);
   }
@@ -192,12 +195,11 @@ class ExplorerView {
     const some = status.done > 0 && status.done < status.total;
     this.start.querySelector("span").textContent = some ? "Go on" : "Measure";
     this.bar.value = status.total ? status.done / status.total : 0;
-    const left = status.seconds_left ? `, ${Math.ceil(status.seconds_left)} s left` : "";
-    const words = { ready: "", paused: "paused while out of sight", stopped: "stopped", finished: "done", failed: "failed" };
-    const rows = status.total ? `${status.done} of ${status.total} rows` : "";
-    this.numbers.textContent = busy && status.state === "running" ? `${rows}${left} \u00b7 ${status.doing}`
-      : [rows, words[status.state]].filter(Boolean).join(" \u00b7 ");
-    this.numbers.title = this.numbers.textContent;
+    const left = status.seconds_left ? `${Math.ceil(status.seconds_left)} s` : "";
+    const words = { paused: "paused", stopped: "stopped", failed: "failed", running: left };
+    this.numbers.textContent = [`${status.done}/${status.total} rows`, words[status.state]].filter(Boolean).join(" \u00b7 ");
+    this.progress.title = status.state === "paused" ? "Paused while out of sight: nothing is computed that nobody looks at"
+      : `${status.done} of ${status.total} rows${left && `, ${left} left`}${status.doing && `; now: ${status.doing}`}`;
     this.progress.hidden = status.state === "ready";
     this.showError(status.error);
     this.element.dataset.state = status.state;

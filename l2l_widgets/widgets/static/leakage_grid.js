@@ -25,18 +25,20 @@ class LeakageGrid {
     this.observer.observe(this.element);
   }
 
-  /** `layer` is "signed" or "world"; `what` says in a word what the numbers are. */
-  update(matrix, layer, words) {
+  /** `layer` is "signed" or "world"; `words` stand where nothing is measured; `same`: columns as rows only. */
+  update(matrix, layer, words, same) {
     this.matrix = matrix;
     this.layer = layer;
     const edited = matrix?.edited ?? [];
+    this.columns = (matrix?.read ?? []).filter((name) => !same || edited.includes(name));
     const failed = Object.entries(matrix?.failed ?? {}).filter(([name]) => this.rows.has(name));
     this.empty.textContent = edited.length || failed.length ? "" : words;
     this.empty.hidden = Boolean(edited.length || failed.length);
     this.table.hidden = !this.empty.hidden;
-    const shape = JSON.stringify([edited, matrix?.read, failed]);
-    if (shape !== this.shape) this.build(edited, matrix?.read ?? [], failed, shape);
-    edited.forEach((name, k) => matrix.read.forEach((other, a) => this.paint(name, other, k, a)));
+    const shape = JSON.stringify([edited, this.columns, failed]);
+    if (shape !== this.shape) this.build(edited, this.columns, failed, shape);
+    const at = new Map((matrix?.read ?? []).map((name, a) => [name, a]));
+    edited.forEach((name, k) => this.columns.forEach((other) => this.paint(name, other, k, at.get(other))));
   }
 
   build(edited, read, failed, shape) {
@@ -147,7 +149,7 @@ class LeakageGrid {
   onKey(event) {
     const here = event.target.closest(".l2l-cell");
     if (!here?.dataset.edited) return;
-    const { edited, read } = this.matrix;
+    const [edited, read] = [this.matrix.edited, this.columns];
     let [k, a] = [edited.indexOf(here.dataset.edited), read.indexOf(here.dataset.read)];
     const moves = {
       ArrowRight: () => (a += 1), ArrowLeft: () => (a -= 1), ArrowDown: () => (k += 1), ArrowUp: () => (k -= 1),
@@ -193,13 +195,13 @@ class LeakageGrid {
 
   /** Cells as large as there is room for, so that few attributes can be read from the last row. */
   fit() {
-    const columns = this.matrix?.read?.length ?? 0;
+    const columns = this.columns?.length ?? 0;
     if (!columns || !this.element.clientWidth) return;
-    const side = Math.max(19, Math.min(52, Math.floor((this.element.clientWidth - 112) / columns)));
-    const high = Math.max(22, Math.min(34, side));
+    const side = Math.max(19, Math.min(64, Math.floor((this.element.clientWidth - 112) / columns)));
+    const high = Math.max(22, Math.min(38, side));
     this.table.style.setProperty("--cell", `${side}px`);
     this.table.style.setProperty("--high", `${high}px`);
-    this.table.style.setProperty("--size", `${Math.max(10, Math.min(15, side * 0.42))}px`);
+    this.table.style.setProperty("--size", `${Math.max(10, Math.min(20, side * 0.42))}px`);
   }
 
   dispose() {
