@@ -114,7 +114,9 @@ class Panels:
         table = self._words.translate(visible_table(self.session.models.table))
         if len(self._thumbs) > 2 * len(nodes):
             self._thumbs.clear()
-        worker, buffers, listed = self._workers["history"], [], []
+        worker = self._workers["history"]
+        buffers: list[bytes] = []
+        listed: list[dict[str, Any]] = []
         for node in nodes:
             # a gesture changes the state of its node, so the number alone names no picture
             key = (node.state.face_key(), *(edit.key() for edit in node.state.edits))
