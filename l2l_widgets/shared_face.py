@@ -180,9 +180,9 @@ class SharedFace:
             given = "neither" if w is None else "both"
             raise ValueError(f"seed, w: {given} given; allowed: one of the two")
         values: dict[str, Any] = {"seed": seed}
-        if w is None:
+        if seed is not None:
             z_from_seed(seed, 1)  # refused before it is taken: it would refuse all that follows
-        else:
+        elif w is not None:
             values = {"w": self.session.checked_latent(w)}
         # Subscribers of the session may draw before this returns; they must not hear it twice.
         with self._lock:

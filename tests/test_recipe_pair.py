@@ -7,6 +7,7 @@ from conftest import good
 
 from l2l_widgets import zoo
 from l2l_widgets.as_code import python_code
+from l2l_widgets.plots.recipe_pair import recipe_pair_figure
 from l2l_widgets.policy import VARIABLE
 from l2l_widgets.presets import SHIPPED, PresetError, PresetShelf
 from l2l_widgets.recipe_pair import compare_recipes
@@ -139,3 +140,24 @@ def test_a_damaged_shelf_is_named_and_left_alone(tmp_path, text, words):
     with pytest.raises(PresetError, match=words):
         shelf.keep("new", Edit(changes={"age": 0.1}))
     assert path.read_text() == text
+
+
+# -- the figure ------------------------------------------------------------------------------------
+
+
+def test_the_figure_draws_both_faces_and_the_largest_differences(session):
+    first = recipe_of(session)
+    session.set_changes({"smile": 0.8})
+    pair = compare_recipes(session.models, first, recipe_of(session))
+    figure = recipe_pair_figure(pair.images, pair.differences(), pair.identity, most=5)
+    faces, bars = figure.axes[:2], figure.axes[2]
+    assert [len(axes.images) for axes in faces] == [1, 1]
+    assert [text.get_text() for text in bars.get_yticklabels()][::-1] == list(pair.differences())[
+        :5
+    ]
+    assert bars.get_title() == f"identity {pair.identity:.2f}"
+    assert recipe_pair_figure(pair.images, {"age": 0.1}, axes=tuple(figure.axes)) is figure
+    with pytest.raises(ValueError, match="differences are empty"):
+        recipe_pair_figure(pair.images, {})
+    with pytest.raises(ValueError, match="allowed: two of"):
+        recipe_pair_figure((pair.images[0], pair.images[1][0]), {"age": 0.1})

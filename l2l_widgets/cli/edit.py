@@ -174,13 +174,14 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
     rows = None if args.rows is None else parse_rows(args.rows, models.generator.num_ws)
     edit = Edit(args.method, changes, targets, tuple(args.preserve), rows, args.space)
     if many:
-        edits, options = (edit,), {"truncation_psi": psi}
-        if args.recipe is not None:
-            recipe = read_recipe(args.recipe)
-            recipe.check_models(models.name, models.hashes)
-            edits = recipe.edits
         scale = wanted_scale or _visible(models.generator.img_resolution, VISIBLE)
-        return run_many(args, models, edits, {**options, "scale": scale})
+        if args.recipe is None:
+            return run_many(args, models, (edit,), {"scale": scale, "truncation_psi": psi})
+        taken = read_recipe(args.recipe)
+        taken.check_models(models.name, models.hashes)
+        # truncation and noise belong to how a recipe's face was drawn, and so to these
+        options = {"truncation_psi": taken.truncation_psi, "noise_mode": taken.noise_mode}
+        return run_many(args, models, taken.edits, {"scale": scale, **options})
     session = EditSession(models, seed=seed, truncation_psi=psi)
     session.update(**{name: getattr(edit, name) for name in Edit.__dataclass_fields__})
     result = _drawn(session)

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         default=None,
         metavar="FILE",
-        help="take the edits of a recipe, instead of --set",
+        help="take edits, truncation and noise of a recipe, instead of --set",
     )
 
 

@@ -135,7 +135,8 @@ def abilities_value(session: EditSession, method: str) -> dict[str, Any]:
     try:
         editor = session.models.editor(method)
     except (ValueError, OSError):  # drawing says why, in one line
-        unknown = {"attributes": None, "reasons": {}, "reach": {}, "spaces": [], "holds": []}
+        unknown: dict[str, Any] = {"attributes": None, "reasons": {}, "reach": {}}
+        unknown |= {"spaces": [], "holds": []}
         return {"method": method, **unknown}
     reach = getattr(editor, "reach", None)
     holds = editor.can_preserve or session.models.has("regressor")

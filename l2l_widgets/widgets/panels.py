@@ -29,6 +29,7 @@ from l2l_widgets.states import Edit
 if TYPE_CHECKING:
     from l2l_widgets.session import EditSession
     from l2l_widgets.widgets.words import Words
+    from l2l_widgets.zoo import Models
 
 #: Side of a thumbnail, in pixels.
 THUMB = 96
@@ -57,7 +58,8 @@ class Panels:
         self.session, self._send, self._words = session, send, words
         self.shelf = PresetShelf(folder / FILE)
         self._thumbs: dict[tuple[Any, ...], bytes] = {}
-        self._drawn_with: Any = session.models
+        self._drawn_with = session.models
+        self._known: tuple[Models, Strangers] | None = None  # what strangers have in common
         self._workers = {
             "history": LatestWins(self._guarded(self._history), name="l2l-history"),
             "pair": LatestWins(self._guarded(self._pair), name="l2l-pair"),
@@ -114,7 +116,9 @@ class Panels:
         table = self._words.translate(visible_table(self.session.models.table))
         if len(self._thumbs) > 2 * len(nodes):
             self._thumbs.clear()
-        worker, buffers, listed = self._workers["history"], [], []
+        worker = self._workers["history"]
+        buffers: list[bytes] = []
+        listed: list[dict[str, Any]] = []
         for node in nodes:
             # a gesture changes the state of its node, so the number alone names no picture
             key = (node.state.face_key(), *(edit.key() for edit in node.state.edits))
@@ -218,11 +222,13 @@ class Panels:
             [encode_jpeg(_small(image, 256)) for image in pair.images],
         )
 
-    def _strangers(self, models: Any) -> float:
+    def _strangers(self, models: Models) -> float:
         state = self.session.state
         variety = (float(state.truncation_psi), state.noise_mode)
+        if self._known is None or self._known[0] is not models:
+            self._known = (models, Strangers(models))
+        strangers = self._known[1]
         with torch.inference_mode():
-            strangers = Strangers(models)
             while strangers.missing(*variety) > 0:
                 strangers.advance(*variety)
             return strangers.similarity(*variety)

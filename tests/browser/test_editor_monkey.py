@@ -55,42 +55,48 @@ def act(page, root, monkey):
         "choose": "select",
         "wheel": ".l2l-scroll, .l2l-panel, .l2l-tree",
     }[kind]
-    found = [e for e in root.locator(wanted).element_handles() if e.is_visible()]
-    if not found:
+    # One question to the page: a choice among what is visible, brought into view.
+    found = root.evaluate(
+        """(root, [wanted, share]) => {
+          const seen = [...root.querySelectorAll(wanted)].filter(e => e.getClientRects().length);
+          const e = window.chosen = seen[Math.floor(share * seen.length)];
+          if (!e) return null;
+          e.scrollIntoView({block: 'nearest'});
+          const r = e.getBoundingClientRect();
+          return [r.x, r.y, r.width, r.height,
+                  (e.ariaLabel || e.textContent || e.className).slice(0, 30)];
+        }""",
+        [wanted, monkey.random()],
+    )
+    if found is None:
         return f"{kind} nothing"
-    element = monkey.choice(found)
-    name = element.evaluate("e => (e.ariaLabel || e.textContent || e.className).slice(0, 30)")
-    box = element.bounding_box()
-    if box is None:  # a picture that came meanwhile has taken it away
-        return f"{kind} gone"
-    x, y = (box["x"] + monkey.random() * box["width"], box["y"] + box["height"] / 2)
+    left, top, width, height, name = found
+    x, y = left + monkey.random() * width, top + height / 2
     if kind == "click":
-        element.evaluate("e => e.scrollIntoView({block: 'nearest'})")
         page.mouse.click(x, y)
     elif kind == "drag":
         page.mouse.move(x, y)
         page.mouse.down()
         for _ in range(monkey.randint(1, 8)):
-            page.mouse.move(box["x"] + monkey.random() * box["width"], y)
-        if monkey.random() < 0.9:  # some hands leave the window with the button down
-            page.mouse.up()
-        else:
+            page.mouse.move(left + monkey.random() * width, y)
+        if monkey.random() < 0.1:  # some hands leave the picture with the button down
             page.mouse.move(2, 2)
-            page.mouse.up()
+        page.mouse.up()
     elif kind == "text":
-        editable = element.evaluate("e => !e.readOnly && !e.disabled")
-        text = monkey.choice(TEXTS)
-        if editable:
-            element.evaluate(
-                "(e, text) => { e.focus(); e.value = text;"
-                " e.dispatchEvent(new Event('input', {bubbles: true}));"
-                " e.dispatchEvent(new Event('change', {bubbles: true})); }",
-                text,
-            )
+        page.evaluate(
+            """text => { const e = window.chosen;
+              if (e.readOnly || e.disabled) return;
+              e.focus(); e.value = text;
+              for (const name of ['input', 'change']) {
+                e.dispatchEvent(new Event(name, {bubbles: true}));
+              } }""",
+            monkey.choice(TEXTS),
+        )
     elif kind == "choose":
-        element.evaluate(
-            "(e, share) => { e.selectedIndex = Math.floor(share * e.options.length);"
-            " e.dispatchEvent(new Event('change', {bubbles: true})); }",
+        page.evaluate(
+            """share => { const e = window.chosen;
+              e.selectedIndex = Math.floor(share * e.options.length);
+              e.dispatchEvent(new Event('change', {bubbles: true})); }""",
             monkey.random(),
         )
     else:
