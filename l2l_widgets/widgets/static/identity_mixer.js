@@ -171,6 +171,7 @@ class MixerView {
   showMix(mix) {
     this.link.acknowledge(mix.answers);
     if (mix.error) {
+      for (const source of Object.values(this.sources)) source.asked = null; // it may be asked again
       this.say(mix.error, true);
       return;
     }
