@@ -144,6 +144,9 @@ def score_mixes(
     scores |= _rebuilt(
         images[:count], rebuilt, person[:count], read(models.identity_judge, rebuilt)
     )
+    scores["identity_scale"] = on_scale(
+        scores["identity_similarity"], strangers, scores["rebuilt_similarity"]
+    )
     features = getattr(models.attribute_judge, "features", None)
     if features is not None:
         half = [read(features, part) for part in (images[:count], images[count:], mixed)]

@@ -77,7 +77,7 @@ class MixerView {
       h("div", { class: "l2l-line" }, seed,
         button("", "dice", () => this.link.post({ kind: "seed", side, seed: Math.floor(Math.random() * 1e6) }),
           { "aria-label": `${label}: another face`, title: "Another face" }),
-        button("Picture", "save", () => file.click(), { title: "A picture or a latent; or drop one on the face" }),
+        button("Picture\u2026", null, () => file.click(), { title: "A picture or a latent; or drop one on the face" }),
         file));
     well.addEventListener("dragover", (event) => {
       event.preventDefault();
