@@ -228,9 +228,7 @@ def test_a_mixer_that_copies_one_input_is_seen_through(person, tmp_path, monkeyp
     from l2l_widgets.evaluation import mixing
 
     monkeypatch.setattr(mixing, "cloud_scores", lambda real, fake: {"cloud_distance": 0.0})
-    scores = score_mixes(
-        models, _Copies(models.generator, person), MixProtocol(pairs=12, batch=8), same_person=1.0
-    )
+    scores = score_mixes(models, _Copies(models.generator, person), MixProtocol(pairs=12, batch=8))
     assert scores["closer_share"] == (1.0 if person else 0.0)
     assert scores["rebuilt_ms_ssim"] == pytest.approx(1, abs=1e-3)
     assert scores["identity_similarity" if person else "attribute_similarity"] == pytest.approx(1)
@@ -268,7 +266,7 @@ def test_the_report_of_a_tiny_world_is_whole(world, triplets, tmp_path, monkeypa
         say=said.append, **{**options, "triplets": str(triplets), "warm_steps": 1},
     )  # fmt: skip
     assert set(report["scores"]) == {"shipped", "whole", *mixing_report.ABLATIONS}
-    assert json.loads((out / "report.json").read_text())["truth"]["pairs"] == 8
+    assert json.loads((out / "report.json").read_text())["truth"]["render_pairs"] == 8
     rows = (out / "factors.csv").read_text().splitlines()
     assert len(rows) == 1 + len(FACTORS)
     assert (out / "grid.png").stat().st_size > 1000

@@ -152,8 +152,9 @@ class MixState:
     def swap(self) -> None:
         """Exchange the two faces."""
         with self._lock:
-            for kept in (self._faces, self._signatures):
-                kept["identity"], kept["attributes"] = kept["attributes"], kept["identity"]  # type: ignore[index]
+            faces, known = self._faces, self._signatures
+            faces["identity"], faces["attributes"] = faces["attributes"], faces["identity"]
+            known["identity"], known["attributes"] = known["attributes"], known["identity"]
 
     def mix(self) -> Mix:
         """The mix where the sliders stand."""

@@ -118,12 +118,13 @@ class MixerNetwork(nn.Module):
         own = AttributeEncoder(config.family, config.width, config.features)
         self.encoder = own if encoder is None else encoder
         widths = (config.embedding_dim + config.features, *config.hidden, config.w_dim)
-        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(widths))
+        layers = [nn.Linear(i, o) for i, o in pairwise(widths)]
         with torch.no_grad():
-            for layer in list(self.layers)[-2:]:  # the later layers start as He et al. have it
+            for layer in layers[-2:]:  # the later layers start as He et al. have it
                 nn.init.kaiming_normal_(layer.weight, SLOPE)
                 nn.init.zeros_(layer.bias)
-            self.layers[-1].weight.mul_(0.1)
+            layers[-1].weight.mul_(0.1)
+        self.layers = nn.ModuleList(layers)
         for name, value, length in (
             ("person", person, config.embedding_dim), ("cloud", cloud, config.w_dim),
         ):  # fmt: skip
@@ -175,10 +176,11 @@ class LatentDiscriminator(nn.Module):
         super().__init__()
         self.register_buffer("cloud", cloud.clone().float())
         widths = (cloud.shape[1], *hidden, 1)
-        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(widths))
-        for layer in self.layers:
+        layers = [nn.Linear(i, o) for i, o in pairwise(widths)]
+        for layer in layers:
             nn.init.kaiming_normal_(layer.weight, SLOPE)
             nn.init.zeros_(layer.bias)
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, w: Tensor) -> Tensor:
         """(B, w_dim) to logits (B, 1); above 0 it looks real."""

@@ -79,7 +79,6 @@ def score_mixes(
     mixer: FaceMixer,
     protocol: MixProtocol,
     *,
-    same_person: float | None = None,
     landmarks: Callable[[Tensor], Tensor] | None = None,
     stale: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
@@ -93,9 +92,6 @@ def score_mixes(
         What is measured.
     protocol : MixProtocol
         On which pairs.
-    same_person : float, optional
-        The identity judge's mean similarity of two true pictures of one person: the upper end of
-        the scale whose lower end are strangers.
     landmarks : callable, optional
         Pictures to points (B, P, 2), shares of the side.
     stale : callable
@@ -105,8 +101,8 @@ def score_mixes(
     -------
     dict
         ``closer_share`` with ``closer_interval``; ``identity_similarity``,
-        ``attribute_similarity`` and ``stranger_similarity``; ``identity_ratio`` (to
-        ``same_person``) and ``identity_scale`` (0 strangers, 1 the same person); ``yaw_error``,
+        ``attribute_similarity`` and ``stranger_similarity``; ``identity_scale`` (0 strangers, 1 as
+        alike as a face and itself redrawn by the mixer); ``yaw_error``,
         ``pitch_error`` and ``roll_error`` in the table's units; ``NAME_correlation`` of openings;
         ``expression_correlation``; ``landmark_error`` (share of the side); ``rebuilt_ms_ssim``,
         ``rebuilt_psnr`` and ``rebuilt_similarity`` of faces mixed with themselves;
@@ -141,18 +137,15 @@ def score_mixes(
         "attribute_similarity": float(leaked.mean()),
         "stranger_similarity": strangers,
     }
-    if same_person is not None:
-        scores["same_person_similarity"] = same_person
-        scores["identity_ratio"] = scores["identity_similarity"] / same_person
-        scores["identity_scale"] = (scores["identity_similarity"] - strangers) / (
-            same_person - strangers
-        )
     scores |= readings_kept(models.table, came, given[count:])
     if landmarks is not None:
         apart = read(landmarks, mixed) - read(landmarks, images[count:])
         scores["landmark_error"] = float(apart.norm(dim=2).mean())
     scores |= _rebuilt(
         images[:count], rebuilt, person[:count], read(models.identity_judge, rebuilt)
+    )
+    scores["identity_scale"] = on_scale(
+        scores["identity_similarity"], strangers, scores["rebuilt_similarity"]
     )
     features = getattr(models.attribute_judge, "features", None)
     if features is not None:
@@ -181,6 +174,11 @@ def readings_kept(table: Any, came: Tensor, wanted: Tensor) -> dict[str, float]:
         each = [correlation(came[:, i], wanted[:, i]) for i in shown]
         scores["expression_correlation"] = sum(each) / len(each)
     return scores
+
+
+def on_scale(value: float, low: float, high: float) -> float:
+    """Where a similarity stands between two others: 0 at ``low``, 1 at ``high``."""
+    return (value - low) / max(high - low, 1e-6)
 
 
 def correlation(first: Tensor, second: Tensor) -> float:
@@ -312,6 +310,7 @@ __all__ = [
     "correlation",
     "mix_seconds",
     "mix_sheet",
+    "on_scale",
     "readings_kept",
     "same_person_similarity",
     "score_mixes",

@@ -102,7 +102,7 @@ class MixerTraining:
     learning_rate: float = 5e-4
     adversarial_rate: float = 0.1
     discriminator_rate: float = 0.4
-    warm_steps: int = 3000
+    warm_steps: int = 2500
     cross_every: int = 2
     adversarial_every: int = 2
     adversarial_weight: float = 1.0
@@ -111,7 +111,7 @@ class MixerTraining:
     reconstruction_weight: float = 0.3
     reading_weight: float = 2.0
     r1_gamma: float = 10.0
-    schedule_steps: int = 20000
+    schedule_steps: int = 12000
     average: float = 0.998
 
     def __post_init__(self) -> None:
@@ -425,7 +425,7 @@ LESSON = MixerTraining(
 
 _INPUTS = ("generator", "regressor", "regressor_b", "embedder", "landmarks")
 _SETTINGS = Settings(
-    steps=20000, seed=60, checkpoint_every=500, log_every=50, evaluate_every=1000,
+    steps=12000, seed=60, checkpoint_every=500, log_every=50, evaluate_every=1000,
     precision="bf16", threads=1,
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +76,7 @@ class LandmarkTask:
     def __init__(
         self,
         config: LandmarkTraining,
-        start: nn.Module | None = None,
+        start: Any | None = None,
         output: str = "landmarks.safetensors",
     ) -> None:
         self.config, self.output = config, output

@@ -148,10 +148,9 @@ def mix_report(
         rows, known = follow_table(models, mixer, truth_pairs, say=say)
         write_atomic(out / "factors.csv", table(rows))
     landmarks = _landmarks(models)
-    same = known.get("same_person_similarity")
 
     def score(one: FaceMixer) -> dict[str, Any]:
-        return score_mixes(models, one, protocol, same_person=same, landmarks=landmarks, stale=say)
+        return score_mixes(models, one, protocol, landmarks=landmarks, stale=say)
 
     scores = {"shipped": score(mixer)}
     _, faces = unseen_faces(models, MixProtocol(8 * 2, protocol.seed, protocol.truncation_psi))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2l_widgets.disentangle import FaceMixer
-from l2l_widgets.evaluation.mixing import correlation, same_person_similarity
+from l2l_widgets.evaluation.mixing import correlation, on_scale, same_person_similarity
 from l2l_widgets.faceworld.factors import (
     ATTRIBUTE_FACTORS,
     FACTORS,
@@ -108,8 +108,9 @@ def follow_table(
         ``rebuilt_r2`` (both inputs one picture), ``identity_r2`` and ``attributes_r2`` (squared
         correlation with the inputs' true values), ``follows``.
     summary : dict
-        Means over the identity factors, pose and light, and the identity judge's mean similarity
-        of two renders of one person.
+        Means over the identity factors, pose and light; and the identity judge's similarities of
+        the mixes to both inputs, of two strangers and of two renders of one person, with the mix's
+        ratio to the latter, and its place on the scale from strangers (0) to one person (1).
 
     Raises
     ------
@@ -137,7 +138,8 @@ def follow_table(
     first, second = slice(readers, readers + pairs), slice(readers + pairs, readers + 2 * pairs)
     say("mixing renders")
     people, others = mixer.signature(pictures(first)), mixer.signature(pictures(second))
-    mixed = reader(mixer.draw(mixer.latent(people, others)).cpu())
+    drawn = mixer.draw(mixer.latent(people, others)).cpu()
+    mixed = reader(drawn)
     again = reader(mixer.draw(mixer.latent(people, people)).cpu())
     own = reader(pictures(first))
     rows = []
@@ -159,7 +161,33 @@ def follow_table(
         people_set.images[:count].float() / 127.5 - 1,
         people_set.identity[:count],
     )
-    return rows, {**summary(rows), "pairs": pairs, "same_person_similarity": round(same, 4)}
+    alike = _similarities(models.identity_judge, drawn, pictures(first), pictures(second))
+    kept = {
+        **alike,
+        "render_same_person_similarity": same,
+        "render_identity_ratio": alike["render_identity_similarity"] / same,
+        "render_identity_scale": on_scale(
+            alike["render_identity_similarity"], alike["render_stranger_similarity"], same
+        ),
+    }
+    rounded = {name: round(value, 4) for name, value in kept.items()}
+    return rows, {**summary(rows), "render_pairs": pairs, **rounded}
+
+
+@torch.inference_mode()
+def _similarities(judge: Any, drawn: Tensor, first: Tensor, second: Tensor) -> dict[str, float]:
+    """The judge's mean similarity of mixes of renders to both inputs, and of the two inputs."""
+    out, one, two = (
+        torch.cat([judge(part).float().cpu() for part in images.split(64)])
+        for images in (drawn, first, second)
+    )
+    to_one, to_two = (out * one).sum(dim=1), (out * two).sum(dim=1)
+    return {
+        "render_closer_share": float((to_one > to_two).float().mean()),
+        "render_identity_similarity": float(to_one.mean()),
+        "render_attribute_similarity": float(to_two.mean()),
+        "render_stranger_similarity": float((one * two).sum(dim=1).mean()),
+    }
 
 
 def verdict(identity: float, attributes: float) -> str:

@@ -65,7 +65,9 @@ class MixerView {
     view.caption.textContent = label;
     const seed = h("input", { type: "number", min: 0, max: this.schema.seed_max, step: 1,
       class: "l2l-seed", "aria-label": `${label}: seed`,
-      onchange: () => this.link.post({ kind: "seed", side, seed: Number(seed.value) }) });
+      onchange: () => this.askSeed(side),
+      // Enter leaves the field where it is, and a value that was filled in fires no change
+      onkeydown: (event) => event.key === "Enter" && this.askSeed(side) });
     const file = h("input", { type: "file", hidden: true, "aria-label": `${label}: a file`,
       accept: "image/*,.npy,.safetensors", onchange: () => {
         if (file.files[0]) this.take(side, file.files[0]);
@@ -75,7 +77,7 @@ class MixerView {
       h("div", { class: "l2l-line" }, seed,
         button("", "dice", () => this.link.post({ kind: "seed", side, seed: Math.floor(Math.random() * 1e6) }),
           { "aria-label": `${label}: another face`, title: "Another face" }),
-        button("Picture", "save", () => file.click(), { title: "A picture or a latent; or drop one on the face" }),
+        button("Picture\u2026", null, () => file.click(), { title: "A picture or a latent; or drop one on the face" }),
         file));
     well.addEventListener("dragover", (event) => {
       event.preventDefault();
@@ -90,6 +92,14 @@ class MixerView {
     });
     this.sources[side] = { view, seed, queue: new PictureQueue((source) => view.show(source)) };
     return well;
+  }
+
+  askSeed(side) {
+    const source = this.sources[side];
+    const text = source.seed.value.trim();
+    if (text === source.asked) return;
+    source.asked = text;
+    this.link.post({ kind: "seed", side, seed: /^-?\d+$/.test(text) ? Number(text) : text });
   }
 
   take(side, file) {
@@ -151,13 +161,17 @@ class MixerView {
       const { view, seed, queue } = this.sources[side];
       queue.push(face);
       view.caption.textContent = `${SIDES[side].label} \u00b7 ${face.name}`;
-      if (document.activeElement !== seed) seed.value = face.seed ?? "";
+      if (document.activeElement !== seed || seed.value.trim() === this.sources[side].asked) {
+        seed.value = face.seed ?? "";
+        this.sources[side].asked = seed.value;
+      }
     }
   }
 
   showMix(mix) {
     this.link.acknowledge(mix.answers);
     if (mix.error) {
+      for (const source of Object.values(this.sources)) source.asked = null; // it may be asked again
       this.say(mix.error, true);
       return;
     }
