@@ -65,7 +65,7 @@ ARROWS = {
     "rendering": "latents attributes zoo states references receipt drawing",
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
-    "painting": "storage images masks protocols maskgan zoo latest_wins",
+    "painting": "storage images masks protocols maskgan zoo latest_wins session",
     "report": "storage attributes",
     "plots": "",
     "evaluation": (
