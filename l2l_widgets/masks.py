@@ -160,8 +160,7 @@ def order_fit(mask: Tensor, order: str) -> float:
     height, width = official.shape
     area = torch.bincount(official.flatten().long(), minlength=CLASS_COUNT).float()
     rows = torch.arange(height).float()[:, None].expand(height, width)
-    row = [rows[official == i].mean() if area[i] else None for i in range(CLASS_COUNT)]
-    at = {name: row[i] for i, name in enumerate(MASK_CLASSES)}
+    at = {name: float(rows[official == i].mean()) for i, name in enumerate(MASK_CLASSES) if area[i]}
     size = {name: float(area[i]) for i, name in enumerate(MASK_CLASSES)}
     above = [
         ("hair", "neck"), ("hair", "cloth"), ("nose", "l_lip"), ("nose", "u_lip"),
@@ -169,9 +168,7 @@ def order_fit(mask: Tensor, order: str) -> float:
         ("u_lip", "l_lip"), ("skin", "neck"), ("neck", "cloth"), ("l_eye", "u_lip"),
     ]  # fmt: skip
     larger = [("hair", "l_brow"), ("hair", "u_lip"), ("neck", "l_lip"), ("skin", "nose")]
-    held = [
-        float(at[a]) < float(at[b]) for a, b in above if at[a] is not None and at[b] is not None
-    ]
+    held = [at[a] < at[b] for a, b in above if a in at and b in at]
     held += [size[a] > size[b] for a, b in larger if size[a] and size[b]]
     return sum(held) / len(held) if held else 0.5
 

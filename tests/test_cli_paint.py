@@ -174,7 +174,11 @@ class _Faces(SimpleNamespace):
 
 @pytest.fixture
 def few(faces, monkeypatch):
-    drawn = _Faces(images=((faces.image + 1) * 127.5).round().byte(), masks=faces.mask)
+    drawn = _Faces(
+        images=((faces.image + 1) * 127.5).round().byte(),
+        masks=faces.mask,
+        identity=torch.arange(8) // 2,
+    )
     monkeypatch.setattr(mask_faces, "rendered_set", lambda name: drawn)
     monkeypatch.setattr(rendered, "rendered_set", lambda name: drawn)
     return drawn
@@ -185,6 +189,7 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     assert main([*words, "--generator", str(world)]) == 0
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     assert report["variants"]["whole"]["faces"] == 8
+    assert -1 <= report["same_person_identity"] <= 1
     table = (tmp_path / "r" / "table.csv").read_text().splitlines()
     assert table[0] == "variant,measure,mean,low,high"
     assert len(table) == 1 + len(PER_FACE) + 4

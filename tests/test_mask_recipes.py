@@ -25,7 +25,9 @@ SMALL = {
     "resolution": 32, "sets": ["population"], "batch_size": 4, "precision": "no",
     "log_every": 1, "evaluate_every": 0, "checkpoint_every": 1000,
 }  # fmt: skip
-TINY = {**SMALL, "base": 4, "style_base": 4, "discriminator_width": 4}
+TINY = {
+    **SMALL, "base": 4, "style_base": 4, "discriminator_width": 4, "adversary_after": 2,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -115,6 +115,15 @@ def test_adaptive_norm_takes_shift_first_and_scale_second():
     assert torch.allclose(out.std((2, 3), correction=0), torch.tensor([[0.5, 2.0]]), atol=1e-3)
 
 
+def test_a_new_style_leaves_every_layer_at_shift_0_and_scale_1(faces):
+    network = DenseMappingNetwork(SMALL).requires_grad_(False)
+    network.style.out.weight.zero_()
+    style = network.style(faces.image, one_hot(faces.mask))
+    layers = style.view(len(style), -1, 2, SMALL.width)
+    assert torch.equal(layers[:, :, 0], torch.zeros_like(layers[:, :, 0]))
+    assert torch.equal(layers[:, :, 1], torch.ones_like(layers[:, :, 1]))
+
+
 def test_spatial_transform_multiplies_by_the_prediction_itself():
     layer = SpatialTransform(3)
     for part in (layer.scale, layer.shift):
@@ -162,7 +171,7 @@ def test_both_adversaries_reward_the_right_answer():
 
 
 def test_feature_losses_are_zero_for_equals_and_weighted_as_stated(faces):
-    adversary = MultiscaleDiscriminator(4, layers=2)
+    adversary = MultiscaleDiscriminator(4, layers=2).requires_grad_(False)
     planes = one_hot(faces.mask)
     seen = adversary(planes, faces.image)
     assert len(seen) == 2

@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from conftest import make_session
 
 from l2l_widgets import load_painter
 from l2l_widgets.faceworld import render, sample_factors
@@ -21,7 +22,13 @@ from l2l_widgets.maskgan import (
 from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
 from l2l_widgets.maskgan.strokes import apply_operation, replacing
 from l2l_widgets.masks import MaskError, class_index, encode_mask
-from l2l_widgets.painting import PaintError, PaintSession, read_paint_recipe
+from l2l_widgets.painting import (
+    PaintError,
+    PaintSession,
+    area_painter,
+    edit_in_area,
+    read_paint_recipe,
+)
 from l2l_widgets.widgets.paint_bridge import SHORTCUTS, PaintBridge, painter_schema
 from l2l_widgets.zoo import Models, load
 
@@ -47,6 +54,12 @@ def session(model, faces):
     session = PaintSession(model, faces.image[0], faces.mask[0])
     yield session
     session.close()
+
+
+@pytest.fixture
+def edits(tiny_models):
+    """A session of sliders, as every editor has one."""
+    return make_session(tiny_models)
 
 
 def brush(label=CHAIN, size=3.0, points=((4, 4), (20, 4)), kind="brush"):
@@ -305,6 +318,21 @@ def test_the_outside_is_kept_to_the_last_bit():
         keep_outside(before, after, region, feather=-1)
     grown = edited_region(torch.zeros(8, 8).byte(), torch.zeros(8, 8).byte(), 2)
     assert not grown.any()
+
+
+def test_an_edit_of_the_sliders_is_seen_through_a_painted_area(edits):
+    edits.update(changes={"age": 0.3}, targets={})
+    painter = area_painter(edits)
+    painter.apply(brush(HAIR, size=8.0, points=[(8, 8), (20, 8)]))
+    seen = edit_in_area(edits, painter.region, feather=0)
+    result = edits.render()
+    assert seen.change == region_change(result.before, result.after, painter.region)
+    assert seen.change.outside > 0
+    assert seen.kept_change.outside == 0
+    assert seen.kept_change.inside == pytest.approx(seen.change.inside, rel=1e-5)
+    with pytest.raises(ValueError, match="region is"):
+        edit_in_area(edits, painter.region[:4])
+    painter.close()
 
 
 # -- the bridge ------------------------------------------------------------------------------------

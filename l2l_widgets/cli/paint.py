@@ -199,7 +199,7 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
         features=features,
     )
     variants = {n: score_painting(p, images, masks, judges) for n, p in painters.items()}
-    report = {
+    report: dict[str, Any] = {
         "protocol": "l2l-painting/1",
         "models": models.name,
         "hashes": {part: models.hashes.get(part) for part in JUDGES},
@@ -207,6 +207,8 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
         "variants": variants,
         "whole_minus": compare_painting(variants, "whole") if len(variants) > 1 else {},
     }
+    if args.data is None:
+        report["same_person_identity"] = _same_person(judges.identity)
     write_painting_report(args.out, report)
     if not args.json:
         for name, found in variants.items():
@@ -219,6 +221,8 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
                 f"  Fréchet own {found['frechet_own']:.3f}, edited {found['frechet_edited']:.3f}, "
                 f"two halves {found['frechet_halves']:.3f}"
             )
+        if args.data is None:
+            print(f"two renders of the same person: identity {report['same_person_identity']:.3f}")
         print(f"report: {args.out}")
     return json.loads(json.dumps({k: v for k, v in report.items() if k != "variants"}))
 
@@ -243,6 +247,22 @@ def _faces(folder: Path | None, count: int, side: int) -> tuple[Tensor, Tensor]:
     rows = (data.split("test") or data.indices)[:count]
     images = torch.stack([data.picture(i, side) for i in rows])
     return images, torch.stack([resize_mask(data.mask(i), side) for i in rows])
+
+
+def _same_person(identity: Any, pairs: int = 500) -> float:
+    """Mean similarity of two renders of one person, who is else the same in nothing."""
+    import torch
+
+    from l2l_widgets.recipes.rendered import rendered_set
+
+    faces = rendered_set("identities")
+    same = (faces.identity[1:] == faces.identity[:-1]).nonzero()[:pairs, 0]
+    similar = []
+    with torch.no_grad():
+        for rows in same.split(64):
+            one, two = (identity(faces.images[r].float() / 127.5 - 1) for r in (rows, rows + 1))
+            similar.append((one * two).sum(1))
+    return float(torch.cat(similar).mean())
 
 
 def run_masks(args: argparse.Namespace) -> dict[str, Any]:

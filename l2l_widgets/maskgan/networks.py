@@ -195,6 +195,10 @@ class StyleEncoder(nn.Module):
             )
             self.modulate = nn.ModuleList([SpatialTransform(top), SpatialTransform(top)])
         self.out = nn.Conv2d(top, config.style_dim, 1)
+        # Every layer begins with shift 0 and scale 1: a scale near 0, as by chance, learns slowly.
+        with torch.no_grad():
+            self.out.bias.zero_()  # type: ignore[union-attr]
+            self.out.bias.view(-1, 2, config.width)[:, 1] = 1  # type: ignore[union-attr]
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """(B, 3, R, R) in [-1, 1] and (B, 19, R, R) to (B, style_dim)."""

@@ -175,6 +175,6 @@ def _number(
 ) -> float:
     value = operation.get(name, default)
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not plain or not low <= float(value) <= high:  # type: ignore[arg-type]
+    if not plain or not low <= float(value) <= high:
         raise MaskError(f"{name} is {value!r}; allowed: {low} to {high}")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)

@@ -143,6 +143,8 @@ class PaintSession:
         feather: float = 3.0,
     ) -> None:
         self.model, self.parser = model, parser
+        #: What a picture says where there is no model.
+        self.missing = f"there is no MaskGAN to draw with; train it: {TRAIN}"
         one = image[0] if image.ndim == 4 and len(image) == 1 else image
         self.side = model.resolution if model is not None else int(one.shape[-1])
         self.image = self._checked_image(one)
@@ -336,7 +338,7 @@ class PaintSession:
 
     def _drawn(self, state: _State) -> Tensor:
         if self.model is None:
-            raise PaintError(f"there is no MaskGAN to draw with; train it: {TRAIN}")
+            raise PaintError(self.missing)
         picture, mask = state.style or (self.image, self.original)
         drawn = self.model.paint(picture, state.mask, mask).cpu().clamp(-1, 1)
         if not state.keep:

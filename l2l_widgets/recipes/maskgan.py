@@ -56,6 +56,9 @@ class MappingTraining(MaskData):
     pixel_weight : float
         Of the pictures' L1 distance. 0 in the paper, where VGG-19's first maps are nearly pixels;
         our reader's first map has half the side, and colours need to be held.
+    adversary_after : int
+        Step from which the mapping listens to its adversary; 0 in the paper. A young network that
+        listens from the start spends its steps on a discriminator that it cannot yet follow.
     discriminator_width : int
         Channels; 64 in the paper.
     learning_rate : float
@@ -70,6 +73,7 @@ class MappingTraining(MaskData):
     feature_weight: float = 10.0
     perceptual_weight: float = 10.0
     pixel_weight: float = 10.0
+    adversary_after: int = 1000
     discriminator_width: int = 32
     learning_rate: float = 4e-4
 
@@ -77,9 +81,10 @@ class MappingTraining(MaskData):
         super().__post_init__()
         if self.adversary not in ADVERSARIES:
             raise ValueError(f"adversary is {self.adversary!r}; allowed: {', '.join(ADVERSARIES)}")
-        if self.discriminator_width < 1:
+        if self.discriminator_width < 1 or self.adversary_after < 0:
             raise ValueError(
-                f"discriminator_width is {self.discriminator_width}; allowed: 1 or more"
+                f"discriminator_width is {self.discriminator_width}, adversary_after is "
+                f"{self.adversary_after}; allowed: 1 or more, 0 or more"
             )
 
 
@@ -158,7 +163,7 @@ class MappingTask:
         drawn = self.mapping.draw(mask, style)
         real = self.adversary(mask, image)
         losses = self.drawn_losses(drawn, image, mask, real)
-        context.backward(self._weighted(losses))
+        context.backward(self._weighted(losses, step))
         context.optimize("mapping")
         losses["adversary_loss"] = self._train_adversary(real, [drawn], mask, context)
         return losses
@@ -184,14 +189,15 @@ class MappingTask:
             "pixel_loss": F.l1_loss(drawn.float(), image.float()),
         }
 
-    def _weighted(self, losses: dict[str, Tensor]) -> Tensor:
+    def _weighted(self, losses: dict[str, Tensor], step: int) -> Tensor:
         config = self.config
-        return (
-            losses["fooling_loss"]
-            + config.feature_weight * losses["feature_loss"]
-            + config.perceptual_weight * losses["perceptual_loss"]
+        shown = (
+            config.perceptual_weight * losses["perceptual_loss"]
             + config.pixel_weight * losses["pixel_loss"]
         )
+        if step < config.adversary_after:
+            return shown
+        return shown + losses["fooling_loss"] + config.feature_weight * losses["feature_loss"]
 
     def _train_adversary(
         self, real: list[list[Tensor]], drawn: list[Tensor], mask: Tensor, context: Context
@@ -255,6 +261,7 @@ class EditTraining(MappingTraining):
     lambda_inter: float = 2.5
     edits: bool = True
     blender: bool = True
+    adversary_after: int = 200
     learning_rate: float = 2e-4
 
     def __post_init__(self) -> None:
@@ -308,7 +315,7 @@ class EditTask(MappingTask):
         real = self.adversary(mask, image)
         drawn = self.mapping(mask, mask, image)
         losses = self.drawn_losses(drawn, image, mask, real)
-        context.backward(self._weighted(losses))
+        context.backward(self._weighted(losses, step))
         context.optimize("mapping")
         inner, outer = self.simulated_edits(batch["mask"], batch["reference"])
         style = self.mapping.style(image, mask)
@@ -316,7 +323,7 @@ class EditTask(MappingTask):
         outside = self.mapping.draw(one_hot(outer), style)
         blend = self.blend(inside, outside)
         blended = self.drawn_losses(blend, image, mask, real)
-        context.backward(self._weighted(blended))
+        context.backward(self._weighted(blended, step))
         context.optimize("edit")
         losses |= {f"blend_{name}": value for name, value in blended.items()}
         losses["adversary_loss"] = self._train_adversary(real, [drawn, blend], mask, context)

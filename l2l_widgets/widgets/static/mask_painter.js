@@ -32,6 +32,7 @@ class MaskPainterView {
     this.element = this.layOut();
     this.listen();
     this.canvas.setOpacity(0.55);
+    this.drawn.element.hidden = !this.schema.can_draw;
     this.choose(13);
     this.setTool("brush");
     this.showPicture();
@@ -243,9 +244,10 @@ class MaskPainterView {
   showResult(source, result) {
     this.resultSource = source ?? this.resultSource;
     if (source && !this.comparing) this.drawn.show(source);
-    this.message.textContent = result.error ?? "";
+    // Without a network there is nothing to be alarmed about: masks can be painted all the same.
+    (this.schema.can_draw ? this.message : this.status).textContent = result.error ?? "";
     this.change.textContent = result.change ?? "";
-    this.timing.textContent = `picture ${Math.round(1000 * result.seconds)} ms`;
+    this.timing.textContent = this.schema.can_draw ? `picture ${Math.round(1000 * result.seconds)} ms` : "";
     this.element.dataset.stamp = result.stamp;
     this.element.dispatchEvent(new CustomEvent("l2l-picture", { bubbles: true, detail: result.stamp }));
   }
