@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from l2l_widgets.training import RunDirectory as RunDirectory
     from l2l_widgets.training import TrainingHandle as TrainingHandle
     from l2l_widgets.widgets import FaceEditor as FaceEditor
+    from l2l_widgets.widgets import Presenter as Presenter
     from l2l_widgets.widgets import TrainingCell as TrainingCell
+    from l2l_widgets.widgets import TrainingMonitor as TrainingMonitor
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
 
@@ -41,10 +43,12 @@ _HOMES = {
     "Editor": "protocols",
     "FaceEditor": "widgets",
     "Models": "zoo",
+    "Presenter": "widgets",
     "Receipt": "receipt",
     "RunDirectory": "training",
     "TrainingCell": "widgets",
     "TrainingHandle": "training",
+    "TrainingMonitor": "widgets",
     "check_editor": "editors.checks",
     "list_editors": "editors",
     "load": "zoo",
@@ -62,10 +66,12 @@ __all__ = [
     "Editor",
     "FaceEditor",
     "Models",
+    "Presenter",
     "Receipt",
     "RunDirectory",
     "TrainingCell",
     "TrainingHandle",
+    "TrainingMonitor",
     "check_editor",
     "list_editors",
     "load",

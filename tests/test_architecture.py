@@ -31,7 +31,7 @@ LAYERS = {
     "methods": "editors",
     "assembly": (
         "zoo states replay references receipt drawing rendering latest_wins session exercises "
-        "report plots evaluation"
+        "presentation class_wall report plots evaluation"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -51,7 +51,7 @@ ARROWS = {
     "perception": "storage",
     "losses": "",
     "metrics": "",
-    "training": "storage",
+    "training": "storage images",
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
     "zoo": "storage attributes protocols stylegan2 perception editors",
@@ -64,6 +64,8 @@ ARROWS = {
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "exercises": "storage zoo replay receipt rendering session",
+    "presentation": "attributes rendering replay session states",
+    "class_wall": "storage attributes images zoo replay receipt rendering session",
     "report": "storage attributes",
     "plots": "",
     "evaluation": ("storage latents attributes protocols perception metrics editors zoo report"),
@@ -72,7 +74,7 @@ ARROWS = {
         " losses training triplets editors zoo report plots evaluation"
     ),
     "bench": "attributes images stylegan2 editors zoo session",
-    "widgets": "attributes images latents training zoo latest_wins session recipes",
+    "widgets": ("attributes images latents training zoo latest_wins session presentation recipes"),
     "cli": (
         "storage attributes images faceworld training zoo replay session report evaluation recipes"
         " bench"

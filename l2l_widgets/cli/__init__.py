@@ -28,6 +28,7 @@ VERBS = {
     "render": ("world", "render faceworld pictures, masks and attributes"),
     "train": ("train", "train a recipe"),
     "resume": ("train", "go on with a training run"),
+    "runs": ("runs", "list training runs, stop or hold one"),
     "bench": ("bench", "how many times faster than the plain way, on this machine"),
     "doctor": ("world", "check the machine, the weights and the browser side"),
 }

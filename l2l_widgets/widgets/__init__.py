@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
+    from l2l_widgets.widgets.presenter import Presenter as Presenter
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
+    from l2l_widgets.widgets.training_monitor import TrainingMonitor as TrainingMonitor
 
-__all__ = ["FaceEditor", "TrainingCell"]
+__all__ = ["FaceEditor", "Presenter", "TrainingCell", "TrainingMonitor"]
 
-_HOMES = {"FaceEditor": "face_editor", "TrainingCell": "training_cell"}
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "Presenter": "presenter",
+    "TrainingCell": "training_cell",
+    "TrainingMonitor": "training_monitor",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -37,6 +37,7 @@ const ICONS = {
   stop: "M5 5h10v10H5z",
   pause: "M7 4v12M13 4v12",
   copy: "M7 7h9v9H7zM4 13V4h9",
+  add: "M10 4v12M4 10h12",
 };
 
 /** A 20 x 20 line drawing; decoration only, the button's text says what it does. */
