@@ -223,8 +223,9 @@ def _pasted(text: str) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     at = 0
     while (start := text.find("{", at)) >= 0:
-        line = text[:start].rpartition("\n")[2].strip().rstrip(":").strip()
-        name = line.strip("`*- \t") or f"recipe {len(found) + 1}"
+        lines = text[at:start].strip().splitlines()  # what stands between this one and the last
+        name = lines[-1].strip("`*-: \t") if lines else ""
+        name = name or f"recipe {len(found) + 1}"
         try:
             _, at = decoder.raw_decode(text, start)
             found.append((name, text[start:at]))

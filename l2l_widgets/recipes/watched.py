@@ -19,7 +19,7 @@ Network = Callable[[Tensor, Tensor], Tensor]
 #: Faces in a row, rows of edits, and attributes in the small matrix.
 FACES, ROWS, MATRIX = 4, 3, 6
 #: Attributes that a person sees at once come first.
-PLAIN = ("smile", "glasses", "age", "hair_length", "pose_yaw", "beard")
+PLAIN = ("smile", "glasses", "age", "hair_length", "yaw", "beard")
 
 
 def watched_columns(table: AttributeTable, columns: Sequence[int], count: int) -> list[int]:
