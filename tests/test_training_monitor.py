@@ -56,7 +56,7 @@ def test_the_form_says_at_the_field_what_is_wrong(monitor):
     assert one.form["recipe"] == "regression"
     assert one.form["values"] == {"steps": "50"}
     assert one.form["fields"][0]["name"] == "steps"
-    assert one.form["fields"][0]["limits"] == "a whole number from 1 to 1000000000"
+    assert one.form["fields"][0]["limits"] == "a whole number from 1 to 1,000,000,000"
     assert one.form["fields"][0]["meaning"] == "Step to train to."
     for name, value in (("batch_size", "0"), ("learning_rate", "nan"), ("precision", "fp8")):
         assert page.send("field", name=name, value=value) == ""

@@ -32,7 +32,7 @@ from l2l_widgets.editors.origins import Origin
 from l2l_widgets.editors.stylespace import StyleSpaceEditor, style_layers
 from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts
 from l2l_widgets.recipes.registry import Recipe
-from l2l_widgets.recipes.watched import FACES, edit_leakage, edited_pictures
+from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.training import Context, Settings
 from l2l_widgets.triplets import sample_latents
 
@@ -223,7 +223,7 @@ class DirectionTask:
     def leakage(self) -> dict[str, dict[str, float]]:
         """Return what the edits of a few attributes move, by the training ensemble."""
         world = self.world
-        faces, found = world.fresh(16, stream=9), self._found()
+        faces, found = world.fresh(MATRIX_FACES, stream=9), self._found()
         return edit_leakage(world.read, self._edit, faces, world.table, found)
 
     def _found(self) -> list[int]:

@@ -117,7 +117,7 @@ class Field:
         what = {"integer": "a whole number", "number": "a number", "list": "names, with commas"}
         text = what.get(self.kind, "text")
         if self.low is not None and self.high is not None:
-            return f"{text} from {self.low:g} to {self.high:.10g}"
+            return f"{text} from {self.low:g} to {self.high:,.10g}"
         return text if self.low is None else f"{text} of at least {self.low:g}"
 
 

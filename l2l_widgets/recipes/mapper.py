@@ -33,7 +33,7 @@ from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_l
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.labelled import open_labelled
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
-from l2l_widgets.recipes.watched import FACES, edit_leakage, edited_pictures
+from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
 from l2l_widgets.triplets import TripletReader, sample_latents
@@ -271,7 +271,7 @@ class MapperTask:
 
     def leakage(self) -> dict[str, dict[str, float]]:
         """Return what the edits of a few attributes move, by the training ensemble."""
-        faces = _fixed_faces(self, count=16, stream=9)
+        faces = _fixed_faces(self, count=MATRIX_FACES, stream=9)
         return edit_leakage(self.read, self.average, faces, self.table, self.columns)
 
     def calibrated_editor(self) -> tuple[MapperEditor, float]:

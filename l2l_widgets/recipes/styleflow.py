@@ -24,7 +24,7 @@ from l2l_widgets.editors.styleflow import (
 )
 from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts
 from l2l_widgets.recipes.registry import Recipe
-from l2l_widgets.recipes.watched import FACES, edit_leakage, edited_pictures
+from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, make_generator, warmup
 
 #: Least change of an attribute that an editor must reach to offer it, in attribute units.
@@ -180,7 +180,7 @@ class FlowTask:
     def leakage(self) -> dict[str, dict[str, float]]:
         """Return what the edits of a few attributes move, by the training ensemble."""
         world = self.world
-        faces, columns = world.fresh(16, stream=9), range(len(world.table))
+        faces, columns = world.fresh(MATRIX_FACES, stream=9), range(len(world.table))
         return edit_leakage(world.read, self._edit, faces, world.table, columns)
 
     def _edit(self, w: Tensor, knobs: Tensor) -> Tensor:

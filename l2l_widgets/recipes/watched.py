@@ -16,8 +16,9 @@ from l2l_widgets.attributes import AttributeTable
 #: Edits network(w, knobs) -> w: latents (B, num_ws, w_dim) and one column a knob, (B, A).
 Network = Callable[[Tensor, Tensor], Tensor]
 
-#: Faces in a row, rows of edits, and attributes in the small matrix.
-FACES, ROWS, MATRIX = 4, 3, 6
+#: Faces in a row, rows of edits, attributes in the small matrix, and faces behind its cells:
+#: as few as will do, for a training pays for them.
+FACES, ROWS, MATRIX, MATRIX_FACES = 4, 3, 6, 8
 #: Attributes that a person sees at once come first.
 PLAIN = ("smile", "glasses", "age", "hair_length", "yaw", "beard")
 

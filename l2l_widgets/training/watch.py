@@ -6,8 +6,8 @@ A task may have two more methods than `Task` asks for::
     def leakage(self) -> Mapping[str, Mapping[str, float]]:  # asked -> what moved -> by how much
 
 Their answers lie in ``pictures/`` of the run folder, one PNG a checkpoint, which carries captions
-and leakage in its text. Looking must not cost much: between the first look and the last, one that
-would take the looks beyond :data:`SHARE` of the training's time is left out.
+and leakage in its text. Looking must not cost much: the first look and the last are always taken;
+between them one that would take those beyond :data:`SHARE` of the training's time is left out.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from torch import Tensor
 from l2l_widgets.images import grid, read_png_text, save_image
 from l2l_widgets.training.schedules import seeded
 
-#: Share of the training's time that looking may take.
-SHARE = 0.03
+#: Share of the training's time that looks between the first and the last may take.
+SHARE = 0.04
 #: Looks that are kept; of more, every other one is let go, the first and the last excepted.
 MOST = 60
 FOLDER = "pictures"
@@ -82,7 +82,7 @@ class Watch:
     Attributes
     ----------
     spent : float
-        Seconds of looking so far.
+        Seconds of the looks that count towards their share.
     error : str
         Why there is nothing to see, if looking failed: the training goes on.
     """
@@ -131,9 +131,10 @@ class Watch:
             return False
         self._last = step
         took = self._clock() - start
-        # The first look is dearer than the next: kernels are chosen, memory is asked for.
-        self.longest = took if self.spent == 0 else max(0.5 * self.longest, took)
-        self.spent += took
+        # An estimate of the next one: the very first is dearer, kernels are chosen and memory asked
+        # for, so old ones are forgotten by and by.
+        self.longest = max(0.5 * self.longest, took)
+        self.spent += 0.0 if always else took
         return True
 
     def _write(

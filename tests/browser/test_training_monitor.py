@@ -1,4 +1,4 @@
-"""The training monitor in a real JupyterLab: a form, a process of its own, a kernel that restarts."""
+"""The training monitor in a real JupyterLab: a form, a process, a kernel that is restarted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ CELLS = (
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in CELLS]
+        cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
+        # without a kernel's name the page asks for one, and waits
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     nbformat.write(notebook, folder / NOTEBOOK)
     harness.open_notebook(page, address, NOTEBOOK, timeout=300)

@@ -48,7 +48,7 @@ class TrainingForm {
         view.input.value = changed ? form.values[field.name] : field.default;
       }
       view.element.classList.toggle("l2l-changed", changed);
-      view.was.textContent = changed ? `was ${field.default || "empty"}` : "";
+      view.was.textContent = changed ? `default ${field.default || "empty"}` : "";
       this.say(view, form.wrong[field.name], field.limits);
     }
     const wrong = Object.keys(form.wrong).length;
@@ -85,8 +85,10 @@ class TrainingForm {
     input.addEventListener(words ? "change" : "input", () => onValue(input.value));
     const was = h("span", { class: "l2l-was" });
     const says = h("span", { class: "l2l-says", id });
-    const element = h("label", { class: "l2l-field", title: field.meaning ?? "" },
-      h("span", { class: "l2l-field-name" }, label, was), input, says);
+    const meaning = (field.meaning ?? "").replaceAll("`", "");
+    const element = h("label", { class: "l2l-field", title: meaning },
+      h("span", { class: "l2l-field-name" }, label, was), input, says,
+      meaning ? h("span", { class: "l2l-meaning" }, meaning) : null);
     return { element, input, says, was };
   }
 

@@ -16,7 +16,7 @@ class MonitorView {
     this.bar = h("progress", { max: 1, value: 0, "aria-label": "Training" });
     this.numbers = h("span", { class: "l2l-numbers" });
     this.message = h("p", { class: "l2l-message" });
-    this.facts = h("dl", { class: "l2l-facts" });
+    this.facts = h("div", { class: "l2l-facts" });
     this.curves = new CurvesView();
     this.faces = new FacesAtStep((step) => this.link.post({ kind: "look", step }, true));
     this.leakage = new LeakageView();
@@ -77,6 +77,7 @@ class MonitorView {
     this.message.classList.toggle("l2l-wrong", ["failed", "died", "silent"].includes(run.state));
     this.showFacts(run);
     this.showHistory();
+    this.showNothing();
   }
 
   showFacts(run) {
@@ -89,7 +90,7 @@ class MonitorView {
     if (run.pid) facts.push(["Process", String(run.pid)]);
     facts.push(["Folder", run.path]);
     this.facts.replaceChildren(...facts.map(([name, value]) =>
-      h("div", {}, h("dt", {}, name), h("dd", { title: value }, value))));
+      h("div", {}, h("span", { class: "l2l-fact" }, name), h("span", { title: value }, value))));
   }
 
   showHistory() {
@@ -101,7 +102,13 @@ class MonitorView {
   showLook(look) {
     this.faces.update(look);
     this.leakage.update(look.leakage);
-    this.nothing.hidden = Boolean(look.sheet);
+    this.showNothing();
+  }
+
+  /** That there are no faces can only be said of a training that has begun. */
+  showNothing() {
+    const run = this.model.get("run");
+    this.nothing.hidden = Boolean(this.model.get("look").sheet) || !run.step || run.state === "preparing";
   }
 
   showNotice(notice) {

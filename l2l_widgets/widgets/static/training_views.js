@@ -60,7 +60,7 @@ class FacesAtStep {
     this.slider.max = Math.max(1, look.steps.length - 1);
     this.slider.value = look.steps.indexOf(look.step);
     this.slider.disabled = look.steps.length < 2;
-    this.at.textContent = `step ${look.step}${look.follows ? ", the newest" : ""}`;
+    this.at.textContent = `step ${look.step}${look.follows ? ", newest" : ""}`;
     this.slider.setAttribute("aria-valuetext", this.at.textContent);
     this.queue.push({ ...look.sheet, look });
     this.element.dataset.step = look.step;
