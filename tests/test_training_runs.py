@@ -332,3 +332,45 @@ def test_what_cannot_start_is_refused_before_a_process_is_made(tmp_path):
     with pytest.raises(TrainingError, match=f"being trained by process {os.getpid()}"):
         start_run("regression", tmp_path / "taken", recipes=TASKS)
     assert free_folder(tmp_path / "done") == tmp_path / "done-2"
+
+
+# -- the command line ------------------------------------------------------------------------------
+
+
+def test_the_command_line_lists_runs_and_refuses_what_nobody_trains(tmp_path, capsys):
+    from l2l_widgets.cli import main
+
+    fit(tmp_path / "short", 3)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    write_presence(tmp_path / "gone", pid=gone.pid)
+    assert main(["runs", str(tmp_path), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
+    assert {Path(run["path"]).name: run["state"] for run in listed} == {
+        "gone": "died", "short": "finished",
+    }  # fmt: skip
+    assert main(["runs", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "3 of 3" in out
+    assert "ended without a word" in out
+    assert main(["runs", str(tmp_path), "--stop", "short"]) == 2
+    assert "is not being trained: it is finished" in capsys.readouterr().err
+    assert main(["runs", str(tmp_path / "nowhere")]) == 2
+    assert "allowed: a folder of run folders" in capsys.readouterr().err
+
+
+def test_the_command_line_holds_frees_and_stops_a_run(tmp_path, capsys):
+    from l2l_widgets.cli import main
+
+    handle = TrainingHandle(make_task(3, pause_seconds=0.01), settings(9000), tmp_path / "long")
+    handle.start()
+    wait_for_step(tmp_path / "long", 2)
+    assert main(["runs", str(tmp_path), "--pause", "long"]) == 0
+    assert wait_for(lambda: look_at(tmp_path / "long").state == "paused")
+    assert main(["runs", str(tmp_path), "--continue", "long"]) == 0
+    assert wait_for(lambda: look_at(tmp_path / "long").state == "running")
+    # The training is a thread of this process, which a signal would end.
+    assert main(["runs", str(tmp_path), "--stop", "long"]) == 0
+    assert "long" in capsys.readouterr().out
+    outcome = handle.wait(60)
+    assert not outcome.finished

@@ -171,7 +171,7 @@ def main(words: Sequence[str]) -> int:
 
     signal.signal(signal.SIGTERM, end)  # the loop has its own, which saves
     order = json.loads((folder / START).read_text(encoding="utf-8"))
-    with Presence(folder) as presence:
+    with Presence(folder, alone=True) as presence:
         file = None if order.get("recipes") is None else Path(order["recipes"])
         known = list_recipes(file)
         if resume:

@@ -2,8 +2,9 @@
 
 ``process.json`` is written by the process that trains, at least every two seconds::
 
-    {"pid": 4711, "host": "lab-3", "born": "81734", "state": "running", "message": "",
-     "step": 120, "steps": 400, "memory": 812000000, "peak": 901000000, "beat": 1790000000.0}
+    {"pid": 4711, "host": "lab-3", "born": "81734", "alone": true, "state": "running",
+     "message": "", "step": 120, "steps": 400, "memory": 812000000,
+     "peak": 901000000, "beat": 1790000000.0}
 
 A process that dies says nothing, so a reader does not believe the file alone. On the same machine
 the process must exist and have been born when the file says (numbers of processes are used again);
@@ -40,6 +41,9 @@ class Presence:
     ----------
     folder : path
         The run folder; made where it does not exist.
+    alone : bool
+        Whether the process does nothing but train, so that ending it ends nothing else: a kernel
+        with a training in it must not be sent a signal.
 
     Attributes
     ----------
@@ -47,11 +51,11 @@ class Presence:
         How far the training is; set by the loop at every step, written with the next beat.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], alone: bool = False) -> None:
         self.folder = Path(folder)
         self.step = self.steps = 0
         self._said = {"state": "preparing", "message": ""}
-        self._who = {"pid": os.getpid(), "host": socket.gethostname(), "born": born(os.getpid())}
+        self._who = _who(os.getpid(), alone)
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -109,13 +113,17 @@ def read_presence(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def announce(folder: str | os.PathLike[str], pid: int, message: str) -> None:
-    """Write the first ``process.json`` of a process that has yet to start speaking for itself."""
+    """Write the first ``process.json`` of a process that will train, and nothing else."""
     values = {
-        "pid": pid, "host": socket.gethostname(), "born": born(pid), "state": "preparing",
-        "message": message, "step": 0, "steps": 0, "memory": 0, "peak": 0, "beat": time.time(),
+        **_who(pid, alone=True), "state": "preparing", "message": message, "step": 0, "steps": 0,
+        "memory": 0, "peak": 0, "beat": time.time(),
     }  # fmt: skip
     if read_presence(folder).get("pid") != pid:
         write_atomic(Path(folder) / FILE, json.dumps(values).encode())
+
+
+def _who(pid: int, alone: bool) -> dict[str, Any]:
+    return {"pid": pid, "host": socket.gethostname(), "born": born(pid), "alone": alone}
 
 
 def is_alive(presence: dict[str, Any]) -> bool:

@@ -200,8 +200,9 @@ def stop_run(folder: str | os.PathLike[str]) -> RunInfo:
     """
     run = _working(folder)
     presence = read_presence(run.path)
-    write_atomic(run.path / "stop", b"")  # for a process elsewhere, and to know why this one ended
-    if os.name == "posix" and presence["host"] == socket.gethostname():
+    write_atomic(run.path / "stop", b"")  # the loop looks for it, and it says why a process ended
+    here = os.name == "posix" and presence["host"] == socket.gethostname()
+    if here and presence.get("alone") is True:
         # Also heard while it prepares, before the loop looks for requests. The process is the one
         # that wrote the file: its time of birth has just been compared.
         os.kill(int(presence["pid"]), signal.SIGTERM)

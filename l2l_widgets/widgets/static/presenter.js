@@ -41,7 +41,8 @@ class PresenterView {
       this.compare.addEventListener(event, () => this.hold(held));
     }
     // On a page of its own (Voila) no click is needed first; inside a notebook other cells have keys too.
-    this.keyboard = document.querySelector(".jp-NotebookPanel, .jp-LabShell") ? this.element : document;
+    this.alone = !document.querySelector(".jp-NotebookPanel");
+    this.keyboard = this.alone ? document : this.element;
     this.onKey = (event) => this.key(event, true);
     this.onKeyUp = (event) => this.key(event, false);
     this.keyboard.addEventListener("keydown", this.onKey);
@@ -115,7 +116,20 @@ class PresenterView {
     this.element.focus();
   }
 
+  /** Whether a key without a goal is for this one: of several, the one that fills most of the window. */
+  isMeant(event) {
+    if (!this.alone || this.element.contains(event.target)) return true;
+    const all = [...document.querySelectorAll(".l2l-presenter")];
+    if (all.some((other) => other.contains(event.target))) return false;
+    const seen = (element) => {
+      const { top, bottom } = element.getBoundingClientRect();
+      return Math.min(bottom, window.innerHeight) - Math.max(top, 0);
+    };
+    return all.every((other) => seen(other) <= seen(this.element));
+  }
+
   key(event, down) {
+    if (!this.isMeant(event)) return;
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
     const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     // A focused button answers space and Enter itself: one press, one step.
