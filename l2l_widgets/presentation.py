@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import AttributeTable, EditRequest
+from l2l_widgets.receipt import change_text
 from l2l_widgets.rendering import Renderer
 from l2l_widgets.replay import read_recipe
 from l2l_widgets.session import EditSession
@@ -149,7 +150,7 @@ def _parts(step: Any) -> tuple[str, Any]:
 def _applied(session: EditSession, state: SessionState, request: Any) -> tuple[SessionState, str]:
     """The state after a request, and the request in short; ValueError where it cannot be."""
     if request is None:
-        return state, ""
+        return state, _in_short(state.edits[-1], session.models.table)
     models, table = session.models, session.models.table
     if isinstance(request, (str, os.PathLike)):
         state = EditSession.from_recipe(models, read_recipe(request)).state
@@ -188,8 +189,10 @@ def _applied(session: EditSession, state: SessionState, request: Any) -> tuple[S
 
 
 def _in_short(edit: Edit, table: AttributeTable) -> str:
-    asked = [f"{table[name].label} {value:+g}" for name, value in edit.changes.items()]
-    asked += [f"{table[name].label} to {value:g}" for name, value in edit.targets.items()]
+    asked = [f"{table[n].label} {change_text(table[n], v)}" for n, v in edit.changes.items()]
+    for name, value in edit.targets.items():
+        row = table[name]
+        asked.append(f"{row.label} to {row.to_unit(value):.0f} {row.unit}".rstrip())
     return ", ".join(asked)
 
 

@@ -64,7 +64,7 @@ ARROWS = {
     "latest_wins": "",
     "session": "latents images zoo states replay receipt rendering latest_wins",
     "exercises": "storage zoo replay receipt rendering session",
-    "presentation": "attributes rendering replay session states",
+    "presentation": "attributes receipt rendering replay session states",
     "class_wall": "storage attributes images zoo replay receipt rendering session",
     "report": "storage attributes",
     "plots": "",

@@ -41,7 +41,7 @@ def test_steps_say_what_the_face_is_and_faces_stay_until_another_comes(lesson, s
         {}, {"smile": 0.3}, {"smile": 0.3}, {"age": -0.2}, {}, {},
     ]  # fmt: skip
     assert states[4].edits[-1].targets == {"smile": 0.9}
-    assert [step.asked for step in lesson.steps[1:3]] == ["Smile +0.3", ""]
+    assert [step.asked for step in lesson.steps[1:3]] == ["Smile +30 %", "Smile +30 %"]
     lesson.next()
     smiling = session.render()
     assert smiling.error is None
@@ -101,7 +101,7 @@ def test_the_presenter_goes_on_and_back_by_messages(session):
     assert (presenter.slide["head"], presenter.slide["count"]) == ("One", 2)
     first = presenter.after["data"]
     press("next", 1)
-    assert (presenter.slide["at"], presenter.slide["asked"]) == (1, "Smile +0.4")
+    assert (presenter.slide["at"], presenter.slide["asked"]) == (1, "Smile +40 %")
     assert presenter.slide["answers"] == {"page": 1}
     assert presenter.after["data"] != first
     assert presenter.before["data"] == first

@@ -112,7 +112,8 @@ class Presenter(anywidget.AnyWidget):
         elif kind == "receipt" and value.stamp == self.session.stamp:
             lines = value.sentences(self.session.models.table) if value.requested else []
             identity = value.identity_text().partition(" (")[0]
-            self.moved = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
+            text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
+            self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
 
     def _show_result(self, result: Any) -> None:
         step = self.presentation.step
