@@ -169,7 +169,8 @@ def edit_strip(
     side = width / len(arrays)
     below = 0.2 * len(names) + 0.35 if kept else 0.0
     figure, spots = _grid(ax, len(arrays), width, side, below)
-    faces, bars = [], []
+    faces: list[Any] = []
+    bars: list[Any] = []
     limit = None
     if kept:
         reach = [abs(v) for r in kept for n in names for v in _reaches(r, n)]

@@ -62,7 +62,9 @@ class Presenter(anywidget.AnyWidget):
         models = load() if source is None else source
         if isinstance(models, Models):
             methods = models.available_editors
-            self.session = EditSession(models, **({"method": methods[0]} if methods else {}))
+            self.session = (
+                EditSession(models, method=methods[0]) if methods else EditSession(models)
+            )
         elif isinstance(models, EditSession):
             self.session = models
         else:

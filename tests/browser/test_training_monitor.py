@@ -26,7 +26,10 @@ def opened(page, address, folder):
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
         # without a kernel's name the page asks for one, and waits
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        },
     )
     nbformat.write(notebook, folder / NOTEBOOK)
     harness.open_notebook(page, address, NOTEBOOK, timeout=300)
@@ -67,7 +70,8 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
     page.keyboard.type("4000")
     harness.until(lambda: start.is_enabled(), 60, what="a form that fits")
 
-    start.click()
+    start.click()  # a real one, press and release: the form must not move in between
+    harness.until(lambda: state() != "form", 60, what="a training that was started")
     harness.until(lambda: state() == "running" and step() >= 3, 400, what="a training that runs")
     name = root.get_attribute("data-run")
     assert name == "mapper-lesson"

@@ -5,6 +5,7 @@ class TrainingForm {
     this.model = model;
     this.link = link;
     this.fields = new Map();
+    this.meaning = h("p", { class: "l2l-meaning", "aria-live": "polite" });
     this.recipe = h("select", {
       class: "l2l-input", "aria-label": "Recipe",
       onchange: () => link.post({ kind: "recipe", name: this.recipe.value }),
@@ -23,7 +24,7 @@ class TrainingForm {
       h("div", { class: "l2l-formhead" },
         h("label", { class: "l2l-field" }, h("span", { class: "l2l-field-name" }, "Recipe"), this.recipe),
         this.folder.element),
-      this.summary, this.plain, h("details", {}, this.count, this.rest),
+      this.summary, this.plain, h("details", {}, this.count, this.rest), this.meaning,
       h("div", { class: "l2l-trainbar" }, this.start, this.verdict),
     );
   }
@@ -87,8 +88,12 @@ class TrainingForm {
     const says = h("span", { class: "l2l-says", id });
     const meaning = (field.meaning ?? "").replaceAll("`", "");
     const element = h("label", { class: "l2l-field", title: meaning },
-      h("span", { class: "l2l-field-name" }, label, was), input, says,
-      meaning ? h("span", { class: "l2l-meaning" }, meaning) : null);
+      h("span", { class: "l2l-field-name" }, label, was), input, says);
+    // Room is kept for it, and it stays when the field is left: a form that moved under the mouse would
+    // swallow the click on Start.
+    input.addEventListener("focus", () => {
+      this.meaning.textContent = meaning ? `${label}: ${meaning}` : "";
+    });
     return { element, input, says, was };
   }
 
