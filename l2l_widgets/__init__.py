@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets import InterpolationView as InterpolationView
     from l2l_widgets.widgets import LatentMap as LatentMap
     from l2l_widgets.widgets import MaskPainter as MaskPainter
+    from l2l_widgets.widgets import Presenter as Presenter
     from l2l_widgets.widgets import TrainingCell as TrainingCell
+    from l2l_widgets.widgets import TrainingMonitor as TrainingMonitor
     from l2l_widgets.zoo import Models as Models
     from l2l_widgets.zoo import load as load
 
@@ -63,11 +65,13 @@ _HOMES = {
     "MaskPainter": "widgets",
     "Models": "zoo",
     "PaintSession": "painting",
+    "Presenter": "widgets",
     "Receipt": "receipt",
     "RunDirectory": "training",
     "SharedFace": "shared_face",
     "TrainingCell": "widgets",
     "TrainingHandle": "training",
+    "TrainingMonitor": "widgets",
     "check_editor": "editors.checks",
     "list_editors": "editors",
     "load": "zoo",
@@ -97,11 +101,13 @@ __all__ = [
     "MaskPainter",
     "Models",
     "PaintSession",
+    "Presenter",
     "Receipt",
     "RunDirectory",
     "SharedFace",
     "TrainingCell",
     "TrainingHandle",
+    "TrainingMonitor",
     "check_editor",
     "list_editors",
     "load",

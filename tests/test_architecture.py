@@ -60,7 +60,7 @@ ARROWS = {
     "perception": "storage",
     "losses": "",
     "metrics": "",
-    "training": "storage",
+    "training": "storage images",
     "triplets": "storage latents protocols",
     "editors": "storage latents attributes protocols losses",
     "inversion": "latents losses",

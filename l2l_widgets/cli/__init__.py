@@ -36,6 +36,7 @@ VERBS = {
     "resume": ("train", "go on with a training run"),
     "info": ("checkpoints", "say what a generator's file holds"),
     "convert": ("checkpoints", "write a generator as safetensors, with its provenance"),
+    "runs": ("runs", "list training runs, stop or hold one"),
     "bench": ("bench", "how many times faster than the plain way, on this machine"),
     "invert": ("invert", "find the latent that draws a picture"),
     "judges": ("judges", "check a judge of your own: an ONNX file and its declaration"),

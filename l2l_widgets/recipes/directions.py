@@ -32,6 +32,7 @@ from l2l_widgets.editors.origins import Origin
 from l2l_widgets.editors.stylespace import StyleSpaceEditor, style_layers
 from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts, world_table
 from l2l_widgets.recipes.registry import Recipe
+from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.training import Context, Settings
 from l2l_widgets.triplets import sample_latents
 
@@ -212,6 +213,26 @@ class DirectionTask:
                 value = self.world.calibrate(editor.steps, step)
                 reached[f"{name.replace('-', '_')}_reach"] = torch.tensor(value)
         return reached or {"nothing_to_change": torch.tensor(1.0)}
+
+    def pictures(self) -> dict[str, Tensor]:
+        """Return the same faces as they are and edited, with the gains measured so far."""
+        world = self.world
+        faces, found = world.fresh(FACES, stream=9), self._found()
+        return edited_pictures(world.generator.synthesis, self._edit, faces, world.table, found)
+
+    def leakage(self) -> dict[str, dict[str, float]]:
+        """Return what the edits of a few attributes move, by the training ensemble."""
+        world = self.world
+        faces, found = world.fresh(MATRIX_FACES, stream=9), self._found()
+        return edit_leakage(world.read, self._edit, faces, world.table, found)
+
+    def _found(self) -> list[int]:
+        steps = next(iter(self.editors.values())).steps
+        return [column for column, there in enumerate(steps.found) if there]
+
+    def _edit(self, w: Tensor, changes: Tensor) -> Tensor:
+        steps = next(iter(self.editors.values())).steps.to(w.device)
+        return steps(w, steps.gain(changes))
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Return nothing: a gain is measured once."""

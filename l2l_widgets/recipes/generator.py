@@ -315,6 +315,17 @@ class GeneratorTask:
         """Nothing while training: the scores need the judges, which are trained beside it."""
         return {}
 
+    def pictures(self) -> dict[str, Tensor]:
+        """Faces of the same latents, for those who watch: as drawn, and with a truncated w."""
+        network = self.average
+        z = torch.randn(6, network.z_dim, generator=torch.Generator().manual_seed(9))
+        ws = network.mapping(z.to(network.w_avg.device))
+        middle = ws.mean(dim=0, keepdim=True)  # w_avg is measured at the end
+        return {
+            "as drawn": network.synthesis(ws, "const").float(),
+            "halfway to their mean": network.synthesis(ws.lerp(middle, 0.5), "const").float(),
+        }
+
     def finish(self, directory: Path) -> dict[str, float]:
         """Write ``generator.safetensors``, with w_avg measured on 20,000 codes."""
         network = self.average.eval()

@@ -33,6 +33,7 @@ from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_l
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.labelled import open_labelled, world_table
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
+from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
 from l2l_widgets.triplets import TripletReader, sample_latents
@@ -260,6 +261,18 @@ class MapperTask:
     def evaluate(self, step: int) -> dict[str, float]:
         """Ask for single changes of 0.3 on a fixed set of faces, read by the training ensemble."""
         return self.scores(_fixed_faces(self, count=4 * len(self.columns)))
+
+    def pictures(self) -> dict[str, Tensor]:
+        """Return the same faces as they are and edited, for those who watch."""
+        faces = _fixed_faces(self, count=FACES, stream=9)
+        return edited_pictures(
+            self.generator.synthesis, self.average, faces, self.table, self.columns
+        )
+
+    def leakage(self) -> dict[str, dict[str, float]]:
+        """Return what the edits of a few attributes move, by the training ensemble."""
+        faces = _fixed_faces(self, count=MATRIX_FACES, stream=9)
+        return edit_leakage(self.read, self.average, faces, self.table, self.columns)
 
     def calibrated_editor(self) -> tuple[MapperEditor, float]:
         """Return the editor that the training has come to, and the share that its gains aim at.

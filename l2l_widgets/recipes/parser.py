@@ -129,6 +129,21 @@ class ParserTask:
         scores = self.scores()
         return {name: scores[name] for name in ("mean_iou_score", "landmark_error")}
 
+    def pictures(self) -> dict[str, Tensor]:
+        """Held-out faces, and their classes as read and as they are, for those who watch."""
+        faces = self.sets[0]
+        rows = torch.arange(len(faces))[-HELD_OUT:][:4]
+        images = faces.images[rows].float() / 127.5 - 1
+        self.network.eval()
+        read = self.network(images.to(next(self.network.parameters()).device)).long().cpu()
+        self.network.train()
+        # one colour a class, far apart; the same at every look
+        colours = torch.rand(len(MASK_CLASSES), 3, generator=torch.Generator().manual_seed(4))
+        shown = {"read": read, "true": faces.masks[rows].long()}
+        painted = {k: (colours[v] * 2 - 1).permute(0, 3, 1, 2) for k, v in shown.items()}
+        side = images.shape[-2:]
+        return {"held out": images, **{k: F.interpolate(v, side) for k, v in painted.items()}}
+
     def finish(self, directory: Path) -> dict[str, float]:
         """Write the weights; report the scores."""
         save_network(directory / self.output, self.network.eval())

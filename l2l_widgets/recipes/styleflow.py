@@ -23,6 +23,7 @@ from l2l_widgets.editors.styleflow import (
 )
 from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts, world_table
 from l2l_widgets.recipes.registry import Recipe
+from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, make_generator, warmup
 
 #: Least change of an attribute that an editor must reach to offer it, in attribute units.
@@ -168,6 +169,24 @@ class FlowTask:
             "held_out_nll_loss": float(nll),
             "inversion_error": float((again - w).abs().max()),
         }
+
+    def pictures(self) -> dict[str, Tensor]:
+        """Return the same faces as they are and edited, for those who watch."""
+        world = self.world
+        faces, columns = world.fresh(FACES, stream=9), range(len(world.table))
+        return edited_pictures(world.generator.synthesis, self._edit, faces, world.table, columns)
+
+    def leakage(self) -> dict[str, dict[str, float]]:
+        """Return what the edits of a few attributes move, by the training ensemble."""
+        world = self.world
+        faces, columns = world.fresh(MATRIX_FACES, stream=9), range(len(world.table))
+        return edit_leakage(world.read, self._edit, faces, world.table, columns)
+
+    def _edit(self, w: Tensor, knobs: Tensor) -> Tensor:
+        self.network.eval()
+        edited = self.network(w, knobs)
+        self.network.train()
+        return edited
 
     @torch.no_grad()
     def finish(self, directory: Path) -> dict[str, float]:

@@ -30,9 +30,11 @@ from typing import Any
 
 import torch
 
+from l2l_widgets.training.presence import Presence
 from l2l_widgets.training.run_directory import RunDirectory, TrainingError
 from l2l_widgets.training.schedules import make_generator, seeded
 from l2l_widgets.training.task import HIGHER_IS_BETTER, Context, Settings, Task, batch_size
+from l2l_widgets.training.watch import Watch
 
 Record = dict[str, Any]
 
@@ -171,8 +173,11 @@ class _Run:
         directory: RunDirectory,
         accelerator: Any,
         callbacks: tuple[Callable[[Record], None], ...],
+        presence: Presence,
     ) -> None:
         self.task = task
+        self.presence = presence
+        self.watch = Watch(task, directory.path, settings.seed)
         self.settings = settings
         self.directory = directory
         self.accelerator = accelerator
@@ -292,10 +297,17 @@ class _Run:
         self.directory.save_checkpoint(done, self.modules, self.optimizers, state)
         if is_best:
             self.directory.mark_best(done)
+        self.look(done)
+
+    def look(self, done: int, always: bool = False) -> None:
+        """Have the task's pictures drawn, where it has any; that time does not count."""
+        if self.is_main:
+            self.watch.look(done, self.seconds, self.context.device, always)
         self.interval_start = time.perf_counter()
 
     def finish(self) -> dict[str, float]:
         """Let the task write its finished weights; return and keep their scores."""
+        self.presence.tell("finishing", "Writing and scoring the finished weights")
         final = self.directory.path / "final"
         final.mkdir(exist_ok=True)
         with seeded(self.settings.seed, "finish", device=self.context.device):
@@ -317,6 +329,7 @@ def train(
     control: Control | None = None,
     callbacks: tuple[Callable[[Record], None], ...] = (),
     progress: bool = True,
+    presence: Presence | None = None,
 ) -> Outcome:
     """Train `task` in `run_directory`, from the start or from its newest checkpoint.
 
@@ -338,6 +351,9 @@ def train(
         Called on the main process with each history record.
     progress
         Show a progress bar with rate and time left on standard error.
+    presence
+        What tells others how the run stands, where the caller has begun to; otherwise it is made
+        here, for the time of the training.
 
     Returns
     -------
@@ -365,13 +381,19 @@ def train(
             held.enter_context(directory.locked())
             if resume and stored.get("settings") != asdict(settings):
                 directory.write_config({**stored, "settings": asdict(settings)})
+            # only now: who is refused the folder must not speak for who holds it
+            presence = presence or held.enter_context(Presence(directory.path))
+        presence = presence or Presence(directory.path)  # of the others, which say nothing
+        presence.steps = settings.steps
         accelerator.wait_for_everyone()
-        run = _Run(task, settings, directory, accelerator, callbacks)
+        run = _Run(task, settings, directory, accelerator, callbacks, presence)
         task.prepare(accelerator.device)
         with _stop_on_signals(control):
             done = _loop(run, run.restore(), control, progress)
         finished = done >= settings.steps
         scores = run.finish() if finished and main else {}
+        if main:
+            presence.tell("finished" if finished else "stopped", f"Saved at step {done}")
         accelerator.wait_for_everyone()
     return Outcome(done, finished, scores, directory.path, main)
 
@@ -379,14 +401,17 @@ def train(
 def _loop(run: _Run, done: int, control: Control, progress: bool) -> int:
     """Step until the end or a stop; return the number of steps done."""
     settings = run.settings
+    run.presence.step = done
+    if run.is_main:
+        run.presence.tell("running")
+    run.look(done, always=True)
     with _progress_bar(settings.steps, done, progress and run.is_main) as bar:
         while done < settings.steps:
-            if control.paused:
-                while control.paused and not run.directory.stop_requested():
-                    control.wait_while_paused(0.5)
-                run.interval_start = time.perf_counter()
+            if control.paused or run.directory.pause_requested():
+                _hold(run, control)
             run.do_step(done)
             done += 1
+            run.presence.step = done
             stop = _agree_to_stop(run, done, control)
             last = stop or done == settings.steps
             evaluate = bool(settings.evaluate_every) and (
@@ -401,7 +426,24 @@ def _loop(run: _Run, done: int, control: Control, progress: bool) -> int:
                     run.save(done, record)
             if stop:
                 break
+    run.look(done, always=True)
     return done
+
+
+def _hold(run: _Run, control: Control) -> None:
+    """Wait until a held run may go on, or is to stop; the time does not count."""
+    if run.is_main:
+        run.presence.tell("paused", "Held; its memory is kept")
+    while control.paused or run.directory.pause_requested():
+        if control.stopping or run.directory.stop_requested():
+            break
+        if control.paused:
+            control.wait_while_paused(0.5)
+        else:
+            time.sleep(0.2)
+    if run.is_main:
+        run.presence.tell("running")
+    run.interval_start = time.perf_counter()
 
 
 def _agree_to_stop(run: _Run, done: int, control: Control) -> bool:

@@ -7,7 +7,10 @@
     step-0001200/      one checkpoint: <module>.safetensors, <optimizer>.optimizer.pt, state.json
     latest, best       text files holding the name of a checkpoint
     final/             the finished weights
+    process.json       who trains, and how far it is (`presence.py`)
+    pictures/          what the training shows of itself (`watch.py`)
     stop               created by anybody who wants the run to save and end
+    pause              the same, to hold until it is removed
 
 A checkpoint is written under a temporary name, synced to disk and then renamed, so a folder that
 is named `step-NNNNNNN` is complete whatever happened to the process. All files are read as data:
@@ -243,10 +246,11 @@ class RunDirectory:
         return None
 
     def clean(self) -> None:
-        """Remove what a killed process left half-written, and an old stop request."""
+        """Remove what a killed process left half-written, and old requests."""
         for entry in self.path.glob(".partial-*"):
             shutil.rmtree(entry, ignore_errors=True)
-        (self.path / "stop").unlink(missing_ok=True)
+        for name in ("stop", "pause"):
+            (self.path / name).unlink(missing_ok=True)
 
     def request_stop(self) -> None:
         """Ask the process that trains in this folder, whichever it is, to save and end."""
@@ -256,6 +260,19 @@ class RunDirectory:
     def stop_requested(self) -> bool:
         """Say whether somebody asked for a stop."""
         return (self.path / "stop").exists()
+
+    def request_pause(self) -> None:
+        """Ask the process that trains in this folder, whichever it is, to hold."""
+        self.config()
+        write_atomic(self.path / "pause", b"")
+
+    def withdraw_pause(self) -> None:
+        """Let a held run go on."""
+        (self.path / "pause").unlink(missing_ok=True)
+
+    def pause_requested(self) -> bool:
+        """Say whether somebody asked the run to hold."""
+        return (self.path / "pause").exists()
 
     def _prune(self) -> None:
         best = self.best()

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets.interpolation_view import InterpolationView as InterpolationView
     from l2l_widgets.widgets.latent_map import LatentMap as LatentMap
     from l2l_widgets.widgets.mask_painter import MaskPainter as MaskPainter
+    from l2l_widgets.widgets.presenter import Presenter as Presenter
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
+    from l2l_widgets.widgets.training_monitor import TrainingMonitor as TrainingMonitor
 
 __all__ = [
     "EditorGrid",
@@ -45,6 +47,13 @@ _HOMES = {
     "LatentMap": "latent_map",
     "MaskPainter": "mask_painter",
     "TrainingCell": "training_cell",
+__all__ = ["FaceEditor", "Presenter", "TrainingCell", "TrainingMonitor"]
+
+_HOMES = {
+    "FaceEditor": "face_editor",
+    "Presenter": "presenter",
+    "TrainingCell": "training_cell",
+    "TrainingMonitor": "training_monitor",
 }
 
 

@@ -21,17 +21,17 @@ import traitlets
 from torch import Tensor
 
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe, input_hashes, list_recipes
+from l2l_widgets.recipes.processes import free_folder
 from l2l_widgets.recipes.progress import heard_by
 from l2l_widgets.training import RunDirectory, Task, TrainingHandle
 from l2l_widgets.widgets.bridge import picture_value, static_text
+from l2l_widgets.widgets.training_values import history_value
 
 Preview = Callable[[Any], Mapping[str, Tensor]]
 
 #: Seconds between two updates of the curves, and of the faces, which cost a pass of the generator.
 CURVES_EVERY = 0.25
 FACES_EVERY = 1.5
-#: Points of a curve that a screen can show; longer histories are thinned.
-MAX_POINTS = 300
 #: Share of the steps below which a stopped run says that it is too early to judge.
 ENOUGH = 1 / 3
 LEARNING = "Training in the background: other cells keep working"
@@ -39,8 +39,6 @@ TOO_EARLY = (
     "too few to judge it by. Press Resume, wait until it has ended, then select this cell's "
     "successor and choose Run \u2192 Run Selected Cell and All Below."
 )
-#: What a history record holds besides losses and scores.
-NOT_LOSSES = ("step", "seconds", "images_per_second")
 
 
 class TrainingCell(anywidget.AnyWidget):
@@ -127,7 +125,7 @@ class TrainingCell(anywidget.AnyWidget):
         with self._lock:
             if self.is_running:
                 return
-            self.run_directory = _unused(self.run_directory)
+            self.run_directory = free_folder(self.run_directory)
             self._records, self.task = [], None
         self.history, self.faces = {}, {}
         self.start()
@@ -305,12 +303,7 @@ class TrainingCell(anywidget.AnyWidget):
         }
 
     def _send_history(self) -> None:
-        records = self._records[:: -(-len(self._records) // MAX_POINTS) or 1]
-        names = list(dict.fromkeys(n for r in records for n in r if n not in NOT_LOSSES))
-        self.history = {
-            "steps": [r["step"] for r in records],
-            "losses": {n: [r.get(n) for r in records] for n in names},
-        }
+        self.history = history_value(self._records)
 
     def _draw_faces(self, step: int) -> None:
         if self._preview is None or self.task is None:
@@ -326,12 +319,3 @@ class TrainingCell(anywidget.AnyWidget):
             ],
         }
         self._drawn = time.monotonic()
-
-
-def _unused(path: Path) -> Path:
-    """``path`` with the first number that makes it new: run, run-2, run-3."""
-    candidate, count = path, 1
-    while candidate.exists():
-        count += 1
-        candidate = path.with_name(f"{path.name}-{count}")
-    return candidate

@@ -2,6 +2,13 @@
 
 const CURVE = { width: 168, height: 56, pad: 4 };
 
+/** Seconds as a person says them: "40 s", "12 min", "3 h 10 min". */
+function asDuration(seconds) {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
 class CurvesView {
   constructor() {
     this.curves = new Map();

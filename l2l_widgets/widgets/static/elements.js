@@ -39,6 +39,7 @@ const ICONS = {
   copy: "M7 7h9v9H7zM4 13V4h9",
   rows: "M3 5h14M3 10h14M3 15h14",
   held: "M5 9h10v8H5zM7 9V6.500a3 3 0 0 1 6 0V9",
+  add: "M10 4v12M4 10h12",
 };
 
 /** A 20 x 20 line drawing; decoration only, the button's text says what it does. */

@@ -54,16 +54,12 @@ class TrainingView {
     if (status.state === "preparing") this.bar.removeAttribute("value");
     else this.bar.value = status.step / status.steps;
     const left = status.state === "running" && status.seconds_left !== null
-      ? ` \u00b7 ${this.asTime(status.seconds_left)} left` : "";
+      ? ` \u00b7 ${asDuration(status.seconds_left)} left` : "";
     this.numbers.textContent = `step ${status.step} of ${status.steps}${left}`;
     this.message.textContent = status.message;
     this.element.dataset.state = status.state;
     this.element.dataset.step = status.step;
     this.element.classList.toggle("l2l-has-error", status.state === "failed");
-  }
-
-  asTime(seconds) {
-    return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
   }
 
   showHistory(history) {

@@ -1,0 +1,120 @@
+"""The training monitor in a real JupyterLab: a form, a process, a kernel that is restarted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import nbformat
+import pytest
+
+from . import harness
+
+pytestmark = pytest.mark.browser
+
+NOTEBOOK = "monitor.ipynb"
+CELLS = (
+    "from l2l_widgets import TrainingMonitor",
+    'monitor = TrainingMonitor("monitored", recipe="mapper-lesson", faces=64, '
+    "calibration_faces=0, checkpoint_every=4, log_every=1, threads=1)\nmonitor",
+)
+
+
+@pytest.fixture(scope="module")
+def opened(page, address, folder):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
+        # without a kernel's name the page asks for one, and waits
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        },
+    )
+    nbformat.write(notebook, folder / NOTEBOOK)
+    harness.open_notebook(page, address, NOTEBOOK, timeout=300)
+    yield page
+    for path in (folder / "monitored").glob("*/process.json"):
+        values = json.loads(path.read_text())
+        if values["state"] in ("preparing", "running", "paused", "finishing"):
+            os.kill(values["pid"], signal.SIGKILL)
+
+
+def monitor_of(page):
+    root = page.locator(".l2l-monitor").first
+    root.wait_for(timeout=120_000)
+    root.scroll_into_view_if_needed()
+    return root
+
+
+def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, folder):
+    page = opened
+    root = monitor_of(page)
+
+    def state():
+        return root.get_attribute("data-state")
+
+    def step():
+        return int(root.get_attribute("data-step") or 0)
+
+    # A wrong value is said at its field, and nothing can be started.
+    steps = root.get_by_label("steps", exact=False).first
+    steps.click()
+    steps.fill("many")
+    field = root.locator(".l2l-field", has=page.locator('[data-field="steps"]'))
+    harness.until(lambda: "allowed: a whole number" in field.inner_text(), 60)
+    start = root.get_by_role("button", name="Start")
+    assert start.is_disabled()
+    assert steps.get_attribute("aria-invalid") == "true"
+    steps.fill("")
+    page.keyboard.type("4000")
+    harness.until(lambda: start.is_enabled(), 60, what="a form that fits")
+
+    start.click()  # a real one, press and release: the form must not move in between
+    harness.until(lambda: state() != "form", 60, what="a training that was started")
+    harness.until(lambda: state() == "running" and step() >= 3, 400, what="a training that runs")
+    name = root.get_attribute("data-run")
+    assert name == "mapper-lesson"
+    harness.until(lambda: root.locator(".l2l-facerow canvas").count() == 16, 120, what="faces")
+    harness.until(lambda: root.locator(".l2l-leakage tbody tr").count() == 3, 120, what="leakage")
+    harness.until(lambda: "Left" in root.locator(".l2l-facts").inner_text(), 60)
+    for word in ("Rate", "Memory", "Process"):
+        assert word in root.locator(".l2l-facts").inner_text()
+    curves = root.locator(".l2l-curve-line")
+    harness.until(lambda: "L" in (curves.first.get_attribute("d") or ""), 60, what="curves")
+
+    root.get_by_role("button", name="Pause").click()
+    harness.until(lambda: state() == "paused", 120, what="Pause")
+    held = step()
+
+    # The kernel goes; the training does not.
+    page.evaluate("() => window.panel.sessionContext.session.kernel.restart()")
+    harness.wait_idle(page, 120)
+    harness.run_all(page, 300)
+    root = monitor_of(page)
+    harness.until(lambda: state() == "paused", 120, what="the same training, found again")
+    assert step() == held
+    assert root.get_attribute("data-run") == name
+    root.get_by_role("button", name="Resume").focus()
+    page.keyboard.press("Enter")
+    harness.until(lambda: state() == "running" and step() > held, 120, what="Resume")
+
+    # The faces of the beginning, with the keyboard.
+    slider = root.get_by_label("Step of the faces")
+    harness.until(lambda: slider.is_enabled(), 200, what="a second look at the faces")
+    slider.focus()
+    page.keyboard.press("Home")
+    faces = root.locator("section.l2l-faces")
+    harness.until(lambda: faces.get_attribute("data-step") == "0", 60, what="step 0")
+
+    root.get_by_role("button", name="Stop").click()
+    harness.until(lambda: state() == "stopped", 120, what="Stop")
+    assert root.get_by_role("button", name="Resume").is_visible()
+    assert (folder / "monitored" / name / f"step-{step():07d}").is_dir()
+    root.get_by_role("button", name="New training").click()
+    harness.until(lambda: state() == "form", 60)
+    root.locator(f'.l2l-run[data-run="{name}"]').click()
+    harness.until(lambda: state() == "stopped", 60)
+    assert harness.cell_errors(page) == []
+    assert harness.kernel_errors(page) == []
+    assert page.faults == []

@@ -1,0 +1,150 @@
+"""The exercises of the notebooks: a solution of each passes, and what is wrong is told why.
+
+Solutions live here, not in the notebooks. The cells that define exercises carry the tag
+``exercise``; each is run with the names that its notebook has at that place.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from l2l_widgets import EditSession, load
+from l2l_widgets.exercises import Exercise, receipt_of
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+#: Seconds of computing that a check may take.
+SECONDS = 5
+
+
+@pytest.fixture(scope="module")
+def models():
+    return load()
+
+
+def exercises_of(notebook, **names):
+    """The exercises of a notebook, by name; the cell's own imports are its own."""
+    cells = json.loads((NOTEBOOKS / f"{notebook}.ipynb").read_text("utf-8"))["cells"]
+    sources = ["".join(c["source"]) for c in cells if "exercise" in c["metadata"].get("tags", ())]
+    assert sources, f"{notebook} has no cell with the tag exercise"
+    space = dict(names)
+    for source in sources:
+        exec(source, space)
+    found = {n: v for n, v in space.items() if isinstance(v, Exercise)}
+    assert found
+    assert all(e.check(...).state == "unanswered" for e in found.values())
+    return found
+
+
+def test_every_notebook_with_an_exercise_runs_over_the_dots():
+    tagged = []
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        if any("exercise" in c["metadata"].get("tags", ()) for c in cells):
+            tagged.append(path.stem)
+            text = "\n".join("".join(c["source"]) for c in cells)
+            assert ".check(" in text, path.stem
+    assert {"student_1_edit_a_face", "teacher_2_present"} <= set(tagged)
+
+
+@pytest.mark.slow
+def test_student_1(models, tmp_path):
+    names = {"EditSession": EditSession, "models": models}
+    found = exercises_of("student_1_edit_a_face", **names)
+    session = EditSession(models, seed=3)
+    session.set_changes({"smile": 0.2})
+    share = receipt_of(session, models).achieved["smile"] / 0.2
+    start = time.process_time()  # whatever else the machine does meanwhile
+    assert found["share_that_came"].check(share)
+    assert time.process_time() - start < SECONDS
+    assert "too large" in found["share_that_came"].check(share + 0.1).message
+
+    calmer = found["calmer_glasses"]
+    session.set_changes({"glasses": 0.3})
+    assert "face 3 itself" in calmer.check(session).message
+    session.update(seed=5, changes={"smile": 0.1})
+    assert "it asks for {'smile': 0.1}" in calmer.check(session).message
+
+    def largest(seed):
+        session.update(seed=seed, changes={"glasses": 0.3})
+        return max(map(abs, receipt_of(session, models).others.values()))
+
+    by_seed = {seed: largest(seed) for seed in (3, *range(40, 44))}
+    calmest, wildest = min(by_seed, key=by_seed.get), max(by_seed, key=by_seed.get)
+    assert wildest != calmest
+    for seed, passes in ((calmest, True), (wildest, False)):
+        session.update(seed=seed, changes={"glasses": 0.3})
+        session.save(tmp_path / f"{seed}.png")
+        verdict = calmer.check(tmp_path / f"{seed}.png")
+        assert bool(verdict) == (passes and seed != 3), verdict
+
+
+def test_student_2(models):
+    class Trained:
+        attributes = ("smile", "glasses", "age")
+
+    found = {"smile": (0.3, 0.25), "glasses": (0.3, 0.1), "age": (0.2, 0.19)}
+    exercises = exercises_of(
+        "student_2_train_a_mapper", editor=Trained, found=found, table=models.table
+    )
+    assert exercises["knows"].check(3)
+    assert "count the sliders" in exercises["knows"].check(35).message
+    assert exercises["learned_for_the_exam"].check("glasses")
+    assert "there is one with more" in exercises["learned_for_the_exam"].check("age").message
+    assert "expected one of" in exercises["learned_for_the_exam"].check("hat").message
+
+
+@pytest.mark.slow
+def test_teacher_1(models):
+    from l2l_widgets import exercises as given
+
+    tools = ("asked_of", "exercise", "expect_number", "receipt_of", "recipe_of")
+    names = {name: getattr(given, name) for name in tools}
+    calm = exercises_of("teacher_1_a_class_in_90_minutes", models=models, **names)["calm_glasses"]
+    session = EditSession(models, seed=11)
+    assert "asks for nothing" in calm.check(session).message
+    session.set_changes({"glasses": 0.1})
+    assert "too small" in calm.check(session).message
+    session.set_changes({"glasses": 0.3, "smile": 0.1})
+    assert "glasses alone" in calm.check(session).message
+    session.set_changes({"glasses": 0.3})
+    verdict = calm.check(session)
+    assert verdict
+    assert "also moved most" in verdict.message
+
+
+def test_teacher_2(models, tmp_path):
+    from itertools import pairwise
+
+    from l2l_widgets.exercises import exercise
+    from l2l_widgets.presentation import Presentation
+
+    own = exercises_of(
+        "teacher_2_present", models=models, exercise=exercise, pairwise=pairwise,
+        EditSession=EditSession, Presentation=Presentation,
+    )["own_lesson"]  # fmt: skip
+    good = [["One", {"seed": 1}], ["What now?", {}], ["Ha", {"smile": 0.2}], ["Two", {"seed": 2}]]
+    assert own.check(good)
+    (tmp_path / "lesson.json").write_text(json.dumps(good))
+    assert own.check(str(tmp_path / "lesson.json"))
+    assert "at least four" in own.check(good[:2]).message
+    assert "same person" in own.check([*good[:3], ["One more", {}]]).message
+    silent = [["One", {"seed": 1}], ["Now", {}], ["Ha", {"smile": 0.2}], ["Two?", {"seed": 2}]]
+    assert "no step asks" in own.check(silent).message
+    assert "step 1: request has" in own.check([["One", {"smlie": 1}], *good]).message
+
+
+def test_researcher_3():
+    from l2l_widgets.exercises import exercise, expect_close
+
+    requests = [{}, {"smile": 0.3}, {"glasses": 0.4}, {"age": 0.3}]
+    receipts = [None, None, {"others": {"age": 0.0317}}, None]
+    check = exercises_of(
+        "researcher_3_figures_for_a_paper", exercise=exercise, expect_close=expect_close,
+        requests=requests, receipts=receipts,
+    )["side_effect"]  # fmt: skip
+    assert check.check(0.031)
+    assert "too large" in check.check(0.04).message
