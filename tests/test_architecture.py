@@ -90,13 +90,15 @@ ARROWS = {
     "presets": "storage states replay",
     "recipe_pair": "policy zoo replay references session",
     "as_code": "zoo states replay",
-    "painting": "storage images masks protocols maskgan zoo latest_wins",
+    "painting": "storage images masks protocols maskgan zoo latest_wins session",
     "own_models": "storage judges stylegan2 zoo",
     "exercises": "storage zoo replay receipt rendering session",
     "walks": "latents attributes states",
     "interpolation": "latents attributes zoo states references walks",
     "walk_files": "storage images zoo states replay walks",
     "gallery": "latents images face_filter zoo states references",
+    "presentation": "attributes states replay receipt rendering session",
+    "class_wall": "storage attributes images zoo replay receipt rendering session",
     "report": "storage attributes",
     "plots": "",
     "evaluation": (
@@ -119,8 +121,8 @@ ARROWS = {
         "storage latents attributes images masks face_filter policy training zoo"
         " disentangle states scope replay references receipt latest_wins session"
         " shared_face batch presets recipe_pair as_code painting walks interpolation"
-        " walk_files gallery report plots evaluation layout2d code_map map_files map_walks"
-        " entanglement side_by_side recipes"
+        " walk_files gallery presentation report plots evaluation layout2d code_map"
+        " map_files map_walks entanglement side_by_side recipes"
     ),
     "cli": (
         "storage latents attributes images masks policy judges faceworld training"

@@ -34,7 +34,9 @@ __all__ = [
     "InterpolationView",
     "LatentMap",
     "MaskPainter",
+    "Presenter",
     "TrainingCell",
+    "TrainingMonitor",
 ]
 
 _HOMES = {
@@ -46,11 +48,6 @@ _HOMES = {
     "InterpolationView": "interpolation_view",
     "LatentMap": "latent_map",
     "MaskPainter": "mask_painter",
-    "TrainingCell": "training_cell",
-__all__ = ["FaceEditor", "Presenter", "TrainingCell", "TrainingMonitor"]
-
-_HOMES = {
-    "FaceEditor": "face_editor",
     "Presenter": "presenter",
     "TrainingCell": "training_cell",
     "TrainingMonitor": "training_monitor",

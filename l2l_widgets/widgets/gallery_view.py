@@ -140,7 +140,7 @@ class Gallery(FaceView):
         models = self.face.models
         self._table = models.table.hide(n for n in self._hide if n in models.table)
         self._searches.clear()
-        schema = schema_value(self._table, ())
+        schema = schema_value(self._table, models)
         reader = "regressor" if models.has("regressor") else "attribute_judge"
         self.schema = {
             "rows": [row for family in schema["families"] for row in family["rows"]],

@@ -198,7 +198,7 @@ class InterpolationView(FaceView):
         methods = models.available_editors if models.has("regressor") else ()
         num_ws = models.generator.num_ws
         groups = {k: [v.start, v.stop - 1] for k, v in layer_groups(num_ws).items()}
-        schema = schema_value(self._table, methods)
+        schema = schema_value(self._table, models)
         self.schema = {
             "rows": [row for family in schema["families"] for row in family["rows"]],
             "methods": {
