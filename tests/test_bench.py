@@ -38,6 +38,8 @@ def test_synthesis_is_compared_and_agrees_with_the_textbook(capsys):
     assert 1e-4 < sides["draft bf16"]["rms_difference_of_spread"] <= 0.05
     assert "max_difference" not in sides["textbook"]
     assert len({side["ratio"] for side in sides.values()}) > 1
+    assert sides["textbook"]["first_ratio"] == 1
+    assert all(side["first_ratio"] > 0 for side in sides.values())
     assert report["allocator"] == "own"
     assert {name: side["keeps_memory"] for name, side in sides.items()} == {
         "textbook": False,
@@ -197,7 +199,14 @@ def test_maps_are_compared_by_time_and_by_how_far_they_can_be_believed():
     for name, side in SUBJECTS["map"].sides.items():
         work, facts = side({"codes": 500, "dim": 64})
         assert work().shape == (500, 2)
-        said[name] = {**facts(), "ratio": 1, "spread": (1, 1), "cpu_ratio": 1, "memory_mb": 1}
+        said[name] = {
+            **facts(),
+            "ratio": 1,
+            "first_ratio": 2,
+            "spread": (1, 1),
+            "cpu_ratio": 1,
+            "memory_mb": 1,
+        }
         assert 0.5 < said[name]["trustworthiness"] <= 1
     assert "umap-learn" in said["umap-learn"], "the library's version is named"
     lines = _text(1, said, "umap-learn").splitlines()[1:]

@@ -227,6 +227,29 @@ def test_an_edits_way_is_drawn_and_a_point_of_it_becomes_the_edit(view, page, se
     assert [w.method for w in view.ways] == ["linear"]
 
 
+def test_what_is_drawn_over_the_map_follows_the_map_and_the_face(view, page, session, code_map):
+    ends = [code_map.layouts["w", 0].coordinates[row].tolist() for row in (5, 120)]
+    page.ask("path", "strip", points=ends)
+    first = page.ask("trajectory", "trajectory", attribute="smile")
+    page.send("points", space="w", seed=1)
+    assert wait_for(lambda: view.trajectory and view.trajectory is not first and view.strip)
+    place = code_map.layouts["w", 1].coordinates[5].tolist()
+    assert view.strip["stops"][0]["placed"] == pytest.approx(place)
+    assert view.strip["stops"][0]["drawn"] == view.strip["stops"][0]["placed"]
+    middle = code_map.layouts["w", 1].coordinates[3].tolist()
+    assert view.trajectory["methods"][0]["placed"][6] == pytest.approx(middle, abs=1e-4)
+    page.send("load", row=50)
+    assert wait_for(lambda: view.trajectory.get("seed") == 50)
+    page.send("clear", what="trajectory")
+    page.send("clear", what="strip")
+    assert view.trajectory == view.strip == {}
+    assert view.path is None
+    page.send("load", row=51)
+    assert wait_for(lambda: view.face.get("seed") == 51)
+    page.settle()
+    assert view.trajectory == {}
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "words"),
     [

@@ -151,6 +151,7 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
         if "cosine_median" in row:
             line += f"  cosine {row['cosine_median']:.3f}, at least {row['cosine_least']:.3f}"
         if "trustworthiness" in row:
+            line += f"  first in its process {_times(row['first_ratio'])}"
             line += f"  trustworthiness {row['trustworthiness']:.3f}"
         lines.append(line)
     return "\n".join(lines)

@@ -23,12 +23,14 @@ from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.map_jobs import (
     BELIEFS,
     Album,
+    can_place,
     colour_value,
     comparison_value,
     face_value,
     first_face,
     make_trajectories,
     make_walk,
+    place_walk,
     points_value,
     schema_of,
     words_of,
@@ -90,6 +92,8 @@ class MapBridge:
         self._colour = ""
         self._result: EditResult | None = None
         self._face_waits = False
+        self._attribute = ""
+        self._way_of: tuple[Any, ...] = ()
         self._spoke = 0.0
         self._workers: dict[str, LatestWins] = {}
         self._ends = [face.subscribe(self._on_event), face.session.subscribe(self._on_result)]
@@ -226,6 +230,10 @@ class MapBridge:
                 raise ValueError("the map is not ready yet")
             elif kind in ("load", "edit"):
                 (self._load if kind == "load" else self._edit)(message)
+            elif kind == "clear":  # what is drawn over the map need not be kept up to date
+                self.trajectories = [] if message["what"] == "trajectory" else self.trajectories
+                self.walk = None if message["what"] == "strip" else self.walk
+                self._publish({str(message["what"]): {}})
             elif kind in _JOBS:
                 self._worker(kind)(dict(message))
             else:
@@ -332,8 +340,14 @@ class MapBridge:
         self._layout = layout
         self._show_points()
         self._worker("face")(None)
-        if self.trajectories and (layout.space == "w" or self._map.at_hand(layout.space)):
-            self._worker("trajectory")({"attribute": self._attribute})
+        # What was drawn on the old map lies elsewhere on this one, or nowhere.
+        self._publish({"strip": {}, "trajectory": {}})
+        if can_place(self._map, layout):
+            if self.walk is not None:
+                self.walk, value = place_walk(self._map, layout, self.walk)
+                self._publish({"strip": value})
+            if self.trajectories:
+                self._worker("trajectory")({"attribute": self._attribute})
 
     def _do_colour(self, message: Mapping[str, Any]) -> None:
         self._colour = str(message["name"])
@@ -354,9 +368,11 @@ class MapBridge:
         result = self._result or self.face.session.render()
         if result.w is None:
             raise ValueError(result.error or "the face cannot be drawn")
-        self.trajectories, value = make_trajectories(
-            self._map, self.layout, result.w, self._attribute, self._worker("trajectory").stale
-        )
+        stale = self._worker("trajectory").stale
+        found, value = make_trajectories(self._map, self.layout, result.w, self._attribute, stale)
+        if stale():
+            return
+        self.trajectories, self._way_of = found, result.state.face_key()
         self._publish({"trajectory": {**value, "seed": result.state.seed}})
 
     def _do_face(self, _: Any) -> None:
@@ -378,6 +394,9 @@ class MapBridge:
 
             value["picture"] = picture_value(shown)
         self._publish({"face": {**value, "stamp": result.stamp}})
+        other = self.trajectories and self._way_of != state.face_key()
+        if other and can_place(self._map, self.layout):
+            self._worker("trajectory")({"attribute": self._attribute})
 
     # -- what is up --------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -210,6 +211,13 @@ def make_walk(
     return found, walk_value(code_map, found, draw(code_map, found.ws))
 
 
+def place_walk(code_map: CodeMap, layout: Layout, found: Walk) -> tuple[Walk, dict[str, Any]]:
+    """The same faces on another layout: the path through where they belong there."""
+    placed = code_map.place(found.ws, layout)
+    moved = replace(found, placed=placed, drawn=placed.position)
+    return moved, walk_value(code_map, moved, draw(code_map, moved.ws))
+
+
 def make_trajectories(
     code_map: CodeMap, layout: Layout, w: Tensor, attribute: str, stop: Any
 ) -> tuple[list[Trajectory], dict[str, Any]]:
@@ -238,9 +246,13 @@ def _rounded(values: Tensor) -> Any:
     return np.round(values.double().numpy(), 5).tolist()
 
 
+def can_place(code_map: CodeMap, layout: Layout) -> bool:
+    """Whether new faces have a place: it takes what is seen in all faces, and no file holds it."""
+    return layout.space == "w" or code_map.at_hand(layout.space)
+
+
 def _check_placing(code_map: CodeMap, layout: Layout) -> None:
-    """New faces are placed by what is seen in all faces: on a saved map that is not at hand."""
-    if layout.space != "w" and not code_map.at_hand(layout.space):
+    if not can_place(code_map, layout):
         raise ValueError(
             f"map of {layout.space!r}: a new face has no place on it before all "
             f"{code_map.count} faces have been looked at; switch to W, or run "
@@ -286,7 +298,7 @@ def face_value(
     """
     row = code_map.row_of(seed) if psi == code_map.truncation_psi else None
     value: dict[str, Any] = {"seed": seed, "row": row, "usual": list(code_map.usual)}
-    if layout.space == "w" or code_map.at_hand(layout.space):
+    if can_place(code_map, layout):
         both = torch.cat([ws["before"], ws["after"]]).float().cpu()
         placed, strange = code_map.place(both, layout), code_map.strangeness(both)
         for i, name in enumerate(("before", "after")):

@@ -22,14 +22,15 @@ class LatentMapView {
     this.legend = new Legend();
     this.card = new FaceCard(this.rows);
     this.groups = new GroupsPanel(this.rows, () => this.clearGroups());
-    this.strip = new StripPanel((stop) => this.link.post({ kind: "load", stop }), (stop) => this.markStop(stop), () => this.clearPath());
+    this.strip = new StripPanel((stop) => this.link.post({ kind: "load", stop }), (stop) => this.markStop(stop),
+      () => this.link.post({ kind: "clear", what: "strip" }));
     this.edit = new EditPanel(schema.families, this.rows,
       (attribute) => {
         this.busy(true);
         this.link.post({ kind: "trajectory", attribute });
       },
       (method, step) => this.link.post({ kind: "edit", method, step, attribute: this.marks.trajectory.attribute }),
-      () => this.setTrajectory({}),
+      () => this.link.post({ kind: "clear", what: "trajectory" }),
       (method) => {
         this.marks.only = method;
         this.canvas.redrawMarks();
@@ -281,7 +282,6 @@ class LatentMapView {
     this.known = points;
     this.canvas.trust = points.kept ? new Uint8Array(points.kept.buffer, points.kept.byteOffset, points.kept.byteLength) : null;
     this.canvas.setPoints(xy, same);
-    if (!same) this.marks.strip = null;
     this.space.replaceChildren(...Object.entries(points.spaces).map(([name, { label, seeds }]) =>
       h("option", { value: name, disabled: !seeds.length, title: seeds.length ? "" : "not laid out" }, label)));
     this.space.value = points.space;

@@ -4,10 +4,10 @@
 const STYLES = [
   { colour: "#0072b2", dash: [], shape: "circle" },
   { colour: "#d55e00", dash: [7, 3], shape: "square" },
-  { colour: "#00855f", dash: [2, 3], shape: "triangle" },
-  { colour: "#b0578d", dash: [9, 3, 2, 3], shape: "diamond" },
-  { colour: "#5b4a9e", dash: [12, 4], shape: "cross" },
-  { colour: "#7a6a00", dash: [4, 2], shape: "wedge" },
+  { colour: "#009270", dash: [2, 3], shape: "triangle" },
+  { colour: "#bd6399", dash: [9, 3, 2, 3], shape: "diamond" },
+  { colour: "#7564c4", dash: [12, 4], shape: "cross" },
+  { colour: "#8c7a10", dash: [4, 2], shape: "wedge" },
 ];
 const GROUPS = { a: STYLES[0], b: STYLES[1] };
 
