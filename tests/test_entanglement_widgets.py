@@ -9,9 +9,9 @@ import time
 import pytest
 import torch
 from leaky_world import Follows, Plants, world
-from open_world import Moves
+from open_world import Moves, OpenWorld
 
-from l2l_widgets import EditSession
+from l2l_widgets import EditSession, Models
 from l2l_widgets.entanglement import LeakageStudy
 from l2l_widgets.evaluation import Plan, compare, write_report
 from l2l_widgets.latents import z_from_seed
@@ -182,6 +182,27 @@ def test_a_trajectory_follows_the_face(explorer, session):
     assert wait_for(lambda: explorer.trajectory.get("label") == "face 6")
     page.send("trajectory", edited="age", faces="many")
     assert wait_for(lambda: explorer.trajectory["faces"] > 1)
+
+
+def test_other_models_under_an_open_view_begin_anew(explorer):
+    page = Page(explorer)
+    page.send("start")
+    explorer.wait(30)
+    assert explorer.matrix["edited"]
+    explorer.face.swap(world(perfect=Moves()))
+    assert explorer.matrix["edited"] == []
+    assert explorer.settings["method"] == "perfect"
+    assert explorer.schema["methods"] == ["perfect"]
+    assert page.send("start") is None
+    explorer.wait(30)
+    assert explorer.leakage().leaks() == []
+
+
+def test_a_grid_takes_other_models_or_says_why_not(side):
+    side.face.swap(world(perfect=Moves(), follows=Follows()))
+    assert wait_for(lambda: {card["label"] for card in side.cards} == {"perfect", "follows"})
+    side.face.swap(Models.from_parts(OpenWorld(), editors={"perfect": Moves()}, name="blind"))
+    assert "hold no attribute judge" in side.status["error"]
 
 
 def test_a_broken_method_leaves_a_line_and_the_rest(session):

@@ -231,7 +231,12 @@ class EditorGrid(anywidget.AnyWidget):
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
-            self.side = SideBySide(self.face.models, None, self.side.n_random)
+            try:
+                self.side = SideBySide(self.face.models, None, self.side.n_random)
+            except ValueError as error:
+                self._error = str(error)
+                self._tell()
+                return
         if event.kind != "edits":
             self._again()
 

@@ -44,7 +44,7 @@ from l2l_widgets.widgets.explorer_values import (
     pair_value,
     trajectory_value,
 )
-from l2l_widgets.widgets.still_table import figure_png, still_block
+from l2l_widgets.widgets.still_table import matrix_still
 from l2l_widgets.zoo import Models, load
 
 #: Faces of a first look: a row takes seconds on one core.
@@ -306,12 +306,34 @@ class EntanglementExplorer(anywidget.AnyWidget):
 
     def _on_face(self, event: FaceEvent) -> None:
         """A trajectory of one face follows the face, once somebody looks."""
+        if event.kind == "models":
+            self._take_models()
         if event.kind == "edits" or self._trajectory_of[1] != "one" or not self._trajectory_of[0]:
             return
         if self._visible:
             self._tracks(self._trajectory_of)
         else:
             self._late_face = True
+
+    def _take_models(self) -> None:
+        """Other models draw now: what was measured was said of the old ones, and goes."""
+        if not isinstance(self.study, LeakageStudy):
+            return  # a report speaks of its own models; pictures of others are refused
+        try:
+            self.stop()
+            study, methods = (
+                self._new_study(self.study.protocol),
+                self.face.models.available_editors,
+            )
+            with self._lock:
+                self.study, self._work, self._progress, self.cell = study, None, Progress(), {}
+                self._method = self._method if self._method in methods else methods[0]
+                self._against = self._against if self._against in methods else ""
+                self._error = None
+            self.schema = {**self.schema, "methods": list(methods)}
+        except (ValueError, IndexError) as error:
+            self._error = f"{self.face.models.name}: {error}"
+        self._show_matrix()
 
     # -- to the page -------------------------------------------------------------------------------
 
@@ -455,25 +477,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
         """Put the matrix where a reader without a kernel will find it."""
         from IPython.display import HTML, display
 
-        from l2l_widgets.plots.entanglement import leakage_plot
-
-        matrix = self.leakage()
-        text = "Nothing has been measured yet."
-        block = f"<p>{text}</p>" if update else ""
-        if matrix.edited:
-            axes = leakage_plot(
-                matrix.array(), matrix.edited, matrix.read, limit=matrix.protocol.request,
-                verdicts=matrix.verdicts(), title=matrix.method, stamp=matrix.stamp(),
-            )  # fmt: skip
-            rows = [
-                (e, r, f"{cell['signed']:+.3f}", f"{cell['signed_low']:+.3f}",
-                 f"{cell['signed_high']:+.3f}", f"{cell['q']:.3f}")
-                for e, r in matrix.leaks()[:12] for cell in [matrix.cells[e, r]]
-            ]  # fmt: skip
-            head = ("edited", "also moved", "mean", "from", "to", "q")
-            block = still_block(
-                figure_png(axes.figure), f"Leakage of {matrix.method}.", self._still, head, rows
-            )
+        block = matrix_still(self.leakage(), self._still)
         with contextlib.suppress(Exception):  # a notebook that is gone needs no picture
             display(HTML(block), display_id=self._still, update=update)
 

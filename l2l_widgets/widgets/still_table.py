@@ -6,14 +6,11 @@ import base64
 import html
 import io
 from collections.abc import Sequence
-from typing import Any
 
+from l2l_widgets.entanglement import LeakageMatrix
 
-def figure_png(figure: Any, dots: int = 110) -> bytes:
-    """Return a matplotlib figure as PNG."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dots)
-    return stream.getvalue()
+#: Leaks that the table names, the largest first; and dots an inch of the picture.
+MOST_ROWS, DOTS = 12, 110
 
 
 def still_block(
@@ -43,3 +40,32 @@ def still_block(
         "<tr>" + "".join(f"<td>{html.escape(word)}</td>" for word in row) + "</tr>" for row in rows
     )
     return f"{picture}<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def matrix_still(matrix: LeakageMatrix, key: str) -> str:
+    """Return a leakage matrix as a picture with its largest leaks in words; "" while it is empty.
+
+    Parameters
+    ----------
+    matrix : LeakageMatrix
+        What was measured.
+    key : str
+        As in :func:`still_block`.
+    """
+    from l2l_widgets.plots.entanglement import leakage_plot
+
+    if not matrix.edited:
+        return ""
+    axes = leakage_plot(
+        matrix.array(), matrix.edited, matrix.read, limit=matrix.protocol.request,
+        verdicts=matrix.verdicts(), title=matrix.method, stamp=matrix.stamp(),
+    )  # fmt: skip
+    stream = io.BytesIO()
+    axes.figure.savefig(stream, format="png", dpi=DOTS)
+    rows = []
+    for edited, read in matrix.leaks()[:MOST_ROWS]:
+        cell = matrix.cells[edited, read]
+        numbers = (cell["signed"], cell["signed_low"], cell["signed_high"])
+        rows.append((edited, read, *(f"{value:+.3f}" for value in numbers), f"{cell['q']:.3f}"))
+    head = ("edited", "also moved", "mean", "from", "to", "q")
+    return still_block(stream.getvalue(), f"Leakage of {matrix.method}.", key, head, rows)

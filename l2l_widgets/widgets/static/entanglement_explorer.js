@@ -39,10 +39,9 @@ class ExplorerView {
   }
 
   makeBar() {
-    const options = (first) => [...first, ...this.schema.methods.map((m) => h("option", { value: m }, m))];
-    this.method = h("select", { "aria-label": "Method", onchange: () => this.choose() }, ...options([]));
-    this.against = h("select", { "aria-label": "Compare with", onchange: () => this.choose() },
-      ...options([h("option", { value: "" }, "nothing")]));
+    this.method = h("select", { "aria-label": "Method", onchange: () => this.choose() });
+    this.against = h("select", { "aria-label": "Compare with", onchange: () => this.choose() });
+    this.fillMethods();
     this.reader = h("select", { "aria-label": "Read by", onchange: () => this.choose() },
       ...[["judge", "judge"], ["ensemble", "training"], ["consensus", "both"]].map(([value, text]) => h("option", { value }, text)));
     // Not every way to fill a field in is followed by a change event; Enter always means "take it".
@@ -61,6 +60,13 @@ class ExplorerView {
     return h("div", { class: "l2l-panelbar" }, this.tab.element, labelled("Method", "Whose edits", this.method),
       labelled("compared with", "Another method on the same faces", this.against),
       labelled("read by", "The judge trained nothing; the training\u2019s own readers; or both. Each has its own crossing", this.reader), ...measuring);
+  }
+
+  /** The methods of the models that draw now. */
+  fillMethods() {
+    const options = () => this.model.get("schema").methods.map((m) => h("option", { value: m }, m));
+    this.method.replaceChildren(...options());
+    this.against.replaceChildren(h("option", { value: "" }, "nothing"), ...options());
   }
 
   /** Which attributes are edited: a list of boxes behind a button. */
@@ -157,7 +163,8 @@ class ExplorerView {
 
   sync(name) {
     const value = this.model.get(name);
-    if (name === "status") this.showStatus(value);
+    if (name === "schema") this.fillMethods();
+    else if (name === "status") this.showStatus(value);
     else if (name === "settings") this.showSettings(value);
     else if (name === "cell") this.showCell(value);
     else if (name === "trajectory") this.tracks.update(value, this.schema.columns);
@@ -222,7 +229,7 @@ class ExplorerView {
   }
 }
 
-ExplorerView.TRAITS = ["settings", "status", "matrix", "against", "difference", "cell", "trajectory"];
+ExplorerView.TRAITS = ["schema", "settings", "status", "matrix", "against", "difference", "cell", "trajectory"];
 
 function render({ model, el }) {
   const view = new ExplorerView(model);
