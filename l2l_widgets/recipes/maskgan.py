@@ -55,7 +55,8 @@ class MappingTraining(MaskData):
         Of the discriminator's features and the reader's; 10 and 10.
     pixel_weight : float
         Of the pictures' L1 distance. 0 in the paper, where VGG-19's first maps are nearly pixels;
-        our reader's first map has half the side, and colours need to be held.
+        our reader has learned to look past colour and noise, and holds neither. (240 steps at 32
+        pixels left an L1 of 0.36 with 10 and 0.29 with 100, at the same distance of features.)
     adversary_after : int
         Step from which the mapping listens to its adversary; 0 in the paper. A young network that
         listens from the start spends its steps on a discriminator that it cannot yet follow.
@@ -72,7 +73,7 @@ class MappingTraining(MaskData):
     reader: str = "own"
     feature_weight: float = 10.0
     perceptual_weight: float = 10.0
-    pixel_weight: float = 10.0
+    pixel_weight: float = 100.0
     adversary_after: int = 1000
     discriminator_width: int = 32
     learning_rate: float = 4e-4
