@@ -89,8 +89,13 @@ class History:
         self._nodes[self.current].state = state
 
     def enter(self, state: SessionState, gesture: str | None = None) -> None:
-        """Go on to ``state``; within one gesture the node of its beginning is changed instead."""
+        """Go on to ``state``; within one gesture the node of its beginning is changed instead.
+
+        A state equal to the one that is there is no step.
+        """
         here = self._nodes[self.current]
+        if state == here.state:
+            return
         if gesture is not None and gesture == self._gesture and not here.children:
             here.state = state
             return

@@ -41,6 +41,17 @@ def test_a_gesture_is_one_node_until_something_else_happens():
     assert seeds(history) == [0, 3, 4]
 
 
+def test_what_changes_nothing_is_no_step():
+    history = History(state(0))
+    history.enter(state(0))
+    assert not history.can_undo
+    history.enter(state(0), "drag")
+    history.enter(state(1), "drag")
+    history.enter(state(1), "next")
+    history.enter(state(2), "next")
+    assert seeds(history) == [0, 1, 2], "a gesture never changes what was there before it"
+
+
 def test_the_oldest_loose_end_is_forgotten_first_and_never_the_way_back():
     history = History(state(0), most=4)
     history.enter(state(1))

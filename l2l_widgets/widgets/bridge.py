@@ -110,6 +110,7 @@ def schema_value(
         "groups": groups,
         "words": words.ui,
         "language": words.name,
+        "decimal": words.decimal,
     }
 
 

@@ -241,9 +241,13 @@ class FaceEditorView {
 
   setPsi(settled) {
     const psi = Number(this.psi.value);
-    this.psiText.textContent = psi.toFixed(2);
+    this.psiText.textContent = this.decimal(psi);
     this.ask({ kind: "truncation", psi, gesture: `psi${this.psiGesture}` }, !settled);
     if (settled) this.psiGesture += 1;
+  }
+
+  decimal(number) {
+    return number.toFixed(2).replace(".", this.schema.decimal);
   }
 
   /** `how` is what holds the comparison up, "pointer" or "key", or false. */
@@ -280,7 +284,7 @@ class FaceEditorView {
       this.seedAsked = settings.seed;
     }
     this.psi.value = settings.psi;
-    this.psiText.textContent = settings.psi.toFixed(2);
+    this.psiText.textContent = this.decimal(settings.psi);
     this.method.value = settings.method;
     this.undo.disabled = !settings.can_undo;
     this.redo.disabled = !settings.can_redo;
