@@ -14,7 +14,7 @@ from l2l_widgets.protocols import Segmenter
 from l2l_widgets.recipes import build_task, get_recipe
 from l2l_widgets.recipes import parser as parser_recipe
 from l2l_widgets.storage import sha256_file
-from l2l_widgets.training import train
+from l2l_widgets.training import read_look, train
 from l2l_widgets.zoo import Models, load
 
 
@@ -89,6 +89,9 @@ def test_it_learns_and_reports_every_class_that_is_shown(rendered, tmp_path) -> 
     assert records[-1]["mask_loss"] < 0.6 * records[0]["mask_loss"]
     assert records[-1]["overlap_loss"] < records[0]["overlap_loss"]
     assert records[-1]["landmark_loss"] < 0.7 * records[0]["landmark_loss"]
+    look = read_look(tmp_path / "run", 60)
+    assert look is not None, "those who watch see nothing"
+    assert (look.captions, look.columns) == (("held out", "read", "true"), 4)
     shown = {MASK_CLASSES[i] for i in rendered.masks[-8:].unique().tolist()}
     assert {k.removesuffix("_iou") for k in outcome.scores if k.endswith("_iou")} == shown
     assert outcome.scores["background_iou"] > 0.3

@@ -16,7 +16,7 @@ from l2l_widgets.recipes import generator as generator_recipe
 from l2l_widgets.recipes import perception as perception_recipe
 from l2l_widgets.recipes.perception import degrade, verification_scores
 from l2l_widgets.stylegan2 import load_generator
-from l2l_widgets.training import train
+from l2l_widgets.training import read_look, train
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,9 @@ def test_the_generator_trains_through_its_three_phases(rendered, regressors, tmp
     moved = [k for k, v in task.generator.state_dict().items() if not torch.equal(v, start[k])]
     assert any("noise_strength" in k for k in moved)
     assert float(task.path_mean.value) > 0, "path length regularisation never ran"
+    look = read_look(tmp_path / "run", 34)
+    assert look is not None, "those who watch see nothing"
+    assert (look.captions[0], look.columns, look.side) == ("as drawn", 6, (64, 64))
     shipped = load_generator(tmp_path / "run" / "final" / "generator.safetensors")
     images = shipped(torch.randn(2, shipped.z_dim), truncation_psi=0.7)
     assert images.shape == (2, 3, 64, 64)
