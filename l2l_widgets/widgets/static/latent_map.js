@@ -23,14 +23,20 @@ class LatentMapView {
     this.card = new FaceCard(this.rows);
     this.groups = new GroupsPanel(this.rows, () => this.clearGroups());
     this.strip = new StripPanel((stop) => this.link.post({ kind: "load", stop }), (stop) => this.markStop(stop),
-      () => this.link.post({ kind: "clear", what: "strip" }));
+      () => {
+        this.clearPath();
+        this.link.post({ kind: "clear", what: "strip" });
+      });
     this.edit = new EditPanel(schema.families, this.rows,
       (attribute) => {
         this.busy(true);
         this.link.post({ kind: "trajectory", attribute });
       },
       (method, step) => this.link.post({ kind: "edit", method, step, attribute: this.marks.trajectory.attribute }),
-      () => this.link.post({ kind: "clear", what: "trajectory" }),
+      () => {
+        this.setTrajectory({});
+        this.link.post({ kind: "clear", what: "trajectory" });
+      },
       (method) => {
         this.marks.only = method;
         this.canvas.redrawMarks();
