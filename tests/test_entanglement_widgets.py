@@ -121,6 +121,9 @@ def test_a_cell_shows_its_faces_and_a_click_loads_one_everywhere(explorer, sessi
     assert pair["before"]["data"] != pair["after"]["data"]
     assert page.send("load", seed=pair["seed"]) is None
     assert session.state.seed == pair["seed"]
+    page.send("show", method="perfect")
+    assert explorer.cell == {}, "the faces of another method stay up"
+    page.send("show", method="follows")
     page.send("cell", edited="age", read="nonsense")
     assert wait_for(lambda: "has not been measured" in explorer.cell.get("error", ""))
 

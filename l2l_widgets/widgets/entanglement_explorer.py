@@ -237,6 +237,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
     def _choose(self, message: Mapping[str, Any]) -> None:
         methods = self.study.methods
         with self._lock:
+            shown = (self._method, self._against, self._reader)
             self._method = _chosen("method", message.get("method"), methods, self._method)
             other = message.get("against", self._against)
             self._against = _chosen("against", other, methods, "") if other else ""
@@ -245,6 +246,10 @@ class EntanglementExplorer(anywidget.AnyWidget):
             self._reader = str(message.get("reader", self._reader))
             if self._work is not None:  # it goes on with the methods that are shown now
                 self._work.methods = tuple(m for m in (self._method, self._against) if m)
+            if shown != (self._method, self._against, self._reader):
+                self.cell = {}  # its words and faces are of what was shown before
+                if self._work is None or not self._work.is_running:
+                    self._progress = Progress()
         self._show_matrix()
 
     def _plan(self, message: Mapping[str, Any]) -> None:
