@@ -411,3 +411,25 @@ def test_a_refusal_is_a_notice_and_nothing_raises(bridge, faces):
 def test_replacing_a_mask_is_an_operation(session, faces):
     session.apply(replacing(faces.mask[1]))
     assert torch.equal(session.mask, faces.mask[1])
+
+
+def test_the_widget_is_a_view_of_the_session(session, tmp_path):
+    from l2l_widgets import MaskPainter
+
+    widget = MaskPainter(session, folder=tmp_path)
+    assert widget.schema["side"] == 32
+    assert bytes(widget.mask["data"]) == session.original.numpy().tobytes()
+    assert widget.result["error"] is None
+    message = {"kind": "operation", "operation": brush(), "client": "c", "number": 1}
+    widget._handle_custom_msg(message, [])
+    assert session.drain(30)
+    assert bytes(widget.mask["data"]) == session.mask.numpy().tobytes()
+    assert widget.result["answers"] == {"c": 1}
+    session.undo()
+    widget.refresh()
+    assert session.drain(30)
+    assert not widget.settings["can_undo"]
+    assert "Run All Cells" in repr(widget)
+    widget.close()
+    with pytest.raises(ValueError, match="session is 7; allowed: a PaintSession"):
+        MaskPainter(7)
