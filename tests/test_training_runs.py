@@ -306,7 +306,8 @@ def test_a_stop_before_the_first_step_is_heard_and_a_failure_says_why(started):
     run = look_at(broken)
     assert run.state == "failed", run
     assert "dropout" in run.message
-    assert "Traceback" in (broken / "log.txt").read_text()
+    # Python prints it when everything else is over.
+    assert wait_for(lambda: "Traceback" in (broken / "log.txt").read_text(), 60)
 
 
 def test_what_cannot_start_is_refused_before_a_process_is_made(tmp_path):
