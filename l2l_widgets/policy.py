@@ -56,8 +56,15 @@ def hidden_attributes() -> tuple[str, ...]:
     return tuple(word for line in lines for word in re.split(r"[\s,;]+", line) if word)
 
 
-def visible_table(table: AttributeTable) -> AttributeTable:
+def visible_table(table: AttributeTable, also: Iterable[str] = ()) -> AttributeTable:
     """The table without what is hidden.
+
+    Parameters
+    ----------
+    table : AttributeTable
+        All rows.
+    also : iterable of str
+        Names that one view hides beside those of the list.
 
     Raises
     ------
@@ -67,9 +74,11 @@ def visible_table(table: AttributeTable) -> AttributeTable:
     # A list may speak of more attributes than these models have, but not of none at all.
     hidden = [name for name in hidden_attributes() if name in table or name not in DEFAULT_TABLE]
     try:
-        return table.hide(hidden) if hidden else table
+        listed = table.hide(hidden) if hidden else table
     except AttributeRequestError as error:
         raise ValueError(f"{_source()}: {error}") from None
+    more = [name for name in also if name not in table or name in listed]
+    return listed.hide(more) if more else listed
 
 
 def check_visible(names: Iterable[str], table: AttributeTable) -> None:

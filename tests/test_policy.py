@@ -91,3 +91,24 @@ def test_the_command_line_lacks_it(hidden, capsys, monkeypatch, tiny_world, tmp_
     assert main(["edit", "--set", "gender=0.9", "--out", str(tmp_path / "x.png")]) == 2
     assert "'gender' is hidden here" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_view_hides_what_the_list_names(tiny_models, monkeypatch, tmp_path):
+    from l2l_widgets import EditorGrid, EntanglementExplorer, Gallery, InterpolationView, LatentMap
+
+    monkeypatch.setenv("L2L_HIDE_ATTRIBUTES", "gender age")
+    session = EditSession(tiny_models, method="linear", n_random=4)
+    views = [
+        EditorGrid(session, request={"smile": 0.2}, hide=["age"]),
+        EntanglementExplorer(session, attributes=("smile",), faces=4),
+        InterpolationView(session, folder=tmp_path),
+        Gallery(session),
+        LatentMap(session, count=64),
+    ]
+    for view in views:
+        text = json.dumps(view.schema)
+        assert '"smile"' in text, type(view).__name__
+        assert '"gender"' not in text, type(view).__name__
+        assert '"age"' not in text, type(view).__name__
+        view.close()
+    session.close()

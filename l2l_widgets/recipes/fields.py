@@ -147,6 +147,9 @@ def fields_of(recipe: Recipe) -> list[Field]:
             if name.endswith(("_weight", "_rate")) and low is None:
                 low = 0
             numeric = kind in ("integer", "number")
+            usual = values[where][name]
+            if numeric and low is not None and usual is not None:
+                low = min(low, usual)  # a 0 that stands for "as many as there are"
             found[name] = Field(
                 name, kind, values[where][name], group, meanings.get(name, ""),
                 words if kind in ("words", "list") else (),

@@ -18,6 +18,7 @@ import traitlets
 
 from l2l_widgets.images import grid
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.side_by_side import Answer, SideBySide, blind_labels
@@ -88,7 +89,7 @@ class EditorGrid(anywidget.AnyWidget):
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
         self.side = SideBySide(self.face.models, methods, n_random)
-        self._table = self.face.models.table.hide(hide)
+        self._table = visible_table(self.face.models.table, hide)
         self._request = dict({"glasses": 0.3} if request is None else request)
         self.side.check(self._request)
         blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none

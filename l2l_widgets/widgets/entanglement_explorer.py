@@ -32,6 +32,7 @@ from l2l_widgets.entanglement import (
 from l2l_widgets.evaluation.bench import Truth, face_latents
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.policy import visible_table
 from l2l_widgets.report import Protocol
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
@@ -119,7 +120,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
         models = self.face.models
-        self._table = models.table.hide(hide)
+        self._table = visible_table(models.table, hide)
         self._truth, self._chance, self._folder = truth, chance, folder
         self._lock = threading.RLock()
         self._answers: dict[str, int] = {}

@@ -108,9 +108,7 @@ class FaceEditor(anywidget.AnyWidget):
 
     def _table(self) -> AttributeTable:
         """What may be shown here, in the reader's language."""
-        table = visible_table(self.session.models.table)
-        known = [n for n in self._hide if n in table or n not in self.session.models.table]
-        return self._words.translate(table.hide(known))
+        return self._words.translate(visible_table(self.session.models.table, self._hide))
 
     def _schema(self, table: AttributeTable) -> dict[str, Any]:
         return {**schema_value(table, self.session.models, self._words), "still": self._still}

@@ -15,6 +15,7 @@ from l2l_widgets.face_filter import Condition, FaceFilter, parse_filter
 from l2l_widgets.gallery import LIMIT, FaceSearch, Found, Progress
 from l2l_widgets.images import from_uint8, grid
 from l2l_widgets.latents import z_from_seed
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value, static_text
@@ -138,7 +139,7 @@ class Gallery(FaceView):
 
     def _take_models(self) -> None:
         models = self.face.models
-        self._table = models.table.hide(n for n in self._hide if n in models.table)
+        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
         self._searches.clear()
         schema = schema_value(self._table, models)
         reader = "regressor" if models.has("regressor") else "attribute_judge"

@@ -16,6 +16,7 @@ from l2l_widgets.images import grid
 from l2l_widgets.interpolation import Interpolator
 from l2l_widgets.latents import layer_groups
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.walk_files import save_walk
@@ -194,7 +195,7 @@ class InterpolationView(FaceView):
     def _take_models(self) -> None:
         models = self.face.models
         self._walker = Interpolator(models)
-        self._table = models.table.hide(n for n in self._hide if n in models.table)
+        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
         methods = models.available_editors if models.has("regressor") else ()
         num_ws = models.generator.num_ws
         groups = {k: [v.start, v.stop - 1] for k, v in layer_groups(num_ws).items()}

@@ -21,6 +21,7 @@ import traitlets
 
 from l2l_widgets.code_map import CodeMap
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import SharedFace
 from l2l_widgets.widgets.bridge import static_text
@@ -102,7 +103,7 @@ class LatentMap(anywidget.AnyWidget):
         # Drawing a still takes a tenth of a second: never on the thread that answers.
         self._stills = LatestWins(self._draw_still, name="l2l-map-still")
         models = self._face.models
-        table = models.table.hide(self._hide)
+        table = visible_table(models.table, self._hide)
         schema = {**schema_of(table, models.available_editors), "still": self._key}
         progress = {"text": "opening the map", "share": 0.0, "ready": False, "error": False}
         super().__init__(schema=schema, progress=progress, **kwargs)

@@ -19,6 +19,7 @@ from l2l_widgets.code_map import CodeMap, Layout
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.layout2d import warm_up
 from l2l_widgets.map_files import open_map
+from l2l_widgets.policy import visible_table
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.map_jobs import (
     BELIEFS,
@@ -73,7 +74,7 @@ class MapBridge:
         hide: Sequence[str],
         publish: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.face, self.table = face, face.models.table.hide(hide)
+        self.face, self.table = face, visible_table(face.models.table, hide)
         self._hide = tuple(hide)
         self.code_map: CodeMap | None = code_map if isinstance(code_map, CodeMap) else None
         self.ready = threading.Event()
@@ -428,7 +429,7 @@ class MapBridge:
         # Other models have other faces, perhaps other attributes: their own map.
         models = self.face.models
         hidden = [name for name in self._hide if name in models.table]
-        self.table = models.table.hide(hidden)
+        self.table = visible_table(models.table, hidden)
         self._publish({"schema": schema_of(self.table, models.available_editors)})
         self.ready.clear()
         self.code_map, self._source, self._result = None, None, None
