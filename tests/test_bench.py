@@ -21,6 +21,7 @@ def bench(capsys, *words):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_synthesis_is_compared_and_agrees_with_the_textbook(capsys):
     code, out, _ = bench(
         capsys, "synthesis", "--size", "16", "--rounds", "2", "--threads", "1", "--json"
@@ -51,6 +52,7 @@ def test_synthesis_is_compared_and_agrees_with_the_textbook(capsys):
         assert all(50 < side["memory_mb"] < 20_000 for side in sides.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("allocator", "kept"), [("kept", sys.platform == "linux"), ("default", False)]
 )
@@ -142,6 +144,7 @@ def test_ratios_are_of_pairs_of_one_round():
     assert ratios(own, reference)["ratio"] == pytest.approx(0.4167)  # of the medians it were 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", ["directions", "components"])
 def test_what_is_found_lies_along_what_was_planted(capsys, subject):
     code, out, err = bench(

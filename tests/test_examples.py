@@ -79,6 +79,7 @@ def test_new_editor_passes_the_contract(capsys):
     assert "check_editor" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_train_mapper_with_a_loss_of_ones_own(tmp_path, capsys):
     argv = ["--steps", "4", "--faces", "64", "--run", str(tmp_path / "run")]
     assert load_example("train_mapper").main(argv) == 0

@@ -76,6 +76,7 @@ def test_overlap_counts_small_parts_as_much_as_large_ones() -> None:
     assert missed == pytest.approx(0.5 * (1 + 1 - 2 * 99 / 199), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_it_learns_and_reports_every_class_that_is_shown(rendered, tmp_path) -> None:
     recipe = get_recipe("parser").replace(
         width=8, batch_size=8, steps=60, learning_rate=0.06, log_every=10, evaluate_every=0,

@@ -13,7 +13,6 @@ from l2l_widgets.widgets import (
     FaceEditor,
     Gallery,
     InterpolationView,
-    LatentMap,
 )
 
 
@@ -108,7 +107,6 @@ def test_every_view_hides_what_the_list_names(tiny_models, monkeypatch, tmp_path
         EntanglementExplorer(session, attributes=("smile",), faces=4),
         InterpolationView(session, folder=tmp_path),
         Gallery(session),
-        LatentMap(session, count=64),
     ]
     for view in views:
         # the order of a judge's columns is no label

@@ -323,6 +323,7 @@ def test_a_batch_whose_tensors_disagree_is_refused(tmp_path):
 
 
 # -- several processes, precision --------------------------------------------------------------
+@pytest.mark.slow
 def test_bf16_trains_with_float32_weights(tmp_path):
     before = make_task(3).evaluate(0)["test_loss"]
     task, outcome = fit(tmp_path / "run", 150, precision="bf16", log_every=50)

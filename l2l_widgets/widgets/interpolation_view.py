@@ -203,7 +203,12 @@ class InterpolationView(FaceView):
         self.schema = {
             "rows": [row for family in schema["families"] for row in family["rows"]],
             "methods": {
-                name: abilities_value(self.session, name)["attributes"] for name in methods
+                name: [
+                    attribute
+                    for attribute in abilities_value(self.session, name)["attributes"]
+                    if attribute in self._table
+                ]
+                for name in methods
             },
             "groups": {k: v for k, v in groups.items() if v[1] >= v[0]},
             "num_ws": num_ws,
