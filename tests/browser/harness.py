@@ -151,22 +151,37 @@ def page(width: int = 1280, height: int = 900, scale: float = 1):
         browser = playwright.chromium.launch(
             executable_path=executable, headless=True, args=CHROMIUM_ARGS
         )
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, device_scale_factor=scale
-        )
-        new = context.new_page()
-        new.faults = []
-
-        def hear(message) -> None:
-            if message.type == "error" and not any(h in message.text for h in HARMLESS):
-                new.faults.append(f"console: {message.text}")
-
-        new.on("console", hear)
-        new.on("pageerror", lambda error: new.faults.append(f"page: {error}"))
         try:
-            yield new
+            yield _new_page(browser, width, height, scale)
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def page_beside(other, width: int = 1280, height: int = 900):
+    """A fresh page in the browser of another: a process can drive only one."""
+    new = _new_page(other.context.browser, width, height, 1)
+    try:
+        yield new
+    finally:
+        new.context.close()
+
+
+def _new_page(browser, width: int, height: int, scale: float):
+    """A page in a context of its own, whose complaints are kept."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, device_scale_factor=scale
+    )
+    new = context.new_page()
+    new.faults = []
+
+    def hear(message) -> None:
+        if message.type == "error" and not any(h in message.text for h in HARMLESS):
+            new.faults.append(f"console: {message.text}")
+
+    new.on("console", hear)
+    new.on("pageerror", lambda error: new.faults.append(f"page: {error}"))
+    return new
 
 
 def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 120) -> None:

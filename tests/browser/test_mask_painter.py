@@ -34,7 +34,7 @@ def faces():
 
 
 @pytest.fixture(scope="module")
-def opened(chromium, faces, tmp_path_factory):
+def opened(page, faces, tmp_path_factory):
     """What is under test is the painter, so the network is untrained: it follows the mask."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -42,9 +42,9 @@ def opened(chromium, faces, tmp_path_factory):
         model = MaskGAN(mapping, MaskVAE(MaskVAEConfig.scaled(64))).eval()
     session = PaintSession(model, faces.image[0], faces.mask[0])
     folder = tmp_path_factory.mktemp("painted")
-    with harness.page() as page:
-        Bench(page, session, folder)
-        painter = PainterPage(page, session)
+    with harness.page_beside(page) as own:
+        Bench(own, session, folder)
+        painter = PainterPage(own, session)
         painter.folder, painter.model = folder, model
         yield painter
 
