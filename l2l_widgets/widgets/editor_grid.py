@@ -25,6 +25,7 @@ from l2l_widgets.side_by_side import Answer, SideBySide, blind_labels
 from l2l_widgets.widgets.bridge import picture_value, static_text
 from l2l_widgets.widgets.explorer_values import attribute_values
 from l2l_widgets.widgets.still_table import still_block
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class EditorGrid(anywidget.AnyWidget):
     """
 
     _esm = static_text("elements.js", "link.js", "pictures.js", "panel.js", "editor_grid.js")
-    _css = static_text("panel.css", "editor_grid.css")
+    _css = scoped("l2l-editorgrid", static_text("panel.css", "editor_grid.css"), "l2l-panel")
 
     schema = traitlets.Dict(help="attributes that can be asked for").tag(sync=True)
     settings = traitlets.Dict(help="request, face, blind or not, votes").tag(sync=True)

@@ -46,6 +46,7 @@ from l2l_widgets.widgets.explorer_values import (
     trajectory_value,
 )
 from l2l_widgets.widgets.still_table import matrix_still
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
 
 #: Faces of a first look: a row takes seconds on one core.
@@ -91,7 +92,9 @@ class EntanglementExplorer(anywidget.AnyWidget):
         "elements.js", "link.js", "pictures.js", "panel.js", "leakage_grid.js", "faces_behind.js",
         "trajectories.js", "entanglement_explorer.js",
     )  # fmt: skip
-    _css = static_text("panel.css", "entanglement_explorer.css")
+    _css = scoped(
+        "l2l-explorer", static_text("panel.css", "entanglement_explorer.css"), "l2l-panel"
+    )
 
     schema = traitlets.Dict(help="attributes, methods, what can be set").tag(sync=True)
     settings = traitlets.Dict(help="method, against, reader, attributes, faces").tag(sync=True)

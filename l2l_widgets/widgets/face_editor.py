@@ -22,6 +22,7 @@ from l2l_widgets.widgets.bridge import SessionBridge, schema_value, static_text
 from l2l_widgets.widgets.many_faces import ManyFaces
 from l2l_widgets.widgets.panels import Panels
 from l2l_widgets.widgets.still import still_html
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.widgets.words import Words
 from l2l_widgets.zoo import Models, load
 
@@ -66,8 +67,12 @@ class FaceEditor(anywidget.AnyWidget):
         "elements.js", "words.js", "link.js", "pictures.js", "controls.js", "receipt.js",
         "scope.js", "history.js", "panels.js", "pair.js", "many.js", "face_editor.js",
     )  # fmt: skip
-    _css = static_text(
-        "theme.css", "controls.css", "face_editor.css", "receipt.css", "panels.css", "pair.css"
+    _css = scoped(
+        "l2l-face-editor",
+        static_text(
+            "theme.css", "controls.css", "face_editor.css", "receipt.css", "panels.css", "pair.css"
+        ),
+        "l2l-editor",
     )
 
     # All of them go from the kernel to the page; the page answers with messages, which are not

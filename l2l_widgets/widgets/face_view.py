@@ -27,6 +27,7 @@ from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import static_text
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
 
 #: Seconds that another view's change rests before this view follows: a picture under somebody's
@@ -48,7 +49,8 @@ def themed(root: str, *names: str) -> str:
         Files of ``static/`` that follow the theme.
     """
     # The theme speaks of the training cell's class; a view of its own takes the same place.
-    return static_text("theme.css").replace(".l2l-training", f".{root}") + static_text(*names)
+    theme = static_text("theme.css").replace(".l2l-training", f".{root}")
+    return scoped(root, theme + static_text(*names), "l2l-view")
 
 
 class FaceView(anywidget.AnyWidget):

@@ -25,6 +25,7 @@ from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, static_text
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
 
 #: Largest file that may be dropped, in bytes.
@@ -66,8 +67,10 @@ class IdentityMixer(anywidget.AnyWidget):
 
     _esm = static_text("elements.js", "link.js", "pictures.js", "identity_mixer.js")
     # the colours and buttons of the other widgets, under this one's name
-    _css = static_text("theme.css").replace(".l2l-training", ".l2l-mixer") + static_text(
-        "identity_mixer.css"
+    _css = scoped(
+        "l2l-mixer",
+        static_text("theme.css").replace(".l2l-training", ".l2l-mixer")
+        + static_text("identity_mixer.css"),
     )
 
     schema = traitlets.Dict(help="largest seed, spaces, whether mixes can be sent").tag(sync=True)

@@ -28,6 +28,7 @@ from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.map_bridge import MapBridge
 from l2l_widgets.widgets.map_jobs import BELIEFS, schema_of
 from l2l_widgets.widgets.still import picture_html
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
 
 #: Values after whose change the still picture is drawn again.
@@ -71,7 +72,7 @@ class LatentMap(anywidget.AnyWidget):
         "elements.js", "link.js", "pictures.js", "map_canvas.js", "map_marks.js", "map_panels.js",
         "latent_map.js",
     )  # fmt: skip
-    _css = static_text("latent_map.css", "map_panels.css")
+    _css = scoped("l2l-map", static_text("latent_map.css", "map_panels.css"))
 
     schema = traitlets.Dict(help="attributes, methods, words").tag(sync=True)
     points = traitlets.Dict(help="one layout: coordinates, what is believed").tag(sync=True)

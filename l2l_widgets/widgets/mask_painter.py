@@ -15,6 +15,7 @@ import traitlets
 from l2l_widgets.painting import PaintSession
 from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.paint_bridge import PaintBridge, painter_schema
+from l2l_widgets.widgets.stylesheet import scoped
 
 
 class MaskPainter(anywidget.AnyWidget):
@@ -47,7 +48,7 @@ class MaskPainter(anywidget.AnyWidget):
         "elements.js", "link.js", "pictures.js", "mask_canvas.js", "mask_tools.js",
         "mask_painter.js",
     )  # fmt: skip
-    _css = static_text("theme.css", "mask_painter.css")
+    _css = scoped("l2l-painter", static_text("theme.css", "mask_painter.css"), "l2l-editor")
 
     schema = traitlets.Dict(help="classes, their colours and keys, sizes").tag(sync=True)
     picture = traitlets.Dict(help="the original picture").tag(sync=True)

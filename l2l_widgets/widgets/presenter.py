@@ -16,6 +16,7 @@ import traitlets
 from l2l_widgets.presentation import Presentation, read_steps
 from l2l_widgets.session import EditSession
 from l2l_widgets.widgets.bridge import picture_value, static_text
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
 
 
@@ -43,7 +44,7 @@ class Presenter(anywidget.AnyWidget):
     """
 
     _esm = static_text("elements.js", "link.js", "pictures.js", "presenter.js")
-    _css = static_text("theme.css", "presenter.css")
+    _css = scoped("l2l-presenter", static_text("theme.css", "presenter.css"))
 
     slide = traitlets.Dict(help="number, words, request, error").tag(sync=True)
     before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)

@@ -25,6 +25,7 @@ from l2l_widgets.recipes.processes import free_folder
 from l2l_widgets.recipes.progress import heard_by
 from l2l_widgets.training import RunDirectory, Task, TrainingHandle
 from l2l_widgets.widgets.bridge import picture_value, static_text
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.widgets.training_values import history_value
 
 Preview = Callable[[Any], Mapping[str, Tensor]]
@@ -70,7 +71,9 @@ class TrainingCell(anywidget.AnyWidget):
     """
 
     _esm = static_text("elements.js", "link.js", "pictures.js", "curves.js", "training_cell.js")
-    _css = static_text("theme.css", "training_cell.css")
+    _css = scoped(
+        "l2l-training-cell", static_text("theme.css", "training_cell.css"), "l2l-training"
+    )
 
     status = traitlets.Dict(help="state, step, steps, seconds left, message").tag(sync=True)
     history = traitlets.Dict(help="steps and losses, name -> values").tag(sync=True)

@@ -32,6 +32,7 @@ from l2l_widgets.training import (
     stop_run,
 )
 from l2l_widgets.widgets.bridge import static_text
+from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.widgets.training_values import history_value
 
 #: Seconds between two looks at the folders: while something is at work, and otherwise.
@@ -73,7 +74,11 @@ class TrainingMonitor(anywidget.AnyWidget):
         "elements.js", "link.js", "pictures.js", "curves.js", "training_form.js",
         "training_views.js", "training_monitor.js",
     )  # fmt: skip
-    _css = static_text("theme.css", "training_cell.css", "training_monitor.css")
+    _css = scoped(
+        "l2l-monitor",
+        static_text("theme.css", "training_cell.css", "training_monitor.css"),
+        "l2l-training",
+    )
 
     runs = traitlets.List(help="every run in short").tag(sync=True)
     run = traitlets.Dict(help="the run that is shown; empty while the form is").tag(sync=True)

@@ -1,6 +1,6 @@
 """The README's pictures of the views: each in a real JupyterLab, on the embedded world.
 
-PYTHONPATH=tests python -m browser.readme_views docs
+python -m tests.browser.readme_views docs
 """
 
 from __future__ import annotations

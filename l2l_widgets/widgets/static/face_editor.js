@@ -59,7 +59,7 @@ class FaceEditorView {
     );
     return h(
       "div",
-      { class: "l2l-editor" },
+      { class: "l2l-editor l2l-face-editor" },
       h(
         "div",
         { class: "l2l-frame-of-editor" },
