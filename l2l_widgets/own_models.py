@@ -131,6 +131,11 @@ def write_world(
             raise _too_many(judge, 1)
         if not judge.sha256:
             raise JudgeError(f"judge of kind {kind!r} has no file; allowed: one that was loaded")
+        if judge.declaration.path.suffix != ".onnx":
+            raise JudgeError(
+                f"judge {judge.declaration.file!r} is a program; allowed in a folder, which may go "
+                "to others: ONNX"
+            )
         found[kind] = judge
     if "attributes" not in found:
         raise JudgeError(

@@ -256,9 +256,11 @@ class Doubles(torch.nn.Module):
 def test_torchscript_is_a_program_and_needs_trust(tmp_path):
     torch.jit.script(Doubles()).save(tmp_path / "net.pt")
     text = 'kind = "identity"\nfile = "net.pt"\nsize = 16\n'
-    with pytest.raises(JudgeError, match="trusted = true"):
+    with pytest.raises(JudgeError, match="trusted=True"):
         load_judge(declare(tmp_path, text))
-    judge = load_judge(declare(tmp_path, text + "trusted = true\n"))
+    with pytest.raises(JudgeError, match="field 'trusted'"):  # a file cannot vouch for itself
+        load_judge(declare(tmp_path, text + "trusted = true\n"))
+    judge = load_judge(declare(tmp_path, text), trusted=True)
     assert judge.embedding_dim == 3
 
 

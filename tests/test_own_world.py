@@ -16,6 +16,7 @@ from l2l_widgets.own_models import write_world
 from l2l_widgets.recipes import RecipeError, plan_all, train_all
 from l2l_widgets.recipes.imitation import own_recipes
 from l2l_widgets.session import EditSession
+from l2l_widgets.storage import sha256_file
 from l2l_widgets.stylegan2 import Generator, save_generator
 from l2l_widgets.zoo import ZooError, load
 from tests.test_judges import declare, write_network
@@ -184,3 +185,31 @@ def test_bad_worlds_are_named(brought, tmp_path, capsys):
     assert "--weights is missing" in capsys.readouterr().err
     assert main(["world", "w", "--generator", str(generator), "--judge", "none.toml"]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_a_corrected_declaration_is_asked_anew(brought, tmp_path, monkeypatch):
+    from l2l_widgets.recipes.imitation import Imitation, label_faces
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    config, generator = Imitation(faces=64), make_generator()
+    _, first = label_faces(config, generator, load_judge(brought[1]), "g")
+    brought[1].write_text(brought[1].read_text() + "\n", encoding="utf-8")
+    _, same = label_faces(config, generator, load_judge(brought[1]), "g")
+    assert torch.equal(first, same)
+    text = brought[1].read_text(encoding="utf-8")
+    brought[1].write_text('colours = "BGR"\n' + text, encoding="utf-8")
+    _, turned = label_faces(config, generator, load_judge(brought[1]), "g")
+    assert not torch.allclose(first, turned)
+
+
+def test_a_folder_of_models_runs_no_program(world):
+    """Whoever sends a world cannot vouch for what is in it."""
+    declaration = world / "judge_regressor.toml"
+    (world / "judge_regressor.onnx").rename(world / "judge_regressor.pt")
+    declaration.write_text(declaration.read_text().replace(".onnx", ".pt"), encoding="utf-8")
+    manifest = json.loads((world / "MANIFEST.json").read_text())
+    manifest["judge_regressor.pt"] = manifest.pop("judge_regressor.onnx")
+    manifest["judge_regressor.toml"]["sha256"] = sha256_file(declaration)
+    (world / "MANIFEST.json").write_text(json.dumps(manifest))
+    with pytest.raises(ZooError, match="is TorchScript, a program"):
+        _ = load(world).attribute_judge

@@ -16,7 +16,7 @@ import torch
 from regression_task import make_task
 from training_runs import fit, settings, wait_for_step
 
-from l2l_widgets.recipes.processes import free_folder, resume_run, start_run
+from l2l_widgets.recipes.processes import LOG, free_folder, resume_run, start_run
 from l2l_widgets.training import (
     HistoryReader,
     Presence,
@@ -375,3 +375,19 @@ def test_the_command_line_holds_frees_and_stops_a_run(tmp_path, capsys):
     assert "long" in capsys.readouterr().out
     outcome = handle.wait(60)
     assert not outcome.finished
+
+
+@pytest.mark.slow
+def test_a_folder_cannot_name_the_code_that_resumes_it(tmp_path):
+    """A run may come from somebody else; only the caller says which file of recipes is imported."""
+    folder, canary = tmp_path / "run", tmp_path / "canary"
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"open({str(canary)!r}, 'w').close()\nRECIPES = ()\n", encoding="utf-8")
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"recipe": "evil", "config": {}}))
+    (folder / "history.jsonl").write_text("")
+    (folder / "start.json").write_text(json.dumps({"recipe": "evil", "recipes": str(evil)}))
+    resume_run(folder)
+    assert wait_for(lambda: not look_at(folder).at_work)
+    assert not canary.exists()
+    assert "evil" in (folder / LOG).read_text(encoding="utf-8"), "the recipe is unknown"

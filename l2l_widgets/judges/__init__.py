@@ -20,7 +20,8 @@ that keeps :mod:`l2l_widgets.protocols`, so every editor, measure and widget tak
 
 An ONNX file is a graph of arithmetic, run by onnxruntime, which knows no operator that leaves the
 machine's memory (custom operator libraries are not loaded, external data must lie beside the file).
-A TorchScript file is a *program*: it is refused unless the declaration says ``trusted = true``.
+A TorchScript file is a *program*: it is refused unless whoever loads it says ``trusted=True``. No
+file can say so, and a folder that ``l2l_widgets.load`` opens never holds one.
 """
 
 from l2l_widgets.judges.declaration import (

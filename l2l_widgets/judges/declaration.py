@@ -93,8 +93,6 @@ class Declaration:
     table : AttributeTable, optional
         Rows of ``attributes`` in their order. Without it the package's own where a name is known
         there, a plain one otherwise; a file says it as ``[table.NAME]``.
-    trusted : bool
-        TorchScript only: the file is a program, and you know who wrote it.
     about : str
         What the network is and where it comes from, for reports.
     """
@@ -114,7 +112,6 @@ class Declaration:
     attributes: Mapping[str, Column] = field(default_factory=dict)
     classes: tuple[int, ...] = ()
     table: AttributeTable | None = None
-    trusted: bool = False
     about: str = ""
     folder: Path = Path()
 
@@ -287,8 +284,6 @@ def _value(name: str, value: Any) -> Any:
     wanted = {f.name: f.type for f in fields(Declaration)}[name]
     if wanted == "str" and not isinstance(value, str):
         raise JudgeError(f"{name} is {value!r}; allowed: text")
-    if wanted == "bool" and not isinstance(value, bool):
-        raise JudgeError(f"{name} is {value!r}; allowed: true or false")
     if str(wanted).startswith("tuple"):
         if not isinstance(value, list):
             raise JudgeError(f"{name} is {value!r}; allowed: a list of numbers")

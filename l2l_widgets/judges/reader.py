@@ -166,13 +166,16 @@ class Judge:
         return f"judge {self.declaration.file or self.declaration.about or 'object'!r}"
 
 
-def load_judge(source: str | os.PathLike[str] | Declaration) -> Judge:
+def load_judge(source: str | os.PathLike[str] | Declaration, *, trusted: bool = False) -> Judge:
     """A judge from its declaration, tried once.
 
     Parameters
     ----------
     source : str, path or Declaration
         A declaration, its file, or the name of a ready one (see ``read_declaration``).
+    trusted : bool
+        TorchScript only: the file is a program, you know who wrote it, and let it run. ONNX needs
+        no trust.
 
     Raises
     ------
@@ -196,7 +199,7 @@ def load_judge(source: str | os.PathLike[str] | Declaration) -> Judge:
     if path.suffix == ".onnx":
         return Judge(declaration, _onnx_network(path, declaration), sha)
     if path.suffix in (".pt", ".ts", ".torchscript"):
-        return Judge(declaration, _torchscript_network(path, declaration), sha)
+        return Judge(declaration, _torchscript_network(path, trusted), sha)
     raise JudgeError(f"file is {declaration.file!r}; allowed: .onnx, or TorchScript as .pt")
 
 
@@ -281,11 +284,11 @@ def _check_input(shape: list[Any], declaration: Declaration) -> None:
         )
 
 
-def _torchscript_network(path: Path, declaration: Declaration) -> Network:
-    if not declaration.trusted:
+def _torchscript_network(path: Path, trusted: bool) -> Network:
+    if not trusted:
         raise JudgeError(
-            f"file {str(path)!r} is TorchScript, a program: set trusted = true in the declaration "
-            "if you know who wrote it, or export it as ONNX, which is only arithmetic"
+            f"file {str(path)!r} is TorchScript, a program: export it as ONNX, which is only "
+            "arithmetic, or load it with trusted=True if you know who wrote it"
         )
     try:
         with warnings.catch_warnings():

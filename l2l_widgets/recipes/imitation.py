@@ -234,7 +234,11 @@ def label_faces(config: Imitation, generator: Any, judge: Judge, named: str) -> 
     answers : Tensor
         (N, A) in [0, 1], or (N, D) of norm 1; float32.
     """
-    what = [named, judge.sha256, config.faces, config.psi_low, config.psi_high, config.data_seed]
+    # the declaration decides the answers as much as the network does
+    what = [
+        named, judge.sha256, judge.declaration.to_toml(), config.faces, config.psi_low,
+        config.psi_high, config.data_seed,
+    ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
     folder = Path(config.labels or Path(tempfile.gettempdir()) / f"l2l-answers-{digest}")
     images, answers = [], []

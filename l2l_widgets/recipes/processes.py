@@ -83,14 +83,13 @@ def start_run(
         "recipe": name,
         "changes": {**resolved["config"], **resolved["settings"]},
         "weights": str(Path(weights).resolve()),
-        "recipes": None if recipes is None else str(recipes.resolve()),
     }
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f"cannot create the run folder {path}: {error}") from error
     write_atomic(path / START, (json.dumps(order, indent=1) + "\n").encode())
-    return _spawn(path, resume=False)
+    return _spawn(path, resume=False, recipes=recipes)
 
 
 def resume_run(folder: str | os.PathLike[str], *, recipes: Path | None = None) -> int:
@@ -109,13 +108,10 @@ def resume_run(folder: str | os.PathLike[str], *, recipes: Path | None = None) -
     if run_info.state == "finished":
         raise TrainingError(f"{path} is finished: start a new run")
     if RunDirectory(path).exists():
-        order = {"recipes": None if recipes is None else str(recipes.resolve())}
-        if not (path / START).is_file():  # begun on the command line
-            write_atomic(path / START, (json.dumps(order, indent=1) + "\n").encode())
-        return _spawn(path, resume=True)
+        return _spawn(path, resume=True, recipes=recipes)
     if not (path / START).is_file():
         raise TrainingError(f"{path} holds no run, and no order to start one")
-    return _spawn(path, resume=False)
+    return _spawn(path, resume=False, recipes=recipes)
 
 
 def free_folder(path: Path) -> Path:
@@ -136,8 +132,12 @@ def _refuse_taken(path: Path) -> None:
         )
 
 
-def _spawn(path: Path, resume: bool) -> int:
-    """Start the process, apart from this one: its own session, its output into a file."""
+def _spawn(path: Path, resume: bool, recipes: Path | None) -> int:
+    """Start the process, apart from this one: its own session, its output into a file.
+
+    Which file of recipes is imported, and so runs, is said here and never read from the folder: it
+    may come from somebody else.
+    """
     package = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH", "")
     environment = {
@@ -146,6 +146,7 @@ def _spawn(path: Path, resume: bool) -> int:
         "PYTHONPATH": os.pathsep.join([package, *filter(None, [inherited])]),
     }
     words = ["resume" if resume else "start", str(path.resolve())]
+    words += [] if recipes is None else [str(recipes.resolve())]
     with (path / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "l2l_widgets.recipes.processes", *words],
@@ -163,20 +164,19 @@ def _spawn(path: Path, resume: bool) -> int:
 
 
 def main(words: Sequence[str]) -> int:
-    """What the process does: ``start FOLDER`` or ``resume FOLDER``; returns the exit code."""
+    """What the process does: ``start|resume FOLDER [RECIPES.py]``; returns the exit code."""
     resume, folder = words[0] == "resume", Path(words[1])
 
     def end(number: int, frame: Any) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, end)  # the loop has its own, which saves
-    order = json.loads((folder / START).read_text(encoding="utf-8"))
     with Presence(folder, alone=True) as presence:
-        file = None if order.get("recipes") is None else Path(order["recipes"])
-        known = list_recipes(file)
+        known = list_recipes(Path(words[2]) if len(words) > 2 else None)
         if resume:
             recipe, weights = recipe_of_run(folder, known)
         else:
+            order = json.loads((folder / START).read_text(encoding="utf-8"))
             recipe = get_recipe(order["recipe"], known).replace(**order["changes"])
             weights = Path(order["weights"])
             weights = DEFAULT_WEIGHTS if weights == DEFAULT_WEIGHTS.resolve() else weights
