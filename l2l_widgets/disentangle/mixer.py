@@ -106,7 +106,7 @@ class FaceMixer:
         if MIXER_FILE not in models.manifest or models.folder is None:
             raise MixError(
                 f"models {models.name!r} have no identity mixer ({MIXER_FILE}); train one with "
-                "`l2l train identity-disentangle --publish`"
+                "`l2l train landmarks --publish` and `l2l train identity-disentangle --publish`"
             )
         network, origin = load_mixer(models.check_file(MIXER_FILE))
         for part, trained_with in origin.items():

@@ -121,8 +121,8 @@ class LeakageMatrix:
         return (
             f"{'PREVIEW, ' if self.preview else ''}n = {self.protocol.faces} faces, face seed "
             f"{self.protocol.seed}, {self.method}, achieved change {self.protocol.request:g}, "
-            f"read by {reader}, 95 % bootstrap intervals over faces, false discoveries held at "
-            f"{100 * FALSE_DISCOVERIES:g} %, chance from {self.chance} random edits"
+            f"read by the {reader.replace('_', ' ')}, 95 % bootstrap intervals over faces, "
+            f"false discoveries held at {100 * FALSE_DISCOVERIES:g} %, chance from {self.chance} random edits"
         )
 
 

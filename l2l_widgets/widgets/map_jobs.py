@@ -307,6 +307,7 @@ def face_value(
             value[f"{name}_spread"] = float(placed.spread[i])
     if row is not None:
         value["before"] = layout.coordinates[row].tolist()
-        value["named"] = named_of(code_map, table, row)
     value["edited"] = not torch.equal(ws["before"], ws["after"])
+    if row is not None and not value["edited"]:  # the map knows the unedited face alone
+        value["named"] = named_of(code_map, table, row)
     return value

@@ -219,6 +219,11 @@ class GridView {
     this.link.acknowledge(status.answers);
     this.message.textContent = status.error ?? "";
     this.progress.textContent = status.state === "comparing" ? `${status.done} of ${status.total} methods` : "";
+    if (status.state === "comparing" && this.element.dataset.state !== "comparing") {
+      // the last face's verdict says nothing of this one
+      this.said.textContent = "Comparing \u2026";
+      this.heard = undefined;
+    }
     this.element.dataset.state = status.state;
   }
 

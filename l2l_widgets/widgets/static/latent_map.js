@@ -30,6 +30,7 @@ class LatentMapView {
     this.edit = new EditPanel(schema.families, this.rows,
       (attribute) => {
         this.busy(true);
+        this.edit.waiting(true);
         this.link.post({ kind: "trajectory", attribute });
       },
       (method, step) => this.link.post({ kind: "edit", method, step, attribute: this.marks.trajectory.attribute }),
@@ -340,6 +341,11 @@ class LatentMapView {
   }
 
   showFace(face) {
+    const other = this.marks.face && this.marks.face.seed !== face.seed;
+    if (other && this.marks.trajectory) {
+      this.marks.trajectory = null; // it began at another face; the kernel draws this one's
+      this.edit.update({});
+    }
     this.marks.face = face;
     this.element.dataset.face = face.seed ?? "between";
     if (this.marks.row < 0) this.card.loaded(face);
@@ -359,6 +365,7 @@ class LatentMapView {
 
   setTrajectory(trajectory) {
     this.busy(false);
+    this.edit.waiting(false);
     this.marks.trajectory = trajectory.methods ? trajectory : null;
     this.edit.update(trajectory);
     if (trajectory.methods) this.edit.select.value = trajectory.attribute;
@@ -371,6 +378,7 @@ class LatentMapView {
 
   showNotice(notice) {
     this.busy(false);
+    this.edit.waiting(false);
     this.showError(notice.error);
   }
 

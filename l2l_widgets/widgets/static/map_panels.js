@@ -101,7 +101,7 @@ class FaceCard {
   /** The face that all views share. */
   loaded(face) {
     this.role.textContent = "Loaded, here and in every view";
-    this.name.textContent = face.seed === null ? "A face between two others" : `Face ${face.seed}`;
+    this.name.textContent = face.seed === null ? "A face of no seed" : `Face ${face.seed}`;
     this.picture.show(face.picture);
     this.showWords(face.named ?? []);
     const strange = face.edited ? face.after_strangeness : face.before_strangeness;
@@ -220,6 +220,12 @@ class EditPanel {
     this.element = h("div", { class: "l2l-map-panel" },
       h("div", { class: "l2l-map-ask" }, this.select, this.go, this.clear), this.chart, this.legend, this.note);
     this.update({});
+  }
+
+  /** The way comes when the networks are free: the button says that it was heard. */
+  waiting(is) {
+    this.go.disabled = is;
+    this.go.querySelector("span").textContent = is ? "Drawing \u2026" : "Draw its way";
   }
 
   update(trajectory) {

@@ -5,12 +5,19 @@ class MonitorView {
     this.model = model;
     this.link = new Link(model, (silent) => this.element.classList.toggle("l2l-silent", silent));
     const post = (kind) => () => this.link.post({ kind });
+    const ask = (kind, words) => () => {
+      // a step may take long: the button says that it was heard
+      this.asked = { kind, run: this.model.get("run").name, state: this.model.get("run").state };
+      this.state.textContent = words;
+      this.pause.disabled = this.stop.disabled = true;
+      this.link.post({ kind });
+    };
     this.fresh = button("New training", "add", post("new"), { class: "l2l-button l2l-new" });
     this.list = new RunList((run) => this.link.post({ kind: "select", run }));
     this.form = new TrainingForm(model, this.link);
-    this.pause = button("Pause", "pause", post("pause"), { title: "Hold after this step; its memory is kept" });
+    this.pause = button("Pause", "pause", ask("pause", "pausing after this step \u2026"), { title: "Hold after this step; its memory is kept" });
     this.resume = button("Resume", "start", post("resume"), { class: "l2l-button l2l-primary" });
-    this.stop = button("Stop", "stop", post("stop"), { title: "Save after this step, and end the process" });
+    this.stop = button("Stop", "stop", ask("stop", "saving after this step \u2026"), { title: "Save after this step, and end the process" });
     this.title = h("h3", {});
     this.state = h("span", { class: "l2l-state", role: "status" });
     this.bar = h("progress", { max: 1, value: 0, "aria-label": "Training" });
@@ -63,12 +70,16 @@ class MonitorView {
     const held = run.state === "paused";
     this.title.textContent = run.name;
     this.state.dataset.state = run.state;
-    this.state.textContent = `${STATES[run.state] ?? "?"} ${run.state}`;
+    const waiting = this.asked && this.asked.run === run.name && this.asked.state === run.state;
+    if (!waiting) {
+      this.asked = null;
+      this.state.textContent = `${STATES[run.state] ?? "?"} ${run.state}`;
+    }
     this.pause.hidden = !run.at_work || held;
-    this.pause.disabled = run.state !== "running";
+    this.pause.disabled = waiting || run.state !== "running";
     this.resume.hidden = !(held || run.can_resume);
     this.stop.hidden = !run.at_work;
-    this.stop.disabled = run.state === "finishing";
+    this.stop.disabled = waiting || run.state === "finishing";
     if (["preparing", "finishing"].includes(run.state)) this.bar.removeAttribute("value");
     else this.bar.value = run.steps ? run.step / run.steps : 0;
     this.numbers.textContent = run.steps ? `step ${run.step} of ${run.steps}` : "";
@@ -83,7 +94,8 @@ class MonitorView {
   showFacts(run) {
     const megabytes = (bytes) => `${Math.round(bytes / 1e6)}\u202fMB`;
     const facts = [["Recipe", run.recipe]];
-    if (run.images_per_second) facts.push(["Rate", `${run.images_per_second.toPrecision(3)} images/s`]);
+    if (run.images_per_second >= 1) facts.push(["Rate", `${run.images_per_second.toPrecision(3)} images/s`]);
+    else if (run.seconds && run.step) facts.push(["Rate", `${(60 * run.step / run.seconds).toPrecision(2)} steps a minute`]);
     if (run.seconds) facts.push(["Trained", asDuration(run.seconds)]);
     if (run.seconds_left !== null && run.state === "running") facts.push(["Left", asDuration(run.seconds_left)]);
     if (run.memory) facts.push(["Memory", `${megabytes(run.memory)}, at most ${megabytes(run.peak)}`]);
