@@ -19,7 +19,7 @@ MAX_FILE = 64 << 20
 
 
 def face_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """The files of a folder that can hold a face, by name.
+    """The files of a folder that can hold a face, by name; of a file, the file.
 
     Raises
     ------
@@ -27,8 +27,12 @@ def face_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
         No such folder, or none in it.
     """
     folder = Path(folder)
+    if folder.is_file() and folder.suffix.lower() in ENDINGS:
+        return (folder,)
     if not folder.is_dir():
-        raise ValueError(f"latents: {folder}: no such folder")
+        raise ValueError(
+            f"latents: {folder}: no such folder, and no file that ends in {', '.join(ENDINGS)}"
+        )
     files = [
         path
         for path in folder.iterdir()

@@ -26,7 +26,14 @@ from torch import Tensor
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import cloud_loss, cloud_whitening
 
-__all__ = ["Inversion", "InversionError", "InversionSettings", "invert", "perceptual_distance"]
+__all__ = [
+    "Inversion",
+    "InversionError",
+    "InversionSettings",
+    "check_picture",
+    "invert",
+    "perceptual_distance",
+]
 
 SPACES = ("w", "w+")
 #: Squared Mahalanobis distance per dimension of a latent of the population, on average.
@@ -222,7 +229,7 @@ def invert(
     """
     begun = time.perf_counter()
     settings = settings or InversionSettings()
-    _check_picture(picture, generator.img_resolution)
+    check_picture(picture, generator.img_resolution)
     device = generator.w_avg.device
     picture = picture.float().clamp(-1, 1).to(device)
     cloud = _Cloud(generator, settings.seed)
@@ -344,7 +351,8 @@ def _as_rows(start: Tensor, generator: Any, space: str) -> Tensor:
     return start.expand(-1, generator.num_ws, -1).clone()
 
 
-def _check_picture(picture: Tensor, side: int) -> None:
+def check_picture(picture: Tensor, side: int) -> None:
+    """Refuse what is no picture of the generator's size; InversionError as for `invert`."""
     if picture.shape != (1, 3, side, side):
         raise InversionError(
             f"picture has shape {tuple(picture.shape)}; allowed: (1, 3, {side}, {side})"

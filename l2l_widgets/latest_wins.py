@@ -6,13 +6,30 @@ the place of the one that waits.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 _log = logging.getLogger(__name__)
+#: Workers that have a thread. One that is inside torch while the interpreter is taken down aborts
+#: the process, so a script's end waits for them, a little.
+_working: weakref.WeakSet[LatestWins] = weakref.WeakSet()
+AT_EXIT = 5.0  # seconds, for all of them together
+
+
+@atexit.register
+def _end_all() -> None:
+    """Close every worker and wait until its running call has returned."""
+    workers = list(_working)
+    for worker in workers:
+        worker.close()
+    until = time.monotonic() + AT_EXIT
+    for worker in workers:
+        worker.drain(max(0.0, until - time.monotonic()))
 
 
 class LatestWins:
@@ -53,6 +70,7 @@ class LatestWins:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
                 self._thread.start()
+                _working.add(self)
             self._condition.notify_all()
 
     def stale(self) -> bool:

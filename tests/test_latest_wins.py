@@ -1,4 +1,6 @@
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -195,3 +197,17 @@ def test_many_threads_get_the_pictures_they_would_get_alone(tiny_models):
     for thread in threads:
         thread.join()
     assert not faults
+
+
+def test_a_script_may_end_while_a_worker_is_in_torch():
+    """A thread inside torch while the interpreter is taken down aborts the process."""
+    code = (
+        "import torch\n"
+        "from l2l_widgets.latest_wins import LatestWins\n"
+        "works = [LatestWins(lambda n: [torch.randn(300, 300) @ torch.randn(300, 300)\n"
+        "                               for _ in range(n)]) for _ in range(3)]\n"
+        "for work in works: work(60)\n"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from typing import Any
 from l2l_widgets.cli.edit import SEED_MAX, whole_number
 
 STEPS_MAX = 100_000
+VISIBLE = 256  # pixels; what is smaller is enlarged
 CONSENT = (
     "A picture of a person stays on this machine. Ask before you edit somebody else's face, and "
     "remember that attribute judges were taught by pictures: they err more on faces unlike those."
@@ -56,7 +57,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from l2l_widgets.images import load_image, save_image
-    from l2l_widgets.inversion import InversionSettings, invert, perceptual_distance
+    from l2l_widgets.inversion import (
+        InversionSettings,
+        check_picture,
+        invert,
+        perceptual_distance,
+    )
     from l2l_widgets.session import EditSession
     from l2l_widgets.storage import make_folder, write_atomic
     from l2l_widgets.zoo import load
@@ -65,6 +71,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     picture = load_image(args.picture, models.generator.img_resolution)
     settings = InversionSettings(space=args.space, steps=steps, seed=seed)
     distance = perceptual_distance(models.regressors) if models.has("regressor") else None
+    check_picture(picture, models.generator.img_resolution)
     make_folder(args.out)  # refuses before a minute of work, not after it
     stopped = False
     with tqdm(total=steps, unit="step", disable=None) as bar:
@@ -80,9 +87,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         stopped = found.stopped
     session = EditSession(models, truncation_psi=1.0)
     session.set_latent(found.ws)
-    session.save(args.out / "inverted.png")
+    scale = -(-VISIBLE // models.generator.img_resolution)
+    session.save(args.out / "inverted.png", scale=scale)
     session.close()
-    save_image(args.out / "picture.png", picture[0])
+    save_image(args.out / "picture.png", picture[0], scale=scale)
     answer: dict[str, Any] = {
         "picture": str(args.picture), "out": str(args.out), "stopped": stopped,
         "steps": found.steps, "loss": round(found.loss, 4),
@@ -93,7 +101,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     write_atomic(args.out / "inversion.json", (json.dumps(answer, indent=1) + "\n").encode())
     if not args.json:
-        print(f"wrote {args.out / 'inverted.png'}: it carries its latent, and replays like an edit")
+        made = args.out / "inverted.png"
+        print(f"wrote {made}: it carries its latent, and replays like an edit")
+        print(f"edit it with: l2l edit --latents {made} --set smile=+0.3 --out edited")
         print(f"difference {found.start_loss:.3f} -> {found.loss:.3f} in {found.steps} steps")
         if "identity" in answer and "attributes" in answer:
             print(

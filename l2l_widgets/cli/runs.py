@@ -35,6 +35,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ValueError
         No such folder, or a run that nobody trains.
     """
+    if args.folder == RUNS and not args.folder.exists():
+        if not args.json:
+            print(f"nothing has been trained here yet: there is no folder {str(RUNS)!r}")
+        return {"runs": []}
     if not args.folder.is_dir():
         raise ValueError(f"DIR is {str(args.folder)!r}; allowed: a folder of run folders")
     from l2l_widgets.training import continue_run, list_runs, pause_run, stop_run

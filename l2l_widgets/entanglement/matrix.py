@@ -122,7 +122,8 @@ class LeakageMatrix:
             f"{'PREVIEW, ' if self.preview else ''}n = {self.protocol.faces} faces, face seed "
             f"{self.protocol.seed}, {self.method}, achieved change {self.protocol.request:g}, "
             f"read by the {reader.replace('_', ' ')}, 95 % bootstrap intervals over faces, "
-            f"false discoveries held at {100 * FALSE_DISCOVERIES:g} %, chance from {self.chance} random edits"
+            f"false discoveries held at {100 * FALSE_DISCOVERIES:g} %, chance from {self.chance} "
+            "random edits"
         )
 
 

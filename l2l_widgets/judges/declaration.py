@@ -205,6 +205,11 @@ def read_declaration(source: str | os.PathLike[str]) -> Declaration:
     name, _, file = text.partition("=")
     if name in list_declarations():
         return published_declaration(name, file or None)
+    if file and not Path(text).exists():
+        raise JudgeError(
+            f"judge {name!r} is no published one; allowed before '=': "
+            f"{', '.join(list_declarations())}"
+        )
     path = Path(text)
     if path.suffix == ".onnx":
         raise JudgeError(

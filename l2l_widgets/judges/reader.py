@@ -132,7 +132,8 @@ class Judge:
             if not -scores.shape[1] <= column.column < scores.shape[1]:
                 raise JudgeError(
                     f"{self._name}: attributes.{name} is column {column.column} of an output with "
-                    f"{scores.shape[1]} columns"
+                    f"{scores.shape[1]} columns; the declaration needs "
+                    f"{max(c.column for c in d.attributes.values()) + 1}"
                 )
             value = scores[:, column.column]
             if column.low is not None and column.high is not None:
