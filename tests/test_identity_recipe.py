@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -83,7 +84,7 @@ def rendered(count, seed, correlated=False):
 
 
 def test_every_kind_of_step_trains_and_the_file_mixes(world, triplets, tmp_path):
-    recipe = small(triplets, steps=6, warm_steps=2)
+    recipe = small(triplets, steps=8, warm_steps=2)
     task = build_task(recipe, world)
     outcome = train(task, recipe.settings, tmp_path / "run", progress=False)
     assert outcome.finished
@@ -91,15 +92,31 @@ def test_every_kind_of_step_trains_and_the_file_mixes(world, triplets, tmp_path)
     records = RunDirectory(tmp_path / "run").history()
     assert "teacher" in records[0]
     assert "adversarial" not in records[0], "D_W is asked only once pictures are drawn"
-    assert {"identity_cross", "landmark_cross", "reading_cross", "adversarial"} <= set(records[2])
+    assert {"identity_cross", "landmark_cross", "reading_cross", "adversarial"} <= set(records[4])
     assert "reconstruction_cross" not in records[2]
     assert {"reconstruction_same", "identity_same"} <= set(records[3])
     assert "judge" not in records[3]
+    asked = [r for r in records if "adversarial" in r]
+    assert any("identity_cross" in r for r in asked)
+    assert any("identity_same" in r for r in asked), "D_W judges faces that must come back as well"
     network, origin = load_mixer(tmp_path / "run" / "final" / MIXER_FILE)
     assert set(origin) == {"generator", "embedder"}
     assert FaceMixer(task.generator, task.embedder, network).mix(
         torch.zeros(1, 3, 32, 32), torch.zeros(2, 3, 32, 32)
     ).shape == (2, 16)
+
+
+def test_the_judge_and_the_readers_take_turns_that_do_not_meet(world, triplets):
+    task = build_task(small(triplets, ensemble=2), world)
+    task.regressors = (*task.regressors, *task.regressors)[:2]
+    for cross, every in ((2, 2), (3, 2), (2, 1), (2, 3)):
+        task.config = replace(task.config, cross_every=cross, adversarial_every=every)
+        whole = cross * every * len(task.regressors)
+        met = [(task.is_cross(s), task.asks_judge(s), task.turn(s)) for s in range(whole)]
+        asked = [m for m in met if m[1]]
+        assert len(asked) == whole // every
+        assert sum(m[0] for m in asked) == len(asked) // cross, "cross pairs as often as they come"
+        assert {m[2] for m in asked} == {0, 1}, "neither reader only with D_W"
 
 
 def test_a_short_training_lowers_the_teachers_loss(world, tmp_path):
