@@ -250,7 +250,8 @@ def test_a_mixer_that_copies_one_input_is_seen_through(person, tmp_path, monkeyp
     assert scores["rebuilt_ms_ssim"] == pytest.approx(1, abs=1e-3)
     assert scores["identity_similarity" if person else "attribute_similarity"] == pytest.approx(1)
     if person:
-        assert scores["identity_scale"] == pytest.approx(1, abs=0.02)
+        assert scores["identity_share_of_rebuilt"] == pytest.approx(1, abs=0.02)
+        assert "identity_scale" not in scores, "no scale for people where no truth is known"
     else:
         assert scores["yaw_error"] == pytest.approx(0, abs=1e-3)
         assert scores["mouth_open_correlation"] == pytest.approx(1, abs=1e-3)
@@ -261,6 +262,17 @@ def test_a_factor_is_said_to_follow_what_explains_it():
     assert mixing_truth.verdict(0.01, 0.3) == "attributes"
     assert mixing_truth.verdict(0.3, 0.2) == "both"
     assert mixing_truth.verdict(0.01, 0.02) == "neither"
+
+
+def test_a_factor_that_moves_the_wrong_way_follows_nothing():
+    truth = torch.randn(200, generator=torch.Generator().manual_seed(3))
+    noisy = truth + torch.randn(200, generator=torch.Generator().manual_seed(4))
+    right = mixing_truth.explained(noisy, truth)
+    assert right == pytest.approx(float(torch.corrcoef(torch.stack([noisy, truth]))[0, 1]) ** 2)
+    wrong = mixing_truth.explained(-noisy, truth)
+    assert wrong == pytest.approx(-right)
+    assert mixing_truth.verdict(wrong, 0.01) == "neither"
+    assert mixing_truth.verdict(wrong, 0.3) == "attributes"
 
 
 @pytest.mark.slow
