@@ -214,6 +214,7 @@ def test_ablations_are_trained_and_compared_by_one_command(few, world, tmp_path,
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     assert set(report["variants"]) == {"whole", "no-edits", "no-sft", "no-blender"}
     assert set(report["whole_minus"]) == {"no-edits", "no-sft", "no-blender"}
+    assert report["mapping_updates"] == dict.fromkeys(report["variants"], 1 + 2)
     plain = MaskGAN.load(tmp_path / "runs" / "no-sft" / "maskgan.safetensors")
     assert plain.mapping.config.sft is False
     assert MaskGAN.load(tmp_path / "runs" / "no-edits" / "maskgan.safetensors").blender is None
