@@ -145,6 +145,9 @@ class CodeMap:
         self._neighbours: dict[str, Neighbours] = {}
         # One a space: a look at ten thousand faces must not hold up a click on the map of W.
         self._locks = {space: threading.RLock() for space in SPACES}
+        self._reading = threading.RLock()
+        # Of the dictionaries: held for an assignment, never while something is computed.
+        self._tables = threading.Lock()
 
     def __repr__(self) -> str:
         there = ", ".join(f"{space}/{seed}" for space, seed in self.layouts) or "nothing yet"
@@ -271,6 +274,8 @@ class CodeMap:
     ) -> None:
         """Read the attributes of every face; goes on where an earlier call was stopped.
 
+        A second call waits for the first, and has nothing to do where all faces have been read.
+
         Parameters
         ----------
         progress, stop
@@ -282,8 +287,21 @@ class CodeMap:
         spaces : sequence of str
             Spaces whose features are taken from the same pictures.
         """
-        table = self.models.table
         parts = [self._part_of(space) for space in spaces]
+        while not self._reading.acquire(timeout=0.2):
+            if stop():
+                raise InterruptedError("reading the faces: stopped before it began")
+        try:
+            if spaces or thumbnails or self.known < self.count:
+                self._read(progress, stop, thumbnails, side, spaces, parts)
+        finally:
+            self._reading.release()
+
+    def _read(
+        self, progress: Progress, stop: Callable[[], bool], thumbnails: int, side: int,
+        spaces: Sequence[str], parts: Sequence[str | None],
+    ) -> None:  # fmt: skip
+        table = self.models.table
         eyes = [self.models.regressor, *(self.models.part(p) for p in parts if p is not None)]
         if self.readings is None or spaces or thumbnails:
             self.readings, self.known = torch.zeros(self.count, len(table), dtype=torch.uint8), 0
@@ -305,7 +323,8 @@ class CodeMap:
 
         start = self.known
         seen = self._look(eyes, "reading the faces", progress, stop, each, pictures, start)
-        self._features.update(dict(zip(spaces, seen[1:], strict=True)))
+        with self._tables:
+            self._features.update(dict(zip(spaces, seen[1:], strict=True)))
         if small:
             self._make_atlas(torch.cat(small), side)
 
@@ -370,7 +389,9 @@ class CodeMap:
             if measure:
                 believed = quality(x, near, layout.coordinates)
                 layout = Layout(space, seed, layout.coordinates, believed)
-            self.layouts[space, seed] = layout
+            with self._tables:
+                # Another dict, not another entry: who goes through the old one is not disturbed.
+                self.layouts = {**self.layouts, (space, seed): layout}
             return layout
 
     @classmethod

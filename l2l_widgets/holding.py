@@ -2,7 +2,8 @@
 
 A method with ``can_preserve`` keeps its promise within the step itself. Any other is asked once
 more for what its step moved by mistake: the face is drawn, the training reader says how far the
-held attributes went, and the same edit is made again with that much asked back. Two rounds at most.
+held attributes went, and the same edit is made again with that much asked back. Two rounds at most;
+of all that was tried, the one with the least drift is taken.
 The receipt says, by a judge that took no part, how well it worked.
 """
 
@@ -71,17 +72,21 @@ def held_edit(
     assert request.current is not None  # check_holding saw to it
     asked = replace(request, preserve=())
     columns = {name: table.index(name) for name in request.preserve}
-    edited = editor.edit(ws, asked)
+    edited = best = editor.edit(ws, asked)
+    least = float("inf")
     back = dict.fromkeys(columns, 0.0)
-    for _ in range(ROUNDS):
+    for left in range(ROUNDS, -1, -1):
         drift = (read(edited) - request.current)[0]
-        if max(abs(float(drift[i])) for i in columns.values()) < LEAST:
+        worst = max(abs(float(drift[i])) for i in columns.values())
+        if worst < least:
+            best, least = edited, worst
+        if least < LEAST or not left:
             break
         for name, i in columns.items():
             back[name] = max(-1.0, min(1.0, back[name] - float(drift[i])))
         correction = {n: v for n, v in back.items() if v and not _clashes(n, v, asked, table)}
         edited = editor.edit(ws, replace(asked, changes={**asked.changes, **correction}))
-    return edited
+    return best
 
 
 def _clashes(name: str, change: float, request: EditRequest, table: AttributeTable) -> bool:

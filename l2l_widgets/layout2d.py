@@ -46,6 +46,8 @@ INITS = ("pca", "spectral", "random")
 LEAST_POINTS = 32
 #: Rows of a distance matrix at a time: 512 x 10,000 numbers are 20 MB.
 CHUNK = 512
+#: A point this much nearer than its farthest neighbour is the new point itself.
+ITSELF = 1e-4
 
 _WARMING = threading.Lock()
 
@@ -93,7 +95,8 @@ class Placement(NamedTuple):
     rows : Tensor, shape (M, k), int64
         The nearest points of the cloud, nearest first.
     distance : Tensor, shape (M,), float32
-        Mean distance to them, in units of the features.
+        Mean distance to its k nearest other points, in units of the features; a point of the cloud
+        is not its own neighbour, as in :func:`exact_neighbours`.
     spread : Tensor, shape (M,), float32
         How far apart these neighbours lie on the map: the median of their distances to
         ``position``. Where it is large, the map has no one place for the point.
@@ -363,9 +366,10 @@ def place(points: Tensor, x: Tensor, coordinates: Tensor, k: int = 15) -> Placem
         )
     if not 1 <= k <= len(x):
         raise ValueError(f"k is {k!r}; allowed: 1 to {len(x)}")
-    parts = [_nearest(part, x, _distances(part, x), k) for part in points.split(CHUNK)]
-    distances = torch.cat([p.distances for p in parts])  # (M, k), nearest first
-    rows = torch.cat([p.rows for p in parts])
+    wanted = min(k + 1, len(x))  # one more, where the nearest is the point itself
+    parts = [_nearest(part, x, _distances(part, x), wanted) for part in points.split(CHUNK)]
+    found = torch.cat([p.distances for p in parts])  # (M, k + 1), nearest first
+    distances, rows = found[:, :k], torch.cat([p.rows for p in parts])[:, :k]
     # In many dimensions all neighbours are about equally far: so are their votes.
     weight = torch.exp(-distances / distances.mean(dim=1, keepdim=True).clamp_min(1e-12))
     near = coordinates[rows]  # (M, k, 2)
@@ -375,14 +379,16 @@ def place(points: Tensor, x: Tensor, coordinates: Tensor, k: int = 15) -> Placem
         share = weight / gap
         position = (share[..., None] * near).sum(1) / share.sum(1, keepdim=True)
     # A point of the cloud itself lies where the map has it.
-    known = distances[:, 0] <= 1e-4 * distances[:, -1].clamp_min(1e-12)
+    known = _is_itself(found)
     position = torch.where(known[:, None], near[:, 0], position)
     spread = (near - position[:, None]).norm(dim=2).median(dim=1).values
-    return Placement(position, rows, distances.mean(dim=1), spread)
+    return Placement(position, rows, _mean_to_others(found, k), spread)
 
 
 def cloud_distance(ws: Tensor, x: Tensor, k: int = 15) -> Tensor:
-    """Mean distance of latents to their k nearest points of a cloud, (M,).
+    """Mean distance of latents to their k nearest other points of a cloud, (M,).
+
+    A point of the cloud is not its own neighbour, as in :func:`exact_neighbours`.
 
     Parameters
     ----------
@@ -397,8 +403,22 @@ def cloud_distance(ws: Tensor, x: Tensor, k: int = 15) -> Tensor:
     rows = ws if ws.ndim == 3 else ws[:, None]
     middle = rows.mean(dim=1)
     apart = (rows - middle[:, None]).square().sum(dim=2).mean(dim=1, keepdim=True)  # (M, 1)
-    near = torch.cat([_nearest(p, x, _distances(p, x), k).distances for p in middle.split(CHUNK)])
-    return (near.square() + apart).sqrt().mean(dim=1)
+    wanted = min(k + 1, len(x))
+    near = torch.cat(
+        [_nearest(p, x, _distances(p, x), wanted).distances for p in middle.split(CHUNK)]
+    )
+    return _mean_to_others((near.square() + apart).sqrt(), k)
+
+
+def _is_itself(distances: Tensor) -> Tensor:
+    """Whether the nearest of (M, k) distances, nearest first, is to the point itself, (M,)."""
+    return distances[:, 0] <= ITSELF * distances[:, -1].clamp_min(1e-12)
+
+
+def _mean_to_others(distances: Tensor, k: int) -> Tensor:
+    """Mean of k of (M, k + 1) distances, nearest first: without the point itself, or the last."""
+    others = distances[:, 1:].sum(dim=1) / max(1, distances.shape[1] - 1)
+    return torch.where(_is_itself(distances), others, distances[:, :k].mean(dim=1))
 
 
 def _checked(name: str, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import pytest
@@ -154,6 +155,40 @@ def test_reading_goes_on_where_it_was_stopped(models, drawn):
     other.read(lambda text, share: said.append((text, share)))
     assert torch.equal(other.readings, drawn.readings)
     assert said[0][0] == "reading the faces: 64 of 200"
+
+
+def test_a_second_reading_waits_for_the_first_and_has_nothing_to_do(models):
+    made = CodeMap(models, 64, neighbours=8)
+    begun, go_on, said = threading.Event(), threading.Event(), []
+
+    def hold(text, share):
+        begun.set()
+        assert go_on.wait(30)
+
+    first = threading.Thread(target=made.read, args=(hold,))
+    first.start()
+    assert begun.wait(30)
+    with pytest.raises(InterruptedError):
+        made.read(stop=lambda: True)
+    second = threading.Thread(target=made.read, args=(lambda text, share: said.append(text),))
+    second.start()
+    go_on.set()
+    first.join(30)
+    second.join(30)
+    assert made.known == made.count
+    read = made.readings.clone()
+    made.read()
+    assert torch.equal(made.readings, read)
+    assert said == []
+
+
+def test_who_goes_through_the_layouts_is_not_disturbed_by_a_new_one(models):
+    made = CodeMap(models, 64, neighbours=8)
+    made.layouts["w", 0] = Layout("w", 0, plane_of(made.codes))
+    before = made.layouts
+    made.lay_out("w", 0)
+    assert made.layouts["w", 0].quality is not None
+    assert before["w", 0].quality is None
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from l2l_widgets.entanglement import (
 )
 from l2l_widgets.evaluation import Plan, compare, write_report
 from l2l_widgets.report import Protocol
-from l2l_widgets.zoo import load
+from l2l_widgets.zoo import Models, load
 
 SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=24, batch=24, draws=50)
@@ -138,6 +138,35 @@ def test_a_folder_keeps_the_rows_and_refuses_other_settings(tmp_path):
     other = Protocol(attributes=("age",), faces=25, draws=50, batch=24)
     with pytest.raises(ValueError, match=r"protocol\.faces is 24, not 25; allowed"):
         LeakageStudy(world(follows=Follows()), other, folder=tmp_path)
+
+
+def test_no_answer_waits_for_the_faces_to_be_drawn():
+    models = world(follows=Follows())
+    judge, begun, gate = models.attribute_judge, threading.Event(), threading.Event()
+
+    class Slow(Reads):
+        def __call__(self, images):
+            begun.set()
+            assert gate.wait(20)
+            return judge(images)
+
+    slow = Models.from_parts(
+        models.generator, regressor=models.regressor, embedder=models.embedder,
+        attribute_judge=Slow(), identity_judge=models.identity_judge,
+        editors={"follows": Follows()}, name="open",
+    )  # fmt: skip
+    study, answered = LeakageStudy(slow, PROTOCOL), threading.Event()
+    drawing = threading.Thread(target=lambda: study.bench)
+    drawing.start()
+    assert begun.wait(20)
+    asking = threading.Thread(target=lambda: (study.matrix("follows"), answered.set()))
+    asking.start()
+    at_once = answered.wait(5)
+    gate.set()
+    drawing.join(20)
+    asking.join(20)
+    assert at_once
+    assert study.matrix("follows").edited == ()
 
 
 def test_rows_appear_one_by_one_stop_keeps_them_and_start_goes_on():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -83,7 +84,7 @@ def rendered(count, seed, correlated=False):
 
 
 def test_every_kind_of_step_trains_and_the_file_mixes(world, triplets, tmp_path):
-    recipe = small(triplets, steps=6, warm_steps=2)
+    recipe = small(triplets, steps=8, warm_steps=2)
     task = build_task(recipe, world)
     outcome = train(task, recipe.settings, tmp_path / "run", progress=False)
     assert outcome.finished
@@ -91,15 +92,31 @@ def test_every_kind_of_step_trains_and_the_file_mixes(world, triplets, tmp_path)
     records = RunDirectory(tmp_path / "run").history()
     assert "teacher" in records[0]
     assert "adversarial" not in records[0], "D_W is asked only once pictures are drawn"
-    assert {"identity_cross", "landmark_cross", "reading_cross", "adversarial"} <= set(records[2])
+    assert {"identity_cross", "landmark_cross", "reading_cross", "adversarial"} <= set(records[4])
     assert "reconstruction_cross" not in records[2]
     assert {"reconstruction_same", "identity_same"} <= set(records[3])
     assert "judge" not in records[3]
+    asked = [r for r in records if "adversarial" in r]
+    assert any("identity_cross" in r for r in asked)
+    assert any("identity_same" in r for r in asked), "D_W judges faces that must come back as well"
     network, origin = load_mixer(tmp_path / "run" / "final" / MIXER_FILE)
     assert set(origin) == {"generator", "embedder"}
     assert FaceMixer(task.generator, task.embedder, network).mix(
         torch.zeros(1, 3, 32, 32), torch.zeros(2, 3, 32, 32)
     ).shape == (2, 16)
+
+
+def test_the_judge_and_the_readers_take_turns_that_do_not_meet(world, triplets):
+    task = build_task(small(triplets, ensemble=2), world)
+    task.regressors = (*task.regressors, *task.regressors)[:2]
+    for cross, every in ((2, 2), (3, 2), (2, 1), (2, 3)):
+        task.config = replace(task.config, cross_every=cross, adversarial_every=every)
+        whole = cross * every * len(task.regressors)
+        met = [(task.is_cross(s), task.asks_judge(s), task.turn(s)) for s in range(whole)]
+        asked = [m for m in met if m[1]]
+        assert len(asked) == whole // every
+        assert sum(m[0] for m in asked) == len(asked) // cross, "cross pairs as often as they come"
+        assert {m[2] for m in asked} == {0, 1}, "neither reader only with D_W"
 
 
 def test_a_short_training_lowers_the_teachers_loss(world, tmp_path):
@@ -233,7 +250,8 @@ def test_a_mixer_that_copies_one_input_is_seen_through(person, tmp_path, monkeyp
     assert scores["rebuilt_ms_ssim"] == pytest.approx(1, abs=1e-3)
     assert scores["identity_similarity" if person else "attribute_similarity"] == pytest.approx(1)
     if person:
-        assert scores["identity_scale"] == pytest.approx(1, abs=0.02)
+        assert scores["identity_share_of_rebuilt"] == pytest.approx(1, abs=0.02)
+        assert "identity_scale" not in scores, "no scale for people where no truth is known"
     else:
         assert scores["yaw_error"] == pytest.approx(0, abs=1e-3)
         assert scores["mouth_open_correlation"] == pytest.approx(1, abs=1e-3)
@@ -244,6 +262,17 @@ def test_a_factor_is_said_to_follow_what_explains_it():
     assert mixing_truth.verdict(0.01, 0.3) == "attributes"
     assert mixing_truth.verdict(0.3, 0.2) == "both"
     assert mixing_truth.verdict(0.01, 0.02) == "neither"
+
+
+def test_a_factor_that_moves_the_wrong_way_follows_nothing():
+    truth = torch.randn(200, generator=torch.Generator().manual_seed(3))
+    noisy = truth + torch.randn(200, generator=torch.Generator().manual_seed(4))
+    right = mixing_truth.explained(noisy, truth)
+    assert right == pytest.approx(float(torch.corrcoef(torch.stack([noisy, truth]))[0, 1]) ** 2)
+    wrong = mixing_truth.explained(-noisy, truth)
+    assert wrong == pytest.approx(-right)
+    assert mixing_truth.verdict(wrong, 0.01) == "neither"
+    assert mixing_truth.verdict(wrong, 0.3) == "attributes"
 
 
 @pytest.mark.slow

@@ -325,6 +325,36 @@ def test_other_models_under_the_map_bring_their_own(session, code_map, tiny_part
     view.close()
 
 
+def test_a_map_that_is_done_after_its_models_went_is_not_shown(session, tiny_parts, monkeypatch):
+    gates = {"old": threading.Event(), "other": threading.Event()}
+    drawing = {"old": threading.Event(), "other": threading.Event()}
+
+    def draw(cls, models, count, **options):
+        name = "other" if models.name == "other" else "old"
+        made = cls(models, count, neighbours=8)
+        lay_flat(made)  # in place of UMAP, which takes a random while
+        drawing[name].set()
+        assert gates[name].wait(30)
+        return made
+
+    monkeypatch.setattr(CodeMap, "draw", classmethod(draw))
+    view = LatentMap(session, count=100)
+    bridge = view._bridge
+    assert drawing["old"].wait(30)
+    maker = bridge._maker
+    editors = {"other": LinearEditor(build_directions(8))}
+    other = Models.from_parts(**tiny_parts, editors=editors, name="other")
+    view._face.swap(other)
+    assert drawing["other"].wait(30)
+    gates["old"].set()
+    maker.join(30)
+    assert bridge.code_map is None
+    assert not bridge.ready.is_set()
+    gates["other"].set()
+    assert view.wait(30).code_map.models is other
+    view.close()
+
+
 def test_a_saved_map_is_opened_and_a_wrong_one_is_said(session, code_map, tmp_path):
     path = tmp_path / "own.safetensors"
     save_map(code_map, path)

@@ -110,6 +110,19 @@ def test_distance_to_the_cloud_sees_rows_that_drift_apart():
     assert float(cloud_distance(apart, x, 5)) > 2 + float(plain) / 2
 
 
+def test_a_point_of_the_cloud_is_not_its_own_neighbour():
+    x, _ = cloud()
+    usual = exact_neighbours(x, 5).distances.mean(dim=1)
+    assert torch.allclose(cloud_distance(x, x, 5), usual, atol=1e-5)
+    assert torch.allclose(place(x, x, x[:, :2], 5).distance, usual, atol=1e-5)
+    other = x[:3] + 0.05
+    plain = (other[:, None] - x).norm(dim=2).sort(dim=1).values[:, :5].mean(dim=1)
+    assert torch.allclose(cloud_distance(other, x, 5), plain, atol=1e-5)
+    assert torch.allclose(place(other, x, x[:, :2], 5).distance, plain, atol=1e-5)
+    everywhere = cloud_distance(x[:1], x, len(x))
+    assert torch.allclose(everywhere, (x[1:] - x[0]).norm(dim=1).mean(), atol=1e-4)
+
+
 def test_turning_a_map_onto_another_changes_no_distance():
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(7))
     turn = torch.tensor([[0.0, 1.0], [1.0, 0.0]])  # mirrored

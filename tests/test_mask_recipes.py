@@ -97,11 +97,22 @@ def test_all_three_learn_in_a_row(weights):
     gap = (task.vae.encode(mask_planes(masks.flip(0)))[0] - code) * 0.4
     assert torch.equal(task.vae.decode(code + gap).argmax(1), inner), "1 / 2.5 of the way"
 
-    plain = build_task(get_recipe("mask-edit").replace(**TINY, edits=False), weights)
+    plain, _, _ = fit("mask-edit", weights, 3, **TINY, edits=False)
     assert "edit" not in plain.optimizers()
+    assert updates(plain, "mapping") == 3 * plain.mapping_updates
+    assert updates(task, "mapping") + updates(task, "edit") == 4 * task.mapping_updates
+    assert (updates(plain, "adversary"), updates(task, "adversary")) == (3, 4)
+    batch = plain.batch(0, torch.Generator().manual_seed(1))
+    assert len(batch["image"]) == 2 * TINY["batch_size"]
+    assert not torch.equal(*batch["image"].chunk(2)), "the second update has a batch of its own"
     plain = build_task(get_recipe("mask-edit").replace(**TINY, blender=False), weights)
     one, two = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
     assert torch.equal(plain.blend(one, two), 0.5 * two)
+
+
+def updates(task, name):
+    """How often an optimizer moved the first weights that it has."""
+    return int(next(iter(task.optimizer[name].state.values()))["step"])
 
 
 def mask_planes(masks):

@@ -160,6 +160,23 @@ def test_a_method_that_promises_nothing_takes_the_drift_of_held_attributes_back(
     assert both[[age, yaw]].abs().max() < 1e-6
 
 
+class Overdone(Entangled):
+    """Asked for age it goes three times as far: a correction makes the drift worse."""
+
+    def edit(self, w, request):
+        edited = super().edit(w, request)
+        age = DEFAULT_TABLE.index("age")
+        edited[..., age] += 2 * float(request.deltas(DEFAULT_TABLE)[0, age])
+        return edited
+
+
+def test_a_correction_that_makes_the_drift_worse_is_not_taken():
+    w, age = torch.zeros(1, 1, len(DEFAULT_TABLE)), DEFAULT_TABLE.index("age")
+    request = EditRequest({"smile": 0.4}, {}, ("age",), torch.zeros(1, len(DEFAULT_TABLE)))
+    held = held_edit(Overdone(), w, request, DEFAULT_TABLE, lambda ws: ws[:, 0])[0, 0]
+    assert float(held[age]) == pytest.approx(0.2), "the drift of the edit itself, not a larger one"
+
+
 def test_a_held_member_of_a_group_is_not_raised_against_what_was_asked():
     table, editor = DEFAULT_TABLE, Entangled()
     request = EditRequest({"hair_red": 0.5}, {}, ("hair_black",), torch.zeros(1, len(table)))

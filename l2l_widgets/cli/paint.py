@@ -163,7 +163,7 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
         write_painting_report,
     )
     from l2l_widgets.maskgan import MaskGAN
-    from l2l_widgets.recipes.mask_ablations import train_variants
+    from l2l_widgets.recipes.mask_ablations import mapping_updates, train_variants
     from l2l_widgets.zoo import ZooError, load
 
     models = load(args.generator, device=args.device)
@@ -176,17 +176,16 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
     features = judge_features(models)
     if features is None:
         raise ZooError("the attribute judge has no features to measure distances on")
-    painters = {}
+    painters, updates = {}, {}
     if args.ablations:
         from l2l_widgets.recipes import DEFAULT_WEIGHTS
 
         source = models.folder or DEFAULT_WEIGHTS
         stages = ("mask-vae", "dense-mapping", "mask-edit")
         changes = {} if args.data is None else {"data": str(args.data)}
-        made = train_variants(
-            source, args.runs, changes=changes,
-            steps=None if steps is None else dict.fromkeys(stages, steps),
-        )  # fmt: skip
+        each = None if steps is None else dict.fromkeys(stages, steps)
+        made = train_variants(source, args.runs, changes=changes, steps=each)
+        updates = mapping_updates(each)
         painters = {name: MaskGAN.load(path, args.device) for name, path in made.items()}
     else:
         painters = {"whole": _painter(args, models)}
@@ -205,6 +204,7 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
         "hashes": {part: models.hashes.get(part) for part in JUDGES},
         "data": "unseen renders" if args.data is None else str(args.data),
         "variants": variants,
+        "mapping_updates": updates,
         "whole_minus": compare_painting(variants, "whole") if len(variants) > 1 else {},
     }
     if args.data is None:

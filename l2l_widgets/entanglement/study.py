@@ -67,6 +67,8 @@ class LeakageStudy:
         self._bench: Bench | None = None
         self._random: dict[str, Tensor] | None = None
         self._lock = threading.RLock()
+        # Held while the faces are drawn and judged, which no answer may wait for.
+        self._drawing = threading.RLock()
         self._kept = None if folder is None else Cells(folder, _settings(models, protocol))
 
     # -- measuring ---------------------------------------------------------------------------------
@@ -74,9 +76,11 @@ class LeakageStudy:
     @property
     def bench(self) -> Bench:
         """The faces and what is read of them unedited; drawn when first asked for."""
-        with self._lock, torch.inference_mode():
+        with self._drawing, torch.inference_mode():
             if self._bench is None:
-                self._bench = Bench.of(self.models, self.protocol)
+                drawn = Bench.of(self.models, self.protocol)
+                with self._lock:  # another study's may have been taken over meanwhile
+                    self._bench = self._bench or drawn
             return self._bench
 
     @property
@@ -174,7 +178,8 @@ class LeakageStudy:
         if other.models is not self.models or _faces_of(other.protocol) != _faces_of(self.protocol):
             raise ValueError("the other study has other models or faces; allowed: the same")
         with other._lock, self._lock:
-            self._bench, self._random = other._bench, other._random
+            self._bench = other._bench or self._bench
+            self._random = other._random or self._random
             self._rows.update(other._rows)
             self._truths.update(other._truths)
             self.failed.update(other.failed)

@@ -101,11 +101,14 @@ def score_mixes(
     -------
     dict
         ``closer_share`` with ``closer_interval``; ``identity_similarity``,
-        ``attribute_similarity`` and ``stranger_similarity``; ``identity_scale`` (0 strangers, 1 as
-        alike as a face and itself redrawn by the mixer); ``yaw_error``,
-        ``pitch_error`` and ``roll_error`` in the table's units; ``NAME_correlation`` of openings;
-        ``expression_correlation``; ``landmark_error`` (share of the side); ``rebuilt_ms_ssim``,
-        ``rebuilt_psnr`` and ``rebuilt_similarity`` of faces mixed with themselves;
+        ``attribute_similarity`` and ``stranger_similarity``; ``identity_share_of_rebuilt`` (0
+        strangers, 1 as alike as a face and itself redrawn by this mixer: what of the person that
+        it can rebuild at all is still there in a mix. Who rebuilds worse stands higher, so it
+        compares no two mixers; ``render_identity_scale`` of ``recipes.mixing_truth`` does);
+        ``yaw_error``, ``pitch_error`` and ``roll_error`` in the table's units;
+        ``NAME_correlation`` of openings; ``expression_correlation``; ``landmark_error`` (share of
+        the side); ``rebuilt_ms_ssim``, ``rebuilt_psnr`` and ``rebuilt_similarity`` of faces mixed
+        with themselves;
         ``frechet_distance`` and ``frechet_floor``; ``cloud_distance`` (1 is the population's) and
         ``outside_share``; ``seconds`` of one mix.
     """
@@ -144,7 +147,7 @@ def score_mixes(
     scores |= _rebuilt(
         images[:count], rebuilt, person[:count], read(models.identity_judge, rebuilt)
     )
-    scores["identity_scale"] = on_scale(
+    scores["identity_share_of_rebuilt"] = on_scale(
         scores["identity_similarity"], strangers, scores["rebuilt_similarity"]
     )
     features = getattr(models.attribute_judge, "features", None)

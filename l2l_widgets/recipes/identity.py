@@ -73,7 +73,8 @@ class MixerTraining:
         Every so many steps the two inputs are different pictures (3 with the authors); else they
         are one picture, which must come back.
     adversarial_every : int
-        Every so many steps D_W is trained and asked.
+        Every so many rounds of ``cross_every`` steps D_W is trained and asked, in all steps of the
+        round: so it meets both kinds of pairs, as often as they come.
     adversarial_weight, identity_weight, landmark_weight, reconstruction_weight : float
         Of the authors' losses; 0 leaves one out. Theirs are 1, 1, 0.001 and 0.02, for identity
         vectors of length 512 and a reconstruction that is summed over the batch.
@@ -220,6 +221,15 @@ class MixerTask:
         """Whether this step's two inputs are different pictures."""
         return step % self.config.cross_every == 0
 
+    def asks_judge(self, step: int) -> bool:
+        """Whether D_W takes part: for whole rounds, so that it meets both kinds of pairs."""
+        return (step // self.config.cross_every) % self.config.adversarial_every == 0
+
+    def turn(self, step: int) -> int:
+        """Which regressor reads: each through rounds with D_W and without, on both kinds."""
+        rounds = step // (self.config.cross_every * self.config.adversarial_every)
+        return rounds % len(self.regressors)
+
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw pairs for all processes together."""
         size, config = self.config.batch_size, self.config
@@ -259,7 +269,7 @@ class MixerTask:
         losses = self._warm_step(batch) if warm else self._picture_step(batch, step)
         context.backward(losses["loss"])
         context.optimize("pictures", max_norm=5.0)
-        if config.adversarial_weight > 0 and step % config.adversarial_every == 0:
+        if config.adversarial_weight > 0 and self.asks_judge(step):
             losses |= self._adversarial_step(batch, context, warm)
         update_average(self.average, self.network, min(config.average, (1 + step) / (10 + step)))
         return losses
@@ -293,7 +303,7 @@ class MixerTask:
             terms["landmark"] = landmark_distance(self.landmarks(drawn), batch["landmarks"])
         if config.reading_weight > 0:
             # the regressors take turns: nothing that only one of them reads is worth painting
-            reads = self.regressors[(step // config.cross_every) % len(self.regressors)]
+            reads = self.regressors[self.turn(step)]
             read = reads(drawn).float()[:, self.columns]
             terms["reading"] = (read - batch["readings"]).square().sum(dim=1).mean()
         if config.reconstruction_weight > 0 and not self.is_cross(step):

@@ -1,7 +1,7 @@
 """MaskGAN without its parts: the same training without simulated edits, SFT, or the blender.
 
-Every variant takes as many steps as the whole, from the same seeds and data, in a folder of its
-own.
+Every variant takes as many steps as the whole, and its mapping as many updates, from the same seeds
+and data, in a folder of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.maskgan.model import MAPPING, VAE, WHOLE
+from l2l_widgets.recipes.maskgan import EditTask
 from l2l_widgets.recipes.publishing import is_current, publish
 from l2l_widgets.recipes.registry import (
     Recipe,
@@ -83,6 +84,16 @@ def train_variants(
         _train(recipe, known, own, runs / f"run-{name}-mask-edit", say)
         found[name] = own / WHOLE
     return found
+
+
+def mapping_updates(steps: Mapping[str, int] | None = None) -> dict[str, int]:
+    """How often the mapping of each variant moved, over both stages; ``steps`` as they were."""
+    known = list_recipes()
+    one, two = (
+        (steps or {}).get(name, get_recipe(name, known).settings.steps)
+        for name in ("dense-mapping", "mask-edit")
+    )
+    return dict.fromkeys(VARIANTS, one + EditTask.mapping_updates * two)
 
 
 def _changed(recipe: Recipe, changes: dict[str, Any], steps: int | None) -> Recipe:

@@ -159,15 +159,21 @@ class MappingTask:
     ) -> dict[str, Tensor]:
         """Draw each picture again from its own mask."""
         self._begin(step, context)
-        mask, image = one_hot(batch["mask"]), batch["image"]
-        style = self.mapping.style(image, mask)
-        drawn = self.mapping.draw(mask, style)
+        mask = one_hot(batch["mask"])
+        losses, real, drawn = self._draw_again(batch["image"], mask, step, context)
+        losses["adversary_loss"] = self._train_adversary(real, [drawn], mask, context)
+        return losses
+
+    def _draw_again(
+        self, image: Tensor, mask: Tensor, step: int, context: Context
+    ) -> tuple[dict[str, Tensor], list[list[Tensor]], Tensor]:
+        """Update the mapping by one batch; its losses, the adversary's view of it, the drawing."""
         real = self.adversary(mask, image)
+        drawn = self.mapping(mask, mask, image)
         losses = self.drawn_losses(drawn, image, mask, real)
         context.backward(self._weighted(losses, step))
         context.optimize("mapping")
-        losses["adversary_loss"] = self._train_adversary(real, [drawn], mask, context)
-        return losses
+        return losses, real, drawn
 
     def _begin(self, step: int, context: Context) -> None:
         rate = self.config.learning_rate * linear_end(step, context)
@@ -253,8 +259,8 @@ class EditTraining(MappingTraining):
         The simulated edits go ``1 / lambda_inter`` of the way to a stranger's mask and away from
         it; 2.5 in the paper.
     edits : bool
-        Whether edits are simulated at all; False trains on in the first stage only, the ablation
-        with the same number of steps.
+        Whether edits are simulated at all; False trains on in the first stage only. The mapping
+        moves twice a step either way: without edits the second time on a fresh batch.
     blender : bool
         Whether the two drawings are blended by a learned alpha; False takes their mean.
     """
@@ -272,7 +278,15 @@ class EditTraining(MappingTraining):
 
 
 class EditTask(MappingTask):
-    """Editing-behaviour simulated training, from a trained mapping and a trained MaskVAE."""
+    """Editing-behaviour simulated training, from a trained mapping and a trained MaskVAE.
+
+    Attributes
+    ----------
+    mapping_updates : int
+        Updates of the mapping in one step, of every variant.
+    """
+
+    mapping_updates = 2
 
     def __init__(self, config: EditTraining, weights: Path) -> None:
         trained = MaskGAN.load(weights / MAPPING).mapping
@@ -308,16 +322,12 @@ class EditTask(MappingTask):
         self, batch: dict[str, Tensor], step: int, context: Context
     ) -> dict[str, Tensor]:
         """Stage one as before; stage two draws both simulated edits, whose blend is the picture."""
-        if not self.edit_config.edits:
-            return super().train_step(batch, step, context)
         self._begin(step, context)
+        if not self.edit_config.edits:
+            return self._plain_step(batch, step, context)
         self.blender.train()
         mask, image = one_hot(batch["mask"]), batch["image"]
-        real = self.adversary(mask, image)
-        drawn = self.mapping(mask, mask, image)
-        losses = self.drawn_losses(drawn, image, mask, real)
-        context.backward(self._weighted(losses, step))
-        context.optimize("mapping")
+        losses, real, drawn = self._draw_again(image, mask, step, context)
         inner, outer = self.simulated_edits(batch["mask"], batch["reference"])
         style = self.mapping.style(image, mask)
         inside = self.mapping.draw(one_hot(inner), style)
@@ -328,6 +338,30 @@ class EditTask(MappingTask):
         context.optimize("edit")
         losses |= {f"blend_{name}": value for name, value in blended.items()}
         losses["adversary_loss"] = self._train_adversary(real, [drawn, blend], mask, context)
+        return losses
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Pictures, their masks, and masks of strangers; two batches where no edits are made."""
+        first = super().batch(step, generator)
+        if self.edit_config.edits:
+            return first
+        second = super().batch(step, generator)
+        return {name: torch.cat([first[name], second[name]]) for name in first}
+
+    def _plain_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        """Stage one on both halves; the adversary learns once, from two drawings as with edits."""
+        masks = one_hot(batch["mask"]).chunk(2)
+        pairs = zip(batch["image"].chunk(2), masks, strict=True)
+        found = [self._draw_again(*pair, step, context) for pair in pairs]
+        losses = {n: torch.stack([one[n] for one, *_ in found]).mean() for n in found[0][0]}
+        real = [
+            [torch.cat(maps) for maps in zip(*scales, strict=True)]
+            for scales in zip(*(real for _, real, _ in found), strict=True)
+        ]
+        drawn = torch.cat([drawn.detach() for *_, drawn in found])
+        losses["adversary_loss"] = self._train_adversary(real, [drawn], torch.cat(masks), context)
         return losses
 
     def blend(self, inside: Tensor, outside: Tensor) -> Tensor:

@@ -106,7 +106,8 @@ def follow_table(
     rows : list of dict
         A row a factor: ``factor``, ``kind``, ``reader_r2`` (on the renders themselves),
         ``rebuilt_r2`` (both inputs one picture), ``identity_r2`` and ``attributes_r2`` (squared
-        correlation with the inputs' true values), ``follows``.
+        correlation with the inputs' true values, negative where the factor moves the wrong way),
+        ``follows``.
     summary : dict
         Means over the identity factors, pose and light; and the identity judge's similarities of
         the mixes to both inputs, of two strangers and of two renders of one person, with the mix's
@@ -151,7 +152,7 @@ def follow_table(
             ("identity_r2", mixed, latents[first]),
             ("attributes_r2", mixed, latents[second]),
         ):
-            row[name] = round(correlation(read[:, i], truth[:, i]) ** 2, 4)
+            row[name] = round(explained(read[:, i], truth[:, i]), 4)
         rows.append({**row, "follows": verdict(row["identity_r2"], row["attributes_r2"])})
     say("comparing renders of one person")
     people_set = rendered_set("identities")
@@ -188,6 +189,12 @@ def _similarities(judge: Any, drawn: Tensor, first: Tensor, second: Tensor) -> d
         "render_attribute_similarity": float(to_two.mean()),
         "render_stranger_similarity": float((one * two).sum(dim=1).mean()),
     }
+
+
+def explained(read: Tensor, truth: Tensor) -> float:
+    """Share of variance that (N,) truths explain, in [-1, 1]; negative where they point away."""
+    value = correlation(read, truth)
+    return value * abs(value)
 
 
 def verdict(identity: float, attributes: float) -> str:

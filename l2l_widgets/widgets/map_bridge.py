@@ -104,8 +104,9 @@ class MapBridge:
 
     def start(self) -> None:
         """Open or draw the map on a thread; returns at once."""
-        self._maker = threading.Thread(target=self._make, name="l2l-map", daemon=True)
-        self._maker.start()
+        with self._lock:
+            self._maker = threading.Thread(target=self._make, name="l2l-map", daemon=True)
+            self._maker.start()
 
     def close(self) -> None:
         """Stop what runs, and hear nothing any more."""
@@ -122,46 +123,52 @@ class MapBridge:
 
     def _make(self) -> None:
         try:
-            self._open()
-            self._show_first()
-            self._finish()
+            found = self._open()
+            self._show_first(found)
+            self._finish(found)
         except InterruptedError:
             return
         except Exception as error:  # nobody else would say it
             with contextlib.suppress(InterruptedError):  # of a map that nobody waits for any more
                 self._tell(str(error) or type(error).__name__, 0.0, error=True)
 
-    def _open(self) -> None:
-        models = self.face.models
-        if self.code_map is None and self._source is not None:
-            self.code_map = open_map(models, self._source)
-        elif self.code_map is None and models.folder is not None:
+    def _open(self) -> CodeMap:
+        """The map, with a layout at least; not the view's own yet, which may have moved on."""
+        with self._lock:
+            self._go_on()
+            models, source, found = self.face.models, self._source, self.code_map
+        if found is None and source is not None:
+            found = open_map(models, source)
+        elif found is None and models.folder is not None:
             # Where no map is shipped, or one of other weights, one is drawn.
             with contextlib.suppress(ValueError):
-                self.code_map = open_map(models)
-        if self.code_map is None:
+                found = open_map(models)
+        if found is None:
             count = self._count or COUNT_NOW
-            self.code_map = CodeMap.draw(models, count, progress=self._tell, measure=False)
-        if not self.code_map.layouts:
+            found = CodeMap.draw(models, count, progress=self._tell, measure=False)
+        if not found.layouts:
             threading.Thread(target=warm_up, daemon=True).start()
             self._tell("laying out the faces", 0.3)
-            self.code_map.lay_out("w", 0, measure=False)
+            found.lay_out("w", 0, measure=False)
+        return found
 
-    def _show_first(self) -> None:
-        assert self.code_map is not None
-        self._album = Album(self.code_map)
-        self._layout = next(iter(self.code_map.layouts.values()))
-        read = self.code_map.known == self.code_map.count
-        self._colour = "age" if read and "age" in self.table else "kept"
-        self._publish({"atlas": dict(self.code_map.atlas)})
+    def _show_first(self, found: CodeMap) -> None:
+        read = found.known == found.count
+        with self._lock:
+            self._go_on()
+            self.code_map, self._album = found, Album(found)
+            self._layout = next(iter(found.layouts.values()))
+            self._colour = "age" if read and "age" in self.table else "kept"
+        self._publish({"atlas": dict(found.atlas)})
         self._show_points()
-        self.ready.set()
+        with self._lock:
+            self._go_on()
+            self.ready.set()
         self._tell("", 1.0)
         self._worker("face")(None)
 
-    def _finish(self) -> None:
+    def _finish(self, found: CodeMap) -> None:
         """What a map that was drawn just now still lacks: trust, other layouts, attributes."""
-        found = self._map
         for key, layout in list(found.layouts.items()):
             if layout.quality is None:
                 self._wait_for_a_page()
@@ -427,13 +434,15 @@ class MapBridge:
         if event.kind != "models" or self._closed.is_set():
             return
         # Other models have other faces, perhaps other attributes: their own map.
+        with self._lock:
+            self._maker = None  # whatever is still being made belongs to the models that went
+            self.ready.clear()
+            self.code_map, self._source, self._result = None, None, None
+            self.walk, self.trajectories = None, []
         models = self.face.models
         hidden = [name for name in self._hide if name in models.table]
         self.table = visible_table(models.table, hidden)
         self._publish({"schema": schema_of(self.table, models.available_editors)})
-        self.ready.clear()
-        self.code_map, self._source, self._result = None, None, None
-        self.walk, self.trajectories = None, []
         gone = ("points", "strip", "trajectory", "comparison", "hover", "face", "atlas")
         self._publish({name: {} for name in gone})
         self.start()
