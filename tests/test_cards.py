@@ -64,6 +64,7 @@ def world(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 def test_a_card_carries_every_figure_and_is_measured_once(world, monkeypatch):
     said = []
     scores = cards.make_cards(world, said.append, faces=40)
@@ -100,6 +101,7 @@ def test_a_card_carries_every_figure_and_is_measured_once(world, monkeypatch):
     assert len(said) == 5, "another world's figures were kept"
 
 
+@pytest.mark.slow
 def test_without_a_detector_the_card_says_so_and_the_rest_is_measured(world, monkeypatch):
     def missing(*_):
         raise DetectorError("counting faces needs a library")

@@ -138,6 +138,7 @@ def hostile_world(config, world, width=None):
     return LabelledWorld(config, build_generator(), [regressor], DEFAULT_TABLE, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in SMALL if n != "mapper"])
 def test_what_cannot_be_read_is_left_out_with_its_reason(world, tmp_path, name) -> None:
     recipe = small(name, tmp_path / "hostile", ensemble=1)

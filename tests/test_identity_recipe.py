@@ -129,6 +129,7 @@ def test_a_short_training_lowers_the_teachers_loss(world, tmp_path):
     assert losses[-1] < 0.85 * losses[0], losses
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_where_an_unbroken_one_does(world, triplets, tmp_path):
     def train_to(steps, folder, resume=False):
         recipe = small(triplets, steps=steps, warm_steps=1, reconstruction_weight=0.0)

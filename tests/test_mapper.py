@@ -327,6 +327,7 @@ def small_task(tiny_world, tmp_path, **changes):
         return build_from(tiny_world, config, "mapper.safetensors")
 
 
+@pytest.mark.slow
 def test_ten_and_ten_steps_are_twenty(tiny_world, tmp_path) -> None:
     def state(folder):
         return {

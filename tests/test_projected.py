@@ -30,6 +30,7 @@ def test_it_looks_at_every_stage_of_every_network(networks: list[AttributeNet]) 
     assert discriminator(maps).shape == (4, 8)
 
 
+@pytest.mark.slow
 def test_heads_learn_and_networks_stay(networks: list[AttributeNet]) -> None:
     torch.manual_seed(1)
     discriminator = ProjectedDiscriminator(networks, 64, channels=8)

@@ -53,6 +53,7 @@ def test_three_lines_of_python_show_an_editor(tmp_path):
     assert done.stdout.strip() == "FaceEditor"
 
 
+@pytest.mark.slow
 def test_command_lines_do_what_they_say(tmp_path):
     lines = [c for c in commands("l2l") if not c.startswith("l2l lab")]
     assert len(lines) >= 3

@@ -68,6 +68,7 @@ def regressors(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_generator_trains_through_its_three_phases(rendered, regressors, tmp_path):
     recipe = generator_recipe.RECIPES[0].replace(
         channel_base=256, channel_max=16, w_dim=16, batch_size=4, distil_steps=6, paired_steps=3,

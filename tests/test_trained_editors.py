@@ -20,6 +20,10 @@ from l2l_widgets.zoo import load
 LARGEST = 1_500_000
 
 
+#: Every editor is trained first.
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
