@@ -152,6 +152,28 @@ def test_out_of_sight_nothing_is_measured_and_in_sight_it_goes_on(explorer):
     assert explorer.status["state"] == "finished"
 
 
+def test_measure_after_stop_is_heard_while_the_row_is_still_running():
+    gate, begun = threading.Event(), threading.Event()
+
+    class Slow(Moves):
+        def edit(self, w, request):
+            begun.set()
+            assert gate.wait(20)
+            return super().edit(w, request)
+
+    explorer = EntanglementExplorer(world(slow=Slow()), attributes=EIGHT, faces=8)
+    page = Page(explorer)
+    page.send("start")
+    assert begun.wait(20)
+    page.send("stop")
+    page.send("start")
+    gate.set()
+    assert explorer.wait(30)
+    assert explorer.status["state"] == "finished"
+    assert explorer.matrix["edited"] == list(EIGHT)
+    explorer.close()
+
+
 def test_another_plan_keeps_rows_of_the_same_faces_and_refuses_nonsense(explorer):
     page = Page(explorer)
     page.send("start")

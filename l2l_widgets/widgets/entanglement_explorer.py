@@ -178,10 +178,9 @@ class EntanglementExplorer(anywidget.AnyWidget):
         if not isinstance(self.study, LeakageStudy):
             return
         with self._lock:
-            if self._work is not None and self._work.is_running:
-                return
-            methods = [m for m in (self._method, self._against) if m]
-            self._work = BackgroundStudy(self.study, methods, self._heard_by(self.study))
+            methods = tuple(m for m in (self._method, self._against) if m)
+            if self._work is None or not self._work.is_running:
+                self._work = BackgroundStudy(self.study, methods, self._heard_by(self.study))
             self._work.pause(not self._visible)
             self._work.start()
 
