@@ -328,6 +328,29 @@ def test_blind_the_page_is_told_no_name_until_it_is_revealed(side):
     assert f"{good}: {side.votes[0]['method']}" in titles
 
 
+def test_blind_the_still_tells_no_name_either(monkeypatch):
+    class Telltale(Moves):
+        def edit(self, w, request):
+            raise RuntimeError("telltale has no weights")
+
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append(a[0]))
+    models = world(telltale=Telltale(), perfect=Moves())
+    session = EditSession(models, method="perfect", n_random=4, seed=seeds_with_room(models, 1)[0])
+    side = EditorGrid(session, request={"age": 0.3}, n_random=4, blind=True)
+    side.answers()
+    side._ipython_display_()
+    still = shown[-1].data
+    assert "<td>A</td>" in still
+    assert "cannot do this on this face" in still
+    assert "telltale" not in still
+    assert "perfect" not in still
+    side.reveal()
+    assert "telltale has no weights" in shown[-1].data
+    side.close()
+    session.close()
+
+
 def test_a_second_vote_on_the_same_picture_takes_the_place_of_the_first(side):
     page = Page(side)
     page.send("blind", blind=True)

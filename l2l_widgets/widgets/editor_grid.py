@@ -144,6 +144,8 @@ class EditorGrid(anywidget.AnyWidget):
         self._revealed = revealed
         self._show_cards()
         self._tell()
+        if self._has_still and self._state == "ready":
+            self._show_still(update=True)
 
     def tally(self) -> dict[str, int]:
         """Return method -> votes, the most first."""
@@ -311,9 +313,8 @@ class EditorGrid(anywidget.AnyWidget):
             card["title"] = f"{label}: {method}"
         if answer is None:
             return {**card, "state": "waiting"}
-        card |= {"state": "ready", "reached": answer.reached, "reason": answer.reason}
-        if hidden and answer.image is None:
-            card["reason"] = "cannot do this on this face"  # the reason might name the method
+        card |= {"state": "ready", "reached": answer.reached}
+        card["reason"] = _told_reason(answer, hidden)
         if answer.image is not None:
             card["picture"] = picture_value(answer.image)
         receipt = answer.receipt
@@ -381,13 +382,16 @@ class EditorGrid(anywidget.AnyWidget):
 
         with self._lock:
             labels, found = dict(self._labels), dict(self._found)
+            hidden = self._blind and not self._revealed
+        if hidden and set(labels) & set(self.side.methods):
+            return  # of before it was blind: the letters are on their way
         shown = [(label, found[m]) for label, m in labels.items() if m in found]
         pictures: list[Tensor] = [a.image for _, a in shown if a.image is not None]
         block = ""
         if pictures:
             stream = io.BytesIO()
             to_pil(grid(torch.stack(pictures), columns=len(pictures)), scale=2).save(stream, "PNG")
-            rows = [_still_row(label, answer) for label, answer in shown]
+            rows = [_still_row(label, answer, hidden) for label, answer in shown]
             names = ", ".join(f"{n} {c:+g}" for n, c in self._request.items())
             block = still_block(
                 stream.getvalue(), f"{names}: {', '.join(label for label, _ in shown)}.",
@@ -397,11 +401,23 @@ class EditorGrid(anywidget.AnyWidget):
             display(HTML(block), display_id=self._still, update=update)
 
 
-def _still_row(label: str, answer: Answer) -> tuple[str, str, str, str]:
+def _told_reason(answer: Answer, hidden: bool) -> str:
+    """Why there is no picture; in general words while nobody may know whose answer it is."""
+    if hidden and answer.image is None:
+        return "cannot do this on this face"  # the reason might name the method
+    return answer.reason
+
+
+def _still_row(label: str, answer: Answer, hidden: bool) -> tuple[str, str, str, str]:
     if answer.receipt is None:
-        return (label, answer.reason, "", "")
+        return (label, _told_reason(answer, hidden), "", "")
     receipt = answer.receipt
     came = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items())
     name, change = next(iter(receipt.largest_others().items()), ("", 0.0))
     kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
-    return (label, came if answer.reached else answer.reason, f"{name} {change:+.2f}", kept)
+    return (
+        label,
+        came if answer.reached else _told_reason(answer, hidden),
+        f"{name} {change:+.2f}",
+        kept,
+    )
