@@ -18,12 +18,12 @@ import anywidget
 import traitlets
 from torch import Tensor
 
-from l2l_widgets.disentangle import FaceMixer
+from l2l_widgets.disentangle import Face, FaceMixer, read_face
 from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
 from l2l_widgets.disentangle.mixer import SPACES
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import SharedFace
+from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, static_text
 from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
@@ -42,7 +42,7 @@ class IdentityMixer(anywidget.AnyWidget):
         What to mix with; of a session or a shared face, its models. None loads the embedded ones.
     face : EditSession or SharedFace, optional
         Where a chosen mix goes; ``source`` itself where that is one. Without any, mixes are only
-        shown.
+        shown. A face that is loaded there by anybody else becomes the identity face.
     identity, attributes : int, str or Tensor
         The two faces: seeds, files, or pictures (3, R, R) in [-1, 1].
     rows, columns : sequence of int
@@ -101,6 +101,7 @@ class IdentityMixer(anywidget.AnyWidget):
         self._shown: tuple[int, int] | None = None  # the cell that is up, if it is one
         self._sent = 0
         self._mix: Mix | None = None
+        self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
         schema = {
             "seed_max": SEED_MAX,
             "spaces": list(SPACES),
@@ -112,6 +113,8 @@ class IdentityMixer(anywidget.AnyWidget):
         self.on_msg(lambda _, content, buffers: self.handle(content))
         self._due = {"faces", "mixed", "cells"}
         self._draw_due()
+        if self._target is not None:
+            self._target.subscribe(self._on_face)
 
     def __repr__(self) -> str:
         names = [self.state.face(side).name for side in SIDES]
@@ -151,6 +154,8 @@ class IdentityMixer(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the mixer out of the page; a session lives on."""
         if hasattr(self, "_worker"):
+            if self._target is not None:
+                self._target.unsubscribe(self._on_face)
             self._worker.close()
         super().close()
 
@@ -208,6 +213,27 @@ class IdentityMixer(anywidget.AnyWidget):
         self._shown = None
         return ("faces", "mixed", "cells")
 
+    # -- the shared face ---------------------------------------------------------------------------
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """A face that was loaded elsewhere is the next person; what was sent from here is not."""
+        if event.kind != "face" or event.by == BY:
+            return
+        with self._lock:
+            self._news = event
+        self._ask("faces", "mixed", "cells")
+
+    def _follow(self, event: FaceEvent) -> None:
+        """Take the face of an event, as the session draws it; on the worker."""
+        state, mixer = self.state, self.state.mixer
+        if event.w is None:
+            psi = float(event.state.truncation_psi)
+            face = read_face(str(event.seed), mixer, truncation_psi=psi)
+        else:
+            face = Face("a latent", mixer.draw(event.w.to(mixer.device))[0])
+        state.set_face("identity", face)
+        self._shown = None
+
     # -- to the page -------------------------------------------------------------------------------
 
     def _ask(self, *due: str) -> None:
@@ -225,7 +251,15 @@ class IdentityMixer(anywidget.AnyWidget):
     def _draw_due(self) -> None:
         with self._lock:
             due, self._due = self._due, set()
+            news, self._news = self._news, None
             answers = dict(self._answers)
+        wrong = None
+        self._mix = None  # one that was being drawn when this was asked for may have come since
+        try:
+            if news is not None:
+                self._follow(news)
+        except Exception as error:  # nothing may raise here: it would show nowhere in the page
+            wrong = " ".join(str(error).split()) or type(error).__name__
         state = self.state
         values: dict[str, Any] = {}
         if "faces" in due:
@@ -240,7 +274,7 @@ class IdentityMixer(anywidget.AnyWidget):
             "name": self._name(),
             "sent": self._sent,
             "seconds": mix.seconds,
-            "error": None,
+            "error": wrong,
         }
         with self.hold_sync():
             for name, value in values.items():
