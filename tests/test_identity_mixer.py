@@ -112,6 +112,28 @@ def test_a_face_loaded_elsewhere_is_the_next_person(widget, session):
     assert widget.faces["identity"]["name"] == "a latent"
 
 
+def test_other_models_mix_or_say_why_not(widget, session, models, tiny_world, tmp_path):
+    shared, old = SharedFace.of(session), widget.state
+    shared.swap(load(tiny_world))
+    assert widget._worker.drain(20)
+    assert "nothing is mixed with these models" in widget.mixed["error"]
+    assert (
+        "have no identity mixer"
+        in ask(widget, 1, kind="share", side="identity", share=0.5)["error"]
+    )
+    with pytest.raises(ValueError, match="nothing is mixed"):
+        widget.send()
+    other = load(write_mixing_world(tmp_path / "other"))
+    shared.swap(other)
+    assert widget._worker.drain(20)
+    assert widget.mixed["error"] is None
+    assert widget.state is not old
+    assert widget.state.mixer.generator is other.generator
+    assert widget.mixed["name"] == "1 as 2"
+    widget.send()
+    assert session.render().error is None
+
+
 def test_faces_are_taken_from_seeds_and_files_and_swapped(widget):
     ask(widget, 1, kind="seed", side="attributes", seed=9)
     assert widget.faces["attributes"]["seed"] == 9

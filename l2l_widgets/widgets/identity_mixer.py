@@ -17,6 +17,7 @@ from typing import Any
 import anywidget
 import traitlets
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from l2l_widgets.disentangle import Face, FaceMixer, read_face
 from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
@@ -101,6 +102,7 @@ class IdentityMixer(anywidget.AnyWidget):
         self._shown: tuple[int, int] | None = None  # the cell that is up, if it is one
         self._sent = 0
         self._mix: Mix | None = None
+        self._lost = ""  # why the models that draw now cannot mix
         self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
         schema = {
             "seed_max": SEED_MAX,
@@ -142,6 +144,8 @@ class IdentityMixer(anywidget.AnyWidget):
         ValueError
             There is no session to send it to.
         """
+        if self._lost:
+            raise ValueError(self._lost)
         if self._target is None:
             raise ValueError(
                 "there is nowhere to send it; allowed: IdentityMixer(session), or face="
@@ -176,6 +180,8 @@ class IdentityMixer(anywidget.AnyWidget):
         self._ask(*due)
 
     def _change(self, message: Mapping[str, Any]) -> tuple[str, ...]:
+        if self._lost:  # a mix of the old models' latents is no face of the new ones
+            raise ValueError(self._lost)
         kind, state = message.get("kind"), self.state
         if kind == "share":
             self._shown = None
@@ -217,11 +223,31 @@ class IdentityMixer(anywidget.AnyWidget):
 
     def _on_face(self, event: FaceEvent) -> None:
         """A face that was loaded elsewhere is the next person; what was sent from here is not."""
-        if event.kind != "face" or event.by == BY:
+        if event.kind == "models":
+            self._take_models()
+        elif event.kind != "face" or event.by == BY:
             return
-        with self._lock:
-            self._news = event
+        else:
+            with self._lock:
+                self._news = event
         self._ask("faces", "mixed", "cells")
+
+    def _take_models(self) -> None:
+        """Mix with the models that draw now; seeds are theirs, pictures stay pictures."""
+        assert self._target is not None  # who has none hears of no models
+        models, old = self._target.models, self.state
+        with self._lock:
+            self._news = None
+        self._shown = None
+        try:
+            mixer = FaceMixer.of(models)
+            two = [_in_world(old.face(side), mixer.generator.img_resolution) for side in SIDES]
+            more = [[int(f.name) for f in old.grid_faces(side)[1:]] for side in SIDES]
+            state = MixState(mixer, *two, *more, truncation_psi=old.truncation_psi)
+            state.shares, state.space = dict(old.shares), old.space
+            self.state, self._lost = state, ""
+        except ValueError as error:
+            self._lost = f"nothing is mixed with these models: {error}"
 
     def _follow(self, event: FaceEvent) -> None:
         """Take the face of an event, as the session draws it; on the worker."""
@@ -244,8 +270,11 @@ class IdentityMixer(anywidget.AnyWidget):
 
     def _current(self) -> Mix:
         if self._mix is None:
-            shown = self._shown
-            self._mix = self.state.mix() if shown is None else self.state.cell(*shown)
+            state, shown = self.state, self._shown
+            mix = state.mix() if shown is None else state.cell(*shown)
+            if state is not self.state:  # other models came meanwhile
+                return mix
+            self._mix = mix
         return self._mix
 
     def _draw_due(self) -> None:
@@ -253,6 +282,9 @@ class IdentityMixer(anywidget.AnyWidget):
             due, self._due = self._due, set()
             news, self._news = self._news, None
             answers = dict(self._answers)
+        if self._lost:
+            self.mixed = {**self.mixed, "answers": answers, "error": self._lost}
+            return
         wrong = None
         self._mix = None  # one that was being drawn when this was asked for may have come since
         try:
@@ -290,6 +322,17 @@ class IdentityMixer(anywidget.AnyWidget):
         row, column = self._shown or (0, 0)
         person = self.state.grid_faces("identity")[row].name
         return f"{person} as {self.state.grid_faces('attributes')[column].name}"
+
+
+def _in_world(face: Face, resolution: int) -> int | Face:
+    """A face for other models: its seed where it has one, else its picture in their size."""
+    if face.name.isdigit():
+        return int(face.name)
+    image = face.image[None]
+    if image.shape[-1] != resolution:
+        size = (resolution, resolution)
+        image = interpolate(image, size=size, mode="bilinear", antialias=True)
+    return Face(face.name, image[0])
 
 
 def _face_value(face: Any) -> dict[str, Any]:
