@@ -228,6 +228,12 @@ def test_a_grid_takes_other_models_or_says_why_not(side):
     assert wait_for(lambda: {card["label"] for card in side.cards} == {"perfect", "follows"})
     side.face.swap(Models.from_parts(OpenWorld(), editors={"perfect": Moves()}, name="blind"))
     assert "hold no attribute judge" in side.status["error"]
+    assert (side.cards, side.before) == ([], {}), "faces of another world stay up"
+    assert side.answers() == {}
+    assert "nothing is compared" in Page(side).send("ask", name="age", change=0.1)
+    side.face.swap(world(perfect=Moves(), follows=Follows()))
+    assert wait_for(lambda: {card["label"] for card in side.cards} == {"perfect", "follows"})
+    assert side.status["error"] == ""
 
 
 def test_a_broken_method_leaves_a_line_and_the_rest(session):

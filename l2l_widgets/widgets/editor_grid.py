@@ -89,8 +89,10 @@ class EditorGrid(anywidget.AnyWidget):
         n_random: int = 24,
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
+        self._wanted = None if methods is None else tuple(methods)
+        self._n_random, self._hide, self._lost = n_random, tuple(hide), ""
         self.side = SideBySide(self.face.models, methods, n_random)
-        self._table = visible_table(self.face.models.table, hide)
+        self._table = visible_table(self.face.models.table, self._hide)
         self._request = dict({"glasses": 0.3} if request is None else request)
         self.side.check(self._request)
         blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none
@@ -104,14 +106,7 @@ class EditorGrid(anywidget.AnyWidget):
         self._late = False
         self._state, self._error = "waiting", ""
         self._still, self._has_still = f"l2l-still-{secrets.token_hex(8)}", False
-        super().__init__(
-            schema={
-                "attributes": attribute_values(self._table),
-                "methods": len(self.side.methods),
-                "slider": SLIDER,
-                "still": self._still,
-            }
-        )
+        super().__init__(schema=self._schema_value())
         self._worker = LatestWins(self._compare, name="l2l-side-by-side")
         self._tell()
         self.face.subscribe(self._on_face)
@@ -126,6 +121,8 @@ class EditorGrid(anywidget.AnyWidget):
 
     def ask(self, request: Mapping[str, float]) -> None:
         """Compare another request; ValueError where it is impossible."""
+        if self._lost:
+            raise ValueError(self._lost)
         self.side.check(request)
         hidden = [name for name in request if name not in self._table]
         if hidden:
@@ -235,14 +232,42 @@ class EditorGrid(anywidget.AnyWidget):
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
-            try:
-                self.side = SideBySide(self.face.models, None, self.side.n_random)
-            except ValueError as error:
-                self._error = str(error)
-                self._tell()
-                return
+            self._take_models()
         if event.kind != "edits":
             self._again()
+
+    def _take_models(self) -> None:
+        """Other models draw now: the old answers are faces of another world, and go."""
+        models, wanted = self.face.models, self._wanted
+        known = models.available_editors
+        lost = ""
+        with self._lock:
+            self._labels, self._found = {}, {}
+        self.cards, self.before = [], {}
+        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
+        try:
+            kept = None if wanted is None else [m for m in wanted if m in known]
+            if wanted and not kept:
+                raise ValueError(f"methods are {', '.join(wanted)}; these models lack them")
+            side = SideBySide(models, kept, self._n_random)
+            request = self._request
+            if any(name not in self._table for name in request):
+                request = {n: 0.3 for n in self._table.names[:1]}
+            side.check(request)
+            self.side, self._request = side, request
+        except ValueError as error:
+            lost = f"nothing is compared with these models: {error}"
+        self._lost, self._error = lost, ""
+        self.schema = self._schema_value()
+        self._tell()
+
+    def _schema_value(self) -> dict[str, Any]:
+        return {
+            "attributes": attribute_values(self._table),
+            "methods": len(self.side.methods),
+            "slider": SLIDER,
+            "still": self._still,
+        }
 
     def _again(self) -> None:
         """Compare anew, or as soon as somebody looks."""
@@ -259,6 +284,8 @@ class EditorGrid(anywidget.AnyWidget):
     def _compare(self, _: None) -> None:
         side, request = self.side, dict(self._request)
         try:
+            if self._lost:
+                raise ValueError(self._lost)
             result = self.face.session.render()
             if result.w is None or result.before is None:
                 raise ValueError(result.error or "the face cannot be drawn")
@@ -275,6 +302,8 @@ class EditorGrid(anywidget.AnyWidget):
             for answer in side.answers(
                 result.w, request, methods=order, truncation_psi=psi, stale=self._worker.stale
             ):
+                if side is not self.side or self._lost:
+                    return  # other models draw meanwhile
                 with self._lock:
                     self._found[answer.method] = answer
                 self._show_cards()
@@ -356,7 +385,7 @@ class EditorGrid(anywidget.AnyWidget):
                 "state": self._state,
                 "done": len(self._found),
                 "total": len(self._labels),
-                "error": self._error,
+                "error": self._error or self._lost,
                 "answers": dict(self._answers),
             }
 
