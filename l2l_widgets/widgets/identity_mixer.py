@@ -241,9 +241,10 @@ class IdentityMixer(anywidget.AnyWidget):
         self._shown = None
         try:
             mixer = FaceMixer.of(models)
-            two = [_in_world(old.face(side), mixer.generator.img_resolution) for side in SIDES]
-            more = [[int(f.name) for f in old.grid_faces(side)[1:]] for side in SIDES]
-            state = MixState(mixer, *two, *more, truncation_psi=old.truncation_psi)
+            size = mixer.generator.img_resolution
+            person, other = (_in_world(old.face(side), size) for side in SIDES)
+            rows, columns = ([int(f.name) for f in old.grid_faces(side)[1:]] for side in SIDES)
+            state = MixState(mixer, person, other, rows, columns, old.truncation_psi)
             state.shares, state.space = dict(old.shares), old.space
             self.state, self._lost = state, ""
         except ValueError as error:
