@@ -31,6 +31,10 @@ from l2l_widgets.zoo import Models, load
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from l2l_widgets.attributes import AttributeTable
+
+#: What is asked for where nothing else is.
+USUAL = "glasses"
 #: Movers that a card names.
 MOVERS = 3
 #: Half the width of the request's slider, in attribute units.
@@ -93,8 +97,9 @@ class EditorGrid(anywidget.AnyWidget):
         self._n_random, self._hide, self._lost = n_random, tuple(hide), ""
         self.side = SideBySide(self.face.models, methods, n_random)
         self._table = visible_table(self.face.models.table, self._hide)
-        self._request = dict({"glasses": 0.3} if request is None else request)
-        self.side.check(self._request)
+        usual = _usual_request(self.side, self._table) if request is None else request
+        self._check(usual)
+        self._request = dict(usual)
         blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none
         self.votes: list[dict[str, Any]] = []
         self._blind, self._revealed, self._blind_seed = blind, False, blind_seed
@@ -123,12 +128,15 @@ class EditorGrid(anywidget.AnyWidget):
         """Compare another request; ValueError where it is impossible."""
         if self._lost:
             raise ValueError(self._lost)
+        self._check(request)
+        self._request = dict(request)
+        self._again()
+
+    def _check(self, request: Mapping[str, float]) -> None:
         self.side.check(request)
         hidden = [name for name in request if name not in self._table]
         if hidden:
             raise ValueError(f"attribute {hidden[0]!r} is hidden; allowed: those that are shown")
-        self._request = dict(request)
-        self._again()
 
     def answers(self, timeout: float = 60.0) -> dict[str, Answer]:
         """Return method -> answer, once all have answered or ``timeout`` seconds have passed."""
@@ -252,7 +260,7 @@ class EditorGrid(anywidget.AnyWidget):
             side = SideBySide(models, kept, self._n_random)
             request = self._request
             if any(name not in self._table for name in request):
-                request = {n: 0.3 for n in self._table.names[:1]}
+                request = _usual_request(side, self._table)
             side.check(request)
             self.side, self._request = side, request
         except ValueError as error:
@@ -420,7 +428,7 @@ class EditorGrid(anywidget.AnyWidget):
         if pictures:
             stream = io.BytesIO()
             to_pil(grid(torch.stack(pictures), columns=len(pictures)), scale=2).save(stream, "PNG")
-            rows = [_still_row(label, answer, hidden) for label, answer in shown]
+            rows = [_still_row(label, answer, hidden, self._table) for label, answer in shown]
             names = ", ".join(f"{n} {c:+g}" for n, c in self._request.items())
             block = still_block(
                 stream.getvalue(), f"{names}: {', '.join(label for label, _ in shown)}.",
@@ -430,6 +438,20 @@ class EditorGrid(anywidget.AnyWidget):
             display(HTML(block), display_id=self._still, update=update)
 
 
+def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:
+    """Return a change of glasses, or else of the first shown attribute that a method can make."""
+    if USUAL in table:
+        return {USUAL: 0.3}
+    able: set[str] = set()
+    for method in side.methods:
+        with contextlib.suppress(Exception):  # a broken method says so on its card
+            able |= set(side.models.editor(method).attributes)
+    for name in table.names:
+        if name in able:
+            return {name: 0.3}
+    raise ValueError("no method can change an attribute that is shown; allowed: other models")
+
+
 def _told_reason(answer: Answer, hidden: bool) -> str:
     """Why there is no picture; in general words while nobody may know whose answer it is."""
     if hidden and answer.image is None:
@@ -437,12 +459,14 @@ def _told_reason(answer: Answer, hidden: bool) -> str:
     return answer.reason
 
 
-def _still_row(label: str, answer: Answer, hidden: bool) -> tuple[str, str, str, str]:
+def _still_row(
+    label: str, answer: Answer, hidden: bool, table: AttributeTable
+) -> tuple[str, str, str, str]:
     if answer.receipt is None:
         return (label, _told_reason(answer, hidden), "", "")
     receipt = answer.receipt
-    came = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items())
-    name, change = next(iter(receipt.largest_others().items()), ("", 0.0))
+    came = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items() if n in table)
+    name, change = next(iter(receipt.largest_others(table).items()), ("", 0.0))
     kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
     return (
         label,
