@@ -24,6 +24,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.latents import lerp, slerp, to_wplus, z_from_seed
+from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.references import Strangers, attribute_judge, identity_judge, judge_names
 from l2l_widgets.states import MAX_LATENT, NOISE_MODES, SessionState
 from l2l_widgets.walks import (
@@ -102,7 +103,9 @@ class Interpolator:
                 f"kind is {walk.kind!r}, which needs an attribute regressor, which models "
                 f"{models.name!r} lack; allowed: latent"
             )
-        for name in (walk.attribute,) if walk.kind == "attribute" else walk.hold:
+        names = (walk.attribute,) if walk.kind == "attribute" else walk.hold
+        check_visible(names, models.table)
+        for name in names:
             models.table.index(name)
             if name not in editor.attributes:
                 raise ValueError(
@@ -276,7 +279,9 @@ class Interpolator:
         if read is None:
             return None
         wanted = read[:1]  # (1, A)
-        held = [name for name in (walk.hold or editor.attributes) if name in editor.attributes]
+        visible = visible_table(table)
+        usual = [name for name in editor.attributes if name in visible]
+        held = [name for name in (walk.hold or usual) if name in editor.attributes]
         for members in table.groups().values():
             # At most one member of an exclusive group may be asked to be high.
             high = [n for n in members if n in held and wanted[0, table.index(n)] >= 0.5]

@@ -14,8 +14,9 @@ from __future__ import annotations
 import string
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeRequestError, AttributeTable, EditRequest
 from l2l_widgets.evaluation.equal_change import KNOBS
 from l2l_widgets.metrics import leakage
+from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.receipt import Receipt, Stopwatch, change_text
 from l2l_widgets.references import (
     RandomEdits,
@@ -118,6 +120,7 @@ class SideBySide:
     def check(self, request: Mapping[str, float]) -> None:
         """Raise a ValueError unless the request asks for something possible."""
         EditRequest(changes=request).validate(self.models.table)
+        check_visible(request, self.models.table)
         if not any(request.values()):
             raise AttributeRequestError("the request is empty; allowed: a change other than 0")
 
@@ -270,18 +273,22 @@ class SideBySide:
             strangers = self._strangers.similarity(psi, "const")
             identity = float((face.embedding * identity_judge(self.models)(image)).sum())
         low, high, identity_band = face.randoms.band(size)
-        change = dict(zip(names, (readings - face.readings).tolist(), strict=True))
-        pairs = zip(low.tolist(), high.tolist(), strict=True)
+        shown = visible_table(self.models.table)
+
+        def named(values: Iterable[Any]) -> dict[str, Any]:
+            return {n: v for n, v in zip(names, values, strict=True) if n in shown}
+
+        change = named((readings - face.readings).tolist())
         return Receipt(
             requested=request,
             achieved={n: change[n] for n in request},
             others={n: c for n, c in change.items() if n not in request},
-            band=dict(zip(names, pairs, strict=True)),
+            band=named(zip(low.tolist(), high.tolist(), strict=True)),
             identity=identity,
             identity_band=identity_band if identity is not None else None,
             strangers=strangers,
-            before=dict(zip(names, face.readings.tolist(), strict=True)),
-            after=dict(zip(names, readings.tolist(), strict=True)),
+            before=named(face.readings.tolist()),
+            after=named(readings.tolist()),
             size=size,
             seconds=watch.total(),
             judges=judge_names(self.models),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.latents import layer_groups
+from l2l_widgets.policy import visible_table
 from l2l_widgets.states import DEFAULT_PSI, tensor_key
 
 __all__ = ["Curves", "Strip", "Walk", "mix_rows", "row_numbers"]
@@ -187,8 +188,8 @@ class Strip:
         return " ".join(self.sentences(table))
 
     def sentences(self, table: AttributeTable) -> list[str]:
-        """The same as a list; only attributes of ``table`` are mentioned."""
-        curves = self.curves
+        """The same as a list; only attributes of ``table`` that are not hidden are mentioned."""
+        curves, table = self.curves, visible_table(table)
         if curves is None or curves.readings is None:
             return []
         first, last = curves.readings[0], curves.readings[-1]

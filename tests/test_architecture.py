@@ -93,8 +93,8 @@ ARROWS = {
     "painting": "storage images masks protocols maskgan zoo latest_wins session",
     "own_models": "storage judges stylegan2 zoo",
     "exercises": "storage zoo replay receipt rendering session",
-    "walks": "latents attributes states",
-    "interpolation": "latents attributes zoo states references walks",
+    "walks": "latents attributes policy states",
+    "interpolation": "latents attributes policy zoo states references walks",
     "walk_files": "storage images zoo states replay walks",
     "gallery": "latents images face_filter zoo states references",
     "presentation": "attributes states replay receipt rendering session",
@@ -109,8 +109,8 @@ ARROWS = {
     "code_map": "latents images zoo layout2d",
     "map_files": "storage zoo layout2d code_map",
     "map_walks": "attributes metrics layout2d code_map",
-    "entanglement": "storage attributes metrics editors zoo references report evaluation",
-    "side_by_side": "attributes metrics zoo references receipt evaluation",
+    "entanglement": "storage attributes policy metrics editors zoo references report evaluation",
+    "side_by_side": "attributes policy metrics zoo references receipt evaluation",
     "recipes": (
         "storage latents attributes images masks judges faceworld stylegan2 discriminator"
         " projected perception losses training triplets editors maskgan zoo disentangle"

@@ -13,6 +13,7 @@ from l2l_widgets.attributes import EditRequest
 from l2l_widgets.class_wall import class_wall
 from l2l_widgets.images import load_image
 from l2l_widgets.presentation import Presentation, read_steps
+from l2l_widgets.shared_face import SharedFace
 from l2l_widgets.widgets import Presenter
 
 
@@ -112,7 +113,11 @@ def test_the_presenter_goes_on_and_back_by_messages(session):
     assert presenter.after["data"] == first
     assert "step 1 of 2 (One)" in repr(presenter)
     presenter.close()
-    with pytest.raises(ValueError, match="source is 7"):
+    shared = SharedFace.of(session)
+    presenter = Presenter(["One"], shared)
+    assert presenter.session is session
+    presenter.close()
+    with pytest.raises(ValueError, match="source is 7; allowed: an EditSession"):
         Presenter(["x"], 7)
 
 

@@ -152,6 +152,28 @@ def test_out_of_sight_nothing_is_measured_and_in_sight_it_goes_on(explorer):
     assert explorer.status["state"] == "finished"
 
 
+def test_measure_after_stop_is_heard_while_the_row_is_still_running():
+    gate, begun = threading.Event(), threading.Event()
+
+    class Slow(Moves):
+        def edit(self, w, request):
+            begun.set()
+            assert gate.wait(20)
+            return super().edit(w, request)
+
+    explorer = EntanglementExplorer(world(slow=Slow()), attributes=EIGHT, faces=8)
+    page = Page(explorer)
+    page.send("start")
+    assert begun.wait(20)
+    page.send("stop")
+    page.send("start")
+    gate.set()
+    assert explorer.wait(30)
+    assert explorer.status["state"] == "finished"
+    assert explorer.matrix["edited"] == list(EIGHT)
+    explorer.close()
+
+
 def test_another_plan_keeps_rows_of_the_same_faces_and_refuses_nonsense(explorer):
     page = Page(explorer)
     page.send("start")
@@ -206,6 +228,12 @@ def test_a_grid_takes_other_models_or_says_why_not(side):
     assert wait_for(lambda: {card["label"] for card in side.cards} == {"perfect", "follows"})
     side.face.swap(Models.from_parts(OpenWorld(), editors={"perfect": Moves()}, name="blind"))
     assert "hold no attribute judge" in side.status["error"]
+    assert (side.cards, side.before) == ([], {}), "faces of another world stay up"
+    assert side.answers() == {}
+    assert "nothing is compared" in Page(side).send("ask", name="age", change=0.1)
+    side.face.swap(world(perfect=Moves(), follows=Follows()))
+    assert wait_for(lambda: {card["label"] for card in side.cards} == {"perfect", "follows"})
+    assert side.status["error"] == ""
 
 
 def test_a_broken_method_leaves_a_line_and_the_rest(session):
@@ -304,6 +332,29 @@ def test_blind_the_page_is_told_no_name_until_it_is_revealed(side):
     assert side.settings["tally"] == side.tally() == {side.votes[0]["method"]: 1}
     titles = [card["title"] for card in side.cards]
     assert f"{good}: {side.votes[0]['method']}" in titles
+
+
+def test_blind_the_still_tells_no_name_either(monkeypatch):
+    class Telltale(Moves):
+        def edit(self, w, request):
+            raise RuntimeError("telltale has no weights")
+
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append(a[0]))
+    models = world(telltale=Telltale(), perfect=Moves())
+    session = EditSession(models, method="perfect", n_random=4, seed=seeds_with_room(models, 1)[0])
+    side = EditorGrid(session, request={"age": 0.3}, n_random=4, blind=True)
+    side.answers()
+    side._ipython_display_()
+    still = shown[-1].data
+    assert "<td>A</td>" in still
+    assert "cannot do this on this face" in still
+    assert "telltale" not in still
+    assert "perfect" not in still
+    side.reveal()
+    assert "telltale has no weights" in shown[-1].data
+    side.close()
+    session.close()
 
 
 def test_a_second_vote_on_the_same_picture_takes_the_place_of_the_first(side):

@@ -89,6 +89,51 @@ def test_a_shared_face_is_told_who_loads(session):
     widget.close()
 
 
+def test_a_face_loaded_elsewhere_is_the_next_person(widget, session):
+    shared = SharedFace.of(session)
+    shared.load(seed=11, by="gallery")
+    assert widget._worker.drain(20)
+    assert widget.faces["identity"]["seed"] == 11
+    assert widget.cells["rows"][0]["seed"] == 11
+    assert widget.mixed["name"] == "11 as 2"
+    drawn = session.render().before
+    image = widget.state.face("identity").image
+    assert torch.allclose(image, drawn, atol=1e-3), "the face as the session draws it"
+    widget.send()
+    assert session.drain(20)
+    assert widget._worker.drain(20)
+    assert widget.faces["identity"]["seed"] == 11, "its own mix is not the next person"
+    w = widget.state.cell(1, 0).w
+    shared.load(w=w, by="map")
+    assert widget._worker.drain(20)
+    assert widget.faces["identity"]["name"] == "a latent"
+    widget.close()
+    shared.load(seed=12)
+    assert widget.faces["identity"]["name"] == "a latent"
+
+
+def test_other_models_mix_or_say_why_not(widget, session, models, tiny_world, tmp_path):
+    shared, old = SharedFace.of(session), widget.state
+    shared.swap(load(tiny_world))
+    assert widget._worker.drain(20)
+    assert "nothing is mixed with these models" in widget.mixed["error"]
+    assert (
+        "have no identity mixer"
+        in ask(widget, 1, kind="share", side="identity", share=0.5)["error"]
+    )
+    with pytest.raises(ValueError, match="nothing is mixed"):
+        widget.send()
+    other = load(write_mixing_world(tmp_path / "other"))
+    shared.swap(other)
+    assert widget._worker.drain(20)
+    assert widget.mixed["error"] is None
+    assert widget.state is not old
+    assert widget.state.mixer.generator is other.generator
+    assert widget.mixed["name"] == "1 as 2"
+    widget.send()
+    assert session.render().error is None
+
+
 def test_faces_are_taken_from_seeds_and_files_and_swapped(widget):
     ask(widget, 1, kind="seed", side="attributes", seed=9)
     assert widget.faces["attributes"]["seed"] == 9

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     values = None if args.recipe is not None else _values(args)
 
     from l2l_widgets.interpolation import Interpolator, Walk
+    from l2l_widgets.policy import visible_table
     from l2l_widgets.walk_files import read_walk, save_walk
     from l2l_widgets.zoo import load
 
@@ -99,10 +100,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {"out": str(args.out), "frames": len(strip.t), "recipe": recipe}
     curves = strip.curves
     if curves is not None:
+        shown = visible_table(models.table)
         report |= {
             "summary": strip.to_text(models.table),
-            "attributes": {n: curves.of(n) for n in curves.names} if curves.readings is not None
-            else None,
+            "attributes": {n: curves.of(n) for n in curves.names if n in shown}
+            if curves.readings is not None else None,
             "identity_to_first": curves.to_first,
             "identity_to_last": curves.to_last,
             "strangers": curves.strangers,

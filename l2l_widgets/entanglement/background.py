@@ -61,6 +61,8 @@ class BackgroundStudy:
         self._go = threading.Event()
         self._go.set()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._at_work = self._wanted = False  # wanted: start was asked for while it was at work
 
     @property
     def is_running(self) -> bool:
@@ -68,9 +70,13 @@ class BackgroundStudy:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Go on where it stopped; does nothing while it runs."""
-        if not self.is_running:
+        """Go on where it stopped; one that is about to stop, after its row, goes on as well."""
+        with self._lock:
             self._stop.clear()
+            self._wanted = True
+            if self._at_work:
+                return
+            self._at_work = True
             self._thread = threading.Thread(target=self._run, name="l2l-leakage", daemon=True)
             self._thread.start()
 
@@ -90,6 +96,15 @@ class BackgroundStudy:
         return not self.is_running
 
     def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._wanted:
+                    self._at_work = False
+                    return
+                self._wanted = False
+            self._run_once()
+
+    def _run_once(self) -> None:
         try:
             ended = self._measure()
             self._tell(state="finished" if ended else "stopped", doing="", seconds_left=None)

@@ -16,6 +16,7 @@ from l2l_widgets.evaluation import equal_change
 from l2l_widgets.evaluation.bench import Bench, Readers, Truth, face_latents
 from l2l_widgets.evaluation.cells import Cells
 from l2l_widgets.metrics import leakage
+from l2l_widgets.policy import check_visible
 from l2l_widgets.report import Protocol, versions
 from l2l_widgets.zoo import Models
 
@@ -108,12 +109,13 @@ class LeakageStudy:
         Raises
         ------
         ValueError
-            An attribute that is not in the protocol.
+            An attribute that is not in the protocol, or that is hidden.
         """
         if name not in self.protocol.attributes:
             raise ValueError(
                 f"attribute is {name!r}; allowed: {', '.join(self.protocol.attributes)}"
             )
+        check_visible((name,), self.models.table)
         if self.measured(method, name):
             return (method, name) in self._rows
         bench = self.bench
@@ -258,6 +260,7 @@ class LeakageStudy:
         before, after : Tensor, shape (3, R, R)
             In [-1, 1]. A face that was never reached is drawn at full strength.
         """
+        check_visible((edited,), self.models.table)
         strength = face.strength if face.reached else 1.0
         editor, generator = self.models.editor(method), self.models.generator
         ws = face_latents(self.models, [face.seed], self.protocol.truncation_psi)

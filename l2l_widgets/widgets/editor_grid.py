@@ -31,6 +31,10 @@ from l2l_widgets.zoo import Models, load
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from l2l_widgets.attributes import AttributeTable
+
+#: What is asked for where nothing else is.
+USUAL = "glasses"
 #: Movers that a card names.
 MOVERS = 3
 #: Half the width of the request's slider, in attribute units.
@@ -89,10 +93,13 @@ class EditorGrid(anywidget.AnyWidget):
         n_random: int = 24,
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
+        self._wanted = None if methods is None else tuple(methods)
+        self._n_random, self._hide, self._lost = n_random, tuple(hide), ""
         self.side = SideBySide(self.face.models, methods, n_random)
-        self._table = visible_table(self.face.models.table, hide)
-        self._request = dict({"glasses": 0.3} if request is None else request)
-        self.side.check(self._request)
+        self._table = visible_table(self.face.models.table, self._hide)
+        usual = _usual_request(self.side, self._table) if request is None else request
+        self._check(usual)
+        self._request = dict(usual)
         blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none
         self.votes: list[dict[str, Any]] = []
         self._blind, self._revealed, self._blind_seed = blind, False, blind_seed
@@ -104,14 +111,7 @@ class EditorGrid(anywidget.AnyWidget):
         self._late = False
         self._state, self._error = "waiting", ""
         self._still, self._has_still = f"l2l-still-{secrets.token_hex(8)}", False
-        super().__init__(
-            schema={
-                "attributes": attribute_values(self._table),
-                "methods": len(self.side.methods),
-                "slider": SLIDER,
-                "still": self._still,
-            }
-        )
+        super().__init__(schema=self._schema_value())
         self._worker = LatestWins(self._compare, name="l2l-side-by-side")
         self._tell()
         self.face.subscribe(self._on_face)
@@ -126,12 +126,17 @@ class EditorGrid(anywidget.AnyWidget):
 
     def ask(self, request: Mapping[str, float]) -> None:
         """Compare another request; ValueError where it is impossible."""
+        if self._lost:
+            raise ValueError(self._lost)
+        self._check(request)
+        self._request = dict(request)
+        self._again()
+
+    def _check(self, request: Mapping[str, float]) -> None:
         self.side.check(request)
         hidden = [name for name in request if name not in self._table]
         if hidden:
             raise ValueError(f"attribute {hidden[0]!r} is hidden; allowed: those that are shown")
-        self._request = dict(request)
-        self._again()
 
     def answers(self, timeout: float = 60.0) -> dict[str, Answer]:
         """Return method -> answer, once all have answered or ``timeout`` seconds have passed."""
@@ -144,6 +149,8 @@ class EditorGrid(anywidget.AnyWidget):
         self._revealed = revealed
         self._show_cards()
         self._tell()
+        if self._has_still and self._state == "ready":
+            self._show_still(update=True)
 
     def tally(self) -> dict[str, int]:
         """Return method -> votes, the most first."""
@@ -233,14 +240,42 @@ class EditorGrid(anywidget.AnyWidget):
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
-            try:
-                self.side = SideBySide(self.face.models, None, self.side.n_random)
-            except ValueError as error:
-                self._error = str(error)
-                self._tell()
-                return
+            self._take_models()
         if event.kind != "edits":
             self._again()
+
+    def _take_models(self) -> None:
+        """Other models draw now: the old answers are faces of another world, and go."""
+        models, wanted = self.face.models, self._wanted
+        known = models.available_editors
+        lost = ""
+        with self._lock:
+            self._labels, self._found = {}, {}
+        self.cards, self.before = [], {}
+        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
+        try:
+            kept = None if wanted is None else [m for m in wanted if m in known]
+            if wanted and not kept:
+                raise ValueError(f"methods are {', '.join(wanted)}; these models lack them")
+            side = SideBySide(models, kept, self._n_random)
+            request = self._request
+            if any(name not in self._table for name in request):
+                request = _usual_request(side, self._table)
+            side.check(request)
+            self.side, self._request = side, request
+        except ValueError as error:
+            lost = f"nothing is compared with these models: {error}"
+        self._lost, self._error = lost, ""
+        self.schema = self._schema_value()
+        self._tell()
+
+    def _schema_value(self) -> dict[str, Any]:
+        return {
+            "attributes": attribute_values(self._table),
+            "methods": len(self.side.methods),
+            "slider": SLIDER,
+            "still": self._still,
+        }
 
     def _again(self) -> None:
         """Compare anew, or as soon as somebody looks."""
@@ -257,6 +292,8 @@ class EditorGrid(anywidget.AnyWidget):
     def _compare(self, _: None) -> None:
         side, request = self.side, dict(self._request)
         try:
+            if self._lost:
+                raise ValueError(self._lost)
             result = self.face.session.render()
             if result.w is None or result.before is None:
                 raise ValueError(result.error or "the face cannot be drawn")
@@ -273,6 +310,8 @@ class EditorGrid(anywidget.AnyWidget):
             for answer in side.answers(
                 result.w, request, methods=order, truncation_psi=psi, stale=self._worker.stale
             ):
+                if side is not self.side or self._lost:
+                    return  # other models draw meanwhile
                 with self._lock:
                     self._found[answer.method] = answer
                 self._show_cards()
@@ -311,9 +350,8 @@ class EditorGrid(anywidget.AnyWidget):
             card["title"] = f"{label}: {method}"
         if answer is None:
             return {**card, "state": "waiting"}
-        card |= {"state": "ready", "reached": answer.reached, "reason": answer.reason}
-        if hidden and answer.image is None:
-            card["reason"] = "cannot do this on this face"  # the reason might name the method
+        card |= {"state": "ready", "reached": answer.reached}
+        card["reason"] = _told_reason(answer, hidden)
         if answer.image is not None:
             card["picture"] = picture_value(answer.image)
         receipt = answer.receipt
@@ -355,7 +393,7 @@ class EditorGrid(anywidget.AnyWidget):
                 "state": self._state,
                 "done": len(self._found),
                 "total": len(self._labels),
-                "error": self._error,
+                "error": self._error or self._lost,
                 "answers": dict(self._answers),
             }
 
@@ -381,13 +419,16 @@ class EditorGrid(anywidget.AnyWidget):
 
         with self._lock:
             labels, found = dict(self._labels), dict(self._found)
+            hidden = self._blind and not self._revealed
+        if hidden and set(labels) & set(self.side.methods):
+            return  # of before it was blind: the letters are on their way
         shown = [(label, found[m]) for label, m in labels.items() if m in found]
         pictures: list[Tensor] = [a.image for _, a in shown if a.image is not None]
         block = ""
         if pictures:
             stream = io.BytesIO()
             to_pil(grid(torch.stack(pictures), columns=len(pictures)), scale=2).save(stream, "PNG")
-            rows = [_still_row(label, answer) for label, answer in shown]
+            rows = [_still_row(label, answer, hidden, self._table) for label, answer in shown]
             names = ", ".join(f"{n} {c:+g}" for n, c in self._request.items())
             block = still_block(
                 stream.getvalue(), f"{names}: {', '.join(label for label, _ in shown)}.",
@@ -397,11 +438,39 @@ class EditorGrid(anywidget.AnyWidget):
             display(HTML(block), display_id=self._still, update=update)
 
 
-def _still_row(label: str, answer: Answer) -> tuple[str, str, str, str]:
+def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:
+    """Return a change of glasses, or else of the first shown attribute that a method can make."""
+    if USUAL in table:
+        return {USUAL: 0.3}
+    able: set[str] = set()
+    for method in side.methods:
+        with contextlib.suppress(Exception):  # a broken method says so on its card
+            able |= set(side.models.editor(method).attributes)
+    for name in table.names:
+        if name in able:
+            return {name: 0.3}
+    raise ValueError("no method can change an attribute that is shown; allowed: other models")
+
+
+def _told_reason(answer: Answer, hidden: bool) -> str:
+    """Why there is no picture; in general words while nobody may know whose answer it is."""
+    if hidden and answer.image is None:
+        return "cannot do this on this face"  # the reason might name the method
+    return answer.reason
+
+
+def _still_row(
+    label: str, answer: Answer, hidden: bool, table: AttributeTable
+) -> tuple[str, str, str, str]:
     if answer.receipt is None:
-        return (label, answer.reason, "", "")
+        return (label, _told_reason(answer, hidden), "", "")
     receipt = answer.receipt
-    came = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items())
-    name, change = next(iter(receipt.largest_others().items()), ("", 0.0))
+    came = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items() if n in table)
+    name, change = next(iter(receipt.largest_others(table).items()), ("", 0.0))
     kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
-    return (label, came if answer.reached else answer.reason, f"{name} {change:+.2f}", kept)
+    return (
+        label,
+        came if answer.reached else _told_reason(answer, hidden),
+        f"{name} {change:+.2f}",
+        kept,
+    )

@@ -11,6 +11,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ from l2l_widgets.session import EditSession
 from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.explorer_values import (
-    attribute_values,
     best_and_worst,
+    chosen,
+    explorer_schema,
     faces_value,
     matrix_value,
     pair_value,
     trajectory_value,
+    visible_matrix,
 )
 from l2l_widgets.widgets.still_table import matrix_still
 from l2l_widgets.widgets.stylesheet import scoped
@@ -123,7 +126,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
         models = self.face.models
-        self._table = visible_table(models.table, hide)
+        self._hide, self._lost = tuple(hide), ""
+        self._table = visible_table(models.table, self._hide)
         self._truth, self._chance, self._folder = truth, chance, folder
         self._lock = threading.RLock()
         self._answers: dict[str, int] = {}
@@ -142,20 +146,12 @@ class EntanglementExplorer(anywidget.AnyWidget):
             shown = tuple(n for n in attributes if n in self._table or n not in models.table)
             self.study = self._new_study(Protocol(shown, faces, seed, request, batch=16))
         methods = self.study.methods
-        self._method = _chosen("method", method, methods, methods[0] if methods else "")
+        self._method = chosen("method", method, methods, methods[0] if methods else "")
         other = HELD if self._method == PLAIN and HELD in methods else ""
-        self._against = _chosen("against", against, methods, other)
+        self._against = chosen("against", against, methods, other)
         self._reader = "judge"
         super().__init__(
-            schema={
-                "attributes": attribute_values(self._table),
-                "columns": list(models.table.names),
-                "methods": list(methods),
-                "editable": report is None,
-                "report": None if report is None else str(report),
-                "eight": [n for n in PAPER_EIGHT if n in self._table],
-                "still": self._still,
-            }
+            schema=explorer_schema(self.study, self._table, self.face.models, self._still)
         )
         self._cells = LatestWins(self._show_cell, name="l2l-cell")
         self._tracks = LatestWins(self._show_trajectory, name="l2l-trajectory")
@@ -171,17 +167,18 @@ class EntanglementExplorer(anywidget.AnyWidget):
 
     def leakage(self, method: str | None = None) -> LeakageMatrix:
         """Return the matrix so far, of the method that is shown where none is named."""
-        return self.study.matrix(method or self._method, self._reader)
+        return visible_matrix(self.study.matrix(method or self._method, self._reader), self._table)
 
     def start(self) -> None:
         """Measure what is missing, in the background; a report has nothing missing."""
         if not isinstance(self.study, LeakageStudy):
             return
+        if self._lost:
+            raise ValueError(self._lost)
         with self._lock:
-            if self._work is not None and self._work.is_running:
-                return
-            methods = [m for m in (self._method, self._against) if m]
-            self._work = BackgroundStudy(self.study, methods, self._heard_by(self.study))
+            methods = tuple(m for m in (self._method, self._against) if m)
+            if self._work is None or not self._work.is_running:
+                self._work = BackgroundStudy(self.study, methods, self._heard_by(self.study))
             self._work.pause(not self._visible)
             self._work.start()
 
@@ -220,6 +217,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
     def _do(self, kind: str, client: str, message: Mapping[str, Any]) -> None:
         if kind == "seen":
             self._set_seen(client, bool(message["visible"]))
+        elif self._lost and kind not in ("load", "stop"):
+            raise ValueError(self._lost)
         elif kind == "start":
             self.start()
         elif kind == "stop":
@@ -242,9 +241,9 @@ class EntanglementExplorer(anywidget.AnyWidget):
         methods = self.study.methods
         with self._lock:
             shown = (self._method, self._against, self._reader)
-            self._method = _chosen("method", message.get("method"), methods, self._method)
+            self._method = chosen("method", message.get("method"), methods, self._method)
             other = message.get("against", self._against)
-            self._against = _chosen("against", other, methods, "") if other else ""
+            self._against = chosen("against", other, methods, "") if other else ""
             if self._against == self._method:
                 self._against = ""
             self._reader = str(message.get("reader", self._reader))
@@ -328,27 +327,38 @@ class EntanglementExplorer(anywidget.AnyWidget):
         """Other models draw now: what was measured was said of the old ones, and goes."""
         if not isinstance(self.study, LeakageStudy):
             return  # a report speaks of its own models; pictures of others are refused
+        self.stop()
+        models, old = self.face.models, self.study.protocol
+        methods = models.available_editors
+        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
+        names = tuple(n for n in old.attributes if n in self._table) or self._table.names
+        study, lost, error = self.study, "", None
         try:
-            self.stop()
-            study, methods = (
-                self._new_study(self.study.protocol),
-                self.face.models.available_editors,
-            )
-            with self._lock:
-                self.study, self._work, self._progress, self.cell = study, None, Progress(), {}
-                self._method = self._method if self._method in methods else methods[0]
-                self._against = self._against if self._against in methods else ""
-                self._error = None
-            self.schema = {**self.schema, "methods": list(methods)}
-        except (ValueError, IndexError) as error:
-            self._error = f"{self.face.models.name}: {error}"
+            if not methods:
+                raise ValueError("they have no method")
+            protocol = replace(old, attributes=names)
+            try:
+                study = self._new_study(protocol)
+            except ValueError as why:  # the folder keeps what was measured with others
+                error, self._folder = f"rows are not kept from now on: {why}", None
+                study = self._new_study(protocol)
+        except ValueError as why:
+            lost = f"nothing measured for these models: {why}"
+        with self._lock:
+            self.study, self._work, self._progress, self.cell = study, None, Progress(), {}
+            self._method = self._method if self._method in methods else (*methods, "")[0]
+            self._against = self._against if self._against in methods else ""
+            self._error, self._lost = error, lost
+        # emptied first: a page that knows the old attributes must not meet the new numbers
+        self.matrix = self.against = self.difference = self.trajectory = {}
+        self.schema = explorer_schema(self.study, self._table, self.face.models, self._still)
         self._show_matrix()
 
     # -- to the page -------------------------------------------------------------------------------
 
     def _heard_by(self, study: LeakageStudy) -> Callable[[Progress], None]:
         def heard(progress: Progress) -> None:
-            if study is not self.study:  # another plan has been made meanwhile
+            if study is not self.study or self._lost:  # another plan has been made meanwhile
                 return
             rows = progress.done != self._progress.done or progress.state == "finished"
             self._progress = progress
@@ -361,15 +371,18 @@ class EntanglementExplorer(anywidget.AnyWidget):
     def _show_matrix(self) -> None:
         with self._lock:
             method, against, reader = self._method, self._against, self._reader
+        if self._lost:
+            self._tell()
+            return
         try:
-            values: dict[str, Any] = {"matrix": self._columns(self.study.matrix(method, reader))}
+            values: dict[str, Any] = {"matrix": self._value(self.study.matrix(method, reader))}
             values["against"] = values["difference"] = {}
             if against:
                 other = self.study.matrix(against, reader)
-                values["against"] = self._columns(other)
+                values["against"] = self._value(other)
                 if set(other.edited) & set(values["matrix"]["edited"]):
                     both = paired_difference(self.study, method, against, reader)
-                    values["difference"] = self._columns(both)
+                    values["difference"] = self._value(both)
         except ValueError as error:
             self._error = str(error)
             self._tell()
@@ -381,16 +394,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
         if self._has_still and self._progress.state in ("finished", "stopped"):
             self._show_still(update=True)
 
-    def _columns(self, matrix: LeakageMatrix) -> dict[str, Any]:
-        """Leave the hidden columns out of what the page gets."""
-        shown = tuple(n for n in matrix.read if n in self._table)
-        cells = {k: v for k, v in matrix.cells.items() if k[1] in shown and k[0] in self._table}
-        return matrix_value(
-            LeakageMatrix(
-                matrix.method, matrix.reader, matrix.protocol, shown, cells, matrix.judges,
-                matrix.failed, matrix.chance,
-            )
-        )  # fmt: skip
+    def _value(self, matrix: LeakageMatrix) -> dict[str, Any]:
+        return matrix_value(visible_matrix(matrix, self._table))
 
     def _tell(self) -> None:
         with self._lock:
@@ -406,7 +411,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
             }
             self.status = {
                 "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
-                "seconds_left": p.seconds_left, "error": self._error or p.error,
+                "seconds_left": p.seconds_left, "error": self._error or self._lost or p.error,
                 "answers": dict(self._answers),
             }  # fmt: skip
 
@@ -445,8 +450,10 @@ class EntanglementExplorer(anywidget.AnyWidget):
 
     def _show_trajectory(self, which: tuple[str, str]) -> None:
         edited, faces = which
-        models, method = self.face.models, self._method
+        models, method, table = self.face.models, self._method, self._table
         try:
+            if edited not in table:
+                raise ValueError(f"attribute {edited!r} is not shown; allowed: those that are")
             if faces == "one":
                 result = self.face.session.render()
                 if result.w is None:
@@ -468,8 +475,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
             line = " ".join(str(error).split()) or type(error).__name__
             self.trajectory = {"edited": edited, "error": line}
             return
-        if found is not None:
-            self.trajectory = trajectory_value(found, label)
+        if found is not None and models is self.face.models:
+            self.trajectory = trajectory_value(found, label, models.table.names, table)
 
     # -- without a front end -----------------------------------------------------------------------
 
@@ -486,14 +493,6 @@ class EntanglementExplorer(anywidget.AnyWidget):
         """Put the matrix where a reader without a kernel will find it."""
         from IPython.display import HTML, display
 
-        block = matrix_still(self.leakage(), self._still)
+        block = "" if self._lost else matrix_still(self.leakage(), self._still)
         with contextlib.suppress(Exception):  # a notebook that is gone needs no picture
             display(HTML(block), display_id=self._still, update=update)
-
-
-def _chosen(field: str, value: Any, known: Sequence[str], default: str) -> str:
-    if value is None or value == "":
-        return default
-    if value not in known:
-        raise ValueError(f"{field} is {value!r}; allowed: {', '.join(known)}")
-    return str(value)

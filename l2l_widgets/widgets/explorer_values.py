@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.entanglement import FaceChange, LeakageMatrix, Trajectories
+from l2l_widgets.attributes import PAPER_EIGHT
+from l2l_widgets.entanglement import (
+    FaceChange,
+    LeakageMatrix,
+    LeakageStudy,
+    ReportStudy,
+    Trajectories,
+)
 from l2l_widgets.widgets.bridge import picture_value
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.attributes import AttributeTable
+    from l2l_widgets.zoo import Models
 
 #: What the page draws of every cell.
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")
@@ -23,6 +33,30 @@ def attribute_values(table: AttributeTable) -> list[dict[str, Any]]:
     """Return name, label, family and unit of every attribute."""
     fields = ("name", "label", "definition", "family", "low", "high", "unit")
     return [{field: getattr(row, field) for field in fields} for row in table]
+
+
+def explorer_schema(
+    study: LeakageStudy | ReportStudy, table: AttributeTable, models: Models, still: str
+) -> dict[str, Any]:
+    """Return what does not change while the same models draw; ``table`` holds what is shown."""
+    report = study.folder if isinstance(study, ReportStudy) else None
+    return {
+        "attributes": attribute_values(table),
+        "columns": list(table.names),
+        "methods": list(models.available_editors if report is None else study.methods),
+        "editable": report is None,
+        "report": None if report is None else str(report),
+        "eight": [n for n in PAPER_EIGHT if n in table],
+        "still": still,
+    }
+
+
+def visible_matrix(matrix: LeakageMatrix, table: AttributeTable) -> LeakageMatrix:
+    """Return a matrix without the rows and columns that a table lacks."""
+    shown = tuple(n for n in matrix.read if n in table)
+    cells = {k: v for k, v in matrix.cells.items() if k[0] in table and k[1] in shown}
+    failed = {n: why for n, why in matrix.failed.items() if n in table}
+    return replace(matrix, read=shown, cells=cells, failed=failed)
 
 
 def matrix_value(matrix: LeakageMatrix) -> dict[str, Any]:
@@ -68,8 +102,14 @@ def pair_value(face: FaceChange, pictures: tuple[Tensor, Tensor], caption: str) 
     }
 
 
-def trajectory_value(found: Trajectories, label: str) -> dict[str, Any]:
-    """Return the changes from the unedited face, mean and interval, by attribute."""
+def trajectory_value(
+    found: Trajectories, label: str, names: Sequence[str], shown: AttributeTable
+) -> dict[str, Any]:
+    """Return the changes from the unedited face, mean and interval, by attribute that is shown.
+
+    ``names`` are the readings' columns.
+    """
+    columns = [names.index(name) for name in shown.names]
     low, high = found.interval()
     identity = None if found.identity is None else found.identity.double().mean(dim=0)
     return {
@@ -78,9 +118,9 @@ def trajectory_value(found: Trajectories, label: str) -> dict[str, Any]:
         "faces": found.faces,
         "label": label,
         "strengths": list(found.strengths),
-        "mean": _table(found.changes().double().mean(dim=0)),
-        "low": _table(low),
-        "high": _table(high),
+        "mean": _table(found.changes().double().mean(dim=0)[:, columns]),
+        "low": _table(low[:, columns]),
+        "high": _table(high[:, columns]),
         "identity": None if identity is None else [_plain(v) for v in identity.tolist()],
     }
 
@@ -106,6 +146,15 @@ def best_and_worst(faces: list[FaceChange], own: bool) -> list[tuple[str, FaceCh
         ("least strength", "most strength") if own else ("best: moved least", "worst: moved most")
     )
     return [(words[0], ranked[0]), (words[1], ranked[-1])]
+
+
+def chosen(field: str, value: Any, known: Sequence[str], default: str) -> str:
+    """Return a value that is known, or the default where none is given; ValueError otherwise."""
+    if value is None or value == "":
+        return default
+    if value not in known:
+        raise ValueError(f"{field} is {value!r}; allowed: {', '.join(known)}")
+    return str(value)
 
 
 def _table(values: Tensor) -> list[list[float | None]]:

@@ -17,13 +17,14 @@ from typing import Any
 import anywidget
 import traitlets
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from l2l_widgets.disentangle import FaceMixer
+from l2l_widgets.disentangle import Face, FaceMixer, read_face
 from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
 from l2l_widgets.disentangle.mixer import SPACES
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import SharedFace
+from l2l_widgets.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, static_text
 from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
@@ -42,7 +43,7 @@ class IdentityMixer(anywidget.AnyWidget):
         What to mix with; of a session or a shared face, its models. None loads the embedded ones.
     face : EditSession or SharedFace, optional
         Where a chosen mix goes; ``source`` itself where that is one. Without any, mixes are only
-        shown.
+        shown. A face that is loaded there by anybody else becomes the identity face.
     identity, attributes : int, str or Tensor
         The two faces: seeds, files, or pictures (3, R, R) in [-1, 1].
     rows, columns : sequence of int
@@ -101,6 +102,8 @@ class IdentityMixer(anywidget.AnyWidget):
         self._shown: tuple[int, int] | None = None  # the cell that is up, if it is one
         self._sent = 0
         self._mix: Mix | None = None
+        self._lost = ""  # why the models that draw now cannot mix
+        self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
         schema = {
             "seed_max": SEED_MAX,
             "spaces": list(SPACES),
@@ -112,6 +115,8 @@ class IdentityMixer(anywidget.AnyWidget):
         self.on_msg(lambda _, content, buffers: self.handle(content))
         self._due = {"faces", "mixed", "cells"}
         self._draw_due()
+        if self._target is not None:
+            self._target.subscribe(self._on_face)
 
     def __repr__(self) -> str:
         names = [self.state.face(side).name for side in SIDES]
@@ -139,6 +144,8 @@ class IdentityMixer(anywidget.AnyWidget):
         ValueError
             There is no session to send it to.
         """
+        if self._lost:
+            raise ValueError(self._lost)
         if self._target is None:
             raise ValueError(
                 "there is nowhere to send it; allowed: IdentityMixer(session), or face="
@@ -151,6 +158,8 @@ class IdentityMixer(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the mixer out of the page; a session lives on."""
         if hasattr(self, "_worker"):
+            if self._target is not None:
+                self._target.unsubscribe(self._on_face)
             self._worker.close()
         super().close()
 
@@ -171,6 +180,8 @@ class IdentityMixer(anywidget.AnyWidget):
         self._ask(*due)
 
     def _change(self, message: Mapping[str, Any]) -> tuple[str, ...]:
+        if self._lost:  # a mix of the old models' latents is no face of the new ones
+            raise ValueError(self._lost)
         kind, state = message.get("kind"), self.state
         if kind == "share":
             self._shown = None
@@ -208,6 +219,48 @@ class IdentityMixer(anywidget.AnyWidget):
         self._shown = None
         return ("faces", "mixed", "cells")
 
+    # -- the shared face ---------------------------------------------------------------------------
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """A face that was loaded elsewhere is the next person; what was sent from here is not."""
+        if event.kind == "models":
+            self._take_models()
+        elif event.kind != "face" or event.by == BY:
+            return
+        else:
+            with self._lock:
+                self._news = event
+        self._ask("faces", "mixed", "cells")
+
+    def _take_models(self) -> None:
+        """Mix with the models that draw now; seeds are theirs, pictures stay pictures."""
+        assert self._target is not None  # who has none hears of no models
+        models, old = self._target.models, self.state
+        with self._lock:
+            self._news = None
+        self._shown = None
+        try:
+            mixer = FaceMixer.of(models)
+            size = mixer.generator.img_resolution
+            person, other = (_in_world(old.face(side), size) for side in SIDES)
+            rows, columns = ([int(f.name) for f in old.grid_faces(side)[1:]] for side in SIDES)
+            state = MixState(mixer, person, other, rows, columns, old.truncation_psi)
+            state.shares, state.space = dict(old.shares), old.space
+            self.state, self._lost = state, ""
+        except ValueError as error:
+            self._lost = f"nothing is mixed with these models: {error}"
+
+    def _follow(self, event: FaceEvent) -> None:
+        """Take the face of an event, as the session draws it; on the worker."""
+        state, mixer = self.state, self.state.mixer
+        if event.w is None:
+            psi = float(event.state.truncation_psi)
+            face = read_face(str(event.seed), mixer, truncation_psi=psi)
+        else:
+            face = Face("a latent", mixer.draw(event.w.to(mixer.device))[0])
+        state.set_face("identity", face)
+        self._shown = None
+
     # -- to the page -------------------------------------------------------------------------------
 
     def _ask(self, *due: str) -> None:
@@ -218,14 +271,28 @@ class IdentityMixer(anywidget.AnyWidget):
 
     def _current(self) -> Mix:
         if self._mix is None:
-            shown = self._shown
-            self._mix = self.state.mix() if shown is None else self.state.cell(*shown)
+            state, shown = self.state, self._shown
+            mix = state.mix() if shown is None else state.cell(*shown)
+            if state is not self.state:  # other models came meanwhile
+                return mix
+            self._mix = mix
         return self._mix
 
     def _draw_due(self) -> None:
         with self._lock:
             due, self._due = self._due, set()
+            news, self._news = self._news, None
             answers = dict(self._answers)
+        if self._lost:
+            self.mixed = {**self.mixed, "answers": answers, "error": self._lost}
+            return
+        wrong = None
+        self._mix = None  # one that was being drawn when this was asked for may have come since
+        try:
+            if news is not None:
+                self._follow(news)
+        except Exception as error:  # nothing may raise here: it would show nowhere in the page
+            wrong = " ".join(str(error).split()) or type(error).__name__
         state = self.state
         values: dict[str, Any] = {}
         if "faces" in due:
@@ -240,7 +307,7 @@ class IdentityMixer(anywidget.AnyWidget):
             "name": self._name(),
             "sent": self._sent,
             "seconds": mix.seconds,
-            "error": None,
+            "error": wrong,
         }
         with self.hold_sync():
             for name, value in values.items():
@@ -256,6 +323,17 @@ class IdentityMixer(anywidget.AnyWidget):
         row, column = self._shown or (0, 0)
         person = self.state.grid_faces("identity")[row].name
         return f"{person} as {self.state.grid_faces('attributes')[column].name}"
+
+
+def _in_world(face: Face, resolution: int) -> int | Face:
+    """A face for other models: its seed where it has one, else its picture in their size."""
+    if face.name.isdigit():
+        return int(face.name)
+    image = face.image[None]
+    if image.shape[-1] != resolution:
+        size = (resolution, resolution)
+        image = interpolate(image, size=size, mode="bilinear", antialias=True)
+    return Face(face.name, image[0])
 
 
 def _face_value(face: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import traitlets
 
 from l2l_widgets.presentation import Presentation, read_steps
 from l2l_widgets.session import EditSession
+from l2l_widgets.shared_face import SharedFace
 from l2l_widgets.widgets.bridge import picture_value, static_text
 from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.zoo import Models, load
@@ -27,7 +28,7 @@ class Presenter(anywidget.AnyWidget):
     ----------
     steps : sequence or path
         As :class:`l2l_widgets.presentation.Presentation` takes them, or a JSON file of them.
-    source : EditSession, Models or None
+    source : EditSession, SharedFace, Models or None
         What draws; the embedded models if not given.
     title : str
         Stands small above the words.
@@ -55,21 +56,13 @@ class Presenter(anywidget.AnyWidget):
     def __init__(
         self,
         steps: Sequence[Any] | str | os.PathLike[str],
-        source: EditSession | Models | None = None,
+        source: EditSession | SharedFace | Models | None = None,
         *,
         title: str = "",
         **kwargs: Any,
     ) -> None:
-        models = load() if source is None else source
-        if isinstance(models, Models):
-            methods = models.available_editors
-            self.session = (
-                EditSession(models, method=methods[0]) if methods else EditSession(models)
-            )
-        elif isinstance(models, EditSession):
-            self.session = models
-        else:
-            raise ValueError(f"source is {source!r}; allowed: an EditSession, Models or None")
+        self.face = SharedFace.of(load() if source is None else source)
+        self.session = self.face.session
         if isinstance(steps, (str, Path, os.PathLike)):
             steps = read_steps(steps)
         self.presentation = Presentation(self.session, steps)

@@ -255,3 +255,16 @@ def test_what_cannot_be_is_a_line_in_its_place_and_nothing_breaks(opened):
                   message.inner_text(), 30, what="the reason")  # fmt: skip
     assert harness.kernel_errors(page) == []
     assert page.faults == []
+
+
+def test_the_page_takes_the_attributes_of_other_models(opened):
+    page = opened
+    explorer, grid = page.locator(".l2l-explorer"), page.locator(".l2l-editorgrid")
+    narrow = "__import__('test_swapped_views').narrow_world(perfect=Moves(), follows=Follows())"
+    kernel(page, f"explorer.face.swap({narrow}) is None")
+    harness.until(lambda: explorer.locator(".l2l-pick").count() == 2, 30, what="two attributes")
+    words = grid.get_by_role("combobox").first.locator("option").all_inner_texts()
+    assert sorted(words) == ["Beard", "Smile"]
+    assert (explorer.count(), grid.count()) == (1, 1)
+    assert harness.kernel_errors(page) == []
+    assert page.faults == []

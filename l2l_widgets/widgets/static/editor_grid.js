@@ -195,6 +195,7 @@ class GridView {
   showSettings(settings) {
     this.settings = settings;
     const [name, change] = Object.entries(settings.request)[0];
+    if (!Object.keys(settings.request).every((n) => this.rows.has(n))) return; // of other models
     if (this.link.idle && document.activeElement !== this.change) {
       this.name.value = name;
       this.change.value = change;
@@ -244,11 +245,21 @@ class GridView {
 GridView.TRAITS = ["settings", "before", "cards", "status"];
 
 function render({ model, el }) {
-  const view = new GridView(model);
+  let view = new GridView(model);
   const still = `img[alt*="${model.get("schema").still}"]`;
   const hide = `.jp-OutputArea-child:has(${still}) { display: none !important; }`;
   el.append(h("style", {}, hide), view.element);
-  return () => view.dispose();
+  const anew = () => { // other models draw, with attributes and methods of their own
+    const old = view;
+    view = new GridView(model);
+    old.element.replaceWith(view.element);
+    old.dispose();
+  };
+  model.on("change:schema", anew);
+  return () => {
+    model.off("change:schema", anew);
+    view.dispose();
+  };
 }
 
 export default { render };

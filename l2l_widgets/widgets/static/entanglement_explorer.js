@@ -232,11 +232,21 @@ class ExplorerView {
 ExplorerView.TRAITS = ["schema", "settings", "status", "matrix", "against", "difference", "cell", "trajectory"];
 
 function render({ model, el }) {
-  const view = new ExplorerView(model);
+  let view = new ExplorerView(model);
   const still = `img[alt*="${model.get("schema").still}"]`;
   const hide = `.jp-OutputArea-child:has(${still}) { display: none !important; }`;
   el.append(h("style", {}, hide), view.element);
-  return () => view.dispose();
+  const anew = () => { // other models draw, with attributes and methods of their own
+    const old = view;
+    view = new ExplorerView(model);
+    old.element.replaceWith(view.element);
+    old.dispose();
+  };
+  model.on("change:schema", anew);
+  return () => {
+    model.off("change:schema", anew);
+    view.dispose();
+  };
 }
 
 export default { render };

@@ -22,7 +22,8 @@ class TrajectoryPlot {
 
   setAttributes(names) {
     const kept = this.edited.value;
-    this.edited.replaceChildren(...names.map((n) => h("option", { value: n }, this.rows.get(n).label)));
+    const known = names.filter((n) => this.rows.has(n)); // others are of models to come
+    this.edited.replaceChildren(...known.map((n) => h("option", { value: n }, this.rows.get(n).label)));
     if (names.includes(kept)) this.edited.value = kept;
   }
 

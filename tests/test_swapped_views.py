@@ -1,0 +1,72 @@
+"""Other models under open views of what was measured: nothing of the old ones stays."""
+
+from __future__ import annotations
+
+import pytest
+from leaky_world import Follows, world
+from open_world import Moves, OpenWorld, Reads
+
+from l2l_widgets import EditSession, Models
+from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.widgets import EditorGrid, EntanglementExplorer
+
+
+@pytest.fixture
+def session():
+    session = EditSession(
+        world(perfect=Moves(), weak=Moves(reach=0.2)), method="perfect", n_random=4
+    )
+    yield session
+    session.close()
+
+
+def said(view, kind, **content):
+    """What a view answers to a message of its page."""
+    view._handle_custom_msg({"kind": kind, "client": "page", "number": 1, **content}, [])
+    return view.status["error"]
+
+
+def narrow_world(**editors):
+    """Models whose judges know two attributes of the table."""
+
+    class Narrow(Reads):
+        attributes = ("smile", "beard")
+
+        def __call__(self, images):
+            return super().__call__(images)[:, [DEFAULT_TABLE.index(n) for n in self.attributes]]
+
+    return Models.from_parts(
+        OpenWorld(), attribute_judge=Narrow(), table=DEFAULT_TABLE.subset(Narrow.attributes),
+        editors=editors, name="narrow",
+    )  # fmt: skip
+
+
+def test_a_table_of_other_models_is_taken_by_every_open_view(session):
+    grid = EditorGrid(session, request={"age": 0.3}, methods=["perfect", "weak"], n_random=4)
+    explorer = EntanglementExplorer(session, attributes=("age",), faces=8, hide=["hat"])
+    explorer.face.swap(narrow_world(perfect=Moves(), follows=Follows()))
+    for view in (grid, explorer):
+        names = [row["name"] for row in view.schema["attributes"]]
+        assert sorted(names) == ["beard", "smile"]
+    assert grid.side.methods == ("perfect",), "the methods that were asked for"
+    assert set(grid.settings["request"]) <= {"beard", "smile"}
+    assert set(explorer.settings["attributes"]) <= {"beard", "smile"}
+    assert explorer.study.models is session.models
+    explorer.face.swap(Models.from_parts(OpenWorld(), attribute_judge=Reads(), name="bare"))
+    for kind in ("start", "plan"):
+        assert "nothing measured for these models: they have no method" in said(explorer, kind)
+    assert explorer.matrix == {}
+    assert "nothing is compared" in grid.status["error"]
+    grid.close()
+    explorer.close()
+
+
+def test_a_folder_of_other_models_is_left_alone(session, tmp_path):
+    explorer = EntanglementExplorer(session, attributes=("age",), faces=8, folder=tmp_path)
+    other = Models.from_parts(
+        OpenWorld(), attribute_judge=Reads(), editors={"perfect": Moves()}, name="other"
+    )
+    explorer.face.swap(other)
+    assert "rows are not kept from now on" in explorer.status["error"]
+    assert explorer.study.models is other
+    explorer.close()
