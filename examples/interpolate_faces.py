@@ -16,9 +16,9 @@ import torch
 
 import l2l_widgets as l2l
 from l2l_widgets.images import grid, save_image
-from l2l_widgets.interpolation import Interpolator, Strip, Walk
 from l2l_widgets.plots.interpolation import walk_figure
-from l2l_widgets.walk_files import save_walk
+from l2l_widgets.walks.files import save_walk
+from l2l_widgets.walks.interpolation import Interpolator, Strip, Walk
 
 
 def half_way(strip: Strip, names: Sequence[str]) -> str:

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from l2l_widgets.editors import make_editor as make_editor
     from l2l_widgets.editors.checks import check_editor as check_editor
     from l2l_widgets.judges import load_judge as load_judge
-    from l2l_widgets.own_models import with_judges as with_judges
+    from l2l_widgets.models.own import with_judges as with_judges
+    from l2l_widgets.models.zoo import Models as Models
+    from l2l_widgets.models.zoo import load as load
     from l2l_widgets.painting import PaintSession as PaintSession
     from l2l_widgets.painting import load_painter as load_painter
     from l2l_widgets.protocols import Editor as Editor
-    from l2l_widgets.receipt import Receipt as Receipt
-    from l2l_widgets.replay import read_recipe as read_recipe
-    from l2l_widgets.session import EditSession as EditSession
-    from l2l_widgets.shared_face import SharedFace as SharedFace
-    from l2l_widgets.states import EditResult as EditResult
+    from l2l_widgets.session.edit_session import EditSession as EditSession
+    from l2l_widgets.session.receipt import Receipt as Receipt
+    from l2l_widgets.session.replay import read_recipe as read_recipe
+    from l2l_widgets.session.shared_face import SharedFace as SharedFace
+    from l2l_widgets.session.states import EditResult as EditResult
     from l2l_widgets.stylegan2 import load_generator as load_generator
     from l2l_widgets.stylegan2 import save_generator as save_generator
     from l2l_widgets.training import RunDirectory as RunDirectory
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets import Presenter as Presenter
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.widgets import TrainingMonitor as TrainingMonitor
-    from l2l_widgets.zoo import Models as Models
-    from l2l_widgets.zoo import load as load
 
 __version__ = "0.1.0.dev0"
 
@@ -51,8 +51,8 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "AttributeTable": "attributes",
     "EditRequest": "attributes",
-    "EditResult": "states",
-    "EditSession": "session",
+    "EditResult": "session.states",
+    "EditSession": "session.edit_session",
     "Editor": "protocols",
     "EditorGrid": "widgets",
     "EntanglementExplorer": "widgets",
@@ -63,25 +63,25 @@ _HOMES = {
     "InterpolationView": "widgets",
     "LatentMap": "widgets",
     "MaskPainter": "widgets",
-    "Models": "zoo",
+    "Models": "models.zoo",
     "PaintSession": "painting",
     "Presenter": "widgets",
-    "Receipt": "receipt",
+    "Receipt": "session.receipt",
     "RunDirectory": "training",
-    "SharedFace": "shared_face",
+    "SharedFace": "session.shared_face",
     "TrainingCell": "widgets",
     "TrainingHandle": "training",
     "TrainingMonitor": "widgets",
     "check_editor": "editors.checks",
     "list_editors": "editors",
-    "load": "zoo",
+    "load": "models.zoo",
     "load_generator": "stylegan2",
     "load_judge": "judges",
     "load_painter": "painting",
     "make_editor": "editors",
-    "read_recipe": "replay",
+    "read_recipe": "session.replay",
     "save_generator": "stylegan2",
-    "with_judges": "own_models",
+    "with_judges": "models.own",
 }
 
 __all__ = [

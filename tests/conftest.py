@@ -10,11 +10,11 @@ import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.editors import MapperConfig, MapperEditor, MapperNetwork
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.perception import AttributeNet, FaceEmbeddingNet, save_network
-from l2l_widgets.session import EditSession
+from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.stylegan2 import Generator, save_generator
-from l2l_widgets.zoo import Models
 
 W_DIM = 16
 RESOLUTION = 32

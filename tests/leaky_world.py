@@ -5,7 +5,7 @@ from __future__ import annotations
 from open_world import Moves, OpenWorld, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
 
 SMILE = DEFAULT_TABLE.index("smile")
 

@@ -6,7 +6,7 @@ import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.latents import to_wplus
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
 
 A = len(DEFAULT_TABLE)
 

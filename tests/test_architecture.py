@@ -24,18 +24,13 @@ PACKAGE = ROOT / "l2l_widgets"
 
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
-    "words": "storage latents attributes images masks protocols face_filter policy errors",
-    "parts": (
-        "judges faceworld stylegan2 discriminator projected perception losses metrics training "
-        "triplets"
+    "words": (
+        "storage latents attributes images masks protocols face_filter policy errors latest_wins"
     ),
+    "parts": ("judges faceworld stylegan2 projected perception losses metrics training triplets"),
     "methods": "editors inversion maskgan checkpoints",
     "assembly": (
-        "fingerprints zoo disentangle states history scope holding replay references receipt "
-        "drawing rendering latest_wins session shared_face face_files batch presets recipe_pair "
-        "as_code painting own_models exercises walks interpolation walk_files gallery "
-        "presentation class_wall report plots evaluation layout2d code_map map_files map_walks "
-        "entanglement side_by_side"
+        "models disentangle session walks many painting teaching plots evaluation maps entanglement"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -52,10 +47,10 @@ ARROWS = {
     "face_filter": "attributes",
     "policy": "attributes",
     "errors": "",
+    "latest_wins": "",
     "judges": "storage attributes",
     "faceworld": "storage attributes images masks",
     "stylegan2": "storage latents",
-    "discriminator": "stylegan2",
     "projected": "",
     "perception": "storage",
     "losses": "",
@@ -66,68 +61,35 @@ ARROWS = {
     "inversion": "latents losses",
     "maskgan": "storage images masks",
     "checkpoints": "storage latents stylegan2",
-    "fingerprints": "storage",
-    "zoo": (
-        "storage attributes protocols judges stylegan2 perception editors checkpoints fingerprints"
-    ),
-    "disentangle": "storage latents images protocols perception zoo",
-    "states": "latents attributes images",
-    "history": "states",
-    "scope": "latents states",
-    "holding": "attributes",
-    "replay": "images states",
-    "references": "latents attributes zoo",
-    "receipt": "attributes references",
-    "drawing": "protocols zoo",
-    "rendering": (
-        "latents attributes policy errors zoo states scope holding references receipt drawing"
-    ),
-    "latest_wins": "",
-    "session": "latents images errors zoo states history replay receipt rendering latest_wins",
-    "shared_face": "latents zoo states latest_wins session",
-    "face_files": "storage replay",
-    "batch": "storage policy zoo states replay references session face_files",
-    "presets": "storage states replay",
-    "recipe_pair": "policy zoo replay references session",
-    "as_code": "zoo states replay",
-    "painting": "storage images masks protocols maskgan zoo latest_wins session",
-    "own_models": "storage judges stylegan2 zoo",
-    "exercises": "storage zoo replay receipt rendering session",
-    "walks": "latents attributes policy states",
-    "interpolation": "latents attributes policy zoo states references walks",
-    "walk_files": "storage images zoo states replay walks",
-    "gallery": "latents images face_filter zoo states references",
-    "presentation": "attributes states replay receipt rendering session",
-    "class_wall": "storage attributes images zoo replay receipt rendering session",
-    "report": "storage attributes",
+    "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
+    "disentangle": "storage latents images protocols perception models",
+    "session": "storage latents attributes images policy errors latest_wins models",
+    "walks": "storage latents attributes images policy models session",
+    "many": "storage latents images face_filter policy models session",
+    "painting": "storage images masks protocols latest_wins maskgan models session",
+    "teaching": "storage attributes images models session",
     "plots": "",
     "evaluation": (
-        "storage latents attributes masks protocols perception metrics editors maskgan"
-        " zoo disentangle report"
+        "storage latents attributes masks protocols policy perception metrics editors"
+        " maskgan models disentangle session"
     ),
-    "layout2d": "",
-    "code_map": "latents images zoo layout2d",
-    "map_files": "storage zoo layout2d code_map",
-    "map_walks": "attributes metrics layout2d code_map",
-    "entanglement": "storage attributes policy metrics editors zoo references report evaluation",
-    "side_by_side": "attributes policy metrics zoo references receipt evaluation",
+    "maps": "storage latents attributes images metrics models",
+    "entanglement": "storage attributes policy metrics editors models session evaluation",
     "recipes": (
-        "storage latents attributes images masks judges faceworld stylegan2 discriminator"
-        " projected perception losses training triplets editors maskgan zoo disentangle"
-        " report plots evaluation code_map map_files"
+        "storage latents attributes images masks judges faceworld stylegan2 projected"
+        " perception losses training triplets editors maskgan models disentangle plots"
+        " evaluation maps"
     ),
-    "bench": "attributes images stylegan2 editors zoo session layout2d",
+    "bench": "attributes images stylegan2 editors models session maps",
     "widgets": (
-        "storage latents attributes images masks face_filter policy training zoo"
-        " disentangle states scope replay references receipt latest_wins session"
-        " shared_face batch presets recipe_pair as_code painting walks interpolation"
-        " walk_files gallery presentation report plots evaluation layout2d code_map"
-        " map_files map_walks entanglement side_by_side recipes"
+        "storage latents attributes images masks face_filter policy latest_wins training"
+        " models disentangle session walks many painting teaching plots evaluation maps"
+        " entanglement recipes"
     ),
     "cli": (
         "storage latents attributes images masks policy judges faceworld training"
-        " inversion maskgan checkpoints zoo disentangle states scope replay session batch"
-        " painting own_models interpolation walk_files report evaluation recipes bench"
+        " inversion maskgan checkpoints models disentangle session walks many painting"
+        " evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",
@@ -400,7 +362,7 @@ def test_every_module_says_what_it_is():
         "maskgan/mask_vae.py",
         "maskgan/objective.py",
         "stylegan2/__init__.py",
-        "discriminator.py",
+        "stylegan2/discriminator.py",
         "disentangle/networks.py",
         "disentangle/objective.py",
         "losses.py",

@@ -11,13 +11,13 @@ from conftest import make_session
 from PIL import Image
 from safetensors.torch import save_file
 
-from l2l_widgets import zoo
-from l2l_widgets.batch import Batch, BatchError, latents, parse_seeds, seeds
 from l2l_widgets.cli import main
 from l2l_widgets.images import to_uint8
-from l2l_widgets.replay import read_recipe
-from l2l_widgets.session import EditSession
-from l2l_widgets.states import Edit
+from l2l_widgets.many.batch import Batch, BatchError, latents, parse_seeds, seeds
+from l2l_widgets.models import zoo
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.replay import read_recipe
+from l2l_widgets.session.states import Edit
 
 SMILE = (Edit("linear", changes={"smile": 0.4}),)
 

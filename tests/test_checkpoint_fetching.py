@@ -10,7 +10,7 @@ import pytest
 
 from l2l_widgets.checkpoints import CheckpointError, fetching
 from l2l_widgets.checkpoints.fetching import Location, fetch, parse_location
-from l2l_widgets.zoo import ZooError, load
+from l2l_widgets.models.zoo import ZooError, load
 from tests import checkpoint_files as files
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from l2l_widgets.checkpoints import open_checkpoint
-from l2l_widgets.zoo import list_models, load
+from l2l_widgets.models.zoo import list_models, load
 from tests import checkpoint_files as files
 from tests.test_stylegan2_parity import CASES, GOLDEN, SLOW, TOLERANCE, build, inputs, sampled
 

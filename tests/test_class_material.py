@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from l2l_widgets.attributes import EditRequest
-from l2l_widgets.class_wall import class_wall
 from l2l_widgets.images import load_image
-from l2l_widgets.presentation import Presentation, read_steps
-from l2l_widgets.shared_face import SharedFace
+from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.teaching.class_wall import class_wall
+from l2l_widgets.teaching.presentation import Presentation, read_steps
 from l2l_widgets.widgets import Presenter
 
 

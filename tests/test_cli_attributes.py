@@ -6,9 +6,9 @@ import json
 
 from test_cli_start import answers_of
 
-from l2l_widgets import zoo
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.cli import main
+from l2l_widgets.models import zoo
 
 
 def test_every_attribute_is_listed_with_its_meaning_and_without_torch(tmp_path):

@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from l2l_widgets import cli, zoo
+from l2l_widgets import cli
+from l2l_widgets.models import zoo
+from l2l_widgets.models.zoo import ZooError, load
 from l2l_widgets.protocols import Generator as GeneratorProtocol
 from l2l_widgets.protocols import InteractiveGenerator
-from l2l_widgets.session import EditSession
-from l2l_widgets.zoo import ZooError, load
+from l2l_widgets.session.edit_session import EditSession
 from tests import checkpoint_files as files
 
 

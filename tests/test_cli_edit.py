@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from l2l_widgets import zoo
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
 from l2l_widgets.cli.edit import Waiting, parse_settings, receipt_text
-from l2l_widgets.replay import read_recipe
-from l2l_widgets.session import Receipt
+from l2l_widgets.models import zoo
+from l2l_widgets.session.receipt import Receipt
+from l2l_widgets.session.replay import read_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_the_receipt_is_a_table_on_the_terminal(capsys, tmp_path):
     assert lines[0].endswith(" ms to load the networks, edit and draw")
     assert any(line.startswith("Age") and "years" in line for line in lines)
     assert any(line.startswith("identity") for line in lines)
-    assert lines[-1].startswith("judges: attribute: judge_regressor-recipe")
+    assert any(line.startswith("judges: attribute: judge_regressor-recipe") for line in lines)
     assert max(map(len, lines[1:])) <= 110
 
 

@@ -3,8 +3,8 @@ import json
 import torch
 from conftest import write_world
 
-from l2l_widgets import zoo
 from l2l_widgets.cli import main, world
+from l2l_widgets.models import zoo
 
 # -- doctor ----------------------------------------------------------------------------------------
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from conftest import LinearEditor, build_directions, build_generator
 
-from l2l_widgets.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.latents import z_from_seed
-from l2l_widgets.layout2d import quality
-from l2l_widgets.map_files import open_map, save_map
-from l2l_widgets.map_walks import compare_groups, trajectories, walk
+from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
+from l2l_widgets.maps.files import open_map, save_map
+from l2l_widgets.maps.layout import quality
+from l2l_widgets.maps.paths import compare_groups, trajectories, walk
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.plots.maps import plot_groups, plot_map, plot_strangeness
 from l2l_widgets.storage import load_safetensors, save_safetensors
-from l2l_widgets.zoo import Models
 
 COUNT = 200
 
@@ -222,7 +222,7 @@ def test_groups_differ_where_they_were_chosen_by_and_not_everywhere(planted):
 def test_welch_agrees_with_scipy(planted):
     from scipy.stats import ttest_ind
 
-    from l2l_widgets.map_walks import _welch
+    from l2l_widgets.maps.paths import _welch
 
     a, b = planted.readings[:30].double(), planted.readings[30:120].double()
     found = _welch(a, b)

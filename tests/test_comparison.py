@@ -13,7 +13,7 @@ from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation import Plan, compare
 from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.equal_change import measure_random_edits, measure_truth
-from l2l_widgets.report import Protocol
+from l2l_widgets.evaluation.report import Protocol
 
 SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=40, batch=16, draws=100)

@@ -12,13 +12,13 @@ from trained_world import SMALL, run, small, write_open_world
 
 from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
 from l2l_widgets.editors.checks import check_editor
+from l2l_widgets.models.zoo import load
 from l2l_widgets.recipes import build_task, list_recipes
 from l2l_widgets.recipes.directions import DirectionTask, boundaries, channels, components
 from l2l_widgets.recipes.labelled import LabelledWorld
 from l2l_widgets.recipes.styleflow import FlowTask
 from l2l_widgets.storage import load_safetensors
 from l2l_widgets.training import TrainingError, train
-from l2l_widgets.zoo import load
 
 LINEAR = ("interfacegan", "ganspace", "stylespace")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from l2l_widgets.discriminator import Discriminator, MinibatchStdLayer, r1_penalty
+from l2l_widgets.stylegan2.discriminator import Discriminator, MinibatchStdLayer, r1_penalty
 
 OFFICIAL_NAMES = {
     "b8.fromrgb.weight",

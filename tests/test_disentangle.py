@@ -34,9 +34,9 @@ from l2l_widgets.disentangle.objective import (
     reconstruction_distance,
     scales_for,
 )
+from l2l_widgets.models.zoo import load
 from l2l_widgets.perception import FaceEmbeddingNet, LandmarkNet, load_network, save_network
 from l2l_widgets.storage import StorageError, save_safetensors
-from l2l_widgets.zoo import load
 
 
 def noise(*shape, seed=0):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from conftest import LinearEditor, build_directions, good, make_session
 
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.protocols import InteractiveGenerator
 from l2l_widgets.stylegan2 import InteractiveDrawing
-from l2l_widgets.zoo import Models
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_newer_request_ends_the_picture_under_way(tiny_parts):
 
 
 def test_whoever_drags_without_a_pause_sees_something(tiny_parts, monkeypatch):
-    monkeypatch.setattr("l2l_widgets.session.PATIENCE", 0.0)
+    monkeypatch.setattr("l2l_widgets.session.edit_session.PATIENCE", 0.0)
     generator = HeldUp(tiny_parts["generator"])
     parts = {**tiny_parts, "generator": generator}
     session = make_session(

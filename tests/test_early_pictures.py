@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from conftest import LinearEditor, build_directions, good, make_session
 
-from l2l_widgets.session import EditSession
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.stylegan2 import Generator, InteractiveDrawing, frozen, progress
 from l2l_widgets.stylegan2.progress import BlockTimes
 from l2l_widgets.widgets import FaceEditor
-from l2l_widgets.zoo import Models
 
 SIDES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 #: Milliseconds of each block, as a 1024 px network of configuration F takes them on a laptop.
@@ -190,7 +190,7 @@ def test_measuring_after_a_draft_shows_no_early_picture(always, tiny_parts, monk
 
 
 def test_a_newer_request_ends_a_picture_whose_early_one_is_out(always, tiny_parts, monkeypatch):
-    monkeypatch.setattr("l2l_widgets.session.PATIENCE", 600.0)
+    monkeypatch.setattr("l2l_widgets.session.edit_session.PATIENCE", 600.0)
     drawn = []  # a block ends with its colour
     colour = frozen._FrozenColour.__call__
     monkeypatch.setattr(frozen._FrozenColour, "__call__", lambda *a: drawn.append(1) or colour(*a))

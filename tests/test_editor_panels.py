@@ -13,14 +13,14 @@ from editor_pages import Page, wait_for
 from PIL import Image
 
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.receipt import PHRASES, Receipt
-from l2l_widgets.session import EditSession
-from l2l_widgets.states import Edit, SessionState
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.receipt import PHRASES, Receipt
+from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets import FaceEditor
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets import words as word_files
 from l2l_widgets.widgets.words import Words, languages, spans
-from l2l_widgets.zoo import Models
 
 
 @pytest.fixture
@@ -352,7 +352,7 @@ def test_a_language_has_every_word_and_every_place(name):
 
 
 def word_files_presets():
-    from l2l_widgets.presets import SHIPPED
+    from l2l_widgets.session.presets import SHIPPED
 
     return SHIPPED
 

@@ -11,9 +11,9 @@ from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
 from l2l_widgets.editors import list_editors, make_editor
 from l2l_widgets.editors.checks import EditorContractError, check_editor
 from l2l_widgets.latents import to_wplus
+from l2l_widgets.models.zoo import load
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.stylegan2 import save_generator
-from l2l_widgets.zoo import load
 
 
 @pytest.fixture

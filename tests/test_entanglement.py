@@ -20,8 +20,8 @@ from l2l_widgets.entanglement import (
     stored_projection,
 )
 from l2l_widgets.evaluation import Plan, compare, write_report
-from l2l_widgets.report import Protocol
-from l2l_widgets.zoo import Models, load
+from l2l_widgets.evaluation.report import Protocol
+from l2l_widgets.models.zoo import Models, load
 
 SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=24, batch=24, draws=50)

@@ -14,8 +14,8 @@ from open_world import Moves, OpenWorld
 from l2l_widgets import EditSession, Models
 from l2l_widgets.entanglement import LeakageStudy
 from l2l_widgets.evaluation import Plan, compare, write_report
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latents import z_from_seed
-from l2l_widgets.report import Protocol
 from l2l_widgets.widgets import EditorGrid, EntanglementExplorer
 
 EIGHT = ("age", "beard")

@@ -12,9 +12,9 @@ from open_world import Moves, open_models
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError
 from l2l_widgets.cli import main
 from l2l_widgets.evaluation import choose_requests, evaluate
+from l2l_widgets.evaluation.report import FIRST_FACE, Protocol
 from l2l_widgets.faceworld import sample_factors
 from l2l_widgets.faceworld.truth import rerendered_pairs, with_attribute
-from l2l_widgets.report import FIRST_FACE, Protocol
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import doctest
 import pytest
 import torch
 
-from l2l_widgets.exercises import (
+from l2l_widgets.session.replay import Recipe
+from l2l_widgets.teaching.exercises import (
     Exercise,
     asked_of,
     exercise,
@@ -18,7 +19,6 @@ from l2l_widgets.exercises import (
     recipe_of,
     total,
 )
-from l2l_widgets.replay import Recipe
 
 
 @exercise(points=2)

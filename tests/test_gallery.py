@@ -8,10 +8,10 @@ from conftest import CountingGenerator
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.face_filter import Condition, FaceFilter, FilterError, parse_filter
-from l2l_widgets.gallery import FaceSearch
 from l2l_widgets.images import to_uint8
-from l2l_widgets.session import EditSession
-from l2l_widgets.zoo import Models
+from l2l_widgets.many.search import FaceSearch
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
 
 
 def ranges(text, table=DEFAULT_TABLE):
@@ -170,7 +170,7 @@ def test_a_search_for_nobody_ends_at_its_limit_and_can_be_stopped(tiny_models):
 
 
 def test_pictures_that_were_given_up_are_drawn_again(tiny_models, monkeypatch):
-    monkeypatch.setattr("l2l_widgets.gallery.PICTURE_BYTES", 4 * 3 * 32 * 32)
+    monkeypatch.setattr("l2l_widgets.many.search.PICTURE_BYTES", 4 * 3 * 32 * 32)
     search = FaceSearch(tiny_models)
     search.find(FaceFilter(), 12)
     pictures = search.pictures(tuple(range(12)))

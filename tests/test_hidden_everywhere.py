@@ -10,14 +10,14 @@ from conftest import make_session
 from leaky_world import Follows, world
 from open_world import Moves
 
-from l2l_widgets import zoo
 from l2l_widgets.cli import main
 from l2l_widgets.entanglement import LeakageStudy
-from l2l_widgets.interpolation import Interpolator, Walk
+from l2l_widgets.evaluation.one_face import SideBySide
+from l2l_widgets.evaluation.report import Protocol
+from l2l_widgets.models import zoo
 from l2l_widgets.policy import VARIABLE
-from l2l_widgets.report import Protocol
-from l2l_widgets.session import EditSession
-from l2l_widgets.side_by_side import SideBySide
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.walks.interpolation import Interpolator, Walk
 from l2l_widgets.widgets import EditorGrid, EntanglementExplorer, Gallery, InterpolationView
 
 HIDDEN = ("gender", "glasses", "smile")

@@ -1,7 +1,7 @@
 import pytest
 
-from l2l_widgets.history import History
-from l2l_widgets.states import Edit, SessionState
+from l2l_widgets.session.history import History
+from l2l_widgets.session.states import Edit, SessionState
 
 
 def state(number):

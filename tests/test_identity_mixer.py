@@ -11,9 +11,9 @@ from mixing_world import build_mixer, face, write_mixing_world
 
 from l2l_widgets import FaceEditor, IdentityMixer
 from l2l_widgets.images import encode_png
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import SharedFace
-from l2l_widgets.zoo import load
+from l2l_widgets.models.zoo import load
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import SharedFace
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from l2l_widgets.evaluation.mixing import (
 )
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.factors import FACTORS, Factors
+from l2l_widgets.models.zoo import load
 from l2l_widgets.perception import LandmarkNet, load_network, save_network
 from l2l_widgets.recipes import (
     RecipeError,
@@ -35,7 +36,6 @@ from l2l_widgets.recipes import (
 )
 from l2l_widgets.recipes import landmarks as landmark_recipe
 from l2l_widgets.training import RunDirectory, TrainingError, train
-from l2l_widgets.zoo import load
 
 SMALL = {
     "faces": 96, "ensemble": 1, "batch_size": 8, "width": 4, "features": 16, "hidden": (24, 16, 16),

@@ -12,11 +12,11 @@ from PIL import Image
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
-from l2l_widgets.interpolation import Interpolator, Walk, mix_rows, row_numbers
 from l2l_widgets.latents import slerp, z_from_seed
-from l2l_widgets.session import EditSession
-from l2l_widgets.walk_files import parse_walk, read_walk, save_walk, walk_recipe
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.walks.files import parse_walk, read_walk, save_walk, walk_recipe
+from l2l_widgets.walks.interpolation import Interpolator, Walk, mix_rows, row_numbers
 
 
 @pytest.fixture

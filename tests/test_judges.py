@@ -21,9 +21,9 @@ from l2l_widgets.judges import (
     wrap_judge,
 )
 from l2l_widgets.judges.declaration import Column
-from l2l_widgets.own_models import with_judges
+from l2l_widgets.models.own import with_judges
 from l2l_widgets.protocols import AttributeRegressor, FaceEmbedder, Segmenter
-from l2l_widgets.session import EditSession
+from l2l_widgets.session.edit_session import EditSession
 from tests.open_world import OpenWorld
 
 
@@ -294,7 +294,7 @@ def own_judge():
 
 
 def test_models_of_ones_own_draw_and_say_what_is_missing():
-    from l2l_widgets.zoo import Models, ZooError
+    from l2l_widgets.models.zoo import Models, ZooError
 
     models = with_judges(Models.from_parts(OpenWorld()), [own_judge(), own_judge()])
     assert models.table.names == ("smile", "age")
@@ -310,7 +310,7 @@ def test_models_of_ones_own_draw_and_say_what_is_missing():
 
 def test_two_judges_must_read_the_same():
     other = wrap_judge(Reads(), Declaration("attributes", size=8, attributes={"smile": Column(0)}))
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
     with pytest.raises(JudgeError, match="it lacks 'age'"):
         with_judges(Models.from_parts(OpenWorld()), [own_judge(), other])
@@ -330,7 +330,7 @@ class Adds:
 
 
 def test_a_session_edits_with_judges_of_ones_own():
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
     models = with_judges(Models.from_parts(OpenWorld()), [own_judge()])
     table = models.table

@@ -12,13 +12,13 @@ import torch
 from conftest import LinearEditor, build_directions
 from test_code_map import lay_flat
 
-from l2l_widgets.code_map import CodeMap
-from l2l_widgets.map_files import save_map
-from l2l_widgets.session import EditSession
+from l2l_widgets.maps.code_map import CodeMap
+from l2l_widgets.maps.files import save_map
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.widgets import FaceEditor, LatentMap
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets.map_jobs import UNKNOWN
-from l2l_widgets.zoo import Models
 
 COUNT = 200
 NAMES = ("points", "colour", "hover", "face", "comparison", "strip", "trajectory", "notice")

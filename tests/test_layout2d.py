@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from l2l_widgets import layout2d
-from l2l_widgets.layout2d import (
+from l2l_widgets.maps import layout as layout2d
+from l2l_widgets.maps.layout import (
     Neighbours,
     align,
     cloud_distance,

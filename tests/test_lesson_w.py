@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from l2l_widgets.interpolation import Walk, mix_rows
 from l2l_widgets.latents import z_from_seed
-from l2l_widgets.walk_files import save_walk
+from l2l_widgets.walks.files import save_walk
+from l2l_widgets.walks.interpolation import Walk, mix_rows
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "student_3_what_is_w.ipynb"
 SECONDS = 5

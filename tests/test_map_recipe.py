@@ -6,10 +6,10 @@ import pytest
 import torch
 from conftest import write_world
 
-from l2l_widgets.map_files import MAP_FILE, open_map
+from l2l_widgets.maps.files import MAP_FILE, open_map
+from l2l_widgets.models.zoo import load
 from l2l_widgets.recipes import build_task, get_recipe, input_hashes, list_recipes, publish
 from l2l_widgets.training import train
-from l2l_widgets.zoo import load
 
 SMALL = {"count": 100, "neighbours": 6, "seeds": 2, "feature_seeds": 1, "epochs": 20}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from l2l_widgets import EditSession, load
-from l2l_widgets.exercises import Exercise, receipt_of
+from l2l_widgets.teaching.exercises import Exercise, receipt_of
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 #: Seconds of computing that a check may take.
@@ -119,8 +119,8 @@ def test_teacher_1(models):
 def test_teacher_2(models, tmp_path):
     from itertools import pairwise
 
-    from l2l_widgets.exercises import exercise
-    from l2l_widgets.presentation import Presentation
+    from l2l_widgets.teaching.exercises import exercise
+    from l2l_widgets.teaching.presentation import Presentation
 
     own = exercises_of(
         "teacher_2_present", models=models, exercise=exercise, pairwise=pairwise,
@@ -138,7 +138,7 @@ def test_teacher_2(models, tmp_path):
 
 
 def test_researcher_3():
-    from l2l_widgets.exercises import exercise, expect_close
+    from l2l_widgets.teaching.exercises import exercise, expect_close
 
     requests = [{}, {"smile": 0.3}, {"glasses": 0.4}, {"age": 0.3}]
     receipts = [None, None, {"others": {"age": 0.0317}}, None]

@@ -12,13 +12,13 @@ import torch
 from l2l_widgets.cli import main
 from l2l_widgets.editors.checks import check_editor
 from l2l_widgets.judges import JudgeError, load_judge
-from l2l_widgets.own_models import write_world
+from l2l_widgets.models.own import write_world
+from l2l_widgets.models.zoo import ZooError, load
 from l2l_widgets.recipes import RecipeError, plan_all, train_all
 from l2l_widgets.recipes.imitation import own_recipes
-from l2l_widgets.session import EditSession
+from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.stylegan2 import Generator, save_generator
-from l2l_widgets.zoo import ZooError, load
 from tests.test_judges import declare, write_network
 
 TABLE = """

@@ -22,6 +22,7 @@ from l2l_widgets.maskgan import (
 from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
 from l2l_widgets.maskgan.strokes import apply_operation, replacing
 from l2l_widgets.masks import MaskError, class_index, encode_mask
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.painting import (
     PaintError,
     PaintSession,
@@ -30,7 +31,6 @@ from l2l_widgets.painting import (
     read_paint_recipe,
 )
 from l2l_widgets.widgets.paint_bridge import SHORTCUTS, PaintBridge, painter_schema
-from l2l_widgets.zoo import Models, load
 
 HAIR, CHAIN = class_index("hair"), class_index("neck_l")
 

@@ -9,13 +9,13 @@ import torch
 from conftest import build_generator, write_manifest, write_world
 
 from l2l_widgets.faceworld import MASK_CLASSES, render, sample_factors
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.perception import ParsingNet, expected_positions, load_network, save_network
 from l2l_widgets.protocols import Segmenter
 from l2l_widgets.recipes import build_task, get_recipe
 from l2l_widgets.recipes import parser as parser_recipe
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import read_look, train
-from l2l_widgets.zoo import Models, load
 
 
 class _Faces(SimpleNamespace):

@@ -6,7 +6,7 @@ from conftest import good, make_session
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
 from l2l_widgets.policy import VARIABLE, hidden_attributes, hide_attributes, visible_table
-from l2l_widgets.session import EditSession
+from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.widgets import (
     EditorGrid,
     EntanglementExplorer,
@@ -79,14 +79,14 @@ def test_edits_and_recipes_that_ask_for_it_are_refused_by_name(tiny_models, monk
     assert words in session.render().error
     session.update(changes={"age": 0.1}, preserve=("gender",))
     assert words in session.render().error
-    from l2l_widgets.replay import parse_recipe
+    from l2l_widgets.session.replay import parse_recipe
 
     with pytest.raises(ValueError, match="'gender' is hidden here"):
         EditSession.from_recipe(tiny_models, parse_recipe(json.dumps(recipe)))
 
 
 def test_the_command_line_lacks_it(hidden, capsys, monkeypatch, tiny_world, tmp_path):
-    from l2l_widgets import zoo
+    from l2l_widgets.models import zoo
 
     monkeypatch.setattr(zoo, "WEIGHTS", tiny_world.parent)
     assert main(["attributes"]) == 0

@@ -7,9 +7,9 @@ from conftest import LinearEditor, build_directions, good, make_session
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.latents import z_from_seed
-from l2l_widgets.receipt import Receipt
-from l2l_widgets.references import CHUNK, FIRST_STRANGER, N_STRANGERS
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.receipt import Receipt
+from l2l_widgets.session.references import CHUNK, FIRST_STRANGER, N_STRANGERS
 
 
 def test_the_receipt_is_the_second_judges_reading(session, tiny_parts):

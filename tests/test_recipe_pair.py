@@ -5,16 +5,16 @@ import pytest
 import torch
 from conftest import good
 
-from l2l_widgets import zoo
-from l2l_widgets.as_code import python_code
+from l2l_widgets.models import zoo
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.plots.recipe_pair import recipe_pair_figure
 from l2l_widgets.policy import VARIABLE
-from l2l_widgets.presets import SHIPPED, PresetError, PresetShelf
-from l2l_widgets.recipe_pair import compare_recipes
-from l2l_widgets.replay import parse_recipe
-from l2l_widgets.session import EditSession
-from l2l_widgets.states import Edit
-from l2l_widgets.zoo import Models, load
+from l2l_widgets.session.as_code import python_code
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.presets import SHIPPED, PresetError, PresetShelf
+from l2l_widgets.session.recipe_pair import compare_recipes
+from l2l_widgets.session.replay import parse_recipe
+from l2l_widgets.session.states import Edit
 
 
 def recipe_of(session):

@@ -9,9 +9,9 @@ from conftest import LinearEditor, build_directions, build_generator
 from PIL import Image
 
 from l2l_widgets.images import to_uint8
-from l2l_widgets.replay import RecipeError, parse_recipe, read_recipe
-from l2l_widgets.session import EditSession
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.replay import RecipeError, parse_recipe, read_recipe
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
 from l2l_widgets.evaluation import Plan, cascade_detector, compare, verify, write_report
 from l2l_widgets.evaluation.paper_protocol import judged_inception_score
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.report_folder import as_latex
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.report import Protocol
 
 AGE = DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=12, batch=8, draws=50)

@@ -5,10 +5,10 @@ import torch
 from conftest import build_directions, good, make_session
 
 from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
-from l2l_widgets.holding import held_edit
-from l2l_widgets.replay import RecipeError, parse_recipe
-from l2l_widgets.scope import ScopeError, parse_rows, spaces_of
-from l2l_widgets.session import EditSession
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.holding import held_edit
+from l2l_widgets.session.replay import RecipeError, parse_recipe
+from l2l_widgets.session.scope import ScopeError, parse_rows, spaces_of
 
 
 def replayed(session):

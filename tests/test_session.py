@@ -8,9 +8,9 @@ from conftest import LinearEditor, build_directions, good, make_session
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.images import read_png_text, to_uint8
-from l2l_widgets.replay import PNG_KEY, parse_recipe
-from l2l_widgets.session import EditSession
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.replay import PNG_KEY, parse_recipe
 
 # -- drawing ---------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ def test_the_unedited_picture_is_the_same_object_while_the_face_is(session):
 
 
 def test_the_cache_stays_small(counted):
-    from l2l_widgets.rendering import MAX_FACES
+    from l2l_widgets.session.rendering import MAX_FACES
 
     for seed in range(MAX_FACES + 5):
         counted.set_seed(seed)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from conftest import LinearEditor, build_directions, good
 
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import SharedFace
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import SharedFace
 
 
 class View:

@@ -8,8 +8,8 @@ from leaky_world import Follows, world
 from open_world import A, Moves
 
 from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.evaluation.one_face import SideBySide, blind_labels
 from l2l_widgets.plots.entanglement import leakage_plot, trajectory_plot
-from l2l_widgets.side_by_side import SideBySide, blind_labels
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from l2l_widgets.discriminator import Discriminator
 from l2l_widgets.protocols import Generator as GeneratorProtocol
 from l2l_widgets.storage import StorageError, save_safetensors
 from l2l_widgets.stylegan2 import (
@@ -20,6 +19,7 @@ from l2l_widgets.stylegan2 import (
     save_generator,
     update_ema,
 )
+from l2l_widgets.stylegan2.discriminator import Discriminator
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = ("nvlabs_32px", "nvlabs_32px_clamp", "rosinality_32px")

@@ -13,8 +13,8 @@ from l2l_widgets.attributes import EditRequest
 from l2l_widgets.cli import main
 from l2l_widgets.editors import list_editors
 from l2l_widgets.editors.checks import check_editor
-from l2l_widgets.session import EditSession
-from l2l_widgets.zoo import load
+from l2l_widgets.models.zoo import load
+from l2l_widgets.session.edit_session import EditSession
 
 #: A file that a download of the whole set should not feel.
 LARGEST = 1_500_000

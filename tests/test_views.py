@@ -12,13 +12,13 @@ from conftest import CountingGenerator, LinearEditor, build_attribute_net, build
 from l2l_widgets import FaceEditor
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.images import to_uint8
-from l2l_widgets.interpolation import Interpolator
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import SharedFace
-from l2l_widgets.walk_files import read_walk
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.walks.files import read_walk
+from l2l_widgets.walks.interpolation import Interpolator
 from l2l_widgets.widgets import Gallery, InterpolationView
 from l2l_widgets.widgets import face_view as face_views
-from l2l_widgets.zoo import Models
 
 
 class Page:
@@ -273,7 +273,7 @@ def test_a_full_disk_is_a_message(view, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("l2l_widgets.walk_files.write_atomic", full)
+    monkeypatch.setattr("l2l_widgets.walks.files.write_atomic", full)
     Page(view).send("save", format="png")
     assert view._files.drain(60)
     assert "No space left" in view.notice["error"]

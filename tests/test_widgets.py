@@ -16,13 +16,13 @@ from editor_pages import Page, wait_for
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.images import to_uint8
-from l2l_widgets.replay import read_recipe
-from l2l_widgets.session import EditSession
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.replay import read_recipe
 from l2l_widgets.widgets import FaceEditor
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets.still import still_html
 from l2l_widgets.widgets.words import SEARCH_WORDS
-from l2l_widgets.zoo import Models
 
 
 def pixels(picture):

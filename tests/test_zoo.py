@@ -10,11 +10,11 @@ from conftest import (
     write_world,
 )
 
-from l2l_widgets import zoo
 from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
+from l2l_widgets.models import zoo
+from l2l_widgets.models.zoo import Models, ZooError, list_models, load
 from l2l_widgets.perception import save_network
 from l2l_widgets.storage import sha256_file
-from l2l_widgets.zoo import Models, ZooError, list_models, load
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ def by_umap_alike(options: Mapping[str, Any]) -> tuple[Work, Facts]:
 
 
 def by_exact_neighbours(options: Mapping[str, Any]) -> tuple[Work, Facts]:
-    """Ours: :func:`l2l_widgets.layout2d.fit_layout` on exact neighbours."""
-    from l2l_widgets.layout2d import exact_neighbours, fit_layout
+    """Ours: :func:`l2l_widgets.maps.layout.fit_layout` on exact neighbours."""
+    from l2l_widgets.maps.layout import exact_neighbours, fit_layout
 
     x = _cloud(options)
 
@@ -69,7 +69,7 @@ def _cloud(options: Mapping[str, Any]) -> Tensor:
 
 
 def _facts(x: Tensor, coordinates: Tensor) -> dict[str, Any]:
-    from l2l_widgets.layout2d import exact_neighbours, quality
+    from l2l_widgets.maps.layout import exact_neighbours, quality
 
     believed = quality(x, exact_neighbours(x, NEIGHBOURS), coordinates)
     return {name: round(float(v.mean()), 4) for name, v in believed._asdict().items()}

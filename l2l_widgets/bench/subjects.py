@@ -143,7 +143,7 @@ def _without_gradients(work: Work) -> Work:
 
 def _faces(options: Mapping[str, Any]) -> tuple[Any, torch.Tensor]:
     """The embedded models, and (B, num_ws, w_dim) latents of theirs."""
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
 
     models = load()
     source = torch.Generator().manual_seed(0)
@@ -195,8 +195,8 @@ class _TextbookGenerator:
 
 def _session(plain: bool) -> tuple[Work, Facts]:
     from l2l_widgets.images import to_uint8
-    from l2l_widgets.session import EditSession
-    from l2l_widgets.zoo import Models, load
+    from l2l_widgets.models.zoo import Models, load
+    from l2l_widgets.session.edit_session import EditSession
 
     models = load()
     if plain:

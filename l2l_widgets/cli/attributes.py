@@ -39,7 +39,7 @@ def _table(generator: str | None) -> AttributeTable:
         from l2l_widgets.attributes import DEFAULT_TABLE
 
         return DEFAULT_TABLE  # of all embedded models; loading them takes seconds
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
 
     return load(generator).table
 

@@ -44,7 +44,7 @@ def run_info(args: argparse.Namespace) -> dict[str, Any]:
     """Describe a generator's file, or a set of models."""
     from l2l_widgets.checkpoints import describe
     from l2l_widgets.checkpoints.describing import as_text
-    from l2l_widgets.zoo import list_models
+    from l2l_widgets.models.zoo import list_models
 
     if args.path in list_models() or Path(args.path).is_dir():
         return _models(args)
@@ -88,7 +88,7 @@ def _at_hand(text: str) -> tuple[Path, str | None]:
 
 def _models(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.checkpoints import needs
-    from l2l_widgets.zoo import PART_FILES, load
+    from l2l_widgets.models.zoo import PART_FILES, load
 
     models = load(args.path)
     parts = [part for part in PART_FILES if models.has(part)]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.attributes import AttributeTable
-    from l2l_widgets.session import EditSession, Receipt
+    from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.session.receipt import Receipt
 
 SEED_MAX = 2**32 - 1
 SAMPLES_MAX = 1024
@@ -126,8 +127,8 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from l2l_widgets.images import grid, save_image
-    from l2l_widgets.session import EditSession
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
+    from l2l_widgets.session.edit_session import EditSession
 
     models = load(with_class(args.generator, args.class_index), device=args.device)
     session = EditSession(models, truncation_psi=psi)
@@ -165,10 +166,11 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
     wanted_scale = _scale(args.scale)
 
     from l2l_widgets.checkpoints import needs
-    from l2l_widgets.replay import read_recipe
-    from l2l_widgets.scope import parse_rows
-    from l2l_widgets.session import Edit, EditSession
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
+    from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.session.replay import read_recipe
+    from l2l_widgets.session.scope import parse_rows
+    from l2l_widgets.session.states import Edit
 
     models = load(with_class(args.generator, args.class_index), device=args.device)
     rows = None if args.rows is None else parse_rows(args.rows, models.generator.num_ws)
@@ -220,9 +222,9 @@ def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     if not args.recipe.is_file():
         raise ValueError(f"recipe: {args.recipe}: no such file")
 
-    from l2l_widgets.replay import read_recipe
-    from l2l_widgets.session import EditSession
-    from l2l_widgets.zoo import list_models, load
+    from l2l_widgets.models.zoo import list_models, load
+    from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.session.replay import read_recipe
 
     recipe = read_recipe(args.recipe)
     # Only a name that is embedded here is followed: a recipe must not choose a path.

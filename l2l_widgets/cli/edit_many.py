@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from l2l_widgets.batch import BatchProgress
-    from l2l_widgets.states import Edit
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.many.batch import BatchProgress
+    from l2l_widgets.models.zoo import Models
+    from l2l_widgets.session.states import Edit
 
 #: Seconds between two lines of progress where no terminal overwrites them.
 QUIET = 10.0
@@ -41,7 +41,7 @@ def run_many(
     args: argparse.Namespace, models: Models, edits: tuple[Edit, ...], options: dict[str, Any]
 ) -> dict[str, Any]:
     """Do one edit to many faces, with progress on standard error."""
-    from l2l_widgets.batch import Batch, latents, parse_seeds, seeds
+    from l2l_widgets.many.batch import Batch, latents, parse_seeds, seeds
 
     if args.seeds is not None and args.latents is not None:
         raise ValueError("--seeds and --latents are both given; allowed: one of the two")

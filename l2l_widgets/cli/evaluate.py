@@ -103,9 +103,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Evaluate, write the folder, return the summary."""
     from l2l_widgets import evaluation
+    from l2l_widgets.evaluation.report import Protocol
     from l2l_widgets.faceworld.version import WORLD
-    from l2l_widgets.report import Protocol
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
 
     if (args.out / "report.json").exists():
         raise ValueError(f"--out {args.out}: holds a report already; allowed: another folder")
@@ -157,7 +157,7 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     """Measure random rows again; ValueError where one is not confirmed."""
     from l2l_widgets import evaluation
     from l2l_widgets.faceworld.version import WORLD
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
 
     report = evaluation.read_report(args.report)
     plan = evaluation.plan_of(report)

@@ -81,10 +81,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     seconds = None if args.seconds is None else number("--seconds", args.seconds)
     values = None if args.recipe is not None else _values(args)
 
-    from l2l_widgets.interpolation import Interpolator, Walk
+    from l2l_widgets.models.zoo import load
     from l2l_widgets.policy import visible_table
-    from l2l_widgets.walk_files import read_walk, save_walk
-    from l2l_widgets.zoo import load
+    from l2l_widgets.walks.files import read_walk, save_walk
+    from l2l_widgets.walks.interpolation import Interpolator, Walk
 
     models = load(args.generator, device=args.device)
     walk = read_walk(args.recipe, models) if values is None else Walk(**values)

@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         invert,
         perceptual_distance,
     )
-    from l2l_widgets.session import EditSession
+    from l2l_widgets.models.zoo import load
+    from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.storage import make_folder, write_atomic
-    from l2l_widgets.zoo import load
 
     models = load(args.generator)
     picture = load_image(args.picture, models.generator.img_resolution)

@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _world(args: argparse.Namespace) -> dict[str, Any]:
-    from l2l_widgets.own_models import write_world
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.own import write_world
+    from l2l_widgets.models.zoo import load
 
     models = load(args.generator)
     files = write_world(args.folder, models.generator, args.judge)

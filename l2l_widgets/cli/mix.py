@@ -109,7 +109,7 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
 
     from l2l_widgets.disentangle import FaceMixer, read_faces
     from l2l_widgets.disentangle.sources import face_counter
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
 
     mixer = FaceMixer.of(load(args.generator, device=args.device))
     scale = scale or max(1, -(-256 // mixer.generator.img_resolution))
@@ -275,8 +275,8 @@ def run_report(args: argparse.Namespace) -> dict[str, Any]:
     truth_pairs = whole_number("--truth-pairs", args.truth_pairs, 8, 100_000)
 
     from l2l_widgets.evaluation.mixing import MixProtocol
+    from l2l_widgets.models.zoo import load
     from l2l_widgets.recipes.mixing_report import mix_report
-    from l2l_widgets.zoo import load
 
     models = load(args.generator, device=args.device)
     report = mix_report(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.maskgan import MaskGAN
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
 ORDERS = ("official", "bisenet")
 JUDGES = ("parser", "attribute_judge", "identity_judge")
@@ -110,8 +110,8 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
 
     from l2l_widgets.images import load_image
     from l2l_widgets.masks import read_mask
+    from l2l_widgets.models.zoo import load
     from l2l_widgets.painting import PaintSession, read_paint_recipe
-    from l2l_widgets.zoo import load
 
     models = load(args.generator, device=args.device)
     model = _painter(args, models)
@@ -163,8 +163,8 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
         write_painting_report,
     )
     from l2l_widgets.maskgan import MaskGAN
+    from l2l_widgets.models.zoo import ZooError, load
     from l2l_widgets.recipes.mask_ablations import mapping_updates, train_variants
-    from l2l_widgets.zoo import ZooError, load
 
     models = load(args.generator, device=args.device)
     for part in JUDGES:

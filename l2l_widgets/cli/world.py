@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from l2l_widgets.cli.edit import SEED_MAX, whole_number
 
 if TYPE_CHECKING:
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
 MB = 1024 * 1024
 #: Lab extension folder -> the distribution that installs it. Without them widgets stay text.
@@ -231,7 +231,7 @@ def machine() -> dict[str, Any]:
 
 def weights(generator: str | None, problems: list[str]) -> dict[str, Any]:
     """Compare every weight file with its manifest."""
-    from l2l_widgets.zoo import ZooError, load
+    from l2l_widgets.models.zoo import ZooError, load
 
     models = load(generator)
     files: dict[str, str] = {}
@@ -254,8 +254,8 @@ def weights(generator: str | None, problems: list[str]) -> dict[str, Any]:
 
 def speed(generator: str | None, device: str) -> dict[str, Any]:
     """Time one face and one edit, first and warm, in milliseconds."""
-    from l2l_widgets.session import EditSession
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
+    from l2l_widgets.session.edit_session import EditSession
 
     start = time.perf_counter()
     models: Models = load(generator, device=device)

@@ -18,8 +18,8 @@ from l2l_widgets.disentangle.networks import MixerNetwork, load_mixer
 from l2l_widgets.latents import lerp, to_wplus
 
 if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import FaceEmbedder, Generator
-    from l2l_widgets.zoo import Models
 
 #: The file of a mixer beside its generator.
 MIXER_FILE = "identity_mixer.safetensors"

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from l2l_widgets.entanglement.matrix import LeakageMatrix
 from l2l_widgets.evaluation.equal_change import FALSE_DISCOVERIES
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import significance
-from l2l_widgets.report import Protocol
 
 __all__ = ["paired_difference"]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from l2l_widgets.attributes import Attribute, AttributeTable
 from l2l_widgets.evaluation.comparison import ENOUGH_FACES
 from l2l_widgets.evaluation.equal_change import FALSE_DISCOVERIES, RANDOM_DIRECTIONS
-from l2l_widgets.report import Protocol
+from l2l_widgets.evaluation.report import Protocol
 
 #: Columns of a cell that are numbers.
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "p", "q", "band", "world", "truth")

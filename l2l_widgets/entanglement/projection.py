@@ -9,8 +9,8 @@ from torch import Tensor
 
 from l2l_widgets.editors.conditional import ProjectionCheck, check_projection
 from l2l_widgets.editors.interfacegan import InterFaceGANEditor
-from l2l_widgets.references import attribute_judge
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.references import attribute_judge
 
 PLAIN, HELD = "interfacegan", "interfacegan-conditional"
 

@@ -12,8 +12,8 @@ from l2l_widgets.entanglement.matrix import NUMBERS, FaceChange, LeakageMatrix
 from l2l_widgets.entanglement.study import LeakageStudy, faces_of_row
 from l2l_widgets.evaluation.cells import plain_name
 from l2l_widgets.evaluation.verification import plan_of, read_report
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.storage import StorageError, load_safetensors
-from l2l_widgets.zoo import Models
 
 __all__ = ["ReportStudy"]
 

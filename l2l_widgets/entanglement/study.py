@@ -15,10 +15,10 @@ from l2l_widgets.entanglement.matrix import FaceChange, LeakageMatrix
 from l2l_widgets.evaluation import equal_change
 from l2l_widgets.evaluation.bench import Bench, Readers, Truth, face_latents
 from l2l_widgets.evaluation.cells import Cells
+from l2l_widgets.evaluation.report import Protocol, versions
 from l2l_widgets.metrics import leakage
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible
-from l2l_widgets.report import Protocol, versions
-from l2l_widgets.zoo import Models
 
 __all__ = ["LeakageStudy"]
 

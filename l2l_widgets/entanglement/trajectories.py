@@ -12,7 +12,7 @@ from torch import Tensor
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.evaluation.bench import Readers
 from l2l_widgets.metrics import editing, significance
-from l2l_widgets.zoo import Models
+from l2l_widgets.models.zoo import Models
 
 #: Strengths that are asked for, in attribute units: both ways, and 0 among them.
 STRENGTHS = (-0.6, -0.45, -0.3, -0.15, 0.0, 0.15, 0.3, 0.45, 0.6)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latents import truncate, z_from_seed
-from l2l_widgets.report import Protocol
 
 if TYPE_CHECKING:
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
 #: (attribute, size of the change, seed) -> pictures (M, 3, R, R) of the same people with less of
 #: the attribute and with more of it, or None where nobody can change it.

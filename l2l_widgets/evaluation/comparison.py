@@ -20,6 +20,7 @@ from torch import Tensor
 from l2l_widgets.evaluation import equal_change, paper_protocol
 from l2l_widgets.evaluation.bench import Bench, Truth
 from l2l_widgets.evaluation.cells import Cells
+from l2l_widgets.evaluation.report import EvaluationReport, Protocol, versions
 from l2l_widgets.evaluation.requested import (
     add_method,
     identity_scale,
@@ -27,11 +28,10 @@ from l2l_widgets.evaluation.requested import (
     null_and_speed,
 )
 from l2l_widgets.evaluation.side_by_side import equal_faces, method_rows, pair_rows
-from l2l_widgets.report import EvaluationReport, Protocol, versions
 
 if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Editor
-    from l2l_widgets.zoo import Models
 
 #: Parts of a comparison, in the order in which they are measured.
 PARTS = ("request", "equal", "paper")

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.evaluation.bench import Bench, Truth, moved, partners
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import editing, leakage, significance
-from l2l_widgets.report import Protocol
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from l2l_widgets.disentangle import FaceMixer, MixError, Signature
 from l2l_widgets.disentangle.objective import ms_ssim
+from l2l_widgets.evaluation.report import FIRST_FACE
 from l2l_widgets.latents import to_wplus, z_from_seed
 from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
-from l2l_widgets.report import FIRST_FACE
 
 POSE = ("yaw", "pitch", "roll")
 OPENING = ("mouth_open", "eyes_open")

@@ -23,12 +23,12 @@ from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.evaluation.bench import Bench
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import distribution, editing
-from l2l_widgets.report import Protocol
 
 if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Editor
-    from l2l_widgets.zoo import Models
 
 #: Pictures (B, 3, R, R) in [-1, 1] -> bool (B,): whether a face is found.
 Detector = Callable[[Tensor], Tensor]

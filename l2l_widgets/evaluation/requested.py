@@ -18,12 +18,12 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.evaluation.bench import Bench, Truth, partners
+from l2l_widgets.evaluation.report import EvaluationReport, Protocol, versions
 from l2l_widgets.metrics import editing
-from l2l_widgets.report import EvaluationReport, Protocol, versions
 
 if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Editor
-    from l2l_widgets.zoo import Models
 
 
 @torch.inference_mode()

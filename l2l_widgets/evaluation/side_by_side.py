@@ -11,8 +11,8 @@ from torch import Tensor
 
 from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.equal_change import READERS
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import editing, significance
-from l2l_widgets.report import Protocol
 
 
 def equal_faces(

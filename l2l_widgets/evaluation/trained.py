@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Editor
-    from l2l_widgets.zoo import Models
 
 
 class _OfSeed:

@@ -17,14 +17,14 @@ from l2l_widgets.evaluation.cells import plain_name
 from l2l_widgets.evaluation.comparison import Plan
 from l2l_widgets.evaluation.equal_change import measure_equal, measure_truth
 from l2l_widgets.evaluation.paper_protocol import measure_paper
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.requested import measure_requested
 from l2l_widgets.evaluation.side_by_side import equal_faces
-from l2l_widgets.report import Protocol
 from l2l_widgets.storage import load_safetensors
 
 if TYPE_CHECKING:
     from l2l_widgets.evaluation.comparison import Trained
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
 #: A row is confirmed within this of its value: batches of other sizes round otherwise.
 TOLERANCE = 2e-3

@@ -17,7 +17,7 @@ from l2l_widgets.painting.recipe import PaintError
 from l2l_widgets.painting.session import PaintSession
 
 if TYPE_CHECKING:
-    from l2l_widgets.session import EditSession
+    from l2l_widgets.session.edit_session import EditSession
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ from l2l_widgets.painting.recipe import (
 )
 
 if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Segmenter
-    from l2l_widgets.zoo import Models
 
 TRAIN = "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish"
 #: Side that a saved picture should at least have.

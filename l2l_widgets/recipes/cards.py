@@ -34,7 +34,7 @@ from l2l_widgets.recipes.publishing import read_manifest
 from l2l_widgets.storage import write_atomic
 
 if TYPE_CHECKING:
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
 FORMAT = "l2l-scores/3"
 #: Generated faces, and renders in each of two sets that nothing was trained on.
@@ -61,7 +61,7 @@ def make_cards(
     faces : int
         Generated faces to compare with as many renders; the sets hold 10,240.
     """
-    from l2l_widgets.zoo import load
+    from l2l_widgets.models.zoo import load
 
     models = load(weights)
     manifest = read_manifest(weights)
@@ -197,8 +197,8 @@ def _score_mapper(
     truth: bool = True,
 ) -> dict[str, Any]:
     from l2l_widgets.evaluation import evaluate
+    from l2l_widgets.evaluation.report import Protocol
     from l2l_widgets.faceworld.truth import rerendered_pairs
-    from l2l_widgets.report import Protocol
 
     side = models.generator.img_resolution
 

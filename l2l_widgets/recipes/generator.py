@@ -27,7 +27,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from l2l_widgets.discriminator import Discriminator, r1_penalty
 from l2l_widgets.faceworld.factors import FACTORS, MIRRORED, cholesky_factor
 from l2l_widgets.faceworld.render import MASK_CLASSES
 from l2l_widgets.faceworld.version import WORLD
@@ -36,6 +35,7 @@ from l2l_widgets.projected import ProjectedDiscriminator, hinge_losses
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.rendered import POPULATION, rendered_set
 from l2l_widgets.stylegan2 import Generator, path_lengths, save_generator, update_ema
+from l2l_widgets.stylegan2.discriminator import Discriminator, r1_penalty
 from l2l_widgets.stylegan2.layers import channel_table
 from l2l_widgets.training import Context, Settings, cosine, warmup
 

@@ -22,12 +22,12 @@ from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.editors.calibration import GainCurve, measure_response
 from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
 from l2l_widgets.latents import to_wplus
+from l2l_widgets.models.zoo import TABLE_FILE
 from l2l_widgets.recipes.mapper_calibration import worn_reading
 from l2l_widgets.recipes.progress import say
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import TrainingError
 from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
-from l2l_widgets.zoo import TABLE_FILE
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from l2l_widgets.code_map import CodeMap, Layout
-from l2l_widgets.map_files import MAP_FILE, save_map
+from l2l_widgets.maps.code_map import CodeMap, Layout
+from l2l_widgets.maps.files import MAP_FILE, save_map
+from l2l_widgets.models.zoo import PART_FILES, Models
 from l2l_widgets.recipes.progress import say
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.training import Context, Settings, TrainingError
-from l2l_widgets.zoo import PART_FILES, Models
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from l2l_widgets.evaluation.mixing import (
     score_mixes,
     unseen_faces,
 )
+from l2l_widgets.evaluation.report import versions
 from l2l_widgets.images import grid, save_image
 from l2l_widgets.recipes.mixing_truth import follow_table
 from l2l_widgets.recipes.registry import (
@@ -40,7 +41,6 @@ from l2l_widgets.recipes.registry import (
     list_recipes,
     run,
 )
-from l2l_widgets.report import versions
 from l2l_widgets.storage import make_folder, write_atomic
 
 RECIPE = "identity-disentangle"

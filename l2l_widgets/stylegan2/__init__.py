@@ -2,7 +2,7 @@
 
 Source: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN". Module names,
 `state_dict` keys and numbers follow the official PyTorch code; weights move between the two. The
-discriminator is in `l2l_widgets.discriminator`.
+discriminator is in `l2l_widgets.stylegan2.discriminator`.
 """
 
 from __future__ import annotations

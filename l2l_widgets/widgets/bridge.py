@@ -28,14 +28,16 @@ from l2l_widgets.images import encode_jpeg, to_uint8
 from l2l_widgets.latents import layer_groups, z_from_seed
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.policy import visible_table
-from l2l_widgets.replay import parse_recipe
-from l2l_widgets.scope import spaces_of
+from l2l_widgets.session.replay import parse_recipe
+from l2l_widgets.session.scope import spaces_of
 from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
     from l2l_widgets.attributes import Attribute, AttributeTable
-    from l2l_widgets.session import Edit, EditResult, EditSession, Receipt
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
+    from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.session.receipt import Receipt
+    from l2l_widgets.session.states import Edit, EditResult
 
 STATIC = Path(__file__).parent / "static"
 #: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to

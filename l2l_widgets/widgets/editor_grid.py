@@ -1,7 +1,7 @@
 """EditorGrid: the same request through all methods, side by side at equal achieved change.
 
-A view of :class:`l2l_widgets.side_by_side.SideBySide` on the face of a session. Blind, the page is
-told letters and pictures only: what it does not have it cannot give away.
+A view of :class:`l2l_widgets.evaluation.one_face.SideBySide` on the face of a session. Blind,
+the page is told letters and pictures only: what it does not have it cannot give away.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from l2l_widgets.evaluation.one_face import Answer, SideBySide, blind_labels
 from l2l_widgets.images import grid
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.policy import visible_table
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import FaceEvent, SharedFace
-from l2l_widgets.side_by_side import Answer, SideBySide, blind_labels
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import picture_value, static_text
 from l2l_widgets.widgets.explorer_values import attribute_values
 from l2l_widgets.widgets.still_table import still_block
 from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.zoo import Models, load
 
 if TYPE_CHECKING:
     from torch import Tensor

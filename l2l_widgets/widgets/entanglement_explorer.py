@@ -32,11 +32,12 @@ from l2l_widgets.entanglement import (
 )
 from l2l_widgets.evaluation.bench import Truth, face_latents
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.policy import visible_table
-from l2l_widgets.report import Protocol
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.explorer_values import (
     best_and_worst,
@@ -50,7 +51,6 @@ from l2l_widgets.widgets.explorer_values import (
 )
 from l2l_widgets.widgets.still_table import matrix_still
 from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.zoo import Models, load
 
 #: Faces of a first look: a row takes seconds on one core.
 FACES = 40
@@ -75,7 +75,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
     attributes : sequence of str
         Rows: the attributes that are edited. Columns are all that are not hidden.
     faces, seed, request
-        As in :class:`l2l_widgets.report.Protocol`; below 1,000 faces it is a preview.
+        As in :class:`l2l_widgets.evaluation.report.Protocol`; below 1,000 faces it is a preview.
     hide : iterable of str
         Attributes that are neither edited nor shown.
     truth : callable, optional

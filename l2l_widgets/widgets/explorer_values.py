@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.attributes import AttributeTable
-    from l2l_widgets.zoo import Models
+    from l2l_widgets.models.zoo import Models
 
 #: What the page draws of every cell.
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")

@@ -15,16 +15,16 @@ import anywidget
 import traitlets
 
 from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.policy import visible_table
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SessionBridge, schema_value, static_text
 from l2l_widgets.widgets.many_faces import ManyFaces
 from l2l_widgets.widgets.panels import Panels
 from l2l_widgets.widgets.still import still_html
 from l2l_widgets.widgets.stylesheet import scoped
 from l2l_widgets.widgets.words import Words
-from l2l_widgets.zoo import Models, load
 
 
 class FaceEditor(anywidget.AnyWidget):

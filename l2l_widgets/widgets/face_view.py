@@ -24,11 +24,11 @@ from torch import Tensor
 
 from l2l_widgets.images import encode_png
 from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.zoo import Models, load
 
 #: Seconds that another view's change rests before this view follows: a picture under somebody's
 #: finger comes first, and a slider is not followed picture by picture.

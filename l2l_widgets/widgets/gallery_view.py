@@ -12,15 +12,15 @@ import traitlets
 from torch import Tensor
 
 from l2l_widgets.face_filter import Condition, FaceFilter, parse_filter
-from l2l_widgets.gallery import LIMIT, FaceSearch, Found, Progress
 from l2l_widgets.images import from_uint8, grid
 from l2l_widgets.latents import z_from_seed
+from l2l_widgets.many.search import LIMIT, FaceSearch, Found, Progress
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value, static_text
 from l2l_widgets.widgets.face_view import REST_OF_SLIDER, FaceView, themed
-from l2l_widgets.zoo import Models
 
 #: Faces on a page: three rows of eight, all visible on a small projector.
 PAGE = 24

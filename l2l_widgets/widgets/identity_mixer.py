@@ -23,11 +23,11 @@ from l2l_widgets.disentangle import Face, FaceMixer, read_face
 from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
 from l2l_widgets.disentangle.mixer import SPACES
 from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, static_text
 from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.zoo import Models, load
 
 #: Largest file that may be dropped, in bytes.
 MAX_FILE = 8_000_000

@@ -13,14 +13,15 @@ import traitlets
 from torch import Tensor
 
 from l2l_widgets.images import grid
-from l2l_widgets.interpolation import Interpolator
 from l2l_widgets.latents import layer_groups
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import FaceEvent, SharedFace
-from l2l_widgets.walk_files import save_walk
-from l2l_widgets.walks import CURVES, KINDS, SPACES, Strip, Walk
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.walks.files import save_walk
+from l2l_widgets.walks.interpolation import Interpolator
+from l2l_widgets.walks.walk import CURVES, KINDS, SPACES, Strip, Walk
 from l2l_widgets.widgets.bridge import (
     PSI_SLIDER,
     SEED_MAX,
@@ -30,7 +31,6 @@ from l2l_widgets.widgets.bridge import (
     static_text,
 )
 from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView, free_name, themed
-from l2l_widgets.zoo import Models
 
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
 SHOW_EVERY = 0.25
@@ -62,7 +62,7 @@ class InterpolationView(FaceView):
     folder : path, optional
         Where Save writes; the kernel's working folder if not given.
     **fields
-        Further fields of :class:`l2l_widgets.interpolation.Walk`.
+        Further fields of :class:`l2l_widgets.walks.interpolation.Walk`.
 
     Attributes
     ----------

@@ -19,17 +19,17 @@ from typing import Any
 import anywidget
 import traitlets
 
-from l2l_widgets.code_map import CodeMap
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.maps.code_map import CodeMap
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.policy import visible_table
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import SharedFace
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.map_bridge import MapBridge
 from l2l_widgets.widgets.map_jobs import BELIEFS, schema_of
 from l2l_widgets.widgets.still import picture_html
 from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.zoo import Models, load
 
 #: Values after whose change the still picture is drawn again.
 _IN_STILL = {"points", "colour", "trajectory"}
@@ -151,12 +151,12 @@ class LatentMap(anywidget.AnyWidget):
 
     @property
     def path(self) -> Any:
-        """The :class:`l2l_widgets.map_walks.Walk` that is up, or None."""
+        """The :class:`l2l_widgets.maps.paths.Walk` that is up, or None."""
         return self._bridge.walk
 
     @property
     def ways(self) -> list[Any]:
-        """The :class:`l2l_widgets.map_walks.Trajectory` of each method that is up."""
+        """The :class:`l2l_widgets.maps.paths.Trajectory` of each method that is up."""
         return list(self._bridge.trajectories)
 
     def close(self) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.batch import Batch, BatchProgress, latents, parse_seeds, seeds
+from l2l_widgets.many.batch import Batch, BatchProgress, latents, parse_seeds, seeds
 
 if TYPE_CHECKING:
-    from l2l_widgets.session import EditSession
+    from l2l_widgets.session.edit_session import EditSession
 
 #: Seconds between two messages to the page.
 PAUSE = 0.2

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.code_map import CodeMap, Layout
 from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.layout2d import warm_up
-from l2l_widgets.map_files import open_map
+from l2l_widgets.maps.code_map import CodeMap, Layout
+from l2l_widgets.maps.files import open_map
+from l2l_widgets.maps.layout import warm_up
 from l2l_widgets.policy import visible_table
-from l2l_widgets.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.map_jobs import (
     BELIEFS,
     Album,
@@ -38,8 +38,8 @@ from l2l_widgets.widgets.map_jobs import (
 )
 
 if TYPE_CHECKING:
-    from l2l_widgets.map_walks import Trajectory, Walk
-    from l2l_widgets.states import EditResult
+    from l2l_widgets.maps.paths import Trajectory, Walk
+    from l2l_widgets.session.states import EditResult
 
 #: Faces of a map that is drawn while somebody waits for it, layouts of it, and thumbnails.
 COUNT_NOW = 4000

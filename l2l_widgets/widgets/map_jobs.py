@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.code_map import SPACES, CodeMap, Layout
-from l2l_widgets.map_walks import Trajectory, Walk, compare_groups, trajectories, walk
+from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
+from l2l_widgets.maps.paths import Trajectory, Walk, compare_groups, trajectories, walk
 from l2l_widgets.plots.maps import CAVEAT
 from l2l_widgets.widgets.bridge import picture_value
 

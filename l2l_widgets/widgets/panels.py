@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from l2l_widgets.as_code import python_code
 from l2l_widgets.images import encode_jpeg
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.policy import visible_table
-from l2l_widgets.presets import FILE, SHIPPED, PresetShelf
-from l2l_widgets.recipe_pair import compare_recipes
-from l2l_widgets.references import Strangers
-from l2l_widgets.replay import parse_recipe
-from l2l_widgets.states import Edit
+from l2l_widgets.session.as_code import python_code
+from l2l_widgets.session.presets import FILE, SHIPPED, PresetShelf
+from l2l_widgets.session.recipe_pair import compare_recipes
+from l2l_widgets.session.references import Strangers
+from l2l_widgets.session.replay import parse_recipe
+from l2l_widgets.session.states import Edit
 
 if TYPE_CHECKING:
-    from l2l_widgets.session import EditSession
+    from l2l_widgets.models.zoo import Models
+    from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.widgets.words import Words
-    from l2l_widgets.zoo import Models
 
 #: Side of a thumbnail, in pixels.
 THUMB = 96

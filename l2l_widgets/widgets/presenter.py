@@ -13,12 +13,12 @@ from typing import Any
 import anywidget
 import traitlets
 
-from l2l_widgets.presentation import Presentation, read_steps
-from l2l_widgets.session import EditSession
-from l2l_widgets.shared_face import SharedFace
+from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.teaching.presentation import Presentation, read_steps
 from l2l_widgets.widgets.bridge import picture_value, static_text
 from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.zoo import Models, load
 
 
 class Presenter(anywidget.AnyWidget):
@@ -27,7 +27,8 @@ class Presenter(anywidget.AnyWidget):
     Parameters
     ----------
     steps : sequence or path
-        As :class:`l2l_widgets.presentation.Presentation` takes them, or a JSON file of them.
+        As :class:`l2l_widgets.teaching.presentation.Presentation` takes them, or a JSON
+            file of them.
     source : EditSession, SharedFace, Models or None
         What draws; the embedded models if not given.
     title : str

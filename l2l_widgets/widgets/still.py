@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from l2l_widgets.images import to_pil
 
 if TYPE_CHECKING:
-    from l2l_widgets.session import EditResult
+    from l2l_widgets.session.states import EditResult
 
 #: Width of the pair on the page, in CSS pixels.
 WIDTH = 516

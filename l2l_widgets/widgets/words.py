@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import Attribute, AttributeTable
-from l2l_widgets.receipt import PHRASES, Receipt, change_text
-from l2l_widgets.states import SessionState
+from l2l_widgets.session.receipt import PHRASES, Receipt, change_text
+from l2l_widgets.session.states import SessionState
 
 VARIABLE = "L2L_LANGUAGE"
 LANGUAGES = Path(__file__).parent / "languages"

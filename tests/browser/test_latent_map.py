@@ -19,9 +19,9 @@ NAME = "latent_map.ipynb"
 MAKE = """
 import os, torch
 from l2l_widgets import EditSession, FaceEditor, LatentMap, load
-from l2l_widgets.code_map import CodeMap, Layout
-from l2l_widgets.layout2d import align, quality
-from l2l_widgets.map_files import open_map
+from l2l_widgets.maps.code_map import CodeMap, Layout
+from l2l_widgets.maps.layout import align, quality
+from l2l_widgets.maps.files import open_map
 
 models = load()
 session = EditSession(models, seed=3)

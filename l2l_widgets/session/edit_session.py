@@ -1,0 +1,500 @@
+"""A headless editing session: state in, pictures and receipts out.
+
+A session holds a face (a seed or a latent, and a truncation), the edits on it, and their history.
+It knows no widget: sliders, the command line, tests and scripts use the same object::
+
+    session = EditSession(load())
+    session.set_seed(7)
+    session.set_changes({"smile": 0.3})
+    result = session.render()           # EditResult: pictures and latents, or one line of error
+    receipt = session.measure()         # Receipt: what else moved
+
+Errors are data. A setter takes what it is given; what cannot be done comes back as
+``result.error``, one line, and the session goes on. Methods may be called from any thread.
+
+Two speeds: ``render`` draws and measures nothing; ``measure`` reads the judges and may be
+abandoned half way. ``request`` does both on a worker thread, picture first, and only the newest
+request counts, as in the renderer of NVlabs' stylegan3.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from l2l_widgets.errors import error_line
+from l2l_widgets.images import save_image
+from l2l_widgets.latents import z_from_seed
+from l2l_widgets.latest_wins import LatestWins, weakly
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.history import History, HistoryNode
+from l2l_widgets.session.receipt import N_RANDOM, Receipt
+from l2l_widgets.session.rendering import Renderer
+from l2l_widgets.session.replay import PNG_KEY, Recipe, check_picture
+from l2l_widgets.session.states import (
+    DEFAULT_PSI,
+    Edit,
+    EditResult,
+    SessionState,
+    latent_face,
+    tensor_key,
+)  # fmt: skip
+
+#: Seconds after which a picture is finished although newer requests keep coming.
+PATIENCE = 1.0
+_FACE_FIELDS = frozenset({"seed", "w", "truncation_psi", "noise_mode"})
+_EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve", "rows", "space"})
+
+_log = logging.getLogger(__name__)
+
+
+class EditSession:
+    """A face, the edits on it, and their history.
+
+    Parameters
+    ----------
+    models : Models
+        What draws, reads and edits.
+    method : str
+        Editor of a fresh edit.
+    truncation_psi : float
+        Of the first face, in [0, 1.5]; another number is a ValueError.
+    seed : int
+        Of the first face, 0 to 2**32 - 1; another number is a ValueError.
+    n_random : int
+        Random edits behind a receipt's band.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        method: str = "mapper",
+        truncation_psi: float = DEFAULT_PSI,
+        seed: int = 0,
+        n_random: int = N_RANDOM,
+    ) -> None:
+        z_from_seed(seed, 1)  # refuses what is no seed
+        self.models = models
+        self._renderer = Renderer(models, n_random)
+        state = SessionState(seed=seed, truncation_psi=truncation_psi, edits=(Edit(method),))
+        state.check_truncation()
+        self._history = History(state)
+        self._stamp = 0
+        self._callbacks: list[Callable[[str, Any], None]] = []
+        self._waiting_since: float | None = None  # when the first abandoned picture was begun
+        self._answered = -1  # stamp of the newest result
+        # The renderer has a lock of its own: a slider can move while a picture is being drawn.
+        self._lock = threading.RLock()
+        # The worker must not keep a forgotten session alive: notebooks make many.
+        self._worker = LatestWins(weakly(self._serve), name="l2l-session")
+        weakref.finalize(self, self._worker.close)
+
+    @classmethod
+    def from_recipe(cls, models: Models, recipe: Recipe) -> EditSession:
+        """A session that draws what a recipe describes.
+
+        Parameters
+        ----------
+        models : Models
+            Must be the models that drew the picture, by their hashes.
+        recipe : Recipe
+            From :func:`l2l_widgets.session.replay.read_recipe` or ``parse_recipe``.
+
+        Raises
+        ------
+        ValueError
+            Other models, or a field that these models cannot honour, by name.
+        """
+        recipe.check_models(models.name, models.hashes)
+        session = cls(models, truncation_psi=recipe.truncation_psi)
+        session._history.replace(recipe.state(session.state.edits))
+        session._renderer.check(session.state)
+        return session
+
+    def __repr__(self) -> str:
+        try:
+            self._renderer.check(self.state)
+        except Exception as error:  # errors are data, and here they can be seen
+            return self.state.line("EditSession", error_line(error))
+        return self.state.line("EditSession")
+
+    # -- state -------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SessionState:
+        """What would be drawn now."""
+        with self._lock:
+            return self._history.state
+
+    @property
+    def stamp(self) -> int:
+        """Number of the newest change; a result with a smaller one is out of date."""
+        return self._stamp
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether :meth:`undo` would change anything."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether :meth:`redo` would change anything."""
+        return self._history.can_redo
+
+    def update(self, *, gesture: str | None = None, **values: Any) -> int:
+        """Change any part of the state at once; draws nothing.
+
+        Parameters
+        ----------
+        gesture : str, optional
+            Consecutive updates with the same gesture are one step of undo: name the slider and
+            count its drags.
+        **values
+            ``seed``, ``w``, ``truncation_psi``, ``noise_mode`` of the face; ``method``,
+            what an :class:`Edit` holds of the current edit, each replaced as a whole.
+
+        Returns
+        -------
+        int
+            The new stamp; results carry it.
+        """
+        unknown = sorted(set(values) - _FACE_FIELDS - _EDIT_FIELDS)
+        if unknown:
+            known = ", ".join(sorted(_FACE_FIELDS | _EDIT_FIELDS))
+            raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
+        face = {k: v for k, v in values.items() if k in _FACE_FIELDS}
+        if face.get("w") is not None:
+            w = latent_face(face["w"], self.models.generator.num_ws)
+            face.update(seed=None, w=w, w_key=tensor_key(w))
+        elif "seed" in face:
+            face.update(w=None, w_key="")
+        edit = {k: v for k, v in values.items() if k in _EDIT_FIELDS}
+        with self._lock:
+            edits = self.state.edits
+            if edit:
+                edits = (*edits[:-1], replace(edits[-1], **edit))
+            return self._enter(replace(self.state, edits=edits, **face), gesture)
+
+    def set_seed(self, seed: int, gesture: str | None = None) -> int:
+        """Take the face of a seed, a whole number from 0 to 2**32 - 1; the edits stay."""
+        return self.update(seed=seed, gesture=gesture)
+
+    def set_latent(self, w: Tensor) -> int:
+        """Take a latent as the face, as it is: copied, not truncated; the edits stay.
+
+        Parameters
+        ----------
+        w : Tensor, shape (w_dim,), (num_ws, w_dim) or (1, num_ws, w_dim)
+            In the generator's W or W+.
+        """
+        return self.update(w=w)
+
+    def set_truncation(self, truncation_psi: float, gesture: str | None = None) -> int:
+        """Set how far from the average face the seed's face lies, in [0, 1.5]."""
+        return self.update(truncation_psi=truncation_psi, gesture=gesture)
+
+    def set_method(self, method: str) -> int:
+        """Choose the editor of the current edit."""
+        return self.update(method=method)
+
+    def set_changes(self, changes: Mapping[str, float], gesture: str | None = None) -> int:
+        """Replace the relative part of the current edit, name -> change in [-1, 1].
+
+        A name that had an absolute target gives it up.
+        """
+        with self._lock:
+            targets = {k: v for k, v in self.state.edits[-1].targets.items() if k not in changes}
+            return self.update(changes=changes, targets=targets, gesture=gesture)
+
+    def set_targets(self, targets: Mapping[str, float], gesture: str | None = None) -> int:
+        """Replace the absolute part of the current edit, name -> value in [0, 1].
+
+        A target is read against the face before this edit, as the regressor reads it. A name that
+        had a relative change gives it up.
+        """
+        with self._lock:
+            changes = {k: v for k, v in self.state.edits[-1].changes.items() if k not in targets}
+            return self.update(changes=changes, targets=targets, gesture=gesture)
+
+    def checked_latent(self, w: Tensor) -> Tensor:
+        """A latent as the face that it would be, (1, num_ws, w_dim); ValueError where it cannot."""
+        w = latent_face(w, self.models.generator.num_ws)
+        self._renderer.check(SessionState(seed=None, w=w, edits=()))
+        return w
+
+    def set_models(self, models: Models) -> int:
+        """Draw with other models; face, edits and history stay. Views follow ``SharedFace.swap``.
+
+        What the new models cannot honour is an error of the next result.
+        """
+        renderer = Renderer(models, self._renderer.n_random)
+        with self._lock:
+            self.models, self._renderer = models, renderer
+            self._answered = -1
+            self._stamp += 1
+            return self._stamp
+
+    def take(self, recipe: Recipe) -> int:
+        """Take face and edits of a recipe; can be undone. Errors as in :meth:`from_recipe`."""
+        recipe.check_models(self.models.name, self.models.hashes)
+        with self._lock:
+            state = recipe.state((Edit(self.state.edits[-1].method),))
+            self._renderer.check(state)
+            return self._enter(state, None)
+
+    def stack(self, method: str | None = None) -> int:
+        """Keep the current edit and begin an empty one on top of it."""
+        with self._lock:
+            top = Edit(method or self.state.edits[-1].method)
+            return self._enter(replace(self.state, edits=(*self.state.edits, top)), None)
+
+    def reset(self) -> int:
+        """Take back all edits; the face stays. Can be undone."""
+        with self._lock:
+            fresh = (Edit(self.state.edits[-1].method),)
+            if self.state.edits == fresh:
+                return self._stamp
+            return self._enter(replace(self.state, edits=fresh), None)
+
+    def undo(self) -> bool:
+        """Go back one step; False when there is none."""
+        return self._walk(self._history.undo)
+
+    def redo(self) -> bool:
+        """Go forward one step, where one went last; False when there is none."""
+        return self._walk(self._history.redo)
+
+    def goto(self, node: int) -> bool:
+        """Go to any state that was reached before, by its number; False when it is forgotten."""
+        return self._walk(lambda: self._history.goto(node))
+
+    def history(self) -> tuple[HistoryNode, ...]:
+        """Every state that was reached, with its branches, the oldest first."""
+        with self._lock:
+            return self._history.nodes()
+
+    def _enter(self, state: SessionState, gesture: str | None) -> int:
+        self._history.enter(state, gesture)
+        self._stamp += 1
+        return self._stamp
+
+    def _walk(self, step: Callable[[], bool]) -> bool:
+        with self._lock:
+            if not step():
+                return False
+            self._stamp += 1
+            return True
+
+    def _snapshot(self) -> tuple[SessionState, int]:
+        with self._lock:
+            return self._history.state, self._stamp
+
+    # -- answers, in the calling thread ------------------------------------------------------------
+
+    def render(self, state: SessionState | None = None, *, preview: bool = False) -> EditResult:
+        """Draw the state, or another one; a draft will do where ``preview``.
+
+        Errors are in ``result.error``. Another state, as from :meth:`history`, does not become the
+        session's.
+        """
+        now, stamp = self._snapshot()
+        return self._rendered(now if state is None else state, stamp, preview)
+
+    def _rendered(self, state: SessionState, stamp: int, preview: bool = False) -> EditResult:
+        result = self._renderer.render(state, stamp, preview=preview)
+        assert result is not None  # nothing abandons it
+        return result
+
+    def memory(self) -> dict[str, int]:
+        """Bytes kept between pictures: ``pictures``, ``activations``, and prepared ``weights``."""
+        return self._renderer.memory()
+
+    def measure(self, stale: Callable[[], bool] = lambda: False) -> Receipt | None:
+        """Judge the current state; slower than drawing it.
+
+        Parameters
+        ----------
+        stale : callable
+            Asked every few pictures; True abandons the measurement.
+
+        Returns
+        -------
+        Receipt or None
+            None when abandoned. What goes wrong is in ``receipt.error``.
+        """
+        return self._renderer.measure(*self._snapshot(), stale)
+
+    def readings(self, edited: bool = False) -> dict[str, float]:
+        """The regressor's reading of the unedited (or edited) face, name -> value in [0, 1].
+
+        Empty without a regressor, and for a state that cannot be drawn.
+        """
+        if not self.models.has("regressor"):
+            return {}
+        try:
+            return self._renderer.readings(self.state, edited)
+        except Exception as error:  # errors are data: the result of render says which
+            error_line(error)
+            return {}
+
+    # -- answers, on the worker --------------------------------------------------------------------
+
+    def request(
+        self, *, measure: bool = True, preview: bool = False, gesture: str | None = None,
+        **values: Any,
+    ) -> int:  # fmt: skip
+        """Change the state, and draw and measure it on the worker; returns at once.
+
+        Only the newest state is drawn; subscribers get the picture first and the receipt when
+        nothing newer is waiting.
+
+        Parameters
+        ----------
+        measure : bool
+            Whether a receipt follows the picture.
+        preview : bool
+            Whether a draft will do, as while a slider moves; it excludes ``measure``.
+        gesture, **values
+            As for :meth:`update`; without values the state is drawn as it is.
+
+        Returns
+        -------
+        int
+            The stamp that the result will carry, or exceed.
+        """
+        with self._lock:  # one step: or an older draft could be queued behind a newer receipt
+            stamp = self.update(gesture=gesture, **values) if values else self._stamp
+            self._worker((measure and not preview, preview))
+        return stamp
+
+    def subscribe(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Have ``callback(kind, value)`` called from the worker.
+
+        Parameters
+        ----------
+        callback : callable
+            Gets ``("result", EditResult)`` and ``("receipt", Receipt)``; where a picture takes
+            long, ``("early", EditResult)`` before the result: in the midst of drawing, so it must
+            not ask the session for pictures or readings.
+
+        Returns
+        -------
+        callable
+            Ends the subscription.
+        """
+        with self._lock:
+            self._callbacks.append(callback)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
+
+        return unsubscribe
+
+    def stale(self) -> bool:
+        """Whether the worker's running call is out of date."""
+        return self._worker.stale()
+
+    def drain(self, timeout: float = 10.0) -> bool:
+        """Wait until every request is answered; False when that took longer than ``timeout`` s."""
+        return self._worker.drain(timeout)
+
+    def close(self) -> None:
+        """End the worker; drawing in the calling thread still works."""
+        self._worker.close()
+
+    def _serve(self, how: tuple[bool, bool]) -> None:
+        measure, preview = how
+        state, stamp = self._snapshot()
+        since = time.monotonic() if self._waiting_since is None else self._waiting_since
+
+        def stale() -> bool:
+            return self._worker.stale() and time.monotonic() - since < PATIENCE
+
+        # What has been answered is up already: a rough picture would be a step back.
+        early = None if stamp == self._answered else partial(self._publish, "early")
+        result = self._renderer.render(state, stamp, stale, preview, early)
+        self._waiting_since = since if result is None else None
+        if result is None:  # what made it stale is served next
+            return
+        self._answered = stamp
+        self._publish("result", result)
+        if not measure or result.error is not None or self._worker.stale():
+            return
+        receipt = self._renderer.measure(state, stamp, self._worker.stale)
+        if receipt is not None:
+            self._publish("receipt", receipt)
+
+    def _publish(self, kind: str, value: Any) -> None:
+        with self._lock:
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            try:
+                callback(kind, value)
+            except Exception:  # one broken view must not blind the others
+                _log.exception("a subscriber of the session failed on a %s", kind)
+
+    # -- what can be kept --------------------------------------------------------------------------
+
+    def recipe(self, picture: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The recipe of the current state as plain JSON values.
+
+        Parameters
+        ----------
+        picture : mapping, optional
+            ``scale`` and ``compare`` of a saved picture.
+
+        Raises
+        ------
+        ValueError
+            When the state cannot be drawn.
+        """
+        return self._recipe(self.state, picture).to_dict()
+
+    def _recipe(self, state: SessionState, picture: Mapping[str, Any] | None) -> Recipe:
+        self._renderer.check(state)
+        return Recipe.of(self.models, state, picture)
+
+    def save(
+        self, path: str | os.PathLike[str], scale: int = 1, compare: bool = False
+    ) -> dict[str, Any]:
+        """Write the edited face as PNG with its recipe inside.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.png``. Written whole or not at all.
+        scale : int
+            Upscaling of the picture, 1 to 64.
+        compare : bool
+            Before and after side by side.
+
+        Returns
+        -------
+        dict
+            The recipe.
+
+        Raises
+        ------
+        ValueError
+            When the state cannot be drawn, or the file not be written.
+        """
+        path = check_picture(path, scale)
+        state, stamp = self._snapshot()
+        result = self._rendered(state, stamp)
+        if result.error is not None or result.after is None:
+            raise ValueError(result.error)
+        recipe = self._recipe(state, {"scale": scale, "compare": compare})
+        image = result.compare() if compare else result.after
+        save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
+        return recipe.to_dict()

@@ -1,0 +1,319 @@
+"""The receipt of an edit: what was asked for, what came, and what else moved.
+
+The readings are those of the second judges, which trained nothing (``models.attribute_judge`` and
+``models.identity_judge``). Beside every change stands the band that random edits of the same
+latent size cause, since a judge never reads two different pictures quite alike: a change inside
+the band is what any step of that length would do.
+
+Identity stands on a scale between two faces that are the same and two that are strangers: a cosine
+of 0.9 says little where any two faces of this generator have one of 0.85.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import textwrap
+import time
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from l2l_widgets.attributes import Attribute, AttributeTable
+from l2l_widgets.session.references import N_RANDOM as N_RANDOM
+
+#: Below this share of the scale a face is nearer to a stranger than to itself.
+DRIFT = 0.5
+#: A request smaller than this is not graded: the judges read no finer.
+LEAST_ASKED = 0.05
+#: Where random edits hardly move an attribute the band is thinner than a line; a change of one in
+#: fifty of the scale is the least that is worth pointing at.
+VISIBLE = 0.02
+#: How many of the largest changes that nobody asked for are always named.
+N_NAMED = 3
+
+
+#: Sentences of a receipt; a view may bring those of another language.
+PHRASES: Mapping[str, str] = {
+    "nothing": "Nothing is asked for: before and after are the same face.",
+    "short_more": "{label}: asked {asked}, came {came}: this method cannot bring more {lower} on "
+    "this face.",
+    "short_less": "{label}: asked {asked}, came {came}: this method cannot bring less {lower} on "
+    "this face.",
+    "drifts": "The face drifts towards another person.",
+    "still": "Nothing else moved by as much as {least} of its scale.",
+    "moved": "Also moved: {amounts}. {verdict}",
+    "more_than": "More than a random edit of this size would: {names}.",
+    "no_more": "No more than a random edit of this size would.",
+    "one_smaller": "1 smaller change",
+    "smaller": "{count} smaller changes",
+    "and": "and",
+    "identity_kept": "identity kept {kept} % (0 = a stranger, 100 = the same face; raw {raw})",
+    "identity_raw": "identity {raw} (1 is the same face; no scale of strangers)",
+}
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What an edit did, in attribute units unless said otherwise.
+
+    Parameters
+    ----------
+    requested : mapping of str to float
+        Asked-for change of each edited attribute, absolute targets already turned into changes.
+    achieved : mapping of str to float
+        Change of the same attributes as the attribute judge reads it.
+    others : mapping of str to float
+        Change of every other attribute.
+    band : mapping of str to (float, float)
+        5th and 95th percentile of each attribute's change under random edits of the same size.
+    identity : float or None
+        Cosine similarity of the faces before and after, in [-1, 1]; 1 is the same face. None
+        without an identity judge.
+    identity_band : (float, float) or None
+        The same similarity under random edits of the same size, 5th and 95th percentile.
+    strangers : float or None
+        Mean similarity of different faces at this truncation to the same judge, in [-1, 1].
+    before, after : mapping of str to float
+        The judge's readings, in [0, 1].
+    by_regressor : mapping of str to float
+        Change of the edited attributes as the regressor of the losses reads it. Where it is far
+        above ``achieved``, the edit has found a shortcut of that regressor.
+    size : float
+        Length of the step in W+, the norm of w' - w over all entries.
+    seconds : mapping of str to float
+        Time of each stage of this measurement; a stage that was already known takes none.
+    judges : mapping of str to str
+        Who read: ``attribute`` and ``identity``.
+    n_random : int
+        Random edits behind the band.
+    error : str or None
+        Why there is nothing to measure; the other fields are then empty.
+    stamp : int
+        Number of the request that was measured.
+    """
+
+    requested: Mapping[str, float] = field(default_factory=dict)
+    achieved: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, float] = field(default_factory=dict)
+    band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    identity: float | None = None
+    identity_band: tuple[float, float] | None = None
+    strangers: float | None = None
+    before: Mapping[str, float] = field(default_factory=dict)
+    after: Mapping[str, float] = field(default_factory=dict)
+    by_regressor: Mapping[str, float] = field(default_factory=dict)
+    size: float = 0.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    judges: Mapping[str, str] = field(default_factory=dict)
+    n_random: int = N_RANDOM
+    error: str | None = None
+    stamp: int = 0
+
+    def outside_band(self) -> dict[str, float]:
+        """Attributes that were not asked for and moved beyond the band, the farthest first."""
+        beyond = {
+            name: change
+            for name, change in self.others.items()
+            if not self.band[name][0] <= change <= self.band[name][1]
+        }
+        return dict(sorted(beyond.items(), key=lambda item: -abs(item[1])))
+
+    @property
+    def identity_kept(self) -> float | None:
+        """``identity`` on a scale from 0, two strangers, to 1, the same face; may fall below 0.
+
+        None without an identity judge, and where all faces are alike, as at truncation 0.
+        """
+        if self.identity is None or self.strangers is None or self.strangers > 0.99:
+            return None
+        return (self.identity - self.strangers) / (1 - self.strangers)
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the edited face is nearer to a stranger than to the unedited one."""
+        return self.identity_kept is not None and self.identity_kept < DRIFT
+
+    def shortfalls(self) -> dict[str, float]:
+        """What came, of the attributes of which less than half came, or the opposite."""
+        return {
+            name: self.achieved[name]
+            for name, asked in self.requested.items()
+            if abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < 0.5
+        }
+
+    def largest_others(self, names: Container[str] | None = None) -> dict[str, float]:
+        """Attributes that were not asked for, the farthest moved first; of ``names`` if given."""
+        moved = {n: c for n, c in self.others.items() if names is None or n in names}
+        return dict(sorted(moved.items(), key=lambda item: -abs(item[1])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The receipt as plain JSON values."""
+        return {
+            "requested": dict(self.requested),
+            "achieved": dict(self.achieved),
+            "others": dict(self.others),
+            "band": {name: list(pair) for name, pair in self.band.items()},
+            "outside_band": list(self.outside_band()),
+            "identity": self.identity,
+            "identity_band": None if self.identity_band is None else list(self.identity_band),
+            "strangers": self.strangers,
+            "identity_kept": self.identity_kept,
+            "shortfalls": list(self.shortfalls()),
+            "before": dict(self.before),
+            "after": dict(self.after),
+            "by_regressor": dict(self.by_regressor),
+            "size": self.size,
+            "seconds": dict(self.seconds),
+            "judges": dict(self.judges),
+            "n_random": self.n_random,
+            "error": self.error,
+        }
+
+    def sentences(self, table: AttributeTable, phrases: Mapping[str, str] = PHRASES) -> list[str]:
+        """The receipt in words, what a reader must not miss first.
+
+        What was asked for and did not come; the largest changes that nobody asked for, whether or
+        not they leave the band, and which of them do; a face that is no longer the same person.
+
+        Parameters
+        ----------
+        table : AttributeTable
+            Display names and units; attributes that it lacks are not mentioned.
+        phrases : mapping of str to str
+            The sentences, with the names of :data:`PHRASES`.
+        """
+        if self.error is not None:
+            return [self.error]
+        if not self.requested:
+            return [phrases["nothing"]]
+        lines = [
+            phrases["short_more" if self.requested[name] > 0 else "short_less"].format(
+                label=table[name].label,
+                lower=table[name].label.lower(),
+                asked=change_text(table[name], self.requested[name]),
+                came=change_text(table[name], came),
+            )
+            for name, came in self.shortfalls().items()
+            if name in table
+        ]
+        if self.drifts:
+            lines.append(phrases["drifts"])
+        lines.append(self._others_sentence(table, phrases))
+        return lines
+
+    def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
+        moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
+        if not moved:
+            return phrases["still"].format(least=f"{VISIBLE:.0%}")
+        beyond = [n for n in self.outside_band() if n in moved]
+        named = list(moved)[:N_NAMED]
+        amounts = ", ".join(f"{table[n].label} {change_text(table[n], moved[n])}" for n in named)
+        stand_out = [table[n].label for n in named if n in beyond]
+        rest = len(beyond) - len(stand_out)
+        if rest:
+            stand_out.append(phrases["one_smaller" if rest == 1 else "smaller"].format(count=rest))
+        verdict = phrases["no_more"]
+        if stand_out:
+            verdict = phrases["more_than"].format(names=_list(stand_out, phrases["and"]))
+        return phrases["moved"].format(amounts=amounts, verdict=verdict)
+
+    def identity_text(self, phrases: Mapping[str, str] = PHRASES, decimal: str = ".") -> str:
+        """How much of the identity is kept, with its scale; empty without an identity judge."""
+        if self.identity is None:
+            return ""
+        if self.identity_kept is None:
+            return phrases["identity_raw"].format(raw=f"{self.identity:.3f}".replace(".", decimal))
+        kept = 100 * max(0.0, min(1.0, self.identity_kept))
+        raw = f"{self.identity:.2f}".replace(".", decimal)
+        return phrases["identity_kept"].format(kept=f"{kept:.0f}", raw=raw)
+
+    def to_text(self, table: AttributeTable, others: int = 6) -> str:
+        """A table for the terminal.
+
+        Parameters
+        ----------
+        table : AttributeTable
+            For display names and units.
+        others : int
+            How many of the attributes that were not asked for are listed: those beyond the band
+            first, and the farthest first among each.
+        """
+        if self.error is not None:
+            return self.error
+        if not self.requested:
+            return "nothing was asked for: the face as it is"
+        lines = [line for text in self.sentences(table) for line in textwrap.wrap(text, 96)]
+        lines += [f"{'':<17}{'before':>9}{'after':>9}{'asked':>8}{'came':>8}   random edits"]
+        outside = self.outside_band()
+        ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
+        shown = [*self.requested, *ranked[:others]]
+        for name in shown:
+            change = self.achieved.get(name, self.others.get(name, 0.0))
+            asked = f"{self.requested[name]:+.2f}" if name in self.requested else ""
+            low, high = self.band[name]
+            mark = "  *" if name in outside else ""
+            lines.append(
+                f"{table[name].label:<17}{_shown(table, name, self.before[name]):>9}"
+                f"{_shown(table, name, self.after[name]):>9}{asked:>8}{change:>+8.2f}"
+                f"   {low:+.2f} .. {high:+.2f}{mark}"
+            )
+        if len(self.others) > others:
+            rest = len(self.others) - others
+            inside = rest - sum(name not in shown for name in outside)
+            lines.append(f"and {rest} others, {inside} of them within the band of random edits")
+        if outside:
+            lines.append("* moved without being asked, beyond the band")
+        if self.identity is not None:
+            low, high = self.identity_band or (math.nan, math.nan)
+            lines += [
+                self.identity_text(),
+                f"  raw, random edits of this size: {low:.3f} .. {high:.3f}",
+            ]
+            if self.strangers is not None:
+                lines.append(f"  raw, different faces at this truncation: {self.strangers:.3f}")
+        # a stage whose work was at hand from an earlier picture took no time worth a column
+        took = {k: v for k, v in self.seconds.items() if v >= 0.0005 or k == "total"}
+        stages = ", ".join(f"{stage} {value:.3f}" for stage, value in took.items())
+        read = ", ".join(f"{k}: {v}" for k, v in self.judges.items())
+        for text in (f"seconds: {stages}", f"judges: {read}"):
+            lines += textwrap.wrap(text, 96, subsequent_indent="  ")
+        return "\n".join(lines)
+
+
+def change_text(row: Attribute, change: float) -> str:
+    """A change in attribute units as signed text in the row's unit: "+47 %", "-3°"."""
+    space = "" if row.unit == "°" else " "
+    return f"{round((row.high - row.low) * change):+d}{space}{row.unit}"
+
+
+def _list(words: list[str], last: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def _shown(table: AttributeTable, name: str, value: float) -> str:
+    row = table[name]
+    return f"{row.to_unit(value):.0f} {row.unit}".strip()
+
+
+class Stopwatch:
+    """Adds up the seconds of named stages; a stage that never ran reports none."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the seconds of a ``with`` block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def total(self, stages: tuple[str, ...] = ()) -> dict[str, float]:
+        """Seconds of the stages, those of ``stages`` that never ran as 0, and ``total``."""
+        out = {stage: self.seconds.get(stage, 0.0) for stage in (*stages, *self.seconds)}
+        out["total"] = time.perf_counter() - self._started
+        return out

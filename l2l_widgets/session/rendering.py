@@ -1,0 +1,498 @@
+"""From the state of a session to pictures, and on demand to a receipt.
+
+The renderer keeps what it has computed: a face by its seed and truncation, an edited face by the
+edits on it, each with its picture and readings. Dragging a slider therefore costs one pass through
+the editor and one through the generator, from the first row of W+ that changed. Every picture is
+drawn alone, in a batch of one: results of larger batches differ in the last bits, and a recipe
+promises the same pixels. A preview is never kept as a face's picture, read or measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2l_widgets.attributes import AttributeRequestError, EditRequest
+from l2l_widgets.errors import error_line
+from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
+from l2l_widgets.models.drawing import Abandoned, Face, FaceDrawing, cached
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import check_visible, visible_table
+from l2l_widgets.session.holding import check_holding, held_edit
+from l2l_widgets.session.receipt import Receipt, Stopwatch
+from l2l_widgets.session.references import (
+    N_RANDOM,
+    RandomEdits,
+    Strangers,
+    attribute_judge,
+    checked_embedding,
+    checked_readings,
+    identity_judge,
+    judge_names,
+)
+from l2l_widgets.session.scope import check_scope, within_scope
+from l2l_widgets.session.states import (
+    MAX_EDITS,
+    MAX_LATENT,
+    NOISE_MODES,
+    Edit,
+    EditResult,
+    SessionState,
+)
+
+#: Faces and edited faces kept in memory, each with its picture and readings.
+MAX_FACES = 12
+MAX_BANDS = 6
+STAGES = ("mapping", "read", "edit", "synthesis")
+
+
+@dataclass
+class _Drawn:
+    """The faces before and after, and what was asked for."""
+
+    before: Face
+    after: Face
+    request: EditRequest
+    requested: dict[str, float]
+
+
+class Renderer:
+    """Draws and measures session states. Thread-safe; knows nothing of history.
+
+    Parameters
+    ----------
+    models : Models
+        What draws, reads and edits.
+    n_random : int
+        Random edits behind a receipt's band.
+    """
+
+    def __init__(self, models: Models, n_random: int = N_RANDOM) -> None:
+        self.models = models
+        self.n_random = n_random
+        self._lock = threading.RLock()
+        self._drawing = FaceDrawing(models)
+        self._faces: OrderedDict[tuple[Any, ...], Face] = OrderedDict()
+        self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
+        self._strangers = Strangers(models)
+
+    # -- what can be asked -------------------------------------------------------------------------
+
+    def check(self, state: SessionState) -> None:
+        """Raise a ValueError that names the field, the value and what is allowed; draws nothing."""
+        self._check_face(state)
+        if len(state.edits) > MAX_EDITS:
+            raise ValueError(f"edits: {len(state.edits)} are stacked; allowed: {MAX_EDITS}")
+        for edit in state.edits:
+            request = EditRequest(edit.changes, edit.targets, edit.preserve)
+            request.validate(self.models.table)
+            if edit.targets and not self.models.has("regressor"):
+                raise AttributeRequestError(
+                    f"target of {next(iter(edit.targets))!r} is absolute and needs an attribute "
+                    f"regressor, which models {self.models.name!r} lack; allowed: a change"
+                )
+            if edit.empty:
+                continue
+            check_visible((*request.names, *edit.preserve), self.models.table)
+            editor = self.models.editor(edit.method)
+            check_holding(editor, edit.method, edit.preserve, self.models.has("regressor"))
+            check_scope(edit, editor, self.models.generator.num_ws)
+
+    def _check_face(self, state: SessionState) -> None:
+        generator = self.models.generator
+        if state.noise_mode not in NOISE_MODES:
+            raise ValueError(
+                f"noise_mode is {state.noise_mode!r}; allowed: {', '.join(NOISE_MODES)}"
+            )
+        if state.w is not None:
+            check_ws(state.w, generator.num_ws, generator.w_dim)
+            if state.w.shape[0] != 1 or state.w.abs().max() > MAX_LATENT:
+                raise ValueError(
+                    f"w has shape {tuple(state.w.shape)} and entries up to "
+                    f"{float(state.w.abs().max()):.3g}; allowed: one face, entries up to "
+                    f"{MAX_LATENT:g}"
+                )
+            return
+        z_from_seed(state.seed, generator.z_dim)
+        state.check_truncation()
+
+    # -- pictures ----------------------------------------------------------------------------------
+
+    def render(
+        self,
+        state: SessionState,
+        stamp: int = 0,
+        stale: Callable[[], bool] = lambda: False,
+        preview: bool = False,
+        early: Callable[[EditResult], None] | None = None,
+    ) -> EditResult | None:
+        """Draw what ``state`` asks for; what goes wrong is in the result, never raised.
+
+        Parameters
+        ----------
+        state : SessionState
+            What to draw.
+        stamp : int
+            Number of the request.
+        stale : callable
+            Asked between the blocks of the generator; True abandons the picture.
+        preview : bool
+            Whether a draft will do, where the generator has one and the picture is not known yet.
+        early : callable, optional
+            Gets a rough result first where the picture takes long: a preview, without ``before``
+            where that is not known yet. Called in the midst of drawing: it must not draw.
+
+        Returns
+        -------
+        EditResult or None
+            None when abandoned.
+        """
+        watch = Stopwatch()
+
+        def show(before: Face, after: Face, requested: dict[str, float], picture: Tensor) -> None:
+            assert early is not None
+            with torch.inference_mode(False):  # ordinary tensors, as in every result
+                early(
+                    EditResult(
+                        before=None if before.image is None else before.shown(),
+                        after=picture[0].clone(), w=before.ws.clone(), w_edited=after.ws.clone(),
+                        request=EditRequest(), requested=requested, error=None,
+                        seconds=watch.total(STAGES), state=state, stamp=stamp, preview=True,
+                    )
+                )  # fmt: skip
+
+        try:
+            with self._lock, torch.inference_mode():
+                self.check(state)
+                shown = None if early is None else show
+                drawn = self._draw(state, watch, stale, shown)
+                first = None
+                if shown is not None:
+                    first = partial(shown, drawn.before, drawn.after, drawn.requested)
+                self._image(
+                    drawn.before,
+                    state,
+                    watch,
+                    stale,
+                    first if drawn.before is drawn.after else None,
+                )
+                draft = None
+                if preview:
+                    with watch.stage("synthesis"):
+                        draft = self._drawing.draft(drawn.after, state.noise_mode, stale, first)
+                if draft is None:
+                    self._image(drawn.after, state, watch, stale, first)
+        except Abandoned:
+            return None
+        except Exception as error:  # errors are data here: the session goes on
+            return EditResult(
+                before=self._before_or_none(state),
+                after=None,
+                w=None,
+                w_edited=None,
+                request=EditRequest(),
+                requested={},
+                error=error_line(error),
+                seconds=watch.total(STAGES),
+                state=state,
+                stamp=stamp,
+            )
+        return EditResult(
+            before=drawn.before.shown(),
+            after=drawn.after.shown() if draft is None else draft[0].clone(),
+            w=drawn.before.ws.clone(),
+            w_edited=drawn.after.ws.clone(),
+            request=_plain(drawn.request),
+            requested=drawn.requested,
+            error=None,
+            seconds=watch.total(STAGES),
+            state=state,
+            stamp=stamp,
+            preview=draft is not None,
+        )
+
+    def memory(self) -> dict[str, int]:
+        """Bytes kept between pictures: ``pictures`` of known faces, ``activations``, ``weights``.
+
+        ``weights`` are the generator's once more, prepared for drawing, and all sessions of these
+        models share them; ``activations`` and ``pictures`` are this session's own.
+        """
+        with self._lock:
+            return {
+                "pictures": sum(face.nbytes for face in self._faces.values()),
+                "activations": self._drawing.kept_bytes,
+                "weights": self._drawing.prepared_bytes,
+            }
+
+    def readings(self, state: SessionState, edited: bool = False) -> dict[str, float]:
+        """The regressor's reading of a face, name -> value in [0, 1].
+
+        Raises ValueError for an impossible state, or when there is no regressor.
+        """
+        watch = Stopwatch()
+        with self._lock, torch.inference_mode():
+            self.check(state)
+            drawn = self._draw(state, watch) if edited else None
+            face = drawn.after if drawn else self._face(state, watch)
+            values = self._reading(face, "regressor", state, watch)
+        return dict(zip(self.models.table.names, values[0].tolist(), strict=True))
+
+    def _draw(
+        self,
+        state: SessionState,
+        watch: Stopwatch,
+        stale: Callable[[], bool] = lambda: False,
+        show: Callable[[Face, Face, dict[str, float], Tensor], None] | None = None,
+    ) -> _Drawn:
+        before = current = self._face(state, watch)
+        early = None
+        if show is not None and all(edit.empty for edit in state.edits):
+            early = partial(show, before, before, {})  # the unedited face is what is asked for
+        key: tuple[Any, ...] = state.face_key()
+        request = EditRequest()
+        requested: dict[str, float] = {}
+        table = self.models.table
+        for edit in state.edits:
+            # Readings belong to an empty edit too: they say where its sliders stand.
+            request = self._request(current, edit, state, watch, stale, early)
+            if edit.empty:
+                continue
+            deltas = request.deltas(table)[0]
+            for name in request.names:
+                requested[name] = requested.get(name, 0.0) + float(deltas[table.index(name)])
+            key = (*key, edit.key())
+            current = self._edited(key, current, edit, request, state, watch)
+        return _Drawn(before, current, request, requested)
+
+    def _request(
+        self,
+        face: Face,
+        edit: Edit,
+        state: SessionState,
+        watch: Stopwatch,
+        stale: Callable[[], bool],
+        early: Callable[[Tensor], None] | None,
+    ) -> EditRequest:
+        current = None
+        if self.models.has("regressor"):
+            self._image(face, state, watch, stale, early)
+            current = self._reading(face, "regressor", state, watch)
+        return EditRequest(edit.changes, edit.targets, edit.preserve, current)
+
+    def _face(self, state: SessionState, watch: Stopwatch) -> Face:
+        def compute() -> Face:
+            generator = self.models.generator
+            if state.w is not None:
+                ws = state.w.to(self.models.device)
+            else:
+                z = z_from_seed(state.seed, generator.z_dim).to(self.models.device)
+                with watch.stage("mapping"):
+                    ws = generator.mapping(z, truncation_psi=float(state.truncation_psi))
+            return Face(to_wplus(ws, generator.num_ws))
+
+        return cached(self._faces, state.face_key(), compute, MAX_FACES)
+
+    def _edited(
+        self,
+        key: tuple[Any, ...],
+        face: Face,
+        edit: Edit,
+        request: EditRequest,
+        state: SessionState,
+        watch: Stopwatch,
+    ) -> Face:
+        editor = self.models.editor(edit.method)
+
+        def read(ws: Tensor) -> Tensor:
+            tried = Face(within_scope(edit, editor, face.ws, ws))
+            return self._reading(tried, "regressor", state, Stopwatch())
+
+        def compute() -> Face:
+            with watch.stage("edit"):
+                ws = held_edit(editor, face.ws, request, self.models.table, read)
+                ws = within_scope(edit, editor, face.ws, ws)
+            if not bool(torch.isfinite(ws).all()):
+                raise ValueError(f"method {edit.method!r} gave a latent that is not finite")
+            return Face(ws)
+
+        return cached(self._faces, key, compute, MAX_FACES)
+
+    def _image(
+        self,
+        face: Face,
+        state: SessionState,
+        watch: Stopwatch,
+        stale: Callable[[], bool] = lambda: False,
+        early: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        with watch.stage("synthesis") if face.image is None else contextlib.nullcontext():
+            return self._drawing.image(face, state.noise_mode, stale, early)
+
+    def _reading(self, face: Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
+        if who not in face.readings:
+            image = self._image(face, state, watch)
+            network = self.models.regressor if who == "regressor" else attribute_judge(self.models)
+            with watch.stage("read"):
+                values = network(image)
+            face.readings[who] = checked_readings(values, who, self.models.table)
+        return face.readings[who]
+
+    def _before_or_none(self, state: SessionState) -> Tensor | None:
+        try:
+            with self._lock, torch.inference_mode():
+                self._check_face(state)
+                watch = Stopwatch()
+                face = self._face(state, watch)
+                self._image(face, state, watch)
+                return face.shown()
+        except Exception:  # the first error is the one to report
+            return None
+
+    # -- measurement -------------------------------------------------------------------------------
+
+    def measure(
+        self,
+        state: SessionState,
+        stamp: int = 0,
+        stale: Callable[[], bool] = lambda: False,
+    ) -> Receipt | None:
+        """Judge what ``state`` draws.
+
+        Parameters
+        ----------
+        state : SessionState
+            What to measure.
+        stamp : int
+            Number of the request.
+        stale : callable
+            Asked between short pieces of work; True abandons the measurement. What was measured
+            up to then is kept, so the next attempt goes on from there.
+
+        Returns
+        -------
+        Receipt or None
+            None when abandoned. What goes wrong is in ``receipt.error``.
+        """
+        watch = Stopwatch()
+        try:
+            return self._measure(state, stamp, stale, watch)
+        except Exception as error:  # errors are data here: the session goes on
+            return Receipt(error=error_line(error), seconds=watch.total(), stamp=stamp)
+
+    def _measure(
+        self, state: SessionState, stamp: int, stale: Callable[[], bool], watch: Stopwatch
+    ) -> Receipt | None:
+        models = self.models
+        if not (models.has("attribute_judge") or models.has("regressor")):
+            raise ValueError(
+                f"models {models.name!r} hold no attribute judge; "
+                "give one to Models.from_parts(attribute_judge=...)"
+            )
+        with self._lock, torch.inference_mode():
+            self.check(state)
+            drawn = self._draw(state, watch)
+        readings = []
+        for face in (drawn.before, drawn.after):
+            if stale():
+                return None
+            with self._lock, torch.inference_mode():
+                self._embedding(face, state, watch)
+                readings.append(self._reading(face, "judge", state, watch)[0].cpu())
+        size = float((drawn.after.ws - drawn.before.ws).norm())
+        randoms = self._random_edits(drawn.before, state)
+        while randoms.missing(size) > 0:
+            if stale():
+                return None
+            with self._lock, torch.inference_mode(), watch.stage("random edits"):
+                randoms.advance(size, drawn.before.readings["judge"], drawn.before.embedding)
+        variety = state.truncation_psi, state.noise_mode
+        while drawn.before.embedding is not None and self._strangers.missing(*variety) > 0:
+            if stale():
+                return None
+            with self._lock, torch.inference_mode(), watch.stage("strangers"):
+                self._strangers.advance(*variety)
+        with self._lock, torch.inference_mode():
+            return self._receipt(drawn, readings, randoms, size, state, watch, stamp)
+
+    def _receipt(
+        self,
+        drawn: _Drawn,
+        readings: list[Tensor],
+        randoms: RandomEdits,
+        size: float,
+        state: SessionState,
+        watch: Stopwatch,
+        stamp: int,
+    ) -> Receipt:
+        names = self.models.table.names
+        visible = visible_table(self.models.table)
+
+        def named(values: Tensor) -> dict[str, float]:
+            return {n: v for n, v in _by_name(names, values).items() if n in visible}
+
+        before, after = readings
+        change = named(after - before)
+        low, high, identity_band = randoms.band(size)
+        identity = None
+        if drawn.before.embedding is not None and drawn.after.embedding is not None:
+            identity = float((drawn.before.embedding * drawn.after.embedding).sum())
+        by_regressor = {}
+        if self.models.has("regressor"):
+            ends = [self._reading(f, "regressor", state, watch)[0].cpu()
+                    for f in (drawn.before, drawn.after)]  # fmt: skip
+            moved = _by_name(names, ends[1] - ends[0])
+            by_regressor = {n: moved[n] for n in drawn.requested}
+        return Receipt(
+            requested=drawn.requested,
+            achieved={n: change[n] for n in drawn.requested},
+            others={n: c for n, c in change.items() if n not in drawn.requested},
+            band={n: (low_n, named(high)[n]) for n, low_n in named(low).items()},
+            identity=identity,
+            identity_band=identity_band if identity is not None else None,
+            strangers=None
+            if identity is None
+            else self._strangers.similarity(state.truncation_psi, state.noise_mode),
+            before=named(before),
+            after=named(after),
+            by_regressor=by_regressor,
+            size=size,
+            seconds=watch.total(STAGES),
+            judges=judge_names(self.models),
+            n_random=self.n_random,
+            stamp=stamp,
+        )
+
+    def _embedding(self, face: Face, state: SessionState, watch: Stopwatch) -> None:
+        if not (self.models.has("identity_judge") or self.models.has("embedder")):
+            return
+        if face.embedding is None:
+            image = self._image(face, state, watch)
+            with watch.stage("read"):
+                face.embedding = checked_embedding(identity_judge(self.models)(image))
+
+    def _random_edits(self, face: Face, state: SessionState) -> RandomEdits:
+        with self._lock:
+            return cached(
+                self._bands,
+                state.face_key(),
+                lambda: RandomEdits(self.models, face.ws, state.noise_mode, self.n_random),
+                MAX_BANDS,
+            )
+
+
+def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def _plain(request: EditRequest) -> EditRequest:
+    if request.current is None:
+        return request
+    return EditRequest(request.changes, request.targets, request.preserve, request.current.clone())

@@ -1,0 +1,118 @@
+"""Where an edit applies: in which space its step is taken, and on which rows of W+.
+
+A method says where the face should go; an edit may take a part of that step. Rows of W+ steer
+coarse things (pose, shape), middle ones (features) and fine ones (colour), so the same edit on
+other rows is another experiment. The spaces:
+
+``w``
+    One step for all rows. Of a method that steps each row apart it is the mean of those steps.
+``w+``
+    The method's own step in each row.
+``s``
+    Channels of the styles, realised in W+ (StyleSpace only, which knows no other).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor
+
+from l2l_widgets.latents import layer_groups
+from l2l_widgets.session.states import Edit
+
+SPACES = ("w", "w+", "s")
+
+
+class ScopeError(ValueError):
+    """Rows or a space that cannot be; names the field, the value and what is allowed."""
+
+
+def spaces_of(editor: Any) -> tuple[str, ...]:
+    """The spaces in which a method's step can be taken, its own first."""
+    origin = getattr(editor, "origin", None)
+    if getattr(origin, "space", None) == "s":
+        return ("s",)
+    return ("w", "w+") if editor.space == "w" else ("w+", "w")
+
+
+def check_scope(edit: Edit, editor: Any, num_ws: int) -> None:
+    """Raise a ScopeError unless the method and the generator can honour the edit's scope."""
+    allowed = spaces_of(editor)
+    if edit.space is not None and edit.space not in allowed:
+        raise ScopeError(
+            f"space is {edit.space!r}; allowed with method {edit.method!r}: "
+            f"{', '.join(map(repr, allowed))}"
+        )
+    if edit.rows is None:
+        return
+    rows = edit.rows
+    whole = all(type(row) is int and 0 <= row < num_ws for row in rows)
+    if not rows or not whole or len(set(rows)) != len(rows):
+        raise ScopeError(
+            f"rows is {list(rows)!r}; allowed: whole numbers from 0 to {num_ws - 1}, "
+            "at least one, each once"
+        )
+
+
+def within_scope(edit: Edit, editor: Any, before: Tensor, after: Tensor) -> Tensor:
+    """What of a method's step the edit takes.
+
+    Parameters
+    ----------
+    edit : Edit
+        Its rows and space.
+    editor : Editor
+        Whose step it is.
+    before, after : Tensor, shape (B, num_ws, w_dim)
+        The latent, and where the method takes it.
+
+    Returns
+    -------
+    Tensor, shape (B, num_ws, w_dim)
+        Rows that were not chosen are those of ``before``, to the bit.
+    """
+    if edit.space is not None and edit.space != spaces_of(editor)[0] and edit.space == "w":
+        after = before + (after - before).mean(dim=1, keepdim=True)
+    if edit.rows is None:
+        return after
+    chosen = before.clone()
+    rows = list(edit.rows)
+    chosen[:, rows] = after[:, rows]
+    return chosen
+
+
+def parse_rows(text: str, num_ws: int) -> tuple[int, ...]:
+    """Rows of W+ as a person writes them: "coarse", "middle,fine", "0-3,7".
+
+    Raises
+    ------
+    ScopeError
+        A word that is none of these, or a row that does not exist.
+    """
+    groups = layer_groups(num_ws)
+    rows: set[int] = set()
+    for word in text.lower().replace(" ", ",").split(","):
+        if not word:
+            continue
+        if word in groups:
+            rows |= set(range(num_ws)[groups[word]])
+            continue
+        first, dash, last = word.partition("-")
+        last = last if dash else first
+        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+            raise ScopeError(
+                f"rows is {text!r}; allowed: {', '.join(groups)}, or rows from 0 to {num_ws - 1} "
+                "such as 0-3,7"
+            )
+        rows |= set(_span(int(first), int(last), text, num_ws))
+    if not rows:
+        raise ScopeError(f"rows is {text!r}; allowed: {', '.join(groups)}, or such as 0-3,7")
+    return tuple(sorted(rows))
+
+
+def _span(first: int, last: int, text: str, num_ws: int) -> Iterable[int]:
+    if not first <= last < num_ws:
+        raise ScopeError(f"rows is {text!r}; allowed: rows from 0 to {num_ws - 1}")
+    return range(first, last + 1)
