@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -216,6 +217,34 @@ def test_train_all_skips_what_is_current_and_retrains_what_follows(l2l, tmp_path
     for file in ("regression.safetensors", "second.safetensors"):
         assert again[file]["sha256"] != manifest[file]["sha256"]
     assert set(recipes.plan_all(changed, Path("w")).values()) == {"current"}
+
+
+def test_a_file_that_only_training_reads_need_not_be_kept(l2l, tmp_path):
+    known = {recipe.name: recipe for recipe in RECIPES}
+    known["regression"] = dataclasses.replace(known["regression"], intermediate=True)
+    weights, file = Path("w"), Path("w/regression.safetensors")
+    list(recipes.train_all(known, Path("runs"), weights))
+    assert recipes.read_manifest(weights)[file.name]["intermediate"] is True
+    made = file.read_bytes()
+    file.unlink()
+    assert set(recipes.plan_all(known, weights).values()) == {"current"}
+    done = [stage.status for stage in recipes.train_all(known, Path("runs"), weights)]
+    assert done == ["current", "current"]
+    assert not file.exists()
+    # what reads it has to be trained again: so has it
+    (weights / "second.safetensors").unlink()
+    assert recipes.plan_all(known, weights) == {
+        "regression": "train: its file is not kept, and will be read",
+        "second": "train: regression will change",
+    }
+    done = [stage.status for stage in recipes.train_all(known, Path("runs"), weights)]
+    assert (done, file.read_bytes()) == (["trained", "trained"], made)
+    # another one under its name is not taken for it
+    file.write_bytes(made + b" ")
+    assert recipes.plan_all(known, weights)["regression"] == "train: config or inputs changed"
+    file.unlink()
+    with pytest.raises(RecipeError, match=r"needs .*which recipe 'regression' makes"):
+        recipes.input_hashes(known["second"], known, weights)
 
 
 def test_train_all_resumes_what_was_stopped(l2l, monkeypatch, tmp_path):

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from l2l_widgets.recipes import list_recipes
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "l2l_widgets"
 #: Import name -> distribution, where the two differ.
@@ -89,6 +91,12 @@ def test_wheel_holds_everything_it_needs_and_no_more(wheel):
     found = [p for p in (PACKAGE / "weights").rglob("*") if p.is_file()]
     # the pictures beside a card are for whoever measures, not for whoever installs
     tracked = {p.relative_to(PACKAGE).as_posix() for p in found if p.suffix != ".png"}
+    # nor are files that only training reads
+    kept = {f for recipe in list_recipes().values() if recipe.intermediate for f in recipe.outputs}
+    tracked -= {name for name in tracked if Path(name).name in kept}
+    assert not [n for n in names if Path(n).name in kept]
+    size = sum((PACKAGE / name).stat().st_size for name in tracked)
+    assert size <= 30e6, f"{size / 1e6:.1f} MB of weights"
     assert not [n for n in names if n.startswith("l2l_widgets/weights") and n.endswith(".png")]
     assert any(n.endswith("/generator.safetensors") for n in tracked)
     missing = {n for n in tracked if f"l2l_widgets/{n}" not in names}

@@ -236,7 +236,9 @@ def weights(generator: str | None, problems: list[str]) -> dict[str, Any]:
     models = load(generator)
     files: dict[str, str] = {}
     size = 0
-    for file in sorted(models.manifest):
+    for file, entry in sorted(models.manifest.items()):
+        if entry.get("intermediate") and models.folder and not (models.folder / file).exists():
+            continue  # only training reads it
         try:
             size += models.check_file(file).stat().st_size
             files[file] = "ok"

@@ -14,7 +14,6 @@ from l2l_widgets.recipes.publishing import (
     is_current,
     plan_all,
     publish,
-    read_manifest,
     run_folder,
     train_all,
 )
@@ -28,6 +27,7 @@ from l2l_widgets.recipes.registry import (
     in_order,
     input_hashes,
     list_recipes,
+    read_manifest,
     recipe_of_run,
     run,
 )

@@ -30,7 +30,7 @@ from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.images import from_uint8, grid, save_image
 from l2l_widgets.plots.reliability import reliability_figure
 from l2l_widgets.recipes.card_text import card
-from l2l_widgets.recipes.publishing import read_manifest
+from l2l_widgets.recipes.registry import read_manifest
 from l2l_widgets.storage import write_atomic
 
 if TYPE_CHECKING:

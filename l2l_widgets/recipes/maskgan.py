@@ -398,6 +398,7 @@ RECIPES = (
         outputs=(MAPPING,),
         depends_on=("regressor",),
         kind="mask to face, first stage",
+        intermediate=True,
     ),
     Recipe(
         name="mask-edit",

@@ -9,40 +9,51 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from l2l_widgets.recipes.registry import Recipe, RecipeError, in_order, input_hashes, run
+from l2l_widgets.recipes.registry import (
+    MANIFEST,
+    Recipe,
+    RecipeError,
+    in_order,
+    input_hashes,
+    read_manifest,
+    run,
+)
 from l2l_widgets.storage import sha256_file, write_atomic
 from l2l_widgets.training import Outcome
 
-MANIFEST = "MANIFEST.json"
-
-
-def read_manifest(weights: Path) -> dict[str, Any]:
-    """Return what the manifest says about each file; {} where there is none."""
-    path = weights / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{path} cannot be read: {error}") from error
-    if not isinstance(manifest, dict):
-        raise RecipeError(f"{path} must hold a JSON object")
-    return manifest
-
 
 def is_current(recipe: Recipe, inputs: Mapping[str, str], weights: Path) -> bool:
-    """Say whether the published outputs came from exactly this config and these inputs."""
+    """Say whether the published outputs came from exactly this config and these inputs.
+
+    An intermediate's file may be missing, see :func:`is_wanted`; where it lies, it must be the one.
+    """
     manifest = read_manifest(weights)
     for file in recipe.outputs:
         entry = manifest.get(file, {})
         path = weights / file
         if entry.get("config_hash") != recipe.config_hash() or entry.get("inputs") != dict(inputs):
             return False
+        if recipe.intermediate and not path.exists():
+            continue
         if not path.is_file() or sha256_file(path) != entry.get("sha256"):
             return False
     return True
+
+
+def is_wanted(recipe: Recipe, recipes: Mapping[str, Recipe], weights: Path) -> bool:
+    """Say whether a file of an intermediate recipe is missing that a recipe has to read."""
+    if not recipe.intermediate or all((weights / file).is_file() for file in recipe.outputs):
+        return False
+    for reader in shipped_recipes(recipes):
+        if recipe.name in reader.depends_on:
+            try:
+                inputs = input_hashes(reader, recipes, weights, read=False)
+            except RecipeError:
+                return True  # another input is missing as well: the reader has not been trained
+            if not is_current(reader, inputs, weights):
+                return True
+    return False
 
 
 def _git(*words: str) -> str | None:
@@ -122,6 +133,7 @@ def publish(
             "config_hash": recipe.config_hash(),
             "inputs": dict(inputs),
             "scores": dict(scores),
+            **({"intermediate": True} if recipe.intermediate else {}),
         }
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     write_atomic(weights / MANIFEST, text.encode())
@@ -145,11 +157,13 @@ def plan_all(recipes: Mapping[str, Recipe], weights: Path) -> dict[str, str]:
         waits = [name for name in recipe.depends_on if plan.get(name, "current") != "current"]
         if waits:
             plan[recipe.name] = f"train: {', '.join(waits)} will change"
-        elif is_current(recipe, input_hashes(recipe, recipes, weights), weights):
-            plan[recipe.name] = "current"
-        else:
+        elif not is_current(recipe, input_hashes(recipe, recipes, weights, read=False), weights):
             known = read_manifest(weights).keys() >= set(recipe.outputs)
             plan[recipe.name] = "train: " + ("config or inputs changed" if known else "not there")
+        elif is_wanted(recipe, recipes, weights):
+            plan[recipe.name] = "train: its file is not kept, and will be read"
+        else:
+            plan[recipe.name] = "current"
     return plan
 
 
@@ -207,9 +221,9 @@ def train_all(
             "a time, with its name"
         )
     for recipe in shipped_recipes(recipes):
-        inputs = input_hashes(recipe, recipes, weights)
+        inputs = input_hashes(recipe, recipes, weights, read=False)
         folder = run_folder(recipe, inputs, runs)
-        if is_current(recipe, inputs, weights):
+        if is_current(recipe, inputs, weights) and not is_wanted(recipe, recipes, weights):
             yield Stage(recipe, "current", folder)
             continue
         resume = (folder / "config.json").is_file()

@@ -44,6 +44,7 @@ RECIPE_MODULES = (
 )
 #: Where the embedded weights lie: what recipes read, and where ``publish`` puts what they make.
 DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "faceworld-64"
+MANIFEST = "MANIFEST.json"
 
 
 class RecipeError(ValueError):
@@ -75,6 +76,9 @@ class Recipe:
         What the weights are, for the manifest: generator, regressor, ...
     shipped : bool
         Whether ``l2l train all`` makes it; False for variants and lessons.
+    intermediate : bool
+        Whether only other recipes read its outputs. The manifest keeps their hashes and scores, a
+        package need not carry the files; they are trained again when a reader has to be.
 
     Raises
     ------
@@ -91,6 +95,7 @@ class Recipe:
     depends_on: tuple[str, ...] = ()
     kind: str = ""
     shipped: bool = True
+    intermediate: bool = False
 
     def __post_init__(self) -> None:
         if not dataclasses.is_dataclass(self.config) or isinstance(self.config, type):
@@ -246,13 +251,52 @@ def get_recipe(name: str, recipes: Mapping[str, Recipe] | None = None) -> Recipe
     return known[name]
 
 
-def input_hashes(recipe: Recipe, recipes: Mapping[str, Recipe], weights: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file the recipe reads; a missing one is refused by name."""
+def read_manifest(weights: Path) -> dict[str, Any]:
+    """Return what the manifest says about each file; {} where there is none."""
+    path = weights / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}") from error
+    if not isinstance(manifest, dict):
+        raise RecipeError(f"{path} must hold a JSON object")
+    return manifest
+
+
+def input_hashes(
+    recipe: Recipe, recipes: Mapping[str, Recipe], weights: Path, *, read: bool = True
+) -> dict[str, str]:
+    """Return the SHA-256 of every file the recipe reads; a missing one is refused by name.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Whose inputs.
+    recipes : mapping of str to Recipe
+        All recipes.
+    weights : Path
+        Folder of the files.
+    read : bool
+        Whether the files are about to be read. If not, the manifest's word is enough for those of
+        intermediate recipes, which a package does not carry.
+
+    Raises
+    ------
+    RecipeError
+        A file is missing.
+    """
     hashes = {}
+    manifest = {} if read else read_manifest(weights)
     for name in recipe.depends_on:
-        for file in get_recipe(name, recipes).outputs:
+        needed = get_recipe(name, recipes)
+        for file in needed.outputs:
             path = weights / file
             if not path.is_file():
+                if needed.intermediate and file in manifest:
+                    hashes[file] = manifest[file]["sha256"]
+                    continue
                 raise RecipeError(
                     f"recipe {recipe.name!r} needs {path}, which recipe {name!r} makes: "
                     f"run `l2l train {name} --publish` first"
