@@ -57,7 +57,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     description
         ``path``, ``bytes``, ``sha256``, ``layout``, ``networks``, ``network`` (the one that is
         read), ``architecture``, ``config``, sizes (``z_dim``, ``w_dim``, ``num_ws``, ``classes``,
-        ``img_resolution``, ``img_channels``, ``channels``), ``spaces`` (name -> shape of one
+        ``classes_drawn`` (those that the file itself chooses), ``img_resolution``, ``img_channels``, ``channels``), ``spaces`` (name -> shape of one
         latent), ``parameters``, ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes,
         weights included), ``average_w``, ``notes``, ``provenance`` and ``can``.
 
@@ -85,6 +85,7 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     classes = config.get("c_dim", 0)
     missing = needs(lambda part: part == "generator", ())
     mapping = config.get("mapping_kwargs", {})
+    drawn = mapping.get("classes")
     return {
         "path": str(checkpoint.path),
         "bytes": checkpoint.size,
@@ -99,6 +100,7 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
         "w_dim": config["w_dim"],
         "num_ws": rows,
         "classes": classes,
+        "classes_drawn": drawn if isinstance(drawn, list) else None,
         "img_resolution": side,
         "img_channels": config.get("img_channels", 3),
         "channels": {str(key): value for key, value in channels.items()},
@@ -145,7 +147,10 @@ def as_text(found: dict[str, Any]) -> str:
     """A description for a terminal."""
     can = found["can"]
     classes = found["classes"]
-    choice = f"{classes}: choose with #class=0 to {classes - 1}" if classes else "none"
+    drawn = found["classes_drawn"]
+    choice = f"{classes}: choose with #class=0 to {classes - 1}, or all" if classes else "none"
+    if drawn:
+        choice = f"{classes}; it draws {', '.join(map(str, drawn[:9]))}{'...' * (len(drawn) > 9)}"
     lines = [
         f"{Path(found['path']).name}: {found['architecture']}, {found['img_resolution']} px",
         f"  file         {found['layout_name']}, {found['bytes'] / MB:.1f} MB",
@@ -170,7 +175,7 @@ def as_text(found: dict[str, Any]) -> str:
         )
     lines.append(
         f"  draw         {'yes' if can['draw'] else 'no: z_dim is 0'}: "
-        f"l2l sample --generator {found['path']}{'#class=0' if classes else ''} --out sheet.png"
+        f"l2l sample --generator {found['path']}{'#class=0' if classes and not drawn else ''} --out sheet.png"
     )
     for ability, missing in can["missing"].items():
         lines.append(f"  {ability:<12} needs {' and '.join(missing)}" if missing else "")
