@@ -45,7 +45,7 @@ def choose(
     if classes is None:
         if kept is not None:
             whole = isinstance(kept, list) and all(type(c) is int for c in kept)
-            if not (whole and kept and 0 <= min(kept) and max(kept) < count):
+            if not (whole and kept and min(kept) >= 0 and max(kept) < count):
                 raise CheckpointError(f"{name}: its classes are {brief(kept)}; allowed: a list")
             return tuple(kept)
         raise CheckpointError(
