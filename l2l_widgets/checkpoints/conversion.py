@@ -47,8 +47,8 @@ def convert(
     -------
     provenance
         As it is written: ``source``, ``source_sha256``, ``source_bytes``, ``origin``, ``layout``,
-        ``network``, ``tensors_sha256``, ``converted`` (UTC), ``tool``, ``notes``; ``classes``, where
-        they were chosen; ``earlier``, the provenance of a source that was converted before.
+        ``network``, ``tensors_sha256``, ``converted`` (UTC), ``tool``, ``notes``; ``classes``,
+        where they were chosen; ``earlier``, the provenance of a source that was converted before.
 
     Raises
     ------

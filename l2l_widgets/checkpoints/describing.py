@@ -21,7 +21,7 @@ MB = 2**20
 ANYTHING = 100 * MB
 #: What each ability needs of a set of models; one of the names of a line will do.
 _NEEDS = {
-    "edit": (("an editing method that was made for it (l2l train)", ()),),
+    "edit": (("an editing method that was made for it (l2l train mapper --generator ...)", ()),),
     "targets": (("an attribute regressor, for targets such as age=0.8", ("regressor",)),),
     "receipt": (
         ("a judge of attributes", ("attribute_judge", "regressor")),
@@ -57,9 +57,10 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     description
         ``path``, ``bytes``, ``sha256``, ``layout``, ``networks``, ``network`` (the one that is
         read), ``architecture``, ``config``, sizes (``z_dim``, ``w_dim``, ``num_ws``, ``classes``,
-        ``classes_drawn`` (those that the file itself chooses), ``img_resolution``, ``img_channels``, ``channels``), ``spaces`` (name -> shape of one
-        latent), ``parameters``, ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes,
-        weights included), ``average_w``, ``notes``, ``provenance`` and ``can``.
+        ``classes_drawn`` (those that the file itself chooses), ``img_resolution``,
+        ``img_channels``, ``channels``), ``spaces`` (name -> shape of one latent), ``parameters``,
+        ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes, weights included),
+        ``average_w``, ``notes``, ``provenance`` and ``can``.
 
     Raises
     ------
@@ -148,6 +149,7 @@ def as_text(found: dict[str, Any]) -> str:
     can = found["can"]
     classes = found["classes"]
     drawn = found["classes_drawn"]
+    chosen = "#class=0" if classes and not drawn else ""
     choice = f"{classes}: choose with #class=0 to {classes - 1}, or all" if classes else "none"
     if drawn:
         choice = f"{classes}; it draws {', '.join(map(str, drawn[:9]))}{'...' * (len(drawn) > 9)}"
@@ -175,7 +177,7 @@ def as_text(found: dict[str, Any]) -> str:
         )
     lines.append(
         f"  draw         {'yes' if can['draw'] else 'no: z_dim is 0'}: "
-        f"l2l sample --generator {found['path']}{'#class=0' if classes and not drawn else ''} --out sheet.png"
+        f"l2l sample --generator {found['path']}{chosen} --out sheet.png"
     )
     for ability, missing in can["missing"].items():
         lines.append(f"  {ability:<12} needs {' and '.join(missing)}" if missing else "")

@@ -10,7 +10,8 @@ from typing import Any
 GENERATOR_HELP = (
     "embedded models by name, a folder with a MANIFEST.json, or one generator: a StyleGAN2 as .pkl "
     "of NVIDIA's code, .pt of rosinality's or .safetensors, by path or https address, with "
-    "'#sha256=...' to check it and '#class=N' to choose a class, several with commas, or all (default: the first embedded)"
+    "'#sha256=...' to check it and '#class=N' to choose a class, several with commas, or all "
+    "(default: the first embedded)"
 )
 CLASS_HELP = (
     "of a class-conditional generator: one class, from 0; several with commas, or all, for a "

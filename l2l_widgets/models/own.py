@@ -124,6 +124,11 @@ def write_world(
     from l2l_widgets.stylegan2 import save_generator
 
     folder = Path(folder)
+    if getattr(generator, "c_dim", 0) and generator.mapping.classes is None:
+        raise JudgeError(
+            f"generator has {generator.c_dim} classes and none is chosen; allowed: one opened with "
+            "'#class=N' (or --class), or after choose_classes"
+        )
     found: dict[str, Judge] = {}
     for judge in map(_as_judge, judges):
         kind = judge.declaration.kind

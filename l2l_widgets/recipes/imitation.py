@@ -355,12 +355,16 @@ def own_recipes(weights: Path) -> dict[str, Recipe]:
             f"{weights} holds no {JUDGES['attributes']}: "
             f"`l2l world {weights} --generator FILE --judge DECLARATION` makes it a world"
         )
+    return recipes_of_world((weights / JUDGES["identity"]).is_file())
+
+
+def recipes_of_world(has_identity: bool) -> dict[str, Recipe]:
+    """Return the same for any world, with an identity judge or without one."""
     known = list_recipes()
     # brought, not trained
     chosen = {"generator": replace(known["generator"], shipped=False, depends_on=())}
-    judged = (weights / JUDGES["identity"]).is_file()
     for part, imitation in IMITATIONS.items():
-        if part != "embedder" or judged:
+        if part != "embedder" or has_identity:
             chosen[part] = replace(known[imitation], name=part, shipped=True)
     for name in EDITORS:
         if name in known and all(needed in chosen for needed in known[name].depends_on):
