@@ -125,7 +125,8 @@ def write_text(world: Path, report: Mapping[str, Any], folder: Path) -> str:
         "*Came* is the median share of the request, by the judge, which no loss has seen; *others "
         "moved* the mean change of all other attributes; *identity* the cosine between the "
         "identity judge's vectors before and after.",
-        f"Single faces: `{folder.relative_to(world).as_posix()}/`. Again: `l2l verify {folder}`.",
+        f"Single faces: `{folder.relative_to(world).as_posix()}/`. Again: "
+        f"`l2l verify {folder.as_posix()} --generator {world.as_posix()}`.",
         "",
         "```python",
         "from l2l_widgets import EditSession, FaceEditor, LatentMap, load",
