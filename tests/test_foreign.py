@@ -269,7 +269,9 @@ def settings_of(names):
     changes["styleflow"] |= {"steps": 2}
     out = []
     for name in names:
-        out += [f"--set={name}.{k}={json.dumps(v)}" for k, v in changes[name].items()]
+        for key, value in changes[name].items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            out.append(f"--set={name}.{key}={text}")
     return out
 
 

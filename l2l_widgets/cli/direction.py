@@ -95,7 +95,7 @@ def _changes(models: Any, images: Any) -> dict[str, float]:
 
     from l2l_widgets.policy import visible_table
 
-    part = ""attribute_judge" if models.has("attribute_judge") else "regressor"
+    part = "attribute_judge" if models.has("attribute_judge") else "regressor"
     if not models.has(part):
         return {}
     with torch.inference_mode():
