@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from l2l_widgets import cli
-from l2l_widgets.checkpoints import CheckpointError, GeneratorFile
+from l2l_widgets.checkpoints import CheckpointError, GeneratorFile, describe
 from l2l_widgets.judges import JudgeError, load_judge
 from l2l_widgets.models.own import with_judges, write_world
 from l2l_widgets.models.zoo import load
@@ -261,12 +261,14 @@ def test_a_dry_run_says_what_it_would_take(brought, capsys, tmp_path):
 def settings_of(names):
     """What makes each stage take a moment, as words of the command line."""
     changes = {
-        name: {"steps": 2, "width": 8, "features": 16, "batch_size": 8, "precision": "no"}
+        name: {"steps": 40, "width": 8, "features": 32, "batch_size": 16, "precision": "no"}
+        | {"learning_rate": 2e-2}  # forty steps are all warm-up
         for name in ("regressor", "regressor_b", "embedder")
     }
     changes |= {name: {**SMALL[name], **LABELLED, "calibration_faces": 16} for name in SMALL}
     changes["mapper"] = {**SMALL["mapper"], "calibration_faces": 0, "precision": "no", "steps": 2}
     changes["styleflow"] |= {"steps": 2}
+    changes["ganspace"] |= {"components": 12}
     out = []
     for name in names:
         for key, value in changes[name].items():
@@ -296,6 +298,9 @@ def test_a_generator_never_seen_from_file_to_widgets(brought, capsys, tmp_path):
     assert answer["finished"]
 
     models = load(world)
+    told = describe(world / "generator.safetensors")
+    assert told["provenance"]["source"] == "dogs.pkl"
+    assert told["classes_drawn"] == [0, 2]
     generator = models.generator
     assert (generator.img_resolution, generator.w_dim, generator.c_dim) == (SIDE, W_DIM, CLASSES)
     assert generator.mapping.classes == (0, 2)

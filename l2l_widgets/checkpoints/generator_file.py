@@ -51,7 +51,7 @@ class GeneratorFile:
 
     def __init__(self, text: str | os.PathLike[str]) -> None:
         location = parse_location(text)
-        self.path = fetch(location) if location.is_url else Path(location.base)
+        self.path = self.path_of(text)
         asked = location.classes
         self.name = self.path.stem
         with open_checkpoint(self.path) as checkpoint:
@@ -71,6 +71,12 @@ class GeneratorFile:
             short = label.replace(",", "+") if len(asked) < 9 else f"es-{len(asked)}"
             self.name = f"{self.name}-class{short}"
             self.sha256 = hashlib.sha256(f"{found}#class={label}".encode()).hexdigest()
+
+    @staticmethod
+    def path_of(text: str | os.PathLike[str]) -> Path:
+        """Where the file of a location lies; an address is fetched."""
+        location = parse_location(text)
+        return fetch(location) if location.is_url else Path(location.base)
 
     def load(self, device: str = "cpu") -> Generator:
         """The generator, ready to draw; CheckpointError where the file is not the same any more."""

@@ -108,19 +108,52 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
         "judges": sorted(judge.sha256 for judge in judges),
     }
     claim_world(world, source)
-    write_world(world, models.generator, judges)
-    for stage in train_all(recipes, args.run or world / RUNS, world):
-        answer["stages"][stage.recipe.name] = stage.status
-        say(f"{stage.recipe.name}: {stage.status}")
-        if stage.status == "stopped":
-            say("go on with the same command")
-            return answer
+    write_world(world, models.generator, judges, provenance(args.generator))
+    while recipes:
+        try:
+            for stage in train_all(recipes, args.run or world / RUNS, world):
+                answer["stages"].setdefault(stage.recipe.name, stage.status)
+                say(f"{stage.recipe.name}: {stage.status}")
+                if stage.status == "stopped":
+                    say("go on with the same command")
+                    return answer
+            break
+        except ValueError as error:
+            name = next(n for n in recipes if n != "generator" and n not in answer["stages"])
+            if args.name != "own" or recipes[name].kind != "editor":
+                raise
+            # this generator has nothing for that method; the others do not wait for it
+            answer["stages"][name] = f"not possible: {error}"
+            say(f"{name}: {answer['stages'][name]}")
+            del recipes[name]
     answer["finished"] = True
     methods = [name for name in recipes if recipes[name].kind == "editor"]
-    if measured:
+    if measured and methods:
         answer |= _measure(world, methods, measured, say)
-    say(f"edit with: l2l edit --generator {world} --method {methods[0]} --seed 1 --out face.png")
+    for name in methods[:1]:
+        say(f"edit with: l2l edit --generator {world} --method {name} --seed 1 --out face.png")
     return answer
+
+
+def provenance(text: str) -> dict[str, Any]:
+    """Where a world's generator came from; the same each time, or a world would never be whole."""
+    from l2l_widgets.checkpoints import GeneratorFile, describe, is_generator_file
+    from l2l_widgets.checkpoints.fetching import parse_location
+
+    if not is_generator_file(text):
+        return {"source": text}
+    location, path = parse_location(text), GeneratorFile.path_of(text)
+    found = describe(path)
+    return {
+        "source": path.name,
+        "source_sha256": found["sha256"],
+        "source_bytes": found["bytes"],
+        "origin": location.base if location.is_url else None,
+        "layout": found["layout"],
+        "network": found["network"],
+        "notes": found["notes"],
+        **({"earlier": found["provenance"]} if found["provenance"] else {}),
+    }
 
 
 def _measure(world: Path, methods: list[str], faces: int, say: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.foreign import provenance
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,7 +51,7 @@ def _world(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.models.zoo import load
 
     models = load(with_class(args.generator, args.class_index))
-    files = write_world(args.folder, models.generator, args.judge)
+    files = write_world(args.folder, models.generator, args.judge, provenance(args.generator))
     table = load(args.folder).table
     if not args.json:
         print(f"{args.folder}: {', '.join(sorted(files))}")
