@@ -171,7 +171,7 @@ def as_text(found: dict[str, Any]) -> str:
     if found["provenance"]:
         was = found["provenance"]
         lines.append(
-            f"  converted    {was.get('converted', '')} from {was.get('source')} "
+            f"  converted    {was.get('converted') or 'copied'} from {was.get('source')} "
             f"({was.get('layout')}, sha256 {str(was.get('source_sha256'))[:12]}...) "
             f"by {was.get('tool', 'l2l train or l2l world')}"
         )

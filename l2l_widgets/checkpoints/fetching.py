@@ -196,7 +196,9 @@ class _Download:
                 have = self._have()
                 if left and have and not isinstance(error, requests.exceptions.ConnectTimeout):
                     continue  # it had begun: ask for the rest
-                raise CheckpointError(_offline(url, have)) from None
+                # what had begun and stopped, or what never answered
+                broke = isinstance(error, (EOFError, requests.exceptions.ChunkedEncodingError))
+                raise CheckpointError(_offline(url, have, broke)) from None
         with open(self.part, "rb") as stream:
             head = stream.read(512)
         if _PAGE.match(head):
@@ -277,13 +279,13 @@ def _server_says(url: str, answer: Any) -> str:
     return f"{url!r}: the server answers {status}: {meaning}{_better(url)}"
 
 
-def _offline(url: str, have: int) -> str:
+def _offline(url: str, have: int, broke: bool) -> str:
     host = urlsplit(url).hostname
-    kept = f"; {have / 2**20:.1f} MB are kept, and the next attempt goes on there" if have else ""
-    return (
-        f"{url!r}: {host} cannot be reached (offline?){kept}. Without a network, give "
-        "the path of a file"
+    what = (
+        f"the connection to {host} broke off" if broke else f"{host} cannot be reached (offline?)"
     )
+    kept = f"; {have / 2**20:.1f} MB are kept, and the next attempt goes on there" if have else ""
+    return f"{url!r}: {what}{kept}. Without a network, give the path of a file"
 
 
 def _better(url: str) -> str:
