@@ -10,7 +10,8 @@ into memory, so the set may be larger than the memory is.
     triplets.json             what made the set: seed, truncation, attribute names, sizes
     shard-00000.safetensors   image (n, 3, R, R) uint8, w (n, w_dim) float32, a (n, A) float32
 
-All rows of a sampled W+ are equal, so one is stored.
+All rows of a sampled W+ are equal, so one is stored. A set without pictures (400,000 of 256 px
+would be 79 GB) has them drawn again by whoever reads it.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ def write_triplets(
     shard: int = 4096,
     psi: tuple[float, float] = (0.7, 1.0),
     batch: int = 64,
+    pictures: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Sample and label triplets; whole shards that are there already are kept.
@@ -100,7 +102,7 @@ def write_triplets(
     regressor : callable
         Images (B, 3, R, R) in [-1, 1] to readings (B, A) in [0, 1].
     n : int
-        Triplets in all.
+        Triplets in all; a folder that holds more of the same set already keeps them.
     seed : int
         At least 0.
     attributes : sequence of str
@@ -111,6 +113,8 @@ def write_triplets(
         Range of the truncation.
     batch : int
         Faces drawn at a time.
+    pictures : bool
+        Whether they are kept, or only latents and readings.
     progress : callable, optional
         Gets (triplets done, n) after each shard.
 
@@ -137,8 +141,12 @@ def write_triplets(
         "num_ws": generator.num_ws,
         "w_dim": generator.w_dim,
     }
-    _claim(folder, description)
-    for index, size in enumerate(_shard_sizes(n, shard)):
+    if not pictures:
+        description["pictures"] = False
+    whole_set = _claim(folder, description)
+    for index, size in enumerate(_shard_sizes(whole_set, shard)):
+        if index * shard >= n:
+            break
         path = folder / _shard_name(index)
         if not (path.is_file() and _shard_length(path) == size):
             w = sample_latents(generator, size, (seed, index), psi)
@@ -146,24 +154,34 @@ def write_triplets(
             for part in w.split(batch):
                 image = generator.synthesis(to_wplus(part, generator.num_ws), noise_mode="const")
                 labels.append(regressor(image).float().cpu())
-                scaled = (image.float() * 127.5 + 128).clamp(0, 255)
-                images.append(scaled.to(torch.uint8).cpu())
-            tensors = {
-                "image": torch.cat(images),
-                "w": w.float().cpu().contiguous(),
-                "a": torch.cat(labels),
-            }
+                if pictures:
+                    images.append(_to_bytes(image).cpu())
+            tensors = {"w": w.float().cpu().contiguous(), "a": torch.cat(labels)}
+            if pictures:
+                tensors["image"] = torch.cat(images)
             save_safetensors(path, tensors, {"format": "l2l-triplets/1"})
         if progress is not None:
             progress(min((index + 1) * shard, n), n)
     return folder
 
 
-def _claim(folder: Path, description: dict[str, Any]) -> None:
-    """Write the description, or refuse a folder that describes another set."""
+def _to_bytes(image: Tensor) -> Tensor:
+    return (image.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def _claim(folder: Path, description: dict[str, Any]) -> int:
+    """Write the description, or refuse a folder of another set; return how many it shall hold."""
     path = folder / DESCRIPTION
     if path.exists():
         found = _read_description(folder)
+        kept = (found.get("pictures", True), description.get("pictures", True))
+        if kept[0] != kept[1]:
+            words = [("without", "with")[there] for there in kept]
+            raise TripletError(
+                f"{folder} holds triplets {words[0]} pictures; asked for {words[1]}: name another "
+                "folder"
+            )
+        description["n"] = max(description["n"], int(found["n"]))
         for key, value in description.items():
             # a set may grow: shards do not depend on how many follow
             if key != "n" and found.get(key) != value:
@@ -177,6 +195,7 @@ def _claim(folder: Path, description: dict[str, Any]) -> None:
         except OSError as error:
             raise TripletError(f"{folder}: cannot be created ({error})") from error
     write_atomic(path, (json.dumps(description, indent=1) + "\n").encode())
+    return int(description["n"])
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -212,7 +231,7 @@ def _map_shard(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError("the header is longer than the file")
             header = json.loads(file.read(length))
         arrays: dict[str, np.ndarray] = {}
-        for key in ("image", "w", "a"):
+        for key in ("image", "w", "a") if "image" in header else ("w", "a"):
             entry = header[key]
             start, end = (8 + length + offset for offset in entry["data_offsets"])
             kind, shape = types[entry["dtype"]], tuple(entry["shape"])
@@ -231,6 +250,10 @@ class TripletReader:
     ----------
     directory : path
         What :func:`write_triplets` wrote.
+    count : int, optional
+        Only the first ones; all of them if not given.
+    draw : callable, optional
+        Latents (B, num_ws, w_dim) to pictures (B, 3, R, R) in [-1, 1], for a set without pictures.
 
     Raises
     ------
@@ -238,15 +261,25 @@ class TripletReader:
         The folder holds no set, or a shard is missing or damaged; the message names the file.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        count: int | None = None,
+        draw: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.directory = Path(directory)
         self.description = _read_description(self.directory)
         self.num_ws = int(self.description["num_ws"])
         self.attributes = tuple(self.description["attributes"])
         self._shard = int(self.description["shard"])
-        self._count = int(self.description["n"])
-        self._maps = []
-        for index, size in enumerate(_shard_sizes(self._count, self._shard)):
+        held = int(self.description["n"])
+        self._count = held if count is None else count
+        if not 1 <= self._count <= held:
+            raise TripletError(f"count is {count!r}; allowed: 1 to {held}, as {directory} holds")
+        self.draw, self._maps = draw, []
+        for index, size in enumerate(_shard_sizes(held, self._shard)):
+            if index * self._shard >= self._count:
+                break
             path = self.directory / _shard_name(index)
             arrays = _map_shard(path)
             if len(arrays["a"]) != size:
@@ -272,14 +305,20 @@ class TripletReader:
         where = [divmod(int(i), self._shard) for i in indices]
         if any(not 0 <= int(i) < self._count for i in indices):
             raise TripletError(f"indices leave [0, {self._count})")
-        image = np.stack([self._maps[s]["image"][r] for s, r in where])
         w = torch.from_numpy(np.stack([self._maps[s]["w"][r] for s, r in where]))
         a = torch.from_numpy(np.stack([self._maps[s]["a"][r] for s, r in where]))
-        scaled = torch.from_numpy(image).float().sub_(128).div_(127.5)
-        return {"image": scaled, "w": to_wplus(w, self.num_ws), "a": a}
+        ws = to_wplus(w, self.num_ws)
+        if self.description.get("pictures", True):
+            image = torch.from_numpy(np.stack([self._maps[s]["image"][r] for s, r in where]))
+        elif self.draw is not None:
+            with torch.no_grad():
+                image = _to_bytes(self.draw(ws)).cpu()
+        else:
+            raise TripletError(f"{self.directory} holds no pictures; allowed: a reader with draw")
+        return {"image": image.float().sub_(128).div_(127.5), "w": ws, "a": a}
 
     def latents(self) -> tuple[Tensor, Tensor]:
         """Return all (N, w_dim) latents and (N, A) readings, without touching the images."""
         w = torch.from_numpy(np.concatenate([m["w"] for m in self._maps]))
         a = torch.from_numpy(np.concatenate([m["a"] for m in self._maps]))
-        return w, a
+        return w[: self._count], a[: self._count]

@@ -88,7 +88,7 @@ ARROWS = {
     ),
     "cli": (
         "storage latents attributes images masks policy judges faceworld training"
-        " inversion maskgan checkpoints models disentangle session walks many painting"
+        " editors inversion maskgan checkpoints models disentangle session walks many painting"
         " evaluation recipes bench"
     ),
     "server": "",

@@ -111,7 +111,7 @@ def test_a_broken_connection_goes_on_where_it_stopped(server, tmp_path):
 
 def test_what_was_interrupted_is_kept_for_the_next_time(server, tmp_path):
     server.breaks = 3
-    with pytest.raises(CheckpointError, match=r"cannot be reached.*MB are kept"):
+    with pytest.raises(CheckpointError, match=r"broke off.*MB are kept"):
         fetch(server.located(), progress=False)
     assert [name for name in kept(tmp_path) if name.endswith(".part")]
     path = fetch(server.located(), progress=False)
@@ -178,7 +178,9 @@ def test_only_https_without_a_hash(text):
 def test_locations():
     sha = "A" * 64
     found = parse_location(f"https://example.org/a.pkl#sha256={sha}&class=3")
-    assert found == Location("https://example.org/a.pkl", "a" * 64, 3)
+    assert found == Location("https://example.org/a.pkl", "a" * 64, (3,))
+    assert parse_location("a.pkl#class=0,2").classes == (0, 2)
+    assert parse_location("a.pkl#class=all").classes == ()
     assert found.is_url
     assert parse_location("/a/b.pkl") == Location("/a/b.pkl")
     assert not parse_location("C:\\models\\b.pkl").is_url

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from l2l_widgets import EditSession, load
+from l2l_widgets.teaching import exercises as given
 from l2l_widgets.teaching.exercises import Exercise, receipt_of
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -148,3 +149,36 @@ def test_researcher_3():
     )["side_effect"]  # fmt: skip
     assert check.check(0.031)
     assert "too large" in check.check(0.04).message
+
+
+def test_researcher_2(tmp_path):
+    rows = [{"attribute": "age", "achieved_median": 0.6}]
+    rows.append({"attribute": "smile", "achieved_median": None})
+    folder = tmp_path / "reports" / "0"
+    folder.mkdir(parents=True)
+
+    def found(share):
+        rows[0]["achieved_median"] = share
+        (folder / "report.json").write_text(json.dumps({"attributes": rows}))
+        tools = {"exercise": given.exercise, "expect_choice": given.expect_choice}
+        tools |= {"total": given.total, "WORLD": tmp_path}
+        return exercises_of("researcher_2_your_own_generator", **tools)
+
+    best = found(0.6)["best_followed"]
+    assert best.check("age")
+    assert "there is one with more than 0%" in best.check("smile").message
+    assert "one of them did move" in best.check("none").message
+    assert "expected one of" in best.check("hat").message
+    best = found(0.1)["best_followed"]
+    assert best.check("none")
+    assert "is that a slider" in best.check("age").message
+    mixture = found(0.1)["two_of_three"]
+    for right in ("--class 0,2", "--class=0,2", "--class 2,0"):
+        assert mixture.check(right)
+    for wrong, words in (
+        ("--classes 0,2", "which option"),
+        ("--class 1,3", "counted from 0"),
+        ("--class 0,1", "count again"),
+        ("--class all", "whole numbers"),
+    ):
+        assert words in mixture.check(wrong).message

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.checkpoints.classes import choose
 from l2l_widgets.checkpoints.reading import open_checkpoint
 from l2l_widgets.checkpoints.source import CheckpointError
 from l2l_widgets.storage import sha256_tensors
@@ -24,6 +25,7 @@ def convert(
     target: str | os.PathLike[str],
     overwrite: bool = False,
     origin: str | None = None,
+    classes: tuple[int, ...] | None = None,
 ) -> dict[str, Any]:
     """Write a generator of any supported layout as safetensors, and read it back to compare.
 
@@ -37,13 +39,16 @@ def convert(
         Whether an existing target may be replaced.
     origin
         Where the source was fetched from.
+    classes
+        Of a class-conditional generator: what the new file draws by itself; empty for all. Without
+        it the class is chosen whenever the file is opened.
 
     Returns
     -------
     provenance
         As it is written: ``source``, ``source_sha256``, ``source_bytes``, ``origin``, ``layout``,
-        ``network``, ``tensors_sha256``, ``converted`` (UTC), ``tool``, ``notes``; ``earlier``, the
-        provenance of a source that was converted before.
+        ``network``, ``tensors_sha256``, ``converted`` (UTC), ``tool``, ``notes``; ``classes``,
+        where they were chosen; ``earlier``, the provenance of a source that was converted before.
 
     Raises
     ------
@@ -62,6 +67,9 @@ def convert(
         raise CheckpointError(f"target is {str(to)!r}; its folder does not exist")
     with open_checkpoint(where) as checkpoint:
         generator = checkpoint.generator()
+        chosen = None if classes is None else choose(where.name, checkpoint.config, classes)
+        if chosen is not None:
+            generator.choose_classes(chosen)
         earlier = provenance_of(checkpoint.metadata)
         provenance: dict[str, Any] = {
             "source": where.name,
@@ -75,6 +83,8 @@ def convert(
             "tool": f"l2l_widgets {__version__}",
             "notes": checkpoint.notes,
         }
+        if chosen is not None:
+            provenance["classes"] = list(chosen)
         if earlier is not None:
             provenance["earlier"] = earlier
         kept = {k: v for k, v in checkpoint.metadata.items() if k not in ("format", "config")}

@@ -21,7 +21,7 @@ MB = 2**20
 ANYTHING = 100 * MB
 #: What each ability needs of a set of models; one of the names of a line will do.
 _NEEDS = {
-    "edit": (("an editing method that was made for it (l2l train)", ()),),
+    "edit": (("an editing method that was made for it (l2l train mapper --generator ...)", ()),),
     "targets": (("an attribute regressor, for targets such as age=0.8", ("regressor",)),),
     "receipt": (
         ("a judge of attributes", ("attribute_judge", "regressor")),
@@ -57,9 +57,10 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     description
         ``path``, ``bytes``, ``sha256``, ``layout``, ``networks``, ``network`` (the one that is
         read), ``architecture``, ``config``, sizes (``z_dim``, ``w_dim``, ``num_ws``, ``classes``,
-        ``img_resolution``, ``img_channels``, ``channels``), ``spaces`` (name -> shape of one
-        latent), ``parameters``, ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes,
-        weights included), ``average_w``, ``notes``, ``provenance`` and ``can``.
+        ``classes_drawn`` (those that the file itself chooses), ``img_resolution``,
+        ``img_channels``, ``channels``), ``spaces`` (name -> shape of one latent), ``parameters``,
+        ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes, weights included),
+        ``average_w``, ``notes``, ``provenance`` and ``can``.
 
     Raises
     ------
@@ -85,6 +86,7 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     classes = config.get("c_dim", 0)
     missing = needs(lambda part: part == "generator", ())
     mapping = config.get("mapping_kwargs", {})
+    drawn = mapping.get("classes")
     return {
         "path": str(checkpoint.path),
         "bytes": checkpoint.size,
@@ -99,6 +101,7 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
         "w_dim": config["w_dim"],
         "num_ws": rows,
         "classes": classes,
+        "classes_drawn": drawn if isinstance(drawn, list) else None,
         "img_resolution": side,
         "img_channels": config.get("img_channels", 3),
         "channels": {str(key): value for key, value in channels.items()},
@@ -145,7 +148,11 @@ def as_text(found: dict[str, Any]) -> str:
     """A description for a terminal."""
     can = found["can"]
     classes = found["classes"]
-    choice = f"{classes}: choose with #class=0 to {classes - 1}" if classes else "none"
+    drawn = found["classes_drawn"]
+    chosen = "#class=0" if classes and not drawn else ""
+    choice = f"{classes}: choose with #class=0 to {classes - 1}, or all" if classes else "none"
+    if drawn:
+        choice = f"{classes}; it draws {', '.join(map(str, drawn[:9]))}{'...' * (len(drawn) > 9)}"
     lines = [
         f"{Path(found['path']).name}: {found['architecture']}, {found['img_resolution']} px",
         f"  file         {found['layout_name']}, {found['bytes'] / MB:.1f} MB",
@@ -164,13 +171,13 @@ def as_text(found: dict[str, Any]) -> str:
     if found["provenance"]:
         was = found["provenance"]
         lines.append(
-            f"  converted    {was.get('converted')} from {was.get('source')} "
+            f"  converted    {was.get('converted') or 'copied'} from {was.get('source')} "
             f"({was.get('layout')}, sha256 {str(was.get('source_sha256'))[:12]}...) "
-            f"by {was.get('tool')}"
+            f"by {was.get('tool', 'l2l train or l2l world')}"
         )
     lines.append(
         f"  draw         {'yes' if can['draw'] else 'no: z_dim is 0'}: "
-        f"l2l sample --generator {found['path']}{'#class=0' if classes else ''} --out sheet.png"
+        f"l2l sample --generator {found['path']}{chosen} --out sheet.png"
     )
     for ability, missing in can["missing"].items():
         lines.append(f"  {ability:<12} needs {' and '.join(missing)}" if missing else "")

@@ -50,13 +50,13 @@ class Location:
         A path, or an address.
     sha256
         What its SHA-256 must be, lower case; None leaves it open.
-    class_index
-        The class to draw, of a class-conditional generator.
+    classes
+        The classes to draw, of a class-conditional generator; empty for all of them.
     """
 
     base: str
     sha256: str | None = None
-    class_index: int | None = None
+    classes: tuple[int, ...] | None = None
 
     @property
     def is_url(self) -> bool:
@@ -70,26 +70,28 @@ def parse_location(text: str | os.PathLike[str]) -> Location:
     Raises
     ------
     CheckpointError
-        The fragment says something else than ``sha256=`` (64 hexadecimal digits) and ``class=`` (a
-        whole number).
+        The fragment says something else than ``sha256=`` (64 hexadecimal digits) and ``class=``
+        (a whole number, several with commas, or ``all``).
     """
     whole = os.fspath(text)
     base, sign, fragment = whole.rpartition("#")
     if not sign or os.path.exists(whole):
         return Location(whole)
-    sha256, class_index = None, None
+    sha256: str | None = None
+    classes: tuple[int, ...] | None = None
     for part in fragment.split("&"):
         name, _, value = part.partition("=")
         if name == "sha256" and re.fullmatch(r"[0-9a-fA-F]{64}", value):
             sha256 = value.lower()
-        elif name == "class" and re.fullmatch(r"\d{1,9}", value):
-            class_index = int(value)
+        elif name == "class" and re.fullmatch(r"all|\d{1,9}(,\d{1,9})*", value):
+            classes = () if value == "all" else tuple(map(int, value.split(",")))
         else:
             raise CheckpointError(
                 f"{whole!r}: {part!r} after '#' is not understood; allowed: sha256= and 64 "
-                "hexadecimal digits, class= and a whole number, '&' between them"
+                "hexadecimal digits, class= and a whole number (several with commas, or all), '&' "
+                "between them"
             )
-    return Location(base, sha256, class_index)
+    return Location(base, sha256, classes)
 
 
 def cache_folder() -> Path:
@@ -194,7 +196,9 @@ class _Download:
                 have = self._have()
                 if left and have and not isinstance(error, requests.exceptions.ConnectTimeout):
                     continue  # it had begun: ask for the rest
-                raise CheckpointError(_offline(url, have)) from None
+                # what had begun and stopped, or what never answered
+                broke = isinstance(error, (EOFError, requests.exceptions.ChunkedEncodingError))
+                raise CheckpointError(_offline(url, have, broke)) from None
         with open(self.part, "rb") as stream:
             head = stream.read(512)
         if _PAGE.match(head):
@@ -275,13 +279,13 @@ def _server_says(url: str, answer: Any) -> str:
     return f"{url!r}: the server answers {status}: {meaning}{_better(url)}"
 
 
-def _offline(url: str, have: int) -> str:
+def _offline(url: str, have: int, broke: bool) -> str:
     host = urlsplit(url).hostname
-    kept = f"; {have / 2**20:.1f} MB are kept, and the next attempt goes on there" if have else ""
-    return (
-        f"{url!r}: {host} cannot be reached (offline?){kept}. Without a network, give "
-        "the path of a file"
+    what = (
+        f"the connection to {host} broke off" if broke else f"{host} cannot be reached (offline?)"
     )
+    kept = f"; {have / 2**20:.1f} MB are kept, and the next attempt goes on there" if have else ""
+    return f"{url!r}: {what}{kept}. Without a network, give the path of a file"
 
 
 def _better(url: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from l2l_widgets.checkpoints.classes import choose, label_of
 from l2l_widgets.checkpoints.fetching import fetch, parse_location
-from l2l_widgets.checkpoints.one_class import OneClass, check_class
 from l2l_widgets.checkpoints.reading import open_checkpoint
 from l2l_widgets.checkpoints.source import CheckpointError
 from l2l_widgets.storage import sha256_file
@@ -39,7 +39,9 @@ class GeneratorFile:
     name : str
         What recipes and errors call it.
     sha256 : str
-        Of the file; with a class, of that and the class.
+        Of the file; with a class that was asked for, of that and the class.
+    classes : tuple of int or None
+        What is drawn of a class-conditional generator.
 
     Raises
     ------
@@ -49,11 +51,11 @@ class GeneratorFile:
 
     def __init__(self, text: str | os.PathLike[str]) -> None:
         location = parse_location(text)
-        self.path = fetch(location) if location.is_url else Path(location.base)
-        self.class_index = location.class_index
+        self.path = self.path_of(text)
+        asked = location.classes
         self.name = self.path.stem
         with open_checkpoint(self.path) as checkpoint:
-            check_class(str(self.path), checkpoint.config.get("c_dim", 0), self.class_index)
+            self.classes = choose(str(self.path), checkpoint.config, asked)
             if not checkpoint.config.get("z_dim"):
                 raise CheckpointError(f"{str(self.path)!r} draws from its class alone (z_dim 0)")
         self._stamp = self._state()
@@ -64,11 +66,19 @@ class GeneratorFile:
                 f"{str(location.sha256)[:12]}...: it is another file"
             )
         self.sha256 = found
-        if self.class_index is not None:
-            self.name = f"{self.name}-class{self.class_index}"
-            self.sha256 = hashlib.sha256(f"{found}#class={self.class_index}".encode()).hexdigest()
+        if asked is not None:
+            label = label_of(asked)
+            short = label.replace(",", "+") if len(asked) < 9 else f"es-{len(asked)}"
+            self.name = f"{self.name}-class{short}"
+            self.sha256 = hashlib.sha256(f"{found}#class={label}".encode()).hexdigest()
 
-    def load(self, device: str = "cpu") -> Generator | OneClass:
+    @staticmethod
+    def path_of(text: str | os.PathLike[str]) -> Path:
+        """Where the file of a location lies; an address is fetched."""
+        location = parse_location(text)
+        return fetch(location) if location.is_url else Path(location.base)
+
+    def load(self, device: str = "cpu") -> Generator:
         """The generator, ready to draw; CheckpointError where the file is not the same any more."""
         if self._state() != self._stamp:
             raise CheckpointError(
@@ -78,9 +88,8 @@ class GeneratorFile:
         with torch.inference_mode(False), torch.no_grad():
             with open_checkpoint(self.path) as checkpoint:
                 network = checkpoint.generator()
-            if self.class_index is None:
-                return network.to(device)
-            return OneClass(network, self.class_index).eval().to(device)
+            network.choose_classes(self.classes)
+            return network.to(device)
 
     def _state(self) -> tuple[int, int]:
         try:

@@ -41,6 +41,7 @@ VERBS = {
     "invert": ("invert", "find the latent that draws a picture"),
     "judges": ("judges", "check a judge of your own: an ONNX file and its declaration"),
     "world": ("judges", "a folder of models from your generator and judges"),
+    "direction": ("direction", "walk along a direction that others have published"),
     "doctor": ("world", "check the machine, the weights and the browser side"),
 }
 

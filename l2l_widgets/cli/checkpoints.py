@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
 GENERATOR_HELP = (
     "embedded models by name, a folder with a MANIFEST.json, or one generator: a StyleGAN2 as .pkl "
     "of NVIDIA's code, .pt of rosinality's or .safetensors, by path or https address, with "
-    "'#sha256=...' to check it and '#class=N' to choose a class (default: the first embedded)"
+    "'#sha256=...' to check it and '#class=N' to choose a class, several with commas, or all "
+    "(default: the first embedded)"
 )
-CLASS_HELP = "of a class-conditional generator, from 0"
+CLASS_HELP = (
+    "of a class-conditional generator: one class, from 0; several with commas, or all, for a "
+    "mixture in equal shares"
+)
 
 _INFO = (
     "Say what a generator's file holds and what can be done with it here. Nothing in the file is "
@@ -58,9 +63,11 @@ def run_info(args: argparse.Namespace) -> dict[str, Any]:
 def run_convert(args: argparse.Namespace) -> dict[str, Any]:
     """Convert a generator's file."""
     from l2l_widgets.checkpoints import convert
+    from l2l_widgets.checkpoints.fetching import parse_location
 
     path, origin = _at_hand(args.source)
-    provenance = convert(path, args.target, overwrite=args.overwrite, origin=origin)
+    classes = parse_location(args.source).classes
+    provenance = convert(path, args.target, args.overwrite, origin, classes)
     size = args.target.stat().st_size
     if not args.json:
         print(
@@ -118,5 +125,10 @@ def with_class(name: str | None, class_index: str | None) -> str | None:
     if name is None:
         raise ValueError(
             "--class is for a --generator that has classes; the embedded ones have none"
+        )
+    if os.path.isdir(name):
+        raise ValueError(
+            f"--class is {class_index!r}, but {name!r} is a folder of models, whose class was "
+            "chosen when it was made; allowed: --class with a generator's file or address"
         )
     return f"{name}{'&' if '#' in name else '#'}class={class_index}"

@@ -74,7 +74,11 @@ def add_parser(subparsers: Any) -> None:
         "scale, and what a perfect edit reads as (faceworld only; 0: none; default: 60)",
     )
     parser.add_argument("--no-figures", action="store_true", help="draw no figures")
-    parser.add_argument("--generator", default=None, help="embedded models' name, or a folder")
+    parser.add_argument(
+        "--generator", default=None, metavar="NAME|DIR",
+        help="models with editors and judges: embedded ones by name, or a folder, which "
+        "`l2l train NAME --generator FILE --judge DECLARATION` makes of a generator of your own",
+    )  # fmt: skip
     parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON line")

@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.foreign import provenance
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the two verbs."""
@@ -29,7 +32,8 @@ def add_parser(subparsers: Any) -> None:
         "`l2l train own --weights DIR` trains every editor into it, and --generator DIR uses it.",
     )
     world.add_argument("folder", type=Path, metavar="DIR", help="the folder to write")
-    world.add_argument("--generator", required=True, metavar="FILE", help="a StyleGAN2")
+    world.add_argument("--generator", required=True, metavar="PATH|URL", help=GENERATOR_HELP)
+    world.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     world.add_argument(
         "--judge", action="append", default=[], required=True, metavar="DECLARATION",
         help="a declaration (.toml), or NAME=FILE for a published model; repeatable: one that "
@@ -46,8 +50,8 @@ def _world(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.models.own import write_world
     from l2l_widgets.models.zoo import load
 
-    models = load(args.generator)
-    files = write_world(args.folder, models.generator, args.judge)
+    models = load(with_class(args.generator, args.class_index))
+    files = write_world(args.folder, models.generator, args.judge, provenance(args.generator))
     table = load(args.folder).table
     if not args.json:
         print(f"{args.folder}: {', '.join(sorted(files))}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.cli import foreign
 from l2l_widgets.cli.edit import SEED_MAX, whole_number
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def add_parser(subparsers: Any) -> None:
         "--weights", type=Path, metavar="DIR", help="weights folder (default: the embedded one)"
     )
     _add_recipes(train)
+    foreign.add_arguments(train)
     train.add_argument(
         "--dry-run", action="store_true", help="print what would be trained, and do nothing"
     )
@@ -103,7 +105,9 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.verb == "resume":
         _check_run(args.run)
     else:
-        _changes(args)
+        changes = _changes(args)
+        if foreign.is_meant(args):
+            return foreign.run_foreign(args, changes)
 
     from l2l_widgets import recipes
 

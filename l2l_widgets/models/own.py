@@ -16,11 +16,12 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.checkpoints.conversion import PROVENANCE
 from l2l_widgets.judges import Declaration, Judge, JudgeError, load_judge
 from l2l_widgets.models.zoo import MANIFEST, TABLE_FILE, Models
 from l2l_widgets.storage import make_folder, sha256_file, write_atomic
@@ -95,7 +96,10 @@ def with_judges(models: Models, judges: Iterable[Source]) -> Models:
 
 
 def write_world(
-    folder: str | os.PathLike[str], generator: Any, judges: Iterable[Source]
+    folder: str | os.PathLike[str],
+    generator: Any,
+    judges: Iterable[Source],
+    provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Write a folder of models from a generator and judges with files.
 
@@ -108,6 +112,8 @@ def write_world(
         A StyleGAN2 of this package, as ``load_generator`` or ``load(...).generator`` gives it.
     judges : iterable
         As for :func:`with_judges`, at most one of a kind, at least one that reads attributes.
+    provenance : mapping, optional
+        Where the generator comes from, as ``l2l info`` shows it of the file.
 
     Returns
     -------
@@ -124,6 +130,11 @@ def write_world(
     from l2l_widgets.stylegan2 import save_generator
 
     folder = Path(folder)
+    if getattr(generator, "c_dim", 0) and generator.mapping.classes is None:
+        raise JudgeError(
+            f"generator has {generator.c_dim} classes and none is chosen; allowed: one opened with "
+            "'#class=N' (or --class), or after choose_classes"
+        )
     found: dict[str, Judge] = {}
     for judge in map(_as_judge, judges):
         kind = judge.declaration.kind
@@ -142,7 +153,8 @@ def write_world(
             f"judges are of kind {', '.join(found) or 'none'}; allowed: at least one 'attributes'"
         )
     make_folder(folder)
-    save_generator(folder / "generator.safetensors", generator)
+    metadata = None if provenance is None else {PROVENANCE: json.dumps(dict(provenance))}
+    save_generator(folder / "generator.safetensors", generator, metadata)
     brought = {"generator.safetensors": "generator"}
     for kind, judge in found.items():
         declaration, text = judge.declaration, DECLARATIONS[kind]

@@ -30,7 +30,13 @@ from l2l_widgets.editors.interfacegan import InterFaceGANEditor, fit_boundaries
 from l2l_widgets.editors.linear_steps import StepsEditor
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.editors.stylespace import StyleSpaceEditor, style_layers
-from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts, world_table
+from l2l_widgets.recipes.labelled import (
+    Labelled,
+    LabelledWorld,
+    faces_folder,
+    load_parts,
+    world_table,
+)
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.training import Context, Settings
@@ -250,7 +256,9 @@ class DirectionTask:
 def build_from(weights: Path, config: Labelled, fit: Fit, what: str) -> DirectionTask:
     """Build the task over the frozen parts in a weights folder."""
     generator, regressors, hashes = load_parts(weights, config.ensemble, what)
-    world = LabelledWorld(config, generator, regressors, world_table(weights), hashes)
+    world = LabelledWorld(
+        config, generator, regressors, world_table(weights), hashes, faces_folder(weights)
+    )
     return DirectionTask(config, world, fit)
 
 

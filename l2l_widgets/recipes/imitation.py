@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from l2l_widgets.judges import Judge, load_judge
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.perception import TRUNKS, AttributeNet, FaceEmbeddingNet, save_network
+from l2l_widgets.recipes.labelled import faces_folder
 from l2l_widgets.recipes.perception import degrade, set_rate
 from l2l_widgets.recipes.progress import say
 from l2l_widgets.recipes.registry import Recipe, RecipeError, list_recipes
@@ -61,8 +62,8 @@ class Imitation:
     data_seed : int
         Of the faces.
     labels : str
-        Folder of the labelled faces; where empty one in the system's temporary folder, named after
-        what made it, which the imitations of one judge share.
+        Folder of the labelled faces; where empty ``faces/`` in the world's folder. Their files are
+        named after what made them, and the imitations of one judge share them.
     batch_size : int
         Faces a step.
     learning_rate, weight_decay : float
@@ -213,7 +214,9 @@ def _pairs(square: Tensor) -> Tensor:
     return square[rows, columns]
 
 
-def label_faces(config: Imitation, generator: Any, judge: Judge, named: str) -> tuple[Tensor, ...]:
+def label_faces(
+    config: Imitation, generator: Any, judge: Judge, named: str, cache: Path | None = None
+) -> tuple[Tensor, ...]:
     """Sample faces and keep the judge's answers; whole shards that are there already are kept.
 
     Parameters
@@ -226,6 +229,8 @@ def label_faces(config: Imitation, generator: Any, judge: Judge, named: str) -> 
         Sees the pictures at their own size.
     named : str
         Hash of the generator: with the judge's it names the folder.
+    cache : Path, optional
+        Where that folder lies; the system's temporary folder if not given.
 
     Returns
     -------
@@ -240,7 +245,8 @@ def label_faces(config: Imitation, generator: Any, judge: Judge, named: str) -> 
         config.psi_high, config.data_seed,
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
-    folder = Path(config.labels or Path(tempfile.gettempdir()) / f"l2l-answers-{digest}")
+    place = cache or Path(tempfile.gettempdir())
+    folder = Path(config.labels or place / f"l2l-answers-{digest}")
     images, answers = [], []
     for start in range(0, config.faces, SHARD):
         count = min(SHARD, config.faces - start)
@@ -288,7 +294,8 @@ def _build(config: Imitation, weights: Path, output: str) -> ImitationTask:
             f"{declaration} is of kind {judge.declaration.kind!r}; allowed: {config.kind!r}"
         )
     generator = load_generator(generator_file).eval().requires_grad_(False)
-    images, answers = label_faces(config, generator, judge, sha256_file(generator_file))
+    named = sha256_file(generator_file)
+    images, answers = label_faces(config, generator, judge, named, faces_folder(weights))
     return ImitationTask(config, output, images, answers, judge.attributes)
 
 
@@ -348,12 +355,16 @@ def own_recipes(weights: Path) -> dict[str, Recipe]:
             f"{weights} holds no {JUDGES['attributes']}: "
             f"`l2l world {weights} --generator FILE --judge DECLARATION` makes it a world"
         )
+    return recipes_of_world((weights / JUDGES["identity"]).is_file())
+
+
+def recipes_of_world(has_identity: bool) -> dict[str, Recipe]:
+    """Return the same for any world, with an identity judge or without one."""
     known = list_recipes()
     # brought, not trained
     chosen = {"generator": replace(known["generator"], shipped=False, depends_on=())}
-    judged = (weights / JUDGES["identity"]).is_file()
     for part, imitation in IMITATIONS.items():
-        if part != "embedder" or judged:
+        if part != "embedder" or has_identity:
             chosen[part] = replace(known[imitation], name=part, shipped=True)
     for name in EDITORS:
         if name in known and all(needed in chosen for needed in known[name].depends_on):

@@ -29,6 +29,9 @@ from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import TrainingError
 from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
 
+#: Bytes of pictures that a set may keep; those of a larger one are drawn again when needed.
+PICTURES_KEPT = 2**33
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -88,6 +91,8 @@ class LabelledWorld:
         Columns of the readings.
     origin : mapping of str to str
         Part -> hash of its file.
+    cache : Path, optional
+        As for :func:`open_labelled`.
 
     Raises
     ------
@@ -102,6 +107,7 @@ class LabelledWorld:
         regressors: Sequence[Any],
         table: AttributeTable,
         origin: Mapping[str, str],
+        cache: Path | None = None,
     ) -> None:
         if not 1 <= config.ensemble <= len(regressors):
             raise TrainingError(
@@ -115,7 +121,7 @@ class LabelledWorld:
         for part in (generator, *self.regressors):
             part.eval().requires_grad_(False)
         self.codes, self.scores = open_labelled(
-            config, generator, self.regressors, table, self.origin
+            config, generator, self.regressors, table, self.origin, cache
         ).latents()
         if self.scores.shape[1] != len(table):
             raise TrainingError(
@@ -214,6 +220,7 @@ def open_labelled(
     regressors: Sequence[Any],
     table: AttributeTable,
     origin: Mapping[str, str],
+    cache: Path | None = None,
 ) -> TripletReader:
     """Label faces, or find them labelled.
 
@@ -226,30 +233,51 @@ def open_labelled(
         As in :class:`LabelledWorld`.
     origin : mapping of str to str
         Part -> hash; they name the set, the embedder excepted, which labels nothing.
+    cache : Path, optional
+        Folder for the set's folder; the system's temporary folder if not given. There, sets of
+        different sizes are one, and the smaller is the beginning of the larger.
     """
     made_by = {
         **{k: v for k, v in origin.items() if k != "embedder"},
-        "faces": config.faces,
+        **({"faces": config.faces} if cache is None else {}),
         "psi": [config.psi_low, config.psi_high],
         "seed": config.data_seed,
         "ensemble": config.ensemble,
     }
     name = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
-    folder = Path(config.triplets or Path(tempfile.gettempdir()) / f"l2l-triplets-{name}")
+    place = cache or Path(tempfile.gettempdir())
+    folder = Path(config.triplets or place / f"l2l-triplets-{name}")
+    size = 3 * generator.img_resolution**2
+    pictures = config.faces * size <= PICTURES_KEPT
+    if cache is not None:  # whoever comes first may want few, and whoever comes last many
+        pictures = size <= 3 * 64**2
+    device = next(generator.parameters()).device
 
     def ensemble(images: Tensor) -> Tensor:
         return torch.stack([r(images).float() for r in regressors]).mean(dim=0)
 
-    with torch.autocast(next(generator.parameters()).device.type, torch.bfloat16):
+    def draw(ws: Tensor) -> Tensor:
+        device = next(generator.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16):
+            image: Tensor = generator.synthesis(ws.to(device), noise_mode="const")
+        return image
+
+    with torch.autocast(device.type, torch.bfloat16):
         write_triplets(
             folder, generator, ensemble, config.faces, config.data_seed, attributes=table.names,
-            psi=(config.psi_low, config.psi_high), progress=_say_progress,
+            psi=(config.psi_low, config.psi_high), batch=max(1, min(64, 2**22 // (size // 3))),
+            pictures=pictures, progress=_say_progress,
         )  # fmt: skip
-    return TripletReader(folder)
+    return TripletReader(folder, config.faces, draw)
 
 
 def _say_progress(done: int, total: int) -> None:
     say(f"triplets: {done} of {total}")
+
+
+def faces_folder(weights: Path) -> Path | None:
+    """Where a world's labelled faces lie: in it, if ``l2l world`` made it; else None."""
+    return weights / "faces" if (weights / "judge_regressor.toml").is_file() else None
 
 
 def load_parts(weights: Path, ensemble: int, what: str) -> tuple[Any, list[Any], dict[str, str]]:

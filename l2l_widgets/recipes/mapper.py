@@ -31,12 +31,15 @@ from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, s
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.labelled import open_labelled, world_table
+from l2l_widgets.recipes.labelled import faces_folder, open_labelled, world_table
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
 from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
 from l2l_widgets.triplets import TripletReader, sample_latents
+
+#: Latents that the cloud and the start of the linear term are fitted to, at most.
+FITTED = 65536
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,8 @@ class MapperTask:
         ``background_loss_weight``.
     output : str
         Name of the weights file.
+    cache : Path, optional
+        Folder for the triplets' folder, see ``labelled.open_labelled``.
     """
 
     def __init__(
@@ -170,6 +175,7 @@ class MapperTask:
         origin: dict[str, str] | None = None,
         conservation: ConservationLoss | None = None,
         output: str = "mapper.safetensors",
+        cache: Path | None = None,
     ) -> None:
         if not 1 <= config.ensemble <= len(regressors):
             raise TrainingError(
@@ -183,8 +189,9 @@ class MapperTask:
         for part in (generator, embedder, *self.regressors):
             if isinstance(part, nn.Module):
                 part.eval().requires_grad_(False)
-        self.reader = open_labelled(config, generator, self.regressors, table, self.origin)
-        ws, readings = self.reader.latents()
+        self.reader = open_labelled(config, generator, self.regressors, table, self.origin, cache)
+        # cloud and directions know no more from more, and double precision takes room
+        ws, readings = (part[:FITTED] for part in self.reader.latents())
         self.low, self.high = _population_range(readings)
         self.columns = [table.index(name) for name in config.attributes or table.names]
         self.network = self._build_network(ws, readings)
@@ -402,6 +409,7 @@ def build_from(weights: Path, config: MapperTraining, output: str) -> MapperTask
         world_table(weights),
         origin={name: sha256_file(path) for name, path in paths.items()},
         output=output,
+        cache=faces_folder(weights),
     )
 
 

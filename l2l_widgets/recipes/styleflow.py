@@ -21,7 +21,13 @@ from l2l_widgets.editors.styleflow import (
     StyleFlowNetwork,
     published_rows,
 )
-from l2l_widgets.recipes.labelled import Labelled, LabelledWorld, load_parts, world_table
+from l2l_widgets.recipes.labelled import (
+    Labelled,
+    LabelledWorld,
+    faces_folder,
+    load_parts,
+    world_table,
+)
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, make_generator, warmup
@@ -217,7 +223,8 @@ def build_from(weights: Path, config: FlowTraining) -> FlowTask:
     """Build the task over the frozen parts in a weights folder."""
     generator, regressors, hashes = load_parts(weights, config.ensemble, "recipe 'styleflow'")
     table = world_table(weights)
-    return FlowTask(config, LabelledWorld(config, generator, regressors, table, hashes))
+    cache = faces_folder(weights)
+    return FlowTask(config, LabelledWorld(config, generator, regressors, table, hashes, cache))
 
 
 _SETTINGS = Settings(steps=3000, seed=40, checkpoint_every=500, log_every=25, threads=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ class Generator(nn.Module):
         Usually 3.
     mapping_kwargs
         `num_layers` (8), `lr_multiplier` (0.01), `w_avg_beta` (0.995), `embed_features`,
-        `layer_features`.
+        `layer_features`, `classes`.
     **synthesis_kwargs
         `channel_base` (32768), `channel_max` (512), `conv_clamp` (None), `use_noise` (True).
 
@@ -92,6 +92,17 @@ class Generator(nn.Module):
     def w_avg(self) -> torch.Tensor:
         """Running mean of w, (w_dim,): the face that truncation pulls towards."""
         return self.mapping.w_avg
+
+    def choose_classes(self, classes: Sequence[int] | None) -> None:
+        """Draw these classes where no condition is given; they are saved with the network.
+
+        Parameters and errors as in `MappingNetwork.choose_classes`.
+        """
+        self.mapping.choose_classes(classes)
+        options = {k: v for k, v in self.config["mapping_kwargs"].items() if k != "classes"}
+        if classes is not None:
+            options["classes"] = list(classes)
+        self.config["mapping_kwargs"] = options
 
     def forward(
         self,

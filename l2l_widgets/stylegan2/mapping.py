@@ -6,6 +6,8 @@ Networks", section 2; names and numbers as in the official PyTorch code of Style
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -30,6 +32,8 @@ class MappingNetwork(nn.Module):
         Learning rate of these layers relative to the rest.
     w_avg_beta
         Decay of the running mean of w, which training mode updates; None keeps no mean.
+    classes
+        Of a conditional network: what it draws where no condition is given; see `choose_classes`.
     """
 
     OPTIONS = (
@@ -39,6 +43,7 @@ class MappingNetwork(nn.Module):
         "activation",
         "lr_multiplier",
         "w_avg_beta",
+        "classes",
     )
     w_avg: torch.Tensor
     fc0: FullyConnectedLayer
@@ -55,6 +60,7 @@ class MappingNetwork(nn.Module):
         activation: str = "lrelu",
         lr_multiplier: float = 0.01,
         w_avg_beta: float | None = 0.995,
+        classes: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         check_size("num_layers", num_layers, 1)
@@ -79,6 +85,28 @@ class MappingNetwork(nn.Module):
             setattr(self, f"fc{index}", layer)
         if num_ws is not None and w_avg_beta is not None:
             self.register_buffer("w_avg", torch.zeros(w_dim))
+        self.choose_classes(classes)
+
+    def choose_classes(self, classes: Sequence[int] | None) -> None:
+        """Say which classes are drawn where no condition is given.
+
+        Parameters
+        ----------
+        classes
+            One class, from 0, or several that get equal shares (a class that stands there twice
+            gets two). Which of them a z becomes is read off its bits, so that a seed is the same
+            face everywhere, and classes do not lie on different sides of z. None chooses nothing.
+
+        Raises
+        ------
+        ValueError
+            A class that is not there, or a network without classes.
+        """
+        wrong = [c for c in classes or () if type(c) is not int or not 0 <= c < self.c_dim]
+        if classes is not None and (wrong or not classes):
+            allowed = f"0 to {self.c_dim - 1}" if self.c_dim else "none, as c_dim is 0"
+            raise ValueError(f"classes are {list(classes)!r}; allowed: {allowed}")
+        self.classes = None if classes is None else tuple(classes)
 
     def forward(
         self,
@@ -97,7 +125,7 @@ class MappingNetwork(nn.Module):
         truncation_psi, truncation_cutoff
             See `l2l_widgets.latents.truncate`.
         c
-            (B, c_dim) when the network is conditional.
+            (B, c_dim) when the network is conditional; where it is missing, the chosen classes.
         skip_w_avg_update
             Leave the running mean alone in training mode.
 
@@ -135,6 +163,8 @@ class MappingNetwork(nn.Module):
         dtype = self.fc0.weight.dtype
         if self.z_dim > 0:
             parts.append(_unit_mean_square(_rows("z", z, self.z_dim).to(dtype)))
+        if c is None and self.classes is not None and z is not None:
+            c = self.labels(z)
         if self.c_dim > 0:
             embedded = self.embed.exact(_rows("c", c, self.c_dim).to(dtype))
             parts.append(_unit_mean_square(embedded))
@@ -148,6 +178,18 @@ class MappingNetwork(nn.Module):
                 f"and {parts[1].shape[0]}"
             )
         return torch.cat(parts, dim=1)
+
+    def labels(self, z: torch.Tensor) -> torch.Tensor:
+        """The condition (B, c_dim) that each z (B, z_dim) gets by the chosen classes, one-hot."""
+        if self.classes is None:
+            raise ValueError("no classes are chosen; allowed: after choose_classes")
+        where = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        if len(self.classes) > 1:
+            bits = z.detach().float().contiguous().view(torch.int32).long() % 65521
+            odd = torch.arange(1, 2 * z.shape[1], 2, device=z.device)
+            where = (bits * odd).sum(dim=1) % 2147483647 % len(self.classes)
+        chosen = torch.tensor(self.classes, device=z.device)[where]
+        return nn.functional.one_hot(chosen, self.c_dim).to(self.fc0.weight.dtype)
 
 
 def _rows(name: str, value: torch.Tensor | None, length: int) -> torch.Tensor:
