@@ -239,7 +239,7 @@ def _mix_frames(
     problems: list[str], scale: int, fps: int,
 ) -> dict[str, Any]:  # fmt: skip
     from l2l_widgets.cli.clips import write_frames
-    from l2l_widgets.disentangle.sources import read_frames
+    from l2l_widgets.disentangle.sources import count_frames, read_frames
 
     if len(people) != 1 or len(args.attributes) != 1:
         raise ValueError(
@@ -250,11 +250,13 @@ def _mix_frames(
     person: Signature = mixer.signature(torch.stack([people[0].image]))
     clip = Path(args.attributes[0])
     source = read_frames(clip, mixer.generator.img_resolution, problems, counter)
+    total = count_frames(clip)
     began = time.perf_counter()
 
     def progress(done: int) -> None:
         if sys.stderr.isatty():
-            sys.stderr.write(f"\rframe {done}")
+            of = "" if total is None else f" of {total}"
+            sys.stderr.write(f"\rframe {done}{of}")
             sys.stderr.flush()
 
     images = (image.cpu() for _, image in mixer.frames(person, source, progress))
