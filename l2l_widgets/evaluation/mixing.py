@@ -144,7 +144,7 @@ def score_mixes(
     scores: dict[str, Any] = {"pairs": count, **means(over_pairs, protocol.seed)}
     scores |= openings_kept(models.table, came, given[count:], protocol.seed)
     if models.regressors:
-        seen = sum(read(r, images[count:]) for r in models.regressors) / len(models.regressors)
+        seen = torch.stack([read(r, images[count:]) for r in models.regressors]).mean(dim=0)
         for name in (n for n in OPENING if n in models.table):
             i = models.table.index(name)
             scores[f"{name}_ceiling"] = correlation(seen[:, i], given[count:, i])

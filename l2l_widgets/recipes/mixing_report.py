@@ -20,6 +20,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,17 +162,22 @@ def mix_report(
     scores = {"shipped": found["scores"]}
     if ablation_steps:
         files = train_ablations(models.folder, out, ablation_steps, say, **changes)
-        landmarks, mixers = _landmarks(models), {}
-        for name, file in files.items():
-            mixers[name] = FaceMixer(models.generator, models.embedder, load_mixer(file)[0])
-            scores[name] = parts.get(
-                f"scores-{name}",
-                sha256_file(file),
-                lambda one=mixers[name], name=name: score_mixes(
-                    models, one, protocol, landmarks=landmarks,
-                    stale=lambda what: say(f"{name}: {what}"),
-                ),
+        landmarks = _landmarks(models)
+
+        def scored(one: FaceMixer, name: str) -> dict[str, Any]:
+            return score_mixes(
+                models, one, protocol, landmarks=landmarks,
+                stale=lambda what: say(f"{name}: {what}"),
             )  # fmt: skip
+
+        mixers = {
+            name: FaceMixer(models.generator, models.embedder, load_mixer(file)[0])
+            for name, file in files.items()
+        }
+        for name, one in mixers.items():
+            scores[name] = parts.get(
+                f"scores-{name}", sha256_file(files[name]), partial(scored, one, name)
+            )
         sheet = ablation_sheet(list(mixers.values()), faces[:SHEET], faces[8 : 8 + SHEET])
         save_image(out / "ablations.png", grid(sheet.cpu(), 2 + len(mixers)), scale=_scale(models))
     if found["factors"]:
