@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2l_widgets.latents import to_wplus
-from l2l_widgets.losses import cloud_loss, cloud_whitening
+from l2l_widgets.losses import Cloud
 
 __all__ = [
     "Inversion",
@@ -38,6 +38,8 @@ __all__ = [
 SPACES = ("w", "w+")
 #: Squared Mahalanobis distance per dimension of a latent of the population, on average.
 TYPICAL = 1.0
+#: Latents that show where the cloud of W lies.
+CLOUD_FACES = 4096
 
 #: (B, 3, R, R) twice, in [-1, 1], to one distance each, (B,).
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -232,7 +234,7 @@ def invert(
     check_picture(picture, generator.img_resolution)
     device = generator.w_avg.device
     picture = picture.float().clamp(-1, 1).to(device)
-    cloud = _Cloud(generator, settings.seed)
+    cloud = Cloud.of(generator, CLOUD_FACES, settings.seed)
 
     def compare(images: Tensor) -> Tensor:
         wanted = picture.expand(len(images), -1, -1, -1)
@@ -261,7 +263,7 @@ def invert(
         rows = (latent + shaken * draw).expand(-1, generator.num_ws, -1)
         images = generator.synthesis(rows, noise_mode="const").float()
         found = compare(images).sum()
-        loss = found + settings.cloud_weight * cloud.outside(rows)
+        loss = found + settings.cloud_weight * cloud.outside(rows, TYPICAL)
         if settings.space == "w+":
             apart = (rows - rows.mean(1, keepdim=True)).square().mean() / cloud.scale**2
             loss = loss + settings.rows_weight * apart
@@ -301,31 +303,8 @@ class _Best:
             self.loss, self.ws, self.image = loss, ws.clone(), image
 
 
-class _Cloud:
-    """The cloud of W: its scale, and how far latents lie outside it."""
-
-    SAMPLES = 4096
-
-    @torch.no_grad()
-    def __init__(self, generator: Any, seed: int) -> None:
-        z = torch.randn(
-            self.SAMPLES, generator.z_dim, generator=torch.Generator().manual_seed(seed)
-        )
-        self.w = generator.mapping(z.to(generator.w_avg.device))[:, 0].float()
-        self.mean, self.whiten = cloud_whitening(self.w)
-        self.scale = float((self.w - self.mean).std())
-
-    def outside(self, ws: Tensor) -> Tensor:
-        """How far beyond the typical distance latents (B, num_ws, w_dim) lie."""
-        return cloud_loss(ws, self.mean, self.whiten, TYPICAL)
-
-    def distance(self, ws: Tensor) -> float:
-        """Of the farthest row, relative to a typical latent's."""
-        return float(((ws - self.mean) @ self.whiten).square().mean(-1).max().sqrt())
-
-
 def _best_candidate(
-    generator: Any, compare: Callable[[Tensor], Tensor], cloud: _Cloud, count: int
+    generator: Any, compare: Callable[[Tensor], Tensor], cloud: Cloud, count: int
 ) -> Tensor:
     """The one of ``count`` latents of the cloud, half of them near its middle, that looks best."""
     w = cloud.w[:count]

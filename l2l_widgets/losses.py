@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -112,6 +113,50 @@ def cloud_whitening(ws: Tensor, share: float = 0.995) -> tuple[Tensor, Tensor]:
     last = min(int((held < share).sum()), len(values) - 1)
     scale = values.clamp_min(float(values[last].clamp_min(1e-12))).rsqrt()
     return mean, (vectors * scale).to(ws.dtype)
+
+
+class Cloud:
+    """The cloud of a generator's W: where it lies, how wide it is, what is outside of it.
+
+    Parameters
+    ----------
+    w : Tensor, shape (N >= 2, w_dim)
+        Latents of the population.
+    """
+
+    def __init__(self, w: Tensor) -> None:
+        self.w = w
+        self.mean, self.whiten = cloud_whitening(w)
+        self.scale = float((w - self.mean).std())
+        # back from standard deviations: the columns of `whiten` are orthogonal
+        self.colour = (self.whiten / self.whiten.square().sum(dim=0)).T  # (K, w_dim)
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, generator: Any, faces: int, seed: int = 0, truncation_psi: float = 1.0) -> Cloud:
+        """Draw the latents of ``faces`` seeds at random."""
+        source = torch.Generator().manual_seed(seed)
+        z = torch.randn(faces, generator.z_dim, generator=source).to(generator.w_avg.device)
+        ws = generator.mapping(z, truncation_psi=truncation_psi)
+        return cls((ws if ws.ndim == 2 else ws[:, 0]).float())
+
+    def outside(self, ws: Tensor, typical: float = 1.0) -> Tensor:
+        """How far beyond the typical squared distance latents (B, num_ws, w_dim) lie."""
+        return cloud_loss(ws, self.mean, self.whiten, typical)
+
+    def distance(self, ws: Tensor) -> float:
+        """Of the farthest row of (B, num_ws, w_dim), relative to a typical latent's."""
+        return float(((ws - self.mean) @ self.whiten).square().mean(-1).max().sqrt())
+
+    def inside(self, ws: Tensor, path: Tensor, limit: float) -> Tensor:
+        """``ws`` cut off at ``limit`` standard deviations along every direction of the cloud.
+
+        Where ``path`` itself goes further, as far as that; both are (N, num_ws, w_dim), and every
+        row is looked at by itself.
+        """
+        place, allowed = ((x - self.mean) @ self.whiten for x in (ws, path))
+        most = allowed.abs().clamp_min(limit)
+        return self.mean + place.clamp(-most, most) @ self.colour
 
 
 def border_mask(resolution: int, width: float = 0.12, height: float = 0.45) -> Tensor:

@@ -64,7 +64,7 @@ ARROWS = {
     "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
-    "walks": "storage latents attributes images policy models session",
+    "walks": "storage latents attributes images policy losses models session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins maskgan models session",
     "teaching": "storage attributes images models session",

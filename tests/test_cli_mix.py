@@ -188,4 +188,6 @@ def test_a_report_without_truth_measures_and_draws(l2l, tmp_path):
     assert 0 <= scores["closer_share"] <= 1
     assert scores["landmark_error"] >= 0
     assert scores["seconds"] > 0
-    assert {p.name for p in (tmp_path / "r").iterdir()} == {"report.json", "scores.csv", "grid.png"}
+    assert {p.name for p in (tmp_path / "r").iterdir()} == {
+        "report.json", "REPORT.md", "scores.csv", "grid.png", "parts",
+    }  # fmt: skip

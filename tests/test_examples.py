@@ -100,3 +100,20 @@ def test_people_are_drawn_on_one_sheet(tmp_path, capsys):
     with pytest.raises(SystemExit):
         load_example("render_people").main(["--size", "100", "--out", str(out)])
     assert "resolution is 100" in capsys.readouterr().err
+
+
+def test_the_mix_grid_is_drawn_from_any_models_with_a_mixer(tmp_path, capsys):
+    from mixing_world import write_mixing_world
+
+    out = tmp_path / "grid.png"
+    argv = ["--generator", str(write_mixing_world(tmp_path / "world")), "--out", str(out)]
+    example = load_example("mix_grid")
+    assert example.main([*argv, "--candidates", "80", "--people", "2"]) == 0
+    said = capsys.readouterr().out
+    chosen = [int(word.strip("[],")) for word in said.split() if word.strip("[],").isdigit()]
+    assert len(set(chosen)) == 2 + len(example.COLUMNS), said
+    with Image.open(out) as picture:
+        assert picture.width > picture.height > 300
+    with pytest.raises(SystemExit):
+        example.main([*argv, "--candidates", "20"])
+    assert "ten or more for each face" in capsys.readouterr().err

@@ -302,6 +302,9 @@ def test_the_report_of_a_tiny_world_is_whole(world, triplets, tmp_path, monkeypa
     assert (out / "grid.png").stat().st_size > 1000
     assert (out / "ablations.png").stat().st_size > 1000
     assert "training: without D_W" in said
+    text = (out / "REPORT.md").read_text(encoding="utf-8")
+    assert "| measure | whole | without D_W | without landmarks |" in text
+    assert "## Which factor followed which input" in text
     with pytest.raises(ValueError, match="holds a report already; allowed: another folder"):
         mixing_report.mix_report(load(world), out, MixProtocol(pairs=8))
     assert CONFIG.w_dim == 16

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from l2l_widgets import losses
-from l2l_widgets.losses import Augmentation
+from l2l_widgets.losses import Augmentation, Cloud
 
 
 def test_attribute_loss_sums_over_attributes_and_averages_over_faces() -> None:
@@ -95,3 +95,19 @@ def test_blur_keeps_the_mean_and_lowers_the_contrast() -> None:
     assert blurred.sum().item() == pytest.approx(3.0, rel=1e-3)
     assert blurred.max() < 0.2
     assert torch.equal(losses.gaussian_blur(images, 0.0), images)
+
+
+def test_a_cloud_cuts_off_what_is_outside_and_leaves_what_is_inside() -> None:
+    source = torch.Generator().manual_seed(4)
+    spread = torch.tensor([4.0, 1.0, 0.5])
+    cloud = Cloud(torch.randn(3000, 3, generator=source) * spread + 2)
+    middle = cloud.mean.expand(1, 2, 3)
+    assert torch.allclose(cloud.inside(middle, middle, 2.0), middle, atol=1e-5)
+    assert float(cloud.outside(middle)) == 0
+    far = middle + 5 * spread
+    cut = cloud.inside(far, middle, 2.0)
+    assert torch.allclose((cut - middle) / spread, torch.full((1, 2, 3), 2.0), atol=0.1)
+    assert cloud.distance(far) == pytest.approx(5, rel=0.05)
+    assert float(cloud.outside(far)) == pytest.approx(24, rel=0.1)
+    # a path that goes further itself may be followed as far
+    assert torch.allclose(cloud.inside(far, far, 2.0), far, atol=1e-4)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from l2l_widgets.disentangle import MixError, read_face, read_faces
 from l2l_widgets.disentangle.mix_state import MixState
-from l2l_widgets.disentangle.sources import face_counter, is_clip, read_frames
+from l2l_widgets.disentangle.sources import count_frames, face_counter, is_clip, read_frames
 from l2l_widgets.images import encode_png, save_image
 from l2l_widgets.storage import save_safetensors
 
@@ -206,3 +206,36 @@ def test_what_a_view_may_not_ask_leaves_the_state_as_it_was(mixer):
     state.set_picture("identity", encode_png(face(9)), "own.png")
     assert state.face("identity").name == "own.png"
     assert not torch.allclose(state.mix().w, before)
+
+
+def test_what_a_video_holds_before_it_breaks_off_is_used(tmp_path):
+    import cv2
+
+    source = np.random.RandomState(0)
+    for name, code in (("whole.avi", "MJPG"), ("whole.mp4", "mp4v")):
+        size = (64, 64)
+        writer = cv2.VideoWriter(str(tmp_path / name), cv2.VideoWriter.fourcc(*code), 10, size)
+        for _ in range(12):
+            writer.write(source.randint(0, 255, (64, 64, 3), np.uint8))
+        writer.release()
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name.replace("whole", "cut")).write_bytes(data[: int(0.6 * len(data))])
+    assert count_frames(tmp_path / "whole.avi") == 12
+    problems = []
+    left = list(read_frames(tmp_path / "cut.avi", 32, problems))
+    assert 3 < len(left) < 12
+    assert problems == [f"cut.avi: breaks off after frame {len(left)} of 12"]
+    with pytest.raises(MixError, match=r"cut\.mp4: not a video that can be read; allowed: a whole"):
+        list(read_frames(tmp_path / "cut.mp4", 32, []))
+    assert count_frames(tmp_path / "cut.mp4") is None
+
+
+def test_a_frame_that_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path):
+    save_image(tmp_path / "0.png", face(1))
+    (tmp_path / "1.png").mkdir()
+    save_image(tmp_path / "2.png", face(2))
+    problems = []
+    assert len(list(read_frames(tmp_path, 32, problems))) == 2
+    assert len(problems) == 1
+    assert problems[0].startswith("1.png: cannot be read")
+    assert count_frames(tmp_path) == 3

@@ -23,7 +23,8 @@ _MIX = (
 _REPORT = (
     "Measure the identity mixer by judges that trained nothing and, in faceworld, against the "
     "truth: which factor followed which input. With --ablations, train it with each loss left out "
-    "and compare. A report that was stopped goes on in the same folder."
+    "and compare. A report that was stopped goes on in the same folder. Without "
+    "ablations it takes about six minutes on one core."
 )
 
 
@@ -67,12 +68,21 @@ def add_parser(subparsers: Any) -> None:
     report.add_argument("--pairs", default="1000", metavar="N", help="pairs (default: 1000)")
     report.add_argument("--seed", default="0", help="chooses the pairs (default: 0)")
     report.add_argument(
+        "--truncation", default="0.7", metavar="PSI", help="of the faces (default: 0.7)"
+    )
+    report.add_argument(
         "--no-truth", action="store_true",
         help="leave out the renders with known factors (their sets are rendered where missing)",
     )  # fmt: skip
     report.add_argument("--truth-pairs", default="1000", metavar="N", help="of renders")
-    report.add_argument("--ablations", action="store_true", help="train and compare ablations")
-    report.add_argument("--steps", default="6000", metavar="N", help="of each ablation's training")
+    report.add_argument(
+        "--ablations", action="store_true",
+        help="train the mixer whole and with each of four losses left out, and compare: five "
+        "trainings of about 4 minutes for each 1,000 steps on one core; may be added to a report",
+    )  # fmt: skip
+    report.add_argument(
+        "--steps", default="6000", metavar="N", help="of each ablation's training (default: 6000)"
+    )
     _add_models(report)
 
 
@@ -229,7 +239,7 @@ def _mix_frames(
     problems: list[str], scale: int, fps: int,
 ) -> dict[str, Any]:  # fmt: skip
     from l2l_widgets.cli.clips import write_frames
-    from l2l_widgets.disentangle.sources import read_frames
+    from l2l_widgets.disentangle.sources import count_frames, read_frames
 
     if len(people) != 1 or len(args.attributes) != 1:
         raise ValueError(
@@ -240,11 +250,13 @@ def _mix_frames(
     person: Signature = mixer.signature(torch.stack([people[0].image]))
     clip = Path(args.attributes[0])
     source = read_frames(clip, mixer.generator.img_resolution, problems, counter)
+    total = count_frames(clip)
     began = time.perf_counter()
 
     def progress(done: int) -> None:
         if sys.stderr.isatty():
-            sys.stderr.write(f"\rframe {done}")
+            of = "" if total is None else f" of {total}"
+            sys.stderr.write(f"\rframe {done}{of}")
             sys.stderr.flush()
 
     images = (image.cpu() for _, image in mixer.frames(person, source, progress))
@@ -267,8 +279,9 @@ def _mix_frames(
 
 def run_report(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write the folder, return the summary."""
-    from l2l_widgets.cli.edit import whole_number
+    from l2l_widgets.cli.edit import number, whole_number
 
+    psi = number("--truncation", args.truncation)
     pairs = whole_number("--pairs", args.pairs, 8, 100_000)
     seed = whole_number("--seed", args.seed, 0, 999)
     steps = whole_number("--steps", args.steps, 1, 10_000_000)
@@ -282,7 +295,7 @@ def run_report(args: argparse.Namespace) -> dict[str, Any]:
     report = mix_report(
         models,
         args.out,
-        MixProtocol(pairs=pairs, seed=seed),
+        MixProtocol(pairs=pairs, seed=seed, truncation_psi=psi),
         truth=not args.no_truth,
         truth_pairs=truth_pairs,
         ablation_steps=steps if args.ablations else 0,
@@ -294,17 +307,24 @@ def run_report(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _report_lines(report: dict[str, Any]) -> list[str]:
-    names = list(report["scores"])
-    wide = max(26, *(len(key) for key in report["scores"][names[0]]))
-    lines = [f"{'':<{wide}} " + " ".join(f"{name:>23}" for name in names)]
-    for key in report["scores"][names[0]]:
-        cells = [report["scores"][name].get(key) for name in names]
-        lines.append(f"{key:<{wide}} " + " ".join(f"{_cell(cell):>23}" for cell in cells))
-    lines += [f"{key:<{wide}} {_cell(value):>23}" for key, value in report["truth"].items()]
+    """The goals; then every measure of every mixer; then the truth."""
+    lines = [
+        f"{'reached' if row['reached'] else 'missed':<8} {row['goal']:>8} "
+        f"{_cell(row['value'], row['interval']):>24}  {row['what']}"
+        + ("" if row["ceiling"] is None else f" (at best {_cell(row['ceiling'])})")
+        for row in report["reach"]
+    ]
+    names, first = list(report["scores"]), next(iter(report["scores"].values()))
+    keys = [key for key in first if not key.endswith("_interval")]
+    wide = max(26, *(len(key) for key in keys))
+    lines += ["", f"{'':<{wide}} " + " ".join(f"{name:>24}" for name in names)]
+    for key in keys:
+        cells = [_cell(s.get(key), s.get(f"{key}_interval")) for s in report["scores"].values()]
+        lines.append(f"{key:<{wide}} " + " ".join(f"{cell:>24}" for cell in cells))
+    lines += [f"{key:<{wide}} {_cell(value):>24}" for key, value in report["truth"].items()]
     return lines
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return "-".join(_cell(v) for v in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _cell(value: Any, interval: Any = None) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if interval is None else f"{text} [{interval[0]:.3g}, {interval[1]:.3g}]"

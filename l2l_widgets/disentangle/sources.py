@@ -143,7 +143,11 @@ def read_face(
             f"{text!r} is no seed, and there is no such file; allowed: a whole number, a picture, "
             f"or a latent ({', '.join(LATENTS)})"
         )
-    return Face(text, read_picture(path.read_bytes(), path.name, generator.img_resolution, counter))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MixError(f"{text!r}: cannot be read ({error.strerror})") from None
+    return Face(text, read_picture(data, path.name, generator.img_resolution, counter))
 
 
 def folder_pictures(folder: Path) -> list[str]:
@@ -287,9 +291,7 @@ def read_frames(
     """
     suffix = path.suffix.lower()
     if path.is_dir():
-        named: Iterable[tuple[str, Any]] = (
-            (Path(file).name, Path(file).read_bytes()) for file in folder_pictures(path)
-        )
+        named: Iterable[tuple[str, bytes]] = _folder(path, problems)
     elif not path.is_file():
         raise MixError(f"{str(path)!r}: no such file; allowed: a folder of pictures, or a clip")
     elif suffix in ANIMATIONS:
@@ -301,6 +303,41 @@ def read_frames(
             yield read_picture(data, name, resolution, counter)
         except MixError as error:
             problems.append(str(error))
+
+
+def count_frames(path: Path) -> int | None:
+    """How many frames a sequence says it has, without reading them; None where it does not say."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return len(folder_pictures(path))
+    if not path.is_file():
+        return None
+    if suffix in ANIMATIONS:
+        from PIL import Image
+
+        try:
+            with Image.open(path) as opened:
+                return int(getattr(opened, "n_frames", 1))
+        except (OSError, SyntaxError):
+            return None
+    try:
+        import cv2
+    except ImportError:
+        return None
+    reader = cv2.VideoCapture(str(path))
+    stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
+    reader.release()
+    return stated if stated > 0 else None
+
+
+def _folder(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
+    for file in map(Path, folder_pictures(path)):
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            problems.append(f"{file.name}: cannot be read ({error.strerror})")
+            continue
+        yield file.name, data
 
 
 def _animation(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -335,7 +372,10 @@ def _video(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
     try:
         stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
         if not reader.isOpened():
-            raise MixError(f"{path.name}: not a video that can be read")
+            raise MixError(
+                f"{path.name}: not a video that can be read; allowed: a whole one (an .mp4 that "
+                "broke off has lost its index), or its frames in a folder"
+            )
         count = 0
         while True:
             more, frame = reader.read()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,17 +100,19 @@ def score_mixes(
     Returns
     -------
     dict
-        ``closer_share`` with ``closer_interval``; ``identity_similarity``,
-        ``attribute_similarity`` and ``stranger_similarity``; ``identity_share_of_rebuilt`` (0
-        strangers, 1 as alike as a face and itself redrawn by this mixer: what of the person that
-        it can rebuild at all is still there in a mix. Who rebuilds worse stands higher, so it
-        compares no two mixers; ``render_identity_scale`` of ``recipes.mixing_truth`` does);
-        ``yaw_error``, ``pitch_error`` and ``roll_error`` in the table's units;
-        ``NAME_correlation`` of openings; ``expression_correlation``; ``landmark_error`` (share of
-        the side); ``rebuilt_ms_ssim``, ``rebuilt_psnr`` and ``rebuilt_similarity`` of faces mixed
-        with themselves;
+        ``closer_share``, ``identity_similarity``, ``attribute_similarity`` and
+        ``stranger_similarity``; ``identity_share_of_rebuilt`` (0 strangers, 1 as alike as a face
+        and itself redrawn by this mixer: what of the person that it can rebuild at all is still
+        there in a mix. Who rebuilds worse stands higher, so it compares no two mixers;
+        ``render_identity_scale`` of ``recipes.mixing_truth`` does); ``yaw_error``, ``pitch_error``
+        and ``roll_error`` in the table's units; ``NAME_correlation`` of openings and their
+        ``NAME_ceiling`` (how well the regressors that the mixer was trained with agree with the
+        judge on the inputs themselves: no mixer can be expected to do better);
+        ``expression_correlation``; ``landmark_error`` (share of the side); ``rebuilt_ms_ssim``,
+        ``rebuilt_psnr`` and ``rebuilt_similarity`` of faces mixed with themselves;
         ``frechet_distance`` and ``frechet_floor``; ``cloud_distance`` (1 is the population's) and
-        ``outside_share``; ``seconds`` of one mix.
+        ``outside_share``; ``seconds`` of one mix. Means and correlations over pairs come with
+        ``NAME_interval``, 95 % of the bootstrap over pairs.
     """
     count, batch = protocol.pairs, protocol.batch
     stale("drawing faces")
@@ -129,26 +131,30 @@ def score_mixes(
     found, came = read(models.identity_judge, mixed), read(models.attribute_judge, mixed)
     kept = (found * person[:count]).sum(dim=1)
     leaked = (found * person[count:]).sum(dim=1)
-    strangers = float((person[:count] * person[count:]).sum(dim=1).mean())
-    closer = (kept > leaked).float()
-    low, high = mean_intervals(closer[:, None], seed=protocol.seed)
-    scores: dict[str, Any] = {
-        "pairs": count,
-        "closer_share": float(closer.mean()),
-        "closer_interval": [float(low[0]), float(high[0])],
-        "identity_similarity": float(kept.mean()),
-        "attribute_similarity": float(leaked.mean()),
-        "stranger_similarity": strangers,
+    over_pairs = {
+        "closer_share": (kept > leaked).float(),
+        "identity_similarity": kept,
+        "attribute_similarity": leaked,
+        "stranger_similarity": (person[:count] * person[count:]).sum(dim=1),
     }
-    scores |= readings_kept(models.table, came, given[count:])
     if landmarks is not None:
         apart = read(landmarks, mixed) - read(landmarks, images[count:])
-        scores["landmark_error"] = float(apart.norm(dim=2).mean())
+        over_pairs["landmark_error"] = apart.norm(dim=2).mean(dim=1)
+    over_pairs |= pose_errors(models.table, came, given[count:])
+    scores: dict[str, Any] = {"pairs": count, **means(over_pairs, protocol.seed)}
+    scores |= openings_kept(models.table, came, given[count:], protocol.seed)
+    if models.regressors:
+        seen = torch.stack([read(r, images[count:]) for r in models.regressors]).mean(dim=0)
+        for name in (n for n in OPENING if n in models.table):
+            i = models.table.index(name)
+            scores[f"{name}_ceiling"] = correlation(seen[:, i], given[count:, i])
     scores |= _rebuilt(
         images[:count], rebuilt, person[:count], read(models.identity_judge, rebuilt)
     )
     scores["identity_share_of_rebuilt"] = on_scale(
-        scores["identity_similarity"], strangers, scores["rebuilt_similarity"]
+        scores["identity_similarity"],
+        scores["stranger_similarity"],
+        scores["rebuilt_similarity"],
     )
     features = getattr(models.attribute_judge, "features", None)
     if features is not None:
@@ -161,22 +167,60 @@ def score_mixes(
     return {name: _round(value) for name, value in scores.items()}
 
 
-def readings_kept(table: Any, came: Tensor, wanted: Tensor) -> dict[str, float]:
-    """How well pose, openings and expression follow: readings (N, A) of outputs and of inputs."""
-    scores: dict[str, float] = {}
+def means(over_pairs: Mapping[str, Tensor], seed: int) -> dict[str, Any]:
+    """Means of columns (N,) with their intervals, as ``NAME`` and ``NAME_interval``."""
+    columns = torch.stack(list(over_pairs.values()), dim=1)
+    low, high = mean_intervals(columns, seed=seed)
+    found: dict[str, Any] = {}
+    for i, name in enumerate(over_pairs):
+        found[name] = float(columns[:, i].double().mean())
+        found[f"{name}_interval"] = [float(low[i]), float(high[i])]
+    return found
+
+
+def pose_errors(table: Any, came: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+    """Error of each angle, (N,) in the table's units: readings (N, A) of outputs and of inputs."""
+    errors = {}
     for name in (n for n in POSE if n in table):
         attribute, i = table[name], table.index(name)
-        scores[f"{name}_error"] = float(
-            (came[:, i] - wanted[:, i]).abs().mean() * (attribute.high - attribute.low)
+        errors[f"{name}_error"] = (came[:, i] - wanted[:, i]).abs() * (
+            attribute.high - attribute.low
         )
-    for name in (n for n in OPENING if n in table):
-        i = table.index(name)
-        scores[f"{name}_correlation"] = correlation(came[:, i], wanted[:, i])
+    return errors
+
+
+def openings_kept(table: Any, came: Tensor, wanted: Tensor, seed: int = 0) -> dict[str, Any]:
+    """How well openings and expression follow: readings (N, A) of outputs and of inputs."""
+    scores: dict[str, Any] = {}
+    groups = {name: [table.index(name)] for name in OPENING if name in table}
     shown = [table.index(a.name) for a in table if a.family in EXPRESSION]
     if shown:
-        each = [correlation(came[:, i], wanted[:, i]) for i in shown]
-        scores["expression_correlation"] = sum(each) / len(each)
+        groups["expression"] = shown
+    for name, columns in groups.items():
+        value, low, high = mean_correlation(came[:, columns], wanted[:, columns], seed)
+        scores[f"{name}_correlation"] = value
+        scores[f"{name}_correlation_interval"] = [low, high]
     return scores
+
+
+def mean_correlation(
+    first: Tensor, second: Tensor, seed: int = 0, draws: int = 1000
+) -> tuple[float, float, float]:
+    """Mean over columns of Pearson's correlation of (N, K) pairs; and 95 % of its bootstrap.
+
+    Whole pairs are resampled; a column that is constant counts as 0.
+    """
+    a, b = ((x.double() - x.double().mean(0)) for x in (first, second))
+    n, source = len(a), torch.Generator().manual_seed(seed)
+    counts = torch.zeros(draws + 1, n, dtype=torch.float64)
+    drawn = torch.randint(n, (draws, n), generator=source)
+    counts[1:].scatter_add_(1, drawn, torch.ones(draws, n, dtype=torch.float64))
+    counts[0] = 1  # the pairs themselves
+    one, two, both, left, right = (counts @ x / n for x in (a, b, a * b, a * a, b * b))
+    size = ((left - one.square()).clamp_min(0) * (right - two.square()).clamp_min(0)).sqrt()
+    found = torch.where(size > 1e-12, (both - one * two) / size.clamp_min(1e-12), 0.0).mean(dim=1)
+    ends = torch.quantile(found[1:], torch.tensor([0.025, 0.975], dtype=torch.float64))
+    return float(found[0]), float(ends[0]), float(ends[1])
 
 
 def on_scale(value: float, low: float, high: float) -> float:
@@ -311,10 +355,13 @@ __all__ = [
     "ablation_sheet",
     "cloud_scores",
     "correlation",
+    "mean_correlation",
+    "means",
     "mix_seconds",
     "mix_sheet",
     "on_scale",
-    "readings_kept",
+    "openings_kept",
+    "pose_errors",
     "same_person_similarity",
     "score_mixes",
     "unseen_faces",

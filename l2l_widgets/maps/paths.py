@@ -16,7 +16,7 @@ from l2l_widgets.maps.code_map import CodeMap, Layout
 from l2l_widgets.maps.layout import Placement
 from l2l_widgets.metrics.significance import false_discovery_q_values
 
-__all__ = ["Difference", "Trajectory", "Walk", "compare_groups", "trajectories", "walk"]
+__all__ = ["Difference", "MapTrajectory", "MapWalk", "compare_groups", "trajectories", "walk"]
 
 #: Resamples behind an interval of a difference.
 DRAWS = 1000
@@ -126,7 +126,7 @@ def _welch(a: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Walk:
+class MapWalk:
     """The faces along a path that was drawn on a map.
 
     Parameters
@@ -152,7 +152,7 @@ class Walk:
 
 def walk(
     code_map: CodeMap, layout: Layout, points: Sequence[Sequence[float]], stops: int = 9
-) -> Walk:
+) -> MapWalk:
     """Turn a path on a map into faces.
 
     Every other stop is the face of the map that lies nearest to the path there; between two of
@@ -185,7 +185,7 @@ def walk(
     anchors = code_map.ws([r for r in rows if r is not None])  # (A, num_ws, w_dim)
     ws = anchors.repeat_interleave(2, dim=0)[:-1].clone()
     ws[1::2] = (anchors[:-1] + anchors[1:]) / 2
-    return Walk(ws, tuple(rows), drawn, code_map.place(ws, layout), code_map.strangeness(ws))
+    return MapWalk(ws, tuple(rows), drawn, code_map.place(ws, layout), code_map.strangeness(ws))
 
 
 def _evenly(path: Tensor, stops: int) -> Tensor:
@@ -204,7 +204,7 @@ def _evenly(path: Tensor, stops: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class MapTrajectory:
     """Where one method takes a face as an attribute is asked for more and more.
 
     Parameters
@@ -241,7 +241,7 @@ def trajectories(
     methods: Sequence[str] | None = None,
     steps: int = 13,
     stop: Callable[[], bool] = lambda: False,
-) -> tuple[list[Trajectory], dict[str, str]]:
+) -> tuple[list[MapTrajectory], dict[str, str]]:
     """Follow an edit with every method, each as far as it says it reaches.
 
     Parameters
@@ -261,13 +261,13 @@ def trajectories(
 
     Returns
     -------
-    trajectories : list of Trajectory
+    trajectories : list of MapTrajectory
     reasons : dict
         Method -> why it has none.
     """
     models = code_map.models
     models.table.index(attribute)  # an unknown name is refused, with the one that was meant
-    found: list[Trajectory] = []
+    found: list[MapTrajectory] = []
     reasons: dict[str, str] = {}
     for method in models.available_editors if methods is None else methods:
         if stop():
@@ -278,7 +278,7 @@ def trajectories(
             reasons[method] = str(error)
             continue
         found.append(
-            Trajectory(
+            MapTrajectory(
                 method, asked, _came(code_map, ws, w, attribute), code_map.place(ws, layout),
                 code_map.strangeness(ws), ws,
             )

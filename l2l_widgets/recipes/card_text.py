@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from l2l_widgets.evaluation.readers import measured
+from l2l_widgets.recipes.mixing_text import card_section
 
 __all__ = ["card"]
 
@@ -30,6 +31,7 @@ how the methods behave in this world, and nothing about photographs.
         _parser(manifest),
         _editing("The mapper on the paper's eight attributes", "paper", scores["mapper"]),
         _editing("The mapper on every attribute", "all", scores["mapper_all"]),
+        card_section(scores["mixer"]) if "mixer" in scores else "",
         LIMITS,
     ]
     return "\n".join(part for part in parts if part)

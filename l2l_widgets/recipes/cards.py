@@ -1,9 +1,9 @@
 """The model card: what the embedded weights are, measured, with the command beside each figure.
 
 ``l2l train cards`` measures the generator against held-out renders in the judge's features, holds
-every reader against the truth, runs the evaluation of the mapper, and writes ``scores.json``,
-``CARD.md`` and two pictures into the weights folder. What was measured on the same weights is not
-measured again.
+every reader against the truth, runs the evaluations of the mapper and of the identity mixer where
+there is one, and writes ``scores.json``, ``CARD.md`` and two pictures into the weights folder. What
+was measured on the same weights is not measured again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import DEFAULT_TABLE, PAPER_EIGHT
+from l2l_widgets.disentangle import MIXER_FILE, FaceMixer
 from l2l_widgets.evaluation.detection import DetectorError
 from l2l_widgets.evaluation.generated import (
     draw_faces,
@@ -84,6 +85,8 @@ def make_cards(
             lambda: _score_mapper(models, progress, models.table.names, 100, 200, truth=False),
         ),
     }
+    if MIXER_FILE in manifest:
+        parts["mixer"] = ("the identity mixer", lambda: _score_mixer(models, progress))
     for name, (what, measure) in parts.items():
         if name in scores:
             continue
@@ -186,6 +189,13 @@ def _save_figure(path: Path, figure: Any) -> None:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=130)
     write_atomic(path, stream.getvalue())
+
+
+def _score_mixer(models: Models, progress: Callable[[str], None]) -> dict[str, Any]:
+    from l2l_widgets.evaluation.mixing import MixProtocol
+    from l2l_widgets.recipes.mixing_report import measure_mixer
+
+    return measure_mixer(models, FaceMixer.of(models), MixProtocol(), say=progress)
 
 
 def _score_mapper(

@@ -3,11 +3,13 @@
 ::
 
     report.json    protocol, hashes, judges, versions, scores, seconds
+    REPORT.md      the same as tables, with the command that measures them
     scores.csv     one row a mixer: the whole one, and each with a loss left out
     factors.csv    one row a factor of faceworld: which input it followed
     grid.png       people down the side, attributes along the top
     ablations.png  a row a pair: both inputs, then each mixer's answer
-    runs/          the trainings of the ablations; a report that was stopped goes on there
+    runs/          the trainings of the ablations
+    parts/         what has been measured; a report that was stopped goes on there
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from l2l_widgets.evaluation.mixing import (
 )
 from l2l_widgets.evaluation.report import versions
 from l2l_widgets.images import grid, save_image
+from l2l_widgets.recipes.mixing_text import reached, report_text
 from l2l_widgets.recipes.mixing_truth import follow_table
 from l2l_widgets.recipes.registry import (
     RecipeError,
@@ -41,7 +45,7 @@ from l2l_widgets.recipes.registry import (
     list_recipes,
     run,
 )
-from l2l_widgets.storage import make_folder, write_atomic
+from l2l_widgets.storage import make_folder, sha256_file, write_atomic
 
 RECIPE = "identity-disentangle"
 #: What the paper leaves out, and what it shows; and the part of the loss that is ours.
@@ -66,7 +70,7 @@ def train_ablations(
     out : Path
         Where the runs go; one that was stopped is gone on with, a finished one is kept.
     steps : int
-        Of each.
+        Of each; as large a share of them as in the recipe is the cheap first ones.
     say : callable
         Told what is being done.
     **changes
@@ -74,10 +78,14 @@ def train_ablations(
     """
     recipes = list_recipes()
     files = {}
+    full = get_recipe(RECIPE, recipes)
+    short = {
+        "steps": steps,
+        "schedule_steps": steps,
+        "warm_steps": round(full.config.warm_steps * min(1.0, steps / full.settings.steps)),
+    }
     for name, left_out in {"whole": {}, **ABLATIONS}.items():
-        recipe = get_recipe(RECIPE, recipes).replace(
-            **{"steps": steps, "schedule_steps": steps, **changes, **left_out}
-        )
+        recipe = full.replace(**{**short, **changes, **left_out})
         folder = out / "runs" / name.replace(" ", "-")
         file = folder / "final" / MIXER_FILE
         if not file.is_file():
@@ -113,7 +121,7 @@ def mix_report(
     models : Models
         With a mixer and both judges; with a folder where ablations are asked for.
     out : Path
-        A folder without a report.
+        A folder without a report, or with one that ablations are added to.
     protocol : MixProtocol
         Which pairs.
     truth : bool
@@ -135,45 +143,50 @@ def mix_report(
     Raises
     ------
     ValueError
-        A report is there already, or a part is missing.
+        A report is there already and no ablations are to be added, or a part is missing.
     """
-    if (out / "report.json").exists():
-        raise ValueError(f"--out {out}: holds a report already; allowed: another folder")
+    _check_folder(out, ablation_steps)
+    if ablation_steps and models.folder is None:
+        raise ValueError("ablations are trained from a folder of weights; these models have none")
     began = time.perf_counter()
     mixer = FaceMixer.of(models)
-    rows: list[dict[str, Any]] = []
-    known: dict[str, Any] = {}
-    make_folder(out)
-    if truth:
-        rows, known = follow_table(models, mixer, truth_pairs, say=say)
-        write_atomic(out / "factors.csv", table(rows))
-    landmarks = _landmarks(models)
-
-    def score(one: FaceMixer) -> dict[str, Any]:
-        return score_mixes(models, one, protocol, landmarks=landmarks, stale=say)
-
-    scores = {"shipped": score(mixer)}
+    made_by = {
+        "protocol": asdict(protocol), "hashes": dict(models.hashes),
+        "mixer": models.manifest[MIXER_FILE].get("sha256"),
+    }  # fmt: skip
+    parts = Parts(out / "parts", made_by)
+    found = measure_mixer(models, mixer, protocol, truth_pairs if truth else 0, say, parts)
     _, faces = unseen_faces(models, MixProtocol(8 * 2, protocol.seed, protocol.truncation_psi))
     sheet = mix_sheet(mixer, faces[:SHEET], faces[8 : 8 + SHEET])
     save_image(out / "grid.png", grid(sheet.cpu(), SHEET + 1), scale=_scale(models))
+    scores = {"shipped": found["scores"]}
     if ablation_steps:
-        if models.folder is None:
-            raise ValueError(
-                "ablations are trained from a folder of weights; these models have none"
-            )
         files = train_ablations(models.folder, out, ablation_steps, say, **changes)
+        landmarks = _landmarks(models)
+
+        def scored(one: FaceMixer, name: str) -> dict[str, Any]:
+            return score_mixes(
+                models, one, protocol, landmarks=landmarks,
+                stale=lambda what: say(f"{name}: {what}"),
+            )  # fmt: skip
+
         mixers = {
             name: FaceMixer(models.generator, models.embedder, load_mixer(file)[0])
             for name, file in files.items()
         }
-        scores |= {name: score(one) for name, one in mixers.items()}
+        for name, one in mixers.items():
+            scores[name] = parts.get(
+                f"scores-{name}", sha256_file(files[name]), partial(scored, one, name)
+            )
         sheet = ablation_sheet(list(mixers.values()), faces[:SHEET], faces[8 : 8 + SHEET])
         save_image(out / "ablations.png", grid(sheet.cpu(), 2 + len(mixers)), scale=_scale(models))
+    if found["factors"]:
+        write_atomic(out / "factors.csv", table(found["factors"]))
     write_atomic(
         out / "scores.csv", table([{"mixer": name, **row} for name, row in scores.items()])
     )
     report = {
-        "format": "l2l-mix-report/1",
+        "format": "l2l-mix-report/2",
         "protocol": asdict(protocol),
         "models": models.name,
         "hashes": dict(models.hashes),
@@ -185,12 +198,97 @@ def mix_report(
         },
         "versions": versions(),
         "scores": scores,
-        "truth": known,
+        "truth": found["truth"],
+        "factors": found["factors"],
+        "reach": found["reach"],
         "ablation_steps": ablation_steps,
         "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
+    write_atomic(out / "REPORT.md", report_text(report).encode())
     write_atomic(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())
     return report
+
+
+class Parts:
+    """Measured parts of a report on disk: a report that was stopped does not measure them again.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    key : mapping
+        What they depend on; a part that was measured otherwise is measured again.
+    """
+
+    def __init__(self, folder: Path | None, key: Mapping[str, Any]) -> None:
+        self.folder, self.key = folder, json.dumps(key, sort_keys=True)
+
+    def get(self, name: str, of: Any, measure: Callable[[], Any]) -> Any:
+        """A part by its name: as it was kept, or measured now; ``of`` is what it measures."""
+        if self.folder is None:
+            return measure()
+        key = f"{self.key} {of}"
+        path = self.folder / f"{name.replace(' ', '-')}.json"
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["key"] == key:
+                return kept["value"]
+        except (OSError, ValueError, KeyError, TypeError):  # not there, or not whole
+            pass
+        value = measure()
+        make_folder(self.folder)
+        write_atomic(path, json.dumps({"key": key, "value": value}).encode())
+        return value
+
+
+def measure_mixer(
+    models: Any,
+    mixer: FaceMixer,
+    protocol: MixProtocol,
+    truth_pairs: int = 1000,
+    say: Callable[[str], None] = lambda what: None,
+    parts: Parts | None = None,
+) -> dict[str, Any]:
+    """Measure one mixer by judges and, with ``truth_pairs`` above 0, against faceworld's truth.
+
+    Returns
+    -------
+    dict
+        ``protocol``; ``scores`` (see ``evaluation.mixing.score_mixes``); ``factors`` and ``truth``
+        (see ``recipes.mixing_truth.follow_table``), empty without truth; ``reach`` (see
+        ``recipes.mixing_text.reached``).
+    """
+    kept = Parts(None, {}) if parts is None else parts
+    rows: list[dict[str, Any]] = []
+    known: dict[str, Any] = {}
+    if truth_pairs:
+        rows, known = kept.get(
+            "truth", truth_pairs, lambda: follow_table(models, mixer, truth_pairs, say=say)
+        )
+    scores = kept.get(
+        "scores-shipped", "",
+        lambda: score_mixes(models, mixer, protocol, landmarks=_landmarks(models), stale=say),
+    )  # fmt: skip
+    return {
+        "protocol": asdict(protocol), "scores": scores, "factors": rows, "truth": known,
+        "reach": reached({**scores, **known}),
+    }  # fmt: skip
+
+
+def _check_folder(out: Path, ablation_steps: int) -> None:
+    """Refuse a folder with a report, unless ablations are to be added to one without."""
+    try:
+        kept = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        more = not kept["ablation_steps"] and ablation_steps > 0
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        more = False
+    if not more:
+        raise ValueError(
+            f"--out {out}: holds a report already; allowed: another folder, or --ablations to add "
+            "them to a report without any"
+        )
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -31,6 +31,8 @@ LIGHT_FACTORS = ("light_azimuth", "light_elevation", "light_softness", "rim_ligh
 #: A factor follows an input that explains at least this share of its variance, and twice the
 #: other's.
 FOLLOWS_FROM = 0.05
+#: A factor that the reader explains less of than this, on the renders themselves, says little.
+READABLE_FROM = 0.2
 KINDS = {
     **dict.fromkeys(IDENTITY_FACTORS, "identity"),
     **dict.fromkeys(ATTRIBUTE_FACTORS, "attribute"),
@@ -207,7 +209,11 @@ def verdict(identity: float, attributes: float) -> str:
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over groups of factors, and how many followed the input that they should."""
+    """Means over groups of factors, and how many followed the input that they should.
+
+    ``NAME_factors_kept_share`` is how much of what the reader sees of a factor on the renders it
+    still sees on the mixes, a mean over the factors that it can read at all.
+    """
     out: dict[str, Any] = {}
     for name, group, wanted in (
         ("identity", IDENTITY_FACTORS, "identity"),
@@ -221,4 +227,8 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
             )
         right = sum(row["follows"] == wanted for row in chosen)
         out[f"{name}_factors_right"] = f"{right} of {len(chosen)}"
+        seen = [row for row in chosen if row["reader_r2"] >= READABLE_FROM]
+        shares = [row[f"{wanted}_r2"] / row["reader_r2"] for row in seen]
+        out[f"{name}_factors_readable"] = f"{len(seen)} of {len(chosen)}"
+        out[f"{name}_factors_kept_share"] = round(sum(shares) / max(1, len(shares)), 4)
     return out

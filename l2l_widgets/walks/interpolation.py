@@ -24,6 +24,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.latents import lerp, slerp, to_wplus, z_from_seed
+from l2l_widgets.losses import Cloud
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.references import Strangers, attribute_judge, identity_judge, judge_names
@@ -290,13 +291,16 @@ class Interpolator:
         columns = columns_of(table.names, held)
         targets = {n: float(wanted[0, table.index(n)].clamp(0, 1)) for n in held}
         off = float((read - wanted)[:, columns].abs().mean())
-        step, cloud = HOLD_STEP, _Cloud.of(self.models, float(walk.truncation_psi))
+        step = HOLD_STEP
+        cloud = Cloud.of(
+            self.models.generator, CLOUD_FACES, truncation_psi=float(walk.truncation_psi)
+        )
         for _ in range(HOLD_ROUNDS):
             if stale():
                 return None
             # A smaller step is asked for by pretending to stand nearer to the goal.
             request = EditRequest(targets=targets, current=wanted + step * (read - wanted))
-            trial = cloud.inside(editor.edit(best, request), path)
+            trial = cloud.inside(editor.edit(best, request), path, CLOUD_LIMIT)
             seen = self._readings(trial, walk, stale)
             if seen is None:
                 return None
@@ -419,32 +423,3 @@ class Interpolator:
                 judges=judge_names(models),
             ),
         )
-
-
-class _Cloud:
-    """Where faces lie in W: a centre, directions, and the standard deviation along each."""
-
-    def __init__(self, ws: Tensor) -> None:
-        self.centre = ws.mean(0)  # (w_dim,)
-        _, sizes, directions = torch.linalg.svd(ws - self.centre, full_matrices=False)
-        self.directions = directions  # (D, w_dim), orthonormal rows
-        # a direction that no face uses is no direction, and must not divide by zero
-        self.spread = (sizes / len(ws) ** 0.5).clamp_min(1e-6 * float(sizes[0]) + 1e-12)  # (D,)
-
-    @classmethod
-    def of(cls, models: Models, truncation_psi: float) -> _Cloud:
-        generator = models.generator
-        z = torch.randn(CLOUD_FACES, generator.z_dim, generator=torch.Generator().manual_seed(0))
-        ws = generator.mapping(z.to(models.device), truncation_psi=truncation_psi)
-        return cls(ws if ws.ndim == 2 else ws[:, 0])
-
-    def inside(self, ws: Tensor, path: Tensor) -> Tensor:
-        """``ws`` cut off at the limit along every direction, or where ``path`` itself goes further.
-
-        Both (N, num_ws, w_dim); every row is looked at by itself.
-        """
-        place, allowed = (
-            (x - self.centre) @ self.directions.T / self.spread for x in (ws, path)
-        )  # (N, num_ws, D), in standard deviations
-        limit = allowed.abs().clamp_min(CLOUD_LIMIT)
-        return self.centre + place.clamp(-limit, limit) * self.spread @ self.directions

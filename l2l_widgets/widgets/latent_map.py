@@ -151,12 +151,12 @@ class LatentMap(anywidget.AnyWidget):
 
     @property
     def path(self) -> Any:
-        """The :class:`l2l_widgets.maps.paths.Walk` that is up, or None."""
+        """The :class:`l2l_widgets.maps.paths.MapWalk` that is up, or None."""
         return self._bridge.walk
 
     @property
     def ways(self) -> list[Any]:
-        """The :class:`l2l_widgets.maps.paths.Trajectory` of each method that is up."""
+        """The :class:`l2l_widgets.maps.paths.MapTrajectory` of each method that is up."""
         return list(self._bridge.trajectories)
 
     def close(self) -> None:

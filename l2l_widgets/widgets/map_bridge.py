@@ -38,7 +38,7 @@ from l2l_widgets.widgets.map_jobs import (
 )
 
 if TYPE_CHECKING:
-    from l2l_widgets.maps.paths import Trajectory, Walk
+    from l2l_widgets.maps.paths import MapTrajectory, MapWalk
     from l2l_widgets.session.states import EditResult
 
 #: Faces of a map that is drawn while somebody waits for it, layouts of it, and thumbnails.
@@ -78,8 +78,8 @@ class MapBridge:
         self._hide = tuple(hide)
         self.code_map: CodeMap | None = code_map if isinstance(code_map, CodeMap) else None
         self.ready = threading.Event()
-        self.walk: Walk | None = None
-        self.trajectories: list[Trajectory] = []
+        self.walk: MapWalk | None = None
+        self.trajectories: list[MapTrajectory] = []
         self.groups: dict[str, list[int]] = {"a": [], "b": []}
         self._source, self._count = code_map, count
         self._publish = publish

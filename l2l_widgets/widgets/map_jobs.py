@@ -17,7 +17,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
-from l2l_widgets.maps.paths import Trajectory, Walk, compare_groups, trajectories, walk
+from l2l_widgets.maps.paths import MapTrajectory, MapWalk, compare_groups, trajectories, walk
 from l2l_widgets.plots.maps import CAVEAT
 from l2l_widgets.widgets.bridge import picture_value
 
@@ -186,7 +186,7 @@ def comparison_value(
     }
 
 
-def walk_value(code_map: CodeMap, found: Walk, images: Tensor) -> dict[str, Any]:
+def walk_value(code_map: CodeMap, found: MapWalk, images: Tensor) -> dict[str, Any]:
     """A walk as the browser takes it: its pictures side by side, and where each stop lies."""
     stops = [
         {
@@ -204,14 +204,14 @@ def walk_value(code_map: CodeMap, found: Walk, images: Tensor) -> dict[str, Any]
 
 def make_walk(
     code_map: CodeMap, layout: Layout, points: Sequence[Sequence[float]]
-) -> tuple[Walk, dict[str, Any]]:
+) -> tuple[MapWalk, dict[str, Any]]:
     """Walk along a path that was drawn on a layout."""
     _check_placing(code_map, layout)
     found = walk(code_map, layout, points, STOPS)
     return found, walk_value(code_map, found, draw(code_map, found.ws))
 
 
-def place_walk(code_map: CodeMap, layout: Layout, found: Walk) -> tuple[Walk, dict[str, Any]]:
+def place_walk(code_map: CodeMap, layout: Layout, found: MapWalk) -> tuple[MapWalk, dict[str, Any]]:
     """The same faces on another layout: the path through where they belong there."""
     placed = code_map.place(found.ws, layout)
     moved = replace(found, placed=placed, drawn=placed.position)
@@ -220,7 +220,7 @@ def place_walk(code_map: CodeMap, layout: Layout, found: Walk) -> tuple[Walk, di
 
 def make_trajectories(
     code_map: CodeMap, layout: Layout, w: Tensor, attribute: str, stop: Any
-) -> tuple[list[Trajectory], dict[str, Any]]:
+) -> tuple[list[MapTrajectory], dict[str, Any]]:
     """Follow an edit with every method."""
     _check_placing(code_map, layout)
     found, reasons = trajectories(code_map, layout, w, attribute, stop=stop)
