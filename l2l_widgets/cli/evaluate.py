@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,15 @@ def add_parser(subparsers: Any) -> None:
         "--seeds",
         type=int,
         default=1,
-        help="training seeds of each method, where the models have them (default: 1)",
+        help="training seeds of each method, as far as they were trained (default: 1): seed 0 is "
+        "what ships, the others are made by l2l train METHOD --seeds K, or by --train-seeds",
     )
+    parser.add_argument(
+        "--train-seeds",
+        action="store_true",
+        help="train what is missing of --seeds first (hours on a CPU; a stopped run goes on)",
+    )
+    _add_trained(parser)
     parser.add_argument(
         "--request",
         type=float,
@@ -91,8 +99,19 @@ def add_parser(subparsers: Any) -> None:
     check.add_argument(
         "--generator", default=None, help="models of the report (default: those it names)"
     )
+    _add_trained(check)
     check.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     check.set_defaults(run=run)
+
+
+def _add_trained(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trained",
+        type=Path,
+        metavar="DIR",
+        help="folder of the other training seeds: DIR/seed1/METHOD.safetensors and so on "
+        "(default: runs/seeds)",
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -132,10 +151,17 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         world=WORLD if is_faceworld else 0,
     )
     sources = evaluation.labelled(_words(args.methods))
-    methods = {
-        label: evaluation.trained_editors(models, method, plan.seeds)
-        for label, method in sources.items()
-    }
+    folder = args.trained or evaluation.SEEDS
+    if args.train_seeds and not _train_seeds(list(sources.values()), plan.seeds, models, folder):
+        return {"out": str(args.out), "stopped": True}
+    methods, hashes = _trained(models, sources, plan.seeds, folder)
+    for label, editors in methods.items():
+        if len(editors) < plan.seeds:
+            print(
+                f"{label}: {len(editors)} of {plan.seeds} training seeds; --train-seeds trains the "
+                "others",
+                file=sys.stderr,
+            )
     comparison = evaluation.compare(
         models,
         methods,
@@ -145,6 +171,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         detector=evaluation.cascade_detector() if plan.detector == "cascade" else None,
         features=evaluation.judge_features(models),
         sources=sources,
+        trained=hashes,
         progress=lambda line: print(line, file=sys.stderr),
     )
     evaluation.write_report(comparison, args.out, figures=not args.no_figures)
@@ -167,10 +194,14 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             "release can draw people of again"
         )
     models = load(args.generator or report["models"], device=args.device)
-    methods = {
-        label: evaluation.trained_editors(models, method, plan.seeds)
-        for label, method in report["sources"].items()
-    }
+    folder = args.trained or evaluation.SEEDS
+    methods, hashes = _trained(models, report["sources"], plan.seeds, folder)
+    for label, expected in report.get("trained_hashes", {}).items():
+        if hashes[label][: len(expected)] != expected:
+            raise ValueError(
+                f"--trained {folder}: does not hold the training seeds of {label} that "
+                f"{args.report} was made with; allowed: those"
+            )
     checked = evaluation.verify(
         args.report,
         models,
@@ -195,6 +226,33 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             f"again {first['again']:.5f}"
         )
     return {"report": str(args.report), "rows": rows, "confirmed": len(rows)}
+
+
+def _trained(
+    models: Any, sources: Mapping[str, str], seeds: int, folder: Path
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return each label's editors, seed 0 first, and the hashes of the files of the others."""
+    from l2l_widgets import evaluation
+
+    methods = {
+        label: evaluation.trained_editors(models, method, seeds, folder)
+        for label, method in sources.items()
+    }
+    hashes = {
+        label: evaluation.trained_hashes(models, method, seeds, folder)
+        for label, method in sources.items()
+    }
+    return methods, hashes
+
+
+def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> bool:
+    from l2l_widgets.recipes.training_seeds import train_seeds
+
+    if models.folder is None:
+        raise ValueError("--train-seeds needs models of a folder; allowed: --generator FOLDER")
+    return train_seeds(
+        methods, seeds, models.folder, folder, say=lambda line: print(line, file=sys.stderr)
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:
