@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
 
+PARTS = "request,equal,paper"
 DETECTORS = ("none", "cascade")
 
 
@@ -46,6 +48,16 @@ def add_parser(subparsers: Any) -> None:
     )
     _add_trained(parser)
     parser.add_argument(
+        "--ablations",
+        nargs="?",
+        const="all",
+        metavar="A,B",
+        help="measure the mapper whole and without its parts instead: ReLU for tanh, 1 to 4 "
+        "layers, each loss left out (default: all of them; names as in the table). They are "
+        "trained first, into OUT/runs (hours on a CPU; a stopped run goes on)",
+    )
+    parser.add_argument("--steps", type=int, help="of each training of --ablations")
+    parser.add_argument(
         "--request",
         type=float,
         default=0.3,
@@ -53,10 +65,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--parts",
-        default="request,equal,paper",
+        default=PARTS,
         metavar="A,B",
         help="what to measure: at equal request, at equal achieved change, by the paper's "
-        "protocol (default: all three)",
+        "protocol (default: all three; with --ablations: request,equal)",
     )
     parser.add_argument(
         "--paper-faces", type=int, default=50, help="faces of the paper's protocol (default: 50)"
@@ -150,6 +162,10 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         truth_people=args.truth_people if is_faceworld else 0,
         world=WORLD if is_faceworld else 0,
     )
+    if args.ablations is not None:
+        return _ablate(args, models, plan)
+    if args.steps is not None:
+        raise ValueError("--steps is for --ablations; l2l train METHOD --seeds K takes its own")
     sources = evaluation.labelled(_words(args.methods))
     folder = args.trained or evaluation.SEEDS
     if args.train_seeds and not _train_seeds(list(sources.values()), plan.seeds, models, folder):
@@ -253,6 +269,47 @@ def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> b
     return train_seeds(
         methods, seeds, models.folder, folder, say=lambda line: print(line, file=sys.stderr)
     )
+
+
+def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
+    """Train the mapper's variants, measure them, print their table."""
+    from l2l_widgets import evaluation
+    from l2l_widgets.recipes.mapper_ablations import VARIANTS, ablate, ablation_rows
+
+    if args.parts == PARTS:  # the paper's table says nothing of a variant that the others do not
+        plan = replace(plan, parts=("request", "equal"))
+    names = tuple(VARIANTS)
+    if args.ablations != "all":
+        names = tuple(dict.fromkeys(("whole", *_words(args.ablations))))
+    comparison = ablate(
+        models,
+        args.out,
+        plan,
+        names,
+        changes={} if args.steps is None else {"steps": args.steps},
+        truth=_truth(plan.truth_people, models),
+        figures=not args.no_figures,
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    if comparison is None:
+        return {"out": str(args.out), "stopped": True}
+    rows = ablation_rows(comparison)
+    if not args.json:
+        head = f"{'variant':<27}{'reader':<10}{'reached':>9}{'others':>9}{'interval':>18}"
+        print(f"{head}{'to whole':>10}{'identity':>10}{'cycle':>8}{'null':>10}")
+        for row in rows:
+            interval = "-"
+            if row["low"] is not None:
+                interval = f"{row['low']:.3f} .. {row['high']:.3f}"
+            null = "-" if row["null_error"] is None else f"{row['null_error']:.2g}"
+            print(
+                f"{row['variant']:<27}{row['reader']:<10}{_number(row, 'reached', 9)}"
+                f"{_number(row, 'others', 9)}{interval:>18}{row['against_whole']:>10}"
+                f"{_number(row, 'identity_similarity', 10)}{_number(row, 'cycle_error', 8)}"
+                f"{null:>10}"
+            )
+        print(evaluation.stamp(comparison))
+    return {**evaluation.summary(comparison), "ablations": rows, "out": str(args.out)}
 
 
 def _words(text: str) -> tuple[str, ...]:
