@@ -300,9 +300,10 @@ class _Run:
 
             def one(name: str = name) -> dict[str, Tensor]:
                 if name not in editor.attributes:
+                    why = getattr(editor, "reasons", {}).get(name)
                     raise ValueError(
-                        f"method {label!r} cannot change {name!r}; allowed: "
-                        f"{', '.join(editor.attributes)}"
+                        f"method {label!r} cannot change {name!r}"
+                        f"{f' ({why})' if why else ''}; allowed: {', '.join(editor.attributes)}"
                     )
                 return measure(name)
 

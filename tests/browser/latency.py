@@ -18,6 +18,7 @@ import json
 import os
 import re
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -167,6 +168,7 @@ def measure_all(folder: Path, count: int, in_sight: bool) -> dict:
         open_all(page, address, folder)
         pid = harness.kernel_pid(page)
         out["kernel_mb_opened"] = resident(pid)
+        _tell(out, "kernel_mb_opened")
         editor = EditorPage(page)
         editor.wait_for_receipt()
         quiet(page)
@@ -181,13 +183,21 @@ def measure_all(folder: Path, count: int, in_sight: bool) -> dict:
             p95_ms=percentile(times, 0.95),
             max_ms=max(times),
         )
+        _tell(out, "n", "median_ms", "p95_ms", "max_ms")
         out["burst"] = burst(editor, "smile")
+        _tell(out, "burst")
         quiet(page)
         out["map_click"] = click_on_map(page)
+        _tell(out, "map_click")
         out["kernel_mb"] = resident(pid)
         out["load_average"] = os.getloadavg()[0]
         out["faults"] = page.faults + harness.kernel_errors(page) + harness.cell_errors(page)
     return out
+
+
+def _tell(found: dict, *names: str) -> None:
+    """Say a part of the figures at once, for who waits on a slow machine."""
+    print(json.dumps(_rounded({name: found[name] for name in names})), file=sys.stderr, flush=True)
 
 
 def percentile(values: list[float], share: float) -> float:
