@@ -8,11 +8,11 @@ import sys
 import pytest
 import torch
 
-from l2l_widgets.bench import SUBJECTS, compare, machine
+from l2l_widgets.bench import GOALS, SUBJECTS, check_goals, compare, machine
 from l2l_widgets.bench.linear import closeness, planted_components, planted_scores
 from l2l_widgets.bench.rounds import _quartiles, ratios
 from l2l_widgets.cli import main
-from l2l_widgets.cli.bench import _text
+from l2l_widgets.cli.bench import _goal_line, _text
 
 
 def bench(capsys, *words):
@@ -147,11 +147,17 @@ def test_ratios_are_of_pairs_of_one_round():
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", ["directions", "components"])
 def test_what_is_found_lies_along_what_was_planted(capsys, subject):
-    code, out, err = bench(
-        capsys, subject, "--codes", "3000", "--rounds", "1", "--threads", "1", "--json"
-    )
+    sizes = {"codes": 3000, "rounds": 1, "threads": 1, "dim": 64}
+    if subject == "directions":
+        sizes |= {"attributes": 5, "components": 2000}
+    words = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
+    code, out, err = bench(capsys, subject, *words, "--json")
     assert code == 0, err
     report = json.loads(out.splitlines()[-1])
+    if subject == "directions":  # what finds components is compared in the same run
+        assert report["components"]["codes"] == 2000
+        assert list(report["components"]["batches"]["1"]) == list(SUBJECTS["components"].sides)
+    assert report["goals"] == [], "nothing is asked at this size"
     assert (report["codes"], report["dim"]) == (3000, 64)
     assert report.get("attributes") == (5 if subject == "directions" else None)
     assert report["machine"]["cpu"]
@@ -166,6 +172,28 @@ def test_what_is_found_lies_along_what_was_planted(capsys, subject):
     if subject == "directions":
         assert sides["ridge"]["cosine_median"] > reference["cosine_median"]
     assert all(side["ratio"] != reference["ratio"] for side in others)
+
+
+def test_what_is_asked_is_checked_at_its_size_alone():
+    sides = {
+        "incremental": {"ratio": 1.0, "seconds": 9.0, "cosine_median": 0.99},
+        "streamed covariance": {"ratio": 4.9, "seconds": 2.0, "cosine_median": 0.99},
+    }
+    assert check_goals("components", {"codes": 999}, sides) == []
+    fast, close = check_goals("components", {"codes": 1_000_000}, sides)
+    assert (fast["met"], fast["found"], fast["limit"]) == (False, 4.9, 5.0)
+    assert close["met"]
+    sides["streamed covariance"] |= {"ratio": 5.0, "cosine_median": 0.98}
+    fast, close = check_goals("components", {"codes": 1_000_000}, sides)
+    assert fast["met"]
+    assert not close["met"]
+    # a limit that must not be passed
+    sides = {"training path": {}, "editor": {"seconds": 0.051}}
+    (quick,) = check_goals("mapper", {"batch": 1000}, sides)
+    assert not quick["met"]
+    assert "MISSED: editor: 0.051, asked: at most 0.05 s" in _goal_line(quick)
+    for subject, goals in GOALS.items():
+        assert {goal.side for goal in goals} <= set(SUBJECTS[subject].sides)
 
 
 def test_closeness_knows_a_direction_from_another():

@@ -204,12 +204,15 @@ def test_one_cell_that_fails_is_marked_and_the_rest_goes_on(tmp_path) -> None:
     )
     only = Moves()
     only.attributes = ("smile",)
+    only.reasons = {"age": "the flow changes it by 0.03 at most"}
     result = run({"breaks": Breaks(), "only": only, "fine": Moves()}, tmp_path, plan)
     reasons = {(f["part"], f["method"], f["attribute"]): f["reason"] for f in result.failed}
     assert len(reasons) == 8
     assert reasons["equal", "breaks", "age"] == "RuntimeError: no weights for age"
     assert "NaN or infinity" in reasons["equal", "breaks", "beard"]
     assert "cannot change 'beard'; allowed: smile" in reasons["request", "only", "beard"]
+    why = "cannot change 'age' (the flow changes it by 0.03 at most); allowed: smile"
+    assert why in reasons["equal", "only", "age"], "the method's own reason stands in the table"
     measured = {(r["method"], r["attribute"]) for r in result.equal}
     assert measured == {
         ("breaks", "smile"), ("only", "smile"),

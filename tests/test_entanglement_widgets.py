@@ -262,6 +262,26 @@ def test_a_report_opens_with_its_numbers(tmp_path):
     page.send("cell", edited="age", read="smile")
     assert wait_for(lambda: explorer.cell.get("pairs"))
     assert "cannot be changed" in page.send("plan", faces=20)
+    # other models under it: its numbers stand, and it says whose they are
+    own, before = explorer.face.models, explorer.matrix
+    other = Models.from_parts(
+        OpenWorld(), attribute_judge=models.attribute_judge, editors={"follows": Follows()},
+        name="other", hashes={"generator": "0" * 64},
+    )  # fmt: skip
+    explorer.face.swap(other)
+    assert "report is of other models: generator is 000000000000..., the" in page.send("show")
+    assert explorer.matrix == before
+    assert explorer.cell == {}
+    for kind, asked in (("load", {"seed": 3}), ("trajectory", {"edited": "age", "faces": "one"})):
+        assert "of other models" in page.send(kind, **asked)
+    assert explorer.face.state.seed != 3
+    assert explorer.trajectory == {}
+    explorer.face.swap(own)
+    assert not page.send("show")
+    explorer.close()
+    # and where it is opened with other models, at once
+    explorer = EntanglementExplorer(other, report=tmp_path)
+    assert "of other models" in explorer.status["error"]
     explorer.close()
     with pytest.raises(ValueError, match=r"holds no report\.json"):
         EntanglementExplorer(models, report=tmp_path / "none")

@@ -112,6 +112,26 @@ def test_a_face_loaded_elsewhere_is_the_next_person(widget, session):
     assert widget.faces["identity"]["name"] == "a latent"
 
 
+def test_a_mixer_that_no_page_shows_follows_when_one_does(widget, session):
+    shared = SharedFace.of(session)
+    before = widget.faces
+    said = {"client": "page", "kind": "visible"}
+    widget._handle_custom_msg({**said, "visible": False}, [])
+    shared.load(seed=11, by="gallery")
+    shared.load(seed=13, by="gallery")
+    assert widget._worker.drain(20)
+    assert widget.faces == before
+    widget._handle_custom_msg({**said, "visible": True}, [])
+    assert widget._worker.drain(20)
+    assert widget.faces["identity"]["seed"] == 13
+    # a page that is gone is no reason to wait
+    widget._handle_custom_msg({**said, "visible": False}, [])
+    widget._handle_custom_msg({**said, "kind": "gone"}, [])
+    shared.load(seed=14, by="gallery")
+    assert widget._worker.drain(20)
+    assert widget.faces["identity"]["seed"] == 14
+
+
 def test_other_models_mix_or_say_why_not(widget, session, models, tiny_world, tmp_path):
     shared, old = SharedFace.of(session), widget.state
     shared.swap(load(tiny_world))

@@ -15,6 +15,7 @@ from l2l_widgets.editors.styleflow import (
     StyleFlowNetwork,
     published_rows,
 )
+from l2l_widgets.recipes.styleflow import share_said_by_others
 
 FINE = Solver("rk4", 32)
 
@@ -173,6 +174,18 @@ def test_an_unseen_attribute_changes_nothing_whatever_is_read() -> None:
 def test_bad_configs_are_refused(change, message) -> None:
     with pytest.raises(ValueError, match=message):
         FlowConfig.from_dict({"w_dim": 4, "attributes": 3, "num_ws": 2, **change})
+
+
+def test_what_the_others_determine_is_said() -> None:
+    draw = torch.Generator().manual_seed(0)
+    scores = torch.rand(2000, 4, generator=draw)
+    scores[:, 3] = 0.5 * scores[:, 0] + 0.3 * scores[:, 1]
+    assert share_said_by_others(scores, 3) > 0.99
+    assert share_said_by_others(scores, 2) < 0.02
+    blurred = scores.clone()
+    blurred[:, 3] += blurred[:, 3].std() * torch.randn(2000, generator=draw)
+    assert share_said_by_others(blurred, 3) == pytest.approx(0.5, abs=0.06)
+    assert share_said_by_others(torch.full((100, 3), 0.4), 1) in (0.0, 1.0)
 
 
 def test_bad_solvers_and_starts_are_refused() -> None:

@@ -111,7 +111,8 @@ def compare(
         Side -> `ratio` (how many times faster than the reference, by wall clock: median),
         `spread` (its quartiles), `cpu_ratio` (by processor time, which other work on the machine
         disturbs less), `first_ratio` (of the one round that warms up: imports and compiling
-        included), `memory_mb` (peak of its process) and what the side says of itself.
+        included), `seconds` (median wall time, of this machine at this hour), `memory_mb` (peak
+        of its process) and what the side says of itself.
 
     Raises
     ------
@@ -136,6 +137,7 @@ def compare(
     return {
         name: {
             **ratios(times[sides[0]][1:], times[name][1:]),
+            "seconds": _figures(statistics.median(t["wall"] for t in times[name][1:])),
             "first_ratio": _figures(times[sides[0]][0]["wall"] / times[name][0]["wall"]),
             "memory_mb": round(max(t["memory_mb"] for t in times[name])),
             **facts[name],

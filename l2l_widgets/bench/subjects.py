@@ -256,13 +256,13 @@ SUBJECTS = {
     ),
     "directions": Subject(
         "find the directions of all attributes: beside a support vector machine for each, as "
-        "InterFaceGAN",
+        "InterFaceGAN; then what components does",
         {
             "a machine each": by_machines,
             "svm": by_boundaries("svm"),
             "ridge": by_boundaries("ridge"),
         },
-        ("codes", "attributes", "dim"),
+        ("codes", "attributes", "dim", "components"),
     ),
     "components": Subject(
         "find the principal components of W: beside incremental PCA, as GANSpace",

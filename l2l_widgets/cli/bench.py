@@ -1,4 +1,4 @@
-"""``l2l bench``: how many times faster than the plain way, on this machine; ratios only."""
+"""``l2l bench``: how many times faster than the plain way, on this machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ SIDES = (16, 1024)
 LIMITS = {
     "batch": (1, 64), "rounds": (1, 1000), "threads": (1, 256),
     "codes": (1000, 1_000_000), "attributes": (1, 64), "dim": (64, 1024),
+    "components": (1000, 1_000_000),
 }  # fmt: skip
-#: What an option is where it is not given; a subject that has no use for it takes nothing else.
+#: A picture takes memory that an edit does not.
+LIMITS_OF = {"mapper": {"batch": (1, 10_000)}}
+#: What an option is where it is not given, and for a subject of which something is asked at a size,
+#: that size; a subject that has no use for an option takes none.
 DEFAULTS = {
-    "size": "256", "batch": "1", "allocator": "own", "codes": "2000", "attributes": "5", "dim": "64"
+    "size": "256", "batch": "1", "allocator": "own", "codes": "2000", "attributes": "5",
+    "dim": "64", "components": "1000000", "rounds": "7",
 }  # fmt: skip
+DEFAULTS_OF = {
+    "directions": {"codes": "100000", "attributes": "35", "dim": "128", "rounds": "3"},
+    "components": {"codes": "1000000", "dim": "128", "rounds": "3"},
+    "mapper": {"batch": "1,1000"},
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,20 +36,12 @@ def add_parser(subparsers: Any) -> None:
         epilog=_subjects,
     )
     parser.add_argument("subject", metavar="SUBJECT", help="what is compared; they stand below")
+    parser.add_argument("--size", help="synthesis: side in pixels, a power of two (default: 256)")
     parser.add_argument(
-        "--size",
-        default=DEFAULTS["size"],
-        help="synthesis: side in pixels, a power of two (default: 256)",
-    )
-    parser.add_argument(
-        "--batch",
-        default=DEFAULTS["batch"],
-        metavar="N[,N]",
-        help="faces at once, one or more (default: 1)",
+        "--batch", metavar="N[,N]", help="faces at once, one or more (default: 1; mapper: 1,1000)"
     )
     parser.add_argument(
         "--allocator",
-        default=DEFAULTS["allocator"],
         help="synthesis: the C library's memory: own (each side as by itself: the fast path keeps "
         "its memory from 256 px on, the textbook's does not), kept or default (all sides alike)",
     )
@@ -47,18 +49,21 @@ def add_parser(subparsers: Any) -> None:
         ("codes", "directions, components, map: sampled codes"),
         ("attributes", "directions: attributes whose scores are given"),
         ("dim", "directions, components, map: numbers in a code"),
+        ("components", "directions: codes of the PCA that is compared after them; 0: none"),
+        ("rounds", "timed rounds"),
     ):
-        plain = DEFAULTS[option]
-        parser.add_argument(f"--{option}", default=plain, help=f"{what} (default: {plain})")
-    parser.add_argument("--rounds", default="7", help="timed rounds (default: 7)")
+        own = [f"{name}: {one[option]}" for name, one in DEFAULTS_OF.items() if option in one]
+        plain = "; ".join([DEFAULTS[option], *own])
+        parser.add_argument(f"--{option}", help=f"{what} (default: {plain})")
     parser.add_argument("--threads", default=None, help="of torch (default: torch's own choice)")
     parser.add_argument("--json", action="store_true", help="print one JSON object as last line")
 
 
 _DESCRIPTION = (
     "Measure how many times faster this package is than the plain way of doing the same, on this "
-    "machine. Ratios only: each side runs in a process of its own, in turns, and the median of the "
-    "paired ratios is printed with its quartiles."
+    "machine. Each side runs in a process of its own, in turns, and the median of paired ratios is "
+    "printed with its quartiles; seconds are this machine's, at this hour. Where something is "
+    "asked of a subject at a size, the default, it says whether it was found."
 )
 
 
@@ -72,53 +77,77 @@ def _subjects() -> str:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Compare, print a table, return the figures."""
     # What is wrong with a number is said before torch is imported, which takes seconds.
-    size = _whole("size", args.size, SIDES)
+    given = {option: getattr(args, option) for option in DEFAULTS}
+    own = DEFAULTS_OF.get(args.subject, {})
+    words = {o: own.get(o, DEFAULTS[o]) if w is None else w for o, w in given.items()}
+    limits = LIMITS | LIMITS_OF.get(args.subject, {})
+    size = _whole("size", words["size"], SIDES)
     if size & (size - 1):
         raise ValueError(f"--size is {size}; allowed: a power of two from {SIDES[0]} to {SIDES[1]}")
-    batches = [_whole("batch", word, LIMITS["batch"]) for word in args.batch.split(",")]
-    rounds = _whole("rounds", args.rounds, LIMITS["rounds"])
-    threads = None if args.threads is None else _whole("threads", args.threads, LIMITS["threads"])
-    sizes = {
-        option: _whole(option, getattr(args, option), LIMITS[option])
-        for option in ("codes", "attributes", "dim")
-    }
+    batches = [_whole("batch", word, limits["batch"]) for word in words["batch"].split(",")]
+    rounds = _whole("rounds", words["rounds"], limits["rounds"])
+    threads = None if args.threads is None else _whole("threads", args.threads, limits["threads"])
+    sizes = {o: _whole(o, words[o], limits[o]) for o in ("codes", "attributes", "dim")}
+    beside = 0
+    if words["components"] != "0":
+        beside = _whole("components", words["components"], limits["components"])
 
     import torch
 
-    from l2l_widgets.bench import ALLOCATORS, SAME_MEMORY, SUBJECTS, compare, machine
+    from l2l_widgets.bench import ALLOCATORS, SUBJECTS, machine
 
     if args.subject not in SUBJECTS:
         raise ValueError(f"subject is {args.subject!r}; allowed: {', '.join(SUBJECTS)}")
-    for option, plain in DEFAULTS.items():
-        given = getattr(args, option)
-        if given != plain and option not in SUBJECTS[args.subject].options:
+    takes = {*SUBJECTS[args.subject].options, "rounds"}
+    for option, word in given.items():
+        if word not in (None, DEFAULTS[option]) and option not in takes:
             raise ValueError(
-                f"--{option} is {given!r}; allowed with {args.subject}: none, it has no use for it"
+                f"--{option} is {word!r}; allowed with {args.subject}: none, it has no use for it"
             )
-    if args.allocator not in ALLOCATORS:
-        raise ValueError(f"--allocator is {args.allocator!r}; allowed: {', '.join(ALLOCATORS)}")
+    if words["allocator"] not in ALLOCATORS:
+        raise ValueError(f"--allocator is {words['allocator']!r}; allowed: {', '.join(ALLOCATORS)}")
     threads = threads or torch.get_num_threads()
-    used = SUBJECTS[args.subject].options
-    sizes = {option: value for option, value in sizes.items() if option in used}
-    sides = list(SUBJECTS[args.subject].sides)
-    if args.allocator != "own":
-        sides.remove(SAME_MEMORY)
+    options = {"size": size, "allocator": words["allocator"], **sizes}
     result: dict[str, Any] = {"subject": args.subject, "machine": machine(threads)}
-    if args.subject == "synthesis":
-        result.update(size=size, allocator=args.allocator)
-    result.update(sizes)
-    result.update(rounds=rounds, reference=sides[0], batches={})
+    result |= _compared(args, args.subject, options, batches, rounds, threads)
+    if args.subject == "directions" and beside:  # what finds components is compared as well
+        options["codes"] = beside
+        result["components"] = _compared(args, "components", options, [1], rounds, threads)
+    if not args.json:
+        print(_machine_line(result["machine"]))
+    return result
+
+
+def _compared(
+    args: argparse.Namespace,
+    subject: str,
+    options: dict[str, Any],
+    batches: list[int],
+    rounds: int,
+    threads: int,
+) -> dict[str, Any]:
+    """Compare the sides of one subject, print their table, return the figures."""
+    from l2l_widgets.bench import SAME_MEMORY, SUBJECTS, check_goals, compare
+
+    used = SUBJECTS[subject].options
+    sides = list(SUBJECTS[subject].sides)
+    if options["allocator"] != "own" and SAME_MEMORY in sides:
+        sides.remove(SAME_MEMORY)
+    result: dict[str, Any] = {o: v for o, v in options.items() if o in used}
+    result.update(rounds=rounds, reference=sides[0], batches={}, goals=[])
     for batch in batches:
-        options = {"size": size, "batch": batch, "allocator": args.allocator, **sizes}
+        sizes = {**options, "batch": batch}
         report = compare(
-            args.subject, sides, options, rounds, threads,
+            subject, sides, sizes, rounds, threads,
             progress=lambda line: print(line, file=sys.stderr),
         )  # fmt: skip
         result["batches"][str(batch)] = report
+        goals = check_goals(subject, sizes, report)
+        result["goals"] += goals
         if not args.json:
-            print(_text(batch, report, sides[0]))
-    if not args.json:
-        print(_machine_line(result["machine"]))
+            if subject != args.subject:
+                print(subject)
+            print("\n".join([_text(batch, report, sides[0]), *map(_goal_line, goals)]))
     return result
 
 
@@ -144,6 +173,8 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
             f"{_times(row['cpu_ratio'])})"
             f"  {row['memory_mb']} MB"
         )
+        if "seconds" in row:
+            line += f"  {row['seconds']:.3g} s"
         if row.get("keeps_memory"):
             line += ", kept"
         if "max_difference" in row:
@@ -155,6 +186,13 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
             line += f"  trustworthiness {row['trustworthiness']:.3f}"
         lines.append(line)
     return "\n".join(lines)
+
+
+def _goal_line(goal: dict[str, Any]) -> str:
+    found = f"{goal['found']:.3g}, asked: {goal['what']}"
+    if goal["what"].endswith("below"):
+        found = f"cosine {goal['found']:+.4f}, asked: {goal['what']} the reference's"
+    return f"  {'met' if goal['met'] else 'MISSED'}: {goal['side']}: {found}"
 
 
 def _times(ratio: float) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
 
+PARTS = "request,equal,paper"
 DETECTORS = ("none", "cascade")
 
 
@@ -35,8 +38,25 @@ def add_parser(subparsers: Any) -> None:
         "--seeds",
         type=int,
         default=1,
-        help="training seeds of each method, where the models have them (default: 1)",
+        help="training seeds of each method, as far as they were trained (default: 1): seed 0 is "
+        "what ships, the others are made by l2l train METHOD --seeds K, or by --train-seeds",
     )
+    parser.add_argument(
+        "--train-seeds",
+        action="store_true",
+        help="train what is missing of --seeds first (hours on a CPU; a stopped run goes on)",
+    )
+    _add_trained(parser)
+    parser.add_argument(
+        "--ablations",
+        nargs="?",
+        const="all",
+        metavar="A,B",
+        help="measure the mapper whole and without its parts instead: ReLU for tanh, 1 to 4 "
+        "layers, each loss left out (default: all of them; names as in the table). They are "
+        "trained first, into OUT/runs (hours on a CPU; a stopped run goes on)",
+    )
+    parser.add_argument("--steps", type=int, help="of each training of --ablations")
     parser.add_argument(
         "--request",
         type=float,
@@ -45,10 +65,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--parts",
-        default="request,equal,paper",
+        default=PARTS,
         metavar="A,B",
         help="what to measure: at equal request, at equal achieved change, by the paper's "
-        "protocol (default: all three)",
+        "protocol (default: all three; with --ablations: request,equal)",
     )
     parser.add_argument(
         "--paper-faces", type=int, default=50, help="faces of the paper's protocol (default: 50)"
@@ -95,8 +115,19 @@ def add_parser(subparsers: Any) -> None:
     check.add_argument(
         "--generator", default=None, help="models of the report (default: those it names)"
     )
+    _add_trained(check)
     check.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
     check.set_defaults(run=run)
+
+
+def _add_trained(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trained",
+        type=Path,
+        metavar="DIR",
+        help="folder of the other training seeds: DIR/seed1/METHOD.safetensors and so on "
+        "(default: runs/seeds)",
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -135,11 +166,22 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         truth_people=args.truth_people if is_faceworld else 0,
         world=WORLD if is_faceworld else 0,
     )
+    if args.ablations is not None:
+        return _ablate(args, models, plan)
+    if args.steps is not None:
+        raise ValueError("--steps is for --ablations; l2l train METHOD --seeds K takes its own")
     sources = evaluation.labelled(_words(args.methods))
-    methods = {
-        label: evaluation.trained_editors(models, method, plan.seeds)
-        for label, method in sources.items()
-    }
+    folder = args.trained or evaluation.SEEDS
+    if args.train_seeds and not _train_seeds(list(sources.values()), plan.seeds, models, folder):
+        return {"out": str(args.out), "stopped": True}
+    methods, hashes = _trained(models, sources, plan.seeds, folder)
+    for label, editors in methods.items():
+        if len(editors) < plan.seeds:
+            print(
+                f"{label}: {len(editors)} of {plan.seeds} training seeds; --train-seeds trains the "
+                "others",
+                file=sys.stderr,
+            )
     comparison = evaluation.compare(
         models,
         methods,
@@ -149,6 +191,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         detector=evaluation.cascade_detector() if plan.detector == "cascade" else None,
         features=evaluation.judge_features(models),
         sources=sources,
+        trained=hashes,
         progress=lambda line: print(line, file=sys.stderr),
     )
     evaluation.write_report(comparison, args.out, figures=not args.no_figures)
@@ -171,10 +214,14 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             "release can draw people of again"
         )
     models = load(args.generator or report["models"], device=args.device)
-    methods = {
-        label: evaluation.trained_editors(models, method, plan.seeds)
-        for label, method in report["sources"].items()
-    }
+    folder = args.trained or evaluation.SEEDS
+    methods, hashes = _trained(models, report["sources"], plan.seeds, folder)
+    for label, expected in report.get("trained_hashes", {}).items():
+        if hashes[label][: len(expected)] != expected:
+            raise ValueError(
+                f"--trained {folder}: does not hold the training seeds of {label} that "
+                f"{args.report} was made with; allowed: those"
+            )
     checked = evaluation.verify(
         args.report,
         models,
@@ -199,6 +246,74 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             f"again {first['again']:.5f}"
         )
     return {"report": str(args.report), "rows": rows, "confirmed": len(rows)}
+
+
+def _trained(
+    models: Any, sources: Mapping[str, str], seeds: int, folder: Path
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return each label's editors, seed 0 first, and the hashes of the files of the others."""
+    from l2l_widgets import evaluation
+
+    methods = {
+        label: evaluation.trained_editors(models, method, seeds, folder)
+        for label, method in sources.items()
+    }
+    hashes = {
+        label: evaluation.trained_hashes(models, method, seeds, folder)
+        for label, method in sources.items()
+    }
+    return methods, hashes
+
+
+def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> bool:
+    from l2l_widgets.recipes.training_seeds import train_seeds
+
+    if models.folder is None:
+        raise ValueError("--train-seeds needs models of a folder; allowed: --generator FOLDER")
+    return train_seeds(
+        methods, seeds, models.folder, folder, say=lambda line: print(line, file=sys.stderr)
+    )
+
+
+def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
+    """Train the mapper's variants, measure them, print their table."""
+    from l2l_widgets import evaluation
+    from l2l_widgets.recipes.mapper_ablations import VARIANTS, ablate, ablation_rows
+
+    if args.parts == PARTS:  # the paper's table says nothing of a variant that the others do not
+        plan = replace(plan, parts=("request", "equal"))
+    names = tuple(VARIANTS)
+    if args.ablations != "all":
+        names = tuple(dict.fromkeys(("whole", *_words(args.ablations))))
+    comparison = ablate(
+        models,
+        args.out,
+        plan,
+        names,
+        changes={} if args.steps is None else {"steps": args.steps},
+        truth=_truth(plan.truth_people, models),
+        figures=not args.no_figures,
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    if comparison is None:
+        return {"out": str(args.out), "stopped": True}
+    rows = ablation_rows(comparison)
+    if not args.json:
+        head = f"{'variant':<27}{'reader':<10}{'reached':>9}{'others':>9}{'interval':>18}"
+        print(f"{head}{'to whole':>10}{'identity':>10}{'cycle':>8}{'null':>10}")
+        for row in rows:
+            interval = "-"
+            if row["low"] is not None:
+                interval = f"{row['low']:.3f} .. {row['high']:.3f}"
+            null = "-" if row["null_error"] is None else f"{row['null_error']:.2g}"
+            print(
+                f"{row['variant']:<27}{row['reader']:<10}{_number(row, 'reached', 9)}"
+                f"{_number(row, 'others', 9)}{interval:>18}{row['against_whole']:>10}"
+                f"{_number(row, 'identity_similarity', 10)}{_number(row, 'cycle_error', 8)}"
+                f"{null:>10}"
+            )
+        print(evaluation.stamp(comparison))
+    return {**evaluation.summary(comparison), "ablations": rows, "out": str(args.out)}
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -42,6 +42,12 @@ def add_parser(subparsers: Any) -> None:
     train.add_argument("--steps", metavar="N", help="train to this step")
     train.add_argument("--seed", metavar="S", help="seed of everything random in the run")
     train.add_argument(
+        "--seeds",
+        metavar="K",
+        help="train a method's training seeds 1 to K - 1, for l2l evaluate --seeds K; seed 0 is "
+        f"what is published (into --run, default: {RUNS}/seeds, as seed1/NAME.safetensors, ...)",
+    )
+    train.add_argument(
         "--set",
         action="append",
         default=[],
@@ -120,6 +126,8 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         raise ValueError(f"NAME is missing; there are: all, own, {', '.join(known)}")
     if args.name == "all":
         return _train_all(args, known)
+    if args.seeds is not None:
+        return _train_seeds(args, known)
     if args.name == "own":
         return _train_own(args)
     if args.name == "cards":
@@ -130,6 +138,13 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
 def _check_numbers(args: argparse.Namespace) -> None:
     if args.steps is not None:
         whole_number("--steps", args.steps, 1, STEPS_MAX)
+    if args.verb == "train" and args.seeds is not None:
+        whole_number("--seeds", args.seeds, 2, 100)
+        if args.seed is not None or args.publish or args.dry_run:
+            raise ValueError(
+                "--seeds trains the other training seeds of a method; allowed with it: --set, "
+                "--steps, --run, --weights"
+            )
     if args.verb == "train" and args.seed is not None:
         whole_number("--seed", args.seed, 0, SEED_MAX)
 
@@ -285,6 +300,25 @@ def _train_own(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError("--weights is missing; allowed: a folder that `l2l world` made")
     args.recipes = args.weights  # its card is the evaluation's report, not the embedded world's
     return _train_all(args, own_recipes(args.weights))
+
+
+def _train_seeds(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[str, Any]:
+    """Train the other training seeds of the method that a recipe makes."""
+    from l2l_widgets import recipes
+    from l2l_widgets.recipes.training_seeds import train_seeds
+
+    folder = args.run or RUNS / "seeds"
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    finished = train_seeds(
+        [args.name], int(args.seeds), args.weights or recipes.DEFAULT_WEIGHTS, folder,
+        recipes=known, changes=_changes(args), say=say,
+    )  # fmt: skip
+    return {"folder": str(folder), "finished": finished, "trained": lines}
 
 
 def _cards(args: argparse.Namespace) -> dict[str, Any]:

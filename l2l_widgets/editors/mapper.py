@@ -36,6 +36,8 @@ from l2l_widgets.latents import layer_groups
 TOPOLOGIES = ("shared", "grouped", "per-style", "flat")
 OUTPUTS = ("residual", "linear")
 NULLS = ("symmetric", "anchored", "learned")
+#: The paper's, and the one against which it argues; others would be other methods.
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 #: What the network sees of a change: a few attribute units fill tanh's range.
 DELTA_SCALE = 2.0
@@ -60,7 +62,7 @@ class MapperConfig:
         One network on the flattened latent; one on every row; one for each of coarse, middle and
         fine rows; one for each row.
     layers : int
-        Hidden tanh layers, 1 to 4.
+        Hidden layers, 1 to 4.
     hidden_dim : int or None
         Their width; the size of the latent that enters, as in the paper, where None.
     output : {"residual", "linear"}
@@ -75,6 +77,8 @@ class MapperConfig:
         From which value on an attribute counts as present.
     editable : tuple of str
         Names that the training changed; all where empty.
+    activation : {"tanh", "relu"}
+        Between the layers; tanh is the paper's.
     """
 
     num_ws: int
@@ -89,12 +93,14 @@ class MapperConfig:
     correction: str = "threshold"
     threshold: float = 0.5
     editable: tuple[str, ...] = ()
+    activation: str = "tanh"
 
     def __post_init__(self) -> None:
         _one_of("topology", self.topology, TOPOLOGIES)
         _one_of("output", self.output, OUTPUTS)
         _one_of("null", self.null, NULLS)
         _one_of("correction", self.correction, RULES)
+        _one_of("activation", self.activation, tuple(ACTIVATIONS))
         if self.layers not in (1, 2, 3, 4):
             raise ValueError(f"mapper layers is {self.layers!r}; allowed: 1 to 4")
         for name in ("num_ws", "w_dim", "attributes", "hidden_dim"):
@@ -118,10 +124,10 @@ class MapperConfig:
         return cls(**values)  # type: ignore[arg-type]
 
 
-def _mlp(inputs: int, hidden: int, outputs: int, layers: int) -> nn.Sequential:
+def _mlp(inputs: int, hidden: int, outputs: int, layers: int, activation: str) -> nn.Sequential:
     parts: list[nn.Module] = []
     for i in range(layers):
-        parts += [nn.Linear(inputs if i == 0 else hidden, hidden), nn.Tanh()]
+        parts += [nn.Linear(inputs if i == 0 else hidden, hidden), ACTIVATIONS[activation]()]
     last = nn.Linear(hidden, outputs)
     # starts near the linear term alone; not at 0, or the hidden layers would get no gradient
     with torch.no_grad():
@@ -183,7 +189,7 @@ class MapperNetwork(nn.Module):
             width, sizes = c.hidden_dim or c.w_dim, []
             for i in range(c.layers):
                 inputs = c.w_dim + c.attributes if i == 0 else width
-                sizes += [StackedLinear(c.num_ws, inputs, width), nn.Tanh()]
+                sizes += [StackedLinear(c.num_ws, inputs, width), ACTIVATIONS[c.activation]()]
             last = StackedLinear(c.num_ws, width, c.w_dim, gain=0.1)
             self.nets = nn.ModuleList([nn.Sequential(*sizes, last)])
         else:
@@ -202,7 +208,7 @@ class MapperNetwork(nn.Module):
 
     def _network(self, size: int) -> nn.Sequential:
         c = self.config
-        return _mlp(size + c.attributes, c.hidden_dim or size, size, c.layers)
+        return _mlp(size + c.attributes, c.hidden_dim or size, size, c.layers, c.activation)
 
     def _row_groups(self) -> list[slice]:
         if self.config.topology == "shared":
@@ -211,7 +217,7 @@ class MapperNetwork(nn.Module):
         return [g for g in groups if len(range(self.config.num_ws)[g])]
 
     def net(self, x: Tensor, delta: Tensor) -> Tensor:
-        """Run the tanh networks.
+        """Run the networks.
 
         Parameters
         ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +124,38 @@ class ReportStudy:
         """
         if self._models is None:
             raise ValueError("pictures need the models; allowed: ReportStudy(folder, load())")
-        found = self._models.hashes
-        for part in ("generator", self.report["sources"][method]):
-            held = self.report["hashes"].get(part)
-            if held is not None and found.get(part) != held:
-                raise ValueError(
-                    f"{part} is {str(found.get(part))[:12]}..., the report's was {held[:12]}...; "
-                    "allowed: the models that the report was made with (its numbers still hold)"
-                )
+        differs = self._differs(self._models, ("generator", self.report["sources"][method]))
+        if differs:
+            raise ValueError(
+                f"{differs}; allowed: the models that the report was made with (its numbers still "
+                "hold)"
+            )
         drawn = LeakageStudy(self._models, self.protocol)
         return drawn.pictures(self.report["sources"][method], edited, face)
+
+    def take_models(self, models: Models) -> str:
+        """Draw with these models from now on.
+
+        Returns
+        -------
+        str
+            In a line, why they are not those that the report was made with; "" where they are.
+        """
+        self._models = models
+        if self.report["hashes"]:
+            why = self._differs(models, ("generator", *self.report["sources"].values()))
+        else:  # of parts that no file holds, the name is all that is known
+            held = self.report["models"]
+            why = "" if held == models.name else f"these are {models.name}, the report's {held}"
+        return why and f"the report is of other models: {why}; its numbers stand, no face is drawn"
+
+    def _differs(self, models: Models, parts: Iterable[str]) -> str:
+        """Name the first part that is not the report's, with both hashes; "" where none is."""
+        for part in parts:
+            held, found = self.report["hashes"].get(part), models.hashes.get(part)
+            if held is not None and found != held:
+                return f"{part} is {str(found)[:12]}..., the report's was {held[:12]}..."
+        return ""
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

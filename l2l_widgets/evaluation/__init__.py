@@ -19,16 +19,24 @@ from l2l_widgets.evaluation.detection import cascade_detector
 from l2l_widgets.evaluation.paper_protocol import judge_features
 from l2l_widgets.evaluation.report_folder import stamp, summary, write_report
 from l2l_widgets.evaluation.requested import evaluate
-from l2l_widgets.evaluation.trained import labelled, trained_editors
+from l2l_widgets.evaluation.trained import (
+    SEEDS,
+    editor_from,
+    labelled,
+    trained_editors,
+    trained_hashes,
+)
 from l2l_widgets.evaluation.verification import plan_of, read_report, verify
 
 __all__ = [
+    "SEEDS",
     "Comparison",
     "Plan",
     "Truth",
     "cascade_detector",
     "choose_requests",
     "compare",
+    "editor_from",
     "evaluate",
     "judge_features",
     "labelled",
@@ -37,6 +45,7 @@ __all__ = [
     "stamp",
     "summary",
     "trained_editors",
+    "trained_hashes",
     "verify",
     "write_report",
 ]

@@ -145,6 +145,7 @@ def compare(
     detector: paper_protocol.Detector | None = None,
     features: paper_protocol.Features | None = None,
     sources: Mapping[str, str] | None = None,
+    trained: Mapping[str, Sequence[str]] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Measure every method on the same faces, requests and judges, and keep each cell.
@@ -167,6 +168,9 @@ def compare(
         In what sets of pictures are compared; identity vectors without it.
     sources : mapping of str to str, optional
         Label -> the name by which :meth:`Models.editor` knows the method, kept for ``verify``.
+    trained : mapping of str to sequence of str, optional
+        Label -> SHA-256 of the weights of training seeds 1, 2, ...; kept, so that a run is not gone
+        on with others.
     progress : callable, optional
         Gets one line for each cell measured.
 
@@ -189,6 +193,9 @@ def compare(
         "hashes": dict(models.hashes),
         "l2l_widgets": versions()["l2l_widgets"],
     }
+    others = {label: list(found) for label, found in (trained or {}).items() if found}
+    if others:
+        settings["trained"] = others
     cells = Cells(out, settings)
     result = Comparison(plan)
     bench = _bench(models, plan, cells)
@@ -218,6 +225,7 @@ def compare(
         "trained_seeds": {
             label: min(plan.seeds, len(editors)) for label, editors in methods.items()
         },
+        "trained_hashes": others,
         "sources": settings["methods"],
         "truth": truth is not None,
         "preview": protocol.faces < ENOUGH_FACES,
@@ -292,9 +300,10 @@ class _Run:
 
             def one(name: str = name) -> dict[str, Tensor]:
                 if name not in editor.attributes:
+                    why = getattr(editor, "reasons", {}).get(name)
                     raise ValueError(
-                        f"method {label!r} cannot change {name!r}; allowed: "
-                        f"{', '.join(editor.attributes)}"
+                        f"method {label!r} cannot change {name!r}"
+                        f"{f' ({why})' if why else ''}; allowed: {', '.join(editor.attributes)}"
                     )
                 return measure(name)
 

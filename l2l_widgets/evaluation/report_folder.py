@@ -40,10 +40,17 @@ COLUMNS = (
 def stamp(comparison: Comparison) -> str:
     """Return what every table and figure carries: n, seeds, judge, and whether it is a preview."""
     p, plan = comparison.provenance, comparison.plan
+    counts = set(p["trained_seeds"].values())
+    if len(counts) == 1:
+        (count,) = counts
+        seeds = f"{count} training seed{'s' * (count > 1)}"
+    else:  # some were trained more often than others
+        each = ", ".join(f"{label} {count}" for label, count in p["trained_seeds"].items())
+        seeds = f"training seeds: {each}"
     preview = "PREVIEW, " if p["preview"] else ""
     return (
         f"{preview}n = {plan.protocol.faces} faces, face seed {plan.protocol.seed}, "
-        f"{plan.seeds} training seed{'s' * (plan.seeds > 1)}, judge: {p['judges']['attribute']}, "
+        f"{seeds}, judge: {p['judges']['attribute']}, "
         "95 % bootstrap intervals over faces"
     )
 

@@ -100,6 +100,9 @@ def pair_rows(
 ) -> list[dict[str, Any]]:
     """Return paired differences of methods, on the faces and attributes that both reached.
 
+    A method that was trained several times enters with the mean over its training seeds, so that a
+    face counts once; ``seeds`` says with how many, of the first and of the second.
+
     ``lower`` names the method with the lower value where the interval of the difference leaves
     0 out, and is ``tie`` elsewhere.
     """
@@ -107,8 +110,8 @@ def pair_rows(
     labels = list(dict.fromkeys(label for label, _ in kept))
     for first, second in itertools.combinations(labels, 2):
         for quantity in ("others", "identity_similarity"):
-            a = per_face(kept[first, 0], reader, quantity, bench) if (first, 0) in kept else {}
-            b = per_face(kept[second, 0], reader, quantity, bench) if (second, 0) in kept else {}
+            a, of_a = _over_seeds(kept, first, reader, quantity, bench)
+            b, of_b = _over_seeds(kept, second, reader, quantity, bench)
             shared = [name for name in a if name in b]
             if not shared:
                 continue
@@ -127,8 +130,25 @@ def pair_rows(
             rows.append(
                 {
                     "first": first, "second": second, "reader": reader, "quantity": quantity,
-                    "faces": len(known), "attributes": len(shared), "difference": mean,
+                    "seeds": f"{of_a}, {of_b}", "faces": len(known), "attributes": len(shared),
+                    "difference": mean,
                     "low": float(low), "high": float(high), "lower": verdict,
                 }
             )  # fmt: skip
     return rows
+
+
+def _over_seeds(
+    kept: Mapping[tuple[str, int], Mapping[str, Mapping[str, Tensor]]],
+    label: str,
+    reader: str,
+    quantity: str,
+    bench: Bench,
+) -> tuple[dict[str, Tensor], int]:
+    """Return attribute -> (N,) in the mean over a method's training seeds, and how many."""
+    found = [
+        per_face(cells, reader, quantity, bench) for (own, _), cells in kept.items() if own == label
+    ]
+    names = [name for name in found[0] if all(name in one for one in found)]
+    means = {name: torch.stack([one[name] for one in found]).nanmean(dim=0) for name in names}
+    return means, len(found)

@@ -345,6 +345,7 @@ class MapperTask:
                 null=config.null,
                 correction=config.correction,
                 editable=config.attributes,
+                activation=getattr(config, "activation", "tanh"),
             ),
             center=ws.mean(dim=0),
             scale=float((ws - ws.mean(dim=0)).std()),

@@ -35,6 +35,7 @@ RECIPE_MODULES = (
     "l2l_widgets.recipes.landmarks",
     "l2l_widgets.recipes.identity",
     "l2l_widgets.recipes.mapper",
+    "l2l_widgets.recipes.mapper_ablations",
     "l2l_widgets.recipes.directions",
     "l2l_widgets.recipes.styleflow",
     "l2l_widgets.recipes.imitation",

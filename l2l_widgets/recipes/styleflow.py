@@ -212,11 +212,39 @@ class FlowTask:
                 network.set_rows(column, everywhere)
                 reached = world.calibrate(network, column, with_current=True)
             if reached < LEAST_REACH:
-                reasons[name] = f"the flow changes it by {reached:.2f} at most"
+                said = share_said_by_others(self.scores[: self.trained_on], column)
+                reasons[name] = (
+                    f"the flow changes it by {reached:.2f} at most: it holds the other "
+                    f"attributes, and they say {said:.0%} of it"
+                )
         origin = Origin(world.origin.get("generator", ""), "w", world.described)
         editor = StyleFlowEditor(network, world.table, origin, reasons, world.origin)
         editor.set_rows(rows).to("cpu").save(directory / "styleflow.safetensors")
         return {**scores, "attributes": float(len(editor.attributes))}
+
+
+def share_said_by_others(scores: Tensor, column: int) -> float:
+    """Return how much of an attribute the others determine, 0 to 1: the R2 of a linear regression.
+
+    The flow is given all attributes at once and holds those that are not asked for. What they
+    determine cannot be changed then: an expression is little more than smile, mouth and eyes.
+
+    Parameters
+    ----------
+    scores : Tensor, shape (N, A)
+        Readings of faces; the regression is fitted to the first half and judged by the second.
+    column : int
+        The attribute.
+    """
+    values = scores.double() - scores.double().mean(dim=0)
+    others = torch.cat([values[:, :column], values[:, column + 1 :]], dim=1)
+    half = len(values) // 2
+    x, y = others[:half], values[:half, column]
+    damp = 1e-6 * half * torch.eye(x.shape[1], dtype=x.dtype)
+    slope = torch.linalg.solve(x.T @ x + damp, x.T @ y)
+    left = values[half:, column] - others[half:] @ slope
+    spread = values[half:, column].var(correction=0)
+    return float((1 - left.square().mean() / spread.clamp_min(1e-12)).clamp(0, 1))
 
 
 def build_from(weights: Path, config: FlowTraining) -> FlowTask:

@@ -126,7 +126,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
         models = self.face.models
-        self._hide, self._lost = tuple(hide), ""
+        self._hide, self._lost, self._foreign = tuple(hide), "", ""
         self._table = visible_table(models.table, self._hide)
         self._truth, self._chance, self._folder = truth, chance, folder
         self._lock = threading.RLock()
@@ -142,6 +142,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
         self.study: LeakageStudy | ReportStudy
         if report is not None:
             self.study = ReportStudy(report, models)
+            self._foreign = self.study.take_models(models)
         else:
             shown = tuple(n for n in attributes if n in self._table or n not in models.table)
             self.study = self._new_study(Protocol(shown, faces, seed, request, batch=16))
@@ -219,6 +220,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
             self._set_seen(client, bool(message["visible"]))
         elif self._lost and kind not in ("load", "stop"):
             raise ValueError(self._lost)
+        elif self._foreign and kind in ("load", "trajectory"):
+            raise ValueError(self._foreign)
         elif kind == "start":
             self.start()
         elif kind == "stop":
@@ -325,8 +328,10 @@ class EntanglementExplorer(anywidget.AnyWidget):
 
     def _take_models(self) -> None:
         """Other models draw now: what was measured was said of the old ones, and goes."""
-        if not isinstance(self.study, LeakageStudy):
-            return  # a report speaks of its own models; pictures of others are refused
+        if not isinstance(self.study, LeakageStudy):  # its numbers stand: they are of its models
+            self._foreign, self.cell = self.study.take_models(self.face.models), {}
+            self._tell()
+            return
         self.stop()
         models, old = self.face.models, self.study.protocol
         methods = models.available_editors
@@ -401,18 +406,14 @@ class EntanglementExplorer(anywidget.AnyWidget):
         with self._lock:
             p, protocol = self._progress, self.study.protocol
             self.settings = {
-                "method": self._method,
-                "against": self._against,
-                "reader": self._reader,
+                "method": self._method, "against": self._against, "reader": self._reader,
                 "attributes": [n for n in protocol.attributes if n in self._table],
-                "faces": protocol.faces,
-                "seed": protocol.seed,
-                "request": protocol.request,
-            }
+                "faces": protocol.faces, "seed": protocol.seed, "request": protocol.request,
+            }  # fmt: skip
             self.status = {
                 "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
-                "seconds_left": p.seconds_left, "error": self._error or self._lost or p.error,
-                "answers": dict(self._answers),
+                "seconds_left": p.seconds_left, "answers": dict(self._answers),
+                "error": self._error or self._lost or p.error or self._foreign,
             }  # fmt: skip
 
     def _show_cell(self, which: tuple[str, str]) -> None:

@@ -66,7 +66,7 @@ class IdentityMixer(anywidget.AnyWidget):
     >>> IdentityMixer(session), FaceEditor(session)  # doctest: +SKIP
     """
 
-    _esm = static_text("elements.js", "link.js", "pictures.js", "identity_mixer.js")
+    _esm = static_text("elements.js", "link.js", "pictures.js", "showing.js", "identity_mixer.js")
     # the colours and buttons of the other widgets, under this one's name
     _css = scoped(
         "l2l-mixer",
@@ -104,6 +104,8 @@ class IdentityMixer(anywidget.AnyWidget):
         self._mix: Mix | None = None
         self._lost = ""  # why the models that draw now cannot mix
         self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
+        self._pages: dict[str, bool] = {}  # client -> whether it shows the view
+        self._owed = False  # whether something is to be drawn once a page shows the view
         schema = {
             "seed_max": SEED_MAX,
             "spaces": list(SPACES),
@@ -167,6 +169,9 @@ class IdentityMixer(anywidget.AnyWidget):
 
     def handle(self, message: Mapping[str, Any]) -> None:
         """Take one request; one that cannot be honoured is answered with a line, nothing raises."""
+        if message.get("kind") in ("visible", "gone"):
+            self._hear_of_page(message)
+            return
         with self._lock:
             number = int(message.get("number", 0))
             self._answers[str(message.get("client", ""))] = number
@@ -219,6 +224,23 @@ class IdentityMixer(anywidget.AnyWidget):
         self._shown = None
         return ("faces", "mixed", "cells")
 
+    def _hear_of_page(self, message: Mapping[str, Any]) -> None:
+        """Note which pages show the view, and draw what was put off for want of any."""
+        client = str(message.get("client", ""))
+        with self._lock:
+            if message["kind"] == "gone":
+                self._pages.pop(client, None)
+            else:
+                self._pages[client] = bool(message.get("visible"))
+            draw, self._owed = self._owed and not self._is_hidden, self._owed and self._is_hidden
+        if draw:
+            self._ask()
+
+    @property
+    def _is_hidden(self) -> bool:
+        """Whether pages know this view and none of them shows it now."""
+        return bool(self._pages) and not any(self._pages.values())
+
     # -- the shared face ---------------------------------------------------------------------------
 
     def _on_face(self, event: FaceEvent) -> None:
@@ -230,6 +252,11 @@ class IdentityMixer(anywidget.AnyWidget):
         else:
             with self._lock:
                 self._news = event
+        with self._lock:
+            self._owed = self._is_hidden
+            if self._owed:  # nobody looks: drawn when somebody does
+                self._due |= {"faces", "mixed", "cells"}
+                return
         self._ask("faces", "mixed", "cells")
 
     def _take_models(self) -> None:

@@ -36,6 +36,7 @@ PROBE = """
     probe.pictures.push(now);
     if (hash === probe.hash) return;
     probe.hash = hash;
+    probe.changed = true;
     if (typeof probe.armed === 'number') {
       probe.times.push(now - probe.armed);
       probe.armed = null;

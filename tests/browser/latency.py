@@ -4,14 +4,21 @@ Starts `l2l lab` on a copy of a notebook, runs all cells in Chromium, and moves 
 keyboard: every press asks for a value that was not asked for before, so nothing comes from a cache.
 The clock runs from the browser's stamp of the slider's event until other pixels lie on the canvas.
 Then the same thumb is dragged with the mouse. Prints one JSON object.
+
+``--all-views`` does the same on one page with every view of one session open, sends a burst of 60
+events in a second, and clicks on the map until the editor shows the face. The window is that of a
+laptop, so most views are out of sight, where they cost nothing; ``--in-sight`` makes the window so
+tall that all of them are shown and follow.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +26,7 @@ from pathlib import Path
 from playwright.sync_api import TimeoutError
 
 from . import harness
+from .all_views import open_all, quiet, root_of
 from .editor_page import EditorPage
 
 #: Sliders that are moved, one after the other, until there are enough events.
@@ -76,6 +84,122 @@ def drag(editor: EditorPage, attribute: str) -> dict[str, float]:
     }
 
 
+def burst(editor: EditorPage, attribute: str, rounds: int = 5) -> dict[str, float]:
+    """Milliseconds from the last of 60 mouse moves in a second to the picture that then stays."""
+    late, seconds = [], []
+    for i in range(rounds):
+        editor.page.evaluate("() => { l2lProbe.pictures = []; }")
+        ends = (0.05, 0.95 - 0.02 * i) if i % 2 else (0.9, 0.08 + 0.02 * i)
+        start = time.monotonic()
+        editor.drag(attribute, *ends, moves=60, pause=1000 / 60)
+        seconds.append(time.monotonic() - start)
+        editor.settle()
+        pictures, last = editor.page.evaluate("() => [l2lProbe.pictures, l2lProbe.last]")
+        late.append(max(0.0, pictures[-1] - last))
+    return {
+        "n": rounds, "events": 60, "seconds": statistics.median(seconds),
+        "last_event_to_picture_ms": statistics.median(late), "max_ms": max(late),
+    }  # fmt: skip
+
+
+#: From a click on the map to the same face on its card, and to other pixels in the editor.
+MAP_PROBE = """
+() => {
+  const root = document.querySelector('.l2l-map');
+  const probe = window.l2lMapProbe = {card: [], editor: [], start: null, owes: false};
+  root.addEventListener('pointerup', (event) => {
+    probe.start = event.timeStamp;
+    probe.owes = true;
+    l2lProbe.hash = l2lProbe.look();
+  }, true);
+  new MutationObserver(() => {
+    if (probe.start !== null) probe.card.push(performance.now() - probe.start);
+    probe.start = null;
+  }).observe(root, {attributes: true, attributeFilter: ['data-face']});
+  let clicked = null;
+  root.addEventListener('pointerup', (event) => { clicked = event.timeStamp; }, true);
+  document.querySelector('.l2l-editor').addEventListener('l2l-picture', () => {
+    // The editor's own probe ran first: it has looked at the canvas for this picture.
+    if (!probe.owes || !l2lProbe.changed) return;
+    probe.owes = false;
+    probe.editor.push(performance.now() - clicked);
+  });
+}
+"""
+
+
+def click_on_map(page, count: int = 20) -> dict[str, float]:
+    """Milliseconds from clicks on faces of the map to the face on its card and in the editor."""
+    root = root_of(page, "map")
+    root.scroll_into_view_if_needed()
+    page.wait_for_timeout(1500)
+    page.evaluate(MAP_PROBE)
+    box = root.locator(".l2l-map-stage").bounding_box()
+    places = page.evaluate(
+        """count => {
+          const map = document.querySelector('.l2l-map').l2lMap, found = [];
+          for (let i = 0; i < map.count && found.length < count; i += 97) {
+            const [x, y] = map.screenOf(i);
+            if (x > 260 && y > 40 && x < map.width - 60 && y < map.height - 40) found.push([x, y]);
+          }
+          return found;
+        }""",
+        count,
+    )
+    for i, (x, y) in enumerate(places):
+        page.evaluate("() => { l2lProbe.changed = false; }")
+        page.mouse.click(box["x"] + x, box["y"] + y)
+        page.wait_for_timeout(700 + 53 * i % 300)
+    card, editor = page.evaluate("() => [l2lMapProbe.card, l2lMapProbe.editor]")
+    return {
+        "n": len(editor), "clicks": len(places),
+        "card_median_ms": statistics.median(card), "card_p95_ms": percentile(card, 0.95),
+        "editor_median_ms": statistics.median(editor), "editor_p95_ms": percentile(editor, 0.95),
+    }  # fmt: skip
+
+
+def measure_all(folder: Path, count: int, in_sight: bool) -> dict:
+    """The figures of a page with every view open."""
+    out: dict = {"views": "all", "in_sight": in_sight}
+    with (
+        harness.lab(folder, "student_1") as address,
+        harness.page(*((1400, 9000) if in_sight else (1280, 900))) as page,
+    ):
+        open_all(page, address, folder)
+        pid = harness.kernel_pid(page)
+        out["kernel_mb_opened"] = resident(pid)
+        _tell(out, "kernel_mb_opened")
+        editor = EditorPage(page)
+        editor.wait_for_receipt()
+        quiet(page)
+        times: list[float] = []
+        for attribute in ATTRIBUTES:
+            if len(times) < count:
+                times += press_keys(editor, attribute, count - len(times))
+        out.update(
+            n=len(times),
+            asked=count,
+            median_ms=statistics.median(times),
+            p95_ms=percentile(times, 0.95),
+            max_ms=max(times),
+        )
+        _tell(out, "n", "median_ms", "p95_ms", "max_ms")
+        out["burst"] = burst(editor, "smile")
+        _tell(out, "burst")
+        quiet(page)
+        out["map_click"] = click_on_map(page)
+        _tell(out, "map_click")
+        out["kernel_mb"] = resident(pid)
+        out["load_average"] = os.getloadavg()[0]
+        out["faults"] = page.faults + harness.kernel_errors(page) + harness.cell_errors(page)
+    return out
+
+
+def _tell(found: dict, *names: str) -> None:
+    """Say a part of the figures at once, for who waits on a slow machine."""
+    print(json.dumps(_rounded({name: found[name] for name in names})), file=sys.stderr, flush=True)
+
+
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, round(share * (len(values) - 1)))]
 
@@ -130,8 +254,15 @@ def main() -> None:
     parser.add_argument("--notebook", default="student_1")
     parser.add_argument("--count", type=int, default=150, help="slider events (default: 150)")
     parser.add_argument("--stock", action="store_true", help="without the latency fix, to compare")
+    parser.add_argument("--all-views", action="store_true", help="every view on one page")
+    parser.add_argument("--in-sight", action="store_true", help="and all of them shown at once")
     args = parser.parse_args()
+    if args.in_sight and not args.all_views:
+        parser.error("--in-sight needs --all-views")
     with tempfile.TemporaryDirectory() as folder:
+        if args.all_views:
+            print(json.dumps(_rounded(measure_all(Path(folder), args.count, args.in_sight))))
+            return
         result = measure(Path(folder), args.notebook, args.count, not args.stock)
     print(json.dumps(_rounded(result)))
 

@@ -1,108 +1,21 @@
-"""A seeded monkey at the face editor: 200 random actions leave no error anywhere."""
+"""A seeded monkey at the face editor, and one at all views: 200 random actions leave no error."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import signal
 
 import pytest
 
 from . import harness
+from .all_views import VIEWS, open_all, root_of
 from .editor_page import EditorPage
+from .monkey import ACTIONS, SEED, act
 from .test_editor_panels import write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-SEED = int(os.environ.get("L2L_MONKEY_SEED", "20261121"))
-ACTIONS = 200
-KEYS = (
-    "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", "Enter",
-    "Space", "Escape", "Delete", "Tab", "Shift+Tab", "Control+z", "Control+y", "l", "b", "n", "h",
-    "/", "?",
-)  # fmt: skip
-TEXTS = (
-    "",
-    "7",
-    "-1",
-    "4294967296",
-    "smile",
-    "<b>x</b>",
-    "{",
-    "\u202e\U0001f600",
-    "0-3",
-    "9" * 200,
-)
-
-
-def act(page, root, monkey):
-    """One random thing that a person could do; returns it in words."""
-    kind = monkey.choices(
-        ("click", "drag", "keys", "text", "choose", "wheel", "resize"), (38, 20, 20, 10, 6, 4, 2)
-    )[0]
-    if kind == "resize":
-        page.set_viewport_size({"width": monkey.choice((900, 1280, 1600)), "height": 900})
-        return kind
-    if kind == "keys":
-        key = monkey.choice(KEYS)
-        inside = root.evaluate("e => e.contains(document.activeElement)")
-        if inside:  # elsewhere the keys are the notebook's
-            page.keyboard.press(key)
-        return f"{kind} {key if inside else '-'}"
-    wanted = {
-        "click": "button:not([disabled]), summary, .l2l-frame",
-        "drag": "input[type=range]:not([disabled])",
-        "text": "input[type=number], input[type=text], input[type=search], textarea",
-        "choose": "select",
-        "wheel": ".l2l-scroll, .l2l-panel, .l2l-tree",
-    }[kind]
-    # One question to the page: a choice among what is visible, brought into view.
-    found = root.evaluate(
-        """(root, [wanted, share]) => {
-          const seen = [...root.querySelectorAll(wanted)].filter(e => e.getClientRects().length);
-          const e = window.chosen = seen[Math.floor(share * seen.length)];
-          if (!e) return null;
-          e.scrollIntoView({block: 'nearest'});
-          const r = e.getBoundingClientRect();
-          return [r.x, r.y, r.width, r.height,
-                  (e.ariaLabel || e.textContent || e.className).slice(0, 30)];
-        }""",
-        [wanted, monkey.random()],
-    )
-    if found is None:
-        return f"{kind} nothing"
-    left, top, width, height, name = found
-    x, y = left + monkey.random() * width, top + height / 2
-    if kind == "click":
-        page.mouse.click(x, y)
-    elif kind == "drag":
-        page.mouse.move(x, y)
-        page.mouse.down()
-        for _ in range(monkey.randint(1, 8)):
-            page.mouse.move(left + monkey.random() * width, y)
-        if monkey.random() < 0.1:  # some hands leave the picture with the button down
-            page.mouse.move(2, 2)
-        page.mouse.up()
-    elif kind == "text":
-        page.evaluate(
-            """text => { const e = window.chosen;
-              if (e.readOnly || e.disabled) return;
-              e.focus(); e.value = text;
-              for (const name of ['input', 'change']) {
-                e.dispatchEvent(new Event(name, {bubbles: true}));
-              } }""",
-            monkey.choice(TEXTS),
-        )
-    elif kind == "choose":
-        page.evaluate(
-            """share => { const e = window.chosen;
-              e.selectedIndex = Math.floor(share * e.options.length);
-              e.dispatchEvent(new Event('change', {bubbles: true})); }""",
-            monkey.random(),
-        )
-    else:
-        page.mouse.move(x, y)
-        page.mouse.wheel(0, monkey.choice((-300, 300)))
-    return f"{kind} {name}"
 
 
 def test_a_monkey_leaves_no_error_in_kernel_console_or_page(page, address, folder):
@@ -138,3 +51,43 @@ def test_a_monkey_leaves_no_error_in_kernel_console_or_page(page, address, folde
     harness.until(lambda: editor.pixels() != before, 20, what="an edit after the monkey")
     assert page.faults == []
     assert harness.kernel_errors(page) == []
+
+
+@pytest.fixture
+def trainings(folder):
+    """Where the monkey may start trainings; none of them outlives it."""
+    yield folder
+    for path in (folder / "monitored").glob("*/process.json"):
+        values = json.loads(path.read_text())
+        if values["state"] in ("preparing", "running", "paused", "finishing"):
+            os.kill(values["pid"], signal.SIGKILL)
+
+
+def test_a_monkey_at_all_views_leaves_no_error_anywhere(page, address, trainings):
+    with harness.page_beside(page, 1280, 900) as own:
+        open_all(own, address, trainings)
+        monkey, done = random.Random(SEED), []
+        for _ in range(ACTIONS):
+            name = monkey.choice(list(VIEWS))
+            done.append(f"{name}: {act(own, root_of(own, name), monkey)}")
+            own.wait_for_timeout(monkey.choice((0, 0, 20, 60)))
+        own.set_viewport_size({"width": 1280, "height": 900})
+        own.mouse.up()
+        tail = "; ".join(done[-12:])
+        harness.evaluate_in_kernel(own, "training.stop()")
+        assert own.faults == [], tail
+        assert harness.kernel_errors(own) == [], tail
+        assert harness.cell_errors(own) == [], tail
+        # and it still works: an edit is drawn, and no view has lost its place
+        assert [name for name in VIEWS if root_of(own, name).count() != 1] == []
+        harness.evaluate_in_kernel(own, "session.update(method='mapper') and session.reset()")
+        harness.evaluate_in_kernel(own, "session.update(seed=7) and session.request()")
+        editor = EditorPage(own)
+        editor.settle(60)
+        before = editor.pixels()
+        editor.root.get_by_label("Search attributes").fill("")
+        editor.drag("smile", 0.3, 0.95)
+        editor.settle(60)
+        harness.until(lambda: editor.pixels() != before, 30, what="an edit after the monkey")
+        assert own.faults == []
+        assert harness.kernel_errors(own) == []

@@ -50,6 +50,7 @@ class MixerView {
       handler();
       return [name, handler];
     });
+    this.showing = new Showing(this.element, model, this.link.client);
   }
 
   picture(name, description) {
@@ -239,6 +240,7 @@ class MixerView {
   close() {
     for (const [name, handler] of this.handlers) this.model.off(`change:${name}`, handler);
     for (const view of this.views) view.dispose();
+    this.showing.dispose();
     this.link.dispose();
   }
 }
