@@ -33,6 +33,7 @@ __all__ = [
     "check_picture",
     "invert",
     "perceptual_distance",
+    "pixel_distance",
 ]
 
 SPACES = ("w", "w+")
@@ -236,7 +237,7 @@ def invert(
 
     def compare(images: Tensor) -> Tensor:
         wanted = picture.expand(len(images), -1, -1, -1)
-        loss = settings.pixel_weight * _pixels(images, wanted)
+        loss = settings.pixel_weight * pixel_distance(images, wanted)
         if distance is not None and settings.feature_weight:
             loss = loss + settings.feature_weight * distance(images, wanted)
         return loss
@@ -366,7 +367,7 @@ def check_picture(picture: Tensor, side: int) -> None:
         )
 
 
-def _pixels(first: Tensor, second: Tensor) -> Tensor:
+def pixel_distance(first: Tensor, second: Tensor) -> Tensor:
     """Mean absolute difference over a pyramid of three sizes, (B,)."""
     total = first.new_zeros(len(first))
     for level in range(3):

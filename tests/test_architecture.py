@@ -77,7 +77,7 @@ ARROWS = {
     "entanglement": "storage attributes policy metrics editors models session evaluation",
     "recipes": (
         "storage latents attributes images masks judges faceworld stylegan2 projected"
-        " perception losses training triplets editors maskgan models disentangle plots"
+        " perception losses training triplets editors inversion maskgan models disentangle plots"
         " evaluation maps"
     ),
     "bench": "attributes images stylegan2 editors models session maps",
