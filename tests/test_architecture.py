@@ -30,7 +30,8 @@ LAYERS = {
     "parts": ("judges faceworld stylegan2 projected perception losses metrics training triplets"),
     "methods": "editors inversion maskgan checkpoints",
     "assembly": (
-        "models disentangle session walks many painting teaching plots evaluation maps entanglement"
+        "models disentangle session photos walks many painting teaching plots evaluation maps"
+        " entanglement"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -64,6 +65,7 @@ ARROWS = {
     "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
+    "photos": "storage images inversion perception models",
     "walks": "storage latents attributes images policy models session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins maskgan models session",
@@ -88,7 +90,7 @@ ARROWS = {
     ),
     "cli": (
         "storage latents attributes images masks policy judges faceworld training"
-        " inversion maskgan checkpoints models disentangle session walks many painting"
+        " inversion maskgan checkpoints models disentangle session photos walks many painting"
         " evaluation recipes bench"
     ),
     "server": "",
