@@ -85,8 +85,8 @@ ARROWS = {
     "bench": "attributes images stylegan2 editors models session maps",
     "widgets": (
         "storage latents attributes images masks face_filter policy latest_wins training"
-        " models disentangle session walks many painting teaching plots evaluation maps"
-        " entanglement recipes"
+        " inversion models disentangle session photos walks many painting teaching plots evaluation"
+        " maps entanglement recipes"
     ),
     "cli": (
         "storage latents attributes images masks policy judges faceworld training"

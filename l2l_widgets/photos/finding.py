@@ -33,7 +33,7 @@ from l2l_widgets.photos.alignment import (
 from l2l_widgets.photos.detection import DETECTORS, DetectedFace, Detector, in_order
 from l2l_widgets.photos.reading import Photo, PhotoError
 
-__all__ = ["Aligned", "Landmarks", "align_photo", "landmark_network", "template_of"]
+__all__ = ["Aligned", "Landmarks", "align_photo", "as_tensor", "landmark_network", "template_of"]
 
 LANDMARK_FILE = "landmarks.safetensors"
 #: The rule's square of a face of which only the box is known: its side and how far below the box's
@@ -264,7 +264,7 @@ def _box_quad(face: DetectedFace) -> np.ndarray:
 @torch.no_grad()
 def _points_in(photo: Photo, cut: np.ndarray, landmarks: Landmarks, side: int = 128) -> np.ndarray:
     """Landmarks of a roughly cut face, in pixels of the photo."""
-    picture = _as_tensor(crop_quad(photo.image, cut, side))
+    picture = as_tensor(crop_quad(photo.image, cut, side))
     share = landmarks(picture)[0].float().cpu().numpy().astype(np.float64)  # (P, 2)
     return cut[0] + share[:, :1] * (cut[3] - cut[0]) + share[:, 1:] * (cut[1] - cut[0])
 
@@ -280,11 +280,12 @@ def _is_plausible(quad: np.ndarray, by_box: np.ndarray) -> bool:
 
 
 def _cut(photo: Photo, quad: np.ndarray, side: int, how: str, notes: list[str]) -> Aligned:
-    image = _as_tensor(crop_quad(photo.image, quad, side))
+    image = as_tensor(crop_quad(photo.image, quad, side))
     corners = tuple((float(x), float(y)) for x, y in quad)
     return Aligned(image, corners, how, notes=tuple(notes))
 
 
-def _as_tensor(picture: Any) -> Tensor:
+def as_tensor(picture: Any) -> Tensor:
+    """A Pillow picture as (1, 3, R, R) in [-1, 1]."""
     pixels = torch.from_numpy(np.array(picture))  # (R, R, 3)
     return from_uint8(pixels).permute(2, 0, 1)[None].contiguous()
