@@ -65,7 +65,7 @@ ARROWS = {
     "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
-    "photos": "storage images inversion perception models",
+    "photos": "storage images inversion perception models session",
     "walks": "storage latents attributes images policy models session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins maskgan models session",

@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
         "the latent that comes closest, to edit it like any other. Ctrl-C keeps the best so far. "
         "The embedded generator draws portraits of its own world: a photograph becomes its "
         "likeness there, not itself.",
-        epilog=_consent,  # type: ignore[arg-type]  # see cli/__init__: a function, where it costs
+        epilog=consent,  # type: ignore[arg-type]  # see cli/__init__: a function, where it costs
     )
     parser.add_argument(
         "picture", type=Path, nargs="?", metavar="PHOTO", help="a photo with a face in it"
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     steps = whole_number("--steps", args.steps, 0, STEPS_MAX)
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     face = None if args.face is None else whole_number("--face", args.face, 1, 1000)
-    crop = None if args.crop is None else _square(args.crop)
+    crop = None if args.crop is None else square_of(args.crop)
     if args.evaluate is not None:
         count = whole_number("--evaluate", args.evaluate, 1, EVALUATED_MAX)
         if args.picture is not None:
@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             bar.update(made - bar.n)
             bar.set_postfix(loss=f"{loss:.3f}")
 
-        with _interruptible() as asked:
+        with interruptible() as asked:
             found = invert_picture(models, picture, settings, progress=progress, stop=asked)
     session = EditSession(models, truncation_psi=1.0)
     session.set_latent(found.ws)
@@ -170,16 +170,17 @@ def _print(answer: dict[str, Any], made: Path) -> None:
             f"most in {largest['name']} ({largest['difference']:.2f})"
         )
     print(f"distance to the cloud {answer['cloud_distance']:.2f}: {answer['editability']}")
-    print(_consent())
+    print(consent())
 
 
-def _consent() -> str:
+def consent() -> str:
+    """What is said where photos enter."""
     from l2l_widgets.photos import CONSENT
 
     return CONSENT
 
 
-def _square(text: str) -> tuple[float, float, float]:
+def square_of(text: str) -> tuple[float, float, float]:
     """``X,Y,SIDE`` as numbers."""
     try:
         x, y, side = (float(part) for part in text.split(","))
@@ -245,7 +246,7 @@ def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> di
     return found
 
 
-class _interruptible:  # noqa: N801 - reads as a statement
+class interruptible:  # noqa: N801 - reads as a statement
     """While open, Ctrl-C asks for a stop instead of raising; a second one raises."""
 
     def __enter__(self) -> Any:
