@@ -25,7 +25,8 @@ PACKAGE = ROOT / "l2l_widgets"
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
     "words": (
-        "storage latents attributes images masks protocols face_filter policy errors latest_wins"
+        "storage latents attributes images masks protocols face_filter policy consent errors"
+        " latest_wins"
     ),
     "parts": ("judges faceworld stylegan2 projected perception losses metrics training triplets"),
     "methods": "editors inversion maskgan checkpoints",
@@ -47,6 +48,7 @@ ARROWS = {
     "protocols": "attributes",
     "face_filter": "attributes",
     "policy": "attributes",
+    "consent": "",
     "errors": "",
     "latest_wins": "",
     "judges": "storage attributes",
@@ -65,7 +67,7 @@ ARROWS = {
     "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
-    "photos": "storage images inversion perception models session",
+    "photos": "storage images consent inversion perception models session",
     "walks": "storage latents attributes images policy models session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins maskgan models session",
@@ -89,7 +91,7 @@ ARROWS = {
         " maps entanglement recipes"
     ),
     "cli": (
-        "storage latents attributes images masks policy judges faceworld training"
+        "storage latents attributes images masks policy consent judges faceworld training"
         " inversion maskgan checkpoints models disentangle session photos walks many painting"
         " evaluation recipes bench"
     ),

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.edit import SEED_MAX, whole_number
-from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, consent, interruptible, square_of
+from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, interruptible, square_of
+from l2l_widgets.consent import CONSENT
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
         "over time, edit all of them with one recipe, and write an MP4. Ctrl-C writes what is "
         "done. The embedded generator draws likenesses: expect a portrait that moves like the "
         "clip.",
-        epilog=consent,  # type: ignore[arg-type]  # see cli/__init__: a function, where it costs
+        epilog=CONSENT,
     )
     parser.add_argument("source", type=Path, metavar="CLIP|DIR", help="a clip, or a folder")
     parser.add_argument(
@@ -100,5 +101,5 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if report.lost:
             print(f"note: no face was found in {report.lost} frames; the square before was taken")
         print(f"smoothing {smoothing:g} leaves {report.trembling:.0%} of the trembling")
-        print(consent())
+        print(CONSENT)
     return answer

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.edit import SEED_MAX, whole_number
+from l2l_widgets.consent import CONSENT
 
 STEPS_MAX = 100_000
 EVALUATED_MAX = 10_000
@@ -26,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         "the latent that comes closest, to edit it like any other. Ctrl-C keeps the best so far. "
         "The embedded generator draws portraits of its own world: a photograph becomes its "
         "likeness there, not itself.",
-        epilog=consent,  # type: ignore[arg-type]  # see cli/__init__: a function, where it costs
+        epilog=CONSENT,
     )
     parser.add_argument(
         "picture", type=Path, nargs="?", metavar="PHOTO", help="a photo with a face in it"
@@ -170,14 +171,7 @@ def _print(answer: dict[str, Any], made: Path) -> None:
             f"most in {largest['name']} ({largest['difference']:.2f})"
         )
     print(f"distance to the cloud {answer['cloud_distance']:.2f}: {answer['editability']}")
-    print(consent())
-
-
-def consent() -> str:
-    """What is said where photos enter."""
-    from l2l_widgets.photos import CONSENT
-
-    return CONSENT
+    print(CONSENT)
 
 
 def square_of(text: str) -> tuple[float, float, float]:

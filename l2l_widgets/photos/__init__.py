@@ -9,12 +9,11 @@ The steps stand apart, so that each can be replaced::
 Nothing leaves the machine, and nothing is kept that is not asked for.
 """
 
+from l2l_widgets.consent import CONSENT, LIKENESS
 from l2l_widgets.photos.alignment import alignment_quad, cut_quad
 from l2l_widgets.photos.detection import DETECTORS, DetectedFace, find_detector
 from l2l_widgets.photos.finding import Aligned, align_photo
 from l2l_widgets.photos.inverting import (
-    CONSENT,
-    LIKENESS,
     invert_picture,
     load_encoder,
     picture_distance,

@@ -28,8 +28,6 @@ from l2l_widgets.photos.reading import PhotoError
 from l2l_widgets.storage import load_safetensors
 
 __all__ = [
-    "CONSENT",
-    "LIKENESS",
     "encoded_start",
     "invert_picture",
     "load_encoder",
@@ -37,14 +35,6 @@ __all__ = [
     "read_back",
 ]
 
-CONSENT = (
-    "A picture of a person stays on this machine. Ask before you edit somebody else's face, and "
-    "remember that attribute judges were taught by pictures: they err more on faces unlike those."
-)
-LIKENESS = (
-    "The embedded generator draws portraits of its own world: a photograph becomes its likeness "
-    "there, not itself."
-)
 ENCODER_FILE = "encoder.safetensors"
 
 _LOCK = threading.Lock()

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg
 from l2l_widgets.inversion import Inversion, InversionSettings
-from l2l_widgets.models.zoo import Models
+from l2l_widgets.models.zoo import Models, list_models
 from l2l_widgets.photos import CONSENT, LIKENESS, find_detector, read_photo
 from l2l_widgets.photos.detection import Detector
 from l2l_widgets.photos.finding import as_tensor
@@ -37,7 +37,7 @@ MAX_FILE, SHOWN_SIDE = 24_000_000, 720
 #: Seconds that a moved square rests before it is looked at.
 REST = 0.15
 BY = "photo inverter"
-SPACES = {"w+": "closest to the photo", "w": "easiest to edit"}
+SPACES = {"w+": "W+: closest to the photo", "w": "W: easiest to edit"}
 
 
 class PhotoInverter(FaceView):
@@ -197,7 +197,9 @@ class PhotoInverter(FaceView):
         models = self.face.models
         self.schema = {
             "spaces": SPACES, "max_file": MAX_FILE, "steps": self._settings.steps,
-            "consent": CONSENT, "likeness": LIKENESS, "resolution": models.generator.img_resolution,
+            "consent": CONSENT,
+            "likeness": LIKENESS if models.name in list_models() else "",
+            "resolution": models.generator.img_resolution,
             "has_encoder": load_encoder(models) is not None,
             "has_detector": self._detector is not None,
         }  # fmt: skip
