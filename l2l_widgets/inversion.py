@@ -14,7 +14,9 @@ can move.
 from __future__ import annotations
 
 import math
+import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +41,11 @@ __all__ = [
 SPACES = ("w", "w+")
 #: Squared Mahalanobis distance per dimension of a latent of the population, on average.
 TYPICAL = 1.0
+
+_LOCK = threading.Lock()
+_CLOUDS: weakref.WeakKeyDictionary[Any, dict[tuple[int, str, float], _Cloud]] = (
+    weakref.WeakKeyDictionary()
+)
 
 #: (B, 3, R, R) twice, in [-1, 1], to one distance each, (B,).
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -233,7 +240,7 @@ def invert(
     check_picture(picture, generator.img_resolution)
     device = generator.w_avg.device
     picture = picture.float().clamp(-1, 1).to(device)
-    cloud = _Cloud(generator, settings.seed)
+    cloud = _cloud_of(generator, settings.seed)
 
     def compare(images: Tensor) -> Tensor:
         wanted = picture.expand(len(images), -1, -1, -1)
@@ -323,6 +330,21 @@ class _Cloud:
     def distance(self, ws: Tensor) -> float:
         """Of the farthest row, relative to a typical latent's."""
         return float(((ws - self.mean) @ self.whiten).square().mean(-1).max().sqrt())
+
+
+def _cloud_of(generator: Any, seed: int) -> _Cloud:
+    """The cloud, sampled once a generator: an encoder's answer takes less time than that."""
+    # a generator that is still being trained has another cloud after every step
+    key = (seed, str(generator.w_avg.device), float(generator.w_avg.double().sum()))
+    with _LOCK:
+        try:
+            known = _CLOUDS.setdefault(generator, {})
+        except TypeError:  # one that cannot be referred to weakly
+            return _Cloud(generator, seed)
+        if key not in known:
+            known.clear()
+            known[key] = _Cloud(generator, seed)
+        return known[key]
 
 
 def _best_candidate(

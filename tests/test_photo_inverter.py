@@ -120,6 +120,20 @@ def test_without_a_face_the_square_waits_in_the_middle(models, data):
     view.close()
 
 
+def test_a_view_that_nobody_sees_looks_when_its_likeness_is_wanted(models, data):
+    view = PhotoInverter(models, detector=one_face, settings=STEPS)
+    view._handle({"kind": "visible", "visible": False, "client": "c"})
+    view.load_photo(data)
+    assert view.wait(60)
+    assert view.found is None
+    assert torch.equal(view.send_on(), view.found.ws)
+    view.close()
+    empty = PhotoInverter(models, detector=one_face)
+    with pytest.raises(ValueError, match="there is no likeness yet"):
+        empty.send_on()
+    empty.close()
+
+
 def test_files_arrive_as_text_and_bad_ones_are_one_line(view):
     send(view, kind="file", name="x.jpg", data=base64.b64encode(b"no picture at all ...").decode())
     assert "x.jpg" in view.notice["error"]

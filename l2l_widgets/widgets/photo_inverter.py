@@ -100,6 +100,7 @@ class PhotoInverter(FaceView):
         self._space = self._settings.space
         self._jobs: dict[str, Any] = {}
         self._jobs_lock = threading.Lock()
+        self._work_lock = threading.RLock()
         self._running = False
         self._sent = 0
         super().__init__(source, None)
@@ -141,6 +142,8 @@ class PhotoInverter(FaceView):
         Tensor, shape (1, num_ws, w_dim)
             Its latent.
         """
+        if self.work.found is None:
+            self._serve()  # a view that nobody has scrolled to has looked at nothing yet
         if self.work.found is None:
             raise ValueError("there is no likeness yet; drop or choose a photo first")
         ws = self.work.found.ws
@@ -207,6 +210,10 @@ class PhotoInverter(FaceView):
     # -- on the worker -----------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        with self._work_lock:
+            self._do_jobs()
+
+    def _do_jobs(self) -> None:
         with self._jobs_lock:
             jobs, self._jobs = self._jobs, {}
         work = self.work
