@@ -52,14 +52,14 @@ def two_faces(image):
 @pytest.fixture
 def view(models, data):
     made = PhotoInverter(EditSession(models, seed=1), data, detector=one_face, settings=STEPS)
-    assert made.wait(60)
+    assert made.wait(170)
     yield made
     made.close()
 
 
 def send(view, **message):
     view._handle({"client": "c", "number": 1, **message})
-    assert view.wait(60)
+    assert view.wait(170)
 
 
 def test_a_photo_is_looked_at_at_once_and_comes_closer_when_asked(view):
@@ -100,7 +100,7 @@ def test_a_moved_square_is_looked_at_anew(view):
 
 def test_of_several_faces_the_largest_is_taken_and_another_can_be(models, data):
     view = PhotoInverter(models, data, detector=two_faces, settings=STEPS)
-    assert view.wait(60)
+    assert view.wait(170)
     assert view.photo["chosen"] == 1
     assert len(view.photo["faces"]) == 2
     assert any("2 faces were found" in note for note in view.photo["notes"])
@@ -114,7 +114,7 @@ def test_of_several_faces_the_largest_is_taken_and_another_can_be(models, data):
 
 def test_without_a_face_the_square_waits_in_the_middle(models, data):
     view = PhotoInverter(models, data, detector=lambda image: [], settings=STEPS)
-    assert view.wait(60)
+    assert view.wait(170)
     assert (view.work.square.x, view.work.square.y) == (80, 50)
     assert any("no face was found" in note for note in view.photo["notes"])
     view.close()
@@ -124,7 +124,7 @@ def test_a_view_that_nobody_sees_looks_when_its_likeness_is_wanted(models, data)
     view = PhotoInverter(models, detector=one_face, settings=STEPS)
     view._handle({"kind": "visible", "visible": False, "client": "c"})
     view.load_photo(data)
-    assert view.wait(60)
+    assert view.wait(170)
     assert view.found is None
     assert torch.equal(view.send_on(), view.found.ws)
     view.close()
@@ -147,11 +147,11 @@ def test_files_arrive_as_text_and_bad_ones_are_one_line(view):
 def test_a_descent_ends_when_it_is_told_to(models, data):
     endless = InversionSettings(space="w", steps=100_000, candidates=4)
     view = PhotoInverter(models, data, detector=one_face, settings=endless)
-    assert view.wait(60)
+    assert view.wait(170)
     view.start()
     assert not view.wait(0.3)
     view.stop()
-    assert view.wait(60)
+    assert view.wait(170)
     assert view.result["stopped"]
     assert 0 < view.result["steps"] < 100_000
     view.close()
