@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets import InterpolationView as InterpolationView
     from l2l_widgets.widgets import LatentMap as LatentMap
     from l2l_widgets.widgets import MaskPainter as MaskPainter
+    from l2l_widgets.widgets import PhotoInverter as PhotoInverter
     from l2l_widgets.widgets import Presenter as Presenter
     from l2l_widgets.widgets import TrainingCell as TrainingCell
     from l2l_widgets.widgets import TrainingMonitor as TrainingMonitor
@@ -65,6 +66,7 @@ _HOMES = {
     "MaskPainter": "widgets",
     "Models": "models.zoo",
     "PaintSession": "painting",
+    "PhotoInverter": "widgets",
     "Presenter": "widgets",
     "Receipt": "session.receipt",
     "RunDirectory": "training",
@@ -101,6 +103,7 @@ __all__ = [
     "MaskPainter",
     "Models",
     "PaintSession",
+    "PhotoInverter",
     "Presenter",
     "Receipt",
     "RunDirectory",

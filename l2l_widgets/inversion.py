@@ -14,7 +14,9 @@ can move.
 from __future__ import annotations
 
 import math
+import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +35,7 @@ __all__ = [
     "check_picture",
     "invert",
     "perceptual_distance",
+    "pixel_distance",
 ]
 
 SPACES = ("w", "w+")
@@ -40,6 +43,11 @@ SPACES = ("w", "w+")
 TYPICAL = 1.0
 #: Latents that show where the cloud of W lies.
 CLOUD_FACES = 4096
+
+_LOCK = threading.Lock()
+_CLOUDS: weakref.WeakKeyDictionary[Any, dict[tuple[int, str, float], Cloud]] = (
+    weakref.WeakKeyDictionary()
+)
 
 #: (B, 3, R, R) twice, in [-1, 1], to one distance each, (B,).
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -234,11 +242,11 @@ def invert(
     check_picture(picture, generator.img_resolution)
     device = generator.w_avg.device
     picture = picture.float().clamp(-1, 1).to(device)
-    cloud = Cloud.of(generator, CLOUD_FACES, settings.seed)
+    cloud = _cloud_of(generator, settings.seed)
 
     def compare(images: Tensor) -> Tensor:
         wanted = picture.expand(len(images), -1, -1, -1)
-        loss = settings.pixel_weight * _pixels(images, wanted)
+        loss = settings.pixel_weight * pixel_distance(images, wanted)
         if distance is not None and settings.feature_weight:
             loss = loss + settings.feature_weight * distance(images, wanted)
         return loss
@@ -303,6 +311,21 @@ class _Best:
             self.loss, self.ws, self.image = loss, ws.clone(), image
 
 
+def _cloud_of(generator: Any, seed: int) -> Cloud:
+    """The cloud, sampled once a generator: an encoder's answer takes less time than that."""
+    # a generator that is still being trained has another cloud after every step
+    key = (seed, str(generator.w_avg.device), float(generator.w_avg.double().sum()))
+    with _LOCK:
+        try:
+            known = _CLOUDS.setdefault(generator, {})
+        except TypeError:  # one that cannot be referred to weakly
+            return Cloud.of(generator, CLOUD_FACES, seed)
+        if key not in known:
+            known.clear()
+            known[key] = Cloud.of(generator, CLOUD_FACES, seed)
+        return known[key]
+
+
 def _best_candidate(
     generator: Any, compare: Callable[[Tensor], Tensor], cloud: Cloud, count: int
 ) -> Tensor:
@@ -345,7 +368,7 @@ def check_picture(picture: Tensor, side: int) -> None:
         )
 
 
-def _pixels(first: Tensor, second: Tensor) -> Tensor:
+def pixel_distance(first: Tensor, second: Tensor) -> Tensor:
     """Mean absolute difference over a pyramid of three sizes, (B,)."""
     total = first.new_zeros(len(first))
     for level in range(3):

@@ -1,4 +1,4 @@
-"""Small networks that look at faces: attribute regressors (H), identity embedders (F), a parser.
+"""Small networks that look at faces: attribute regressors (H), embedders (F), a parser, encoders.
 
 Two convolutional trunks serve the losses; a transformer over convolutional patches (Xiao et al.,
 "Early convolutions help transformers see better", NeurIPS 2021) serves as judge and never enters a
@@ -304,6 +304,68 @@ class LandmarkNet(nn.Module):
         return 0.5 + self.head(features).float().unflatten(1, (self.points, 2))
 
 
+class LatentEncoder(nn.Module):
+    """Inversion encoder: pictures (B, 3, R, R) in [-1, 1] to the latents that would draw them.
+
+    One w a picture, and for each row of W+ an offset from it (Tov et al. 2021, "e4e", section 4).
+    The head speaks in principal coordinates of the cloud of W, all of variance 1, so that an
+    untrained encoder draws the average face and every coordinate weighs alike.
+
+    Parameters
+    ----------
+    w_dim, num_ws : int
+        Sizes of the generator's latents.
+    mean : Tensor, shape (w_dim,), optional
+        Middle of the cloud.
+    basis : Tensor, shape (w_dim, w_dim), optional
+        Principal directions of the cloud as rows, each as long as its standard deviation.
+    family, **options
+        As in :class:`AttributeNet`.
+    """
+
+    mean: Tensor
+    basis: Tensor
+
+    def __init__(
+        self,
+        w_dim: int,
+        num_ws: int,
+        family: str = "residual",
+        mean: Tensor | None = None,
+        basis: Tensor | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.w_dim, self.num_ws = w_dim, num_ws
+        self.config = {"w_dim": w_dim, "num_ws": num_ws, "family": family, **options}
+        self.trunk = _make_trunk(family, options)
+        self.head = nn.Linear(self.trunk.hidden.out_features, w_dim)
+        self.offsets = nn.Linear(self.trunk.hidden.out_features, num_ws * w_dim)
+        for layer in (self.head, self.offsets):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.register_buffer("mean", torch.zeros(w_dim) if mean is None else mean.clone().float())
+        self.register_buffer("basis", torch.eye(w_dim) if basis is None else basis.clone().float())
+
+    def coordinates(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Principal coordinates: of the one w, (B, w_dim), and of the offsets, (B, num_ws, w_dim).
+
+        Float32; in standard deviations of the cloud along each direction.
+        """
+        features = self.trunk(_fit(images, self.trunk.resolution))
+        offsets = self.offsets(features).float().unflatten(1, (self.num_ws, self.w_dim))
+        return self.head(features).float(), offsets
+
+    def rows(self, images: Tensor) -> Tensor:
+        """W+ with an offset for each row, (B, num_ws, w_dim): draws the picture best."""
+        one, offsets = self.coordinates(images)
+        return self.mean + (one[:, None] + offsets) @ self.basis
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The one w of each picture, (B, w_dim): edits best."""
+        return self.mean + self.coordinates(images)[0] @ self.basis
+
+
 class ParsingNet(nn.Module):
     """Face parser: which part of the face each pixel is, and where its landmarks lie.
 
@@ -389,6 +451,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "AttributeNet": AttributeNet,
     "FaceEmbeddingNet": FaceEmbeddingNet,
     "LandmarkNet": LandmarkNet,
+    "LatentEncoder": LatentEncoder,
     "ParsingNet": ParsingNet,
 }
 

@@ -25,12 +25,14 @@ PACKAGE = ROOT / "l2l_widgets"
 # From the bottom up. A module imports lower layers, and its own where ARROWS says so.
 LAYERS = {
     "words": (
-        "storage latents attributes images masks protocols face_filter policy errors latest_wins"
+        "storage latents attributes images masks protocols face_filter policy consent errors"
+        " latest_wins"
     ),
     "parts": ("judges faceworld stylegan2 projected perception losses metrics training triplets"),
     "methods": "editors inversion maskgan checkpoints",
     "assembly": (
-        "models disentangle session walks many painting teaching plots evaluation maps entanglement"
+        "models disentangle session photos walks many painting teaching plots evaluation maps"
+        " entanglement"
     ),
     "runs": "recipes bench",
     "surfaces": "widgets cli server __main__",
@@ -46,6 +48,7 @@ ARROWS = {
     "protocols": "attributes",
     "face_filter": "attributes",
     "policy": "attributes",
+    "consent": "",
     "errors": "",
     "latest_wins": "",
     "judges": "storage attributes",
@@ -64,6 +67,7 @@ ARROWS = {
     "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
+    "photos": "storage images consent perception inversion models session",
     "walks": "storage latents attributes images policy losses models session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins maskgan models session",
@@ -77,19 +81,19 @@ ARROWS = {
     "entanglement": "storage attributes policy metrics editors models session evaluation",
     "recipes": (
         "storage latents attributes images masks judges faceworld stylegan2 projected"
-        " perception losses training triplets editors maskgan models disentangle plots"
-        " evaluation maps"
+        " perception losses training triplets editors inversion maskgan models disentangle"
+        " plots evaluation maps"
     ),
     "bench": "attributes images stylegan2 editors models session maps",
     "widgets": (
         "storage latents attributes images masks face_filter policy latest_wins training"
-        " models disentangle session walks many painting teaching plots evaluation maps"
-        " entanglement recipes"
+        " inversion models disentangle session photos walks many painting teaching plots"
+        " evaluation maps entanglement recipes"
     ),
     "cli": (
-        "storage latents attributes images masks policy judges faceworld training"
-        " editors inversion maskgan checkpoints models disentangle session walks many painting"
-        " evaluation recipes bench"
+        "storage latents attributes images masks policy consent judges faceworld training"
+        " editors inversion maskgan checkpoints models disentangle session photos walks"
+        " many painting evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",

@@ -142,7 +142,15 @@ def photo(generator, tmp_path):
 
 
 def test_the_command_writes_a_picture_that_replays(photo, capsys):
-    words = ["invert", str(photo / "photo.png"), "--out", str(photo / "out"), "--steps", "20"]
+    words = [
+        "invert",
+        str(photo / "photo.png"),
+        "--aligned",
+        "--out",
+        str(photo / "out"),
+        "--steps",
+        "20",
+    ]
     words += ["--generator", str(photo / "g.safetensors"), "--json"]
     assert main(words) == 0
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -157,7 +165,15 @@ def test_the_command_writes_a_picture_that_replays(photo, capsys):
 
 def test_ctrl_c_keeps_what_was_found(photo, capsys):
     threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    words = ["invert", str(photo / "photo.png"), "--out", str(photo / "out"), "--steps", "100000"]
+    words = [
+        "invert",
+        str(photo / "photo.png"),
+        "--aligned",
+        "--out",
+        str(photo / "out"),
+        "--steps",
+        "100000",
+    ]
     begun = time.monotonic()
     assert main([*words, "--generator", str(photo / "g.safetensors"), "--json"]) == 0
     assert time.monotonic() - begun < 60
@@ -171,6 +187,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(photo, capsys):
         ([str(photo / "none.png")], "none.png"),
         ([str(photo / "g.safetensors")], "g.safetensors"),
         ([str(photo / "photo.png"), "--steps", "-1"], "--steps"),
+        ([str(photo / "photo.png"), "--crop", "1,2"], "--crop is"),
     ):
         assert main(["invert", *words, "--out", str(out)]) == 2
         error = capsys.readouterr().err

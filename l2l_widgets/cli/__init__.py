@@ -39,6 +39,7 @@ VERBS = {
     "runs": ("runs", "list training runs, stop or hold one"),
     "bench": ("bench", "how many times faster than the plain way, on this machine"),
     "invert": ("invert", "find the latent that draws a picture"),
+    "film": ("film", "edit the face in a clip"),
     "judges": ("judges", "check a judge of your own: an ONNX file and its declaration"),
     "world": ("judges", "a folder of models from your generator and judges"),
     "direction": ("direction", "walk along a direction that others have published"),

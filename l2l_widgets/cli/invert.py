@@ -1,4 +1,4 @@
-"""``l2l invert``: from a picture of a face to the latent that draws it."""
+"""``l2l invert``: from a photo of a face to the latent that draws it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,52 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.edit import SEED_MAX, whole_number
+from l2l_widgets.consent import CONSENT
 
 STEPS_MAX = 100_000
+EVALUATED_MAX = 10_000
 VISIBLE = 256  # pixels; what is smaller is enlarged
-CONSENT = (
-    "A picture of a person stays on this machine. Ask before you edit somebody else's face, and "
-    "remember that attribute judges were taught by pictures: they err more on faces unlike those."
-)
+#: Renders that nothing was trained on: no rendered set has this seed.
+UNSEEN_SEED = 7_000
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb ``invert``."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "invert",
-        help="find the latent that draws a picture",
-        description="Find the latent whose face comes closest to a picture, to edit it like any "
-        "other. Ctrl-C keeps the best so far. The embedded generator draws portraits of its own "
-        "world: a photograph becomes its likeness there, not itself.",
+        help="find the latent that draws a photo",
+        description="Find the face in a photo, align it as the generator has its faces, and find "
+        "the latent that comes closest, to edit it like any other. Ctrl-C keeps the best so far. "
+        "The embedded generator draws portraits of its own world: a photograph becomes its "
+        "likeness there, not itself.",
         epilog=CONSENT,
     )
     parser.add_argument(
-        "picture", type=Path, metavar="PHOTO", help="a face, upright; its middle square is used"
+        "picture", type=Path, nargs="?", metavar="PHOTO", help="a photo with a face in it"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--face", default=None, metavar="N", help="which face, from 1, where there are several"
+    )
+    parser.add_argument(
+        "--aligned", action="store_true",
+        help="the photo is cut like the generator's faces: its middle square is used",
+    )  # fmt: skip
+    parser.add_argument(
+        "--crop", default=None, metavar="X,Y,SIDE", help="a square by hand, pixels of the photo"
+    )
+    parser.add_argument(
+        "--detector", default=None, metavar="NAME",
+        help="what finds faces: cascade, yunet=FILE.onnx or none (default: cascade where OpenCV "
+        "is installed)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--landmarks", default=None, metavar="DECLARATION",
+        help="a landmark network of your own, by its declaration (kind = \"landmarks\")",
+    )  # fmt: skip
+    parser.add_argument(
+        "--encoder-only", action="store_true", help="the encoder's answer at once, no descent"
+    )
     parser.add_argument(
         "--space", default="w+", choices=("w", "w+"),
         help="w edits best, w+ draws best (default: w+)",
@@ -41,50 +64,71 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--generator", default=None, metavar="NAME|PATH", help="models (default: the embedded ones)"
     )
+    parser.add_argument(
+        "--evaluate", default=None, metavar="N",
+        help="instead of a photo: measure on N rendered faces that nothing was trained on",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Invert one picture.
+    """Invert one photo, or measure inversion.
 
     Raises
     ------
     ValueError
-        A setting out of range, a picture that cannot be read or is no face's.
+        A setting out of range, a photo that cannot be read, without a face or with several.
     """
     steps = whole_number("--steps", args.steps, 0, STEPS_MAX)
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
+    face = None if args.face is None else whole_number("--face", args.face, 1, 1000)
+    crop = None if args.crop is None else square_of(args.crop)
+    if args.evaluate is not None:
+        count = whole_number("--evaluate", args.evaluate, 1, EVALUATED_MAX)
+        if args.picture is not None:
+            raise ValueError(f"PHOTO is {str(args.picture)!r}; allowed with --evaluate: none")
+        return _evaluate(args, count, steps, seed)
+    if args.picture is None or args.out is None:
+        missing = "PHOTO" if args.picture is None else "--out"
+        raise ValueError(f"{missing} is missing; allowed: PHOTO --out DIR, or --evaluate N")
+    ways = [name for name in ("aligned", "crop", "face") if getattr(args, name)]
+    if len(ways) > 1:
+        raise ValueError(f"--{' and --'.join(ways)} are given; allowed: one of them")
 
     from tqdm import tqdm
 
-    from l2l_widgets.images import load_image, save_image
-    from l2l_widgets.inversion import (
-        InversionSettings,
-        check_picture,
-        invert,
-        perceptual_distance,
-    )
+    from l2l_widgets.images import save_image
+    from l2l_widgets.inversion import InversionSettings, check_picture
     from l2l_widgets.models.zoo import load
+    from l2l_widgets.photos import align_photo, find_detector, invert_picture, read_photo
+    from l2l_widgets.photos.inverting import load_encoder, read_back
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.storage import make_folder, write_atomic
 
+    photo = read_photo(args.picture)
     models = load(args.generator)
-    picture = load_image(args.picture, models.generator.img_resolution)
+    aligned = align_photo(
+        photo, models, find_detector(args.detector), landmarks=_landmarks(args.landmarks),
+        face=face, aligned=args.aligned, crop=crop,
+    )  # fmt: skip
+    if args.encoder_only:
+        if load_encoder(models) is None:
+            raise ValueError(
+                f"--encoder-only: models {models.name!r} have no encoder; train one with: "
+                "l2l train encoder --publish"
+            )
+        steps = 0
     settings = InversionSettings(space=args.space, steps=steps, seed=seed)
-    distance = perceptual_distance(models.regressors) if models.has("regressor") else None
+    picture = aligned.image
     check_picture(picture, models.generator.img_resolution)
     make_folder(args.out)  # refuses before a minute of work, not after it
-    stopped = False
     with tqdm(total=steps, unit="step", disable=None) as bar:
 
         def progress(made: int, loss: float, image: Any) -> None:
             bar.update(made - bar.n)
             bar.set_postfix(loss=f"{loss:.3f}")
 
-        with _interruptible() as asked:
-            found = invert(
-                models.generator, picture, distance, settings, progress=progress, stop=asked
-            )
-        stopped = found.stopped
+        with interruptible() as asked:
+            found = invert_picture(models, picture, settings, progress=progress, stop=asked)
     session = EditSession(models, truncation_psi=1.0)
     session.set_latent(found.ws)
     scale = -(-VISIBLE // models.generator.img_resolution)
@@ -92,46 +136,111 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     session.close()
     save_image(args.out / "picture.png", picture[0], scale=scale)
     answer: dict[str, Any] = {
-        "picture": str(args.picture), "out": str(args.out), "stopped": stopped,
+        "picture": str(args.picture), "out": str(args.out), "stopped": found.stopped,
+        "aligned": aligned.how, "quad": [[round(v, 1) for v in p] for p in aligned.quad],
+        "faces": [f.to_text() for f in aligned.faces], "face": aligned.chosen,
+        "notes": list(aligned.notes),
+        "start": "encoder" if load_encoder(models) is not None else "sampled faces",
         "steps": found.steps, "loss": round(found.loss, 4),
         "start_loss": round(found.start_loss, 4),
         "cloud_distance": round(found.cloud_distance, 3), "editability": found.editability,
         "rows_apart": round(found.rows_apart, 3), "seconds": round(found.seconds, 2),
-        "settings": dataclasses.asdict(settings), **_read(models, picture, found.image),
+        "settings": dataclasses.asdict(settings), **read_back(models, picture, found.image),
     }  # fmt: skip
     write_atomic(args.out / "inversion.json", (json.dumps(answer, indent=1) + "\n").encode())
     if not args.json:
-        made = args.out / "inverted.png"
-        print(f"wrote {made}: it carries its latent, and replays like an edit")
-        print(f"edit it with: l2l edit --latents {made} --set smile=+0.3 --out edited")
-        print(f"difference {found.start_loss:.3f} -> {found.loss:.3f} in {found.steps} steps")
-        if "identity" in answer and "attributes" in answer:
+        _print(answer, args.out / "inverted.png")
+    return answer
+
+
+def _print(answer: dict[str, Any], made: Path) -> None:
+    several = f" (face {answer['face']} of {len(answer['faces'])})" if answer["faces"] else ""
+    print(f"{answer['aligned']}{several}")
+    for note in answer["notes"]:
+        print(f"note: {note}")
+    print(f"wrote {made}: it carries its latent, and replays like an edit")
+    print(f"edit it with: l2l edit --latents {made} --set smile=+0.3 --out edited")
+    print(
+        f"difference {answer['start_loss']:.3f} -> {answer['loss']:.3f} in {answer['steps']} steps "
+        f"from {answer['start']}, {answer['seconds']:.1f} s"
+    )
+    if "identity" in answer and "attributes" in answer:
+        largest = answer["largest"]
+        print(
+            f"identity {answer['identity']:.2f}, attributes off by {answer['attributes']:.3f}, "
+            f"most in {largest['name']} ({largest['difference']:.2f})"
+        )
+    print(f"distance to the cloud {answer['cloud_distance']:.2f}: {answer['editability']}")
+    print(CONSENT)
+
+
+def square_of(text: str) -> tuple[float, float, float]:
+    """``X,Y,SIDE`` as numbers."""
+    try:
+        x, y, side = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--crop is {text!r}; allowed: X,Y,SIDE, left, top and side of a square in pixels"
+        ) from None
+    return x, y, side
+
+
+def _landmarks(declaration: str | None) -> Any:
+    """A landmark network of the user's own; None where none is named."""
+    if declaration is None:
+        return None
+    from l2l_widgets.judges import load_judge
+
+    judge = load_judge(declaration)
+    if judge.declaration.kind != "landmarks":
+        raise ValueError(
+            f"--landmarks: {declaration} declares kind {judge.declaration.kind!r}; allowed: "
+            "'landmarks'"
+        )
+    return judge
+
+
+def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> dict[str, Any]:
+    """Measure on renders, by the second judges."""
+    from tqdm import tqdm
+
+    from l2l_widgets.faceworld import render, sample_factors
+    from l2l_widgets.images import from_uint8, to_uint8
+    from l2l_widgets.inversion import InversionSettings
+    from l2l_widgets.models.zoo import load
+    from l2l_widgets.photos.measuring import measure_inversion
+    from l2l_widgets.storage import make_folder, write_atomic
+
+    models = load(args.generator)
+    settings = InversionSettings(space=args.space, steps=steps, seed=seed)
+    drawn = render(sample_factors(count, UNSEEN_SEED + seed), models.generator.img_resolution)
+    # as a picture file has them: 256 values
+    pictures = list(from_uint8(to_uint8(drawn.image)).split(1))
+    with tqdm(total=count, unit="face", disable=None) as bar:
+        found = measure_inversion(models, pictures, settings, lambda done, of: bar.update(1))
+    found = {
+        "faces": f"renders of seed {UNSEEN_SEED + seed}, which nothing was trained on",
+        **found,
+    }
+    if args.out is not None:
+        make_folder(args.out)
+        write_atomic(args.out / "inversions.json", (json.dumps(found, indent=1) + "\n").encode())
+    if not args.json:
+        print(f"{count} {found['faces']}; read by the second judges")
+        for way, row in found["ways"].items():
+            error, identity = row["attribute_error"], row["identity"]
             print(
-                f"identity {answer['identity']:.2f}, attributes off by {answer['attributes']:.3f}"
+                f"{way}: attributes off by {error['mean']:.3f} ({error['low']:.3f} to "
+                f"{error['high']:.3f}), most in {row['worst_attribute']['name']} "
+                f"({row['worst_attribute']['error']:.2f}); identity {identity['mean']:.3f} "
+                f"({identity['low']:.3f} to {identity['high']:.3f}), at least 0.8 in "
+                f"{row['identity_reached']:.0%}; cloud {row['cloud_distance']:.2f}; "
+                f"{row['seconds']:.2f} s a face"
             )
-        print(f"distance to the cloud {found.cloud_distance:.2f}: {found.editability}")
-        print(CONSENT)
-    return answer
+    return found
 
 
-def _read(models: Any, picture: Any, image: Any) -> dict[str, float]:
-    """What the judges say of both pictures, as far as there are judges."""
-    import torch
-
-    answer: dict[str, float] = {}
-    with torch.inference_mode():
-        for part in ("identity_judge", "embedder"):
-            if models.has(part) and "identity" not in answer:
-                judge = models.part(part)
-                answer["identity"] = round(float((judge(picture) * judge(image)).sum()), 4)
-        for part in ("attribute_judge", "regressor"):
-            if models.has(part) and "attributes" not in answer:
-                judge = models.part(part)
-                answer["attributes"] = round(float((judge(picture) - judge(image)).abs().mean()), 4)
-    return answer
-
-
-class _interruptible:  # noqa: N801 - reads as a statement
+class interruptible:  # noqa: N801 - reads as a statement
     """While open, Ctrl-C asks for a stop instead of raising; a second one raises."""
 
     def __enter__(self) -> Any:

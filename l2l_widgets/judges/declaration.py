@@ -28,10 +28,12 @@ __all__ = [
 ]
 
 PUBLISHED = Path(__file__).parent / "published"
-KINDS = ("attributes", "identity", "parser")
+KINDS = ("attributes", "identity", "parser", "landmarks")
 COLOURS = ("RGB", "BGR", "GREY")
 LAYOUTS = ("NCHW", "NHWC")
 OUTPUTS = ("logits", "scores", "softmax")
+#: What a landmark's numbers are: shares of the input's side, its pixels, or -1 to 1 across it.
+UNITS = ("shares", "pixels", "signed")
 CLASSES = 19  # of CelebAMask-HQ
 MAX_TEXT = 200_000  # characters; the longest honest declaration has some thousands
 
@@ -64,8 +66,8 @@ class Declaration:
 
     Parameters
     ----------
-    kind : {"attributes", "identity", "parser"}
-        Attribute scores in [0, 1], an identity vector, or the 19 classes of CelebAMask-HQ.
+    kind : {"attributes", "identity", "parser", "landmarks"}
+        Attribute scores in [0, 1], an identity vector, the 19 classes of CelebAMask-HQ, or points.
     file : str
         The network, relative to the declaration's folder: ``.onnx`` or a TorchScript ``.pt``.
         Empty where the network is handed over as an object (:func:`wrap_judge`).
@@ -90,6 +92,11 @@ class Declaration:
         Attributes: name -> column.
     classes : tuple of int
         Parser: class of CelebAMask-HQ's official order for each class of the network's own.
+    units : {"shares", "pixels", "signed"}
+        Landmarks: what their numbers are.
+    five : tuple of int
+        Landmarks: which points are the eyes, the nose and the corners of the mouth, each pair from
+        the picture's left. Without it the network must give 5, 51 or 68 points in the usual order.
     table : AttributeTable, optional
         Rows of ``attributes`` in their order. Without it the package's own where a name is known
         there, a plain one otherwise; a file says it as ``[table.NAME]``.
@@ -111,6 +118,8 @@ class Declaration:
     outputs: str = "scores"
     attributes: Mapping[str, Column] = field(default_factory=dict)
     classes: tuple[int, ...] = ()
+    units: str = "shares"
+    five: tuple[int, ...] = ()
     table: AttributeTable | None = None
     about: str = ""
     folder: Path = Path()
@@ -120,6 +129,9 @@ class Declaration:
         _one_of("colours", self.colours, COLOURS)
         _one_of("layout", self.layout, LAYOUTS)
         _one_of("outputs", self.outputs, OUTPUTS)
+        _one_of("units", self.units, UNITS)
+        if self.five and (len(self.five) != 5 or not all(type(i) is int for i in self.five)):
+            raise JudgeError(f"five is {list(self.five)}; allowed: the numbers of five points")
         if not isinstance(self.size, int) or not 8 <= self.size <= 2048:
             raise JudgeError(f"size is {self.size!r}; allowed: a whole number from 8 to 2048")
         left, top, right, bottom = _numbers("crop", self.crop, 4)

@@ -31,7 +31,8 @@ class Judge:
 
     Kind "attributes" keeps ``AttributeRegressor``: readings, (B, A) in [0, 1], in the order of
     ``attributes``. Kind "identity" keeps ``FaceEmbedder``: vectors of norm 1, (B, D). Kind
-    "parser" keeps ``Segmenter``: classes, (B, R, R) of uint8, at the picture's own size.
+    "parser" keeps ``Segmenter``: classes, (B, R, R) of uint8, at the picture's own size. Kind
+    "landmarks" gives points, (B, P, 2): x to the right, y down, shares of the picture's side.
 
     Use :func:`load_judge` or :func:`wrap_judge`.
 
@@ -122,6 +123,8 @@ class Judge:
             return self._scores(out.flatten(1))
         if self.declaration.kind == "identity":
             return F.normalize(out.flatten(1), dim=1)
+        if self.declaration.kind == "landmarks":
+            return self._points(out)
         return self._classes(out, images.shape[-1])
 
     def _scores(self, out: Tensor) -> Tensor:
@@ -152,6 +155,28 @@ class Judge:
             )
         out = F.interpolate(out, (side, side), mode="bilinear", align_corners=False)
         return own[out.argmax(1)]
+
+    def _points(self, out: Tensor) -> Tensor:
+        d = self.declaration
+        if out.ndim != 3:
+            out = out.flatten(1)
+            out = out.unflatten(1, (-1, 2)) if out.shape[1] % 2 == 0 else out
+        if out.ndim != 3 or out.shape[2] not in (2, 3):
+            raise JudgeError(
+                f"{self._name}: its output has shape {tuple(out.shape)}; allowed: two numbers a "
+                "point, (B, 2 P) or (B, P, 2)"
+            )
+        if d.five and max(d.five) >= out.shape[1]:
+            raise JudgeError(
+                f"{self._name}: five names point {max(d.five)} of an output with {out.shape[1]}"
+            )
+        points = out[:, list(d.five), :2] if d.five else out[..., :2]
+        if d.units == "pixels":
+            points = (points + 0.5) / d.size
+        elif d.units == "signed":
+            points = (points + 1) / 2
+        left, top, right, bottom = d.crop  # of the picture that it saw
+        return torch.tensor([left, top]) + points * torch.tensor([right - left, bottom - top])
 
     def _try_once(self) -> None:
         """Run the network on two plain pictures, so that a wrong declaration shows at once."""

@@ -33,6 +33,7 @@ RECIPE_MODULES = (
     "l2l_widgets.recipes.perception",
     "l2l_widgets.recipes.parser",
     "l2l_widgets.recipes.landmarks",
+    "l2l_widgets.recipes.encoder",
     "l2l_widgets.recipes.identity",
     "l2l_widgets.recipes.mapper",
     "l2l_widgets.recipes.mapper_ablations",

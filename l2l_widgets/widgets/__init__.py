@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from l2l_widgets.widgets.interpolation_view import InterpolationView as InterpolationView
     from l2l_widgets.widgets.latent_map import LatentMap as LatentMap
     from l2l_widgets.widgets.mask_painter import MaskPainter as MaskPainter
+    from l2l_widgets.widgets.photo_inverter import PhotoInverter as PhotoInverter
     from l2l_widgets.widgets.presenter import Presenter as Presenter
     from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
     from l2l_widgets.widgets.training_monitor import TrainingMonitor as TrainingMonitor
@@ -34,6 +35,7 @@ __all__ = [
     "InterpolationView",
     "LatentMap",
     "MaskPainter",
+    "PhotoInverter",
     "Presenter",
     "TrainingCell",
     "TrainingMonitor",
@@ -48,6 +50,7 @@ _HOMES = {
     "InterpolationView": "interpolation_view",
     "LatentMap": "latent_map",
     "MaskPainter": "mask_painter",
+    "PhotoInverter": "photo_inverter",
     "Presenter": "presenter",
     "TrainingCell": "training_cell",
     "TrainingMonitor": "training_monitor",

@@ -1,0 +1,222 @@
+"""Finding faces in a photo: detectors that stand beside the package, and any callable of yours.
+
+None is required: a photo may be cut by hand, or be aligned already.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from l2l_widgets.photos.reading import PhotoError
+
+__all__ = ["DETECTORS", "DetectedFace", "Detector", "find_detector"]
+
+#: Name -> what it is and what it needs, for messages and helps.
+DETECTORS = {
+    "cascade": "OpenCV's frontal face cascade: pip install 'l2l-widgets[detect]'",
+    "yunet=FILE.onnx": (
+        "OpenCV's YuNet, better and with eyes and mouth: face_detection_yunet_2023mar.onnx of the "
+        "OpenCV Zoo, run by the same package"
+    ),
+}
+#: Photos are searched at about this side, pixels: smaller faces than a tenth of it are not found.
+SEARCHED = 800
+#: A face's side is at least this share of the photo's shorter side.
+LEAST = 0.08
+#: Turns of the head that are tried until a face is found, degrees clockwise.
+TURNS = (0.0, 15.0, -15.0, 30.0, -30.0)
+_MIRRORED = 2  # OpenCV's BORDER_REFLECT: what comes into view holds no edge
+
+
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face in a photo.
+
+    Parameters
+    ----------
+    x, y, width, height : float
+        Its box, pixels of the photo.
+    score : float
+        How sure the detector is, in its own units.
+    points : tuple of (float, float)
+        Eye, eye, nose, corner, corner of the mouth, from the picture's left to its right within
+        each pair; or 51 or 68 landmarks; pixels. Empty where the detector gives none.
+    turn : float
+        How far the box is turned about its middle, degrees clockwise.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float = 1.0
+    points: tuple[tuple[float, float], ...] = ()
+    turn: float = 0.0
+
+    def to_text(self) -> str:
+        """The box as a person writes it."""
+        return f"{self.x:.0f},{self.y:.0f} {self.width:.0f} x {self.height:.0f}"
+
+
+#: An upright RGB photo to the faces in it.
+Detector = Callable[[Image.Image], list[DetectedFace]]
+
+
+def find_detector(name: str | Detector | None) -> Detector | None:
+    """A detector by name.
+
+    Parameters
+    ----------
+    name : str, callable or None
+        ``cascade``; ``yunet=FILE.onnx``; ``none`` for none; a callable of your own, which is given
+        back; None for the cascade where it is installed, and no detector where not.
+
+    Raises
+    ------
+    PhotoError
+        An unknown name, a library or a file that is missing.
+    """
+    if name is None:
+        try:
+            return _cascade()
+        except PhotoError:
+            return None
+    if callable(name):
+        return name
+    kind, _, file = name.partition("=")
+    if kind == "none" and not file:
+        return None
+    if kind == "cascade" and not file:
+        return _cascade()
+    if kind == "yunet" and file:
+        return _yunet(Path(file))
+    raise PhotoError(
+        f"detector is {name!r}; allowed: cascade, yunet=FILE.onnx, none, or in Python a callable"
+    )
+
+
+def in_order(faces: list[DetectedFace]) -> list[DetectedFace]:
+    """Largest first; that is how they are numbered, from 1."""
+    return sorted(faces, key=lambda f: (-f.width * f.height, f.x, f.y))
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ImportError:
+        raise PhotoError(
+            "finding faces needs OpenCV; install it with: pip install 'l2l-widgets[detect]', or "
+            "cut the face out yourself with --crop x,y,side"
+        ) from None
+    return cv2
+
+
+def _searched(image: Image.Image) -> tuple[np.ndarray, float]:
+    """The photo as it is searched, (H, W, 3) uint8 RGB, and how many times smaller it is."""
+    scale = max(1.0, max(image.size) / SEARCHED)
+    if scale > 1:
+        size = tuple(max(1, round(n / scale)) for n in image.size)
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    elif max(image.size) < 256:  # the cascade's window is 24 pixels wide
+        scale = max(image.size) / 256
+        size = tuple(max(1, round(n / scale)) for n in image.size)
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(image), scale
+
+
+def _cascade() -> Detector:
+    cv2 = _opencv()
+    try:
+        folder = Path(cv2.data.haarcascades)
+        face = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+        loaded = not face.empty()
+    except AttributeError:
+        loaded = False
+    if not loaded:
+        raise PhotoError(
+            f"OpenCV {cv2.__version__} carries no cascades; install release 4: pip install "
+            "'l2l-widgets[detect]'"
+        )
+
+    def find(image: Image.Image) -> list[DetectedFace]:
+        pixels, scale = _searched(image)
+        grey = cv2.equalizeHist(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+        least = max(24, round(LEAST * min(grey.shape)))
+        height, width = grey.shape
+        for turn in TURNS:  # the cascade knows upright faces only
+            turned = grey
+            if turn:
+                about = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0)
+                turned = cv2.warpAffine(grey, about, (width, height), borderMode=_MIRRORED)
+            boxes = face.detectMultiScale(turned, 1.1, 4, minSize=(least, least))
+            if len(boxes):
+                return [_turned_back(box, turn, (width, height), scale) for box in boxes]
+        return []
+
+    return find
+
+
+def _turned_back(box: Any, turn: float, size: tuple[int, int], scale: float) -> DetectedFace:
+    """A box of a photo that was turned counter-clockwise, where it lies in the photo itself."""
+    x, y, width, height = (float(v) for v in box)
+    dx, dy = x + width / 2 - size[0] / 2, y + height / 2 - size[1] / 2
+    cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    middle = size[0] / 2 + cos * dx - sin * dy, size[1] / 2 + sin * dx + cos * dy
+    return DetectedFace(
+        (middle[0] - width / 2) * scale, (middle[1] - height / 2) * scale,
+        width * scale, height * scale, turn=turn,
+    )  # fmt: skip
+
+
+def _yunet(path: Path) -> Detector:
+    cv2 = _opencv()
+    if not path.is_file():
+        raise PhotoError(f"detector yunet: {os.fspath(path)!r}: no such file; {_YUNET_FROM}")
+    with open(path, "rb") as stream:
+        head = stream.read(64)
+    if head.startswith(b"version https://git-lfs"):
+        raise PhotoError(
+            f"detector yunet: {os.fspath(path)!r} is a Git LFS pointer: run `git lfs pull` there"
+        )
+    try:
+        network = cv2.FaceDetectorYN.create(os.fspath(path), "", (320, 320), 0.7, 0.3, 100)
+    except cv2.error as error:
+        raise PhotoError(
+            f"detector yunet: {os.fspath(path)!r} cannot be read ({_line(error)}); {_YUNET_FROM}"
+        ) from None
+
+    def find(image: Image.Image) -> list[DetectedFace]:
+        pixels, scale = _searched(image)
+        height, width = pixels.shape[:2]
+        try:
+            network.setInputSize((width, height))
+            rows = network.detect(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1]
+        except cv2.error as error:
+            raise PhotoError(
+                f"detector yunet: {os.fspath(path)!r} cannot be run ({_line(error)}); {_YUNET_FROM}"
+            ) from None
+        found = []
+        for row in [] if rows is None else np.asarray(rows, dtype=np.float64):
+            values = row * scale
+            # the person's right eye first, which is the picture's left one
+            points = tuple((float(x), float(y)) for x, y in values[4:14].reshape(5, 2))
+            if math.isfinite(row[14]):
+                found.append(DetectedFace(*map(float, values[:4]), float(row[14]), points))
+        return found
+
+    return find
+
+
+_YUNET_FROM = "wanted: face_detection_yunet_2023mar.onnx, from the OpenCV Zoo on GitHub"
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,220 @@
+"""A photo as people have it, to an upright picture of 8-bit sRGB: whatever is odd is said.
+
+Only the head of a file is read before its size is judged: a picture may claim any number of pixels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+__all__ = ["Photo", "PhotoError", "read_photo"]
+
+#: Files larger than this are not read, bytes.
+MAX_FILE = 200 << 20
+#: A JPEG may have this many pixels, for its decoder gives it smaller; anything else has to be
+#: decoded whole.
+MAX_JPEG, MAX_OTHER = 400_000_000, 100_000_000
+#: A picture is kept with at most about this side: faces are cut from it, nothing is printed.
+KEPT_SIDE = 4096
+SMALLEST = 16  # pixels
+#: A PNG of this package's says so in one of its text chunks.
+OURS = ("l2l-recipe",)
+
+
+class PhotoError(ValueError):
+    """A photo that cannot be used: what is wrong with it, and what helps."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo, upright.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        RGB, 8 bits, sRGB.
+    name : str
+        What to call it in messages.
+    notes : tuple of str
+        What had to be done to it, in words.
+    ours : bool
+        Whether this package drew it: then the face is where the generator has its faces.
+    """
+
+    image: Image.Image
+    name: str
+    notes: tuple[str, ...] = ()
+    ours: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.size
+
+
+def read_photo(source: str | os.PathLike[str] | bytes, name: str = "") -> Photo:
+    """Read a photo from a file or its bytes.
+
+    Turned by its EXIF mark; CMYK, grey, palettes and 16 bits become 8-bit RGB; an embedded colour
+    profile is followed; what is transparent becomes white; of an animation the first frame is
+    taken. ``notes`` says what of this happened.
+
+    Parameters
+    ----------
+    source : path or bytes
+        Any format that Pillow reads.
+    name : str
+        What messages call it; the file's name if empty.
+
+    Raises
+    ------
+    PhotoError
+        No such file, no picture (a Git LFS pointer, a web page and HEIC are named as such), too
+        large, too small, or damaged.
+    """
+    data, name = _bytes_of(source, name)
+    _refuse_lookalikes(data, name)
+    try:
+        with warnings.catch_warnings():
+            # our own bound, named in our own words, stands below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = _open_unbounded(data, name)
+            notes: list[str] = []
+            _check_size(picture, name)
+            ours = _is_ours(picture)
+            if picture.format == "JPEG" and max(picture.size) > KEPT_SIDE:
+                # the decoder leaves out what would be thrown away
+                picture.draft("RGB", (KEPT_SIDE // 2, KEPT_SIDE // 2))
+            frames = getattr(picture, "n_frames", 1)
+            if frames > 1:
+                notes.append(f"it is animated: the first of {frames} frames is taken")
+                picture.seek(0)
+            picture.load()
+            image = _as_rgb(picture, notes)
+    except PhotoError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PhotoError(f"photo {name}: damaged or cut short ({reason})") from None
+    if max(image.size) > KEPT_SIDE:
+        image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+    return Photo(image, name, tuple(notes), ours)
+
+
+def _bytes_of(source: str | os.PathLike[str] | bytes, name: str) -> tuple[bytes, str]:
+    if isinstance(source, bytes):
+        name = name or "picture"
+        if len(source) > MAX_FILE:
+            raise PhotoError(f"photo {name}: {len(source) >> 20} MB; allowed: {MAX_FILE >> 20} MB")
+        return source, name
+    path = Path(source)
+    name = name or path.name
+    try:
+        if path.is_dir():
+            raise PhotoError(f"photo {str(path)!r} is a folder; allowed: a picture file")
+        size = path.stat().st_size
+        if size > MAX_FILE:
+            raise PhotoError(f"photo {name}: {size >> 20} MB; allowed: {MAX_FILE >> 20} MB")
+        return path.read_bytes(), name
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise PhotoError(f"photo {str(path)!r}: {reason}") from None
+
+
+def _refuse_lookalikes(data: bytes, name: str) -> None:
+    """Name what people have instead of a picture."""
+    head = data[:64]
+    if not data:
+        raise PhotoError(f"photo {name}: the file is empty")
+    if head.startswith(b"version https://git-lfs"):
+        raise PhotoError(f"photo {name}: a Git LFS pointer, not the picture: run `git lfs pull`")
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        raise PhotoError(f"photo {name}: a web page, not the picture: save the picture itself")
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+        raise PhotoError(
+            f"photo {name}: HEIC, which is not read here; export it as JPEG (on the phone: "
+            "Settings, Camera, Formats, Most Compatible)"
+        )
+    if head[4:8] == b"ftyp" and head[8:12] != b"avif":
+        raise PhotoError(
+            f"photo {name}: a film; allowed: a picture (a film: l2l film FILE --recipe R --out O)"
+        )
+
+
+def _open_unbounded(data: bytes, name: str) -> Image.Image:
+    """Open a picture's head; Pillow's own bound would refuse without saying the size."""
+    kept = Image.MAX_IMAGE_PIXELS
+    try:
+        Image.MAX_IMAGE_PIXELS = None
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise PhotoError(
+            f"photo {name}: no picture that can be read; allowed: JPEG, PNG, WebP, TIFF ..."
+        ) from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
+
+
+def _check_size(picture: Image.Image, name: str) -> None:
+    width, height = picture.size
+    most = MAX_JPEG if picture.format == "JPEG" else MAX_OTHER
+    if width * height > most:
+        raise PhotoError(
+            f"photo {name}: {width} x {height} is {width * height / 1e6:.0f} megapixels of "
+            f"{picture.format}; allowed: {most // 1_000_000}: make it smaller, or cut the face out"
+        )
+    if min(width, height) < SMALLEST:
+        raise PhotoError(
+            f"photo {name}: {width} x {height} pixels; allowed: at least {SMALLEST} a side"
+        )
+
+
+def _is_ours(picture: Image.Image) -> bool:
+    text: Any = getattr(picture, "info", {})
+    return picture.format == "PNG" and any(key in text for key in OURS)
+
+
+def _as_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
+    profile = picture.info.get("icc_profile")
+    turned = ImageOps.exif_transpose(picture) or picture
+    if picture.getexif().get(0x0112, 1) not in (0, 1):
+        notes.append("it was turned upright by its EXIF mark")
+    if turned.mode.startswith("I") or turned.mode == "F":
+        notes.append("its 16 bits became 8")
+        return _from_deep(turned)
+    if turned.mode == "CMYK":
+        notes.append("its printing colours (CMYK) became RGB")
+    if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+        rgba = turned.convert("RGBA")
+        if rgba.getextrema()[3][0] < 255:
+            notes.append("what is transparent became white")
+        turned = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        return turned.convert("RGB")
+    if profile and turned.mode in ("RGB", "CMYK", "L"):
+        with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                turned, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted
+    return turned.convert("RGB")
+
+
+def _from_deep(picture: Image.Image) -> Image.Image:
+    """A picture of one plane of 16 or 32 bits, or of floats, as 8-bit RGB."""
+    values = np.asarray(picture).astype(np.float64)
+    values = np.nan_to_num(values)
+    # floats of film scans are shares; whole numbers use 16 bits, whatever their container
+    most = 1.0 if picture.mode == "F" and values.max(initial=0) <= 1 else 65535.0
+    grey = np.clip(values / most * 255, 0, 255).round().astype(np.uint8)
+    return Image.fromarray(grey, "L").convert("RGB")

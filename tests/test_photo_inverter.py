@@ -1,0 +1,175 @@
+"""The PhotoInverter's Python side: photos, squares, descents, and what the page is told."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+import torch
+from conftest import build_attribute_net, build_embedder, build_generator
+from PIL import Image
+
+from l2l_widgets.images import to_pil
+from l2l_widgets.inversion import InversionSettings
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.photos import DetectedFace
+from l2l_widgets.photos.reading import Photo, PhotoError
+from l2l_widgets.photos.work import PhotoWork, Square
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.widgets import PhotoInverter
+
+STEPS = InversionSettings(space="w", steps=8, candidates=8)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return Models.from_parts(
+        build_generator(), regressor=build_attribute_net(1), embedder=build_embedder(2)
+    )
+
+
+@pytest.fixture(scope="module")
+def data(models):
+    """A face of the tiny generator in a larger photo, as a PNG's bytes."""
+    z = torch.randn(1, 16, generator=torch.Generator().manual_seed(2))
+    face = models.generator.synthesis(models.generator.mapping(z))[0].detach().clamp(-1, 1)
+    photo = Image.new("RGB", (160, 100), "grey")
+    photo.paste(to_pil(face, 2), (80, 20))
+    stream = io.BytesIO()
+    photo.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def one_face(image):
+    return [DetectedFace(90, 30, 40, 40)]
+
+
+def two_faces(image):
+    return [DetectedFace(90, 30, 40, 40), DetectedFace(10, 30, 30, 30)]
+
+
+@pytest.fixture
+def view(models, data):
+    made = PhotoInverter(EditSession(models, seed=1), data, detector=one_face, settings=STEPS)
+    assert made.wait(170)
+    yield made
+    made.close()
+
+
+def send(view, **message):
+    view._handle({"client": "c", "number": 1, **message})
+    assert view.wait(170)
+
+
+def test_a_photo_is_looked_at_at_once_and_comes_closer_when_asked(view):
+    assert view.photo["how"] == "placed by the face's box"
+    assert (view.photo["width"], view.photo["height"]) == (160, 100)
+    first = view.result
+    assert (first["running"], first["steps"]) == (False, 0)
+    send(view, kind="start")
+    assert view.result["steps"] == 8
+    assert view.result["loss"] < first["loss"]
+    assert view.result["start_loss"] == pytest.approx(first["start_loss"])
+    assert view.result["editability"] in (view.found.editability,)
+    assert view.result["identity"] is not None
+    assert view.notice.get("error") is None
+
+
+def test_the_likeness_goes_to_the_session_and_the_still_holds_no_photo(view):
+    send(view, kind="send")
+    assert torch.equal(view.session.state.w, view.found.ws)
+    assert view.result["sent"] == 1
+    image, words, _, rows = view._still_parts()
+    assert torch.equal(image, view.found.image[0])
+    assert "the photo itself is not kept" in words
+    assert rows[0][0] == "distance to the cloud of W"
+
+
+def test_a_moved_square_is_looked_at_anew(view):
+    send(view, kind="start")
+    before = view.found
+    send(view, kind="square", x=70, y=50, side=48, turn=10)
+    assert view.found is not before
+    assert view.result["steps"] == 0
+    assert view.photo["how"] == "cut by hand"
+    assert view.work.square == Square(70, 50, 48, 10)
+    send(view, kind="square", x=-500, y=50, side=1, turn=0)
+    assert view.work.square == Square(0, 50, 16, 0), "kept in the photo"
+
+
+def test_of_several_faces_the_largest_is_taken_and_another_can_be(models, data):
+    view = PhotoInverter(models, data, detector=two_faces, settings=STEPS)
+    assert view.wait(170)
+    assert view.photo["chosen"] == 1
+    assert len(view.photo["faces"]) == 2
+    assert any("2 faces were found" in note for note in view.photo["notes"])
+    before = view.work.square
+    send(view, kind="face", face=2)
+    assert view.work.square.x < before.x
+    send(view, kind="face", face=5)
+    assert "face 5; allowed: 1 to 2" in view.notice["error"]
+    view.close()
+
+
+def test_without_a_face_the_square_waits_in_the_middle(models, data):
+    view = PhotoInverter(models, data, detector=lambda image: [], settings=STEPS)
+    assert view.wait(170)
+    assert (view.work.square.x, view.work.square.y) == (80, 50)
+    assert any("no face was found" in note for note in view.photo["notes"])
+    view.close()
+
+
+def test_a_view_that_nobody_sees_looks_when_its_likeness_is_wanted(models, data):
+    view = PhotoInverter(models, detector=one_face, settings=STEPS)
+    view._handle({"kind": "visible", "visible": False, "client": "c"})
+    view.load_photo(data)
+    assert view.wait(170)
+    assert view.found is None
+    assert torch.equal(view.send_on(), view.found.ws)
+    view.close()
+    empty = PhotoInverter(models, detector=one_face)
+    with pytest.raises(ValueError, match="there is no likeness yet"):
+        empty.send_on()
+    empty.close()
+
+
+def test_files_arrive_as_text_and_bad_ones_are_one_line(view):
+    send(view, kind="file", name="x.jpg", data=base64.b64encode(b"no picture at all ...").decode())
+    assert "x.jpg" in view.notice["error"]
+    send(view, kind="file", name="x.jpg", data="%%%")
+    assert "did not arrive whole" in view.notice["error"]
+    send(view, kind="space", space="z")
+    assert "space is 'z'" in view.notice["error"]
+    assert view.found is not None, "the photo that was there stays"
+
+
+def test_a_descent_ends_when_it_is_told_to(models, data):
+    endless = InversionSettings(space="w", steps=100_000, candidates=4)
+    view = PhotoInverter(models, data, detector=one_face, settings=endless)
+    assert view.wait(170)
+    view.start()
+    assert not view.wait(0.3)
+    view.stop()
+    assert view.wait(170)
+    assert view.result["stopped"]
+    assert 0 < view.result["steps"] < 100_000
+    view.close()
+
+
+def test_the_work_goes_on_from_its_best_and_names_what_is_missing(models, data):
+    work = PhotoWork(models, one_face)
+    with pytest.raises(PhotoError, match="there is no photo yet"):
+        work.picture()
+    work.take(Photo(Image.open(io.BytesIO(data)).convert("RGB"), "me.png"))
+    first = work.invert(STEPS)
+    second = work.invert(STEPS)
+    assert second.start_loss <= first.loss + 1e-5
+    with pytest.raises(PhotoError, match="finite"):
+        work.place(Square(float("nan"), 0, 10))
+
+
+def test_a_square_is_its_corners():
+    square = Square(10, 20, 8, 33)
+    again = Square.of(square.quad)
+    assert (again.x, again.y, again.side, again.turn) == pytest.approx((10, 20, 8, 33))
