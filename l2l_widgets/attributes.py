@@ -11,12 +11,13 @@ accessories. Their list of 35 was never published; this one is ours.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
+
+from l2l_widgets.errors import suggestion
 
 # The command line reads the table before anything is computed: torch is imported where it is used.
 if TYPE_CHECKING:
@@ -170,13 +171,9 @@ class AttributeTable:
         if typed in labels:
             row = labels[typed]
             return f"attribute {str(name)!r} is unknown; did you mean {row.name} ({row.label!r})?"
-        known = {
-            **{row.label.lower(): row.name for row in self._rows},
-            **{n: n for n in self.names},
-        }
-        found = difflib.get_close_matches(typed, known, n=3, cutoff=0.5)
-        near = list(dict.fromkeys(known[word] for word in found))
-        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(self.names)}"
+        # what is only similar is found by the label that a slider shows as well
+        words = {row.label: row.name for row in self._rows}
+        hint = suggestion(typed, self.names, "known", words)
         return f"attribute {str(name)!r} is unknown; {hint}"
 
     def families(self) -> dict[str, tuple[Attribute, ...]]:

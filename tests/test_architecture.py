@@ -40,15 +40,15 @@ LAYERS = {
 ARROWS = {
     "storage": "",
     "latents": "",
-    "attributes": "",
+    "attributes": "errors",
     "images": "storage",
     "masks": "",
     "protocols": "attributes",
-    "face_filter": "attributes",
+    "face_filter": "attributes errors",
     "policy": "attributes",
     "errors": "",
     "latest_wins": "",
-    "judges": "storage attributes",
+    "judges": "storage attributes errors",
     "faceworld": "storage attributes images masks",
     "stylegan2": "storage latents",
     "projected": "",
@@ -57,11 +57,13 @@ ARROWS = {
     "metrics": "",
     "training": "storage images",
     "triplets": "storage latents protocols",
-    "editors": "storage latents attributes protocols losses",
+    "editors": "storage latents attributes protocols errors losses",
     "inversion": "latents losses",
     "maskgan": "storage images masks",
     "checkpoints": "storage latents stylegan2",
-    "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
+    "models": (
+        "storage attributes protocols errors judges stylegan2 perception editors checkpoints"
+    ),
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
     "walks": "storage latents attributes images policy models session",
@@ -76,7 +78,7 @@ ARROWS = {
     "maps": "storage latents attributes images metrics models",
     "entanglement": "storage attributes policy metrics editors models session evaluation",
     "recipes": (
-        "storage latents attributes images masks judges faceworld stylegan2 projected"
+        "storage latents attributes images masks errors judges faceworld stylegan2 projected"
         " perception losses training triplets editors maskgan models disentangle plots"
         " evaluation maps"
     ),
@@ -87,7 +89,7 @@ ARROWS = {
         " entanglement recipes"
     ),
     "cli": (
-        "storage latents attributes images masks policy judges faceworld training"
+        "storage latents attributes images masks policy errors judges faceworld training"
         " inversion maskgan checkpoints models disentangle session walks many painting"
         " evaluation recipes bench"
     ),

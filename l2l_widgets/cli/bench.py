@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from l2l_widgets.errors import suggestion
+
 SIDES = (16, 1024)
 LIMITS = {
     "batch": (1, 64), "rounds": (1, 1000), "threads": (1, 256),
@@ -63,9 +65,9 @@ _DESCRIPTION = (
 
 
 def _subjects() -> str:
-    from l2l_widgets.bench.subjects import SUBJECTS
+    from l2l_widgets.bench import CATALOGUE
 
-    lines = "; ".join(f"{name}: {subject.summary}" for name, subject in SUBJECTS.items())
+    lines = "; ".join(f"{name}: {summary}" for name, (summary, _) in CATALOGUE.items())
     return f"subjects: {lines}"
 
 
@@ -83,22 +85,28 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         for option in ("codes", "attributes", "dim")
     }
 
-    import torch
+    from l2l_widgets.bench import ALLOCATORS, CATALOGUE
 
-    from l2l_widgets.bench import ALLOCATORS, SAME_MEMORY, SUBJECTS, compare, machine
-
-    if args.subject not in SUBJECTS:
-        raise ValueError(f"subject is {args.subject!r}; allowed: {', '.join(SUBJECTS)}")
+    if args.subject not in CATALOGUE:
+        raise ValueError(
+            f"SUBJECT is {args.subject!r}; {suggestion(args.subject, CATALOGUE)} "
+            f"(subjects: {', '.join(CATALOGUE)})"
+        )
+    used = CATALOGUE[args.subject][1]
     for option, plain in DEFAULTS.items():
         given = getattr(args, option)
-        if given != plain and option not in SUBJECTS[args.subject].options:
+        if given != plain and option not in used:
             raise ValueError(
                 f"--{option} is {given!r}; allowed with {args.subject}: none, it has no use for it"
             )
     if args.allocator not in ALLOCATORS:
         raise ValueError(f"--allocator is {args.allocator!r}; allowed: {', '.join(ALLOCATORS)}")
+
+    import torch
+
+    from l2l_widgets.bench import SAME_MEMORY, SUBJECTS, compare, machine
+
     threads = threads or torch.get_num_threads()
-    used = SUBJECTS[args.subject].options
     sizes = {option: value for option, value in sizes.items() if option in used}
     sides = list(SUBJECTS[args.subject].sides)
     if args.allocator != "own":

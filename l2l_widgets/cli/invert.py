@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.edit import SEED_MAX, whole_number
+from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, models_of, whole_number
 
 STEPS_MAX = 100_000
 VISIBLE = 256  # pixels; what is smaller is enlarged
@@ -53,6 +53,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     steps = whole_number("--steps", args.steps, 0, STEPS_MAX)
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
+    check_file("PHOTO", args.picture)
+    check_folder(args.out)
+    models = models_of(args.generator)
 
     from tqdm import tqdm
 
@@ -63,11 +66,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         invert,
         perceptual_distance,
     )
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.storage import make_folder, write_atomic
 
-    models = load(args.generator)
     picture = load_image(args.picture, models.generator.img_resolution)
     settings = InversionSettings(space=args.space, steps=steps, seed=seed)
     distance = perceptual_distance(models.regressors) if models.has("regressor") else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import DEFAULT_TABLE, Attribute, AttributeTable
+from l2l_widgets.errors import suggestion
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -207,8 +208,8 @@ def read_declaration(source: str | os.PathLike[str]) -> Declaration:
         return published_declaration(name, file or None)
     if file and not Path(text).exists():
         raise JudgeError(
-            f"judge {name!r} is no published one; allowed before '=': "
-            f"{', '.join(list_declarations())}"
+            f"judge {name!r} is no published one; "
+            f"{suggestion(name, list_declarations(), 'allowed before =')}"
         )
     path = Path(text)
     if path.suffix == ".onnx":
@@ -222,7 +223,7 @@ def read_declaration(source: str | os.PathLike[str]) -> Declaration:
     except FileNotFoundError:
         raise JudgeError(
             f"judge {text!r}: no such file, and no published declaration of that name; "
-            f"published: {', '.join(list_declarations())}"
+            f"{suggestion(text, list_declarations(), 'published')}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise JudgeError(f"judge {text!r}: cannot be read as text ({error})") from None

@@ -11,7 +11,6 @@ safetensors: no code in them ever runs.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import threading
@@ -19,14 +18,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.checkpoints import CheckpointError, GeneratorFile, is_generator_file, needs
-from l2l_widgets.models.fingerprints import content_hash, object_hash
+from l2l_widgets.errors import suggestion
 from l2l_widgets.storage import StorageError, sha256_file
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # which models and methods there are is known without torch, at once
     from l2l_widgets import protocols
     from l2l_widgets.protocols import AttributeRegressor, Editor, FaceEmbedder, Generator
 
@@ -240,14 +236,18 @@ class Models:
         with self._lock:
             if name not in self._editors:
                 if name not in self.available_editors:
-                    known = ", ".join(self.available_editors)
-                    lacks = "; ".join(w for ws in needs(self.has, ()).values() for w in ws)
-                    raise ZooError(
-                        f"method {name!r} is not available; available: "
-                        + (known or f"none. For edits, models {self.name!r} lack {lacks}")
-                    )
+                    raise ZooError(self._no_method(name))
                 self._editors[name] = self._make_editor(name)
             return self._editors[name]
+
+    def _no_method(self, name: str) -> str:
+        there = suggestion(name, self.available_editors, "available")
+        if not self.available_editors:
+            from l2l_widgets.checkpoints import needs
+
+            lacks = "; ".join(w for ws in needs(self.has, ()).values() for w in ws)
+            there += f". For edits, models {self.name!r} lack {lacks}"
+        return f"method {name!r} is not available; {there}"
 
     def _make_editor(self, name: str) -> Editor:
         from l2l_widgets.editors import make_editor
@@ -287,6 +287,8 @@ class Models:
     @property
     def hashes(self) -> dict[str, str]:
         """Part or method -> SHA-256 of its file, or of its tensors where it has no file."""
+        from l2l_widgets.models.fingerprints import content_hash, object_hash
+
         with self._lock:
             for name in self._loaders:
                 if name not in self._hashes and self.folder is None:
@@ -340,17 +342,23 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     path = Path(text)
     if path.is_dir():
         return _from_folder(path, device)
-    try:
-        if is_generator_file(text):
-            return _from_generator_file(text, device)
-    except CheckpointError as error:
-        raise ZooError(str(error)) from None
-    near = difflib.get_close_matches(text, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"embedded: {', '.join(known) or 'none'}"
+    if "://" in text or any(map(os.path.exists, (text, text.rpartition("#")[0]))):
+        from l2l_widgets.checkpoints import CheckpointError, is_generator_file
+
+        try:
+            if is_generator_file(text):
+                return _from_generator_file(text, device)
+        except CheckpointError as error:
+            raise ZooError(str(error)) from None
+    hint = suggestion(text, known, "embedded")
     raise ZooError(f"models {text!r}: no embedded world, folder or file of that name; {hint}")
 
 
 def _checked_device(device: str) -> str:
+    if device == "cpu":
+        return device
+    import torch
+
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -394,6 +402,8 @@ def _from_folder(folder: Path, device: str) -> Models:
 
 
 def _from_generator_file(text: str, device: str) -> Models:
+    from l2l_widgets.checkpoints import GeneratorFile
+
     own = GeneratorFile(text)
     loaders = {"generator": lambda: own.load(device)}
     hashes = {"generator": own.sha256}
@@ -448,9 +458,11 @@ def _hash_or_refuse(path: Path) -> str:
 
 
 def _load_part(folder: Path, file: str, part: str, manifest: Mapping[str, Any], device: str) -> Any:
+    import torch
+
     path = _checked_file(folder, file, manifest)
-    # Normal tensors even when a part is first asked for inside inference mode: the generator's
-    # packed weights need them, and the same pixels must come out whichever way it was loaded.
+    # Normal tensors even inside inference mode: the generator's packed weights need them, and the
+    # same pixels must come out whichever way it was loaded.
     with torch.inference_mode(False):
         try:
             if part == "generator":

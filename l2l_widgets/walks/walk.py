@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.latents import layer_groups
 from l2l_widgets.policy import visible_table
+from l2l_widgets.session.rows import parse_rows
 from l2l_widgets.session.states import DEFAULT_PSI, tensor_key
 
 __all__ = ["Curves", "Strip", "Walk", "mix_rows", "row_numbers"]
@@ -246,26 +246,7 @@ def row_numbers(rows: str, num_ws: int) -> tuple[int, ...]:
     ValueError
         Another text, a row that is not there, or no row at all.
     """
-    groups = layer_groups(num_ws)
-    allowed = f"all, {', '.join(groups)}, or numbers from 0 to {num_ws - 1} as in 0-3,8"
-    if rows == "all":
-        return tuple(range(num_ws))
-    if isinstance(rows, str) and rows in groups:
-        found = set(range(num_ws)[groups[rows]])
-    else:
-        found = set()
-        for part in str(rows).split(","):
-            first, dash, last = (piece.strip() for piece in part.partition("-"))
-            if not first.isdecimal() or (dash and not last.isdecimal()):
-                raise ValueError(f"rows is {rows!r}; allowed: {allowed}")
-            # compared as text first: a number of a million digits must cost nothing
-            ends = [int(n) if len(n) < 6 else num_ws for n in (first, last or first)]
-            if not 0 <= ends[0] <= ends[1] < num_ws:
-                raise ValueError(f"rows is {rows!r}; allowed: {allowed}")
-            found |= set(range(ends[0], ends[1] + 1))
-    if not found:
-        raise ValueError(f"rows is {rows!r}, which this generator has none of; allowed: {allowed}")
-    return tuple(sorted(found))
+    return parse_rows(rows, num_ws, ("all",))
 
 
 def mix_rows(first: Tensor, second: Tensor, rows: str) -> Tensor:
