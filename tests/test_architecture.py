@@ -70,7 +70,7 @@ ARROWS = {
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins maskgan models session",
     "teaching": "storage attributes images models session",
-    "plots": "",
+    "plots": "attributes",
     "evaluation": (
         "storage latents attributes masks protocols policy perception metrics editors"
         " maskgan models disentangle session"

@@ -154,8 +154,8 @@ def _check_weights(args: argparse.Namespace, models: Models) -> None:
         check_file("--weights", args.weights)
     elif not any(file in models.manifest for file in PAINTERS):
         raise ValueError(
-            f"models {models.name!r} have no MaskGAN ({PAINTERS[0]}); train one with `l2l train "
-            "NAME --publish` for NAME mask-vae, parser, dense-mapping, mask-edit, or give --weights"
+            f"models {models.name!r} have no MaskGAN ({PAINTERS[0]}); train it: "
+            "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish; or give --weights"
         )
 
 

@@ -132,3 +132,27 @@ def pair_rows(
                 }
             )  # fmt: skip
     return rows
+
+
+def column_intervals(values: Tensor, protocol: Protocol) -> list[list[float]]:
+    """95 % bootstrap intervals over the faces of the mean of each column.
+
+    Parameters
+    ----------
+    values : Tensor, shape (N, S)
+        NaN where a face has none.
+    protocol : Protocol
+        Its seed and draws.
+
+    Returns
+    -------
+    list of list of float
+        S lower ends, S upper ends; NaN where no face has a value.
+    """
+    ends = [
+        (float("nan"),) * 2
+        if bool(column.isnan().all())
+        else editing.bootstrap_interval(column, seed=protocol.seed, draws=protocol.draws)
+        for column in values.T
+    ]
+    return [[low for low, _ in ends], [high for _, high in ends]]

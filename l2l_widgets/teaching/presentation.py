@@ -192,7 +192,7 @@ def _in_short(edit: Edit, table: AttributeTable) -> str:
     asked = [f"{table[n].label} {change_text(table[n], v)}" for n, v in edit.changes.items()]
     for name, value in edit.targets.items():
         row = table[name]
-        asked.append(f"{row.label} to {row.to_unit(value):.0f} {row.unit}".rstrip())
+        asked.append(f"{row.label} to {row.value_text(value)}")
     return ", ".join(asked)
 
 

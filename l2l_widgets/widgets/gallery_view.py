@@ -292,9 +292,7 @@ class Gallery(FaceView):
         rows = []
         for seed in found.seeds:
             reading = search.reading(seed)
-            cells = [
-                f"{self._table[n].to_unit(reading[n]):.0f} {self._table[n].unit}" for n in names
-            ]
+            cells = [self._table[n].value_text(reading[n]) for n in names]
             rows.append([str(seed), *cells])
         what = self._filter.to_text(self._table) or "every face"
         words = f"Gallery: {what}; {found.progress.found} of {found.progress.seen} seeds."

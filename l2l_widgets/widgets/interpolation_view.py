@@ -399,7 +399,7 @@ class InterpolationView(FaceView):
         if strip.curves is not None:
             for name in [n for n in strip.curves.ranked() if n in self._table][:STILL_ROWS]:
                 row = self._table[name]
-                values = [f"{row.to_unit(v):.0f} {row.unit}" for v in strip.curves.of(name)]
+                values = [row.value_text(v) for v in strip.curves.of(name)]
                 rows.append([row.label, *values])
             for end in ("first", "last"):
                 kept = strip.curves.kept(end)
