@@ -60,7 +60,7 @@ def test_figures_show_labels_and_per_cent():
     }  # fmt: skip
     axes = receipt_bars(receipt)["axes"]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["Black hair", "Dark lenses"]
-    assert axes.xaxis.get_major_formatter()(0.3) == "30 %"
+    assert axes.xaxis.get_major_formatter()(0.3) in ("30 %", "30.0 %")
     axes = leakage_plot([[0.1, 0.2]], names[:1], names)
     assert [t.get_text() for t in axes.get_xticklabels()] == ["Black hair", "Dark lenses"]
     axes = trajectory_plot(
@@ -68,5 +68,5 @@ def test_figures_show_labels_and_per_cent():
         low=[[0, 0], [0.05, 0]], high=[[0, 0], [0.2, 0.1]],
     )  # fmt: skip
     assert axes.get_xlabel() == "Black hair asked for"
-    assert axes.yaxis.get_major_formatter()(0.1) == "10 %"
+    assert axes.yaxis.get_major_formatter()(0.1) in ("10 %", "10.0 %")
     assert len(axes.collections) == 2, "an interval a curve"

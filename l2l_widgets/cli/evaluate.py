@@ -198,8 +198,8 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     check_device(args.device)
     if not (args.report / "report.json").is_file():
         raise ValueError(
-            f"DIR is {str(args.report)!r}; allowed: a folder that l2l evaluate wrote, with a "
-            "report.json"
+            f"DIR is {str(args.report)!r}, which holds no report.json; allowed: a folder that l2l "
+            "evaluate finished"
         )
     if args.generator is not None:
         models_of(args.generator, args.device)

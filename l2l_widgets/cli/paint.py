@@ -155,7 +155,8 @@ def _check_weights(args: argparse.Namespace, models: Models) -> None:
     elif not any(file in models.manifest for file in PAINTERS):
         raise ValueError(
             f"models {models.name!r} have no MaskGAN ({PAINTERS[0]}); train it: "
-            "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish; or give --weights"
+            "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish; or give "
+            "--weights"
         )
 
 

@@ -313,8 +313,10 @@ def _no_room(table: AttributeTable, request: Mapping[str, float], readings: Tens
         now = float(readings[table.index(name)])
         if not 0 <= now + change <= 1:
             row = table[name]
-            return f"no room: the judge reads {row.label.lower()} as {row.value_text(now)}, "
+            return (
+                f"no room: the judge reads {row.label.lower()} as {row.value_text(now)}, "
                 f"and {row.change_text(change)} would leave the scale"
+            )
     return ""
 
 
