@@ -51,6 +51,8 @@ def make_editor(name: str, models: Any) -> Any:
     """
     if name not in _EDITORS:
         raise ValueError(f"method {name!r} is unknown; {suggestion(name, _EDITORS)}")
+    if not hasattr(models, "file"):
+        raise ValueError(f"models is {models!r}; allowed: the Models that load() gives")
     module, kind = _EDITORS[name]
     made = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
     path = models.file(name)

@@ -202,6 +202,11 @@ def read_declaration(source: str | os.PathLike[str]) -> Declaration:
     JudgeError
         No such file or name, no TOML, an unknown field, a value that is not allowed.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise JudgeError(
+            f"judge is {source!r}; allowed: a declaration (.toml), or NAME=FILE with NAME one of: "
+            f"{', '.join(list_declarations())}"
+        )
     text = os.fspath(source)
     name, _, file = text.partition("=")
     if name in list_declarations():

@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.errors import suggestion
+from l2l_widgets.models.checks import ZooError as ZooError
+from l2l_widgets.models.checks import check_columns, checked_device, first_line
+from l2l_widgets.models.checks import check_models as check_models
 from l2l_widgets.storage import StorageError, sha256_file
 
 if TYPE_CHECKING:  # which models and methods there are is known without torch, at once
@@ -40,10 +43,6 @@ PART_FILES = {
     "identity_judge": "judge_embedder.safetensors",
     "parser": "parser.safetensors",
 }
-
-
-class ZooError(ValueError):
-    """Models that cannot be had; one line that names the file or part and what is allowed."""
 
 
 class Models:
@@ -178,7 +177,7 @@ class Models:
                     )
                 part = self._loaders[name]()
                 if "regressor" in name or name == "attribute_judge":
-                    _check_columns(part, name, self.table)
+                    check_columns(part, name, self.table)
                 self._parts[name] = part
             return self._parts[name]
 
@@ -328,8 +327,13 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     ZooError
         No such world or folder, a broken manifest, an unknown device.
     """
-    device = _checked_device(device)
+    device = checked_device(device)
     known = list_models()
+    if name is not None and not isinstance(name, (str, os.PathLike)):
+        raise ZooError(
+            f"name is {name!r}; allowed: {', '.join(known)}, a folder with a {MANIFEST}, or the "
+            "file or address of a generator"
+        )
     if name is None:
         if not known:
             raise ZooError(
@@ -354,18 +358,6 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     raise ZooError(f"models {text!r}: no embedded world, folder or file of that name; {hint}")
 
 
-def _checked_device(device: str) -> str:
-    if device == "cpu":
-        return device
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ZooError(f"device {device!r} cannot be used here ({_first_line(error)})") from None
-    return str(device)
-
-
 def _from_folder(folder: Path, device: str) -> Models:
     manifest = _read_manifest(folder)
     table = DEFAULT_TABLE
@@ -375,7 +367,7 @@ def _from_folder(folder: Path, device: str) -> Models:
             table = AttributeTable.from_json(text)
         except (ValueError, TypeError, KeyError) as error:
             raise ZooError(
-                f"{folder / TABLE_FILE}: no attribute table ({_first_line(error)})"
+                f"{folder / TABLE_FILE}: no attribute table ({first_line(error)})"
             ) from None
     if PART_FILES["generator"] not in manifest:
         raise ZooError(
@@ -419,7 +411,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ZooError(f"{folder}: there is no {MANIFEST}; a folder of models needs one") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ZooError(f"{path}: not readable as JSON ({_first_line(error)})") from None
+        raise ZooError(f"{path}: not readable as JSON ({first_line(error)})") from None
     if not isinstance(manifest, dict):
         raise ZooError(
             f"{path}: holds a {type(manifest).__name__}; allowed: an object, file name -> entry"
@@ -453,7 +445,7 @@ def _hash_or_refuse(path: Path) -> str:
     try:
         return sha256_file(path)
     except (OSError, StorageError) as error:
-        reason = "the file is missing" if not path.exists() else _first_line(error)
+        reason = "the file is missing" if not path.exists() else first_line(error)
         raise ZooError(f"{path}: {reason}") from None
 
 
@@ -482,19 +474,5 @@ def _load_part(folder: Path, file: str, part: str, manifest: Mapping[str, Any], 
         except ZooError:
             raise
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ZooError(f"{path}: holds no {part} of ours ({_first_line(error)})") from None
+            raise ZooError(f"{path}: holds no {part} of ours ({first_line(error)})") from None
         return network.eval().requires_grad_(False).to(device)
-
-
-def _check_columns(part: AttributeRegressor, name: str, table: AttributeTable) -> None:
-    """Readings are looked up by column: names in another order would all be wrong."""
-    if tuple(part.attributes) != table.names:
-        raise ZooError(
-            f"{name} reads {len(part.attributes)} attributes "
-            f"({', '.join(part.attributes[:3])}, ...), the table has {len(table)} "
-            f"({', '.join(table.names[:3])}, ...); allowed: the table's names in its order"
-        )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -163,7 +163,8 @@ class LatentMap(anywidget.AnyWidget):
         """Take the map out of the page; the session lives on."""
         if hasattr(self, "_bridge"):
             self._bridge.close()
-        self._stills.close()
+        if hasattr(self, "_stills"):  # not where the arguments were refused
+            self._stills.close()
         super().close()
 
     # -- to the page -------------------------------------------------------------------------------
