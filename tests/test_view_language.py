@@ -55,7 +55,7 @@ def test_the_presenter_speaks_german(session):
     assert presenter.moved
     assert "Identität" in presenter.moved
     english = l2l.Presenter([("Go", {"smile": 0.3})], session, language="en")
-    english._on_event("receipt", receipt)
+    english._on_event("receipt", session.measure())
     assert "dentity kept" in english.moved
     english.close()
     presenter.close()
