@@ -121,7 +121,8 @@ def test_a_target_that_was_nearly_reached_is_said_in_words():
     )  # fmt: skip
     assert receipt.nearly_there() == ("smile",)
     assert receipt.sentences(DEFAULT_TABLE)[0] == (
-        "Smile: asked to be 100 %, and it was 98 % before: hardly anything was left to change."
+        "Smile: asked to be 100 %; the reader that guides the edit saw 98 % before, so hardly "
+        "anything was left to change."
     )
     text = receipt.to_text(DEFAULT_TABLE)
     assert "to 100 %" in text

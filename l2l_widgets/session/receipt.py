@@ -40,8 +40,8 @@ PHRASES: Mapping[str, str] = {
     "this face.",
     "short_less": "{label}: asked {asked}, came {came}: this method cannot bring less {lower} on "
     "this face.",
-    "nearly": "{label}: asked to be {target}, and it was {before} before: hardly anything was left "
-    "to change.",
+    "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
+    "so hardly anything was left to change.",
     "drifts": "The face drifts towards another person.",
     "still": "Nothing else moved by as much as {least} of its scale.",
     "moved": "Also moved: {amounts}. {verdict}",
