@@ -118,7 +118,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser_of(parser: argparse.ArgumentParser, verb: str | None) -> _Parser | None:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction) and verb in action.choices:
-            return action.choices[verb]  # type: ignore[no-any-return]
+            return action.choices[verb]
     return None
 
 
