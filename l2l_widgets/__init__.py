@@ -127,7 +127,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
     if name not in _HOMES:
-        raise AttributeError(f"module 'l2l_widgets' has no attribute {name!r}")
+        from l2l_widgets.errors import suggestion
+
+        meant = suggestion(name, __all__, "public")
+        hint = f"; {meant}" if meant.startswith("did") else ""
+        raise AttributeError(f"module 'l2l_widgets' has no attribute {name!r}{hint}")
     value = getattr(importlib.import_module(f"l2l_widgets.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -11,12 +11,13 @@ accessories. Their list of 35 was never published; this one is ours.
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeVar
+
+from l2l_widgets.errors import suggestion
 
 # The command line reads the table before anything is computed: torch is imported where it is used.
 if TYPE_CHECKING:
@@ -83,6 +84,35 @@ class Attribute:
     def to_unit(self, value: Amount) -> Amount:
         """Attribute units in [0, 1] to the display unit, for a number or a tensor."""
         return self.low + (self.high - self.low) * value
+
+    def value_text(self, value: float, *, fine: bool = False) -> str:
+        """A reading as everybody is shown it: "52 years", "-12°", "+12°", "31 %".
+
+        Parameters
+        ----------
+        value : float
+            In attribute units.
+        fine : bool
+            For a page: a minus sign as long as a plus, and a space that no line breaks at.
+        """
+        return self._with_unit(_whole(self.to_unit(value)), self.low < 0, fine)
+
+    def change_text(self, change: float, *, fine: bool = False) -> str:
+        """A difference of two readings as everybody is shown it: "+47 %", "-3°", "0 years".
+
+        Parameters
+        ----------
+        change : float
+            In attribute units.
+        fine : bool
+            As for :meth:`value_text`.
+        """
+        return self._with_unit(_whole((self.high - self.low) * change), True, fine)
+
+    def _with_unit(self, number: int, signed: bool, fine: bool) -> str:
+        sign = ("\u2212" if fine else "-") if number < 0 else "+" if signed and number > 0 else ""
+        space = "" if self.unit in ("°", "") else "\u202f" if fine else " "
+        return f"{sign}{abs(number)}{space}{self.unit}"
 
     def from_unit(self, value: Amount) -> Amount:
         """Display unit to attribute units, for a number or a tensor."""
@@ -170,13 +200,9 @@ class AttributeTable:
         if typed in labels:
             row = labels[typed]
             return f"attribute {str(name)!r} is unknown; did you mean {row.name} ({row.label!r})?"
-        known = {
-            **{row.label.lower(): row.name for row in self._rows},
-            **{n: n for n in self.names},
-        }
-        found = difflib.get_close_matches(typed, known, n=3, cutoff=0.5)
-        near = list(dict.fromkeys(known[word] for word in found))
-        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(self.names)}"
+        # what is only similar is found by the label that a slider shows as well
+        words = {row.label: row.name for row in self._rows}
+        hint = suggestion(typed, self.names, "known", words)
         return f"attribute {str(name)!r} is unknown; {hint}"
 
     def families(self) -> dict[str, tuple[Attribute, ...]]:
@@ -323,6 +349,25 @@ class EditRequest:
             assert self.current is not None
             out[:, table.index(name)] = float(value) - self.current[:, table.index(name)]
         return out
+
+
+def label_of(name: str, table: AttributeTable | None = None) -> str:
+    """What a reader is shown for an attribute's name: the label of its row, in every figure.
+
+    Parameters
+    ----------
+    name : str
+        Of an attribute, or of something else that stands among them, such as "identity".
+    table : AttributeTable, optional
+        Whose labels; :data:`DEFAULT_TABLE` where not given.
+    """
+    rows = DEFAULT_TABLE if table is None else table
+    return rows[name].label if name in rows else name[:1].upper() + name[1:].replace("_", " ")
+
+
+def _whole(number: float) -> int:
+    """The nearest whole number, halves away from zero: what a person who rounds would write."""
+    return int(math.copysign(math.floor(abs(number) + 0.5 + 1e-9), number))
 
 
 def _as_number(name: str, value: object) -> float:

@@ -1,8 +1,10 @@
-"""Errors as data: one line for a person, the rest for the log."""
+"""Errors as data: one line for a person, the rest for the log; and what a mistyped name meant."""
 
 from __future__ import annotations
 
+import difflib
 import logging
+from collections.abc import Iterable, Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -14,3 +16,49 @@ def error_line(error: BaseException) -> str:
         return line
     _log.error("unexpected error in a session", exc_info=error)
     return f"{type(error).__name__}: {line}"
+
+
+def near(typed: object, known: Iterable[str], words: Mapping[str, str] | None = None) -> list[str]:
+    """Up to three of the known names that a mistyped one may have meant, the nearest first.
+
+    Parameters
+    ----------
+    typed : object
+        What was given.
+    known : iterable of str
+        The names there are.
+    words : mapping of str to str, optional
+        Further words by which names are found: word -> name.
+    """
+    folded = {word.lower(): name for word, name in (words or {}).items()}
+    folded |= {name.lower(): name for name in known}
+    close = difflib.get_close_matches(str(typed).strip().lower()[:80], folded, n=3, cutoff=0.6)
+    return list(dict.fromkeys(folded[word] for word in close))
+
+
+def suggestion(
+    typed: object,
+    known: Iterable[str],
+    listed: str = "allowed",
+    words: Mapping[str, str] | None = None,
+) -> str:
+    """The rest of the sentence "method 'mappr' is unknown; ...", for whatever goes by a name.
+
+    Parameters
+    ----------
+    typed, known, words
+        As for :func:`near`.
+    listed : str
+        What the list of all is called, where no name is near.
+
+    Returns
+    -------
+    str
+        "did you mean mapper?", or "allowed: mapper, interfacegan, ...".
+    """
+    names = list(known)
+    meant = near(typed, names, words)
+    if not meant:
+        return f"{listed}: {', '.join(names) or 'none'}"
+    *others, last = meant
+    return f"did you mean {', '.join(others)}{' or ' if others else ''}{last}?"

@@ -14,13 +14,13 @@ Plain text in, plain ranges out; nothing here has seen a face.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from l2l_widgets.attributes import Attribute, AttributeTable
+from l2l_widgets.errors import near, suggestion
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -373,7 +373,7 @@ def _with_word(words: str, threshold: float, table: AttributeTable) -> list[Cond
 def _near(words: str, table: AttributeTable) -> str:
     labels = [row.label.lower() for row in table]
     known = [w for w, means in WORDS.items() if all(name in table for name, _, _ in means)]
-    close = difflib.get_close_matches(words, [*known, *labels, *table.names], n=3, cutoff=0.6)
-    if close:
-        return f"did you mean {', '.join(dict.fromkeys(close))}?"
+    names = [*known, *labels, *table.names]
+    if near(words, names):
+        return suggestion(words, names)
     return "allowed: words such as smiling, no glasses, over 60, smile > 70, or an attribute's name"

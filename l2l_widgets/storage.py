@@ -216,6 +216,10 @@ def _ordered(data: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
+#: Bytes of a safetensors header that are believed; those of the format's own reader.
+MAX_HEADER = 100_000_000
+
+
 def load_safetensors(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -248,6 +252,27 @@ def load_safetensors(
             f"cannot read {str(source)!r}: not a whole safetensors file ({reason})"
         ) from error
     return tensors, metadata
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file, text to text, without its tensors and without torch.
+
+    Raises
+    ------
+    StorageError
+        As for :func:`load_safetensors`.
+    """
+    source = Path(path)
+    try:
+        with source.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length)) if length <= MAX_HEADER else None
+        found = header.get("__metadata__", {}) if isinstance(header, dict) else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StorageError(f"cannot read {str(source)!r}: no safetensors file ({error})") from None
+    if not isinstance(found, dict):
+        raise StorageError(f"cannot read {str(source)!r}: not a safetensors file")
+    return {str(key): str(value) for key, value in found.items()}
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -42,16 +42,16 @@ LAYERS = {
 ARROWS = {
     "storage": "",
     "latents": "",
-    "attributes": "",
+    "attributes": "errors",
     "images": "storage",
     "masks": "",
     "protocols": "attributes",
-    "face_filter": "attributes",
+    "face_filter": "attributes errors",
     "policy": "attributes",
     "consent": "",
     "errors": "",
     "latest_wins": "",
-    "judges": "storage attributes",
+    "judges": "storage attributes errors",
     "faceworld": "storage attributes images masks",
     "stylegan2": "storage latents",
     "projected": "",
@@ -60,11 +60,11 @@ ARROWS = {
     "metrics": "",
     "training": "storage images",
     "triplets": "storage latents protocols",
-    "editors": "storage latents attributes protocols losses",
+    "editors": "storage latents attributes protocols errors losses",
     "inversion": "latents losses",
     "maskgan": "storage images masks",
     "checkpoints": "storage latents stylegan2",
-    "models": "storage attributes protocols judges stylegan2 perception editors checkpoints",
+    "models": "storage attributes protocols errors judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
     "photos": "storage images consent perception inversion models session",
@@ -72,7 +72,7 @@ ARROWS = {
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins maskgan models session",
     "teaching": "storage attributes images models session",
-    "plots": "",
+    "plots": "attributes",
     "evaluation": (
         "storage latents attributes masks protocols policy perception metrics editors"
         " maskgan models disentangle session"
@@ -80,9 +80,9 @@ ARROWS = {
     "maps": "storage latents attributes images metrics models",
     "entanglement": "storage attributes policy metrics editors models session evaluation",
     "recipes": (
-        "storage latents attributes images masks judges faceworld stylegan2 projected"
-        " perception losses training triplets editors inversion maskgan models disentangle"
-        " plots evaluation maps"
+        "storage latents attributes images masks errors judges faceworld stylegan2"
+        " projected perception losses training triplets editors inversion maskgan models"
+        " disentangle plots evaluation maps"
     ),
     "bench": "attributes images stylegan2 editors models session maps",
     "widgets": (
@@ -91,9 +91,9 @@ ARROWS = {
         " evaluation maps entanglement recipes"
     ),
     "cli": (
-        "storage latents attributes images masks policy consent judges faceworld training"
-        " editors inversion maskgan checkpoints models disentangle session photos walks"
-        " many painting evaluation recipes bench"
+        "storage latents attributes images masks policy consent errors judges faceworld"
+        " training editors inversion maskgan checkpoints models disentangle session photos"
+        " walks many painting evaluation recipes bench"
     ),
     "server": "",
     "__main__": "cli",

@@ -176,7 +176,7 @@ def test_bad_files_are_one_line(capsys, tmp_path):
     ):
         assert "a web page, not a model" in fails(capsys, *words)
     assert not (tmp_path / "x.safetensors").exists()
-    assert "No such file" in fails(capsys, "info", tmp_path / "none.pkl")
+    assert "no such file" in fails(capsys, "info", tmp_path / "none.pkl")
     assert "it is another file" in fails(capsys, "info", f"{page}#sha256={'0' * 64}")
     err = fails(capsys, "convert", page, tmp_path / "x.pt")
     assert "ends in .safetensors" in err

@@ -89,7 +89,7 @@ def test_the_parser_finds_the_mask_that_is_not_given(files, world, capsys):
         ((), "z.png", "BiSeNet order"),
         ((), "a.png", "is no class"),
         (("--out", "b.txt"), "m.png", "ends in .png"),
-        (("--weights", "no.safetensors"), "m.png", "no weight file"),
+        (("--weights", "no.safetensors"), "m.png", "--weights is 'no.safetensors': no such file"),
         (("--image-mask", "no.png"), "m.png", "--image-mask is 'no.png'"),
     ],
 )

@@ -36,31 +36,85 @@ def answers_of(commands, folder):
     return json.loads(done.stdout)
 
 
+MISTAKES = {
+    "nosuch": "there is no verb 'nosuch'; there are: lab, sample",
+    "edti": "did you mean edit?",
+    "trian": "did you mean train?",
+    "edit --seed abc --out m.png": "--seed is 'abc'",
+    "edit --out m.jpg": "--out is 'm.jpg'",
+    "edit --set smile --out m.png": "--set is 'smile'",
+    "edit --set smile=much --out m.png": "--set smile is 'much'",
+    "edit --set smil=+0.3 --out m.png": "--set: attribute 'smil' is unknown; did you mean smile?",
+    "edit --set smile=3 --out m.png": "--set: target of 'smile' is 3.0; allowed: a number from 0",
+    "edit --set smile=1 --preserve ag --out m.png": "--preserve: attribute 'ag' is unknown",
+    "edit --method interfacgan --out m.png": "--method is 'interfacgan': no such method; did you "
+    "mean interfacegan",
+    "edit --rows 5-2 --out m.png": "--rows is '5-2', where 5-2 runs backwards; did you mean 2-5?",
+    "edit --rows 3-99 --out m.png": "--rows is '3-99'; allowed: rows from 0 to",
+    "edit --rows midle --out m.png": "did you mean middle?",
+    "edit --space q --out m.png": "--space is 'q'; allowed with --method mapper: w, w+",
+    "edit --scale 0 --out m.png": "--scale is '0'",
+    "edit --truncation x --out m.png": "--truncation is 'x'",
+    "edit --truncation 7 --out m.png": "--truncation is '7'; allowed: a number from 0 to 1.5",
+    "edit --device abacus --out m.png": "--device is 'abacus'",
+    "edit --generator faceworld --out m.png": "--generator 'faceworld': no embedded world",
+    "edit --seeds 9-3 --out d": "--seeds is '9-3', where 9-3 runs backwards; did you mean 3-9?",
+    "edit --latents nowhere --out d": "--latents is 'nowhere'",
+    "edit --seeds 1-3 --recipe no.json --out d": "--recipe is 'no.json': no such file",
+    "edit --out m.png --methd x": "there is no option '--methd'; did you mean --method",
+    "edit --out m.png --colour": "--colour",
+    "sample -n x --out m.png": "-n is 'x'",
+    "sample --columns 0 --out m.png": "--columns is '0'",
+    "replay nowhere.png --out m.png": "RECIPE is 'nowhere.png': no such file",
+    "interpolate --from-seed 1 --to-seed 2 --kind latnet --out m.png": "did you mean latent?",
+    "interpolate --from-seed 1 --to-seed 2 --space w+ --rows 5-2 --out m.png": "runs backwards",
+    "interpolate --from-seed 1 --to-seed 2 --size 3 --out m.png": "--size is '3'",
+    "interpolate --from-seed 1 --kind attribute --attribute smyle --out m.png": "--attribute: "
+    "attribute 'smyle' is unknown; did you mean smile?",
+    "interpolate --from-seed 1 --to-seed 2 --method mappr --out m.png": "did you mean mapper?",
+    "interpolate --from-seed 1 --to-seed 2 --frames 1 --out m.png": "--frames is '1'",
+    "mix --identity nobody --attributes 2 --out m.png": "--identity is 'nobody', which is no seed",
+    "mix --identity 1 2 --attributes 1 2 3 --out m.png": "--identity has 2 faces, --attributes 3",
+    "mix-report --out d --pairs 3": "--pairs is '3'",
+    "render x --out d": "N is 'x'",
+    "render 3 --size 100 --out d": "--size is '100'; allowed: a power of two from 16 to 1024",
+    "train maper": "NAME is 'maper': there is no such recipe; did you mean mapper",
+    "train mapper --set stps=4": "--set stps: recipe 'mapper' has no such field; did you",
+    "train mapper --steps x": "--steps is 'x'",
+    "train mapper --set width": "--set is 'width'; allowed: FIELD=VALUE",
+    "train mapper --recipes no.py": "--recipes is 'no.py': no such file",
+    "resume nowhere": "DIR is 'nowhere'",
+    "evaluate --faces x --out d": "--faces",
+    "evaluate --faces 1 --out d": "--faces is '1'; allowed: a whole number from 2 to 4000",
+    "evaluate --methods mapper,interfacgan --out d": "--methods is 'interfacgan'",
+    "evaluate --attributes smil --out d": "--attributes: attribute 'smil' is unknown; did you mean",
+    "evaluate --parts requst --out d": "--parts holds 'requst'; did you mean request?",
+    "evaluate --request 0 --out d": "--request is '0'",
+    "verify nowhere": "DIR is 'nowhere'",
+    "bench sythesis": "SUBJECT is 'sythesis'; did you mean synthesis?",
+    "bench mapper --rounds x": "--rounds is 'x'",
+    "bench mapper --size 64": "--size is '64'; allowed with mapper: none",
+    "info none.pkl": "PATH is 'none.pkl': no such file or folder",
+    "convert none.pkl m.safetensors": "SRC is 'none.pkl'",
+    "invert none.png --out d": "PHOTO is 'none.png'",
+    "judges arcfac": "did you mean arcface?",
+    "world mine --generator g.pkl --judge none.toml": "--judge: judge 'none.toml': no such file",
+    "paint --image a.png --mask m.png --out m.png": "--image is 'a.png': no such file",
+    "paint-scores --faces 1 --out d": "--faces is '1'",
+    "masks nowhere": "DIR is 'nowhere'",
+    "runs nowhere": "DIR is 'nowhere'",
+    "attributes --generator nowhere": "--generator 'nowhere': no embedded world",
+    "doctor --seats x": "--seats is 'x'",
+    "doctor --device abacus": "--device is 'abacus'",
+    "lab student_99 --dry-run": "NAME 'student_99' fits no notebook",
+}
+
+
 def test_mistakes_are_found_before_torch_is_imported(tmp_path):
-    mistakes = {
-        "edit --seed abc --out m.png": "--seed is 'abc'",
-        "edit --out m.jpg": "--out is 'm.jpg'",
-        "edit --set smile --out m.png": "--set is 'smile'",
-        "edit --set smile=much --out m.png": "--set smile is 'much'",
-        "edit --scale 0 --out m.png": "--scale is '0'",
-        "edit --truncation x --out m.png": "--truncation is 'x'",
-        "edit --out m.png --colour": "--colour",
-        "sample -n x --out m.png": "-n is 'x'",
-        "sample --columns 0 --out m.png": "--columns is '0'",
-        "replay nowhere.png --out m.png": "nowhere.png: no such file",
-        "render x --out d": "N is 'x'",
-        "train mapper --steps x": "--steps is 'x'",
-        "train mapper --set width": "--set 'width'",
-        "resume nowhere": "DIR is 'nowhere'",
-        "evaluate --faces x --out d": "--faces",
-        "bench mapper --rounds x": "--rounds is 'x'",
-        "doctor --seats x": "--seats is 'x'",
-        "nosuch": "'nosuch'",
-    }
-    answers = answers_of([line.split() for line in mistakes], tmp_path)
-    for (line, message), (code, out, err, torch) in zip(mistakes.items(), answers, strict=True):
+    answers = answers_of([line.split() for line in MISTAKES], tmp_path)
+    for (line, message), (code, out, err, torch) in zip(MISTAKES.items(), answers, strict=True):
         assert (code, out) == (2, ""), line
-        assert message in err, line
+        assert message in err, f"{line}: {err}"
         assert err.count("\n") == 1, line
         assert not torch, f"{line}: torch was imported first"
     assert list(tmp_path.iterdir()) == []

@@ -56,7 +56,7 @@ def test_every_verb_has_help_and_its_line(l2l):
 def test_words_that_mean_nothing_are_one_line_and_code_2(l2l):
     code, out, err = l2l("trian", own_recipes=False)
     assert (code, out) == (2, "")
-    assert only_line(err).startswith("l2l: argument VERB: invalid choice: 'trian'")
+    assert only_line(err).startswith("l2l: there is no verb 'trian'; did you mean train?")
     code, _, err = l2l("train", "--stepz", "3")
     assert code == 2
     assert "--stepz" in only_line(err)
@@ -104,13 +104,13 @@ def test_dry_run_says_everything_and_creates_nothing(l2l, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["regresion"], "no recipe is named 'regresion'; there are: regression, second"),
+        (["regresion"], "no recipe is named 'regresion'; did you mean regression?"),
         ([], "NAME is missing; there are: all, own, regression, second"),
-        (["regression", "--set", "depth=3"], "has no field 'depth'; it has: batch_size, best_"),
+        (["regression", "--set", "depth=3"], "has no field 'depth'; did you mean width?"),
         (["regression", "--set", "width=wide"], "regression.width must be an integer, not 'wide'"),
         (["regression", "--set", "width=2.5"], "regression.width must be an integer, not 2.5"),
         (["regression", "--set", "noise=[1]"], "regression.noise must be a number, not [1]"),
-        (["regression", "--set", "width"], "--set 'width' must have the form FIELD=VALUE"),
+        (["regression", "--set", "width"], "--set is 'width'; allowed: FIELD=VALUE"),
         (["regression", "--steps", "many"], "--steps is 'many'; allowed: a whole number from 1"),
         (["regression", "--steps", "0"], "--steps is '0'; allowed: a whole number from 1"),
         (["regression", "--seed", "-3"], "--seed is '-3'; allowed: a whole number from 0"),
@@ -128,7 +128,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(l2l, tmp_path, words, message)
 
 def test_a_file_of_recipes_that_is_none_is_refused(l2l, tmp_path):
     (tmp_path / "empty.py").write_text("x = 1\n")
-    for file, message in (("empty.py", "defines no RECIPES"), ("none.py", "does not exist")):
+    for file, message in (("empty.py", "defines no RECIPES"), ("none.py", "no such file")):
         code, _, err = l2l("train", "--list", "--recipes", file, own_recipes=False)
         assert code == 2
         assert message in only_line(err)

@@ -7,6 +7,7 @@ import io
 import pytest
 import torch
 
+from l2l_widgets.attributes import label_of
 from l2l_widgets.plots.edits import edit_strip, paper_style, receipt_bars
 
 RECEIPT = {
@@ -31,7 +32,9 @@ def test_bars_show_what_came_beside_what_was_asked():
     assert drawn["names"] == ["smile", "age", "glasses"]
     assert drawn["bars"] == {"smile": 0.25, "age": -0.12, "glasses": 0.05}
     axes = drawn["axes"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == drawn["names"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        label_of(name) for name in drawn["names"]
+    ]
     assert axes.get_xlim() == (-drawn["limit"], drawn["limit"])
     (tick,) = [line for line in axes.lines if len(set(line.get_xdata())) == 1 and
                line.get_xdata()[0] == 0.3]  # fmt: skip

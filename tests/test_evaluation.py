@@ -210,9 +210,9 @@ def test_bad_words_are_one_line_and_exit_2(tiny_world, tmp_path, capsys) -> None
     base = ["evaluate", "--generator", str(tiny_world), "--out", str(tmp_path / "r")]
     for words, message in (
         (["--attributes", "smil"], "did you mean smile"),
-        (["--methods", "magic"], "'magic' is not available"),
-        (["--faces", "1"], "faces is 1"),
-        (["--request", "0"], "request is 0.0"),
+        (["--methods", "magic"], "--methods is 'magic'"),
+        (["--faces", "1"], "--faces is '1'"),
+        (["--request", "0"], "--request is '0'"),
     ):
         assert main([*base, *words]) == 2
         error = capsys.readouterr().err.strip()

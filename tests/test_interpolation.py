@@ -370,6 +370,21 @@ def test_the_command_writes_a_strip_and_says_what_moved(tiny_world, tmp_path, ca
 
 
 @pytest.mark.parametrize(
+    ("words", "side"), [([], 256), (["--size", "100"], 128), (["--scale", "1"], 32)]
+)
+def test_a_frame_is_large_enough_to_see(tiny_world, tmp_path, capsys, words, side):
+    out = tmp_path / "strip.png"
+    base = ["interpolate", "--from-seed", "3", "--to-seed", "8", "--frames", "2", "--no-curves"]
+    assert main([*base, *words, "--generator", str(tiny_world), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"{out}: 2 frames of {side} pixels a side" in said
+    assert ("enlarged" in said) == (side > 32)
+    with Image.open(out) as picture:
+        assert picture.height == side
+        assert picture.width > 2 * side
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ("--from-seed 3 --out x.png", "--to-seed is missing"),

@@ -27,8 +27,8 @@ def test_curves_are_told_apart_without_colour_and_named_at_their_ends():
     assert [list(line.get_xdata()) for line in lines] == [[1, 2, 3]] * 2
     assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 2
     names = {text.get_text(): text.xy for text in ax.texts}
-    assert names.keys() == {"age", "smile"}
-    assert abs(names["age"][1] - names["smile"][1]) > 0.05, "names lie on each other"
+    assert names.keys() == {"Age", "Smile"}, "the labels of the sliders"
+    assert abs(names["Age"][1] - names["Smile"][1]) > 0.05, "names lie on each other"
     assert ax.get_ylabel() == "reading"
 
 

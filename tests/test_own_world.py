@@ -202,6 +202,22 @@ def test_a_corrected_declaration_is_asked_anew(brought, tmp_path, monkeypatch):
     assert not torch.allclose(first, turned)
 
 
+def test_a_folder_that_holds_something_is_not_written_over(world, brought, tmp_path, capsys):
+    before = {path.name: path.read_bytes() for path in world.iterdir()}
+    generator, attributes, identity = brought[0], brought[1], brought[2]
+    words = ["world", str(world), "--generator", str(generator), "--judge", str(attributes)]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "which holds a world already" in error
+    assert "--overwrite" in error
+    assert {path.name: path.read_bytes() for path in world.iterdir()} == before
+    assert main([*words, "--judge", str(identity), "--overwrite"]) == 0
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    assert main(["world", str(tmp_path / "thesis"), *words[2:]]) == 2
+    assert "which holds something else already (chapter.txt)" in capsys.readouterr().err
+
+
 def test_a_folder_of_models_runs_no_program(world):
     """Whoever sends a world cannot vouch for what is in it."""
     declaration = world / "judge_regressor.toml"

@@ -111,6 +111,33 @@ def test_the_receipt_is_plain_data_and_readable_text(session):
     assert all(row.endswith("*") for row in rows)
 
 
+def test_a_target_that_was_nearly_reached_is_said_in_words():
+    names = DEFAULT_TABLE.names
+    receipt = Receipt(
+        requested={"smile": 0.02, "age": 0.4}, targets={"smile": 1.0, "age": 0.7},
+        achieved={"smile": 0.01, "age": 0.35}, others=dict.fromkeys(names[9:], 0.0),
+        band=dict.fromkeys(names, (-0.1, 0.1)), before=dict.fromkeys(names, 0.5),
+        after=dict.fromkeys(names, 0.5), seconds={"total": 1.0},
+    )  # fmt: skip
+    assert receipt.nearly_there() == ("smile",)
+    assert receipt.sentences(DEFAULT_TABLE)[0] == (
+        "Smile: asked to be 100 %; the reader that guides the edit saw 98 % before, so hardly "
+        "anything was left to change."
+    )
+    text = receipt.to_text(DEFAULT_TABLE)
+    assert "to 100 %" in text
+    assert "to 61 years" in text
+    assert receipt.to_dict()["targets"] == {"smile": 1.0, "age": 0.7}
+
+
+def test_targets_travel_from_the_session_to_the_receipt(session):
+    session.set_targets({"age": 0.8})
+    receipt = session.measure()
+    assert receipt.targets == {"age": 0.8}
+    session.update(targets={}, changes={"age": 0.1})
+    assert session.measure().targets == {}
+
+
 def test_without_second_judges_the_receipt_says_who_read(tiny_parts):
     parts = {k: tiny_parts[k] for k in ("generator", "regressor", "embedder")}
     models = Models.from_parts(**parts, editors={"linear": LinearEditor(build_directions())})

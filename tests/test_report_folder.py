@@ -13,6 +13,7 @@ from open_world import A, Moves, open_models
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
 from l2l_widgets.evaluation import Plan, cascade_detector, compare, verify, write_report
+from l2l_widgets.evaluation.figures import curves_figure
 from l2l_widgets.evaluation.paper_protocol import judged_inception_score
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.report_folder import as_latex
@@ -117,7 +118,14 @@ def test_the_folder_holds_the_tables_figures_and_the_papers_own_figures(tmp_path
         for name in ("leakage_clean_100_", "leakage_leaky", "curves")
         for kind in ("svg", "png")
     }
+    assert all(len(row["others_interval"][0]) == len(row["others"]) for row in result.curves)
+    drawn = curves_figure(result).axes[0]
+    assert len(drawn.collections) == len(methods), "the intervals that the mark speaks of"
+    svg = (tmp_path / "figures" / "curves.svg").read_text()
+    assert "95 % bootstrap intervals" in svg
     svg = (tmp_path / "figures" / "leakage_leaky.svg").read_text()
+    assert "95 % bootstrap intervals" not in svg
+    assert "hatched" in svg
     assert "PREVIEW" in svg
     assert "judge: attribute_judge" in svg
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from l2l_widgets.bench.catalogue import ALLOCATORS, CATALOGUE
 from l2l_widgets.bench.linear import (
     by_boundaries,
     by_covariance,
@@ -27,8 +28,6 @@ __all__ = ["ALLOCATORS", "SAME_MEMORY", "SUBJECTS", "Subject"]
 Work = Callable[[], object]
 Facts = Callable[[], "dict[str, Any]"]
 Side = Callable[[Mapping[str, Any]], "tuple[Work, Facts]"]
-#: How the C library's allocator is set: as each side would by itself, or for all sides alike.
-ALLOCATORS = ("own", "kept", "default")
 
 
 @dataclass(frozen=True)
@@ -234,48 +233,27 @@ def _own_session(options: Mapping[str, Any]) -> tuple[Work, Facts]:
 
 #: The reference once more with glibc keeping its memory; it says nothing where all sides do alike.
 SAME_MEMORY = "textbook, memory kept"
+_SIDES: dict[str, dict[str, Side]] = {
+    "synthesis": {
+        "textbook": _textbook,
+        SAME_MEMORY: _textbook_same_memory,
+        "fast fp32": _quick,
+        "draft bf16": _draft,
+    },
+    "mapper": {"training path": _mapper_training, "editor": _mapper_edit},
+    "widget": {"textbook generator": _plain_session, "session": _own_session},
+    "directions": {
+        "a machine each": by_machines,
+        "svm": by_boundaries("svm"),
+        "ridge": by_boundaries("ridge"),
+    },
+    "components": {"incremental": by_incremental_pca, "streamed covariance": by_covariance},
+    "map": {
+        "umap-learn": by_umap,
+        "umap-learn, same rounds": by_umap_alike,
+        "exact neighbours": by_exact_neighbours,
+    },
+}
 SUBJECTS = {
-    "synthesis": Subject(
-        "draw a StyleGAN2 picture: beside modulated weights and grouped convolutions",
-        {
-            "textbook": _textbook,
-            SAME_MEMORY: _textbook_same_memory,
-            "fast fp32": _quick,
-            "draft bf16": _draft,
-        },
-        ("size", "batch", "allocator"),
-    ),
-    "mapper": Subject(
-        "edit latents: beside the same network as training runs it",
-        {"training path": _mapper_training, "editor": _mapper_edit},
-        ("batch",),
-    ),
-    "widget": Subject(
-        "a slider's event to pixels: beside the same session with a textbook generator",
-        {"textbook generator": _plain_session, "session": _own_session},
-    ),
-    "directions": Subject(
-        "find the directions of all attributes: beside a support vector machine for each, as "
-        "InterFaceGAN; then what components does",
-        {
-            "a machine each": by_machines,
-            "svm": by_boundaries("svm"),
-            "ridge": by_boundaries("ridge"),
-        },
-        ("codes", "attributes", "dim", "components"),
-    ),
-    "components": Subject(
-        "find the principal components of W: beside incremental PCA, as GANSpace",
-        {"incremental": by_incremental_pca, "streamed covariance": by_covariance},
-        ("codes", "dim"),
-    ),
-    "map": Subject(
-        "lay codes out in the plane: beside umap-learn with its own search for neighbours",
-        {
-            "umap-learn": by_umap,
-            "umap-learn, same rounds": by_umap_alike,
-            "exact neighbours": by_exact_neighbours,
-        },
-        ("codes", "dim"),
-    ),
+    name: Subject(summary, _SIDES[name], options) for name, (summary, options) in CATALOGUE.items()
 }

@@ -16,6 +16,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from l2l_widgets.cli.checks import in_options
+from l2l_widgets.errors import suggestion
+
 #: Verb -> its module here, and one line for ``l2l --help``.
 VERBS = {
     "lab": ("lab", "open JupyterLab on the notebooks"),
@@ -47,8 +50,60 @@ VERBS = {
 }
 
 
+#: Verb -> one line that does something, the last of its ``--help``.
+EXAMPLES = {
+    "lab": "l2l lab student_3",
+    "sample": "l2l sample -n 12 --seed 1 --out sheet.png",
+    "edit": "l2l edit --seed 7 --set smile=+0.4 --set glasses=1 --out out.png",
+    "interpolate": "l2l interpolate --from-seed 3 --to-seed 8 --frames 9 --out strip.png",
+    "mix": "l2l mix --identity 3 --attributes 8 --out mixed.png --inputs",
+    "mix-report": "l2l mix-report --pairs 100 --no-truth --out mix_report",
+    "attributes": "l2l attributes",
+    "replay": "l2l replay out.png --out again.png",
+    "paint": "l2l paint --image face.png --mask drawn.png --out painted.png",
+    "paint-scores": "l2l paint-scores --faces 200 --out paint_report",
+    "masks": "l2l masks portraits",
+    "evaluate": "l2l evaluate --methods mapper,ganspace --faces 20 --parts request --out report",
+    "verify": "l2l verify report --rows 4",
+    "render": "l2l render 20 --size 64 --out portraits",
+    "train": "l2l train interfacegan --dry-run",
+    "resume": "l2l resume runs/interfacegan",
+    "info": "l2l info faceworld-64",
+    "convert": "l2l convert ffhq.pkl ffhq.safetensors",
+    "runs": "l2l runs",
+    "bench": "l2l bench mapper --rounds 3",
+    "invert": "l2l invert photo.jpg --out found",
+    "judges": "l2l judges",
+    "world": "l2l world mine --generator ffhq.pkl --judge celeba_40=attributes.onnx",
+    "doctor": "l2l doctor",
+}
+
+
 class _Parser(argparse.ArgumentParser):
-    """argparse, but an error is one line: the usage is a ``--help`` away."""
+    """argparse, but an error is one line with what may have been meant; usage: ``--help``."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; an option that does not exist is refused by its verb, which knows the others."""
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            (_parser_of(self, getattr(found, "verb", None)) or self).refuse(rest[0])
+        return found
+
+    def refuse(self, word: str) -> NoReturn:
+        """End with what is said of a word that nothing here takes."""
+        if not word.startswith("-"):
+            self.error(f"{word!r} is one word too many")
+        option, options = word.partition("=")[0], list(self._option_string_actions)
+        longer = [name for name in options if name.startswith(option) and option != "--"]
+        meant = suggestion(option, longer or options, "options")
+        self.error(f"there is no option {option!r}; {meant}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            field = "/".join(action.option_strings) or action.metavar or action.dest
+            meant, every = suggestion(value, action.choices), ", ".join(action.choices)
+            also = f" (allowed: {every})" if meant.startswith("did") else ""
+            raise argparse.ArgumentError(None, f"{field} is {value!r}; {meant}{also}")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
@@ -58,14 +113,27 @@ class _Parser(argparse.ArgumentParser):
         epilog: Any = self.epilog
         if callable(epilog):
             self.epilog = epilog()
-        return super().format_help()
+        example = EXAMPLES.get(self.prog.removeprefix("l2l "))
+        return super().format_help() + (f"\nExample: {example}\n" if example else "")
+
+
+def _parser_of(parser: argparse.ArgumentParser, verb: str | None) -> _Parser | None:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction) and verb in action.choices:
+            return action.choices[verb]
+    return None
 
 
 def _build_parser(verb: str | None) -> argparse.ArgumentParser:
     """Return the parser, complete for the one verb that was typed."""
     from l2l_widgets import __version__
 
-    parser = _Parser(prog="l2l", description="Measured face editing in a GAN's latent space.")
+    parser = _Parser(
+        prog="l2l",
+        description="Measured face editing in a GAN's latent space.",
+        epilog="Begin with: l2l edit --seed 7 --set smile=+0.4 --out out.png; the names that --set "
+        "takes: l2l attributes; all of a verb: l2l VERB --help.",
+    )
     parser.add_argument("--version", action="version", version=f"l2l_widgets {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     chosen = VERBS[verb][0] if verb in VERBS else None
@@ -99,8 +167,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
+    before = words if verb is None else words[: words.index(verb)]
+    if verb is not None and verb not in VERBS and not before:
+        meant = suggestion(verb, VERBS, "there are")
+        print(f"l2l: there is no verb {verb!r}; {meant} (see l2l --help)", file=sys.stderr)
+        return 2
+    parser = _build_parser(verb)
     try:
-        args = _build_parser(verb).parse_args(words)
+        args = parser.parse_args(words)
     except SystemExit as end:  # --help, --version, or words that argparse refused
         return end.code if isinstance(end.code, int) else 2
     module = importlib.import_module(f"l2l_widgets.cli.{VERBS[args.verb][0]}")
@@ -108,7 +182,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = module.run(args)
     except (ValueError, OSError) as error:
         # some libraries' messages have several lines
-        print(f"l2l {args.verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        message = " ".join(str(error).split())
+        own = _parser_of(parser, args.verb)
+        print(f"l2l {args.verb}: {in_options(message, own or parser)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"l2l {args.verb}: interrupted", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.cli.checks import models_of
 from l2l_widgets.policy import visible_table
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def _table(generator: str | None) -> AttributeTable:
         from l2l_widgets.attributes import DEFAULT_TABLE
 
         return DEFAULT_TABLE  # of all embedded models; loading them takes seconds
-    from l2l_widgets.models.zoo import load
-
-    return load(generator).table
+    return models_of(generator).table
 
 
 def _text(table: AttributeTable) -> str:

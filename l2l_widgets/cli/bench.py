@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from l2l_widgets.errors import suggestion
+
 SIDES = (16, 1024)
 LIMITS = {
     "batch": (1, 64), "rounds": (1, 1000), "threads": (1, 256),
@@ -68,9 +70,9 @@ _DESCRIPTION = (
 
 
 def _subjects() -> str:
-    from l2l_widgets.bench.subjects import SUBJECTS
+    from l2l_widgets.bench import CATALOGUE
 
-    lines = "; ".join(f"{name}: {subject.summary}" for name, subject in SUBJECTS.items())
+    lines = "; ".join(f"{name}: {summary}" for name, (summary, _) in CATALOGUE.items())
     return f"subjects: {lines}"
 
 
@@ -92,13 +94,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if words["components"] != "0":
         beside = _whole("components", words["components"], limits["components"])
 
-    import torch
+    from l2l_widgets.bench import ALLOCATORS, CATALOGUE
 
-    from l2l_widgets.bench import ALLOCATORS, SUBJECTS, machine
-
-    if args.subject not in SUBJECTS:
-        raise ValueError(f"subject is {args.subject!r}; allowed: {', '.join(SUBJECTS)}")
-    takes = {*SUBJECTS[args.subject].options, "rounds"}
+    if args.subject not in CATALOGUE:
+        raise ValueError(
+            f"SUBJECT is {args.subject!r}; {suggestion(args.subject, CATALOGUE)} "
+            f"(subjects: {', '.join(CATALOGUE)})"
+        )
+    takes = {*CATALOGUE[args.subject][1], "rounds"}
     for option, word in given.items():
         if word not in (None, DEFAULTS[option]) and option not in takes:
             raise ValueError(
@@ -106,6 +109,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             )
     if words["allocator"] not in ALLOCATORS:
         raise ValueError(f"--allocator is {words['allocator']!r}; allowed: {', '.join(ALLOCATORS)}")
+
+    import torch
+
+    from l2l_widgets.bench import machine
+
     threads = threads or torch.get_num_threads()
     options = {"size": size, "allocator": words["allocator"], **sizes}
     result: dict[str, Any] = {"subject": args.subject, "machine": machine(threads)}

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.cli.checks import models_of
+from l2l_widgets.errors import suggestion
+
 GENERATOR_HELP = (
     "embedded models by name, a folder with a MANIFEST.json, or one generator: a StyleGAN2 as .pkl "
     "of NVIDIA's code, .pt of rosinality's or .safetensors, by path or https address, with "
@@ -47,12 +50,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_info(args: argparse.Namespace) -> dict[str, Any]:
     """Describe a generator's file, or a set of models."""
-    from l2l_widgets.checkpoints import describe
-    from l2l_widgets.checkpoints.describing import as_text
     from l2l_widgets.models.zoo import list_models
 
     if args.path in list_models() or Path(args.path).is_dir():
         return _models(args)
+    _check_source("PATH", args.path, list_models())
+
+    from l2l_widgets.checkpoints import describe
+    from l2l_widgets.checkpoints.describing import as_text
+
     path, origin = _at_hand(args.path)
     report = {**describe(path), "origin": origin}
     if not args.json:
@@ -62,6 +68,15 @@ def run_info(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_convert(args: argparse.Namespace) -> dict[str, Any]:
     """Convert a generator's file."""
+    _check_source("SRC", args.source)
+    if args.target.suffix.lower() != ".safetensors":
+        raise ValueError(f"DST is {str(args.target)!r}; allowed: a name that ends in .safetensors")
+    if args.target.exists() and not args.overwrite:
+        raise ValueError(f"DST is {str(args.target)!r}, which is there already; allowed: a new "
+                         "name, or --overwrite")  # fmt: skip
+    if not args.target.parent.is_dir():
+        raise ValueError(f"DST is {str(args.target)!r}; its folder does not exist")
+
     from l2l_widgets.checkpoints import convert
     from l2l_widgets.checkpoints.fetching import parse_location
 
@@ -79,6 +94,14 @@ def run_convert(args: argparse.Namespace) -> dict[str, Any]:
     return {"out": str(args.target), "bytes": size, "provenance": provenance}
 
 
+def _check_source(field: str, text: str, names: tuple[str, ...] = ()) -> None:
+    """Refuse a path where nothing lies; an address is tried, not judged by its look."""
+    if "://" in text or any(map(os.path.exists, (text, text.rpartition("#")[0]))):
+        return
+    known = f", and no models are called so ({suggestion(text, names)})" if names else ""
+    raise ValueError(f"{field} is {text!r}: no such file or folder{known}")
+
+
 def _at_hand(text: str) -> tuple[Path, str | None]:
     """A location's file, fetched and checked where that is asked for, and its address."""
     from l2l_widgets.checkpoints.fetching import fetch, parse_location
@@ -94,10 +117,11 @@ def _at_hand(text: str) -> tuple[Path, str | None]:
 
 
 def _models(args: argparse.Namespace) -> dict[str, Any]:
-    from l2l_widgets.checkpoints import needs
-    from l2l_widgets.models.zoo import PART_FILES, load
+    models = models_of(args.path)
 
-    models = load(args.path)
+    from l2l_widgets.checkpoints import needs
+    from l2l_widgets.models.zoo import PART_FILES
+
     parts = [part for part in PART_FILES if models.has(part)]
     missing = needs(models.has, models.available_editors)
     report = {

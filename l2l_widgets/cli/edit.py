@@ -15,7 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
-from l2l_widgets.cli.edit_many import add_arguments, run_many
+from l2l_widgets.cli.checks import (
+    PSI,
+    SEED_MAX,
+    check_file,
+    check_method,
+    check_png,
+    check_request,
+    check_rows,
+    models_of,
+    number,
+    whole_number,
+)
+from l2l_widgets.cli.edit_many import add_arguments, check_many, run_many
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +36,8 @@ if TYPE_CHECKING:
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.receipt import Receipt
 
-SEED_MAX = 2**32 - 1
 SAMPLES_MAX = 1024
+METHOD = "mapper"
 #: Pixels a side that a saved face, and one on a sheet, are enlarged to, by a whole factor.
 VISIBLE, VISIBLE_ON_SHEET = 512, 192
 
@@ -51,7 +63,7 @@ def add_parser(subparsers: Any) -> None:
     edit.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", dest="settings", help=SET_HELP
     )
-    edit.add_argument("--method", default="mapper", help="editing method (default: mapper)")
+    edit.add_argument("--method", default=METHOD, help=f"editing method (default: {METHOD})")
     edit.add_argument(
         "--preserve", action="append", default=[], metavar="NAME",
         help="an attribute that must not move: promised by methods that can, corrected for others",
@@ -113,7 +125,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_sample(args: argparse.Namespace) -> dict[str, Any]:
     """Draw a contact sheet."""
-    _check_png(args.out)
+    check_png(args.out)
     count = whole_number("-n", args.n, 1, SAMPLES_MAX)
     first = whole_number("--seed", args.seed, 0, SEED_MAX + 1 - count)
     columns = (
@@ -121,16 +133,15 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
         if args.columns is None
         else whole_number("--columns", args.columns, 1, SAMPLES_MAX)
     )
-    psi = number("--truncation", args.truncation)
+    psi = number("--truncation", args.truncation, *PSI)
     wanted_scale = _scale(args.scale)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
 
     import torch
 
     from l2l_widgets.images import grid, save_image
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.session.edit_session import EditSession
 
-    models = load(with_class(args.generator, args.class_index), device=args.device)
     session = EditSession(models, truncation_psi=psi)
     scale = wanted_scale or _visible(session.models.generator.img_resolution, VISIBLE_ON_SHEET)
     faces = []
@@ -154,25 +165,29 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
 def run_edit(args: argparse.Namespace) -> dict[str, Any]:
     """Edit one face, save it, print the receipt; or many faces, into a folder."""
     many = args.seeds is not None or args.latents is not None
-    if not many:
-        _check_png(args.out)
+    if many:
+        check_many(args)
+    else:
+        check_png(args.out)
         if args.recipe is not None:
             raise ValueError("--recipe goes with --seeds or --latents; for one face: l2l replay")
-    elif args.recipe is not None and args.settings:
-        raise ValueError("--recipe and --set are both given; allowed: one of the two")
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     changes, targets = parse_settings(args.settings)
-    psi = number("--truncation", args.truncation)
+    psi = number("--truncation", args.truncation, *PSI)
     wanted_scale = _scale(args.scale)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
+    check_request(changes, targets, args.preserve, models.table)
+    if changes or targets or args.method != METHOD:  # a lone generator draws without any
+        check_method(args.method, models)
+    _check_space(args.space, args.method)
+    check_rows(args.rows, models)
 
     from l2l_widgets.checkpoints import needs
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.replay import read_recipe
     from l2l_widgets.session.scope import parse_rows
     from l2l_widgets.session.states import Edit
 
-    models = load(with_class(args.generator, args.class_index), device=args.device)
     rows = None if args.rows is None else parse_rows(args.rows, models.generator.num_ws)
     edit = Edit(args.method, changes, targets, tuple(args.preserve), rows, args.space)
     if many:
@@ -218,9 +233,10 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     """Draw what a recipe describes."""
-    _check_png(args.out)
-    if not args.recipe.is_file():
-        raise ValueError(f"recipe: {args.recipe}: no such file")
+    check_png(args.out)
+    check_file("RECIPE", args.recipe)
+    if args.generator is not None:
+        models_of(with_class(args.generator, args.class_index), args.device)
 
     from l2l_widgets.models.zoo import list_models, load
     from l2l_widgets.session.edit_session import EditSession
@@ -331,25 +347,6 @@ def parse_settings(settings: Iterable[str]) -> tuple[dict[str, float], dict[str,
     return changes, targets
 
 
-def number(field: str, text: str) -> float:
-    """Read a number; the error names the field and the value."""
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{field} is {text!r}; allowed: a number") from None
-
-
-def whole_number(field: str, text: str, low: int, high: int) -> int:
-    """Read a whole number in a range; the error names field, value and range."""
-    try:
-        value = int(text) if len(text) <= 20 else high + 1
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise ValueError(f"{field} is {text!r}; allowed: a whole number from {low} to {high}")
-    return value
-
-
 def pixels_sha256(image: Tensor) -> str:
     """SHA-256 of a picture's 8-bit pixels, (3, R, R) in that order, before any enlargement."""
     from l2l_widgets.images import to_uint8
@@ -365,6 +362,17 @@ def _drawn(session: EditSession) -> Any:
     return result
 
 
+def _check_space(space: str | None, method: str) -> None:
+    """Refuse a space that no method steps in, and S for another than the one that knows it."""
+    if space is None:
+        return
+    allowed = {"stylespace": ("s",)}.get(method, ("w", "w+"))
+    if space not in ("w", "w+", "s") or (space == "s") != ("s" in allowed):
+        raise ValueError(
+            f"--space is {space!r}; allowed with --method {method}: {', '.join(allowed)}"
+        )
+
+
 def _scale(text: str | None) -> int | None:
     return None if text is None else whole_number("--scale", text, 1, 64)
 
@@ -372,12 +380,3 @@ def _scale(text: str | None) -> int | None:
 def _visible(resolution: int, pixels: int) -> int:
     """The smallest whole factor that makes a face at least ``pixels`` wide."""
     return min(64, -(-pixels // resolution))
-
-
-def _check_png(path: Path) -> None:
-    # Before anything is computed: a wrong name should not cost a minute.
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--out is {str(path)!r}; allowed: a name that ends in .png")
-    above = next(place for place in path.absolute().parents if place.exists())
-    if not above.is_dir():
-        raise ValueError(f"--out is {str(path)!r}; {above} is a file, not a folder")

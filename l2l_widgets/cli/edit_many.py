@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -37,14 +38,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_many(args: argparse.Namespace) -> None:
+    """Refuse what is wrong with the options of many faces before anything is loaded."""
+    from l2l_widgets.cli.checks import check_file, check_folder
+    from l2l_widgets.many.seed_lists import parse_seeds
+
+    if args.seeds is not None and args.latents is not None:
+        raise ValueError("--seeds and --latents are both given; allowed: one of the two")
+    if args.recipe is not None and args.settings:
+        raise ValueError("--recipe and --set are both given; allowed: one of the two")
+    if args.recipe is not None:
+        check_file("--recipe", args.recipe)
+    if args.seeds is not None:
+        parse_seeds(args.seeds, "--seeds")
+    elif not Path(args.latents).exists():
+        raise ValueError(f"--latents is {args.latents!r}; there is no such file or folder")
+    check_folder(args.out)
+
+
 def run_many(
     args: argparse.Namespace, models: Models, edits: tuple[Edit, ...], options: dict[str, Any]
 ) -> dict[str, Any]:
     """Do one edit to many faces, with progress on standard error."""
     from l2l_widgets.many.batch import Batch, latents, parse_seeds, seeds
 
-    if args.seeds is not None and args.latents is not None:
-        raise ValueError("--seeds and --latents are both given; allowed: one of the two")
     if args.seeds is not None:
         items = seeds(parse_seeds(args.seeds, "--seeds"))
     else:

@@ -10,9 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
+from l2l_widgets.cli.checks import (
+    SEED_MAX,
+    check_device,
+    check_folder,
+    check_method,
+    check_names,
+    models_of,
+    number,
+    whole_number,
+)
+from l2l_widgets.errors import suggestion
 
-PARTS = "request,equal,paper"
 DETECTORS = ("none", "cascade")
+PARTS = ("request", "equal", "paper")
+#: Whole numbers that a plan takes, as `l2l_widgets.evaluation` checks them again.
+LIMITS = {
+    "faces": (2, 4000), "seed": (0, 999), "seeds": (1, 100), "paper_faces": (2, 4000),
+    "positions": (2, 999), "truth_people": (0, 10_000),
+}  # fmt: skip
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,12 +48,12 @@ def add_parser(subparsers: Any) -> None:
         metavar="A,B",
         help="names, 'paper' for the eight the paper evaluates (default), or 'all'",
     )
-    parser.add_argument("--faces", type=int, default=500, help="faces (default: 500)")
-    parser.add_argument("--seed", type=int, default=0, help="chooses the faces (default: 0)")
+    parser.add_argument("--faces", default="500", metavar="N", help="faces (default: 500)")
+    parser.add_argument("--seed", default="0", metavar="S", help="chooses the faces (default: 0)")
     parser.add_argument(
         "--seeds",
-        type=int,
-        default=1,
+        default="1",
+        metavar="K",
         help="training seeds of each method, as far as they were trained (default: 1): seed 0 is "
         "what ships, the others are made by l2l train METHOD --seeds K, or by --train-seeds",
     )
@@ -59,22 +75,28 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--steps", type=int, help="of each training of --ablations")
     parser.add_argument(
         "--request",
-        type=float,
-        default=0.3,
+        default="0.3",
+        metavar="CHANGE",
         help="change in attribute units, asked for and to be achieved (default: 0.3)",
     )
     parser.add_argument(
         "--parts",
-        default=PARTS,
+        default=",".join(PARTS),
         metavar="A,B",
         help="what to measure: at equal request, at equal achieved change, by the paper's "
         "protocol (default: all three; with --ablations: request,equal)",
     )
     parser.add_argument(
-        "--paper-faces", type=int, default=50, help="faces of the paper's protocol (default: 50)"
+        "--paper-faces",
+        default="50",
+        metavar="N",
+        help="faces of the paper's protocol (default: 50)",
     )
     parser.add_argument(
-        "--positions", type=int, default=41, help="positions of the paper's protocol (default: 41)"
+        "--positions",
+        default="41",
+        metavar="N",
+        help="positions of the paper's protocol (default: 41)",
     )
     parser.add_argument(
         "--detector",
@@ -84,12 +106,15 @@ def add_parser(subparsers: Any) -> None:
         "a face detector (needs scikit-image)",
     )
     parser.add_argument(
-        "--truncation-psi", type=float, default=0.7, help="truncation of the faces (default: 0.7)"
+        "--truncation-psi",
+        default="0.7",
+        metavar="PSI",
+        help="truncation of the faces (default: 0.7)",
     )
     parser.add_argument(
         "--truth-people",
-        type=int,
-        default=60,
+        default="60",
+        metavar="N",
         help="people drawn again with the attribute truly changed: the upper end of the identity "
         "scale, and what a perfect edit reads as (faceworld only; 0: none; default: 60)",
     )
@@ -110,8 +135,8 @@ def add_parser(subparsers: Any) -> None:
         "differs.",
     )
     check.add_argument("report", type=Path, metavar="DIR", help="a folder that evaluate wrote")
-    check.add_argument("--rows", type=int, default=8, help="rows to measure (default: 8)")
-    check.add_argument("--seed", type=int, default=0, help="chooses the rows (default: 0)")
+    check.add_argument("--rows", default="8", metavar="N", help="rows to measure (default: 8)")
+    check.add_argument("--seed", default="0", metavar="S", help="chooses the rows (default: 0)")
     check.add_argument(
         "--generator", default=None, help="models of the report (default: those it names)"
     )
@@ -137,33 +162,45 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Evaluate, write the folder, return the summary."""
+    if (args.out / "report.json").exists():
+        raise ValueError(f"--out {args.out}: holds a report already; allowed: another folder")
+    check_folder(args.out)
+    numbers = {
+        name: whole_number(f"--{name.replace('_', '-')}", getattr(args, name), *limits)
+        for name, limits in LIMITS.items()
+    }
+    request = number("--request", args.request)
+    if not 0 < request <= 0.5:
+        raise ValueError(f"--request is {args.request!r}; allowed: a number above 0, at most 0.5")
+    psi = number("--truncation-psi", args.truncation_psi, 0, 2)
+    parts = _choices("--parts", args.parts, PARTS)
+    models = models_of(args.generator, args.device)
+    named = {"paper": PAPER_EIGHT, "all": models.table.names}
+    attributes = named.get(args.attributes) or _words(args.attributes)
+    check_names(attributes, models.table, "--attributes")
+    for method in _words(args.methods) or ("",):
+        check_method(method, models, "--methods")
+
     from l2l_widgets import evaluation
     from l2l_widgets.evaluation.report import Protocol
     from l2l_widgets.faceworld.version import WORLD
-    from l2l_widgets.models.zoo import load
 
-    if (args.out / "report.json").exists():
-        raise ValueError(f"--out {args.out}: holds a report already; allowed: another folder")
-    if args.truth_people < 0:
-        raise ValueError(f"--truth-people is {args.truth_people}; allowed: 0 or more")
-    models = load(args.generator, device=args.device)
-    named = {"paper": PAPER_EIGHT, "all": models.table.names}
     protocol = Protocol(
-        attributes=named.get(args.attributes) or _words(args.attributes),
-        faces=args.faces,
-        seed=args.seed,
-        request=args.request,
-        truncation_psi=args.truncation_psi,
+        attributes=attributes,
+        faces=numbers["faces"],
+        seed=numbers["seed"],
+        request=request,
+        truncation_psi=psi,
     )
     is_faceworld = models.name.startswith("faceworld")
     plan = evaluation.Plan(
         protocol,
-        seeds=args.seeds,
-        parts=_words(args.parts),
-        paper_faces=args.paper_faces,
-        positions=args.positions,
+        seeds=numbers["seeds"],
+        parts=parts,
+        paper_faces=numbers["paper_faces"],
+        positions=numbers["positions"],
         detector=args.detector,
-        truth_people=args.truth_people if is_faceworld else 0,
+        truth_people=numbers["truth_people"] if is_faceworld else 0,
         world=WORLD if is_faceworld else 0,
     )
     if args.ablations is not None:
@@ -202,6 +239,17 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     """Measure random rows again; ValueError where one is not confirmed."""
+    rows_wanted = whole_number("--rows", args.rows, 1, 100_000)
+    seed = whole_number("--seed", args.seed, 0, SEED_MAX)
+    check_device(args.device)
+    if not (args.report / "report.json").is_file():
+        raise ValueError(
+            f"DIR is {str(args.report)!r}, which holds no report.json; allowed: a folder that l2l "
+            "evaluate finished"
+        )
+    if args.generator is not None:
+        models_of(args.generator, args.device)
+
     from l2l_widgets import evaluation
     from l2l_widgets.faceworld.version import WORLD
     from l2l_widgets.models.zoo import load
@@ -226,8 +274,8 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
         args.report,
         models,
         methods,
-        rows=args.rows,
-        seed=args.seed,
+        rows=rows_wanted,
+        seed=seed,
         truth=_truth(plan.truth_people, models),
     )
     rows = [{**c.row, "again": c.again, "confirmed": c.confirmed} for c in checked]
@@ -280,7 +328,8 @@ def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
     from l2l_widgets import evaluation
     from l2l_widgets.recipes.mapper_ablations import VARIANTS, ablate, ablation_rows
 
-    if args.parts == PARTS:  # the paper's table says nothing of a variant that the others do not
+    # the paper's table says nothing of a variant that the others do not
+    if args.parts == ",".join(PARTS):
         plan = replace(plan, parts=("request", "equal"))
     names = tuple(VARIANTS)
     if args.ablations != "all":
@@ -318,6 +367,16 @@ def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _choices(field: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    words = _words(text)
+    for word in words:
+        if word not in allowed:
+            raise ValueError(f"{field} holds {word!r}; {suggestion(word, allowed)}")
+    if not words or len(set(words)) != len(words):
+        raise ValueError(f"{field} is {text!r}; allowed: {', '.join(allowed)}, each once")
+    return words
 
 
 def _truth(people: int, models: Any) -> Any:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.edit import OUT_HELP, SEED_MAX, Waiting, number, whole_number
+from l2l_widgets.cli.checks import (
+    PSI,
+    SEED_MAX,
+    check_file,
+    check_method,
+    check_names,
+    check_place,
+    check_rows,
+    models_of,
+    number,
+    whole_number,
+)
+from l2l_widgets.cli.edit import OUT_HELP, Waiting
 
 _TEXT = (
     "Walk from one face to another (or sweep one attribute of a face), write the frames with the "
@@ -16,6 +29,8 @@ _TEXT = (
 )
 KINDS = ("latent", "attribute", "identity")
 ENDINGS = (".png", ".gif", ".mp4")
+#: Pixels a side that a frame is enlarged to, by a whole factor; a film's players want more.
+VISIBLE = {".png": 256, ".gif": 256, ".mp4": 512}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -59,7 +74,16 @@ def add_parser(subparsers: Any) -> None:
         help="a strip, GIF or JSON to draw again, in place of all of the above",
     )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="OUT", help=OUT_HELP)
-    parser.add_argument("--scale", default=None, metavar="N", help="enlarge each frame, 1 to 64")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--size", default=None, metavar="PIXELS",
+        help="enlarge each frame, bicubic, until it is at least so wide, 16 to 4096 (default: 256, "
+        "a film 512)",
+    )  # fmt: skip
+    size.add_argument(
+        "--scale", default=None, metavar="N",
+        help="or by this whole factor, 1 to 64 (1: the generator's own pixels)",
+    )  # fmt: skip
     parser.add_argument("--seconds", default=None, metavar="S", help="how long a GIF or film lasts")
     parser.add_argument("--back", action="store_true", help="a GIF or film goes back again")
     parser.add_argument("--no-curves", action="store_true", help="draw only; measure nothing")
@@ -77,16 +101,29 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(
             f"--out is {str(args.out)!r}; allowed: a name that ends in {', '.join(ENDINGS)}"
         )
+    check_place(args.out)
+    if args.out.suffix.lower() == ".mp4" and importlib.util.find_spec("av") is None:
+        raise ValueError(
+            f"--out is {str(args.out)!r}: an .mp4 needs PyAV; install the extra: "
+            "pip install 'l2l-widgets[video]'; or allowed: .gif, .png"
+        )
     scale = None if args.scale is None else whole_number("--scale", args.scale, 1, 64)
-    seconds = None if args.seconds is None else number("--seconds", args.seconds)
+    wanted = VISIBLE[args.out.suffix.lower()]
+    size = wanted if args.size is None else whole_number("--size", args.size, 16, 4096)
+    seconds = None if args.seconds is None else number("--seconds", args.seconds, 0.1, 600)
     values = None if args.recipe is not None else _values(args)
+    if args.recipe is not None:
+        check_file("--recipe", args.recipe)
+    models = models_of(args.generator, args.device)
+    if values is not None:
+        check_method(args.method, models)
+        check_names(args.hold, models.table, "--hold")
+        check_names([args.attribute] if args.attribute else [], models.table, "--attribute")
+        check_rows(args.rows, models, ("all",))
 
-    from l2l_widgets.models.zoo import load
-    from l2l_widgets.policy import visible_table
     from l2l_widgets.walks.files import read_walk, save_walk
     from l2l_widgets.walks.interpolation import Interpolator, Walk
 
-    models = load(args.generator, device=args.device)
     walk = read_walk(args.recipe, models) if values is None else Walk(**values)
     interpolator = Interpolator(models)
     with Waiting("drawing", sys.stderr) as waiting:
@@ -94,12 +131,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if strip is not None and not args.no_curves:
             strip = interpolator.measure(strip, waiting)
     assert strip is not None  # nothing makes it stale here
+    side = int(strip.images.shape[-1])
+    scale = scale or min(64, -(-size // side))
     recipe = save_walk(
         args.out, models, strip, scale=scale, seconds=seconds, there_and_back=args.back
     )
-    report: dict[str, Any] = {"out": str(args.out), "frames": len(strip.t), "recipe": recipe}
+    report: dict[str, Any] = {
+        "out": str(args.out), "frames": len(strip.t), "scale": scale, "size": scale * side,
+        "recipe": recipe,
+    }  # fmt: skip
     curves = strip.curves
     if curves is not None:
+        from l2l_widgets.policy import visible_table
+
         shown = visible_table(models.table)
         report |= {
             "summary": strip.to_text(models.table),
@@ -112,7 +156,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "judges": dict(curves.judges),
         }  # fmt: skip
     if not args.json:
-        print(f"{args.out}: {len(strip.t)} frames")
+        times = f", the generator's {side} enlarged {scale} times" if scale > 1 else ""
+        print(f"{args.out}: {len(strip.t)} frames of {scale * side} pixels a side{times}")
         if report.get("summary"):
             print(report["summary"])
     return report
@@ -138,12 +183,23 @@ def _values(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--attribute is given with --kind {args.kind}; allowed: --kind attribute")
     if args.hold and args.kind != "identity":
         raise ValueError(f"--hold is given with --kind {args.kind}; allowed: --kind identity")
+    if args.span is not None and args.kind != "attribute":
+        raise ValueError(f"--span is given with --kind {args.kind}; allowed: --kind attribute")
+    if args.kind == "identity" and args.space == "z":
+        raise ValueError("--space is 'z' with --kind identity; allowed: w, w+")
+    if args.rows != "all" and (args.space != "w+" or args.kind != "latent"):
+        raise ValueError(
+            f"--rows is {args.rows!r} with --space {args.space} and --kind {args.kind}; allowed: "
+            "--space w+ with --kind latent, where each row has a w of its own"
+        )
     span = None
     if args.span is not None:
         low, colon, high = args.span.partition(":")
         if not colon:
             raise ValueError(f"--span is {args.span!r}; allowed: two numbers as in 0.2:0.9")
-        span = number("--span", low), number("--span", high)
+        span = number("--span", low, 0, 1), number("--span", high, 0, 1)
+        if span[0] == span[1]:
+            raise ValueError(f"--span is {args.span!r}; allowed: two different numbers")
     return {
         "faces": tuple(faces),
         "kind": args.kind,
@@ -155,5 +211,5 @@ def _values(args: argparse.Namespace) -> dict[str, Any]:
         "span": span,
         "method": args.method,
         "hold": tuple(args.hold),
-        "truncation_psi": number("--truncation", args.truncation),
+        "truncation_psi": number("--truncation", args.truncation, *PSI),
     }

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.edit import SEED_MAX, whole_number
+from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, models_of, whole_number
 from l2l_widgets.consent import CONSENT
 
 STEPS_MAX = 100_000
@@ -93,19 +93,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ways = [name for name in ("aligned", "crop", "face") if getattr(args, name)]
     if len(ways) > 1:
         raise ValueError(f"--{' and --'.join(ways)} are given; allowed: one of them")
+    check_file("PHOTO", args.picture)
+    check_folder(args.out)
+    models = models_of(args.generator)
 
     from tqdm import tqdm
 
     from l2l_widgets.images import save_image
     from l2l_widgets.inversion import InversionSettings, check_picture
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.photos import align_photo, find_detector, invert_picture, read_photo
     from l2l_widgets.photos.inverting import load_encoder, read_back
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.storage import make_folder, write_atomic
 
     photo = read_photo(args.picture)
-    models = load(args.generator)
     aligned = align_photo(
         photo, models, find_detector(args.detector), landmarks=_landmarks(args.landmarks),
         face=face, aligned=args.aligned, crop=crop,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.checks import check_folder, models_of
 from l2l_widgets.cli.foreign import provenance
 
 
@@ -39,6 +40,11 @@ def add_parser(subparsers: Any) -> None:
         help="a declaration (.toml), or NAME=FILE for a published model; repeatable: one that "
         "reads attributes, one for identity, one parser",
     )  # fmt: skip
+    world.add_argument(
+        "--overwrite", action="store_true",
+        help="write into a folder that holds something already; editors that were trained for the "
+        "same generator and judges stay",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -47,10 +53,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _world(args: argparse.Namespace) -> dict[str, Any]:
+    _check_target(args)
+    _check_judges(args.judge)
+    models = models_of(with_class(args.generator, args.class_index))
+
     from l2l_widgets.models.own import write_world
     from l2l_widgets.models.zoo import load
 
-    models = load(with_class(args.generator, args.class_index))
     files = write_world(args.folder, models.generator, args.judge, provenance(args.generator))
     table = load(args.folder).table
     if not args.json:
@@ -60,9 +69,49 @@ def _world(args: argparse.Namespace) -> dict[str, Any]:
     return {"folder": str(args.folder), "files": files, "attributes": list(table.names)}
 
 
+def _check_target(args: argparse.Namespace) -> None:
+    """What lies in the folder already is not lost to a mistyped name."""
+    folder = args.folder
+    check_folder(folder, "DIR")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if there and not args.overwrite:
+        what = "a world" if "MANIFEST.json" in there else "something else"
+        more = f" and {len(there) - 3} more" if len(there) > 3 else ""
+        raise ValueError(
+            f"DIR is {str(folder)!r}, which holds {what} already ({', '.join(there[:3])}{more}); "
+            "allowed: a folder that is new or empty, or --overwrite"
+        )
+
+
+def _check_judges(words: list[str]) -> None:
+    """Read the declarations; no network is opened."""
+    from l2l_widgets.judges import read_declaration
+
+    found: dict[str, str] = {}
+    for word in words:
+        try:
+            declaration = read_declaration(word)
+        except ValueError as error:
+            raise ValueError(f"--judge: {error}") from None
+        if declaration.kind in found:
+            raise ValueError(
+                f"--judge is {word!r}, a second one of kind {declaration.kind!r} beside "
+                f"{found[declaration.kind]!r}; allowed: one of each kind"
+            )
+        found[declaration.kind] = word
+        if not declaration.path.is_file():
+            raise ValueError(
+                f"--judge is {word!r}: its network {str(declaration.path)!r} is not there"
+            )
+    if "attributes" not in found:
+        raise ValueError(
+            f"--judge: of kind {', '.join(found)}; allowed: one that reads attributes among them"
+        )
+
+
 def _judges(args: argparse.Namespace) -> dict[str, Any]:
     """List or check."""
-    from l2l_widgets.judges import list_declarations, load_judge, published_declaration
+    from l2l_widgets.judges import list_declarations, published_declaration, read_declaration
 
     if args.judge is None:
         found = {name: published_declaration(name) for name in list_declarations()}
@@ -73,7 +122,11 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         return {
             name: {"kind": d.kind, "file": d.file, "about": d.about} for name, d in found.items()
         }
+    read_declaration(args.judge)  # what is wrong with it is said before torch is imported
+
     import torch
+
+    from l2l_widgets.judges import load_judge
 
     judge = load_judge(args.judge)
     d = judge.declaration

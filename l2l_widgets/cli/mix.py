@@ -8,11 +8,25 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.cli.checks import (
+    PSI,
+    SEED_MAX,
+    check_folder,
+    check_place,
+    models_of,
+    number,
+    whole_number,
+)
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.disentangle import Face, FaceMixer, Signature
+    from l2l_widgets.models.zoo import Models
 
+#: The mixer's file, and the endings of clips, as `l2l_widgets.disentangle` has them.
+MIXER = "identity_mixer.safetensors"
+CLIPS = (".gif", ".apng", ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _FACE = "a seed, a picture, a latent (.npy, .safetensors), or a folder of pictures"
 _MIX = (
     "Put the identity of one face on the attributes (pose, expression, light, hair) of another: "
@@ -101,27 +115,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_mix(args: argparse.Namespace) -> dict[str, Any]:
     """Mix, and write what came."""
-    from l2l_widgets.cli.edit import number, whole_number
-
     steps = whole_number("--steps", args.steps, 2, 1024)
     fps = whole_number("--fps", args.fps, 1, 120)
     scale = None if args.scale is None else whole_number("--scale", args.scale, 1, 64)
-    psi = number("--truncation", args.truncation)
-
-    from l2l_widgets.disentangle.sources import is_clip
-
+    psi = number("--truncation", args.truncation, *PSI)
     frames = args.frames or (
-        len(args.attributes) == 1
-        and is_clip(args.attributes[0])
-        and not Path(args.attributes[0]).is_dir()
+        len(args.attributes) == 1 and Path(args.attributes[0]).suffix.lower() in CLIPS
     )
     _check_out(args, frames)
+    for word in args.identity:
+        _check_face("--identity", word)
+    for word in args.attributes:
+        _check_face("--attributes", word)
+    models = _models(args)
 
     from l2l_widgets.disentangle import FaceMixer, read_faces
     from l2l_widgets.disentangle.sources import face_counter
-    from l2l_widgets.models.zoo import load
 
-    mixer = FaceMixer.of(load(args.generator, device=args.device))
+    mixer = FaceMixer.of(models)
     scale = scale or max(1, -(-256 // mixer.generator.img_resolution))
     counter = None if args.any_picture else face_counter()
     problems: list[str] = []
@@ -144,6 +155,29 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
     return {**report, "left_out": problems}
 
 
+def _check_face(field: str, word: str) -> None:
+    """Refuse a word that is neither a seed nor something that lies here."""
+    if word.lstrip("-").isdigit():
+        whole_number(field, word, 0, SEED_MAX)
+    elif not Path(word).exists():
+        raise ValueError(
+            f"{field} is {word!r}, which is no seed, and there is no such file or folder; "
+            f"allowed: a whole number from 0 to {SEED_MAX}, a picture, a latent (.npy, "
+            ".safetensors), or a folder of pictures"
+        )
+
+
+def _models(args: argparse.Namespace) -> Models:
+    """The models, refused at once where their folder lists no mixer."""
+    models = models_of(args.generator, args.device)
+    if MIXER not in models.manifest:
+        raise ValueError(
+            f"models {models.name!r} have no identity mixer ({MIXER}); train one with "
+            "`l2l train landmarks --publish` and `l2l train identity-disentangle --publish`"
+        )
+    return models
+
+
 def _check_out(args: argparse.Namespace, frames: bool) -> None:
     """A wrong name should not cost a minute."""
     if frames:
@@ -157,6 +191,18 @@ def _check_out(args: argparse.Namespace, frames: bool) -> None:
         raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .png")
     if args.grid and args.travel:
         raise ValueError("--grid and --travel are both given; allowed: one of the two")
+    check_place(args.out)
+    ones = all(not Path(w).is_dir() for w in (*args.identity, *args.attributes))
+    if frames or args.grid or not ones:
+        return
+    one, two = len(args.identity), len(args.attributes)
+    if args.travel and (one, two) != (1, 1):
+        raise ValueError(f"--travel goes between two faces; {one} and {two} were given")
+    if one != two and 1 not in (one, two):
+        raise ValueError(
+            f"--identity has {one} faces, --attributes {two}; allowed for pairs: equal numbers, or "
+            "one face on one side; for all pairs: --grid"
+        )
 
 
 def _mix_faces(
@@ -279,19 +325,18 @@ def _mix_frames(
 
 def run_report(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write the folder, return the summary."""
-    from l2l_widgets.cli.edit import number, whole_number
-
     psi = number("--truncation", args.truncation)
     pairs = whole_number("--pairs", args.pairs, 8, 100_000)
     seed = whole_number("--seed", args.seed, 0, 999)
     steps = whole_number("--steps", args.steps, 1, 10_000_000)
     truth_pairs = whole_number("--truth-pairs", args.truth_pairs, 8, 100_000)
 
+    check_folder(args.out)
+    models = _models(args)
+
     from l2l_widgets.evaluation.mixing import MixProtocol
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.recipes.mixing_report import mix_report
 
-    models = load(args.generator, device=args.device)
     report = mix_report(
         models,
         args.out,

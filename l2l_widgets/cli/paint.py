@@ -7,7 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.cli.edit import whole_number
+from l2l_widgets.cli.checks import (
+    check_file,
+    check_folder,
+    check_png,
+    models_of,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +22,8 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
 
 ORDERS = ("official", "bisenet")
+#: Files of a MaskGAN, as `l2l_widgets.maskgan` names them, the one trained farthest first.
+PAINTERS = ("maskgan.safetensors", "dense_mapping.safetensors")
 JUDGES = ("parser", "attribute_judge", "identity_judge")
 _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
@@ -99,21 +107,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     """Draw one face again."""
-    if args.out.suffix.lower() != ".png":
-        raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .png")
+    check_png(args.out)
     if args.replay is None and (args.image is None or args.mask is None):
         raise ValueError("--image and --mask are needed, or --replay")
     for name in ("image", "mask", "image_mask", "style", "style_mask", "replay"):
         path = getattr(args, name)
-        if path is not None and not path.is_file():
-            raise ValueError(f"--{name.replace('_', '-')} is {str(path)!r}; there is no such file")
+        if path is not None:
+            check_file(f"--{name.replace('_', '-')}", path)
+    models = models_of(args.generator, args.device)
+    _check_weights(args, models)
 
     from l2l_widgets.images import load_image
     from l2l_widgets.masks import read_mask
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.painting import PaintSession, read_paint_recipe
 
-    models = load(args.generator, device=args.device)
     model = _painter(args, models)
     parser = models.parser if models.has("parser") else None
     if args.replay is not None:
@@ -141,6 +148,18 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
 
 
+def _check_weights(args: argparse.Namespace, models: Models) -> None:
+    """Refuse at once where there is nothing to paint with."""
+    if args.weights is not None:
+        check_file("--weights", args.weights)
+    elif not any(file in models.manifest for file in PAINTERS):
+        raise ValueError(
+            f"models {models.name!r} have no MaskGAN ({PAINTERS[0]}); train it: "
+            "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish; or give "
+            "--weights"
+        )
+
+
 def _painter(args: argparse.Namespace, models: Models) -> MaskGAN:
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.painting import load_painter
@@ -154,6 +173,10 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, and write the report."""
     count = whole_number("--faces", args.faces, 4, 100_000)
     steps = None if args.steps is None else whole_number("--steps", args.steps, 1, 10**9)
+    check_folder(args.out)
+    models = models_of(args.generator, args.device)
+    if not args.ablations:
+        _check_weights(args, models)
 
     from l2l_widgets.evaluation import judge_features
     from l2l_widgets.evaluation.painting import (
@@ -163,10 +186,9 @@ def run_scores(args: argparse.Namespace) -> dict[str, Any]:
         write_painting_report,
     )
     from l2l_widgets.maskgan import MaskGAN
-    from l2l_widgets.models.zoo import ZooError, load
+    from l2l_widgets.models.zoo import ZooError
     from l2l_widgets.recipes.mask_ablations import mapping_updates, train_variants
 
-    models = load(args.generator, device=args.device)
     for part in JUDGES:
         if not models.has(part):
             raise ZooError(
@@ -267,6 +289,14 @@ def _same_person(identity: Any, pairs: int = 500) -> float:
 
 def run_masks(args: argparse.Namespace) -> dict[str, Any]:
     """Report what a folder holds."""
+    if not args.folder.is_dir():
+        raise ValueError(f"DIR is {str(args.folder)!r}; there is no such folder")
+    if not (args.folder / "CelebA-HQ-img").is_dir():
+        raise ValueError(
+            f"DIR is {str(args.folder)!r}, which has no folder CelebA-HQ-img; allowed: the folder "
+            "of CelebAMask-HQ, or one that l2l render filled"
+        )
+
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
 
     report = CelebAMaskHQ(args.folder).report(read=args.read)

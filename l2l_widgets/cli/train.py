@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.cli import foreign
-from l2l_widgets.cli.edit import SEED_MAX, whole_number
+from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, whole_number
+from l2l_widgets.errors import suggestion
 
 if TYPE_CHECKING:
     from l2l_widgets.recipes import Recipe
@@ -108,12 +109,18 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
         missing, a loss that is not finite, a disk that refuses.
     """
     _check_numbers(args)  # before the recipes, whose import takes seconds
+    if args.recipes is not None:
+        check_file("--recipes", args.recipes)
     if args.verb == "resume":
         _check_run(args.run)
     else:
         changes = _changes(args)
         if foreign.is_meant(args):
             return foreign.run_foreign(args, changes)
+        if args.run is not None:
+            check_folder(args.run, "--run")
+        if args.recipes is None and not args.list:
+            _check_words(args, changes)
 
     from l2l_widgets import recipes
 
@@ -147,6 +154,34 @@ def _check_numbers(args: argparse.Namespace) -> None:
             )
     if args.verb == "train" and args.seed is not None:
         whole_number("--seed", args.seed, 0, SEED_MAX)
+
+
+def _check_words(args: argparse.Namespace, changes: Mapping[str, str]) -> None:
+    """Refuse a recipe or a field that no recipe here has, without importing the recipes."""
+    from l2l_widgets.cli.recipe_words import field_names, recipe_modules
+
+    modules = recipe_modules()
+    if modules is None:
+        return
+    words = ("all", "own", "cards", *modules)
+    if args.name is None:
+        raise ValueError(f"NAME is missing; there are: {', '.join(words)}")
+    if args.name not in words:
+        raise ValueError(
+            f"NAME is {args.name!r}: there is no such recipe; "
+            f"{suggestion(args.name, words, 'there are')}"
+        )
+    own = modules.get(args.name)
+    # a recipe's fields may stand in another module than itself: only what none has is refused here
+    everywhere = set(field_names(*own.parent.glob("*.py"))) if own and changes else set()
+    for field in changes if own else ():
+        if field not in everywhere:
+            meant = suggestion(field, field_names(own), "")
+            raise ValueError(
+                f"--set {field}: recipe {args.name!r} has no such field; "
+                + (f"{meant} " if meant.startswith("did") else "")
+                + f"(l2l train {args.name} --dry-run shows all of them)"
+            )
 
 
 def _check_run(folder: Path) -> None:
@@ -200,7 +235,7 @@ def _changes(args: argparse.Namespace) -> dict[str, str]:
     for assignment in args.set:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise ValueError(f"--set {assignment!r} must have the form FIELD=VALUE")
+            raise ValueError(f"--set is {assignment!r}; allowed: FIELD=VALUE, such as steps=100")
         changes[name] = value
     for name in ("steps", "seed"):
         if getattr(args, name) is not None:
@@ -298,6 +333,7 @@ def _train_own(args: argparse.Namespace) -> dict[str, Any]:
 
     if args.weights is None:
         raise ValueError("--weights is missing; allowed: a folder that `l2l world` made")
+    check_folder(args.weights, "--weights")
     args.recipes = args.weights  # its card is the evaluation's report, not the embedded world's
     return _train_all(args, own_recipes(args.weights))
 

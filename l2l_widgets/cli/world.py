@@ -18,7 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from l2l_widgets.cli.edit import SEED_MAX, whole_number
+from l2l_widgets.cli.checks import (
+    SEED_MAX,
+    check_device,
+    check_folder,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -32,6 +37,8 @@ LAB_EXTENSIONS = {
 PACKAGES = ("jupyterlab", "jupyter_server", "ipykernel", "ipywidgets", "anywidget", "plotly")
 #: The operating system and the Jupyter server, beside the learners' kernels.
 RESERVE_MB = 1024
+#: Sides of a rendered portrait, in pixels.
+SIDES = (16, 1024)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -79,9 +86,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def run_render(args: argparse.Namespace) -> dict[str, Any]:
     """Render portraits into a folder."""
     count = whole_number("N", args.count, 1, 1_000_000)
-    size = whole_number("--size", args.size, 1, 1_000_000)
+    size = whole_number("--size", args.size, *SIDES)
+    if size & (size - 1):
+        raise ValueError(
+            f"--size is {args.size!r}; allowed: a power of two from {SIDES[0]} to {SIDES[1]}"
+        )
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     jobs = None if args.jobs is None else whole_number("--jobs", args.jobs, 1, 256)
+    check_device(args.device)
+    check_folder(args.out)
 
     import torch
 
@@ -192,6 +205,7 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
         With code 1, after everything is printed, when there are problems.
     """
     seats = None if args.seats is None else whole_number("--seats", args.seats, 1, 10_000)
+    check_device(args.device)
     problems: list[str] = []
     report: dict[str, Any] = {"machine": machine()}
     report["weights"] = _guarded(problems, "weights", lambda: weights(args.generator, problems))

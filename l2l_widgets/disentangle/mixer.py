@@ -16,6 +16,7 @@ from torch import Tensor
 
 from l2l_widgets.disentangle.networks import MixerNetwork, load_mixer
 from l2l_widgets.latents import lerp, to_wplus
+from l2l_widgets.models.checks import check_models
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -103,6 +104,7 @@ class FaceMixer:
         MixError
             These models have none, or it was trained with another generator or embedder.
         """
+        check_models(models)
         if MIXER_FILE not in models.manifest or models.folder is None:
             raise MixError(
                 f"models {models.name!r} have no identity mixer ({MIXER_FILE}); train one with "

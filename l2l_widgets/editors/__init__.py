@@ -7,9 +7,12 @@ and passes :func:`l2l_widgets.editors.checks.check_editor`.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.editors.mapper import MapperConfig, MapperEditor, MapperNetwork
+from l2l_widgets.errors import suggestion
+
+if TYPE_CHECKING:
+    from l2l_widgets.editors.mapper import MapperConfig, MapperEditor, MapperNetwork
 
 __all__ = ["MapperConfig", "MapperEditor", "MapperNetwork", "list_editors", "make_editor"]
 
@@ -47,11 +50,20 @@ def make_editor(name: str, models: Any) -> Any:
         that were fitted for another generator.
     """
     if name not in _EDITORS:
-        raise ValueError(f"method {name!r} is unknown; allowed: {', '.join(_EDITORS)}")
+        raise ValueError(f"method {name!r} is unknown; {suggestion(name, _EDITORS)}")
+    if not hasattr(models, "file"):
+        raise ValueError(f"models is {models!r}; allowed: the Models that load() gives")
     module, kind = _EDITORS[name]
     made = getattr(importlib.import_module(f"{__name__}.{module}"), kind)
     path = models.file(name)
     editor = made.load(path, models.device)
-    if name != MapperEditor.name:  # of a mapper, the manifest names the generator it was trained on
+    if name != "mapper":  # of a mapper, the manifest names the generator it was trained on
         editor.origin.require(f"{path.name}", generator=models.hashes["generator"])
     return editor
+
+
+def __getattr__(name: str) -> Any:
+    """The mapper's classes, whose networks cost the import of torch; a list of names does not."""
+    if name not in ("MapperConfig", "MapperEditor", "MapperNetwork"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.mapper"), name)

@@ -27,7 +27,12 @@ from l2l_widgets.evaluation.requested import (
     measure_requested,
     null_and_speed,
 )
-from l2l_widgets.evaluation.side_by_side import equal_faces, method_rows, pair_rows
+from l2l_widgets.evaluation.side_by_side import (
+    column_intervals,
+    equal_faces,
+    method_rows,
+    pair_rows,
+)
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -115,7 +120,8 @@ class Comparison:
     measurements : list of tuple
         Single faces: part, method, seed, attribute, face, requested, reader, quantity, value.
     curves : list of dict
-        Identity and leakage along the sweep, for figures.
+        Identity and leakage along the sweep, for figures: means over the faces, and their 95 %
+        bootstrap intervals (``others_interval``, ``identity_interval``: [lows, highs]).
     """
 
     plan: Plan
@@ -392,8 +398,12 @@ class _Run:
                     "method": label, "seed": seed, "attribute": name,
                     "achieved": cell["achieved"].nanmean(dim=0).tolist(),
                     "others": cell["others"].nanmean(dim=0).tolist(),
+                    "others_interval": column_intervals(cell["others"], protocol),
                     "identity": (
                         cell["curve"].nanmean(dim=0).tolist() if "curve" in cell else None
+                    ),
+                    "identity_interval": (
+                        column_intervals(cell["curve"], protocol) if "curve" in cell else None
                     ),
                 }
             )  # fmt: skip

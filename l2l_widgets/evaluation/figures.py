@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.attributes import label_of
 from l2l_widgets.evaluation.cells import plain_name
 from l2l_widgets.evaluation.comparison import Comparison
 from l2l_widgets.evaluation.equal_change import CURVE
+from l2l_widgets.evaluation.report_folder import INTERVALS
+
+#: How the mark ends under a matrix.
+HATCHED = "hatched: no discovery, by bootstrap over faces"
 
 
 def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
@@ -38,7 +43,9 @@ def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
     from matplotlib import rc_context
 
     for name, figure in drawn.items():
-        figure.text(0.01, 0.005, mark, fontsize=6, va="bottom")
+        # a matrix draws no intervals: its hatching says which cells they leave undecided
+        said = mark if name == "curves" else mark.replace(INTERVALS, HATCHED)
+        figure.text(0.01, 0.005, said, fontsize=6, va="bottom")
         for kind in ("svg", "png"):
             path = folder / f"{name}.{kind}"
             # no date and no random names: equal numbers give equal files
@@ -86,8 +93,8 @@ def leakage_figure(comparison: Comparison, label: str, reader: str = "judge") ->
         if row["verdict"] in ("clear", "untested"):
             corner = (read.index(row["read"]) - 0.5, edited.index(row["edited"]) - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", lw=0, alpha=0.25))
-    axes.set_xticks(range(len(read)), read, rotation=90, fontsize=6)
-    axes.set_yticks(range(len(edited)), edited, fontsize=6)
+    axes.set_xticks(range(len(read)), map(label_of, read), rotation=90, fontsize=6)
+    axes.set_yticks(range(len(edited)), map(label_of, edited), fontsize=6)
     axes.set_xlabel("read", fontsize=7)
     axes.set_ylabel("edited", fontsize=7)
     axes.set_title(f"{label}: mean change at an achieved change of {change:g}", fontsize=8)
@@ -109,9 +116,11 @@ def curves_figure(comparison: Comparison) -> Any:
                 continue
             colour = f"C{labels.index(row['method']) % 10}"
             left.plot(row["achieved"], row["others"], ".-", color=colour, label=row["method"])
+            _band(left, row["achieved"], row["others_interval"], colour)
             if row["identity"] is not None:
                 right.plot(CURVE, row["identity"], ".-", color=colour)
-        left.set_ylabel(f"{name}\nothers moved", fontsize=7)
+                _band(right, CURVE, row["identity_interval"], colour)
+        left.set_ylabel(f"{label_of(name)}\nothers moved", fontsize=7)
         right.set_ylabel("identity cosine", fontsize=7)
         for axes in (left, right):
             axes.tick_params(labelsize=6)
@@ -119,6 +128,11 @@ def curves_figure(comparison: Comparison) -> Any:
     for axes in grid[-1]:
         axes.set_xlabel("achieved change", fontsize=7)
     return figure
+
+
+def _band(axes: Any, x: Any, interval: Any, colour: str) -> None:
+    """The interval around a curve, which the mark under the figure speaks of."""
+    axes.fill_between(x, *interval, color=colour, alpha=0.18, lw=0)
 
 
 def _room_below(share: float) -> Any:

@@ -314,8 +314,8 @@ def _no_room(table: AttributeTable, request: Mapping[str, float], readings: Tens
         if not 0 <= now + change <= 1:
             row = table[name]
             return (
-                f"no room: the judge reads {row.label.lower()} as {row.to_unit(now):.0f} "
-                f"{row.unit}, and {change_text(row, change)} would leave the scale"
+                f"no room: the judge reads {row.label.lower()} as {row.value_text(now)}, "
+                f"and {row.change_text(change)} would leave the scale"
             )
     return ""
 

@@ -37,6 +37,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
+#: What the bands in the figures and the ends in the tables are.
+INTERVALS = "95 % bootstrap intervals over faces"
+
+
 def stamp(comparison: Comparison) -> str:
     """Return what every table and figure carries: n, seeds, judge, and whether it is a preview."""
     p, plan = comparison.provenance, comparison.plan
@@ -50,8 +54,7 @@ def stamp(comparison: Comparison) -> str:
     preview = "PREVIEW, " if p["preview"] else ""
     return (
         f"{preview}n = {plan.protocol.faces} faces, face seed {plan.protocol.seed}, "
-        f"{seeds}, judge: {p['judges']['attribute']}, "
-        "95 % bootstrap intervals over faces"
+        f"{seeds}, judge: {p['judges']['attribute']}, {INTERVALS}"
     )
 
 

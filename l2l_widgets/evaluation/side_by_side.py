@@ -152,3 +152,27 @@ def _over_seeds(
     names = [name for name in found[0] if all(name in one for one in found)]
     means = {name: torch.stack([one[name] for one in found]).nanmean(dim=0) for name in names}
     return means, len(found)
+
+
+def column_intervals(values: Tensor, protocol: Protocol) -> list[list[float]]:
+    """95 % bootstrap intervals over the faces of the mean of each column.
+
+    Parameters
+    ----------
+    values : Tensor, shape (N, S)
+        NaN where a face has none.
+    protocol : Protocol
+        Its seed and draws.
+
+    Returns
+    -------
+    list of list of float
+        S lower ends, S upper ends; NaN where no face has a value.
+    """
+    ends = [
+        (float("nan"),) * 2
+        if bool(column.isnan().all())
+        else editing.bootstrap_interval(column, seed=protocol.seed, draws=protocol.draws)
+        for column in values.T
+    ]
+    return [[low for low, _ in ends], [high for _, high in ends]]

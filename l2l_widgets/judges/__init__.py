@@ -24,6 +24,11 @@ A TorchScript file is a *program*: it is refused unless whoever loads it says ``
 file can say so, and a folder that ``l2l_widgets.load`` opens never holds one.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from l2l_widgets.judges.declaration import (
     Declaration,
     JudgeError,
@@ -31,7 +36,9 @@ from l2l_widgets.judges.declaration import (
     published_declaration,
     read_declaration,
 )
-from l2l_widgets.judges.reader import Judge, load_judge, wrap_judge
+
+if TYPE_CHECKING:
+    from l2l_widgets.judges.reader import Judge, load_judge, wrap_judge
 
 __all__ = [
     "Declaration",
@@ -43,3 +50,10 @@ __all__ = [
     "read_declaration",
     "wrap_judge",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What runs a judge needs torch; what reads a declaration does not."""
+    if name not in ("Judge", "load_judge", "wrap_judge"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.reader"), name)

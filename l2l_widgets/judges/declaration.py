@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import DEFAULT_TABLE, Attribute, AttributeTable
+from l2l_widgets.errors import suggestion
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -213,14 +214,19 @@ def read_declaration(source: str | os.PathLike[str]) -> Declaration:
     JudgeError
         No such file or name, no TOML, an unknown field, a value that is not allowed.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise JudgeError(
+            f"judge is {source!r}; allowed: a declaration (.toml), or NAME=FILE with NAME one of: "
+            f"{', '.join(list_declarations())}"
+        )
     text = os.fspath(source)
     name, _, file = text.partition("=")
     if name in list_declarations():
         return published_declaration(name, file or None)
     if file and not Path(text).exists():
         raise JudgeError(
-            f"judge {name!r} is no published one; allowed before '=': "
-            f"{', '.join(list_declarations())}"
+            f"judge {name!r} is no published one; "
+            f"{suggestion(name, list_declarations(), 'allowed before =')}"
         )
     path = Path(text)
     if path.suffix == ".onnx":
@@ -234,7 +240,7 @@ def read_declaration(source: str | os.PathLike[str]) -> Declaration:
     except FileNotFoundError:
         raise JudgeError(
             f"judge {text!r}: no such file, and no published declaration of that name; "
-            f"published: {', '.join(list_declarations())}"
+            f"{suggestion(text, list_declarations(), 'published')}"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise JudgeError(f"judge {text!r}: cannot be read as text ({error})") from None

@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.many.face_files import face_files, face_of_file
+from l2l_widgets.many.seed_lists import MAX_ITEMS, parse_seeds
+from l2l_widgets.many.seed_lists import BatchError as BatchError
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
@@ -36,16 +38,10 @@ __all__ = ["Batch", "BatchItem", "BatchProgress", "BatchReport", "latents", "par
 
 FORMAT = "l2l-batch/1"
 SPEC, TABLE, LOCK = "batch.json", "table.csv", ".batch.lock"
-SEED_MAX = 2**32 - 1
-MAX_ITEMS = 100_000
 #: Seconds between two writings of the table; at the end it is written in any case.
 FLUSH = 2.0
 _FIRST = ("item", "face", "picture", "status", "error", "seconds")
 _MEASURED = ("identity", "identity_kept", "size", "beyond_band")
-
-
-class BatchError(ValueError):
-    """A batch that cannot be begun or gone on with; names what is wrong and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -126,31 +122,6 @@ def latents(folder: str | os.PathLike[str]) -> tuple[BatchItem, ...]:
         BatchItem(p.stem if stems.count(p.stem) == 1 else p.name.replace(".", "-"), path=p)
         for p in files
     )
-
-
-def parse_seeds(text: str, what: str = "seeds") -> tuple[int, ...]:
-    """Seeds as a person writes them: "0-99", "7", "0-9,20,30-31"; each once, in this order.
-
-    Raises
-    ------
-    BatchError
-        Names the field, the text and what is allowed.
-    """
-    found: dict[int, None] = {}
-    wrong = BatchError(
-        f"{what} is {text[:60]!r}; allowed: whole numbers from 0 to {SEED_MAX} and ranges, such as "
-        f"0-99 or 3,7,20-29, at most {MAX_ITEMS}"
-    )
-    for word in text.replace(" ", "").split(","):
-        first, dash, last = word.partition("-")
-        ends = (first, last if dash else first)
-        if not all(end.isascii() and end.isdigit() and len(end) <= 10 for end in ends):
-            raise wrong
-        low, high = int(ends[0]), int(ends[1])
-        if not low <= high <= SEED_MAX or high - low + len(found) >= MAX_ITEMS:
-            raise wrong
-        found.update(dict.fromkeys(range(low, high + 1)))
-    return tuple(found)
 
 
 class Batch:

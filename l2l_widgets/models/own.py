@@ -23,6 +23,7 @@ from typing import Any
 
 from l2l_widgets.checkpoints.conversion import PROVENANCE
 from l2l_widgets.judges import Declaration, Judge, JudgeError, load_judge
+from l2l_widgets.models.checks import check_models
 from l2l_widgets.models.zoo import MANIFEST, TABLE_FILE, Models
 from l2l_widgets.storage import make_folder, sha256_file, write_atomic
 
@@ -68,6 +69,9 @@ def with_judges(models: Models, judges: Iterable[Source]) -> Models:
         A judge cannot be used, there are more of a kind than parts, or two attribute judges read
         different attributes.
     """
+    check_models(models)
+    if isinstance(judges, (str, os.PathLike)) or not isinstance(judges, Iterable):
+        raise JudgeError(f"judges is {judges!r}; allowed: a list of them, such as [{judges!r}]")
     parts: dict[str, Any] = {}
     hashes = {"generator": models.hashes["generator"]}
     table = models.table

@@ -11,7 +11,6 @@ safetensors: no code in them ever runs.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import threading
@@ -19,14 +18,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.checkpoints import CheckpointError, GeneratorFile, is_generator_file, needs
-from l2l_widgets.models.fingerprints import content_hash, object_hash
+from l2l_widgets.errors import suggestion
+from l2l_widgets.models.checks import ZooError as ZooError
+from l2l_widgets.models.checks import check_columns, checked_device, first_line
+from l2l_widgets.models.checks import check_models as check_models
 from l2l_widgets.storage import StorageError, sha256_file
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # which models and methods there are is known without torch, at once
     from l2l_widgets import protocols
     from l2l_widgets.protocols import AttributeRegressor, Editor, FaceEmbedder, Generator
 
@@ -44,10 +43,6 @@ PART_FILES = {
     "identity_judge": "judge_embedder.safetensors",
     "parser": "parser.safetensors",
 }
-
-
-class ZooError(ValueError):
-    """Models that cannot be had; one line that names the file or part and what is allowed."""
 
 
 class Models:
@@ -182,7 +177,7 @@ class Models:
                     )
                 part = self._loaders[name]()
                 if "regressor" in name or name == "attribute_judge":
-                    _check_columns(part, name, self.table)
+                    check_columns(part, name, self.table)
                 self._parts[name] = part
             return self._parts[name]
 
@@ -240,14 +235,18 @@ class Models:
         with self._lock:
             if name not in self._editors:
                 if name not in self.available_editors:
-                    known = ", ".join(self.available_editors)
-                    lacks = "; ".join(w for ws in needs(self.has, ()).values() for w in ws)
-                    raise ZooError(
-                        f"method {name!r} is not available; available: "
-                        + (known or f"none. For edits, models {self.name!r} lack {lacks}")
-                    )
+                    raise ZooError(self._no_method(name))
                 self._editors[name] = self._make_editor(name)
             return self._editors[name]
+
+    def _no_method(self, name: str) -> str:
+        there = suggestion(name, self.available_editors, "available")
+        if not self.available_editors:
+            from l2l_widgets.checkpoints import needs
+
+            lacks = "; ".join(w for ws in needs(self.has, ()).values() for w in ws)
+            there += f". For edits, models {self.name!r} lack {lacks}"
+        return f"method {name!r} is not available; {there}"
 
     def _make_editor(self, name: str) -> Editor:
         from l2l_widgets.editors import make_editor
@@ -287,6 +286,8 @@ class Models:
     @property
     def hashes(self) -> dict[str, str]:
         """Part or method -> SHA-256 of its file, or of its tensors where it has no file."""
+        from l2l_widgets.models.fingerprints import content_hash, object_hash
+
         with self._lock:
             for name in self._loaders:
                 if name not in self._hashes and self.folder is None:
@@ -326,8 +327,13 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     ZooError
         No such world or folder, a broken manifest, an unknown device.
     """
-    device = _checked_device(device)
+    device = checked_device(device)
     known = list_models()
+    if name is not None and not isinstance(name, (str, os.PathLike)):
+        raise ZooError(
+            f"name is {name!r}; allowed: {', '.join(known)}, a folder with a {MANIFEST}, or the "
+            "file or address of a generator"
+        )
     if name is None:
         if not known:
             raise ZooError(
@@ -340,22 +346,16 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     path = Path(text)
     if path.is_dir():
         return _from_folder(path, device)
-    try:
-        if is_generator_file(text):
-            return _from_generator_file(text, device)
-    except CheckpointError as error:
-        raise ZooError(str(error)) from None
-    near = difflib.get_close_matches(text, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"embedded: {', '.join(known) or 'none'}"
+    if "://" in text or any(map(os.path.exists, (text, text.rpartition("#")[0]))):
+        from l2l_widgets.checkpoints import CheckpointError, is_generator_file
+
+        try:
+            if is_generator_file(text):
+                return _from_generator_file(text, device)
+        except CheckpointError as error:
+            raise ZooError(str(error)) from None
+    hint = suggestion(text, known, "embedded")
     raise ZooError(f"models {text!r}: no embedded world, folder or file of that name; {hint}")
-
-
-def _checked_device(device: str) -> str:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ZooError(f"device {device!r} cannot be used here ({_first_line(error)})") from None
-    return str(device)
 
 
 def _from_folder(folder: Path, device: str) -> Models:
@@ -367,7 +367,7 @@ def _from_folder(folder: Path, device: str) -> Models:
             table = AttributeTable.from_json(text)
         except (ValueError, TypeError, KeyError) as error:
             raise ZooError(
-                f"{folder / TABLE_FILE}: no attribute table ({_first_line(error)})"
+                f"{folder / TABLE_FILE}: no attribute table ({first_line(error)})"
             ) from None
     if PART_FILES["generator"] not in manifest:
         raise ZooError(
@@ -394,6 +394,8 @@ def _from_folder(folder: Path, device: str) -> Models:
 
 
 def _from_generator_file(text: str, device: str) -> Models:
+    from l2l_widgets.checkpoints import GeneratorFile
+
     own = GeneratorFile(text)
     loaders = {"generator": lambda: own.load(device)}
     hashes = {"generator": own.sha256}
@@ -409,7 +411,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ZooError(f"{folder}: there is no {MANIFEST}; a folder of models needs one") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ZooError(f"{path}: not readable as JSON ({_first_line(error)})") from None
+        raise ZooError(f"{path}: not readable as JSON ({first_line(error)})") from None
     if not isinstance(manifest, dict):
         raise ZooError(
             f"{path}: holds a {type(manifest).__name__}; allowed: an object, file name -> entry"
@@ -443,14 +445,16 @@ def _hash_or_refuse(path: Path) -> str:
     try:
         return sha256_file(path)
     except (OSError, StorageError) as error:
-        reason = "the file is missing" if not path.exists() else _first_line(error)
+        reason = "the file is missing" if not path.exists() else first_line(error)
         raise ZooError(f"{path}: {reason}") from None
 
 
 def _load_part(folder: Path, file: str, part: str, manifest: Mapping[str, Any], device: str) -> Any:
+    import torch
+
     path = _checked_file(folder, file, manifest)
-    # Normal tensors even when a part is first asked for inside inference mode: the generator's
-    # packed weights need them, and the same pixels must come out whichever way it was loaded.
+    # Normal tensors even inside inference mode: the generator's packed weights need them, and the
+    # same pixels must come out whichever way it was loaded.
     with torch.inference_mode(False):
         try:
             if part == "generator":
@@ -470,19 +474,5 @@ def _load_part(folder: Path, file: str, part: str, manifest: Mapping[str, Any], 
         except ZooError:
             raise
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise ZooError(f"{path}: holds no {part} of ours ({_first_line(error)})") from None
+            raise ZooError(f"{path}: holds no {part} of ours ({first_line(error)})") from None
         return network.eval().requires_grad_(False).to(device)
-
-
-def _check_columns(part: AttributeRegressor, name: str, table: AttributeTable) -> None:
-    """Readings are looked up by column: names in another order would all be wrong."""
-    if tuple(part.attributes) != table.names:
-        raise ZooError(
-            f"{name} reads {len(part.attributes)} attributes "
-            f"({', '.join(part.attributes[:3])}, ...), the table has {len(table)} "
-            f"({', '.join(table.names[:3])}, ...); allowed: the table's names in its order"
-        )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -35,6 +35,7 @@ from l2l_widgets.maskgan.regions import (
 )
 from l2l_widgets.maskgan.strokes import apply_operation, replacing
 from l2l_widgets.masks import MaskError, check_mask, read_mask
+from l2l_widgets.models.checks import check_models
 from l2l_widgets.painting.recipe import (
     RECIPE,
     RECIPE_FORMAT,
@@ -64,6 +65,7 @@ def load_painter(models: Models) -> MaskGAN:
     PaintError
         There is none; the message says what to train.
     """
+    check_models(models)
     listed = models.manifest
     trained = [file for file in (WHOLE, MAPPING) if file in listed]
     if not trained:

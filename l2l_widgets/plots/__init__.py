@@ -1,4 +1,4 @@
-"""Static matplotlib figures, one module a subject; matplotlib is loaded when one is drawn.
+"""Figures, one module a subject: matplotlib's, and in ``linked.py`` plotly's, loaded when drawn.
 
 Every function takes plain numbers or arrays, never a session or a widget, and returns what it drew.
 """

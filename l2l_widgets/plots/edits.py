@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from l2l_widgets.attributes import label_of
+from l2l_widgets.plots.axes import in_percent
+
 __all__ = ["edit_strip", "paper_style", "receipt_bars"]
 
 #: Widths of a figure in inches: one column and both columns of a two-column page.
@@ -107,7 +110,8 @@ def receipt_bars(
             ax.plot([asked[row]] * 2, [row - 0.42, row + 0.42], color="black", lw=1.4, zorder=3)
     ax.axvline(0, color="0.3", lw=0.6, zorder=0)
     ax.set(xlim=(-limit, limit), ylim=(len(names) - 0.4, -0.6))
-    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set_yticks(range(len(names)), map(label_of, names))
+    in_percent(ax.xaxis)
     ax.tick_params(axis="y", length=0)
     return {
         "figure": ax.figure,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from l2l_widgets.attributes import label_of
+from l2l_widgets.plots.axes import in_percent
+
 __all__ = ["leakage_plot", "trajectory_plot"]
 
 #: What a person with any colour vision tells apart: blue falls, orange rises.
@@ -88,12 +91,14 @@ def leakage_plot(
                     column, row, text, ha="center", va="center", color=ink, fontsize=5,
                     fontweight=weight,
                 )  # fmt: skip
-    ax.set_xticks(range(len(read)), read, rotation=90, fontsize=6)
-    ax.set_yticks(range(len(edited)), edited, fontsize=6)
-    ax.set_xlabel("read (hundredths of the scale)" if numbers else "read", fontsize=7)
+    ax.set_xticks(range(len(read)), map(label_of, read), rotation=90, fontsize=6)
+    ax.set_yticks(range(len(edited)), map(label_of, edited), fontsize=6)
+    ax.set_xlabel("read (% of the scale)" if numbers else "read", fontsize=7)
     ax.set_ylabel("edited", fontsize=7)
     ax.set_title(title, fontsize=8)
-    ax.figure.colorbar(image, ax=ax).ax.tick_params(labelsize=6)
+    scale = ax.figure.colorbar(image, ax=ax)
+    scale.ax.tick_params(labelsize=6)
+    in_percent(scale.ax.yaxis)
     if stamp:
         ax.figure.supxlabel(stamp, fontsize=5, x=0.01, ha="left")
     return ax
@@ -163,13 +168,15 @@ def trajectory_plot(
         colour = "0.1" if thick else f"C{(place - len(own)) % 10}"
         line = {"color": colour, "lw": 2.2 if thick else 1.2}
         line["ls"] = "-" if thick else styles[(place - len(own)) % len(styles)]
-        ax.plot(strengths, table[:, i], label=names[i], zorder=3, **line)
+        ax.plot(strengths, table[:, i], label=label_of(names[i]), zorder=3, **line)
         if low is not None and high is not None:
             ends = (np.asarray(low)[:, i], np.asarray(high)[:, i])
             ax.fill_between(strengths, *ends, color=colour, alpha=0.18, lw=0, zorder=2)
     ax.axhline(0, color="0.6", lw=0.6)
-    ax.set_xlabel(f"{edited} asked for" if edited else "asked for", fontsize=7)
-    ax.set_ylabel("change read by the judge", fontsize=7)
+    ax.set_xlabel(f"{label_of(edited)} asked for" if edited else "asked for", fontsize=7)
+    ax.set_ylabel("change read by the judge, of each scale", fontsize=7)
+    in_percent(ax.xaxis)
+    in_percent(ax.yaxis)
     ax.tick_params(labelsize=6)
     ax.legend(fontsize=6, frameon=False)
     if stamp:

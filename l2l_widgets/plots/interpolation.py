@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from l2l_widgets.attributes import label_of
+from l2l_widgets.plots.axes import in_percent
+
 __all__ = ["plot_curves", "plot_strip", "walk_figure"]
 
 #: Lines differ in dash and marker, so that they can be told apart in grey and by everybody.
@@ -88,7 +91,7 @@ def plot_curves(
         drawn.append(line)
     for text, (name, line), y in _ends(curves, drawn):
         ax.annotate(
-            text or name, (count, y), xytext=(6, 0), textcoords="offset points",
+            label_of(text or name), (count, y), xytext=(6, 0), textcoords="offset points",
             color=line.get_color(), va="center", fontsize="small", annotation_clip=False,
         )  # fmt: skip
     ax.set(xlim=(0.5, count + 0.5), xlabel="frame", ylabel=label)
@@ -135,6 +138,7 @@ def walk_figure(
         assert curves is not None
         ax = place(frame + gap + i * (panel + gap), panel)
         plot_curves(curves, ax, label)
+        in_percent(ax.yaxis)
         if i + 1 < len(panels):
             ax.set(xlabel="", xticklabels=[])
     return figure

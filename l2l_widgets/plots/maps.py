@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from l2l_widgets.attributes import label_of
+from l2l_widgets.plots.axes import in_percent
+
 __all__ = ["CAVEAT", "plot_groups", "plot_map", "plot_strangeness"]
 
 #: What has to stand beside every map.
@@ -151,9 +154,10 @@ def plot_groups(
         ax.plot([low, high], [i, i], color="0.35", lw=1.2)
         ax.plot(difference, i, "o", ms=5, mec="#0072b2", mfc="#0072b2" if decided else "white")
     ax.axvline(0, color="0.6", lw=0.8)
-    ax.set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=7)
+    ax.set_yticks(range(len(rows)), [label_of(row[0]) for row in rows], fontsize=7)
     ax.invert_yaxis()
-    ax.set_xlabel(f"{labels[1]} less {labels[0]}, in attribute units (hollow: undecided)")
+    ax.set_xlabel(f"{labels[1]} less {labels[0]}, of each scale (hollow: undecided)")
+    in_percent(ax.xaxis)
     return ax
 
 

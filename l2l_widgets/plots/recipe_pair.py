@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from l2l_widgets.attributes import label_of
+from l2l_widgets.plots.axes import in_percent
+
 __all__ = ["recipe_pair_figure"]
 
 
@@ -62,13 +65,14 @@ def recipe_pair_figure(
         place.set_title(name, fontsize=9)
         place.set_axis_off()
     ranked = sorted(differences.items(), key=lambda item: -abs(item[1]))[:most]
-    labels = [name for name, _ in ranked][::-1]
+    labels = [label_of(name) for name, _ in ranked][::-1]
     values = [value for _, value in ranked][::-1]
     bars = axes[2]
     bars.barh(labels, values, color="0.35", height=0.6)
     bars.axvline(0, color="0.6", lw=0.8)
     bars.tick_params(labelsize=7)
-    bars.set_xlabel(f"{names[1]} minus {names[0]}", fontsize=8)
+    bars.set_xlabel(f"{names[1]} minus {names[0]}, of each scale", fontsize=8)
+    in_percent(bars.xaxis)
     if identity is not None:
         bars.set_title(f"identity {identity:.2f}", fontsize=9)
     return bars.figure

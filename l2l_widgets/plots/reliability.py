@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from l2l_widgets.attributes import label_of
+
 __all__ = ["reliability_figure"]
 
 
@@ -48,7 +50,7 @@ def reliability_figure(
             points = [p for p in zip(row["reading"], row["truth"], strict=True) if None not in p]
             axes.plot(*zip(*points, strict=True), ".-", ms=3, lw=0.8, color=f"C{i}", label=reader)
             errors.append(f"{row['calibration_error']:.3f}")
-        axes.set_title(f"{name}\n{', '.join(errors)}", fontsize=6)
+        axes.set_title(f"{label_of(name)}\n{', '.join(errors)}", fontsize=6)
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.tick_params(labelsize=5)
     for axes in grid.flat[len(names[0]) :]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.errors import suggestion
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import (
     Outcome,
@@ -120,8 +121,8 @@ class Recipe:
         for name in changes:
             if name not in known:
                 raise RecipeError(
-                    f"recipe {self.name!r} has no field {name!r}; it has: "
-                    f"{', '.join(sorted(known))}"
+                    f"recipe {self.name!r} has no field {name!r}; "
+                    f"{suggestion(name, sorted(known), 'it has')}"
                 )
         parts: dict[str, Any] = {}
         for part, owner in (("config", self.config), ("settings", self.settings)):
@@ -249,7 +250,7 @@ def get_recipe(name: str, recipes: Mapping[str, Recipe] | None = None) -> Recipe
     """Return one recipe; an unknown name lists the known ones."""
     known = list_recipes() if recipes is None else recipes
     if name not in known:
-        raise RecipeError(f"no recipe is named {name!r}; there are: {', '.join(known)}")
+        raise RecipeError(f"no recipe is named {name!r}; {suggestion(name, known, 'there are')}")
     return known[name]
 
 

@@ -35,7 +35,7 @@ from l2l_widgets.errors import error_line
 from l2l_widgets.images import save_image
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.latest_wins import LatestWins, weakly
-from l2l_widgets.models.zoo import Models
+from l2l_widgets.models.zoo import Models, check_models
 from l2l_widgets.session.history import History, HistoryNode
 from l2l_widgets.session.receipt import N_RANDOM, Receipt
 from l2l_widgets.session.rendering import Renderer
@@ -83,7 +83,7 @@ class EditSession:
         n_random: int = N_RANDOM,
     ) -> None:
         z_from_seed(seed, 1)  # refuses what is no seed
-        self.models = models
+        self.models = check_models(models)
         self._renderer = Renderer(models, n_random)
         state = SessionState(seed=seed, truncation_psi=truncation_psi, edits=(Edit(method),))
         state.check_truncation()

@@ -40,6 +40,8 @@ PHRASES: Mapping[str, str] = {
     "this face.",
     "short_less": "{label}: asked {asked}, came {came}: this method cannot bring less {lower} on "
     "this face.",
+    "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
+    "so hardly anything was left to change.",
     "drifts": "The face drifts towards another person.",
     "still": "Nothing else moved by as much as {least} of its scale.",
     "moved": "Also moved: {amounts}. {verdict}",
@@ -61,6 +63,8 @@ class Receipt:
     ----------
     requested : mapping of str to float
         Asked-for change of each edited attribute, absolute targets already turned into changes.
+    targets : mapping of str to float
+        Which of them were asked for as a value to reach, in [0, 1], by the last edit.
     achieved : mapping of str to float
         Change of the same attributes as the attribute judge reads it.
     others : mapping of str to float
@@ -94,6 +98,7 @@ class Receipt:
     """
 
     requested: Mapping[str, float] = field(default_factory=dict)
+    targets: Mapping[str, float] = field(default_factory=dict)
     achieved: Mapping[str, float] = field(default_factory=dict)
     others: Mapping[str, float] = field(default_factory=dict)
     band: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -142,6 +147,14 @@ class Receipt:
             if abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < 0.5
         }
 
+    def nearly_there(self) -> tuple[str, ...]:
+        """Attributes whose target the face had all but reached before the edit."""
+        return tuple(
+            name
+            for name in self.targets
+            if name in self.requested and abs(self.requested[name]) < LEAST_ASKED
+        )
+
     def largest_others(self, names: Container[str] | None = None) -> dict[str, float]:
         """Attributes that were not asked for, the farthest moved first; of ``names`` if given."""
         moved = {n: c for n, c in self.others.items() if names is None or n in names}
@@ -151,6 +164,7 @@ class Receipt:
         """The receipt as plain JSON values."""
         return {
             "requested": dict(self.requested),
+            "targets": dict(self.targets),
             "achieved": dict(self.achieved),
             "others": dict(self.others),
             "band": {name: list(pair) for name, pair in self.band.items()},
@@ -195,6 +209,15 @@ class Receipt:
                 came=change_text(table[name], came),
             )
             for name, came in self.shortfalls().items()
+            if name in table
+        ]
+        lines += [
+            phrases["nearly"].format(
+                label=table[name].label,
+                target=table[name].value_text(self.targets[name]),
+                before=table[name].value_text(self.targets[name] - self.requested[name]),
+            )
+            for name in self.nearly_there()
             if name in table
         ]
         if self.drifts:
@@ -244,19 +267,22 @@ class Receipt:
         if not self.requested:
             return "nothing was asked for: the face as it is"
         lines = [line for text in self.sentences(table) for line in textwrap.wrap(text, 96)]
-        lines += [f"{'':<17}{'before':>9}{'after':>9}{'asked':>8}{'came':>8}   random edits"]
+        lines += [f"{'':<17}{'before':>9}{'after':>10}{'asked':>12}{'came':>11}   random edits"]
         outside = self.outside_band()
         ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
         shown = [*self.requested, *ranked[:others]]
         for name in shown:
             change = self.achieved.get(name, self.others.get(name, 0.0))
-            asked = f"{self.requested[name]:+.2f}" if name in self.requested else ""
-            low, high = self.band[name]
+            row = table[name]
+            asked = row.change_text(self.requested[name]) if name in self.requested else ""
+            if name in self.targets:
+                asked = f"to {row.value_text(self.targets[name])}"
+            low, high = (row.change_text(end) for end in self.band[name])
             mark = "  *" if name in outside else ""
             lines.append(
-                f"{table[name].label:<17}{_shown(table, name, self.before[name]):>9}"
-                f"{_shown(table, name, self.after[name]):>9}{asked:>8}{change:>+8.2f}"
-                f"   {low:+.2f} .. {high:+.2f}{mark}"
+                f"{row.label:<17}{row.value_text(self.before[name]):>9}"
+                f"{row.value_text(self.after[name]):>10}{asked:>12}{row.change_text(change):>11}"
+                f"   {low} .. {high}{mark}"
             )
         if len(self.others) > others:
             rest = len(self.others) - others
@@ -283,17 +309,11 @@ class Receipt:
 
 def change_text(row: Attribute, change: float) -> str:
     """A change in attribute units as signed text in the row's unit: "+47 %", "-3°"."""
-    space = "" if row.unit == "°" else " "
-    return f"{round((row.high - row.low) * change):+d}{space}{row.unit}"
+    return row.change_text(change)
 
 
 def _list(words: list[str], last: str) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
-
-
-def _shown(table: AttributeTable, name: str, value: float) -> str:
-    row = table[name]
-    return f"{row.to_unit(value):.0f} {row.unit}".strip()
 
 
 class Stopwatch:

@@ -452,6 +452,7 @@ class Renderer:
             by_regressor = {n: moved[n] for n in drawn.requested}
         return Receipt(
             requested=drawn.requested,
+            targets={n: float(v) for n, v in drawn.request.targets.items()},
             achieved={n: change[n] for n in drawn.requested},
             others={n: c for n, c in change.items() if n not in drawn.requested},
             band={n: (low_n, named(high)[n]) for n, low_n in named(low).items()},

@@ -228,6 +228,8 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     RecipeError
         No such file, a PNG without a recipe, a damaged PNG, or a recipe with a fault.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise RecipeError(f"recipe is {path!r}; allowed: the path of a saved PNG or of a JSON file")
     path = Path(path)
     try:
         if path.stat().st_size > MAX_FILE:

@@ -14,19 +14,15 @@ other rows is another experiment. The spaces:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
 
-from l2l_widgets.latents import layer_groups
+from l2l_widgets.session.rows import ScopeError as ScopeError
+from l2l_widgets.session.rows import parse_rows as parse_rows
 from l2l_widgets.session.states import Edit
 
 SPACES = ("w", "w+", "s")
-
-
-class ScopeError(ValueError):
-    """Rows or a space that cannot be; names the field, the value and what is allowed."""
 
 
 def spaces_of(editor: Any) -> tuple[str, ...]:
@@ -81,38 +77,3 @@ def within_scope(edit: Edit, editor: Any, before: Tensor, after: Tensor) -> Tens
     rows = list(edit.rows)
     chosen[:, rows] = after[:, rows]
     return chosen
-
-
-def parse_rows(text: str, num_ws: int) -> tuple[int, ...]:
-    """Rows of W+ as a person writes them: "coarse", "middle,fine", "0-3,7".
-
-    Raises
-    ------
-    ScopeError
-        A word that is none of these, or a row that does not exist.
-    """
-    groups = layer_groups(num_ws)
-    rows: set[int] = set()
-    for word in text.lower().replace(" ", ",").split(","):
-        if not word:
-            continue
-        if word in groups:
-            rows |= set(range(num_ws)[groups[word]])
-            continue
-        first, dash, last = word.partition("-")
-        last = last if dash else first
-        if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
-            raise ScopeError(
-                f"rows is {text!r}; allowed: {', '.join(groups)}, or rows from 0 to {num_ws - 1} "
-                "such as 0-3,7"
-            )
-        rows |= set(_span(int(first), int(last), text, num_ws))
-    if not rows:
-        raise ScopeError(f"rows is {text!r}; allowed: {', '.join(groups)}, or such as 0-3,7")
-    return tuple(sorted(rows))
-
-
-def _span(first: int, last: int, text: str, num_ws: int) -> Iterable[int]:
-    if not first <= last < num_ws:
-        raise ScopeError(f"rows is {text!r}; allowed: rows from 0 to {num_ws - 1}")
-    return range(first, last + 1)

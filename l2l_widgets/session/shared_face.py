@@ -92,6 +92,8 @@ class SharedFace:
     """
 
     def __init__(self, session: EditSession) -> None:
+        if not isinstance(session, EditSession):
+            raise ValueError(f"session is {session!r}; allowed: an EditSession")
         self.session = session
         self._lock = threading.RLock()
         self._subscribers: list[Callable[[], Callable[[FaceEvent], None] | None]] = []

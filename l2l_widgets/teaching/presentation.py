@@ -74,7 +74,13 @@ class Presentation:
     def __init__(self, session: EditSession, steps: Sequence[Any]) -> None:
         self.session = session
         self.steps: list[Step] = []
-        if isinstance(steps, (str, bytes)) or not 0 < len(steps) <= MAX_STEPS:
+        if isinstance(steps, (str, bytes)) or not isinstance(steps, Sequence):
+            raise ValueError(
+                f"steps is {_short(steps)}; allowed: a list of steps, each words or (words, "
+                "request), or a JSON file of them; what draws comes second: Presenter(steps, "
+                "session)"
+            )
+        if not 0 < len(steps) <= MAX_STEPS:
             raise ValueError(f"steps is {_short(steps)}; allowed: a list of 1 to {MAX_STEPS} steps")
         state = session.state
         for number, step in enumerate(steps, 1):
@@ -192,7 +198,7 @@ def _in_short(edit: Edit, table: AttributeTable) -> str:
     asked = [f"{table[n].label} {change_text(table[n], v)}" for n, v in edit.changes.items()]
     for name, value in edit.targets.items():
         row = table[name]
-        asked.append(f"{row.label} to {row.to_unit(value):.0f} {row.unit}".rstrip())
+        asked.append(f"{row.label} to {row.value_text(value)}")
     return ", ".join(asked)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.latents import layer_groups
 from l2l_widgets.policy import visible_table
+from l2l_widgets.session.rows import parse_rows
 from l2l_widgets.session.states import DEFAULT_PSI, tensor_key
 
 __all__ = ["Curves", "Strip", "Walk", "mix_rows", "row_numbers"]
@@ -200,7 +200,8 @@ class Strip:
         if swept in change:
             row = table[swept]
             own = curves.of(swept)
-            out.append(f"{row.label} goes {_value(row, own[0])} \u2192 {_value(row, own[-1])}.")
+            ends = [row.value_text(value, fine=True) for value in (own[0], own[-1])]
+            out.append(f"{row.label} goes {ends[0]} \u2192 {ends[1]}.")
         others = sorted((n for n in change if n != swept), key=lambda n: -abs(change[n]))[:3]
         if self.walk.kind == "identity" and curves.plain is not None:
             held = columns_of(curves.names, self.walk.hold or table.names)
@@ -210,7 +211,9 @@ class Strip:
                 f"At the end the held attributes are {100 * float(kept):.1f} points off on "
                 f"average; without holding, {100 * float(free):.1f}."
             )
-        words = ", ".join(f"{table[n].label} {_change(table[n], change[n])}" for n in others)
+        words = ", ".join(
+            f"{table[n].label} {table[n].change_text(change[n], fine=True)}" for n in others
+        )
         out.append(f"{'What else' if swept else 'What'} moved most: {words}.")
         kept_first, kept_last = curves.kept("first"), curves.kept("last")
         if kept_first is not None and kept_last is not None:
@@ -246,26 +249,7 @@ def row_numbers(rows: str, num_ws: int) -> tuple[int, ...]:
     ValueError
         Another text, a row that is not there, or no row at all.
     """
-    groups = layer_groups(num_ws)
-    allowed = f"all, {', '.join(groups)}, or numbers from 0 to {num_ws - 1} as in 0-3,8"
-    if rows == "all":
-        return tuple(range(num_ws))
-    if isinstance(rows, str) and rows in groups:
-        found = set(range(num_ws)[groups[rows]])
-    else:
-        found = set()
-        for part in str(rows).split(","):
-            first, dash, last = (piece.strip() for piece in part.partition("-"))
-            if not first.isdecimal() or (dash and not last.isdecimal()):
-                raise ValueError(f"rows is {rows!r}; allowed: {allowed}")
-            # compared as text first: a number of a million digits must cost nothing
-            ends = [int(n) if len(n) < 6 else num_ws for n in (first, last or first)]
-            if not 0 <= ends[0] <= ends[1] < num_ws:
-                raise ValueError(f"rows is {rows!r}; allowed: {allowed}")
-            found |= set(range(ends[0], ends[1] + 1))
-    if not found:
-        raise ValueError(f"rows is {rows!r}, which this generator has none of; allowed: {allowed}")
-    return tuple(sorted(found))
+    return parse_rows(rows, num_ws, ("all",))
 
 
 def mix_rows(first: Tensor, second: Tensor, rows: str) -> Tensor:
@@ -300,16 +284,6 @@ def check_span(span: Any) -> None:
 
 def columns_of(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     return [i for i, name in enumerate(names) if name in wanted]
-
-
-def _value(row: Any, value: float) -> str:
-    space = "" if row.unit == "\u00b0" else "\u202f"
-    return f"{row.to_unit(value):.0f}{space}{row.unit}".replace("-", "\u2212")
-
-
-def _change(row: Any, change: float) -> str:
-    space = "" if row.unit == "\u00b0" else "\u202f"
-    return f"{(row.high - row.low) * change:+.0f}{space}{row.unit}".replace("-", "\u2212")
 
 
 def _percent(share: float) -> str:

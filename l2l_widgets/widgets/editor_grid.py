@@ -27,6 +27,7 @@ from l2l_widgets.widgets.bridge import picture_value, static_text
 from l2l_widgets.widgets.explorer_values import attribute_values
 from l2l_widgets.widgets.still_table import still_block
 from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,6 +59,8 @@ class EditorGrid(anywidget.AnyWidget):
         Of the letters' shuffle, at least 0; every face has another shuffle.
     hide : iterable of str
         Attributes that can neither be asked for nor are named.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
     n_random : int
         Random edits behind each receipt's band.
 
@@ -90,13 +93,15 @@ class EditorGrid(anywidget.AnyWidget):
         blind: bool = False,
         blind_seed: int = 0,
         hide: Iterable[str] = (),
+        language: str | None = None,
         n_random: int = 24,
     ) -> None:
         self.face = SharedFace.of(load() if source is None else source)
         self._wanted = None if methods is None else tuple(methods)
         self._n_random, self._hide, self._lost = n_random, tuple(hide), ""
         self.side = SideBySide(self.face.models, methods, n_random)
-        self._table = visible_table(self.face.models.table, self._hide)
+        self._words = Words.of(language)
+        self._table = self._words.translate(visible_table(self.face.models.table, self._hide))
         usual = _usual_request(self.side, self._table) if request is None else request
         self._check(usual)
         self._request = dict(usual)
@@ -252,7 +257,8 @@ class EditorGrid(anywidget.AnyWidget):
         with self._lock:
             self._labels, self._found = {}, {}
         self.cards, self.before = [], {}
-        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
+        visible = visible_table(models.table, (n for n in self._hide if n in models.table))
+        self._table = self._words.translate(visible)
         try:
             kept = None if wanted is None else [m for m in wanted if m in known]
             if wanted and not kept:
@@ -465,12 +471,17 @@ def _still_row(
     if answer.receipt is None:
         return (label, _told_reason(answer, hidden), "", "")
     receipt = answer.receipt
-    came = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items() if n in table)
-    name, change = next(iter(receipt.largest_others(table).items()), ("", 0.0))
+    came = ", ".join(
+        f"{table[n].label} {table[n].change_text(v)}"
+        for n, v in receipt.achieved.items()
+        if n in table
+    )
+    others = receipt.largest_others(table).items()
+    most = next((f"{table[n].label} {table[n].change_text(v)}" for n, v in others), "")
     kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
     return (
         label,
         came if answer.reached else _told_reason(answer, hidden),
-        f"{name} {change:+.2f}",
+        most,
         kept,
     )

@@ -51,6 +51,7 @@ from l2l_widgets.widgets.explorer_values import (
 )
 from l2l_widgets.widgets.still_table import matrix_still
 from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.words import Words
 
 #: Faces of a first look: a row takes seconds on one core.
 FACES = 40
@@ -76,8 +77,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
         Rows: the attributes that are edited. Columns are all that are not hidden.
     faces, seed, request
         As in :class:`l2l_widgets.evaluation.report.Protocol`; below 1,000 faces it is a preview.
-    hide : iterable of str
-        Attributes that are neither edited nor shown.
+    hide, language
+        Attributes that are neither edited nor shown; the language, as of a FaceEditor.
     truth : callable, optional
         As in :class:`l2l_widgets.entanglement.LeakageStudy`.
     chance : int
@@ -120,6 +121,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
         seed: int = 0,
         request: float = 0.3,
         hide: Iterable[str] = (),
+        language: str | None = None,
         truth: Truth | None = None,
         chance: int = RANDOM_DIRECTIONS,
         folder: str | Path | None = None,
@@ -127,7 +129,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
         self.face = SharedFace.of(load() if source is None else source)
         models = self.face.models
         self._hide, self._lost, self._foreign = tuple(hide), "", ""
-        self._table = visible_table(models.table, self._hide)
+        self._words = Words.of(language)
+        self._table = self._words.translate(visible_table(models.table, self._hide))
         self._truth, self._chance, self._folder = truth, chance, folder
         self._lock = threading.RLock()
         self._answers: dict[str, int] = {}
@@ -135,9 +138,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
         self._work: BackgroundStudy | None = None
         self._progress = Progress()
         self._trajectory_of = ("", "one")
-        self._late_face = False
+        self._late_face = self._has_still = False
         self._error: str | None = None
-        self._has_still = False
         self._still = f"l2l-still-{secrets.token_hex(8)}"
         self.study: LeakageStudy | ReportStudy
         if report is not None:
@@ -335,7 +337,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
         self.stop()
         models, old = self.face.models, self.study.protocol
         methods = models.available_editors
-        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
+        hidden = [n for n in self._hide if n in models.table]
+        self._table = self._words.translate(visible_table(models.table, hidden))
         names = tuple(n for n in old.attributes if n in self._table) or self._table.names
         study, lost, error = self.study, "", None
         try:

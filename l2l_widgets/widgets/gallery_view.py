@@ -21,6 +21,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value, static_text
 from l2l_widgets.widgets.face_view import REST_OF_SLIDER, FaceView, themed
+from l2l_widgets.widgets.words import Words
 
 #: Faces on a page: three rows of eight, all visible on a small projector.
 PAGE = 24
@@ -49,6 +50,8 @@ class Gallery(FaceView):
         Faces on a page, 1 to 200.
     hide : iterable of str
         Attributes that the filter does not know.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
 
     Attributes
     ----------
@@ -84,10 +87,12 @@ class Gallery(FaceView):
         *,
         page_size: int = PAGE,
         hide: Iterable[str] = (),
+        language: str | None = None,
     ) -> None:
         if type(page_size) is not int or not 1 <= page_size <= 200:
             raise ValueError(f"page_size is {page_size!r}; allowed: a whole number from 1 to 200")
         self._hide = tuple(hide)
+        self._words = Words.of(language)
         self._size = page_size
         self._number = 0  # of the page
         self._first = 0
@@ -139,9 +144,10 @@ class Gallery(FaceView):
 
     def _take_models(self) -> None:
         models = self.face.models
-        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
+        visible = visible_table(models.table, (n for n in self._hide if n in models.table))
+        self._table = self._words.translate(visible)
         self._searches.clear()
-        schema = schema_value(self._table, models)
+        schema = schema_value(self._table, models, self._words)
         reader = "regressor" if models.has("regressor") else "attribute_judge"
         self.schema = {
             "rows": [row for family in schema["families"] for row in family["rows"]],
@@ -292,9 +298,7 @@ class Gallery(FaceView):
         rows = []
         for seed in found.seeds:
             reading = search.reading(seed)
-            cells = [
-                f"{self._table[n].to_unit(reading[n]):.0f} {self._table[n].unit}" for n in names
-            ]
+            cells = [self._table[n].value_text(reading[n]) for n in names]
             rows.append([str(seed), *cells])
         what = self._filter.to_text(self._table) or "every face"
         words = f"Gallery: {what}; {found.progress.found} of {found.progress.seen} seeds."

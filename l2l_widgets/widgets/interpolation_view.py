@@ -31,6 +31,7 @@ from l2l_widgets.widgets.bridge import (
     static_text,
 )
 from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView, free_name, themed
+from l2l_widgets.widgets.words import Words
 
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
 SHOW_EVERY = 0.25
@@ -59,6 +60,8 @@ class InterpolationView(FaceView):
         The other face.
     hide : iterable of str
         Attributes without a curve.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
     folder : path, optional
         Where Save writes; the kernel's working folder if not given.
     **fields
@@ -96,10 +99,12 @@ class InterpolationView(FaceView):
         second: int | Tensor = 8,
         *,
         hide: Iterable[str] = (),
+        language: str | None = None,
         folder: str | Path | None = None,
         **fields: Any,
     ) -> None:
         self._hide = tuple(hide)
+        self._words = Words.of(language)
         self._stamp = 0
         self.strip: Strip | None = None
         super().__init__(source, folder)
@@ -195,11 +200,12 @@ class InterpolationView(FaceView):
     def _take_models(self) -> None:
         models = self.face.models
         self._walker = Interpolator(models)
-        self._table = visible_table(models.table, (n for n in self._hide if n in models.table))
+        visible = visible_table(models.table, (n for n in self._hide if n in models.table))
+        self._table = self._words.translate(visible)
         methods = models.available_editors if models.has("regressor") else ()
         num_ws = models.generator.num_ws
         groups = {k: [v.start, v.stop - 1] for k, v in layer_groups(num_ws).items()}
-        schema = schema_value(self._table, models)
+        schema = schema_value(self._table, models, self._words)
         self.schema = {
             "rows": [row for family in schema["families"] for row in family["rows"]],
             "methods": {
@@ -399,7 +405,7 @@ class InterpolationView(FaceView):
         if strip.curves is not None:
             for name in [n for n in strip.curves.ranked() if n in self._table][:STILL_ROWS]:
                 row = self._table[name]
-                values = [f"{row.to_unit(v):.0f} {row.unit}" for v in strip.curves.of(name)]
+                values = [row.value_text(v) for v in strip.curves.of(name)]
                 rows.append([row.label, *values])
             for end in ("first", "last"):
                 kept = strip.curves.kept(end)

@@ -30,6 +30,7 @@ from l2l_widgets.widgets.map_bridge import MapBridge
 from l2l_widgets.widgets.map_jobs import BELIEFS, schema_of
 from l2l_widgets.widgets.still import picture_html
 from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.words import Words
 
 #: Values after whose change the still picture is drawn again.
 _IN_STILL = {"points", "colour", "trajectory"}
@@ -49,6 +50,8 @@ class LatentMap(anywidget.AnyWidget):
         Faces of a map that has to be drawn; 4,000 if not given.
     hide : iterable of str
         Attributes that are shown nowhere.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
 
     Attributes
     ----------
@@ -94,6 +97,7 @@ class LatentMap(anywidget.AnyWidget):
         code_map: CodeMap | str | Path | None = None,
         count: int | None = None,
         hide: Iterable[str] = (),
+        language: str | None = None,
         **kwargs: Any,
     ) -> None:
         self._face = SharedFace.of(load() if source is None else source)
@@ -104,12 +108,13 @@ class LatentMap(anywidget.AnyWidget):
         # Drawing a still takes a tenth of a second: never on the thread that answers.
         self._stills = LatestWins(self._draw_still, name="l2l-map-still")
         models = self._face.models
-        table = visible_table(models.table, self._hide)
+        words = Words.of(language)
+        table = words.translate(visible_table(models.table, self._hide))
         schema = {**schema_of(table, models.available_editors), "still": self._key}
         progress = {"text": "opening the map", "share": 0.0, "ready": False, "error": False}
         super().__init__(schema=schema, progress=progress, **kwargs)
         self._setting = threading.RLock()
-        self._bridge = MapBridge(self._face, code_map, count, self._hide, self._show)
+        self._bridge = MapBridge(self._face, code_map, count, self._hide, self._show, words)
         self.on_msg(lambda _, content, buffers: self._bridge.handle(content))
         self._bridge.start()
 
@@ -163,7 +168,8 @@ class LatentMap(anywidget.AnyWidget):
         """Take the map out of the page; the session lives on."""
         if hasattr(self, "_bridge"):
             self._bridge.close()
-        self._stills.close()
+        if hasattr(self, "_stills"):  # not where the arguments were refused
+            self._stills.close()
         super().close()
 
     # -- to the page -------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from l2l_widgets.widgets.map_jobs import (
     schema_of,
     words_of,
 )
+from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
     from l2l_widgets.maps.paths import MapTrajectory, MapWalk
@@ -73,8 +74,11 @@ class MapBridge:
         count: int | None,
         hide: Sequence[str],
         publish: Callable[[dict[str, Any]], None],
+        words: Words | None = None,
     ) -> None:
-        self.face, self.table = face, visible_table(face.models.table, hide)
+        self._words = Words.of() if words is None else words
+        self.face = face
+        self.table = self._words.translate(visible_table(face.models.table, hide))
         self._hide = tuple(hide)
         self.code_map: CodeMap | None = code_map if isinstance(code_map, CodeMap) else None
         self.ready = threading.Event()
@@ -441,7 +445,7 @@ class MapBridge:
             self.walk, self.trajectories = None, []
         models = self.face.models
         hidden = [name for name in self._hide if name in models.table]
-        self.table = visible_table(models.table, hidden)
+        self.table = self._words.translate(visible_table(models.table, hidden))
         self._publish({"schema": schema_of(self.table, models.available_editors)})
         gone = ("points", "strip", "trajectory", "comparison", "hover", "face", "atlas")
         self._publish({name: {} for name in gone})

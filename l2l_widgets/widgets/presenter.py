@@ -14,11 +14,13 @@ import anywidget
 import traitlets
 
 from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.teaching.presentation import Presentation, read_steps
 from l2l_widgets.widgets.bridge import picture_value, static_text
 from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.words import Words
 
 
 class Presenter(anywidget.AnyWidget):
@@ -33,6 +35,8 @@ class Presenter(anywidget.AnyWidget):
         What draws; the embedded models if not given.
     title : str
         Stands small above the words.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
 
     Raises
     ------
@@ -60,8 +64,10 @@ class Presenter(anywidget.AnyWidget):
         source: EditSession | SharedFace | Models | None = None,
         *,
         title: str = "",
+        language: str | None = None,
         **kwargs: Any,
     ) -> None:
+        self._words = Words.of(language)
         self.face = SharedFace.of(load() if source is None else source)
         self.session = self.face.session
         if isinstance(steps, (str, Path, os.PathLike)):
@@ -107,8 +113,10 @@ class Presenter(anywidget.AnyWidget):
         if kind == "result":
             self._show_result(value)
         elif kind == "receipt" and value.stamp == self.session.stamp:
-            lines = value.sentences(self.session.models.table) if value.requested else []
-            identity = value.identity_text().partition(" (")[0]
+            words = self._words
+            table = words.translate(visible_table(self.session.models.table))
+            lines = words.sentences(value, table) if value.requested else []
+            identity = value.identity_text(words.phrases, words.decimal).partition(" (")[0]
             text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
             self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
 

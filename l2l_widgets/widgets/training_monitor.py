@@ -96,6 +96,8 @@ class TrainingMonitor(anywidget.AnyWidget):
         recipes: str | Path | None = None,
         **changes: Any,
     ) -> None:
+        if not isinstance(folder, (str, Path)):
+            raise ValueError(f"folder is {folder!r}; allowed: the path of a folder of runs")
         self.folder = Path(folder)
         self._weights = Path(weights)
         self._file = None if recipes is None else Path(recipes)

@@ -195,9 +195,10 @@ class Words:
         for name in dict.fromkeys([*new.changes, *new.targets, *old.changes, *old.targets]):
             label = table[name].label if name in table else name
             if name in new.targets and new.targets[name] != old.targets.get(name):
-                text = f"{self._value(table[name], new.targets[name])}" if name in table else ""
-                unit = table[name].unit if name in table and table[name].unit != "\u00b0" else ""
-                changed.append(words["asked"].format(label=label, value=f"{text} {unit}".strip()))
+                text = table[name].value_text(new.targets[name]) if name in table else ""
+                changed.append(
+                    words["asked"].format(label=label, value=text.replace("-", "\u2212"))
+                )
             elif name in new.changes and new.changes[name] != old.changes.get(name):
                 amount = change_text(table[name], new.changes[name]) if name in table else ""
                 changed.append(

@@ -1,0 +1,53 @@
+"""What is said of models that cannot be: of a wrong device, wrong columns, no models at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from l2l_widgets.attributes import AttributeTable
+
+if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
+    from l2l_widgets.protocols import AttributeRegressor
+
+
+class ZooError(ValueError):
+    """Models that cannot be had; one line that names the file or part and what is allowed."""
+
+
+def check_models(models: Any) -> Models:
+    """The models that were given; a ZooError where something else was."""
+    from l2l_widgets.models.zoo import Models
+
+    if not isinstance(models, Models):
+        example = f": load({models!r})" if isinstance(models, str) else ""
+        raise ZooError(f"models is {models!r}; allowed: the Models that load() gives{example}")
+    return models
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def checked_device(device: str) -> str:
+    """The device, where torch can compute there."""
+    if device == "cpu":
+        return device
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ZooError(f"device {device!r} cannot be used here ({first_line(error)})") from None
+    return str(device)
+
+
+def check_columns(part: AttributeRegressor, name: str, table: AttributeTable) -> None:
+    """Readings are looked up by column: names in another order would all be wrong."""
+    if tuple(part.attributes) != table.names:
+        raise ZooError(
+            f"{name} reads {len(part.attributes)} attributes "
+            f"({', '.join(part.attributes[:3])}, ...), the table has {len(table)} "
+            f"({', '.join(table.names[:3])}, ...); allowed: the table's names in its order"
+        )
