@@ -209,7 +209,8 @@ def _yunet(path: Path) -> Detector:
             # the person's right eye first, which is the picture's left one
             points = tuple((float(x), float(y)) for x, y in values[4:14].reshape(5, 2))
             if math.isfinite(row[14]):
-                found.append(DetectedFace(*map(float, values[:4]), float(row[14]), points))
+                x, y, width, height = (float(v) for v in values[:4])
+                found.append(DetectedFace(x, y, width, height, float(row[14]), points))
         return found
 
     return find

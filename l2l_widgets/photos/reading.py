@@ -199,7 +199,7 @@ def _as_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
         notes.append("its printing colours (CMYK) became RGB")
     if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
         rgba = turned.convert("RGBA")
-        if rgba.getextrema()[3][0] < 255:
+        if min(rgba.getchannel("A").tobytes()) < 255:
             notes.append("what is transparent became white")
         turned = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
         return turned.convert("RGB")
