@@ -112,6 +112,7 @@ def test_a_jpeg_of_a_hundred_megapixels_is_decoded_smaller():
     data = encoded(Image.new("RGB", (11000, 10000), "green"), "JPEG")
     photo = read_photo(data)
     assert max(photo.size) <= 4096
+    assert any("boxes and squares count these" in note for note in photo.notes)
     assert abs(photo.size[0] / photo.size[1] - 1.1) < 0.01
 
 

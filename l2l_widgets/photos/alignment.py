@@ -168,15 +168,13 @@ def crop_quad(image: Image.Image, quad: Any, side: int) -> Image.Image:
         raise PhotoError("the cut lies beside the photo")
     # only what is needed, no larger than it is needed: 4 samples a pixel
     margin = max(round(size * 0.1), 3)
-    box = [
-        max(0, math.floor(low[0]) - margin), max(0, math.floor(low[1]) - margin),
-        min(image.width, math.ceil(high[0]) + margin),
-        min(image.height, math.ceil(high[1]) + margin),
-    ]  # fmt: skip
-    image, q = image.crop(tuple(box)), q - np.array(box[:2])
+    left, top = (max(0, math.floor(v) - margin) for v in low)
+    right = min(image.width, math.ceil(high[0]) + margin)
+    bottom = min(image.height, math.ceil(high[1]) + margin)
+    image, q = image.crop((left, top, right, bottom)), q - np.array([left, top])
     shrink = max(1.0, size / (4 * side))
     if shrink > 1:
-        small = tuple(max(1, round(n / shrink)) for n in image.size)
+        small = (max(1, round(image.width / shrink)), max(1, round(image.height / shrink)))
         q = q * (np.array(small) / np.array(image.size))
         image, size = image.resize(small, Image.Resampling.LANCZOS), size / shrink
     image, q = _padded(image, q, size)

@@ -123,11 +123,11 @@ def _searched(image: Image.Image) -> tuple[np.ndarray, float]:
     """The photo as it is searched, (H, W, 3) uint8 RGB, and how many times smaller it is."""
     scale = max(1.0, max(image.size) / SEARCHED)
     if scale > 1:
-        size = tuple(max(1, round(n / scale)) for n in image.size)
+        size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
     elif max(image.size) < 256:  # the cascade's window is 24 pixels wide
         scale = max(image.size) / 256
-        size = tuple(max(1, round(n / scale)) for n in image.size)
+        size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
         image = image.resize(size, Image.Resampling.BICUBIC)
     return np.asarray(image), scale
 
@@ -209,7 +209,8 @@ def _yunet(path: Path) -> Detector:
             # the person's right eye first, which is the picture's left one
             points = tuple((float(x), float(y)) for x, y in values[4:14].reshape(5, 2))
             if math.isfinite(row[14]):
-                found.append(DetectedFace(*map(float, values[:4]), float(row[14]), points))
+                x, y, width, height = (float(v) for v in values[:4])
+                found.append(DetectedFace(x, y, width, height, float(row[14]), points))
         return found
 
     return find

@@ -240,7 +240,8 @@ def _squares(
     if not placed:
         where = frames.broken or "no face was found in any frame: cut it with --crop x,y,side"
         raise PhotoError(f"{frames.source.name}: {where}")
-    filled, last = [], placed[0]
+    filled: list[Square] = []
+    last = placed[0]
     for square in found:
         last = square or last
         filled.append(last)
@@ -284,7 +285,9 @@ def _track(
     stop: Callable[[], bool],
 ) -> tuple[Tensor, list[Tensor], list[float]]:
     """Latents (T, num_ws, w_dim) of the frames, each from where the one before ended."""
-    rows, pictures, losses = [], [], []
+    rows: list[Tensor] = []
+    pictures: list[Tensor] = []
+    losses: list[float] = []
     last: Tensor | None = None
     side = models.generator.img_resolution
     for image, square in zip(_again(frames), cuts, strict=False):

@@ -55,7 +55,8 @@ class Frames:
         self.source = Path(source)
         self.limit = MOST if limit is None else min(limit, MOST)
         self.broken = ""
-        self.fps, self._files = DEFAULT_FPS, []
+        self.fps = DEFAULT_FPS
+        self._files: list[Path] = []
         if self.source.is_dir():
             self._files = sorted(
                 (p for p in self.source.iterdir() if p.suffix.lower() in PICTURES), key=_natural

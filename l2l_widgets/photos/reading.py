@@ -90,7 +90,7 @@ def read_photo(source: str | os.PathLike[str] | bytes, name: str = "") -> Photo:
             picture = _open_unbounded(data, name)
             notes: list[str] = []
             _check_size(picture, name)
-            ours = _is_ours(picture)
+            ours, whole = _is_ours(picture), max(picture.size)
             if picture.format == "JPEG" and max(picture.size) > KEPT_SIDE:
                 # the decoder leaves out what would be thrown away
                 picture.draft("RGB", (KEPT_SIDE // 2, KEPT_SIDE // 2))
@@ -107,6 +107,10 @@ def read_photo(source: str | os.PathLike[str] | bytes, name: str = "") -> Photo:
         raise PhotoError(f"photo {name}: damaged or cut short ({reason})") from None
     if max(image.size) > KEPT_SIDE:
         image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+    if max(image.size) < whole:
+        notes.append(
+            f"it was read at {image.width} x {image.height} pixels: boxes and squares count these"
+        )
     return Photo(image, name, tuple(notes), ours)
 
 
@@ -195,7 +199,7 @@ def _as_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
         notes.append("its printing colours (CMYK) became RGB")
     if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
         rgba = turned.convert("RGBA")
-        if rgba.getextrema()[3][0] < 255:
+        if min(rgba.getchannel("A").tobytes()) < 255:
             notes.append("what is transparent became white")
         turned = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
         return turned.convert("RGB")
