@@ -322,7 +322,7 @@ def test_a_generator_never_seen_from_file_to_widgets(brought, capsys, tmp_path):
     assert cli.main(["verify", answer["report"], "--generator", str(world), "--rows", "1"]) == 0
 
     # the map, and the widgets
-    session = EditSession(models, method="interfacegan", n_random=4)
+    session = EditSession(models, method="mapper", n_random=4)
     faces = CodeMap(models, 64, neighbours=5)
     faces.read()
     layout = faces.lay_out("w", 0, epochs=20)
