@@ -304,10 +304,13 @@ def test_a_generator_never_seen_from_file_to_widgets(brought, capsys, tmp_path):
     generator = models.generator
     assert (generator.img_resolution, generator.w_dim, generator.c_dim) == (SIDE, W_DIM, CLASSES)
     assert generator.mapping.classes == (0, 2)
-    assert set(SMALL) <= set(models.available_editors)
+    # a method for which two hundred blots are too few says so, and does not stop the others
+    why = {n: answer["stages"][n] for n in SMALL if n not in models.available_editors}
+    assert all(reason.startswith("not possible: ") for reason in why.values())
+    assert {"mapper", "interfacegan", "ganspace"} <= set(models.available_editors)
     w = generator.mapping(Z[:3], truncation_psi=0.7)
     readings = models.attribute_judge(generator.synthesis(w))
-    for name in SMALL:
+    for name in models.available_editors:
         assert len(check_editor(models.editor(name), w, readings)) > 5
 
     # the evaluation
@@ -319,7 +322,7 @@ def test_a_generator_never_seen_from_file_to_widgets(brought, capsys, tmp_path):
     assert cli.main(["verify", answer["report"], "--generator", str(world), "--rows", "1"]) == 0
 
     # the map, and the widgets
-    session = EditSession(models, method="interfacegan", n_random=4)
+    session = EditSession(models, method="mapper", n_random=4)
     faces = CodeMap(models, 64, neighbours=5)
     faces.read()
     layout = faces.lay_out("w", 0, epochs=20)

@@ -132,7 +132,8 @@ class Foreseen:
         return (
             f"disk   about {self.disk_bytes / GB:.2f} GB ({self.faces} labelled faces, {how})\n"
             f"memory about {self.memory_bytes / GB:.2f} GB\n"
-            f"time   about {_duration(sum(self.seconds.values()))} here ({stages})"
+            f"time   about {_duration(sum(self.seconds.values()))} on this machine as it is now "
+            f"({stages})"
         )
 
     def as_dict(self) -> dict[str, Any]:
