@@ -94,7 +94,7 @@ def test_tables_and_the_card_say_what_was_measured_and_how():
             "truth": truth, "reach": reached({"closer_share": 0.9}),
         }
     )  # fmt: skip
-    assert "`l2l mix-report --pairs 1000 --seed 0 --out report`" in text
+    assert "`l2l mix-report --pairs 1000 --seed 0 --truth-pairs 20 --out report`" in text
     assert "| share of pairs nearer to the identity input | >= 0.95 | 0.9 | - | no |" in text
     assert "| yaw | attribute |" in text
     assert "strangers (0) to two renders of one person (1): 0.50." in text

@@ -19,7 +19,7 @@ from torch import Tensor
 from l2l_widgets.disentangle import FaceMixer, MixError, Signature
 from l2l_widgets.disentangle.objective import ms_ssim
 from l2l_widgets.evaluation.report import FIRST_FACE
-from l2l_widgets.latents import to_wplus, z_from_seed
+from l2l_widgets.latents import to_wplus, z_from_seed, z_from_seeds
 from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
 
@@ -116,7 +116,7 @@ def score_mixes(
     """
     count, batch = protocol.pairs, protocol.batch
     stale("drawing faces")
-    w, images = unseen_faces(models, protocol)
+    _, images = unseen_faces(models, protocol)
     stale("mixing")
     signature = mixer.signature(images)
     mixed_w = mixer.latent(signature[:count], signature[count:])
@@ -161,7 +161,7 @@ def score_mixes(
         half = [read(features, part) for part in (images[:count], images[count:], mixed)]
         scores["frechet_distance"] = frechet_distance(half[2], half[0])
         scores["frechet_floor"] = frechet_distance(half[1], half[0])
-    scores |= cloud_scores(w.cpu(), mixed_w.cpu())
+    scores |= cloud_scores(_population(models.generator, protocol), mixed_w.cpu())
     stale("timing")
     scores["seconds"] = mix_seconds(mixer, images[:1], images[1:2])
     return {name: _round(value) for name, value in scores.items()}
@@ -233,6 +233,14 @@ def correlation(first: Tensor, second: Tensor) -> float:
     a, b = first.double() - first.double().mean(), second.double() - second.double().mean()
     size = float(a.norm() * b.norm())
     return 0.0 if size < 1e-12 else float((a * b).sum()) / size
+
+
+@torch.inference_mode()
+def _population(generator: Any, protocol: MixProtocol, count: int = 8192) -> Tensor:
+    """Latents (count, w_dim) of as many faces as show the shape of W, whatever is mixed."""
+    z = z_from_seeds(FIRST_FACE + 400_000, count, generator.z_dim).to(generator.w_avg.device)
+    w: Tensor = generator.mapping(z, truncation_psi=protocol.truncation_psi)[:, 0]
+    return w.float().cpu()
 
 
 def cloud_scores(real: Tensor, fake: Tensor) -> dict[str, float]:

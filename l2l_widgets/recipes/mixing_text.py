@@ -67,7 +67,7 @@ def reached(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
 def report_text(report: Mapping[str, Any]) -> str:
     """A report as Markdown."""
     protocol = report["protocol"]
-    command = f"l2l mix-report --pairs {protocol['pairs']} --seed {protocol['seed']} --out DIR"
+    command = _command(protocol, report["truth"], "DIR")
     parts = [
         f"# The identity mixer of {report['models']}, measured\n",
         _intro(protocol, command),
@@ -90,11 +90,20 @@ def report_text(report: Mapping[str, Any]) -> str:
 def card_section(found: Mapping[str, Any]) -> str:
     """The mixer's part of the model card, from what ``mixing_report.measure_mixer`` returns."""
     protocol = found["protocol"]
-    command = f"l2l mix-report --pairs {protocol['pairs']} --seed {protocol['seed']} --out report"
+    command = _command(protocol, found["truth"], "report")
     parts = ["## Identity mixer\n", _intro(protocol, command), _reach_table(found["reach"])]
     if found["factors"]:
         parts += [_followed(found["truth"]), factor_table(found["factors"])]
     return "\n".join(parts)
+
+
+def _command(protocol: Mapping[str, Any], truth: Mapping[str, Any], out: str) -> str:
+    """What to type to measure the same again."""
+    words = f"l2l mix-report --pairs {protocol['pairs']} --seed {protocol['seed']}"
+    if protocol["truncation_psi"] != 0.7:
+        words += f" --truncation {protocol['truncation_psi']:g}"
+    words += f" --truth-pairs {truth['render_pairs']}" if truth else " --no-truth"
+    return f"{words} --out {out}"
 
 
 def _intro(protocol: Mapping[str, Any], command: str) -> str:
