@@ -34,9 +34,9 @@ def widget(session):
 
 
 def ask(widget, number=1, **message):
-    widget.handle({"client": "c", "number": number, **message})
+    widget._handle({"client": "c", "number": number, **message})
     end = time.monotonic() + 20
-    while widget.mixed["answers"].get("c", 0) < number and time.monotonic() < end:
+    while widget.answers.get("c", 0) < number and time.monotonic() < end:
         time.sleep(0.01)
     assert widget._worker.drain(20)
     return widget.mixed

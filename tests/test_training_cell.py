@@ -44,7 +44,7 @@ def test_training_stops_resumes_and_finishes(lesson, tiny_world):
     assert cell.status["state"] == "ready"
     cell._handle_message({"kind": "start", "client": "page", "number": 1})
     assert wait_for(lambda: cell.status["step"] >= 3, 60), cell.status
-    assert cell.status["answers"] == {"page": 1}
+    assert cell.answers == {"page": 1}
     assert len(cell.faces["rows"][0]["pictures"]) == 2
     cell._handle_message({"kind": "stop", "client": "page", "number": 2})
     assert cell.wait(240)

@@ -7,30 +7,27 @@ the page is told letters and pictures only: what it does not have it cannot give
 from __future__ import annotations
 
 import contextlib
-import secrets
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import anywidget
+import torch
 import traitlets
+from torch import Tensor
 
 from l2l_widgets.evaluation.one_face import Answer, SideBySide, blind_labels
 from l2l_widgets.images import grid
-from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.widgets.bridge import picture_value, static_text
+from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.explorer_values import attribute_values
-from l2l_widgets.widgets.still_table import still_block
-from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from l2l_widgets.attributes import AttributeTable
 
 #: What is asked for where nothing else is.
@@ -39,9 +36,11 @@ USUAL = "glasses"
 MOVERS = 3
 #: Half the width of the request's slider, in attribute units.
 SLIDER = 0.5
+#: Side below which a picture of the still is enlarged.
+SMALL = 128
 
 
-class EditorGrid(anywidget.AnyWidget):
+class EditorGrid(FaceView):
     """One face, one request, every method; each with its receipt, or the reason why not.
 
     Parameters
@@ -72,10 +71,9 @@ class EditorGrid(anywidget.AnyWidget):
         An impossible request, an unknown method or attribute, or a seed below 0.
     """
 
-    _esm = static_text("elements.js", "link.js", "pictures.js", "panel.js", "editor_grid.js")
-    _css = scoped("l2l-editorgrid", static_text("panel.css", "editor_grid.css"), "l2l-panel")
+    _esm = scripted("choices.js", "editor_grid.js")
+    _css = themed("l2l-editorgrid", "compare.css", "editor_grid.css")
 
-    schema = traitlets.Dict(help="attributes that can be asked for").tag(sync=True)
     settings = traitlets.Dict(help="request, face, blind or not, votes").tag(sync=True)
     status = traitlets.Dict(help="how many methods have answered, errors").tag(sync=True)
     before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
@@ -92,35 +90,28 @@ class EditorGrid(anywidget.AnyWidget):
         hide: Iterable[str] = (),
         n_random: int = 24,
     ) -> None:
-        self.face = SharedFace.of(load() if source is None else source)
+        face = shared(source)  # what is refused is refused before there is a view
         self._wanted = None if methods is None else tuple(methods)
         self._n_random, self._hide, self._lost = n_random, tuple(hide), ""
-        self.side = SideBySide(self.face.models, methods, n_random)
-        self._table = visible_table(self.face.models.table, self._hide)
+        self.side = SideBySide(face.models, methods, n_random)
+        self._table = visible_table(face.models.table, self._hide)
         usual = _usual_request(self.side, self._table) if request is None else request
         self._check(usual)
-        self._request = dict(usual)
+        self._asked = dict(usual)
         blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none
         self.votes: list[dict[str, Any]] = []
         self._blind, self._revealed, self._blind_seed = blind, False, blind_seed
         self._labels: dict[str, str] = {}
         self._found: dict[str, Answer] = {}
-        self._answers: dict[str, int] = {}
-        self._seen: dict[str, bool] = {}
-        self._lock = threading.RLock()
-        self._late = False
         self._state, self._error = "waiting", ""
-        self._still, self._has_still = f"l2l-still-{secrets.token_hex(8)}", False
-        super().__init__(schema=self._schema_value())
-        self._worker = LatestWins(self._compare, name="l2l-side-by-side")
+        super().__init__(face)
+        self.schema = self._schema_value()
         self._tell()
-        self.face.subscribe(self._on_face)
-        self.on_msg(lambda _, content, buffers: self._handle(content))
-        self._worker(None)
+        self._ask()
 
-    def __repr__(self) -> str:
-        names = ", ".join(self._request)
-        return f"EditorGrid of {names}: Run → Run All Cells brings it back"
+    def _about(self) -> str:
+        names = ", ".join(f"{n} {c:+g}" for n, c in self._asked.items())
+        return f"EditorGrid of {self._whose()}: {names} by {len(self.side.methods)} methods"
 
     # -- from Python -------------------------------------------------------------------------------
 
@@ -129,8 +120,8 @@ class EditorGrid(anywidget.AnyWidget):
         if self._lost:
             raise ValueError(self._lost)
         self._check(request)
-        self._request = dict(request)
-        self._again()
+        self._asked = dict(request)
+        self._ask()
 
     def _check(self, request: Mapping[str, float]) -> None:
         self.side.check(request)
@@ -140,7 +131,7 @@ class EditorGrid(anywidget.AnyWidget):
 
     def answers(self, timeout: float = 60.0) -> dict[str, Answer]:
         """Return method -> answer, once all have answered or ``timeout`` seconds have passed."""
-        self._worker.drain(timeout)
+        self.wait(timeout)
         with self._lock:
             return dict(self._found)
 
@@ -149,46 +140,30 @@ class EditorGrid(anywidget.AnyWidget):
         self._revealed = revealed
         self._show_cards()
         self._tell()
-        if self._has_still and self._state == "ready":
-            self._show_still(update=True)
+        if self._state == "ready":
+            self._show_still()
 
     def tally(self) -> dict[str, int]:
         """Return method -> votes, the most first."""
         return dict(Counter(vote["method"] for vote in self.votes).most_common())
 
-    def close(self) -> None:
-        """Take the view out of the page; the session lives on."""
-        if hasattr(self, "_worker"):
-            self.face.unsubscribe(self._on_face)
-            self._worker.close()
-        super().close()
-
     # -- from the page -----------------------------------------------------------------------------
 
-    def _handle(self, message: Mapping[str, Any]) -> None:
-        client, kind = str(message.get("client", "")), str(message.get("kind"))
-        if kind != "seen":  # scrolling by must not wipe away what has not been read
-            self._error = ""
-        try:
-            self._do(kind, client, message)
-        except Exception as error:  # nothing may raise here: it would show nowhere in the page
-            self._error = " ".join(str(error).split()) or type(error).__name__
-        with self._lock:
-            self._answers[client] = max(int(message.get("number", 0)), self._answers.get(client, 0))
+    def _forget_error(self) -> None:
+        self._error = ""
+
+    def _say_error(self, error: Exception) -> None:
+        self._error = self._line(error)
         self._tell()
 
-    def _do(self, kind: str, client: str, message: Mapping[str, Any]) -> None:
-        if kind == "seen":
-            self._seen[client] = bool(message["visible"])
-            if self._visible and self._late:
-                self._again()
-        elif kind == "ask":
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        if kind == "ask":
             self.ask({str(message["name"]): float(message["change"])})
         elif kind == "take":
             self.ask(self._of_sliders())
         elif kind == "blind":
             self._blind, self._revealed = bool(message["blind"]), False
-            self._again()
+            self._ask()
         elif kind == "reveal":
             self.reveal()
         elif kind == "vote":
@@ -196,9 +171,10 @@ class EditorGrid(anywidget.AnyWidget):
         elif kind == "load":
             self._load(str(message["label"]))
         elif kind == "face":
-            self.face.load(seed=message["seed"], by="grid")
+            self.face.load(seed=message["seed"], by=self._name)
         else:
             raise ValueError(f"no such request: {kind}")
+        self._tell()
 
     def _of_sliders(self) -> dict[str, float]:
         """What the session's sliders ask for, targets turned into changes."""
@@ -230,19 +206,15 @@ class EditorGrid(anywidget.AnyWidget):
             answer = self._found.get(self._labels.get(label, ""))
         if answer is None or answer.w is None:
             raise ValueError(f"face {label!r} is not there; allowed: one that is drawn")
-        self.face.load(w=answer.w, by="grid")
+        self.face.load(w=answer.w, by=self._name)
 
     # -- comparing, on the worker ------------------------------------------------------------------
-
-    @property
-    def _visible(self) -> bool:
-        return not self._seen or any(self._seen.values())
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
             self._take_models()
         if event.kind != "edits":
-            self._again()
+            self._ask()
 
     def _take_models(self) -> None:
         """Other models draw now: the old answers are faces of another world, and go."""
@@ -258,11 +230,11 @@ class EditorGrid(anywidget.AnyWidget):
             if wanted and not kept:
                 raise ValueError(f"methods are {', '.join(wanted)}; these models lack them")
             side = SideBySide(models, kept, self._n_random)
-            request = self._request
+            request = self._asked
             if any(name not in self._table for name in request):
                 request = _usual_request(side, self._table)
             side.check(request)
-            self.side, self._request = side, request
+            self.side, self._asked = side, request
         except ValueError as error:
             lost = f"nothing is compared with these models: {error}"
         self._lost, self._error = lost, ""
@@ -274,57 +246,49 @@ class EditorGrid(anywidget.AnyWidget):
             "attributes": attribute_values(self._table),
             "methods": len(self.side.methods),
             "slider": SLIDER,
-            "still": self._still,
         }
-
-    def _again(self) -> None:
-        """Compare anew, or as soon as somebody looks."""
-        if self._visible:
-            self._late = False
-            self._worker(None)
-        else:
-            self._late = True
 
     def _subject(self) -> tuple[Any, dict[str, float]]:
         state = self.face.state
-        return (state.seed if state.w is None else "latent", dict(self._request))
+        return (state.seed if state.w is None else "latent", dict(self._asked))
 
-    def _compare(self, _: None) -> None:
-        side, request = self.side, dict(self._request)
+    def _serve(self) -> None:
         try:
-            if self._lost:
-                raise ValueError(self._lost)
-            result = self.face.session.render()
-            if result.w is None or result.before is None:
-                raise ValueError(result.error or "the face cannot be drawn")
-            labels = self._shuffled(side)
+            self._compare()
+        except Exception as error:
+            self._state, self._error = "failed", self._line(error)
+        self._tell()
+        if self._state == "ready":
+            self._show_still()
+
+    def _compare(self) -> None:
+        side, request = self.side, dict(self._asked)
+        if self._lost:
+            raise ValueError(self._lost)
+        result = self.face.session.render()
+        if result.w is None or result.before is None:
+            raise ValueError(result.error or "the face cannot be drawn")
+        labels = self._shuffled(side)
+        with self._lock:
+            self._labels, self._found = labels, {}
+            self._state, self._error = "comparing", ""
+        seed = result.state.seed if result.state.w is None else None
+        self.before = {**picture_value(result.before), "seed": seed}
+        self._show_cards()
+        self._tell()
+        psi = float(result.state.truncation_psi)
+        order = list(labels.values())
+        for answer in side.answers(
+            result.w, request, methods=order, truncation_psi=psi, stale=self._stale
+        ):
+            if side is not self.side or self._lost:
+                return  # other models draw meanwhile
             with self._lock:
-                self._labels, self._found = labels, {}
-                self._state, self._error = "comparing", ""
-            seed = result.state.seed if result.state.w is None else None
-            self.before = {**picture_value(result.before), "seed": seed}
+                self._found[answer.method] = answer
             self._show_cards()
             self._tell()
-            psi = float(result.state.truncation_psi)
-            order = list(labels.values())
-            for answer in side.answers(
-                result.w, request, methods=order, truncation_psi=psi, stale=self._worker.stale
-            ):
-                if side is not self.side or self._lost:
-                    return  # other models draw meanwhile
-                with self._lock:
-                    self._found[answer.method] = answer
-                self._show_cards()
-                self._tell()
-            if self._worker.stale():
-                return
+        if len(self._found) == len(order):
             self._state = "ready"
-        except Exception as error:
-            self._state = "failed"
-            self._error = " ".join(str(error).split()) or type(error).__name__
-        self._tell()
-        if self._has_still and self._state == "ready":
-            self._show_still(update=True)
 
     def _shuffled(self, side: SideBySide) -> dict[str, str]:
         """Letters for the methods; another shuffle for every face, the same for the same face."""
@@ -381,7 +345,7 @@ class EditorGrid(anywidget.AnyWidget):
             own = [v for v in self.votes if (v["face"], v["request"]) == here]
             hidden = self._blind and not self._revealed
             self.settings = {
-                "request": dict(self._request),
+                "request": dict(self._asked),
                 "face": here[0],
                 "blind": self._blind,
                 "revealed": self._revealed,
@@ -394,48 +358,43 @@ class EditorGrid(anywidget.AnyWidget):
                 "done": len(self._found),
                 "total": len(self._labels),
                 "error": self._error or self._lost,
-                "answers": dict(self._answers),
             }
 
     # -- without a front end -----------------------------------------------------------------------
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
+    def _without_still(self) -> str:
+        if self._lost:
+            return f"{self._about()}: {self._lost}"
+        return (
+            f"{self._about()}, side by side at equal achieved change. Nothing has been compared "
+            "yet; without a page, grid.answers() compares, waits, and returns method -> answer "
+            "with its receipt."
+        )
 
-        bundle = self._repr_mimebundle_()
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, raw=True, metadata=metadata)
-        self._show_still(update=False)
-        self._has_still = True
-
-    def _show_still(self, update: bool) -> None:
-        """Put the pictures and the receipts where a reader without a kernel will find them."""
-        import io
-
-        import torch
-        from IPython.display import HTML, display
-
-        from l2l_widgets.images import to_pil
-
+    def _still_parts(self) -> Still | None:
+        """The pictures and the receipts."""
         with self._lock:
             labels, found = dict(self._labels), dict(self._found)
             hidden = self._blind and not self._revealed
         if hidden and set(labels) & set(self.side.methods):
-            return  # of before it was blind: the letters are on their way
+            return None  # of before it was blind: the letters are on their way
         shown = [(label, found[m]) for label, m in labels.items() if m in found]
-        pictures: list[Tensor] = [a.image for _, a in shown if a.image is not None]
-        block = ""
-        if pictures:
-            stream = io.BytesIO()
-            to_pil(grid(torch.stack(pictures), columns=len(pictures)), scale=2).save(stream, "PNG")
-            rows = [_still_row(label, answer, hidden, self._table) for label, answer in shown]
-            names = ", ".join(f"{n} {c:+g}" for n, c in self._request.items())
-            block = still_block(
-                stream.getvalue(), f"{names}: {', '.join(label for label, _ in shown)}.",
-                self._still, ("method", "came", "largest other", "identity kept"), rows,
-            )  # fmt: skip
-        with contextlib.suppress(Exception):  # a notebook that is gone needs no picture
-            display(HTML(block), display_id=self._still, update=update)
+        if self._lost or not shown:
+            return None
+        drawn = [(label, answer.image) for label, answer in shown if answer.image is not None]
+        rows = [_still_row(label, answer, hidden, self._table) for label, answer in shown]
+        words = f"{self._about()}. From left to right: {', '.join(label for label, _ in drawn)}"
+        if not drawn:
+            words = f"{self._about()}. None of them can do it on this face"
+        picture = None if not drawn else _sheet([image for _, image in drawn])
+        return Still(picture, words, ("method", "came", "largest other", "identity kept"), rows)
+
+
+def _sheet(images: list[Tensor]) -> Tensor:
+    """Faces (3, H, W) beside each other, twice as large where they are small."""
+    sheet = grid(torch.stack(images), columns=len(images))
+    factor = 2 if images[0].shape[-1] < SMALL else 1
+    return sheet.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
 def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:

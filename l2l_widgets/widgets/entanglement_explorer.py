@@ -6,16 +6,11 @@ is measured while no page shows the view, unless Python asks for it.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import secrets
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from l2l_widgets.attributes import PAPER_EIGHT
@@ -34,23 +29,24 @@ from l2l_widgets.evaluation.bench import Truth, face_latents
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.explorer_values import (
     best_and_worst,
     chosen,
     explorer_schema,
     faces_value,
+    matrix_still,
     matrix_value,
     pair_value,
     trajectory_value,
     visible_matrix,
 )
-from l2l_widgets.widgets.still_table import matrix_still
-from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
 
 #: Faces of a first look: a row takes seconds on one core.
 FACES = 40
@@ -58,10 +54,8 @@ FACES = 40
 TRAJECTORY_FACES = 16
 PLAIN, HELD = "interfacegan", "interfacegan-conditional"
 
-_log = logging.getLogger(__name__)
 
-
-class EntanglementExplorer(anywidget.AnyWidget):
+class EntanglementExplorer(FaceView):
     """The leakage matrix, the faces behind each cell, projection before and after, trajectories.
 
     Parameters
@@ -91,15 +85,12 @@ class EntanglementExplorer(anywidget.AnyWidget):
         An unknown method or attribute, faces or a request out of range, no report in the folder.
     """
 
-    _esm = static_text(
-        "elements.js", "link.js", "pictures.js", "panel.js", "leakage_grid.js", "faces_behind.js",
-        "trajectories.js", "entanglement_explorer.js",
+    _esm = scripted(
+        "choices.js", "leakage_grid.js", "faces_behind.js", "trajectories.js",
+        "entanglement_explorer.js",
     )  # fmt: skip
-    _css = scoped(
-        "l2l-explorer", static_text("panel.css", "entanglement_explorer.css"), "l2l-panel"
-    )
+    _css = themed("l2l-explorer", "compare.css", "entanglement_explorer.css")
 
-    schema = traitlets.Dict(help="attributes, methods, what can be set").tag(sync=True)
     settings = traitlets.Dict(help="method, against, reader, attributes, faces").tag(sync=True)
     status = traitlets.Dict(help="state, rows done, seconds left, errors").tag(sync=True)
     matrix = traitlets.Dict(help="numbers and verdicts of every cell").tag(sync=True)
@@ -124,44 +115,39 @@ class EntanglementExplorer(anywidget.AnyWidget):
         chance: int = RANDOM_DIRECTIONS,
         folder: str | Path | None = None,
     ) -> None:
-        self.face = SharedFace.of(load() if source is None else source)
-        models = self.face.models
+        face = shared(source)  # what is refused is refused before there is a view
+        models = face.models
         self._hide, self._lost = tuple(hide), ""
         self._table = visible_table(models.table, self._hide)
-        self._truth, self._chance, self._folder = truth, chance, folder
-        self._lock = threading.RLock()
-        self._answers: dict[str, int] = {}
-        self._seen: dict[str, bool] = {}
+        self._truth, self._chance, self._rows_folder = truth, chance, folder
         self._work: BackgroundStudy | None = None
         self._progress = Progress()
         self._trajectory_of = ("", "one")
-        self._late_face = False
         self._error: str | None = None
-        self._has_still = False
-        self._still = f"l2l-still-{secrets.token_hex(8)}"
         self.study: LeakageStudy | ReportStudy
         if report is not None:
             self.study = ReportStudy(report, models)
         else:
             shown = tuple(n for n in attributes if n in self._table or n not in models.table)
-            self.study = self._new_study(Protocol(shown, faces, seed, request, batch=16))
+            self.study = self._new_study(models, Protocol(shown, faces, seed, request, batch=16))
         methods = self.study.methods
         self._method = chosen("method", method, methods, methods[0] if methods else "")
         other = HELD if self._method == PLAIN and HELD in methods else ""
         self._against = chosen("against", against, methods, other)
         self._reader = "judge"
-        super().__init__(
-            schema=explorer_schema(self.study, self._table, self.face.models, self._still)
-        )
+        super().__init__(face)
+        self.schema = explorer_schema(self.study, self._table, models)
         self._cells = LatestWins(self._show_cell, name="l2l-cell")
-        self._tracks = LatestWins(self._show_trajectory, name="l2l-trajectory")
         self._tell()
         self._show_matrix()
-        self.face.subscribe(self._on_face)
-        self.on_msg(lambda _, content, buffers: self._handle(content))
 
-    def __repr__(self) -> str:
-        return f"EntanglementExplorer of {self._method}: Run → Run All Cells brings it back"
+    def _about(self) -> str:
+        protocol = self.study.protocol
+        many = "all" if isinstance(self.study, ReportStudy) else len(protocol.attributes)
+        return (
+            f"EntanglementExplorer of {self._method or 'no method'}: {many} attributes edited by "
+            f"{protocol.request:g} on {protocol.faces} faces"
+        )
 
     # -- from Python -------------------------------------------------------------------------------
 
@@ -179,7 +165,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
             methods = tuple(m for m in (self._method, self._against) if m)
             if self._work is None or not self._work.is_running:
                 self._work = BackgroundStudy(self.study, methods, self._heard_by(self.study))
-            self._work.pause(not self._visible)
+            self._work.pause(self.is_hidden)
             self._work.start()
 
     def stop(self) -> None:
@@ -189,37 +175,31 @@ class EntanglementExplorer(anywidget.AnyWidget):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end of the measurement (seconds; None: for ever); whether it came."""
-        return self._work is None or self._work.wait(timeout)
+        if self._work is None:
+            return True
+        self._work.pause(False)  # who waits for it in a script wants it, seen or not
+        return self._work.wait(timeout)
 
     def close(self) -> None:
         """Take the view out of the page; the study lives on."""
         if hasattr(self, "_cells"):
-            self.face.unsubscribe(self._on_face)
             self.stop()
             self._cells.close()
-            self._tracks.close()
         super().close()
 
     # -- from the page -----------------------------------------------------------------------------
 
-    def _handle(self, message: Mapping[str, Any]) -> None:
-        client, kind = str(message.get("client", "")), str(message.get("kind"))
-        if kind != "seen":  # scrolling by must not wipe away what has not been read
-            self._error = None
-        try:
-            self._do(kind, client, message)
-        except Exception as error:  # nothing may raise here: it would show nowhere in the page
-            self._error = " ".join(str(error).split()) or type(error).__name__
-        with self._lock:
-            self._answers[client] = max(int(message.get("number", 0)), self._answers.get(client, 0))
+    def _forget_error(self) -> None:
+        self._error = None
+
+    def _say_error(self, error: Exception) -> None:
+        self._error = self._line(error)
         self._tell()
 
-    def _do(self, kind: str, client: str, message: Mapping[str, Any]) -> None:
-        if kind == "seen":
-            self._set_seen(client, bool(message["visible"]))
-        elif self._lost and kind not in ("load", "stop"):
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        if self._lost and kind not in ("load", "stop"):
             raise ValueError(self._lost)
-        elif kind == "start":
+        if kind == "start":
             self.start()
         elif kind == "stop":
             self.stop()
@@ -231,11 +211,12 @@ class EntanglementExplorer(anywidget.AnyWidget):
             self._cells((str(message["edited"]), str(message["read"])))
         elif kind == "trajectory":
             self._trajectory_of = (str(message["edited"]), str(message["faces"]))
-            self._tracks(self._trajectory_of)
+            self._ask()
         elif kind == "load":
             self._load(int(message["seed"]))
         else:
             raise ValueError(f"no such request: {kind}")
+        self._tell()
 
     def _choose(self, message: Mapping[str, Any]) -> None:
         methods = self.study.methods
@@ -276,7 +257,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
             return
         self.stop()
         same = (protocol.faces, protocol.seed) == (old.faces, old.seed)
-        study = self._new_study(protocol)
+        study = self._new_study(self.face.models, protocol)
         if same:
             study.take_over(self.study)
         with self._lock:
@@ -285,43 +266,31 @@ class EntanglementExplorer(anywidget.AnyWidget):
             self.cell = {}
         self._show_matrix()
 
-    def _new_study(self, protocol: Protocol) -> LeakageStudy:
+    def _new_study(self, models: Models, protocol: Protocol) -> LeakageStudy:
         return LeakageStudy(
-            self.face.models, protocol, truth=self._truth, chance=self._chance, folder=self._folder
+            models, protocol, truth=self._truth, chance=self._chance, folder=self._rows_folder
         )
 
     def _load(self, seed: int) -> None:
         psi = self.study.protocol.truncation_psi
         if self.face.state.truncation_psi == psi:
-            self.face.load(seed=seed, by="entanglement")
+            self.face.load(seed=seed, by=self._name)
         else:  # the face as it was measured, not as the session would draw its seed
             w = face_latents(self.face.models, [seed], psi)
-            self.face.load(w=w, by="entanglement")
+            self.face.load(w=w, by=self._name)
 
     # -- visible or not ----------------------------------------------------------------------------
 
-    @property
-    def _visible(self) -> bool:
-        return not self._seen or any(self._seen.values())
-
-    def _set_seen(self, client: str, visible: bool) -> None:
-        self._seen[client] = visible
+    def _seen_anew(self) -> None:
         if self._work is not None:
-            self._work.pause(not self._visible)
-        if self._visible and self._late_face:
-            self._late_face = False
-            self._tracks(self._trajectory_of)
+            self._work.pause(self.is_hidden)
 
     def _on_face(self, event: FaceEvent) -> None:
         """A trajectory of one face follows the face, once somebody looks."""
         if event.kind == "models":
             self._take_models()
-        if event.kind == "edits" or self._trajectory_of[1] != "one" or not self._trajectory_of[0]:
-            return
-        if self._visible:
-            self._tracks(self._trajectory_of)
-        else:
-            self._late_face = True
+        if event.kind != "edits" and self._trajectory_of[1] == "one" and self._trajectory_of[0]:
+            self._ask()
 
     def _take_models(self) -> None:
         """Other models draw now: what was measured was said of the old ones, and goes."""
@@ -338,10 +307,10 @@ class EntanglementExplorer(anywidget.AnyWidget):
                 raise ValueError("they have no method")
             protocol = replace(old, attributes=names)
             try:
-                study = self._new_study(protocol)
+                study = self._new_study(models, protocol)
             except ValueError as why:  # the folder keeps what was measured with others
-                error, self._folder = f"rows are not kept from now on: {why}", None
-                study = self._new_study(protocol)
+                error, self._rows_folder = f"rows are not kept from now on: {why}", None
+                study = self._new_study(models, protocol)
         except ValueError as why:
             lost = f"nothing measured for these models: {why}"
         with self._lock:
@@ -351,7 +320,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
             self._error, self._lost = error, lost
         # emptied first: a page that knows the old attributes must not meet the new numbers
         self.matrix = self.against = self.difference = self.trajectory = {}
-        self.schema = explorer_schema(self.study, self._table, self.face.models, self._still)
+        self.schema = explorer_schema(self.study, self._table, self.face.models)
         self._show_matrix()
 
     # -- to the page -------------------------------------------------------------------------------
@@ -391,8 +360,8 @@ class EntanglementExplorer(anywidget.AnyWidget):
             for name, value in values.items():
                 setattr(self, name, value)
         self._tell()
-        if self._has_still and self._progress.state in ("finished", "stopped"):
-            self._show_still(update=True)
+        if self._progress.state in ("finished", "stopped"):
+            self._show_still()
 
     def _value(self, matrix: LeakageMatrix) -> dict[str, Any]:
         return matrix_value(visible_matrix(matrix, self._table))
@@ -412,7 +381,6 @@ class EntanglementExplorer(anywidget.AnyWidget):
             self.status = {
                 "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
                 "seconds_left": p.seconds_left, "error": self._error or self._lost or p.error,
-                "answers": dict(self._answers),
             }  # fmt: skip
 
     def _show_cell(self, which: tuple[str, str]) -> None:
@@ -436,7 +404,7 @@ class EntanglementExplorer(anywidget.AnyWidget):
                 pairs.append(pair_value(face, drawn, caption))
             value["pairs"] = pairs
         except Exception as error:  # a line in its place, and the rest of the cell stays
-            value["error"] = " ".join(str(error).split()) or type(error).__name__
+            value["error"] = self._line(error)
         self.cell = value
 
     def _projection(self, edited: str) -> str | None:
@@ -448,8 +416,9 @@ class EntanglementExplorer(anywidget.AnyWidget):
         except ValueError as error:
             return str(error)
 
-    def _show_trajectory(self, which: tuple[str, str]) -> None:
-        edited, faces = which
+    def _serve(self) -> None:
+        """Follow the trajectory that is asked for."""
+        edited, faces = self._trajectory_of
         models, method, table = self.face.models, self._method, self._table
         try:
             if edited not in table:
@@ -469,30 +438,25 @@ class EntanglementExplorer(anywidget.AnyWidget):
             source = self.study
             known = source.report["sources"] if isinstance(source, ReportStudy) else {}
             found = measure_trajectories(
-                models, known.get(method, method), edited, ws, stale=self._tracks.stale
+                models, known.get(method, method), edited, ws, stale=self._stale
             )
         except Exception as error:
-            line = " ".join(str(error).split()) or type(error).__name__
-            self.trajectory = {"edited": edited, "error": line}
+            self.trajectory = {"edited": edited, "error": self._line(error)}
             return
         if found is not None and models is self.face.models:
             self.trajectory = trajectory_value(found, label, models.table.names, table)
 
     # -- without a front end -----------------------------------------------------------------------
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
+    def _without_still(self) -> str:
+        if self._lost:
+            return f"{self._about()}: {self._lost}"
+        return (
+            f"{self._about()}. Nothing has been measured yet: press Measure; or, without a page, "
+            "explorer.start(), explorer.wait() and explorer.leakage().leaks(), or the command "
+            "l2l evaluate, whose folder EntanglementExplorer(report=...) opens."
+        )
 
-        bundle = self._repr_mimebundle_()
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, raw=True, metadata=metadata)
-        self._show_still(update=False)
-        self._has_still = True
-
-    def _show_still(self, update: bool) -> None:
-        """Put the matrix where a reader without a kernel will find it."""
-        from IPython.display import HTML, display
-
-        block = "" if self._lost else matrix_still(self.leakage(), self._still)
-        with contextlib.suppress(Exception):  # a notebook that is gone needs no picture
-            display(HTML(block), display_id=self._still, update=update)
+    def _still_parts(self) -> Still | None:
+        matrix = self.leakage()
+        return None if self._lost or not matrix.edited else matrix_still(matrix, self._about())

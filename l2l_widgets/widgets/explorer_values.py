@@ -16,6 +16,7 @@ from l2l_widgets.entanglement import (
     Trajectories,
 )
 from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.still import Still, figure_png
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")
 #: Dots that a strip can show; of more faces every n-th is drawn.
 MOST_DOTS = 400
+#: Leaks that the still's table names, the largest first.
+MOST_LEAKS = 12
 
 
 def attribute_values(table: AttributeTable) -> list[dict[str, Any]]:
@@ -36,7 +39,7 @@ def attribute_values(table: AttributeTable) -> list[dict[str, Any]]:
 
 
 def explorer_schema(
-    study: LeakageStudy | ReportStudy, table: AttributeTable, models: Models, still: str
+    study: LeakageStudy | ReportStudy, table: AttributeTable, models: Models
 ) -> dict[str, Any]:
     """Return what does not change while the same models draw; ``table`` holds what is shown."""
     report = study.folder if isinstance(study, ReportStudy) else None
@@ -47,7 +50,6 @@ def explorer_schema(
         "editable": report is None,
         "report": None if report is None else str(report),
         "eight": [n for n in PAPER_EIGHT if n in table],
-        "still": still,
     }
 
 
@@ -123,6 +125,23 @@ def trajectory_value(
         "high": _table(high[:, columns]),
         "identity": None if identity is None else [_plain(v) for v in identity.tolist()],
     }
+
+
+def matrix_still(matrix: LeakageMatrix, words: str) -> Still:
+    """Return a leakage matrix as a picture with its largest leaks in words; it has rows."""
+    from l2l_widgets.plots.entanglement import leakage_plot
+
+    axes = leakage_plot(
+        matrix.array(), matrix.edited, matrix.read, limit=matrix.protocol.request,
+        verdicts=matrix.verdicts(), title=matrix.method, stamp=matrix.stamp(),
+    )  # fmt: skip
+    rows = []
+    for edited, read in matrix.leaks()[:MOST_LEAKS]:
+        cell = matrix.cells[edited, read]
+        numbers = (cell["signed"], cell["signed_low"], cell["signed_high"])
+        rows.append((edited, read, *(f"{value:+.3f}" for value in numbers), f"{cell['q']:.3f}"))
+    head = ("edited", "also moved", "mean", "from", "to", "q")
+    return Still(figure_png(axes.figure), words, head, rows)
 
 
 def best_and_worst(faces: list[FaceChange], own: bool) -> list[tuple[str, FaceChange]]:

@@ -6,28 +6,31 @@ drawing itself is in ``static/``: plain JavaScript and CSS, one file a part, not
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.receipt import change_text
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.widgets.bridge import SessionBridge, schema_value, static_text
+from l2l_widgets.widgets.bridge import SessionBridge, schema_value
+from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.many_faces import ManyFaces
 from l2l_widgets.widgets.panels import Panels
-from l2l_widgets.widgets.still import still_html
-from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.words import Words
 
+#: Width of the still pair on the page, in CSS pixels, and rows of its table.
+WIDTH, STILL_ROWS = 516, 8
 
-class FaceEditor(anywidget.AnyWidget):
+
+class FaceEditor(FaceView):
     """Before and after, sliders in the units of the attributes, and the receipt.
 
     Parameters
@@ -63,27 +66,22 @@ class FaceEditor(anywidget.AnyWidget):
     >>> FaceEditor(load())  # doctest: +SKIP
     """
 
-    _esm = static_text(
-        "elements.js", "words.js", "link.js", "pictures.js", "controls.js", "receipt.js",
-        "scope.js", "history.js", "panels.js", "pair.js", "many.js", "face_editor.js",
+    _esm = scripted(
+        "words.js", "controls.js", "receipt.js", "scope.js", "history.js", "panels.js", "pair.js",
+        "many.js", "face_editor.js",
     )  # fmt: skip
-    _css = scoped(
+    _css = themed(
         "l2l-face-editor",
-        static_text(
-            "theme.css", "controls.css", "face_editor.css", "receipt.css", "panels.css", "pair.css"
-        ),
-        "l2l-editor",
-    )
+        "controls.css", "face_editor.css", "receipt.css", "panels.css", "pair.css",
+    )  # fmt: skip
 
     # All of them go from the kernel to the page; the page answers with messages, which are not
     # echoed and not held back while the kernel is busy.
-    schema = traitlets.Dict(help="layout: families of rows, methods, ranges, words").tag(sync=True)
     abilities = traitlets.Dict(help="what the method can change, and how far").tag(sync=True)
     settings = traitlets.Dict(help="seed, truncation, targets, readings, undo").tag(sync=True)
     before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
     after = traitlets.Dict(help="picture of the edited face, error, seconds").tag(sync=True)
     receipt = traitlets.Dict(help="what moved").tag(sync=True)
-    notice = traitlets.Dict(help="what was saved, or why not").tag(sync=True)
     many = traitlets.Dict(help="how far a batch is").tag(sync=True)
 
     def __init__(
@@ -97,40 +95,37 @@ class FaceEditor(anywidget.AnyWidget):
     ) -> None:
         self._words = Words.of(language)
         self._hide = tuple(hide)
-        self.face = SharedFace.of(load() if source is None else source)
-        self.session = self.face.session
+        face = shared(source)
+        visible_table(face.models.table, self._hide)  # refused before there is a view
+        super().__init__(face, folder, **kwargs)
         table = self._table()
-        self._still = f"l2l-still-{secrets.token_hex(8)}"
-        self._has_still = False
-        super().__init__(schema=self._schema(table), **kwargs)
-        target = Path.cwd() if folder is None else Path(folder)
-        self._bridge = SessionBridge(self.session, self._show, target, table, self._words)
-        self._panels = Panels(self.session, self._answer, target, self._words)
-        self._batch = ManyFaces(self.session, self._tell_many, target)
-        self.on_msg(lambda _, content, buffers: self._hear(content))
+        self.schema = self._schema(table)
+        session, target = self.session, self._folder
+        self._bridge = SessionBridge(session, self._show, target, table, self._words)
+        self._panels = Panels(session, self._answer_panel, target, self._words)
+        self._batch = ManyFaces(session, self._tell_many, target)
         self._bridge.start()
-        self.face.subscribe(self._on_face)
 
     def _table(self) -> AttributeTable:
         """What may be shown here, in the reader's language."""
         return self._words.translate(visible_table(self.session.models.table, self._hide))
 
     def _schema(self, table: AttributeTable) -> dict[str, Any]:
-        return {**schema_value(table, self.session.models, self._words), "still": self._still}
+        return schema_value(table, self.session.models, self._words)
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        """Take a message of the page; each goes to the part that knows its kind."""
+    def _request(self, message: Mapping[str, Any]) -> None:
+        """Give a message of the page to the part that knows its kind; that part answers it."""
         if self._panels.handle(message) or self._batch.handle(message):
             return
         if message.get("kind") == "preset":
             try:
                 self._bridge.ask(self._panels.preset(str(message.get("name"))))
             except ValueError as error:
-                self._answer({"type": "presets", "error": str(error)}, [])
+                self._answer_panel({"type": "presets", "error": str(error)}, [])
             message = {**message, "kind": "again"}
         self._bridge.handle(message)
 
-    def _answer(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+    def _answer_panel(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         self.send(content, buffers)
 
     def _tell_many(self, state: dict[str, Any]) -> None:
@@ -143,27 +138,44 @@ class FaceEditor(anywidget.AnyWidget):
             self._bridge.reset(table)
             self.schema = self._schema(table)
 
-    def __repr__(self) -> str:
-        # What a notebook that is opened again shows until its cells are run.
-        return f"FaceEditor of face {self.session.state.seed}: Run → Run All Cells brings it back"
+    def _about(self) -> str:
+        return f"FaceEditor of {self._whose()}"
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
+    def _without_still(self) -> str:
+        error = self.session.render().error or "nothing has been drawn"
+        return f"{self._about()}: {error}"
 
-        bundle = self._repr_mimebundle_()
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, raw=True, metadata=metadata)
-        self._show_still(update=False)
-        self._has_still = True
-
-    def _show_still(self, update: bool) -> None:
-        """Put the pictures that are up where a reader without a kernel will find them."""
-        from IPython.display import HTML, display
-
+    def _still_parts(self) -> Still | None:
         result = self.session.render()
-        if result.error is None:
-            still = HTML(still_html(result, self._still))
-            display(still, display_id=self._still, update=update)
+        if result.error is not None:
+            return None
+        head, rows = self._still_table()
+        edit = result.state.edits[-1]
+        table = self._table()
+        names = [table[n].label for n in (*edit.changes, *edit.targets) if n in table]
+        words = ": ".join(
+            [f"{self._about()}, before and after", *([", ".join(names)] * bool(names))]
+        )
+        return Still(result.compare(), words, head, rows, WIDTH)
+
+    def _still_table(self) -> tuple[list[str], list[list[str]]]:
+        """What was asked for, what came of it and what moved besides; else how the face is read."""
+        table, receipt = self._table(), self.receipt
+        if receipt.get("requested") and not receipt.get("error"):
+            moved = {**receipt["others"], **receipt["achieved"]}
+            rest = sorted(receipt["others"], key=lambda name: -abs(moved[name]))
+            names = [n for n in (*receipt["requested"], *rest) if n in table][:STILL_ROWS]
+            rows = []
+            for name in names:
+                row, asked = table[name], receipt["requested"].get(name)
+                said = "" if asked is None else change_text(row, asked)
+                rows.append([row.label, said, change_text(row, moved[name])])
+            return ["", "asked", "came"], rows
+        readings = self.settings.get("readings", {})
+        shown = [n for n in readings if n in table][:STILL_ROWS]
+        return ["", "read as"], [
+            [table[n].label, f"{table[n].to_unit(readings[n]):.0f} {table[n].unit}"] for n in shown
+        ]
 
     def refresh(self) -> None:
         """Show the session as it is now, after a change from Python."""
@@ -172,7 +184,6 @@ class FaceEditor(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the editor out of the page; the session lives on."""
         if hasattr(self, "_bridge"):
-            self.face.unsubscribe(self._on_face)
             for part in (self._bridge, self._panels, self._batch):
                 part.close()
         super().close()
@@ -183,5 +194,5 @@ class FaceEditor(anywidget.AnyWidget):
             for name, value in values.items():
                 setattr(self, name, value)
         # The receipt comes when the finger rests: once for a drag, not for each of its pictures.
-        if "receipt" in values and self._has_still:
-            self._show_still(update=True)
+        if "receipt" in values:
+            self._show_still()

@@ -19,8 +19,10 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value, static_text
-from l2l_widgets.widgets.face_view import REST_OF_SLIDER, FaceView, themed
+from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value
+from l2l_widgets.widgets.face_view import REST_OF_SLIDER, FaceView
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
 
 #: Faces on a page: three rows of eight, all visible on a small projector.
 PAGE = 24
@@ -66,9 +68,7 @@ class Gallery(FaceView):
     >>> Gallery(load(), filter="smiling, no glasses, over 60")  # doctest: +SKIP
     """
 
-    _esm = static_text(
-        "elements.js", "link.js", "pictures.js", "showing.js", "filter_chips.js", "gallery_view.js"
-    )
+    _esm = scripted("choices.js", "filter_chips.js", "gallery_view.js")
     _css = themed("l2l-gallery", "views.css", "gallery_view.css")
 
     settings = traitlets.Dict(help="filter as text and as conditions, page, first seed").tag(
@@ -149,7 +149,6 @@ class Gallery(FaceView):
             "limit": LIMIT,
             "seed_max": SEED_MAX,
             "examples": list(EXAMPLES),
-            "still": self._still,
             "can_filter": models.has(reader),
             "models": models.name,
         }
@@ -282,7 +281,16 @@ class Gallery(FaceView):
         self.wait(1)  # the still is filled in later where this is too short
         super()._ipython_display_()
 
-    def _still_parts(self) -> Any:
+    def _about(self) -> str:
+        return f"Gallery of {self._filter.to_text(self._table) or 'every face'}"
+
+    def _without_still(self) -> str:
+        return (
+            f"{self._about()}. Nothing has been found yet; without a page, gallery.wait() waits "
+            "for the faces and gallery.found has their seeds."
+        )
+
+    def _still_parts(self) -> Still | None:
         found = self.found
         if found is None or not found.seeds:
             return None
@@ -296,7 +304,6 @@ class Gallery(FaceView):
                 f"{self._table[n].to_unit(reading[n]):.0f} {self._table[n].unit}" for n in names
             ]
             rows.append([str(seed), *cells])
-        what = self._filter.to_text(self._table) or "every face"
-        words = f"Gallery: {what}; {found.progress.found} of {found.progress.seen} seeds."
+        words = f"{self._about()}: {found.progress.found} of {found.progress.seen} seeds."
         head = ["seed", *(self._table[n].label for n in names)]
-        return grid(torch.stack(pictures), 8, gap=1), words, head, rows
+        return Still(grid(torch.stack(pictures), 8, gap=1), words, head, rows)

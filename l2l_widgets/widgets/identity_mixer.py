@@ -10,11 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import random
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import anywidget
+import torch
 import traitlets
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -22,19 +21,21 @@ from torch.nn.functional import interpolate
 from l2l_widgets.disentangle import Face, FaceMixer, read_face
 from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
 from l2l_widgets.disentangle.mixer import SPACES
-from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, static_text
-from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.bridge import SEED_MAX, picture_value
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.view import View
 
 #: Largest file that may be dropped, in bytes.
 MAX_FILE = 8_000_000
 BY = "identity mixer"
 
 
-class IdentityMixer(anywidget.AnyWidget):
+class IdentityMixer(View):
     """The identity of one face on the attributes of another.
 
     Parameters
@@ -66,15 +67,9 @@ class IdentityMixer(anywidget.AnyWidget):
     >>> IdentityMixer(session), FaceEditor(session)  # doctest: +SKIP
     """
 
-    _esm = static_text("elements.js", "link.js", "pictures.js", "identity_mixer.js")
-    # the colours and buttons of the other widgets, under this one's name
-    _css = scoped(
-        "l2l-mixer",
-        static_text("theme.css").replace(".l2l-training", ".l2l-mixer")
-        + static_text("identity_mixer.css"),
-    )
+    _esm = scripted("identity_mixer.js")
+    _css = themed("l2l-mixer", "identity_mixer.css")
 
-    schema = traitlets.Dict(help="largest seed, spaces, whether mixes can be sent").tag(sync=True)
     faces = traitlets.Dict(help="the two faces: name, picture").tag(sync=True)
     mixed = traitlets.Dict(help="the mix: picture, sliders, seconds, error").tag(sync=True)
     cells = traitlets.Dict(help="the grid's pictures and those beside it").tag(sync=True)
@@ -96,12 +91,11 @@ class IdentityMixer(anywidget.AnyWidget):
             raise ValueError(f"face is {face!r}; allowed: an EditSession or a SharedFace")
         self._target = None if target is None else SharedFace.of(target)
         self.state = MixState(mixer, identity, attributes, rows, columns)
-        self._lock = threading.Lock()
         self._due: set[str] = set()
-        self._answers: dict[str, int] = {}
         self._shown: tuple[int, int] | None = None  # the cell that is up, if it is one
         self._sent = 0
         self._mix: Mix | None = None
+        self._cells_up: list[list[Tensor]] = []
         self._lost = ""  # why the models that draw now cannot mix
         self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
         schema = {
@@ -111,20 +105,14 @@ class IdentityMixer(anywidget.AnyWidget):
             "max_file": MAX_FILE,
         }
         super().__init__(schema=schema, **kwargs)
-        self._worker = LatestWins(lambda _: self._draw_due(), name="l2l-mixer")
-        self.on_msg(lambda _, content, buffers: self.handle(content))
         self._due = {"faces", "mixed", "cells"}
         self._draw_due()
         if self._target is not None:
             self._target.subscribe(self._on_face)
 
-    def __repr__(self) -> str:
-        names = [self.state.face(side).name for side in SIDES]
-        return f"IdentityMixer of {names[0]} and {names[1]}: Run → Run All Cells brings it back"
-
     def refresh(self) -> None:
         """Show the state as it is now, after a change from Python."""
-        self._ask("faces", "mixed", "cells")
+        self._want("faces", "mixed", "cells")
 
     @property
     def mix(self) -> Mix:
@@ -157,32 +145,20 @@ class IdentityMixer(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the mixer out of the page; a session lives on."""
-        if hasattr(self, "_worker"):
-            if self._target is not None:
-                self._target.unsubscribe(self._on_face)
-            self._worker.close()
+        if self._target is not None:
+            self._target.unsubscribe(self._on_face)
         super().close()
 
     # -- from the page -----------------------------------------------------------------------------
 
-    def handle(self, message: Mapping[str, Any]) -> None:
-        """Take one request; one that cannot be honoured is answered with a line, nothing raises."""
-        with self._lock:
-            number = int(message.get("number", 0))
-            self._answers[str(message.get("client", ""))] = number
-        try:
-            due = self._change(message)
-        except Exception as error:  # an exception in a message handler shows nowhere in the page
-            with self._lock:
-                answers = dict(self._answers)
-            self.mixed = {**self.mixed, "answers": answers, "error": str(error), "count": number}
-            return
-        self._ask(*due)
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        self._want(*self._taken(kind, message))
 
-    def _change(self, message: Mapping[str, Any]) -> tuple[str, ...]:
+    def _taken(self, kind: str, message: Mapping[str, Any]) -> tuple[str, ...]:
+        """Take a request; what has to be drawn for it."""
         if self._lost:  # a mix of the old models' latents is no face of the new ones
             raise ValueError(self._lost)
-        kind, state = message.get("kind"), self.state
+        state = self.state
         if kind == "share":
             self._shown = None
             state.set_share(message["side"], message["share"])
@@ -230,7 +206,7 @@ class IdentityMixer(anywidget.AnyWidget):
         else:
             with self._lock:
                 self._news = event
-        self._ask("faces", "mixed", "cells")
+        self._want("faces", "mixed", "cells")
 
     def _take_models(self) -> None:
         """Mix with the models that draw now; seeds are theirs, pictures stay pictures."""
@@ -263,11 +239,16 @@ class IdentityMixer(anywidget.AnyWidget):
 
     # -- to the page -------------------------------------------------------------------------------
 
-    def _ask(self, *due: str) -> None:
+    def _want(self, *due: str) -> None:
         with self._lock:
             self._due |= set(due)
         self._mix = None
-        self._worker(None)
+        self._ask()
+
+    def _serve(self) -> None:
+        self._draw_due()
+        if not self._worker.stale():
+            self._show_still()
 
     def _current(self) -> Mix:
         if self._mix is None:
@@ -282,9 +263,8 @@ class IdentityMixer(anywidget.AnyWidget):
         with self._lock:
             due, self._due = self._due, set()
             news, self._news = self._news, None
-            answers = dict(self._answers)
         if self._lost:
-            self.mixed = {**self.mixed, "answers": answers, "error": self._lost}
+            self.mixed = {**self.mixed, "error": self._lost}
             return
         wrong = None
         self._mix = None  # one that was being drawn when this was asked for may have come since
@@ -292,7 +272,7 @@ class IdentityMixer(anywidget.AnyWidget):
             if news is not None:
                 self._follow(news)
         except Exception as error:  # nothing may raise here: it would show nowhere in the page
-            wrong = " ".join(str(error).split()) or type(error).__name__
+            wrong = self._line(error)
         state = self.state
         values: dict[str, Any] = {}
         if "faces" in due:
@@ -300,11 +280,10 @@ class IdentityMixer(anywidget.AnyWidget):
         mix = self._current()
         values["mixed"] = {
             **picture_value(mix.image),
-            "answers": answers,
             "shares": dict(state.shares),
             "space": state.space,
             "shown": None if self._shown is None else list(self._shown),
-            "name": self._name(),
+            "name": self._called(),
             "sent": self._sent,
             "seconds": mix.seconds,
             "error": wrong,
@@ -313,16 +292,53 @@ class IdentityMixer(anywidget.AnyWidget):
             for name, value in values.items():
                 setattr(self, name, value)
         if "cells" in due:  # after the mix: it takes longer, and nobody waits for all of it
+            mixes = state.grid()
+            self._cells_up = [[m.image for m in row] for row in mixes]
             self.cells = {
-                "pictures": [[picture_value(m.image) for m in row] for row in state.grid()],
+                "pictures": [[picture_value(m.image) for m in row] for row in mixes],
                 "rows": [_face_value(face) for face in state.grid_faces("identity")],
                 "columns": [_face_value(face) for face in state.grid_faces("attributes")],
             }
 
-    def _name(self) -> str:
+    def _called(self) -> str:
         row, column = self._shown or (0, 0)
         person = self.state.grid_faces("identity")[row].name
         return f"{person} as {self.state.grid_faces('attributes')[column].name}"
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        names = [self.state.face(side).name for side in SIDES]
+        return f"IdentityMixer of {names[0]} and {names[1]}"
+
+    def _without_still(self) -> str:
+        why = self._lost or "nothing has been mixed yet; mixer.mix has the latent and its picture"
+        return f"{self._about()}: {why}"
+
+    def _still_parts(self) -> Still | None:
+        """The two faces with their mix above the grid of people and attributes."""
+        if self._lost:
+            return None
+        state, mix = self.state, self._current()
+        people, others = (state.grid_faces(side) for side in SIDES)
+        cells = self._cells_up
+        if len(cells) != len(people) or len(cells[0]) != len(others):
+            return None  # they are being drawn
+        blank = torch.ones_like(mix.image)
+        rows = [[blank, *(face.image for face in others)]]
+        rows += [[face.image, *line] for face, line in zip(people, cells, strict=True)]
+        above = [state.face("identity").image, state.face("attributes").image, mix.image]
+        columns = max(len(rows[0]), len(above))
+        sheet = [row + [blank] * (columns - len(row)) for row in (above, *rows)]
+        pictures = torch.stack([image.cpu() for row in sheet for image in row])
+        words = (
+            f"{self._about()}. First row: the person, the attributes, and {self._called()}. Below: "
+            "each row keeps a person, each column the attributes at its head"
+        )
+        table = [
+            [side, state.face(side).name, f"{100 * state.shares[side]:.0f} %"] for side in SIDES
+        ]
+        return Still(grid(pictures, columns), words, ("", "face", "share"), table)
 
 
 def _in_world(face: Face, resolution: int) -> int | Face:

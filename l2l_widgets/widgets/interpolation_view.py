@@ -26,11 +26,13 @@ from l2l_widgets.widgets.bridge import (
     PSI_SLIDER,
     SEED_MAX,
     abilities_value,
+    free_path,
     picture_value,
     schema_value,
-    static_text,
 )
-from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView, free_name, themed
+from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
 
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
 SHOW_EVERY = 0.25
@@ -80,10 +82,7 @@ class InterpolationView(FaceView):
     >>> InterpolationView(load(), second=8)  # doctest: +SKIP
     """
 
-    _esm = static_text(
-        "elements.js", "link.js", "pictures.js", "showing.js", "walk_curves.js", "walk_bar.js",
-        "interpolation_view.js",
-    )  # fmt: skip
+    _esm = scripted("choices.js", "walk_curves.js", "walk_bar.js", "interpolation_view.js")
     _css = themed("l2l-walk", "views.css", "interpolation_view.css")
 
     settings = traitlets.Dict(help="what is asked for").tag(sync=True)
@@ -219,7 +218,6 @@ class InterpolationView(FaceView):
             "formats": list(FORMATS),
             "psi": {"low": PSI_SLIDER[0], "high": PSI_SLIDER[1]},
             "seed_max": SEED_MAX,
-            "still": self._still,
             "models": models.name,
         }
 
@@ -368,7 +366,7 @@ class InterpolationView(FaceView):
                 return
             names = [str(f) if isinstance(f, int) else "latent" for f in strip.walk.faces]
             names += [strip.walk.attribute] if strip.walk.attribute else []
-            path = free_name(self._folder, "-".join(["walk", *names]), f".{ending}")
+            path = free_path(self._folder, "-".join(["walk", *names]), f".{ending}")
             seconds = None if ending == "png" else FILM_FRAMES / 16
             scale = max(1, 256 // strip.images.shape[-1]) if ending == "png" else None
             save_walk(
@@ -385,7 +383,19 @@ class InterpolationView(FaceView):
         self.wait(1)  # most machines have the first strip by then; the still is filled in later
         super()._ipython_display_()
 
-    def _still_parts(self) -> Any:
+    def _about(self) -> str:
+        walk = self.walk
+        names = [str(f) if isinstance(f, int) else "a latent" for f in walk.faces]
+        what = f"{walk.attribute} of face {names[0]}" if walk.kind == "attribute" else None
+        return f"InterpolationView of {what or 'faces ' + ' to '.join(names)}"
+
+    def _without_still(self) -> str:
+        return (
+            f"{self._about()}. The walk has not been drawn yet; without a page, view.wait() waits "
+            "for it and view.strip has its frames and curves."
+        )
+
+    def _still_parts(self) -> Still | None:
         strip = self.strip
         if strip is None:
             return None
@@ -405,4 +415,4 @@ class InterpolationView(FaceView):
                 kept = strip.curves.kept(end)
                 if kept is not None:
                     rows.append([f"identity, as the {end}", *(f"{100 * v:.0f} %" for v in kept)])
-        return picture, words, head, rows
+        return Still(picture, words, head, rows)

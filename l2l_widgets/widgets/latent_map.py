@@ -10,32 +10,30 @@ milliseconds, and it works on remote desktops and virtual machines without a gra
 
 from __future__ import annotations
 
-import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maps.code_map import CodeMap
-from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import SharedFace
-from l2l_widgets.widgets.bridge import static_text
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.map_bridge import MapBridge
 from l2l_widgets.widgets.map_jobs import BELIEFS, schema_of
-from l2l_widgets.widgets.still import picture_html
-from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.still import Still, figure_png
+from l2l_widgets.widgets.stylesheet import scripted, themed
 
 #: Values after whose change the still picture is drawn again.
 _IN_STILL = {"points", "colour", "trajectory"}
 
 
-class LatentMap(anywidget.AnyWidget):
+class LatentMap(FaceView):
     """A map of a generator's faces: look, load, compare groups, draw paths, follow edits.
 
     Parameters
@@ -68,24 +66,18 @@ class LatentMap(anywidget.AnyWidget):
     >>> LatentMap(session), FaceEditor(session)  # doctest: +SKIP
     """
 
-    _esm = static_text(
-        "elements.js", "link.js", "pictures.js", "map_canvas.js", "map_marks.js", "map_panels.js",
-        "latent_map.js",
-    )  # fmt: skip
-    _css = scoped("l2l-map", static_text("latent_map.css", "map_panels.css"))
+    _esm = scripted("map_canvas.js", "map_marks.js", "map_panels.js", "latent_map.js")
+    _css = themed("l2l-map", "latent_map.css", "map_panels.css")
 
-    schema = traitlets.Dict(help="attributes, methods, words").tag(sync=True)
     points = traitlets.Dict(help="one layout: coordinates, what is believed").tag(sync=True)
     colour = traitlets.Dict(help="a byte for each point, and its scale").tag(sync=True)
     atlas = traitlets.Dict(help="thumbnails of the first faces").tag(sync=True)
     progress = traitlets.Dict(help="what is being made ready, and how far").tag(sync=True)
     hover = traitlets.Dict(help="the face under the pointer").tag(sync=True)
-    face = traitlets.Dict(help="where the loaded face and its edit lie").tag(sync=True)
+    loaded = traitlets.Dict(help="where the loaded face and its edit lie").tag(sync=True)
     comparison = traitlets.Dict(help="what sets two groups apart").tag(sync=True)
     strip = traitlets.Dict(help="the faces along a path").tag(sync=True)
     trajectory = traitlets.Dict(help="where an edit goes, by each method").tag(sync=True)
-    answers = traitlets.Dict(help="page -> number of its newest answered request").tag(sync=True)
-    notice = traitlets.Dict(help="why a request could not be honoured").tag(sync=True)
 
     def __init__(
         self,
@@ -96,26 +88,29 @@ class LatentMap(anywidget.AnyWidget):
         hide: Iterable[str] = (),
         **kwargs: Any,
     ) -> None:
-        self._face = SharedFace.of(load() if source is None else source)
-        self.session = self._face.session
-        self._key = f"l2l-still-{secrets.token_hex(8)}"
         self._hide = tuple(hide)
-        self._has_still = False
         # Drawing a still takes a tenth of a second: never on the thread that answers.
-        self._stills = LatestWins(self._draw_still, name="l2l-map-still")
-        models = self._face.models
-        table = visible_table(models.table, self._hide)
-        schema = {**schema_of(table, models.available_editors), "still": self._key}
-        progress = {"text": "opening the map", "share": 0.0, "ready": False, "error": False}
-        super().__init__(schema=schema, progress=progress, **kwargs)
+        self._stills = LatestWins(lambda _: self._put_still(update=True), name="l2l-still")
         self._setting = threading.RLock()
-        self._bridge = MapBridge(self._face, code_map, count, self._hide, self._show)
-        self.on_msg(lambda _, content, buffers: self._bridge.handle(content))
+        progress = {"text": "opening the map", "share": 0.0, "ready": False, "error": False}
+        face = shared(source)
+        models = face.models
+        table = visible_table(models.table, self._hide)  # refused before there is a view
+        super().__init__(face, progress=progress, **kwargs)
+        self.schema = schema_of(table, models.available_editors)
+        self._bridge = MapBridge(self.face, self.audience, code_map, count, self._hide, self._show)
         self._bridge.start()
 
-    def __repr__(self) -> str:
-        # What a notebook that is opened again shows until its cells are run.
-        return "LatentMap: Run → Run All Cells brings it back"
+    def _request(self, message: Mapping[str, Any]) -> None:
+        self._bridge.handle(message)
+
+    def _seen_anew(self) -> None:
+        if hasattr(self, "_bridge"):
+            self._bridge.look_again()
+
+    def _on_face(self, event: FaceEvent) -> None:
+        if event.kind == "models":
+            self._bridge.take_models()
 
     # -- from Python -------------------------------------------------------------------------------
 
@@ -163,44 +158,46 @@ class LatentMap(anywidget.AnyWidget):
         """Take the map out of the page; the session lives on."""
         if hasattr(self, "_bridge"):
             self._bridge.close()
-        self._stills.close()
+            self._stills.close()
         super().close()
 
     # -- to the page -------------------------------------------------------------------------------
 
     def _show(self, values: dict[str, Any]) -> None:
-        if "schema" in values:
-            values = {**values, "schema": {**values["schema"], "still": self._key}}
         with self._setting, self.hold_sync():
             for name, value in values.items():
                 setattr(self, name, value)
-        if self._has_still and _IN_STILL & values.keys():
+        if _IN_STILL & values.keys():
+            self._show_still()
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        count = self.points.get("count")
+        faces = "the faces" if count is None else f"{count:,} faces"
+        return f"LatentMap of {faces} of {self.face.models.name}, with {self._whose()} marked"
+
+    def _without_still(self) -> str:
+        text = self.progress.get("text", "")
+        return (
+            f"{self._about()}. It is not ready yet{': ' + text if text else ''}; without a page, "
+            "view.wait() waits for it and view.plot() draws it."
+        )
+
+    def _show_still(self, update: bool = True) -> None:
+        if not update:  # an empty place with its words is there at once
+            self._put_still(update=False, whole=False)
+        if self._has_still and self.points:
             self._stills(None)
 
-    def _ipython_display_(self) -> None:
-        from IPython.display import HTML, display
-
-        bundle = self._repr_mimebundle_()
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, raw=True, metadata=metadata)
-        display(HTML(f'<span title="{self._key}"></span>'), display_id=self._key)
-        self._has_still = True
-        if self.points:
-            self._stills(None)
-
-    def _draw_still(self, _: Any) -> None:
-        """Put a picture of the map where a reader without a kernel will find it."""
-        from IPython.display import HTML, display
-
+    def _still_parts(self) -> Still | None:
         if not self._bridge.ready.wait(0) or not self.points:
-            return
-        ax = self.plot()
-        rows = [("faces", f"{self.points['count']:,}"), ("neighbours", self.points["neighbours"])]
-        rows += [(BELIEFS[n][0], f"{share:.2f}") for n, share in self.points["believed"].items()]
-        cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
-        text = f"Map of {self.points['count']} faces. Run → Run All Cells brings it back."
-        still = f"{picture_html(ax.figure, text, self._key)}<table>{cells}</table>"
-        display(HTML(still), display_id=self._key, update=True)
+            return None
+        points, colour = self.points, self.colour
+        rows = [["faces", f"{points['count']:,}"], ["neighbours", str(points["neighbours"])]]
+        rows += [[BELIEFS[n][0], f"{share:.2f}"] for n, share in points["believed"].items()]
+        words = f"{self._about()}, coloured by {colour['label'].lower()}"
+        return Still(figure_png(self.plot().figure, dots=90), words, ("map", ""), rows)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw what is up as a static figure; see :func:`l2l_widgets.plots.maps.plot_map`."""
@@ -213,9 +210,9 @@ class LatentMap(anywidget.AnyWidget):
             believed = layout.quality
             values = None if believed is None else 100 * getattr(believed, name)
         else:
-            values = self._face.models.table[name].to_unit(found.values(name))
+            values = self.face.models.table[name].to_unit(found.values(name))
         paths = {way.method: way.placed.position for way in self.ways}
-        marked = self.face.get("before")
+        marked = self.loaded.get("before")
         return plot_map(
             layout.coordinates, values, label=f"{colour['label']} ({colour['unit']})",
             limits=(colour["low"], colour["high"]), paths=paths, face=marked, ax=ax,

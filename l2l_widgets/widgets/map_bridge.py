@@ -20,7 +20,8 @@ from l2l_widgets.maps.code_map import CodeMap, Layout
 from l2l_widgets.maps.files import open_map
 from l2l_widgets.maps.layout import warm_up
 from l2l_widgets.policy import visible_table
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.widgets.audience import Audience
 from l2l_widgets.widgets.map_jobs import (
     BELIEFS,
     Album,
@@ -56,6 +57,8 @@ class MapBridge:
     ----------
     face : SharedFace
         What a click loads into, and whose face is marked.
+    audience : Audience
+        Who looks at the map.
     code_map : CodeMap, path or None
         The map, or a file of it; None opens the one beside the models, or draws one.
     count : int or None
@@ -69,12 +72,14 @@ class MapBridge:
     def __init__(
         self,
         face: SharedFace,
+        audience: Audience,
         code_map: Any,
         count: int | None,
         hide: Sequence[str],
         publish: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.face, self.table = face, visible_table(face.models.table, hide)
+        self.face, self.audience = face, audience
+        self.table = visible_table(face.models.table, hide)
         self._hide = tuple(hide)
         self.code_map: CodeMap | None = code_map if isinstance(code_map, CodeMap) else None
         self.ready = threading.Event()
@@ -85,7 +90,6 @@ class MapBridge:
         self._publish = publish
         self._lock = threading.RLock()
         self._answers: dict[str, int] = {}
-        self._visible: dict[str, bool] = {}
         self._closed = threading.Event()
         self._notices = 0
         self._layout: Layout | None = None
@@ -97,7 +101,7 @@ class MapBridge:
         self._way_of: tuple[Any, ...] = ()
         self._spoke = 0.0
         self._workers: dict[str, LatestWins] = {}
-        self._ends = [face.subscribe(self._on_event), face.session.subscribe(self._on_result)]
+        self._end = face.session.subscribe(self._on_result)
         self._maker: threading.Thread | None = None
 
     # -- life --------------------------------------------------------------------------------------
@@ -111,15 +115,14 @@ class MapBridge:
     def close(self) -> None:
         """Stop what runs, and hear nothing any more."""
         self._closed.set()
-        for end in self._ends:
-            end()
+        self._end()
         for worker in self._workers.values():
             worker.close()
 
-    @property
-    def visible(self) -> bool:
-        """Whether any page shows the map."""
-        return any(self._visible.values())
+    def look_again(self) -> None:
+        """Mark the face that was loaded while nobody looked, once somebody does."""
+        if self.audience.is_there and self._face_waits and self.ready.is_set():
+            self._worker("face")(None)
 
     def _make(self) -> None:
         try:
@@ -203,7 +206,7 @@ class MapBridge:
         self._tell("", 1.0)
 
     def _wait_for_a_page(self) -> None:
-        while not self.visible and not self._stopped():
+        while not self.audience.is_there and not self._stopped():
             self._closed.wait(0.3)
         self._go_on()
 
@@ -228,13 +231,9 @@ class MapBridge:
 
     def handle(self, message: Mapping[str, Any]) -> None:
         """Take one request; what is wrong with it is answered with a notice, nothing raises."""
-        kind, client = message.get("kind"), str(message.get("client", ""))
+        kind = message.get("kind")
         try:
-            if kind == "visible":
-                self._visible[client] = bool(message["shown"])
-                if self.visible and self._face_waits:
-                    self._worker("face")(None)
-            elif not self.ready.is_set():
+            if not self.ready.is_set():
                 raise ValueError("the map is not ready yet")
             elif kind in ("load", "edit"):
                 (self._load if kind == "load" else self._edit)(message)
@@ -302,7 +301,7 @@ class MapBridge:
         if picture is not None and session.state.edits[-1].empty:
             # It was looked at a moment ago: there is nothing to wait for.
             value = first_face(found, self.layout, self.table, int(row), picture)
-            self._publish({"face": {**value, "stamp": session.stamp}})
+            self._publish({"loaded": {**value, "stamp": session.stamp}})
 
     def _edit(self, message: Mapping[str, Any]) -> None:
         """A point on an edit's way becomes the edit of the session."""
@@ -384,7 +383,7 @@ class MapBridge:
         self._publish({"trajectory": {**value, "seed": result.state.seed}})
 
     def _do_face(self, _: Any) -> None:
-        if not self.visible:
+        if not self.audience.is_there:
             self._face_waits = True
             return
         self._face_waits = False
@@ -401,7 +400,7 @@ class MapBridge:
             from l2l_widgets.widgets.bridge import picture_value
 
             value["picture"] = picture_value(shown)
-        self._publish({"face": {**value, "stamp": result.stamp}})
+        self._publish({"loaded": {**value, "stamp": result.stamp}})
         other = self.trajectories and self._way_of != state.face_key()
         if other and can_place(self._map, self.layout):
             self._worker("trajectory")({"attribute": self._attribute})
@@ -430,10 +429,10 @@ class MapBridge:
                 with contextlib.suppress(RuntimeError):  # closed meanwhile
                     self._worker("face")(None)
 
-    def _on_event(self, event: FaceEvent) -> None:
-        if event.kind != "models" or self._closed.is_set():
+    def take_models(self) -> None:
+        """Make the map of other models: they have other faces, perhaps other attributes."""
+        if self._closed.is_set():
             return
-        # Other models have other faces, perhaps other attributes: their own map.
         with self._lock:
             self._maker = None  # whatever is still being made belongs to the models that went
             self.ready.clear()
@@ -443,7 +442,7 @@ class MapBridge:
         hidden = [name for name in self._hide if name in models.table]
         self.table = visible_table(models.table, hidden)
         self._publish({"schema": schema_of(self.table, models.available_editors)})
-        gone = ("points", "strip", "trajectory", "comparison", "hover", "face", "atlas")
+        gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
         self._publish({name: {} for name in gone})
         self.start()
 

@@ -74,6 +74,7 @@ class PaintBridge:
         self._under_way: list[tuple[int, str, int]] = []
         self._answers: dict[str, int] = {}
         self._notices = 0
+        self.result: PaintResult | None = None  # the newest that was drawn
         self._other: Tensor | None = None  # the mask that interpolation goes towards
         self._unsubscribe = session.subscribe(self._on_result)
 
@@ -173,7 +174,7 @@ class PaintBridge:
             path = free_path(self._folder, "mask")
             write_atomic(path, encode_mask(self.session.mask))
         elif what == "recipe":
-            path = free_path(self._folder, "painting").with_suffix(".json")
+            path = free_path(self._folder, "painting", ".json")
             write_atomic(path, (json.dumps(self.session.recipe()) + "\n").encode())
         elif what == "picture":
             path = free_path(self._folder, "painted-face")
@@ -194,6 +195,7 @@ class PaintBridge:
     # -- from the session --------------------------------------------------------------------------
 
     def _on_result(self, result: PaintResult) -> None:
+        self.result = result
         with self._lock:
             for stamp, client, number in self._under_way:
                 if stamp <= result.stamp:

@@ -10,18 +10,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import anywidget
+import torch
 import traitlets
 
-from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.images import grid
+from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.states import EditResult
 from l2l_widgets.teaching.presentation import Presentation, read_steps
-from l2l_widgets.widgets.bridge import picture_value, static_text
-from l2l_widgets.widgets.stylesheet import scoped
+from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+
+#: Width of the still pair on the page, in CSS pixels.
+WIDTH = 516
 
 
-class Presenter(anywidget.AnyWidget):
+class Presenter(FaceView):
     """A face, the words of the step, and the keys that go on and back.
 
     Parameters
@@ -45,8 +52,8 @@ class Presenter(anywidget.AnyWidget):
     >>> Presenter([("Before", {}), ("Smile!", {"smile": 0.4})])  # doctest: +SKIP
     """
 
-    _esm = static_text("elements.js", "link.js", "pictures.js", "presenter.js")
-    _css = scoped("l2l-presenter", static_text("theme.css", "presenter.css"))
+    _esm = scripted("presenter.js")
+    _css = themed("l2l-presenter", "presenter.css")
 
     slide = traitlets.Dict(help="number, words, request, error").tag(sync=True)
     before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
@@ -62,25 +69,16 @@ class Presenter(anywidget.AnyWidget):
         title: str = "",
         **kwargs: Any,
     ) -> None:
-        self.face = SharedFace.of(load() if source is None else source)
-        self.session = self.face.session
+        face = shared(source)
         if isinstance(steps, (str, Path, os.PathLike)):
             steps = read_steps(steps)
-        self.presentation = Presentation(self.session, steps)
-        self._answers: dict[str, int] = {}
-        self._face: tuple[Any, ...] | None = None
-        super().__init__(title=title, **kwargs)
+        self.presentation = Presentation(face.session, steps)
+        self._before_of: tuple[Any, ...] | None = None
+        self._result: EditResult | None = None
+        super().__init__(face, title=title, **kwargs)
         self._unsubscribe = self.session.subscribe(self._on_event)
-        self.on_msg(lambda _, content, buffers: self._handle_message(content))
         self.presentation.go(0)
         self._show_result(self.session.render())
-
-    def __repr__(self) -> str:
-        words = self.presentation.step.words.splitlines()[0]
-        return (
-            f"Presenter, step {self.presentation.at + 1} of {len(self.presentation)} ({words}): "
-            "Run → Run All Cells brings it back"
-        )
 
     def go(self, to: int) -> None:
         """Show a step, counted from 0; beyond the ends the nearest one."""
@@ -94,14 +92,16 @@ class Presenter(anywidget.AnyWidget):
             self._unsubscribe()
         super().close()
 
-    def _handle_message(self, message: Mapping[str, Any]) -> None:
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         at = self.presentation.at
-        kind = message.get("kind")
-        self._answers[str(message.get("client", ""))] = int(message.get("number", 0))
-        places = {"next": at + 1, "previous": at - 1, "first": 0, "last": len(self.presentation)}
-        if kind in places:
-            self.go(places[str(kind)])
-        self.slide = {**self.slide, "answers": dict(self._answers)}
+        last = len(self.presentation) - 1
+        places = {"next": at + 1, "previous": at - 1, "first": 0, "last": last, "back": at}
+        if kind not in places:
+            raise ValueError(f"{kind!r} is no request of this view")
+        self.go(places[kind])
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """What other views load is drawn by the session, whose results are heard."""
 
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "result":
@@ -112,14 +112,26 @@ class Presenter(anywidget.AnyWidget):
             text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
             self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
 
-    def _show_result(self, result: Any) -> None:
+    def _strayed(self) -> str:
+        """What another view has made of the step's face; "" where it is as the step asks."""
+        state, own = self.session.state, self.presentation.step.state
+        if state.face_key() != own.face_key():
+            what = f"seed {state.seed}" if state.w is None else "a face without a seed"
+            return f"Another view has loaded {what}; these words are about another face."
+        edit, asked = state.edits[-1], own.edits[-1]
+        if edit.key() != asked.key() and not (edit.empty and asked.empty):
+            return "Another view has moved the sliders since this step began."
+        return ""
+
+    def _show_result(self, result: EditResult) -> None:
         step = self.presentation.step
         head, _, rest = step.words.strip().partition("\n")
+        self._result = result
         with self.hold_sync():
             if result.after is not None:
                 self.after = picture_value(result.after)
-            if result.before is not None and self._face != result.state.face_key():
-                self._face = result.state.face_key()
+            if result.before is not None and self._before_of != result.state.face_key():
+                self._before_of = result.state.face_key()
                 self.before = picture_value(result.before)
             self.slide = {
                 "at": self.presentation.at,
@@ -128,6 +140,29 @@ class Presenter(anywidget.AnyWidget):
                 "rest": rest.strip(),
                 "asked": step.asked,
                 "error": result.error or "",
+                "strayed": self._strayed(),
                 "stamp": result.stamp,
-                "answers": dict(self._answers),
             }
+        self._show_still()
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        head = self.presentation.step.words.strip().partition("\n")[0]
+        return f"Presenter, step {self.presentation.at + 1} of {len(self.presentation)} ({head})"
+
+    def _still_parts(self) -> Still:
+        """The face of the step, before and after, and the words of the whole lesson."""
+        result, at = self._result, self.presentation.at
+        pictures = [] if result is None else [result.before, result.after]
+        shown = [picture for picture in pictures if picture is not None]
+        rows = [
+            [f"\u25b8 {i + 1}" if i == at else str(i + 1), step.words.strip(), step.asked]
+            for i, step in enumerate(self.presentation.steps)
+        ]
+        words = f"{self._about()}: the face before and after"
+        strayed = self._strayed()
+        picture = grid(torch.stack(shown), len(shown)) if shown else None
+        return Still(
+            picture, f"{words}. {strayed}".strip(), ("step", "words", "asked"), rows, WIDTH
+        )

@@ -9,11 +9,39 @@ rules rank as they are written.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-__all__ = ["scoped"]
+__all__ = ["scoped", "scripted", "static_text", "themed"]
+
+STATIC = Path(__file__).parent / "static"
+#: What every view's page needs, before its own scripts.
+SCRIPTS = ("elements.js", "link.js", "pictures.js", "showing.js")
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CLASS = re.compile(r"\.[\w-]+")
+
+
+def static_text(*names: str) -> str:
+    """The named files of ``static/``, one after the other, as one module or style sheet."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
+def scripted(*names: str) -> str:
+    """The module of a view: the scripts that all views share, and then its own."""
+    return static_text(*SCRIPTS, *names)
+
+
+def themed(root: str, *names: str) -> str:
+    """The style sheet of a view: tokens and controls of all views, and then its own rules.
+
+    Parameters
+    ----------
+    root : str
+        Class of the view's outermost element, which has the class ``l2l`` as well.
+    names : str
+        Files of ``static/`` that follow.
+    """
+    return scoped(root, static_text("tokens.css", "base.css", *names), "l2l")
 
 
 def scoped(root: str, css: str, *also: str) -> str:

@@ -15,18 +15,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import torch
 import traitlets
 from torch import Tensor
 
+from l2l_widgets.images import grid
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe, input_hashes, list_recipes
 from l2l_widgets.recipes.processes import free_folder
 from l2l_widgets.recipes.progress import heard_by
 from l2l_widgets.training import RunDirectory, Task, TrainingHandle
-from l2l_widgets.widgets.bridge import picture_value, static_text
-from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.widgets.training_values import history_value
+from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.training_values import curves_png, history_value, losses_rows
+from l2l_widgets.widgets.view import View
 
 Preview = Callable[[Any], Mapping[str, Tensor]]
 
@@ -42,7 +44,7 @@ TOO_EARLY = (
 )
 
 
-class TrainingCell(anywidget.AnyWidget):
+class TrainingCell(View):
     """Train a recipe and watch it learn.
 
     Parameters
@@ -70,10 +72,8 @@ class TrainingCell(anywidget.AnyWidget):
         No such recipe or field.
     """
 
-    _esm = static_text("elements.js", "link.js", "pictures.js", "curves.js", "training_cell.js")
-    _css = scoped(
-        "l2l-training-cell", static_text("theme.css", "training_cell.css"), "l2l-training"
-    )
+    _esm = scripted("curves.js", "training_cell.js")
+    _css = themed("l2l-training-cell", "training_cell.css")
 
     status = traitlets.Dict(help="state, step, steps, seconds left, message").tag(sync=True)
     history = traitlets.Dict(help="steps and losses, name -> values").tag(sync=True)
@@ -93,19 +93,14 @@ class TrainingCell(anywidget.AnyWidget):
         self._preview = preview
         self.task: Task | None = None
         self.run_directory = Path(run_directory)
-        self._handle: TrainingHandle | None = None
+        self._run_handle: TrainingHandle | None = None
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
         self._stop_wanted = threading.Event()
-        self._answers: dict[str, int] = {}
         self._records: list[dict[str, Any]] = []
         self._told = self._drawn = 0.0
+        self._rows_up: Mapping[str, Tensor] = {}
         super().__init__()
         self._read_run()
-        self.on_msg(lambda _, content, buffers: self._handle_message(content))
-
-    def __repr__(self) -> str:
-        return f"TrainingCell of {self._recipe.name}: Run → Run All Cells brings it back"
 
     # -- from Python or the page -------------------------------------------------------------------
 
@@ -147,7 +142,7 @@ class TrainingCell(anywidget.AnyWidget):
             Whether it has stopped.
         """
         self._stop_wanted.set()  # there may be nothing to stop yet: asked before the first step
-        thread, handle = self._thread, self._handle
+        thread, handle = self._thread, self._run_handle
         if handle is not None:
             handle.stop()
         if thread is not None:
@@ -176,7 +171,7 @@ class TrainingCell(anywidget.AnyWidget):
         """
         end = math.inf
         while self.is_running and time.monotonic() < end:
-            if end == math.inf and self._handle is not None:
+            if end == math.inf and self._run_handle is not None:
                 end = time.monotonic() + seconds
             await asyncio.sleep(0.1)
         return not self.is_running
@@ -197,18 +192,18 @@ class TrainingCell(anywidget.AnyWidget):
             return f"Only {steps}: {TOO_EARLY}"
         return f"Stopped after {steps}; Resume, above, goes on from there."
 
-    def _handle_message(self, message: Mapping[str, Any]) -> None:
-        self._answers[str(message.get("client", ""))] = int(message.get("number", 0))
-        kind = message.get("kind")
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind == "start":
             self.start()
         elif kind == "start over":
             self.start_over()
-        elif kind == "stop" and self._handle is not None:
-            # Not waited for: the page hears of the end through the status.
-            self._handle.stop()
-            self._tell("stopping", "Stopping after this step")
-        self.status = {**self.status, "answers": dict(self._answers)}
+        elif kind == "stop":
+            if self._run_handle is not None:
+                # Not waited for: the page hears of the end through the status.
+                self._run_handle.stop()
+                self._tell("stopping", "Stopping after this step")
+        else:
+            raise ValueError(f"{kind!r} is no request of this view")
 
     # -- the run, in its thread --------------------------------------------------------------------
 
@@ -219,7 +214,8 @@ class TrainingCell(anywidget.AnyWidget):
             # Errors are data here too: the line stands in the cell, and the next start may work.
             self._tell("failed", f"{error}" or type(error).__name__)
         finally:
-            self._handle = None
+            self._run_handle = None
+            self._show_still()
 
     def _train(self) -> None:
         recipe = self._recipe
@@ -234,7 +230,7 @@ class TrainingCell(anywidget.AnyWidget):
             self._tell("stopped", "Stopped before the first step")
             return
         self._tell("running", LEARNING)
-        self._handle = TrainingHandle(
+        self._run_handle = TrainingHandle(
             self.task,
             recipe.settings,
             self.run_directory,
@@ -243,8 +239,8 @@ class TrainingCell(anywidget.AnyWidget):
             on_step=self._on_step,
         ).start()
         if self._stop_wanted.is_set():  # while it was started
-            self._handle.stop()
-        outcome = self._handle.wait()
+            self._run_handle.stop()
+        outcome = self._run_handle.wait()
         assert outcome is not None  # waiting without a limit ends with an outcome or an error
         self._send_history()
         self._draw_faces(outcome.step)
@@ -267,7 +263,7 @@ class TrainingCell(anywidget.AnyWidget):
             self._send_history()
             if self._state == "running":
                 self._tell("running", LEARNING)
-        if now - self._drawn >= FACES_EVERY:
+        if now - self._drawn >= FACES_EVERY and not self.is_hidden:
             self._draw_faces(record["step"])
 
     @property
@@ -302,7 +298,6 @@ class TrainingCell(anywidget.AnyWidget):
             "seconds": seconds,
             "seconds_left": seconds / self._step * (steps - self._step) if self._step else None,
             "run_directory": str(self.run_directory),
-            "answers": dict(self._answers),
         }
 
     def _send_history(self) -> None:
@@ -321,4 +316,36 @@ class TrainingCell(anywidget.AnyWidget):
                 for caption, images in rows.items()
             ],
         }
+        self._rows_up = {caption: images.float().cpu() for caption, images in rows.items()}
         self._drawn = time.monotonic()
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        steps = self._recipe.settings.steps
+        return f"TrainingCell of {self._recipe.name}, {self._step} of {steps} steps"
+
+    def _without_still(self) -> str:
+        return (
+            f"{self._about()}. {self._recipe.summary.rstrip('.')}. Press Start; or, without a "
+            f"page, cell.start() and cell.wait(), or the command l2l train {self._recipe.name}."
+        )
+
+    def _still_parts(self) -> Still | None:
+        """The faces that were drawn last, or else the curves."""
+        rows = losses_rows(self.history)
+        words = f"{self._about()}. {self.status.get('message', '')}".rstrip(". ")
+        head = ("loss", "at first", "at last")
+        lines = list(self._rows_up.items())
+        if lines:
+            columns = max(len(images) for _, images in lines)
+            blank = torch.ones_like(lines[0][1][0])
+            cells = [
+                image
+                for _, images in lines
+                for image in (*images, *([blank] * (columns - len(images))))
+            ]
+            words += f". Rows: {', '.join(caption for caption, _ in lines)}"
+            return Still(grid(torch.stack(cells), columns), words, head, rows)
+        curves = curves_png(self.history)
+        return None if curves is None else Still(curves, words, head, rows)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, Recipe, get_recipe, input_hashes, list_recipes
@@ -31,19 +30,20 @@ from l2l_widgets.training import (
     steps_seen,
     stop_run,
 )
-from l2l_widgets.widgets.bridge import static_text
-from l2l_widgets.widgets.stylesheet import scoped
-from l2l_widgets.widgets.training_values import history_value
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.training_values import curves_png, history_value
+from l2l_widgets.widgets.view import View
 
 #: Seconds between two looks at the folders: while something is at work, and otherwise.
 WORKING_EVERY, IDLE_EVERY = 1.0, 3.0
-#: Seconds after which a page that no longer says that it is seen is taken for closed.
-FORGET_AFTER = 120.0
+#: Runs that the still's table names, the newest first.
+STILL_RUNS = 12
 #: Fields that stand above the fold of the form, where the recipe has them.
 PLAIN_FIELDS = ("steps", "seed", "attributes", "batch_size", "learning_rate", "faces")
 
 
-class TrainingMonitor(anywidget.AnyWidget):
+class TrainingMonitor(View):
     """Every run of a folder: its state, curves, faces, and the buttons that drive it.
 
     Parameters
@@ -70,22 +70,14 @@ class TrainingMonitor(anywidget.AnyWidget):
     >>> TrainingMonitor("runs", recipe="mapper-lesson")  # doctest: +SKIP
     """
 
-    _esm = static_text(
-        "elements.js", "link.js", "pictures.js", "curves.js", "training_form.js",
-        "training_views.js", "training_monitor.js",
-    )  # fmt: skip
-    _css = scoped(
-        "l2l-monitor",
-        static_text("theme.css", "training_cell.css", "training_monitor.css"),
-        "l2l-training",
-    )
+    _esm = scripted("curves.js", "training_form.js", "training_views.js", "training_monitor.js")
+    _css = themed("l2l-monitor", "training_cell.css", "training_monitor.css")
 
     runs = traitlets.List(help="every run in short").tag(sync=True)
     run = traitlets.Dict(help="the run that is shown; empty while the form is").tag(sync=True)
     history = traitlets.Dict(help="its steps and losses").tag(sync=True)
     look = traitlets.Dict(help="its faces and leakage at one step").tag(sync=True)
     form = traitlets.Dict(help="recipes, fields, values, what is wrong").tag(sync=True)
-    notice = traitlets.Dict(help="what could not be done, and what was answered").tag(sync=True)
 
     def __init__(
         self,
@@ -108,16 +100,12 @@ class TrainingMonitor(anywidget.AnyWidget):
             name, words = next(iter(wrong.items()))
             raise ValueError(f"{name} is {words}")
         self._values: dict[str, Any] = dict(changes)
-        self._name = self._checked = self._missing = ""
+        self._new_name = self._checked = self._missing = ""
         self._shown: Path | None = None
         self._reader: HistoryReader | None = None
         self._pinned: int | None = None  # the step whose faces the reader has chosen
-        self._answers: dict[str, int] = {}
-        self._lock = threading.RLock()
         self._wake = threading.Event()
-        self._pages: dict[str, float] = {}  # page -> when it last said that it can be seen
         super().__init__()
-        self.on_msg(lambda _, content, buffers: self._handle_message(content))
         found = list_runs(self.folder)
         if found and (found[0].at_work or recipe is None):
             self._show(found[0].path)
@@ -129,7 +117,7 @@ class TrainingMonitor(anywidget.AnyWidget):
         self._poller.start()
 
     def __repr__(self) -> str:
-        lines = [f"TrainingMonitor of {self.folder}: Run → Run All Cells brings it back"]
+        lines = [super().__repr__()]
         lines += [_line(run) for run in list_runs(self.folder)[:8]]
         return "\n".join(lines)
 
@@ -223,8 +211,10 @@ class TrainingMonitor(anywidget.AnyWidget):
             run = look_at(self._shown, self._reader)
             if len(self._reader.records) != before or not self.history:
                 self.history = history_value(self._reader.records)
+            changed = self.run.get("state") != run.state
             self._set(run=_long_value(run))
-            self._send_look()
+            if self._send_look() or changed:
+                self._show_still()
 
     def close(self) -> None:
         """Take the monitor out of the page; the trainings go on."""
@@ -237,32 +227,15 @@ class TrainingMonitor(anywidget.AnyWidget):
 
     # -- the page ----------------------------------------------------------------------------------
 
-    def _handle_message(self, message: Mapping[str, Any]) -> None:
-        """Take one request; what cannot be done becomes a notice, and nothing raises."""
-        kind, problem = message.get("kind"), ""
-        try:
-            self._do(str(kind), message)
-        except ValueError as error:
-            problem = str(error)
-        except Exception as error:  # shown nowhere in the page if it were raised
-            problem = f"{kind}: {type(error).__name__}: {error}"
-        if "number" in message:
-            self._answers[str(message.get("client", ""))] = int(message["number"])
-        if kind == "visible":  # said in passing: what stands there stays
-            problem = problem or str(self.notice.get("text", ""))
-        self.notice = {"text": problem, "answers": dict(self._answers)}
-
-    def _do(self, kind: str, message: Mapping[str, Any]) -> None:
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         simple: dict[str, Callable[[], Any]] = {
             "pause": self.pause, "resume": self.resume, "stop": self.stop,
-            "new": lambda: self.select(None), "start": lambda: self.start(self._name),
+            "new": lambda: self.select(None), "start": lambda: self.start(self._new_name),
         }  # fmt: skip
         if kind in simple:
             simple[kind]()
         elif kind == "select":
             self.select(str(message["run"]))
-        elif kind == "visible":
-            self._see(str(message.get("client", "")), bool(message["yes"]))
         elif kind == "look":
             self._pinned = None if message["step"] is None else int(message["step"])
             self._send_look()
@@ -273,18 +246,14 @@ class TrainingMonitor(anywidget.AnyWidget):
         elif kind == "field":
             self._take(str(message["name"]), message["value"])
         elif kind == "folder":
-            self._name = str(message["value"]).strip()
+            self._new_name = str(message["value"]).strip()
             self._send_form()
         else:
             raise ValueError("no such request")
 
-    def _see(self, page: str, visible: bool) -> None:
-        """Remember who looks; a page that is gone stops saying so."""
-        if visible:
-            self._pages[page] = time.monotonic()
+    def _seen_anew(self) -> None:
+        if self.audience.is_there:
             self._wake.set()
-        else:
-            self._pages.pop(page, None)
 
     def _take(self, name: str, value: Any) -> None:
         defaults = {field.name: field.default for field in fields_of(self._recipe)}
@@ -299,12 +268,14 @@ class TrainingMonitor(anywidget.AnyWidget):
         if self._checked != self._recipe.name:  # reading all weights takes a moment
             self._checked = self._recipe.name
             self._missing = _missing(self._recipe, self._known, self._weights)
-        folder = self.folder / self._name if self._name else None
+        folder = self.folder / self._new_name if self._new_name else None
         taken = folder is not None and folder.exists()
         if taken:
-            wrong["folder"] = f"{self._name!r} is there already; allowed: a new name"
-        elif self._name and (Path(self._name).name != self._name or self._name.startswith(".")):
-            wrong["folder"] = f"{self._name!r}; allowed: the name of a new folder"
+            wrong["folder"] = f"{self._new_name!r} is there already; allowed: a new name"
+        elif self._new_name and (
+            Path(self._new_name).name != self._new_name or self._new_name.startswith(".")
+        ):
+            wrong["folder"] = f"{self._new_name!r}; allowed: the name of a new folder"
         self.form = {
             "recipe": self._recipe.name,
             "recipes": [
@@ -319,7 +290,7 @@ class TrainingMonitor(anywidget.AnyWidget):
             "values": {name: _as_text(value) for name, value in self._values.items()},
             "wrong": wrong,
             "missing": self._missing,
-            "folder": self._name,
+            "folder": self._new_name,
             "suggested": free_folder(self.folder / self._recipe.name).name,
             "place": str(self.folder),
         }  # fmt: skip
@@ -330,24 +301,24 @@ class TrainingMonitor(anywidget.AnyWidget):
             self._reader = None if path is None else HistoryReader(path)
             self._set(history={}, look={})
             if path is None:
-                self._name = ""
+                self._new_name = ""
                 self._send_form()
 
-    def _send_look(self) -> None:
-        """Send the faces of the chosen step, or of the newest."""
+    def _send_look(self) -> bool:
+        """Send the faces of the chosen step, or of the newest; whether they are others now."""
         if self._shown is None:
-            return
+            return False
         steps = steps_seen(self._shown)
         if not steps:
             self._set(look={})
-            return
+            return False
         step = self._pinned if self._pinned in steps else steps[-1]
         shown = (step, steps, self._pinned is None)
         if tuple(self.look.get(key) for key in ("step", "steps", "follows")) == shown:
-            return
+            return False
         look = read_look(self._shown, step)
         if look is None:
-            return
+            return False
         self.look = {
             "step": step,
             "steps": steps,
@@ -358,6 +329,33 @@ class TrainingMonitor(anywidget.AnyWidget):
             "leakage": dict(look.leakage),
             "sheet": {"format": "png", "data": look.path.read_bytes()},
         }
+        return True
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        shown = "" if self._shown is None else f", {self._shown.name} shown"
+        return f"TrainingMonitor of {self.folder}{shown}"
+
+    def _without_still(self) -> str:
+        return (
+            f"{self._about()}. No run has begun here: choose a recipe and press Start; or, without "
+            "a page, monitor.start() and monitor.wait(), or the command l2l train."
+        )
+
+    def _still_parts(self) -> Still | None:
+        """The faces of the run that is shown, or else its curves; and every run in the table."""
+        if not self.runs:
+            return None
+        look, words = self.look, self._about()
+        picture = look["sheet"]["data"] if look else curves_png(self.history)
+        if look:
+            words += f". Its faces at step {look['step']}: {', '.join(look['captions'])}"
+        rows = [
+            [run["name"], run["recipe"], run["state"], f"{run['step']} of {run['steps'] or '?'}"]
+            for run in self.runs[:STILL_RUNS]
+        ]
+        return Still(picture, words, ("run", "recipe", "state", "steps"), rows)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
@@ -371,8 +369,7 @@ class TrainingMonitor(anywidget.AnyWidget):
 
     def _pause_between_looks(self) -> float | None:
         """Seconds until the next look; None while nobody can see the monitor."""
-        oldest = time.monotonic() - FORGET_AFTER
-        if not any(said > oldest for said in list(self._pages.values())):
+        if not self.audience.is_there:
             return None
         working = any(run["at_work"] for run in self.runs)
         return WORKING_EVERY if working else IDLE_EVERY
@@ -389,7 +386,7 @@ def _poll(reference: weakref.ref[TrainingMonitor], wake: threading.Event) -> Non
             try:
                 monitor.refresh()
             except Exception as error:  # a folder that went away in the midst of it
-                monitor.notice = {**monitor.notice, "text": str(error)}
+                monitor._say_error(error)
         del monitor  # so that nobody but the notebook keeps it
         # Hidden: wait until a page says that it is seen, and look whether we still exist.
         wake.wait(30.0 if seconds is None else seconds)

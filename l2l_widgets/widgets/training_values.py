@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from l2l_widgets.widgets.still import figure_png
+
 #: Points of a curve that a screen can show; longer histories are thinned.
 MAX_POINTS = 300
 #: What a history record holds besides losses and scores.
@@ -34,3 +36,39 @@ def history_value(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "steps": [record["step"] for record in kept],
         "losses": {name: [record.get(name) for record in kept] for name in names},
     }
+
+
+def curves_png(history: Mapping[str, Any]) -> bytes | None:
+    """The losses of a run as a picture; None while there are fewer than two steps.
+
+    Parameters
+    ----------
+    history : mapping
+        As :func:`history_value` gives it.
+    """
+    from matplotlib.figure import Figure
+
+    steps, losses = history.get("steps", []), history.get("losses", {})
+    if len(steps) < 2:
+        return None
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    for name, values in losses.items():
+        known = [
+            (step, value) for step, value in zip(steps, values, strict=True) if value is not None
+        ]
+        if known:
+            axes.plot(*zip(*known, strict=True), label=name.replace("_", " "))
+    axes.set(xlabel="step", ylabel="loss")
+    axes.legend(frameon=False, fontsize=8)
+    return figure_png(figure)
+
+
+def losses_rows(history: Mapping[str, Any]) -> list[list[str]]:
+    """First and last value of every loss, for a table: name, first, last."""
+    rows = []
+    for name, values in history.get("losses", {}).items():
+        known = [value for value in values if value is not None]
+        if known:
+            rows.append([name.replace("_", " "), f"{known[0]:.4g}", f"{known[-1]:.4g}"])
+    return rows

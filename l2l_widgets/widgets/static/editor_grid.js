@@ -5,9 +5,9 @@ class GridView {
     this.model = model;
     this.schema = model.get("schema");
     this.rows = new Map(this.schema.attributes.map((row) => [row.name, row]));
-    this.link = new Link(model, (silent) => this.showSilence(silent));
+    this.link = new Link(model, (silent) => this.message.setSilence(silent));
     this.cards = new Map();
-    this.message = h("p", { class: "l2l-message", role: "alert" });
+    this.message = new Message();
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
     this.before = new PictureView("before", "The face before the edit");
     this.queue = new PictureQueue((source) => this.before.show(source));
@@ -15,13 +15,12 @@ class GridView {
     this.tally = h("p", { class: "l2l-stamp l2l-tally" });
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },
       this.before.frame, h("strong", { class: "l2l-card-title" }, "before"));
-    this.element = h("div", { class: "l2l-panel l2l-editorgrid" }, this.makeBar(), this.message, this.list,
+    this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.list,
       h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.handlers = GridView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
     for (const [event, handler] of this.handlers) model.on(event, handler);
     for (const name of GridView.TRAITS) this.sync(name);
-    this.sight = new Sight(this.element, (visible) => this.link.post({ kind: "seen", visible }));
   }
 
   makeBar() {
@@ -217,8 +216,7 @@ class GridView {
   }
 
   showStatus(status) {
-    this.link.acknowledge(status.answers);
-    this.message.textContent = status.error ?? "";
+    this.message.show(status.error);
     this.progress.textContent = status.state === "comparing" ? `${status.done} of ${status.total} methods` : "";
     if (status.state === "comparing" && this.element.dataset.state !== "comparing") {
       // the last face's verdict says nothing of this one
@@ -228,38 +226,13 @@ class GridView {
     this.element.dataset.state = status.state;
   }
 
-  showSilence(silent) {
-    const words = "The kernel does not answer: it is busy with a cell, or it was stopped or restarted. If so, choose Run \u2192 Run All Cells.";
-    if (silent) this.message.textContent = words;
-    else if (this.message.textContent === words) this.message.textContent = "";
-  }
-
   dispose() {
-    this.link.post({ kind: "seen", visible: false });
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
     for (const card of this.cards.values()) card.view.dispose();
-    for (const part of [this.before, this.sight, this.link]) part.dispose();
+    for (const part of [this.before, this.link]) part.dispose();
   }
 }
 
 GridView.TRAITS = ["settings", "before", "cards", "status"];
 
-function render({ model, el }) {
-  let view = new GridView(model);
-  const still = `img[alt*="${model.get("schema").still}"]`;
-  const hide = `.jp-OutputArea-child:has(${still}) { display: none !important; }`;
-  el.append(h("style", {}, hide), view.element);
-  const anew = () => { // other models draw, with attributes and methods of their own
-    const old = view;
-    view = new GridView(model);
-    old.element.replaceWith(view.element);
-    old.dispose();
-  };
-  model.on("change:schema", anew);
-  return () => {
-    model.off("change:schema", anew);
-    view.dispose();
-  };
-}
-
-export default { render };
+export default { render: (context) => renderView(GridView, context) };

@@ -5,10 +5,10 @@ class ExplorerView {
     this.model = model;
     this.schema = model.get("schema");
     this.rows = new Map(this.schema.attributes.map((row) => [row.name, row]));
-    this.link = new Link(model, (silent) => this.showSilence(silent));
+    this.link = new Link(model, (silent) => this.message.setSilence(silent));
     this.layer = "signed";
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
-    this.message = h("p", { class: "l2l-message", role: "alert" });
+    this.message = new Message();
     this.grid = new LeakageGrid(this.rows, (edited, read) => this.open(edited, read), (text) => (this.said.textContent = text));
     this.behind = new FacesBehind(this.rows, (seed) => this.load(seed));
     this.tracks = new TrajectoryPlot(this.rows, (edited, faces) => this.link.post({ kind: "trajectory", edited, faces }));
@@ -16,7 +16,6 @@ class ExplorerView {
     this.handlers = ExplorerView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
     for (const [event, handler] of this.handlers) model.on(event, handler);
     for (const name of ExplorerView.TRAITS) this.sync(name);
-    this.sight = new Sight(this.element, (visible) => this.link.post({ kind: "seen", visible }));
   }
 
   layOut() {
@@ -35,7 +34,7 @@ class ExplorerView {
     this.matrixPanel = h("section", { class: "l2l-matrixpanel" },
       h("div", { class: "l2l-layerbar" }, this.layers.element, same, this.key), this.grid.element,
       h("div", { class: "l2l-under" }, this.said, this.stamp), this.behind.element);
-    return h("div", { class: "l2l-panel l2l-explorer" }, this.makeBar(), this.message, this.matrixPanel, this.tracks.element);
+    return h("div", { class: "l2l l2l-explorer" }, this.makeBar(), this.message.element, this.matrixPanel, this.tracks.element);
   }
 
   makeBar() {
@@ -195,7 +194,6 @@ class ExplorerView {
   }
 
   showStatus(status) {
-    this.link.acknowledge(status.answers);
     const busy = ["running", "paused"].includes(status.state);
     this.start.hidden = busy;
     this.stop.hidden = !busy;
@@ -208,45 +206,16 @@ class ExplorerView {
     this.progress.title = status.state === "paused" ? "Paused while out of sight: nothing is computed that nobody looks at"
       : `${status.done} of ${status.total} rows${left && `, ${left} left`}${status.doing && `; now: ${status.doing}`}`;
     this.progress.hidden = status.state === "ready";
-    this.showError(status.error);
+    this.message.show(status.error);
     this.element.dataset.state = status.state;
   }
 
-  showError(error) {
-    if (this.message.textContent !== (error ?? "")) this.message.textContent = error ?? "";
-  }
-
-  showSilence(silent) {
-    const words = "The kernel does not answer: it is busy with a cell, or it was stopped or restarted. If so, choose Run \u2192 Run All Cells.";
-    if (silent) this.showError(words);
-    else if (this.message.textContent === words) this.showError(null);
-  }
-
   dispose() {
-    this.link.post({ kind: "seen", visible: false });
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
-    for (const part of [this.grid, this.behind, this.sight, this.link]) part.dispose();
+    for (const part of [this.grid, this.behind, this.link]) part.dispose();
   }
 }
 
 ExplorerView.TRAITS = ["schema", "settings", "status", "matrix", "against", "difference", "cell", "trajectory"];
 
-function render({ model, el }) {
-  let view = new ExplorerView(model);
-  const still = `img[alt*="${model.get("schema").still}"]`;
-  const hide = `.jp-OutputArea-child:has(${still}) { display: none !important; }`;
-  el.append(h("style", {}, hide), view.element);
-  const anew = () => { // other models draw, with attributes and methods of their own
-    const old = view;
-    view = new ExplorerView(model);
-    old.element.replaceWith(view.element);
-    old.dispose();
-  };
-  model.on("change:schema", anew);
-  return () => {
-    model.off("change:schema", anew);
-    view.dispose();
-  };
-}
-
-export default { render };
+export default { render: (context) => renderView(ExplorerView, context) };

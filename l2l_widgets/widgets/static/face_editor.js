@@ -59,7 +59,7 @@ class FaceEditorView {
     );
     return h(
       "div",
-      { class: "l2l-editor l2l-face-editor" },
+      { class: "l2l l2l-editor l2l-face-editor" },
       h(
         "div",
         { class: "l2l-frame-of-editor" },
@@ -189,7 +189,6 @@ class FaceEditorView {
     } else if (down && (event.ctrlKey || event.metaKey) && !isTyping(event.target)) {
       if (key === "z") this.ask({ kind: event.shiftKey ? "redo" : "undo" });
       else if (key === "y") this.ask({ kind: "redo" });
-      else if (key === "s") this.handOn(event);
       else return;
       event.preventDefault();
     }
@@ -221,14 +220,6 @@ class FaceEditorView {
   /** An answer to a panel that asked. */
   hear(content, buffers) {
     this.panels[content.type]?.show(content, buffers ?? []);
-  }
-
-  /** Give a key to the notebook, which never hears of those pressed on a control: see `elements.js`. */
-  handOn(event) {
-    const { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey } = event;
-    const keys = { key, code, keyCode, ctrlKey, metaKey, shiftKey, altKey };
-    const outside = this.element.parentElement ?? document.body;
-    outside.dispatchEvent(new KeyboardEvent("keydown", { ...keys, bubbles: true, cancelable: true }));
   }
 
   setSeed(text) {
@@ -386,24 +377,4 @@ class FaceEditorView {
 
 FaceEditorView.TRAITS = ["abilities", "settings", "before", "after", "receipt", "notice", "many"];
 
-function render({ model, el }) {
-  let view = new FaceEditorView(model);
-  // The still that stands in where there is no kernel; gone with this view, when there is none again.
-  const still = `img[alt*="${model.get("schema").still}"]`;
-  const hide = `${still}, .jp-OutputArea-child:has(${still}) { display: none !important; }`;
-  el.append(h("style", {}, hide), view.element);
-  // Other models have other sliders: the page is laid out anew, from what the kernel says now.
-  const again = () => {
-    const next = new FaceEditorView(model);
-    view.dispose();
-    view.element.replaceWith(next.element);
-    view = next;
-  };
-  model.on("change:schema", again);
-  return () => {
-    model.off("change:schema", again);
-    view.dispose();
-  };
-}
-
-export default { render };
+export default { render: (context) => renderView(FaceEditorView, context) };

@@ -38,7 +38,6 @@ class GalleryView {
     });
     this.element = this.layOut();
     this.makeCells(this.schema.page_size);
-    this.showing = new Showing(this.element, model, this.link.client);
     this.handlers = GalleryView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
     for (const [event, handler] of this.handlers) model.on(event, handler);
     for (const name of GalleryView.TRAITS) this.sync(name);
@@ -57,7 +56,7 @@ class GalleryView {
     const find = button("Find", "find", () => this.search(), { class: "l2l-button l2l-primary" });
     const clear = button("Every face", null, () => { this.text.value = ""; this.search(); });
     const words = h("div", { class: "l2l-barline" }, this.text, find, clear);
-    return h("div", { class: "l2l-gallery l2l-view" },
+    return h("div", { class: "l2l l2l-gallery" },
       h("div", { class: "l2l-viewbar", hidden: !this.schema.can_filter }, words, this.message.element,
         h("div", { class: "l2l-barline" }, this.chips.element),
         h("div", { class: "l2l-barline l2l-examples" }, h("span", { class: "l2l-soft" }, "For example"), ...examples)),
@@ -134,8 +133,7 @@ class GalleryView {
   sync(name) {
     const value = this.model.get(name);
     if (!value || !Object.keys(value).length) return;
-    if (name === "answers") this.link.acknowledge(value);
-    else if (name === "settings") this.showSettings(value);
+    if (name === "settings") this.showSettings(value);
     else if (name === "page") this.showPage(value);
     else if (name === "loaded") this.showLoaded();
     else this.showNotice(value);
@@ -213,12 +211,11 @@ class GalleryView {
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
     for (const view of this.views) view.dispose();
-    this.showing.dispose();
     this.link.dispose();
   }
 }
 
-GalleryView.TRAITS = ["answers", "settings", "loaded", "page", "notice"];
+GalleryView.TRAITS = ["settings", "loaded", "page", "notice"];
 ICONS.find = "M9 4a5 5 0 1 0 0 10A5 5 0 0 0 9 4zM13 13l4 4";
 ICONS.back = "M12 5l-5 5 5 5";
 ICONS.forward = "M8 5l5 5-5 5";

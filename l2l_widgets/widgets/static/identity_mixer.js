@@ -9,7 +9,7 @@ class MixerView {
   constructor(model) {
     this.model = model;
     this.schema = model.get("schema");
-    this.link = new Link(model, (silent) => this.element.classList.toggle("l2l-silent", silent));
+    this.link = new Link(model, (silent) => this.setSilence(silent));
     this.held = new Set();
     this.sources = {};
     this.views = [];
@@ -29,7 +29,7 @@ class MixerView {
       ...this.schema.spaces.map((name) => h("option", { value: name },
         name === "w" ? "in W" : "in Z, before the mapper")));
     this.grid = h("div", { class: "l2l-mixgrid", role: "grid", "aria-label": "Mixes" });
-    this.element = h("div", { class: "l2l-mixer" },
+    this.element = h("div", { class: "l2l l2l-mixer" },
       h("div", { class: "l2l-mixtop" },
         this.well("identity"), h("span", { class: "l2l-sign", "aria-hidden": "true" }, "+"),
         this.well("attributes"), h("span", { class: "l2l-sign", "aria-hidden": "true" }, "="),
@@ -44,7 +44,7 @@ class MixerView {
         h("p", {}, "Each row keeps a person, each column a pose, an expression and a light."),
         button("Other faces", "dice", () => this.link.post({ kind: "shuffle" }))),
       this.grid);
-    this.handlers = ["faces", "mixed", "cells"].map((name) => {
+    this.handlers = ["faces", "mixed", "cells", "notice"].map((name) => {
       const handler = () => this.sync(name);
       model.on(`change:${name}`, handler);
       handler();
@@ -151,7 +151,23 @@ class MixerView {
     const value = this.model.get(name);
     if (name === "faces") this.showFaces(value);
     else if (name === "mixed") this.showMix(value);
+    else if (name === "notice") this.showNotice(value);
     else this.showCells(value);
+  }
+
+  showNotice(notice) {
+    if (notice.error) this.refuse(notice.error);
+    else if (this.element.classList.contains("l2l-has-error")) this.say("");
+  }
+
+  refuse(text) {
+    for (const source of Object.values(this.sources)) source.asked = null; // it may be asked again
+    this.say(text, true);
+  }
+
+  setSilence(silent) {
+    if (silent) this.say(SILENT, true);
+    else if (this.message.textContent === SILENT) this.say("");
   }
 
   showFaces(faces) {
@@ -169,10 +185,8 @@ class MixerView {
   }
 
   showMix(mix) {
-    this.link.acknowledge(mix.answers);
     if (mix.error) {
-      for (const source of Object.values(this.sources)) source.asked = null; // it may be asked again
-      this.say(mix.error, true);
+      this.refuse(mix.error);
       return;
     }
     if (!mix.data) return;
@@ -236,17 +250,11 @@ class MixerView {
     }));
   }
 
-  close() {
+  dispose() {
     for (const [name, handler] of this.handlers) this.model.off(`change:${name}`, handler);
     for (const view of this.views) view.dispose();
     this.link.dispose();
   }
 }
 
-function render({ model, el }) {
-  const view = new MixerView(model);
-  el.append(view.element);
-  return () => view.close();
-}
-
-export default { render };
+export default { render: (context) => renderView(MixerView, context) };

@@ -37,7 +37,6 @@ class WalkView {
     this.saved = h("p", { class: "l2l-saved-line", role: "status" });
     this.hint = h("span", { class: "l2l-hint" });
     this.element = this.layOut();
-    this.showing = new Showing(this.element, model, this.link.client);
     this.observer = new ResizeObserver(() => this.drawCurves());
     this.observer.observe(this.strip);
     this.listen();
@@ -63,7 +62,7 @@ class WalkView {
     this.stage = h("div", {
       class: "l2l-walk-stage", onpointermove: (event) => this.followMouse(event),
     }, this.strip, this.identity.element, this.attributes.element, this.line);
-    return h("div", { class: "l2l-walk l2l-view" },
+    return h("div", { class: "l2l l2l-walk" },
       this.bar.element,
       h("div", { class: "l2l-walk-body" },
         h("div", { class: "l2l-walk-side" }, this.big.element,
@@ -85,8 +84,7 @@ class WalkView {
   sync(name) {
     const value = this.model.get(name);
     if (!value || !Object.keys(value).length) return;
-    if (name === "answers") this.link.acknowledge(value);
-    else if (name === "settings") this.bar.update(value);
+    if (name === "settings") this.bar.update(value);
     else if (name === "frames") this.showFrames(value);
     else if (name === "curves") this.showCurves(value);
     else this.showNotice(value);
@@ -298,11 +296,10 @@ class WalkView {
     this.observer.disconnect();
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
     for (const view of [this.big, ...(this.views ?? [])]) view.dispose();
-    this.showing.dispose();
     this.link.dispose();
   }
 }
 
-WalkView.TRAITS = ["answers", "settings", "frames", "curves", "notice"];
+WalkView.TRAITS = ["settings", "frames", "curves", "notice"];
 
 export default { render: (context) => renderView(WalkView, context) };

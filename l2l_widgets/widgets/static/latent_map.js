@@ -60,7 +60,7 @@ class LatentMapView {
       type: "button", class: "l2l-map-tool", title, dataset: { tool: name }, onclick: () => this.choose(name),
     }, text));
     this.space = h("select", { "aria-label": "What is mapped", onchange: () => this.askPoints(this.space.value, null) });
-    this.seeds = h("div", { class: "l2l-map-segment", role: "group", "aria-label": "Seed of the map" });
+    this.seeds = h("div", { class: "l2l-segments", role: "group", "aria-label": "Seed of the map" });
     this.colour = h("select", { "aria-label": "Colour by", onchange: () => this.link.post({ kind: "colour", name: this.colour.value }) });
     this.colour.append(h("optgroup", { label: "How far to believe it" }, ...this.schema.beliefs.map((b) => h("option", { value: b.name }, b.label))));
     for (const family of this.schema.families) {
@@ -80,7 +80,7 @@ class LatentMapView {
     });
     const zoom = (text, label, act) => h("button", { type: "button", class: "l2l-map-zoom", "aria-label": label, title: label, onclick: act }, text);
     const bar = h("div", { class: "l2l-map-bar-top" },
-      h("div", { class: "l2l-map-segment", role: "group", "aria-label": "Tool" }, ...this.tools),
+      h("div", { class: "l2l-segments", role: "group", "aria-label": "Tool" }, ...this.tools),
       h("label", {}, "Map of", this.space), h("label", {}, "Seed", this.seeds),
       h("label", {}, "Colour", this.colour), this.faces, this.sizes);
     const stage = h("div", { class: "l2l-map-main" }, this.canvas.element, this.legend.element,
@@ -94,7 +94,7 @@ class LatentMapView {
     };
     this.groupsSection = panel("Two groups", this.groups.element, false);
     this.editSection = panel("Where an edit goes", this.edit.element, true);
-    return h("div", { class: "l2l-map" }, bar,
+    return h("div", { class: "l2l l2l-map" }, bar,
       h("div", { class: "l2l-map-columns" }, stage,
         h("div", { class: "l2l-map-side" }, this.card.element, this.editSection, this.groupsSection)),
       this.message, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, "How to read it. "), this.schema.caveat), this.said);
@@ -139,13 +139,11 @@ class LatentMapView {
       this.canvas.zoom(Math.exp(-event.deltaY / 400), ...at(event));
     }, { passive: false });
     el.addEventListener("keydown", (event) => this.press(event));
-    // Hidden, the map draws nothing and the kernel computes nothing for it.
-    this.watcher = new IntersectionObserver((entries) => {
-      const shown = entries.at(-1).isIntersecting;
-      this.canvas.show(shown);
-      this.link.post({ kind: "visible", shown });
-    });
-    this.watcher.observe(this.element);
+  }
+
+  /** Hidden, the map draws nothing, and the kernel computes nothing for it. */
+  onShown(shown) {
+    this.canvas.show(shown);
   }
 
   move(place, event) {
@@ -372,10 +370,6 @@ class LatentMapView {
     this.canvas.redrawMarks();
   }
 
-  showAnswers(answers) {
-    this.link.acknowledge(answers);
-  }
-
   showNotice(notice) {
     this.busy(false);
     this.edit.waiting(false);
@@ -389,9 +383,8 @@ class LatentMapView {
 
   showSilence(silent) {
     if (silent) {
-      this.showError("The kernel does not answer: it is busy with a cell, or it was stopped or restarted. " +
-        "If so, choose Run \u2192 Run All Cells.");
-    } else if (this.message.textContent.startsWith("The kernel does not answer")) this.showError(null);
+      this.showError(SILENT);
+    } else if (this.message.textContent === SILENT) this.showError(null);
   }
 
   busy(on) {
@@ -404,38 +397,15 @@ class LatentMapView {
 
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
-    this.watcher.disconnect();
-    this.link.post({ kind: "visible", shown: false });
     this.canvas.dispose();
     this.link.dispose();
   }
 }
 
 LatentMapView.SHOW = {
-  points: "showPoints", colour: "showColour", atlas: "showAtlas", progress: "showProgress", hover: "showHover", face: "showFace",
-  comparison: "showComparison", strip: "showStrip", trajectory: "setTrajectory", answers: "showAnswers", notice: "showNotice",
+  points: "showPoints", colour: "showColour", atlas: "showAtlas", progress: "showProgress", hover: "showHover", loaded: "showFace",
+  comparison: "showComparison", strip: "showStrip", trajectory: "setTrajectory", notice: "showNotice",
 };
 LatentMapView.TRAITS = Object.keys(LatentMapView.SHOW);
 
-function render({ model, el }) {
-  let view = new LatentMapView(model);
-  // Other models under the map may have other attributes and methods: it is built anew.
-  const rebuild = () => {
-    const old = view;
-    old.dispose();
-    view = new LatentMapView(model);
-    old.element.replaceWith(view.element);
-  };
-  model.on("change:schema", rebuild);
-  // The still that stands in where there is no kernel; gone with this view, when there is none again.
-  const key = model.get("schema").still;
-  const still = `img[alt*="${key}"], span[title="${key}"]`;
-  const hide = `${still}, .jp-OutputArea-child:has(${still}) { display: none !important; }`;
-  el.append(h("style", {}, hide), view.element);
-  return () => {
-    model.off("change:schema", rebuild);
-    view.dispose();
-  };
-}
-
-export default { render };
+export default { render: (context) => renderView(LatentMapView, context) };

@@ -76,7 +76,7 @@ class MaskPainterView {
     );
     walk.hidden = !this.schema.can_walk;
     return h(
-      "div", { class: "l2l-editor l2l-painter" },
+      "div", { class: "l2l l2l-painter" },
       h(
         "div", { class: "l2l-paint-columns" },
         this.palette.element,
@@ -262,9 +262,8 @@ class MaskPainterView {
   }
 
   showSilence(silent) {
-    const words = "The kernel does not answer: it is busy with a cell, or it was stopped. If so, choose Run \u2192 Run All Cells.";
-    if (silent) this.message.textContent = words;
-    else if (this.message.textContent === words) this.message.textContent = "";
+    if (silent) this.message.textContent = SILENT;
+    else if (this.message.textContent === SILENT) this.message.textContent = "";
   }
 
   dispose() {
@@ -283,10 +282,4 @@ function bytesOf(view) {
 
 MaskPainterView.LARGEST_FILE = 30e6;
 
-function render({ model, el }) {
-  const view = new MaskPainterView(model);
-  el.append(view.element);
-  return () => view.dispose();
-}
-
-export default { render };
+export default { render: (context) => renderView(MaskPainterView, context) };

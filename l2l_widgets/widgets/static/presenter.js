@@ -8,7 +8,7 @@ const PRESENTER_KEYS = {
 class PresenterView {
   constructor(model) {
     this.model = model;
-    this.link = new Link(model, (silent) => this.element.classList.toggle("l2l-silent", silent));
+    this.link = new Link(model, (silent) => this.setSilence(silent));
     this.face = new PictureView("face", "The face of this step");
     this.now = new PictureQueue((source) => this.take("after", source));
     this.was = new PictureQueue((source) => this.take("before", source));
@@ -18,6 +18,9 @@ class PresenterView {
     this.rest = h("p", { class: "l2l-rest" });
     this.asked = h("p", { class: "l2l-asked" });
     this.moved = h("p", { class: "l2l-moved", hidden: true });
+    this.strayedText = h("span", {});
+    this.strayed = h("p", { class: "l2l-strayed", role: "status", hidden: true }, this.strayedText,
+      button("Back to this step", "undo", () => this.link.post({ kind: "back" }), { title: "The face that these words are about" }));
     this.error = h("p", { class: "l2l-error", role: "alert", hidden: true });
     this.where = h("span", { class: "l2l-where" });
     this.dots = h("div", { class: "l2l-dots", "aria-hidden": "true" });
@@ -28,10 +31,10 @@ class PresenterView {
     this.what = button("What moved", null, () => this.toggleMoved(), { title: "Key M", "aria-pressed": "false" });
     this.large = button("Full screen", null, () => this.toggleScreen(), { title: "Key F" });
     this.element = h(
-      "div", { class: "l2l-presenter", tabindex: "0", role: "group", "aria-label": "Presentation" },
+      "div", { class: "l2l l2l-presenter", tabindex: "0", role: "group", "aria-label": "Presentation" },
       h("div", { class: "l2l-stage" }, this.face.frame,
         h("div", { class: "l2l-words", "aria-live": "polite" },
-          this.above, this.head, this.rest, this.asked, this.error, this.moved)),
+          this.above, this.head, this.rest, this.asked, this.strayed, this.error, this.moved)),
       h("div", { class: "l2l-controls" }, this.back, this.dots, this.where, this.what, this.compare, this.large,
         this.next),
     );
@@ -76,11 +79,12 @@ class PresenterView {
   }
 
   showSlide(slide) {
-    this.link.acknowledge(slide.answers);
     if (slide.count === undefined) return;
     this.head.textContent = slide.head;
     this.rest.textContent = slide.rest;
     this.asked.textContent = slide.asked;
+    this.strayedText.textContent = slide.strayed;
+    this.strayed.hidden = !slide.strayed;
     this.error.textContent = slide.error ? `\u26a0 ${slide.error}` : "";
     this.error.hidden = !slide.error;
     this.where.textContent = `${slide.at + 1} of ${slide.count}`;
@@ -92,6 +96,11 @@ class PresenterView {
     [...this.dots.children].forEach((dot, i) => dot.classList.toggle("l2l-here", i === slide.at));
     this.element.dataset.at = slide.at;
     this.element.dataset.stamp = slide.stamp;
+  }
+
+  setSilence(silent) {
+    this.error.textContent = silent ? `\u26a0 ${SILENT}` : "";
+    this.error.hidden = !silent;
   }
 
   showMoved(text) {
@@ -144,7 +153,7 @@ class PresenterView {
     event.stopPropagation();
   }
 
-  close() {
+  dispose() {
     this.keyboard.removeEventListener("keydown", this.onKey);
     this.keyboard.removeEventListener("keyup", this.onKeyUp);
     document.removeEventListener("fullscreenchange", this.onScreen);
@@ -154,10 +163,4 @@ class PresenterView {
   }
 }
 
-function render({ model, el }) {
-  const view = new PresenterView(model);
-  el.append(view.element);
-  return () => view.close();
-}
-
-export default { render };
+export default { render: (context) => renderView(PresenterView, context) };

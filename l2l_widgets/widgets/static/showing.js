@@ -1,19 +1,21 @@
-// What every view of a shared face does: say whether it can be seen, show what is wrong, hide its still.
+// What every view does: say whether it can be seen, show what is wrong, hide its still, begin anew.
 
 /** Tells the kernel whether this element can be seen, so that nothing is computed for nobody. */
 class Showing {
-  /** `client` is the name under which this page speaks to the kernel. */
-  constructor(element, model, client) {
+  /** `client` is the name under which this page speaks to the kernel; `onShown` hears the same. */
+  constructor(element, model, client, onShown) {
     // Not through the link: nobody waits for an answer, and a busy kernel is no fault here.
     this.send = (message) => model.send({ ...message, client });
     this.inView = null;
     this.told = null;
+    const isVisible = () => this.inView && !document.hidden;
     this.tell = () => {
       if (this.inView === null) return;
-      const visible = this.inView && !document.hidden;
+      const visible = isVisible();
       if (visible === this.told) return;
       this.told = visible;
       this.send({ kind: "visible", visible });
+      onShown(visible);
     };
     // A little before it scrolls into view, so that it is there when it does.
     this.observer = new IntersectionObserver((entries) => {
@@ -22,6 +24,8 @@ class Showing {
     }, { rootMargin: "120px" });
     this.observer.observe(element);
     document.addEventListener("visibilitychange", this.tell);
+    // A tab that crashes never says goodbye: the kernel forgets a page that it no longer hears.
+    this.timer = setInterval(() => isVisible() && this.send({ kind: "visible", visible: true }), Showing.REPEAT);
     element.addEventListener("keydown", (event) => {
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s") this.handOn(event, element);
     });
@@ -37,6 +41,7 @@ class Showing {
   }
 
   dispose() {
+    clearInterval(this.timer);
     this.observer.disconnect();
     document.removeEventListener("visibilitychange", this.tell);
     try {
@@ -46,6 +51,7 @@ class Showing {
     }
   }
 }
+Showing.REPEAT = 30_000;
 
 const SILENT =
   "The kernel does not answer: it is busy with a cell, or it was stopped or restarted. " +
@@ -67,62 +73,36 @@ class Message {
   }
 }
 
-/** A row of buttons of which one is on: `[[value, label, title], ...]`. */
-class Segments {
-  constructor(label, choices, onChoose) {
-    this.buttons = new Map();
-    this.element = h("div", { class: "l2l-segments", role: "group", "aria-label": label });
-    for (const [value, text, title] of choices) {
-      const one = h("button", { type: "button", title, onclick: () => onChoose(value) }, text);
-      this.buttons.set(value, one);
-      this.element.append(one);
-    }
-  }
-
-  set(value) {
-    for (const [own, one] of this.buttons) one.setAttribute("aria-pressed", String(own === value));
-  }
-}
-
-/** A number field that takes what is typed with Enter or on leaving it. */
-function numberField(label, props, onTake) {
-  const field = h("input", { type: "number", "aria-label": label, ...props });
-  let taken = "";
-  const take = () => {
-    if (field.value === taken) return;
-    taken = field.value;
-    onTake(field.value);
-  };
-  field.addEventListener("change", take);
-  field.addEventListener("keydown", (event) => event.key === "Enter" && take());
-  field.put = (value) => {
-    if (document.activeElement === field && field.value !== taken) return; // somebody is typing
-    field.value = taken = value === null || value === undefined ? "" : String(value);
-  };
-  return field;
-}
-
-/** A seed as a number where it is one; the kernel judges it, in the same words everywhere. */
-function asSeed(text) {
-  return /^\d+$/.test(String(text).trim()) ? Number(text) : String(text);
-}
-
-/** Show a view, and build it anew when the models, and with them its layout, change. */
+/**
+ * Show a view, hide its still while it lives, and build it anew when the models, and with them its layout, change.
+ * A view has `element`, `link` and `dispose()`, and `onShown(visible)` where it wants to know.
+ */
 function renderView(View, { model, el }) {
-  const key = model.get("schema").still;
-  const still = `img[alt*="${key}"]`;
-  const hide = `${still}, .jp-OutputArea-child:has(${still}) { display: none !important; }`;
-  let view = new View(model);
-  el.append(h("style", {}, hide), view.element);
-  const rebuild = () => {
-    const next = new View(model);
-    view.element.replaceWith(next.element);
-    view.dispose();
-    view = next;
+  const mark = `[title="${model.get("still")}"]`;
+  const hide = `div:has(> ${mark}), .jp-OutputArea-child:has(${mark}) { display: none !important; }`;
+  const open = () => {
+    const view = new View(model);
+    const showing = new Showing(view.element, model, view.link.client, (visible) => view.onShown?.(visible));
+    return { view, showing };
   };
+  const end = ({ view, showing }) => {
+    showing.dispose();
+    view.dispose();
+  };
+  let now = open();
+  el.append(h("style", {}, hide), now.view.element);
+  const acknowledge = () => now.view.link.acknowledge(model.get("answers"));
+  const rebuild = () => {
+    const old = now;
+    now = open();
+    old.view.element.replaceWith(now.view.element);
+    end(old);
+  };
+  model.on("change:answers", acknowledge);
   model.on("change:schema", rebuild);
   return () => {
+    model.off("change:answers", acknowledge);
     model.off("change:schema", rebuild);
-    view.dispose();
+    end(now);
   };
 }

@@ -5,7 +5,7 @@ const BUSY = ["preparing", "running", "stopping"];
 class TrainingView {
   constructor(model) {
     this.model = model;
-    this.link = new Link(model, () => {});
+    this.link = new Link(model, (silent) => this.setSilence(silent));
     this.start = button("Start", "start", () => this.link.post({ kind: "start" }), {
       class: "l2l-button l2l-primary",
     });
@@ -23,12 +23,12 @@ class TrainingView {
     this.views = [];
     this.element = h(
       "div",
-      { class: "l2l-training l2l-training-cell" },
+      { class: "l2l l2l-training-cell" },
       h("div", { class: "l2l-trainbar" }, this.start, this.stop, this.over, this.bar, this.numbers),
       this.message,
       h("div", { class: "l2l-body" }, this.curves.element, this.faces),
     );
-    this.handlers = ["status", "history", "faces"].map((name) => {
+    this.handlers = ["status", "history", "faces", "notice"].map((name) => {
       const handler = () => this.sync(name);
       model.on(`change:${name}`, handler);
       handler();
@@ -40,11 +40,11 @@ class TrainingView {
     const value = this.model.get(name);
     if (name === "status") this.showStatus(value);
     else if (name === "history") this.showHistory(value);
+    else if (name === "notice") this.showNotice(value);
     else this.showFaces(value);
   }
 
   showStatus(status) {
-    this.link.acknowledge(status.answers);
     const busy = BUSY.includes(status.state);
     const begun = status.step > 0 && status.state !== "finished";
     this.start.querySelector("span").textContent = begun ? "Resume" : "Start";
@@ -60,6 +60,16 @@ class TrainingView {
     this.element.dataset.state = status.state;
     this.element.dataset.step = status.step;
     this.element.classList.toggle("l2l-has-error", status.state === "failed");
+  }
+
+  /** Beside what the training said last, which stays true. */
+  setSilence(silent) {
+    if (silent) this.message.textContent = SILENT;
+    else if (this.message.textContent === SILENT) this.message.textContent = this.model.get("status").message;
+  }
+
+  showNotice(notice) {
+    if (notice.error) this.message.textContent = `\u26a0 ${notice.error}`;
   }
 
   showHistory(history) {
@@ -83,8 +93,7 @@ class TrainingView {
 
   makeGrid(rows, shape) {
     this.shape = shape;
-    this.dispose(this.views);
-    this.views = [];
+    this.clear();
     this.captions = rows.map(() => h("span", { class: "l2l-row-caption" }));
     this.queues = rows.map((row) => row.pictures.map((_, c) => {
       const view = new PictureView("face", `${row.caption}, face ${c + 1}`);
@@ -95,21 +104,16 @@ class TrainingView {
       h("div", { class: "l2l-facerow" }, this.captions[r], ...this.queues[r].map((q) => q.view.frame))));
   }
 
-  dispose(views) {
-    for (const view of views) view.dispose();
+  clear() {
+    for (const view of this.views) view.dispose();
+    this.views = [];
   }
 
-  close() {
+  dispose() {
     for (const [name, handler] of this.handlers) this.model.off(`change:${name}`, handler);
-    this.dispose(this.views);
+    this.clear();
     this.link.dispose();
   }
 }
 
-function render({ model, el }) {
-  const view = new TrainingView(model);
-  el.append(view.element);
-  return () => view.close();
-}
-
-export default { render };
+export default { render: (context) => renderView(TrainingView, context) };

@@ -3,7 +3,7 @@
 class MonitorView {
   constructor(model) {
     this.model = model;
-    this.link = new Link(model, (silent) => this.element.classList.toggle("l2l-silent", silent));
+    this.link = new Link(model, (silent) => this.setSilence(silent));
     const post = (kind) => () => this.link.post({ kind });
     const ask = (kind, words) => () => {
       // a step may take long: the button says that it was heard
@@ -36,7 +36,7 @@ class MonitorView {
         h("div", {}, this.curves.element),
         h("div", { class: "l2l-seen" }, this.faces.element, this.leakage.element, this.nothing)));
     this.notice = h("p", { class: "l2l-notice", role: "alert", hidden: true });
-    this.element = h("div", { class: "l2l-training l2l-monitor" },
+    this.element = h("div", { class: "l2l l2l-monitor" },
       h("nav", { class: "l2l-side", "aria-label": "Trainings" }, this.fresh, this.list.element),
       h("div", { class: "l2l-main" }, this.notice, this.form.element, this.details));
     this.handlers = ["form", "runs", "run", "history", "look", "notice"].map((name) => {
@@ -45,7 +45,6 @@ class MonitorView {
       handler();
       return [name, handler];
     });
-    this.watch();
   }
 
   sync(name, value) {
@@ -124,44 +123,19 @@ class MonitorView {
   }
 
   showNotice(notice) {
-    this.link.acknowledge(notice.answers);
-    this.notice.textContent = notice.text ? `\u26a0 ${notice.text}` : "";
-    this.notice.hidden = !notice.text;
+    this.notice.textContent = notice.error ? `\u26a0 ${notice.error}` : "";
+    this.notice.hidden = !notice.error;
   }
 
-  /** Say whether anybody can see this view: the kernel reads no folder for a hidden one. */
-  watch() {
-    this.onScreen = true;
-    const tell = () => {
-      const yes = this.onScreen && document.visibilityState === "visible";
-      if (yes || yes !== this.seen) this.model.send({ kind: "visible", yes, client: this.link.client });
-      this.seen = yes;
-    };
-    this.observer = new IntersectionObserver((entries) => {
-      this.onScreen = entries.at(-1).isIntersecting;
-      tell();
-    });
-    this.observer.observe(this.element);
-    this.tell = tell;
-    document.addEventListener("visibilitychange", tell);
-    this.timer = setInterval(tell, 30_000);
-    tell();
+  setSilence(silent) {
+    if (silent) this.showNotice({ error: SILENT });
+    else if (this.notice.textContent.endsWith(SILENT)) this.showNotice({});
   }
 
-  close() {
-    clearInterval(this.timer);
-    document.removeEventListener("visibilitychange", this.tell);
-    this.observer.disconnect();
-    this.model.send({ kind: "visible", yes: false, client: this.link.client });
+  dispose() {
     for (const [name, handler] of this.handlers) this.model.off(`change:${name}`, handler);
     this.link.dispose();
   }
 }
 
-function render({ model, el }) {
-  const view = new MonitorView(model);
-  el.append(view.element);
-  return () => view.close();
-}
-
-export default { render };
+export default { render: (context) => renderView(MonitorView, context) };

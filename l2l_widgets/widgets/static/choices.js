@@ -1,4 +1,4 @@
-// What the comparing instruments share: one-of-a-few controls, what is in sight, and amounts in a reader's unit.
+// Controls that several views have: one of a few, a number, a seed; and amounts in a reader's unit.
 
 /** A labelled control. */
 function labelled(text, title, control) {
@@ -13,7 +13,7 @@ class Choice {
       type: "button", role: "radio", title, "aria-checked": "false", tabindex: -1,
       onclick: () => this.choose(value),
     }, text)]));
-    this.element = h("div", { class: "l2l-choice", role: "radiogroup", "aria-label": label }, ...this.buttons.values());
+    this.element = h("div", { class: "l2l-segments", role: "radiogroup", "aria-label": label }, ...this.buttons.values());
     this.element.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!step) return;
@@ -39,32 +39,44 @@ class Choice {
   }
 }
 
-/** Tells whether an element can be seen: on the screen, in an open tab. */
-class Sight {
-  constructor(element, onchange) {
-    this.inView = true;
-    this.told = null;
-    this.onchange = onchange;
-    this.observer = new IntersectionObserver((entries) => {
-      this.inView = entries[entries.length - 1].isIntersecting;
-      this.tell();
-    });
-    this.observer.observe(element);
-    this.onTab = () => this.tell();
-    document.addEventListener("visibilitychange", this.onTab);
+/** A row of buttons of which one is on: `[[value, label, title], ...]`. */
+class Segments {
+  constructor(label, choices, onChoose) {
+    this.buttons = new Map();
+    this.element = h("div", { class: "l2l-segments", role: "group", "aria-label": label });
+    for (const [value, text, title] of choices) {
+      const one = h("button", { type: "button", title, onclick: () => onChoose(value) }, text);
+      this.buttons.set(value, one);
+      this.element.append(one);
+    }
   }
 
-  tell() {
-    const visible = this.inView && !document.hidden;
-    if (visible === this.told) return;
-    this.told = visible;
-    this.onchange(visible);
+  set(value) {
+    for (const [own, one] of this.buttons) one.setAttribute("aria-pressed", String(own === value));
   }
+}
 
-  dispose() {
-    this.observer.disconnect();
-    document.removeEventListener("visibilitychange", this.onTab);
-  }
+/** A number field that takes what is typed with Enter or on leaving it. */
+function numberField(label, props, onTake) {
+  const field = h("input", { type: "number", "aria-label": label, ...props });
+  let taken = "";
+  const take = () => {
+    if (field.value === taken) return;
+    taken = field.value;
+    onTake(field.value);
+  };
+  field.addEventListener("change", take);
+  field.addEventListener("keydown", (event) => event.key === "Enter" && take());
+  field.put = (value) => {
+    if (document.activeElement === field && field.value !== taken) return; // somebody is typing
+    field.value = taken = value === null || value === undefined ? "" : String(value);
+  };
+  return field;
+}
+
+/** A seed as a number where it is one; the kernel judges it, in the same words everywhere. */
+function asSeed(text) {
+  return /^\d+$/.test(String(text).trim()) ? Number(text) : String(text);
 }
 
 /** A change in attribute units in the row's unit, to a tenth where it is small: "+0.4 %". */
