@@ -40,7 +40,7 @@ class Page:
         self.number += 1
         message = {"kind": kind, "client": self.client, "number": self.number, **content}
         self.widget._handle_custom_msg(json.loads(json.dumps(message)), [])
-        assert self.widget.status["answers"][self.client] == self.number
+        assert self.widget.answered[self.client] == self.number
         return self.widget.status["error"]
 
 

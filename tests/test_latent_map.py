@@ -33,7 +33,7 @@ class Page:
         for name in NAMES:
             view.observe(lambda change: self.seen.append(change["name"]), name)
         view.wait(30)
-        if shown:
+        if visible:
             self.send("visible", visible=True)
 
     def send(self, kind, **content):
@@ -132,7 +132,7 @@ def test_a_face_under_the_pointer_is_drawn_and_described(view, page, session):
     assert (picture - (expected * 127.5 + 127.5).round().clamp(0, 255).int()).abs().max() <= 1
     assert len(hover["named"]) == 5
     assert hover["believed"].keys() == {"kept", "trustworthiness", "continuity"}
-    assert view.answers["page"] == page.number
+    assert view.answered["page"] == page.number
 
 
 def test_a_click_loads_the_face_into_every_view_of_the_session(view, page, session):
@@ -270,7 +270,7 @@ def test_what_cannot_be_is_said_in_its_place_and_the_map_goes_on(view, page, kin
     notice = page.ask(kind, "notice", **content)
     assert "\n" not in notice["error"]
     assert all(word in notice["error"] for word in words), notice["error"]
-    assert wait_for(lambda: view.answers["page"] == page.number)
+    assert wait_for(lambda: view.answered["page"] == page.number)
     assert page.ask("hover", "hover", row=1)["row"] == 1
 
 

@@ -42,11 +42,11 @@ def test_training_stops_resumes_and_finishes(lesson, tiny_world):
     cell = lesson(steps=400)
     cell._preview = preview
     assert cell.status["state"] == "ready"
-    cell._handle_message({"kind": "start", "client": "page", "number": 1})
+    cell._handle({"kind": "start", "client": "page", "number": 1})
     assert wait_for(lambda: cell.status["step"] >= 3, 60), cell.status
-    assert cell.answers == {"page": 1}
+    assert cell.answered == {"page": 1}
     assert len(cell.faces["rows"][0]["pictures"]) == 2
-    cell._handle_message({"kind": "stop", "client": "page", "number": 2})
+    cell._handle({"kind": "stop", "client": "page", "number": 2})
     assert cell.wait(240)
     assert cell.status["state"] == "stopped", cell.status
     at = cell.status["step"]
@@ -105,7 +105,7 @@ def test_starting_over_keeps_the_old_run(lesson, tmp_path):
     cell = lesson()
     cell.start()
     assert cell.wait(60)
-    cell._handle_message({"kind": "start over", "client": "page", "number": 1})
+    cell._handle({"kind": "start over", "client": "page", "number": 1})
     assert cell.wait(60)
     assert cell.status["state"] == "finished", cell.status
     assert cell.run_directory == tmp_path / "run-2"

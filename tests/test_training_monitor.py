@@ -46,7 +46,7 @@ class Page:
         self.number += 1
         message = {"kind": kind, "client": "page", "number": self.number, **content}
         self.monitor._handle_custom_msg(json.loads(json.dumps(message)), [])
-        assert self.monitor.answers["page"] == self.number
+        assert self.monitor.answered["page"] == self.number
         return self.monitor.notice.get("error") or ""
 
 

@@ -145,7 +145,7 @@ class IdentityMixer(View):
 
     def close(self) -> None:
         """Take the mixer out of the page; a session lives on."""
-        if self._target is not None:
+        if getattr(self, "_target", None) is not None:  # refused before it was whole
             self._target.unsubscribe(self._on_face)
         super().close()
 

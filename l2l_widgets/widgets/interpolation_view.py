@@ -404,7 +404,7 @@ class InterpolationView(FaceView):
             0
         ]
         head = ["", *(f"frame {i + 1}" for i in range(len(strip.t)))]
-        words = strip.to_text(self._table) or "A walk between faces."
+        words = f"{self._about()}. {strip.to_text(self._table)}".strip()
         rows = []
         if strip.curves is not None:
             for name in [n for n in strip.curves.ranked() if n in self._table][:STILL_ROWS]:

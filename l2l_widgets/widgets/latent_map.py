@@ -24,7 +24,7 @@ from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.face_view import FaceView, shared
-from l2l_widgets.widgets.map_bridge import MapBridge
+from l2l_widgets.widgets.map_bridge import WHY_OPEN, MapBridge
 from l2l_widgets.widgets.map_jobs import BELIEFS, schema_of
 from l2l_widgets.widgets.still import Still, figure_png
 from l2l_widgets.widgets.stylesheet import scripted, themed
@@ -93,6 +93,7 @@ class LatentMap(FaceView):
         self._stills = LatestWins(lambda _: self._put_still(update=True), name="l2l-still")
         self._setting = threading.RLock()
         progress = {"text": "opening the map", "share": 0.0, "ready": False, "error": False}
+        progress["why"] = WHY_OPEN
         face = shared(source)
         models = face.models
         table = visible_table(models.table, self._hide)  # refused before there is a view

@@ -46,6 +46,13 @@ if TYPE_CHECKING:
 COUNT_NOW = 4000
 LAYOUTS_NOW = 5
 THUMBNAILS_NOW = 400
+#: Why somebody has to wait for a map.
+WHY_OPEN = "A saved map is read and checked against the weights of the models: a second or two."
+WHY_DRAW = (
+    "No map lies beside these models, so one of {count:,} faces is drawn, once: exact neighbours, "
+    "then UMAP, which is compiled first. Half a minute on two cores; l2l train map keeps one, and "
+    "the other views work meanwhile."
+)
 #: Seconds between two messages about how far a long job is.
 SAY_EVERY = 0.5
 
@@ -100,6 +107,7 @@ class MapBridge:
         self._attribute = ""
         self._way_of: tuple[Any, ...] = ()
         self._spoke = 0.0
+        self._why = WHY_OPEN
         self._workers: dict[str, LatestWins] = {}
         self._end = face.session.subscribe(self._on_result)
         self._maker: threading.Thread | None = None
@@ -148,9 +156,11 @@ class MapBridge:
                 found = open_map(models)
         if found is None:
             count = self._count or COUNT_NOW
+            self._why = WHY_DRAW.format(count=count)
             found = CodeMap.draw(models, count, progress=self._tell, measure=False)
         if not found.layouts:
             threading.Thread(target=warm_up, daemon=True).start()
+            self._why = WHY_DRAW.format(count=found.count)
             self._tell("laying out the faces", 0.3)
             found.lay_out("w", 0, measure=False)
         return found
@@ -225,7 +235,7 @@ class MapBridge:
             return
         self._spoke = now
         progress = {"text": text, "share": share, "ready": self.ready.is_set(), "error": error}
-        self._publish({"progress": progress})
+        self._publish({"progress": {**progress, "why": self._why}})
 
     # -- from the browser --------------------------------------------------------------------------
 
@@ -255,7 +265,7 @@ class MapBridge:
         with self._lock:
             self._answers[client] = max(number, self._answers.get(client, 0))
             answers = dict(self._answers)
-        self._publish({"answers": answers})
+        self._publish({"answered": answers})
 
     def _notice(self, error: str) -> None:
         with self._lock:
@@ -436,6 +446,7 @@ class MapBridge:
         with self._lock:
             self._maker = None  # whatever is still being made belongs to the models that went
             self.ready.clear()
+            self._why = WHY_OPEN
             self.code_map, self._source, self._result = None, None, None
             self.walk, self.trajectories = None, []
         models = self.face.models

@@ -38,7 +38,7 @@ class View(anywidget.AnyWidget):
 
     schema = traitlets.Dict(help="layout; changes only with the models").tag(sync=True)
     notice = traitlets.Dict(help="what was saved, or what is wrong").tag(sync=True)
-    answers = traitlets.Dict(help="page -> number of its newest request").tag(sync=True)
+    answered = traitlets.Dict(help="page -> number of its newest request").tag(sync=True)
     still = traitlets.Unicode(help="what the page finds the still by, to hide it").tag(sync=True)
 
     def __init__(self, folder: str | Path | None = None, **kwargs: Any) -> None:
@@ -169,7 +169,8 @@ class View(anywidget.AnyWidget):
         client, number = str(message.get("client", "")), message.get("number")
         if isinstance(number, int):
             with self._lock:
-                self.answers = {**self.answers, client: max(number, self.answers.get(client, 0))}
+                known = self.answered.get(client, 0)
+                self.answered = {**self.answered, client: max(number, known)}
 
     def _set_visible(self, client: str, visible: bool) -> None:
         with self._lock:

@@ -15,7 +15,8 @@ class GridView {
     this.tally = h("p", { class: "l2l-stamp l2l-tally" });
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },
       this.before.frame, h("strong", { class: "l2l-card-title" }, "before"));
-    this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.list,
+    this.none = h("div", { class: "l2l-none-reasons" });
+    this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.list, this.none,
       h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.handlers = GridView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
@@ -103,7 +104,18 @@ class GridView {
     this.top = [0.05, 0.1, 0.2, 0.5, 1].find((step) => Math.max(0, ...movers) <= step) ?? 1;
     for (const card of cards) this.fill(this.cards.get(card.label), card);
     const done = cards.filter((card) => card.state === "ready");
+    this.showNone(done.length === cards.length && !cards.some((card) => card.picture) ? cards : []);
     if (done.length === cards.length && cards.length) this.say(cards);
+  }
+
+  /** Where no method has a picture to show, the reasons stand once each, in place of empty cards. */
+  showNone(cards) {
+    const byReason = new Map();
+    for (const { reason, title } of cards) byReason.set(reason, [...(byReason.get(reason) ?? []), title]);
+    this.none.replaceChildren(...[...byReason].map(([reason, titles]) => h("p", {},
+      h("strong", {}, titles.length === cards.length && titles.length > 1 ? `None of the ${titles.length} methods: ` : `${titles.join(", ")}: `),
+      reason)), ...(byReason.size ? [h("p", { class: "l2l-stamp" }, "Ask for less, for another attribute, or of another face.")] : []));
+    this.list.classList.toggle("l2l-none-can", byReason.size > 0);
   }
 
   makeCard(label) {

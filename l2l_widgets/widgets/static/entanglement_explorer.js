@@ -126,7 +126,7 @@ class ExplorerView {
     const own = this.model.get("matrix");
     const values = { signed: own, world: own, against: this.model.get("against"), difference: this.model.get("difference") }[this.layer];
     const words = {
-      signed: "Press Measure: rows appear here one by one. The first numbers take a few seconds.",
+      signed: this.emptyWords(),
       world: "Press Measure: the population\u2019s slopes come with the first row.",
       against: "No row of the other method has been measured yet: press Measure.",
       difference: "No row of both methods has been measured yet: press Measure.",
@@ -138,6 +138,18 @@ class ExplorerView {
     this.scale[0].textContent = `\u2212${percent}`;
     this.scale[1].textContent = `+${percent}`;
     this.element.dataset.rows = own.edited?.length ?? 0;
+  }
+
+  /** What stands in the place of the matrix before its first row is there. */
+  emptyWords() {
+    const { attributes, faces } = this.model.get("settings");
+    if (this.waiting) return `Measuring: ${this.waiting}.`;
+    return `Press Measure: ${attributes.length} rows appear here one by one. Each draws and reads ${faces} faces at several ` +
+      "strengths; how far it is and how long it will take stands beside the button.";
+  }
+
+  showEmpty() {
+    if (!this.model.get("matrix").edited?.length && this.layer === "signed") this.draw();
   }
 
   choose() {
@@ -200,11 +212,14 @@ class ExplorerView {
     const some = status.done > 0 && status.done < status.total;
     this.start.querySelector("span").textContent = some ? "Go on" : "Measure";
     this.bar.value = status.total ? status.done / status.total : 0;
-    const left = status.seconds_left ? `${Math.ceil(status.seconds_left)} s` : "";
+    const left = asTimeLeft(status.seconds_left);
     const words = { paused: "paused", stopped: "stopped", failed: "failed", running: left };
-    this.numbers.textContent = [`${status.done}/${status.total} rows`, words[status.state]].filter(Boolean).join(" \u00b7 ");
+    const faces = status.faces_total ? `${status.faces} of ${status.faces_total} faces` : "";
+    this.numbers.textContent = [`${status.done}/${status.total} rows`, faces, words[status.state]].filter(Boolean).join(" \u00b7 ");
+    this.waiting = busy ? [status.doing, faces, left || "how long it takes is known after the first faces"].filter(Boolean).join(" \u00b7 ") : "";
+    this.showEmpty();
     this.progress.title = status.state === "paused" ? "Paused while out of sight: nothing is computed that nobody looks at"
-      : `${status.done} of ${status.total} rows${left && `, ${left} left`}${status.doing && `; now: ${status.doing}`}`;
+      : `${status.done} of ${status.total} rows${left && `, ${left}`}${status.doing && `; now: ${status.doing}`}`;
     this.progress.hidden = status.state === "ready";
     this.message.show(status.error);
     this.element.dataset.state = status.state;
@@ -214,6 +229,13 @@ class ExplorerView {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
     for (const part of [this.grid, this.behind, this.link]) part.dispose();
   }
+}
+
+/** Seconds in the words of somebody who waits. */
+function asTimeLeft(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 60) return `${Math.max(1, Math.ceil(seconds))} s left`;
+  return `${Math.ceil(seconds / 60)} min left`;
 }
 
 ExplorerView.TRAITS = ["schema", "settings", "status", "matrix", "against", "difference", "cell", "trajectory"];

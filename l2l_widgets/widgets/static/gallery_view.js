@@ -163,7 +163,7 @@ class GalleryView {
       });
       const words = readings.map((pair) => pair.join(" "));
       name.textContent = `${item.seed}`;
-      note.textContent = readings.map(([, text]) => text).join(" \u00b7 ");
+      note.replaceChildren(...readings.map(([label, text]) => h("span", {}, `${label} `, h("b", {}, text))));
       cell.title = [`Seed ${item.seed}: click to load it in every view`, ...words].join("\n");
       cell.setAttribute("aria-label", [`Seed ${item.seed}`, ...words].join(", "));
     });

@@ -30,20 +30,20 @@ class MixerView {
         name === "w" ? "in W" : "in Z, before the mapper")));
     this.grid = h("div", { class: "l2l-mixgrid", role: "grid", "aria-label": "Mixes" });
     this.element = h("div", { class: "l2l l2l-mixer" },
-      h("div", { class: "l2l-mixtop" },
+      h("div", { class: "l2l-mixbody" }, h("div", {}, h("div", { class: "l2l-mixtop" },
         this.well("identity"), h("span", { class: "l2l-sign", "aria-hidden": "true" }, "+"),
-        this.well("attributes"), h("span", { class: "l2l-sign", "aria-hidden": "true" }, "="),
-        h("section", { class: "l2l-well" }, this.result.element,
+        this.well("attributes"), h("span", { class: "l2l-sign l2l-equals", "aria-hidden": "true" }, "="),
+        h("section", { class: "l2l-well l2l-mix" }, this.result.element,
           h("div", { class: "l2l-line" }, this.send, this.timing))),
       h("div", { class: "l2l-travel" }, this.slider("identity"), this.slider("attributes"),
         h("div", { class: "l2l-line" },
           button("Swap", "compare", () => this.link.post({ kind: "swap" })),
           h("label", { class: "l2l-line" }, "Travel", this.space),
-          this.message)),
-      h("div", { class: "l2l-gridhead" },
+          this.message))),
+      h("div", { class: "l2l-mixright" }, h("div", { class: "l2l-gridhead" },
         h("p", {}, "Each row keeps a person, each column a pose, an expression and a light."),
         button("Other faces", "dice", () => this.link.post({ kind: "shuffle" }))),
-      this.grid);
+      this.grid)));
     this.handlers = ["faces", "mixed", "cells", "notice"].map((name) => {
       const handler = () => this.sync(name);
       model.on(`change:${name}`, handler);

@@ -29,7 +29,7 @@ class LatentMapView {
       });
     this.edit = new EditPanel(schema.families, this.rows,
       (attribute) => {
-        this.busy(true);
+        this.busy("Asking every method, from the least to the most that it reaches");
         this.edit.waiting(true);
         this.link.post({ kind: "trajectory", attribute });
       },
@@ -250,7 +250,7 @@ class LatentMapView {
     // A mouse gives hundreds of places; the kernel needs the shape.
     const step = Math.max(1, Math.floor(points.length / 120));
     const kept = points.filter((_, i) => i % step === 0 || i === points.length - 1);
-    this.busy(true);
+    this.busy("Drawing the faces along the path");
     this.link.post({ kind: "path", points: kept });
   }
 
@@ -317,14 +317,27 @@ class LatentMapView {
     createImageBitmap(blob).then((image) => this.canvas.setAtlas(image, atlas));
   }
 
-  showProgress({ text, share, ready, error }) {
+  /** What is being made ready, since when, and why it takes long; counted on while the kernel is silent. */
+  showProgress({ text, share, ready, error, why }) {
+    clearInterval(this.counting);
+    if (text && !this.since) this.since = performance.now();
+    if (!text || error) this.since = null;
+    else this.counting = setInterval(() => this.showElapsed(), 1000);
     this.element.dataset.ready = String(ready);
     this.progress.hidden = !text;
     this.progress.classList.toggle("l2l-map-waiting", !ready && !error);
     const fill = h("i", {});
     fill.style.width = percent(share).replace("\u202f", "");
-    this.progress.replaceChildren(h("span", {}, text), error ? "" : h("div", { class: "l2l-map-gauge" }, fill));
+    this.elapsed = h("span", { class: "l2l-map-elapsed" });
+    this.progress.replaceChildren(h("span", {}, text), this.elapsed, error ? "" : h("div", { class: "l2l-map-gauge" }, fill),
+      why && !ready && !error ? h("p", { class: "l2l-map-why" }, why) : "");
+    this.showElapsed();
     if (error) this.showError(text);
+  }
+
+  showElapsed() {
+    const seconds = this.since ? Math.round((performance.now() - this.since) / 1000) : 0;
+    this.elapsed.textContent = seconds > 1 ? ` \u00b7 ${seconds} s` : "";
   }
 
   showHover(hover) {
@@ -355,14 +368,14 @@ class LatentMapView {
   }
 
   showStrip(strip) {
-    this.busy(false);
+    this.busy("");
     this.marks.strip = strip;
     this.strip.update(strip);
     this.canvas.redrawMarks();
   }
 
   setTrajectory(trajectory) {
-    this.busy(false);
+    this.busy("");
     this.edit.waiting(false);
     this.marks.trajectory = trajectory.methods ? trajectory : null;
     this.edit.update(trajectory);
@@ -371,7 +384,7 @@ class LatentMapView {
   }
 
   showNotice(notice) {
-    this.busy(false);
+    this.busy("");
     this.edit.waiting(false);
     this.showError(notice.error);
   }
@@ -387,8 +400,11 @@ class LatentMapView {
     } else if (this.message.textContent === SILENT) this.showError(null);
   }
 
-  busy(on) {
-    this.element.classList.toggle("l2l-map-busy", on);
+  /** Something was asked for that may take a while: say what, and count the seconds. */
+  busy(words) {
+    this.element.classList.toggle("l2l-map-busy", Boolean(words));
+    if (words) this.showProgress({ text: words, share: 0, ready: true });
+    else if (this.element.dataset.ready === "true") this.showProgress(this.model.get("progress"));
   }
 
   say(text) {
@@ -396,6 +412,7 @@ class LatentMapView {
   }
 
   dispose() {
+    clearInterval(this.counting);
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
     this.canvas.dispose();
     this.link.dispose();

@@ -212,7 +212,7 @@ class EditPanel {
     for (const family of families) {
       this.select.append(h("optgroup", { label: family.name }, ...family.rows.map((r) => h("option", { value: r.name }, r.label))));
     }
-    this.go = button("Draw its way", null, () => onDraw(this.select.value), { class: "l2l-button l2l-map-go" });
+    this.go = button("Draw its way", null, () => onDraw(this.select.value), { class: "l2l-button l2l-primary l2l-map-go" });
     this.clear = button("Clear", "reset", onClear, { hidden: true });
     this.chart = h("div", { class: "l2l-map-chart" });
     this.legend = h("ul", { class: "l2l-map-methods" });

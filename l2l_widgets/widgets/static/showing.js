@@ -91,17 +91,17 @@ function renderView(View, { model, el }) {
   };
   let now = open();
   el.append(h("style", {}, hide), now.view.element);
-  const acknowledge = () => now.view.link.acknowledge(model.get("answers"));
+  const acknowledge = () => now.view.link.acknowledge(model.get("answered"));
   const rebuild = () => {
     const old = now;
     now = open();
     old.view.element.replaceWith(now.view.element);
     end(old);
   };
-  model.on("change:answers", acknowledge);
+  model.on("change:answered", acknowledge);
   model.on("change:schema", rebuild);
   return () => {
-    model.off("change:answers", acknowledge);
+    model.off("change:answered", acknowledge);
     model.off("change:schema", rebuild);
     end(now);
   };
