@@ -95,7 +95,7 @@ def test_controls_change_the_walk_and_do_not_lead_into_refusals(view):
     assert view.settings["span"] == list(view.strip.walk.span)
     assert view.curves["asked"][0] == view.strip.walk.span[0]
     assert view.notice.get("error") is None
-    assert view.answers["page"] == page.number
+    assert view.answered["page"] == page.number
 
 
 @pytest.mark.parametrize(

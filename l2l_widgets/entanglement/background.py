@@ -176,8 +176,7 @@ class BackgroundStudy:
             self._tell(state="running", faces=0, faces_total=0)
 
     def _left(self, seen: int = 0, seconds: float = 0.0) -> float | None:
-        """Seconds until the end, where ``seen`` pictures and ``seconds`` of what is done now are
-        not counted yet; None while nothing is known."""
+        """Seconds until the end, with what is done now on top; None while nothing is known."""
         study = self.study
         pictures, took = self._pictures + seen, self._seconds + seconds
         if pictures == 0 or took == 0:

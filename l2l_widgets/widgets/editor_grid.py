@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import traitlets
-from torch import Tensor
 
 from l2l_widgets.evaluation.one_face import Answer, SideBySide, blind_labels
 from l2l_widgets.images import grid
@@ -36,8 +35,6 @@ USUAL = "glasses"
 MOVERS = 3
 #: Half the width of the request's slider, in attribute units.
 SLIDER = 0.5
-#: Side below which a picture of the still is enlarged.
-SMALL = 128
 
 
 class EditorGrid(FaceView):
@@ -386,15 +383,9 @@ class EditorGrid(FaceView):
         words = f"{self._about()}. From left to right: {', '.join(label for label, _ in drawn)}"
         if not drawn:
             words = f"{self._about()}. None of them can do it on this face"
-        picture = None if not drawn else _sheet([image for _, image in drawn])
+        images = [image for _, image in drawn]
+        picture = grid(torch.stack(images), columns=len(images)) if images else None
         return Still(picture, words, ("method", "came", "largest other", "identity kept"), rows)
-
-
-def _sheet(images: list[Tensor]) -> Tensor:
-    """Faces (3, H, W) beside each other, twice as large where they are small."""
-    sheet = grid(torch.stack(images), columns=len(images))
-    factor = 2 if images[0].shape[-1] < SMALL else 1
-    return sheet.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
 def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:

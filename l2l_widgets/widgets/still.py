@@ -22,6 +22,8 @@ from l2l_widgets.images import encode_png
 BACK = "Run \u2192 Run All Cells brings it back"
 #: Dots an inch of a drawn figure.
 DOTS = 110
+#: Width below which faces are shown twice as large, in pixels.
+SMALL = 400
 
 
 class Still(NamedTuple):
@@ -36,7 +38,8 @@ class Still(NamedTuple):
     head, rows : sequences of str
         The table; without rows there is none.
     width : int or None
-        Of the picture on the page, in CSS pixels; its own, if not given.
+        Of the picture on the page, in CSS pixels; its own, or twice that of small faces, if not
+        given.
     """
 
     picture: Tensor | bytes | None
@@ -63,7 +66,10 @@ def still_html(still: Still, key: str) -> str:
         picture = still.picture
         png = picture if isinstance(picture, bytes) else encode_png(picture)
         data = base64.b64encode(png).decode("ascii")
-        size = "" if still.width is None else f' width="{still.width}"'
+        width = still.width
+        if width is None and isinstance(picture, Tensor) and picture.shape[-1] < SMALL:
+            width = 2 * picture.shape[-1]
+        size = "" if width is None else f' width="{width}"'
         parts.append(
             f'<img alt="{html.escape(words)}"{size} style="max-width:100%" '
             f'src="data:image/png;base64,{data}">'

@@ -35,6 +35,8 @@ Preview = Callable[[Any], Mapping[str, Tensor]]
 #: Seconds between two updates of the curves, and of the faces, which cost a pass of the generator.
 CURVES_EVERY = 0.25
 FACES_EVERY = 1.5
+#: Seconds between two stills: who loses the kernel finds a picture that is hardly older.
+STILL_EVERY = 20.0
 #: Share of the steps below which a stopped run says that it is too early to judge.
 ENOUGH = 1 / 3
 LEARNING = "Training in the background: other cells keep working"
@@ -97,7 +99,7 @@ class TrainingCell(View):
         self._thread: threading.Thread | None = None
         self._stop_wanted = threading.Event()
         self._records: list[dict[str, Any]] = []
-        self._told = self._drawn = 0.0
+        self._told = self._drawn = self._stood = 0.0
         self._rows_up: Mapping[str, Tensor] = {}
         super().__init__()
         self._read_run()
@@ -265,6 +267,9 @@ class TrainingCell(View):
                 self._tell("running", LEARNING)
         if now - self._drawn >= FACES_EVERY and not self.is_hidden:
             self._draw_faces(record["step"])
+        if now - self._stood >= STILL_EVERY:
+            self._stood = now
+            self._show_still()
 
     @property
     def _step(self) -> int:

@@ -39,6 +39,8 @@ from l2l_widgets.widgets.view import View
 WORKING_EVERY, IDLE_EVERY = 1.0, 3.0
 #: Runs that the still's table names, the newest first.
 STILL_RUNS = 12
+#: Seconds between two stills of a run that draws no faces.
+STILL_EVERY = 20.0
 #: Fields that stand above the fold of the form, where the recipe has them.
 PLAIN_FIELDS = ("steps", "seed", "attributes", "batch_size", "learning_rate", "faces")
 
@@ -105,6 +107,7 @@ class TrainingMonitor(View):
         self._reader: HistoryReader | None = None
         self._pinned: int | None = None  # the step whose faces the reader has chosen
         self._wake = threading.Event()
+        self._stood = 0.0
         super().__init__()
         found = list_runs(self.folder)
         if found and (found[0].at_work or recipe is None):
@@ -212,8 +215,11 @@ class TrainingMonitor(View):
             if len(self._reader.records) != before or not self.history:
                 self.history = history_value(self._reader.records)
             changed = self.run.get("state") != run.state
+            moved = self.run.get("step") != run.step
             self._set(run=_long_value(run))
-            if self._send_look() or changed:
+            late = moved and time.monotonic() - self._stood >= STILL_EVERY
+            if self._send_look() or changed or late:
+                self._stood = time.monotonic()
                 self._show_still()
 
     def close(self) -> None:
