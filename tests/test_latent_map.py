@@ -17,7 +17,7 @@ from l2l_widgets.maps.files import save_map
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.widgets import FaceEditor, LatentMap
-from l2l_widgets.widgets.map_jobs import UNKNOWN
+from l2l_widgets.widgets.latent_map.map_jobs import UNKNOWN
 from l2l_widgets.widgets.stylesheet import STATIC
 
 COUNT = 200
@@ -424,6 +424,6 @@ def test_the_scripts_stay_within_the_page():
     script = LatentMap._esm
     assert "class MapCanvas" in script
     assert script.count("export default") == 1
-    for name in ("latent_map.css", "map_panels.css"):
+    for name in ("latent_map/latent_map.css", "latent_map/map_panels.css"):
         text = (STATIC / name).read_text()
         assert "url(" not in text

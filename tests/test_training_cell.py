@@ -145,7 +145,7 @@ def preparing(lesson, monkeypatch):
         assert go_on.wait(60)
         return build_task(*args)
 
-    monkeypatch.setattr("l2l_widgets.widgets.training_cell.build_task", slowly)
+    monkeypatch.setattr("l2l_widgets.widgets.training.training_cell.build_task", slowly)
     cell = lesson(steps=100_000)
     cell.start()
     assert begun.wait(60)

@@ -16,7 +16,7 @@ from l2l_widgets.recipes import list_recipes
 from l2l_widgets.recipes.fields import check_fields, fields_of
 from l2l_widgets.training.presence import is_alive, read_presence
 from l2l_widgets.widgets import TrainingMonitor
-from l2l_widgets.widgets.training_values import MAX_POINTS, history_value
+from l2l_widgets.widgets.training.training_values import MAX_POINTS, history_value
 
 
 @pytest.fixture

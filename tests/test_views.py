@@ -259,7 +259,7 @@ def test_a_judge_without_numbers_is_a_message_and_the_pictures_stay(tiny_parts):
 
 @pytest.mark.parametrize("ending", ["png", "gif"])
 def test_save_writes_beside_the_notebook(view, tmp_path, ending, monkeypatch):
-    monkeypatch.setattr("l2l_widgets.widgets.interpolation_view.FILM_FRAMES", 6)
+    monkeypatch.setattr("l2l_widgets.widgets.faces.interpolation_view.FILM_FRAMES", 6)
     for name in (f"walk-3-8.{ending}", f"walk-3-8-2.{ending}"):
         Page(view).send("save", format=ending)
         assert view._files.drain(60)

@@ -14,8 +14,11 @@ from pathlib import Path
 __all__ = ["scoped", "scripted", "static_text", "themed"]
 
 STATIC = Path(__file__).parent / "static"
-#: What every view's page needs, before its own scripts.
-SCRIPTS = ("elements.js", "link.js", "pictures.js", "showing.js")
+#: What every view's page needs, before its own scripts and rules.
+SCRIPTS = (
+    "shared/elements.js", "shared/link.js", "shared/pictures.js", "shared/showing.js",
+)  # fmt: skip
+SHEETS = ("shared/tokens.css", "shared/base.css")
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CLASS = re.compile(r"\.[\w-]+")
@@ -26,22 +29,34 @@ def static_text(*names: str) -> str:
     return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
-def scripted(*names: str) -> str:
-    """The module of a view: the scripts that all views share, and then its own."""
-    return static_text(*SCRIPTS, *names)
+def scripted(folder: str, *names: str) -> str:
+    """The module of a view: the scripts that all views share, and then its own.
+
+    Parameters
+    ----------
+    folder : str
+        Of ``static/``, which the view's own files lie in.
+    names : str
+        Those files, or files of other folders as ``folder/name``.
+    """
+    return static_text(*SCRIPTS, *_placed(folder, names))
 
 
-def themed(root: str, *names: str) -> str:
+def themed(root: str, folder: str, *names: str) -> str:
     """The style sheet of a view: tokens and controls of all views, and then its own rules.
 
     Parameters
     ----------
     root : str
         Class of the view's outermost element, which has the class ``l2l`` as well.
-    names : str
-        Files of ``static/`` that follow.
+    folder, names : str
+        As for :func:`scripted`.
     """
-    return scoped(root, static_text("tokens.css", "base.css", *names), "l2l")
+    return scoped(root, static_text(*SHEETS, *_placed(folder, names)), "l2l")
+
+
+def _placed(folder: str, names: tuple[str, ...]) -> list[str]:
+    return [name if "/" in name else f"{folder}/{name}" for name in names]
 
 
 def scoped(root: str, css: str, *also: str) -> str:

@@ -82,8 +82,10 @@ class InterpolationView(FaceView):
     >>> InterpolationView(load(), second=8)  # doctest: +SKIP
     """
 
-    _esm = scripted("choices.js", "walk_curves.js", "walk_bar.js", "interpolation_view.js")
-    _css = themed("l2l-walk", "views.css", "interpolation_view.css")
+    _esm = scripted(
+        "faces", "shared/choices.js", "walk_curves.js", "walk_bar.js", "interpolation_view.js",
+    )  # fmt: skip
+    _css = themed("l2l-walk", "faces", "views.css", "interpolation_view.css")
 
     settings = traitlets.Dict(help="what is asked for").tag(sync=True)
     frames = traitlets.Dict(help="pictures, as far as they are drawn").tag(sync=True)

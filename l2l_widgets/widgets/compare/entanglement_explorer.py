@@ -33,7 +33,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.widgets.explorer_values import (
+from l2l_widgets.widgets.compare.explorer_values import (
     best_and_worst,
     chosen,
     explorer_schema,
@@ -86,10 +86,10 @@ class EntanglementExplorer(FaceView):
     """
 
     _esm = scripted(
-        "choices.js", "leakage_grid.js", "faces_behind.js", "trajectories.js",
+        "compare", "shared/choices.js", "leakage_grid.js", "faces_behind.js", "trajectories.js",
         "entanglement_explorer.js",
     )  # fmt: skip
-    _css = themed("l2l-explorer", "compare.css", "entanglement_explorer.css")
+    _css = themed("l2l-explorer", "compare", "compare.css", "entanglement_explorer.css")
 
     settings = traitlets.Dict(help="method, against, reader, attributes, faces").tag(sync=True)
     status = traitlets.Dict(help="state, rows done, seconds left, errors").tag(sync=True)

@@ -16,7 +16,7 @@ import traitlets
 from l2l_widgets.images import from_uint8, grid
 from l2l_widgets.masks import CLASS_COUNT, LABELS, colour
 from l2l_widgets.painting import PaintSession
-from l2l_widgets.widgets.paint_bridge import PaintBridge, painter_schema
+from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.view import View
@@ -48,8 +48,8 @@ class MaskPainter(View):
     >>> MaskPainter(PaintSession(load_painter(load()), image, mask))  # doctest: +SKIP
     """
 
-    _esm = scripted("mask_canvas.js", "mask_tools.js", "mask_painter.js")
-    _css = themed("l2l-painter", "mask_painter.css")
+    _esm = scripted("paint", "mask_canvas.js", "mask_tools.js", "mask_painter.js")
+    _css = themed("l2l-painter", "paint", "mask_painter.css")
 
     picture = traitlets.Dict(help="the original picture").tag(sync=True)
     mask = traitlets.Dict(help="the mask as the kernel has it: bytes and stamp").tag(sync=True)

@@ -32,7 +32,7 @@ from l2l_widgets.training import (
 )
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
-from l2l_widgets.widgets.training_values import curves_png, history_value
+from l2l_widgets.widgets.training.training_values import curves_png, history_value
 from l2l_widgets.widgets.view import View
 
 #: Seconds between two looks at the folders: while something is at work, and otherwise.
@@ -72,8 +72,10 @@ class TrainingMonitor(View):
     >>> TrainingMonitor("runs", recipe="mapper-lesson")  # doctest: +SKIP
     """
 
-    _esm = scripted("curves.js", "training_form.js", "training_views.js", "training_monitor.js")
-    _css = themed("l2l-monitor", "training_cell.css", "training_monitor.css")
+    _esm = scripted(
+        "training", "curves.js", "training_form.js", "training_views.js", "training_monitor.js",
+    )  # fmt: skip
+    _css = themed("l2l-monitor", "training", "training_cell.css", "training_monitor.css")
 
     runs = traitlets.List(help="every run in short").tag(sync=True)
     run = traitlets.Dict(help="the run that is shown; empty while the form is").tag(sync=True)

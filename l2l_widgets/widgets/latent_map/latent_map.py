@@ -24,8 +24,8 @@ from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.face_view import FaceView, shared
-from l2l_widgets.widgets.map_bridge import WHY_OPEN, MapBridge
-from l2l_widgets.widgets.map_jobs import BELIEFS, schema_of
+from l2l_widgets.widgets.latent_map.map_bridge import WHY_OPEN, MapBridge
+from l2l_widgets.widgets.latent_map.map_jobs import BELIEFS, schema_of
 from l2l_widgets.widgets.still import Still, figure_png
 from l2l_widgets.widgets.stylesheet import scripted, themed
 
@@ -66,8 +66,10 @@ class LatentMap(FaceView):
     >>> LatentMap(session), FaceEditor(session)  # doctest: +SKIP
     """
 
-    _esm = scripted("map_canvas.js", "map_marks.js", "map_panels.js", "latent_map.js")
-    _css = themed("l2l-map", "latent_map.css", "map_panels.css")
+    _esm = scripted(
+        "latent_map", "map_canvas.js", "map_marks.js", "map_panels.js", "latent_map.js",
+    )  # fmt: skip
+    _css = themed("l2l-map", "latent_map", "latent_map.css", "map_panels.css")
 
     points = traitlets.Dict(help="one layout: coordinates, what is believed").tag(sync=True)
     colour = traitlets.Dict(help="a byte for each point, and its scale").tag(sync=True)

@@ -21,7 +21,7 @@ from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import picture_value
-from l2l_widgets.widgets.explorer_values import attribute_values
+from l2l_widgets.widgets.compare.explorer_values import attribute_values
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
@@ -68,8 +68,8 @@ class EditorGrid(FaceView):
         An impossible request, an unknown method or attribute, or a seed below 0.
     """
 
-    _esm = scripted("choices.js", "editor_grid.js")
-    _css = themed("l2l-editorgrid", "compare.css", "editor_grid.css")
+    _esm = scripted("compare", "shared/choices.js", "editor_grid.js")
+    _css = themed("l2l-editorgrid", "compare", "compare.css", "editor_grid.css")
 
     settings = traitlets.Dict(help="request, face, blind or not, votes").tag(sync=True)
     status = traitlets.Dict(help="how many methods have answered, errors").tag(sync=True)

@@ -22,7 +22,7 @@ from l2l_widgets.maps.layout import warm_up
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.widgets.audience import Audience
-from l2l_widgets.widgets.map_jobs import (
+from l2l_widgets.widgets.latent_map.map_jobs import (
     BELIEFS,
     Album,
     can_place,

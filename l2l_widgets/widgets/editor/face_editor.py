@@ -19,9 +19,9 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.receipt import change_text
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SessionBridge, schema_value
+from l2l_widgets.widgets.editor.many_faces import ManyFaces
+from l2l_widgets.widgets.editor.panels import Panels
 from l2l_widgets.widgets.face_view import FaceView, shared
-from l2l_widgets.widgets.many_faces import ManyFaces
-from l2l_widgets.widgets.panels import Panels
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.words import Words
@@ -67,12 +67,12 @@ class FaceEditor(FaceView):
     """
 
     _esm = scripted(
-        "words.js", "controls.js", "receipt.js", "scope.js", "history.js", "panels.js", "pair.js",
-        "many.js", "face_editor.js",
+        "editor", "words.js", "controls.js", "receipt.js", "scope.js", "history.js", "panels.js",
+        "pair.js", "many.js", "face_editor.js",
     )  # fmt: skip
     _css = themed(
-        "l2l-face-editor",
-        "controls.css", "face_editor.css", "receipt.css", "panels.css", "pair.css",
+        "l2l-face-editor", "editor", "controls.css", "face_editor.css", "receipt.css",
+        "panels.css", "pair.css",
     )  # fmt: skip
 
     # All of them go from the kernel to the page; the page answers with messages, which are not

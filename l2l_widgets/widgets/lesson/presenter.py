@@ -52,8 +52,8 @@ class Presenter(FaceView):
     >>> Presenter([("Before", {}), ("Smile!", {"smile": 0.4})])  # doctest: +SKIP
     """
 
-    _esm = scripted("presenter.js")
-    _css = themed("l2l-presenter", "presenter.css")
+    _esm = scripted("lesson", "presenter.js")
+    _css = themed("l2l-presenter", "lesson", "presenter.css")
 
     slide = traitlets.Dict(help="number, words, request, error").tag(sync=True)
     before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)

@@ -68,8 +68,8 @@ class Gallery(FaceView):
     >>> Gallery(load(), filter="smiling, no glasses, over 60")  # doctest: +SKIP
     """
 
-    _esm = scripted("choices.js", "filter_chips.js", "gallery_view.js")
-    _css = themed("l2l-gallery", "views.css", "gallery_view.css")
+    _esm = scripted("faces", "shared/choices.js", "filter_chips.js", "gallery_view.js")
+    _css = themed("l2l-gallery", "faces", "views.css", "gallery_view.css")
 
     settings = traitlets.Dict(help="filter as text and as conditions, page, first seed").tag(
         sync=True

@@ -67,8 +67,8 @@ class IdentityMixer(View):
     >>> IdentityMixer(session), FaceEditor(session)  # doctest: +SKIP
     """
 
-    _esm = scripted("identity_mixer.js")
-    _css = themed("l2l-mixer", "identity_mixer.css")
+    _esm = scripted("mixer", "identity_mixer.js")
+    _css = themed("l2l-mixer", "mixer", "identity_mixer.css")
 
     faces = traitlets.Dict(help="the two faces: name, picture").tag(sync=True)
     mixed = traitlets.Dict(help="the mix: picture, sliders, seconds, error").tag(sync=True)
@@ -145,8 +145,9 @@ class IdentityMixer(View):
 
     def close(self) -> None:
         """Take the mixer out of the page; a session lives on."""
-        if getattr(self, "_target", None) is not None:  # refused before it was whole
-            self._target.unsubscribe(self._on_face)
+        target = getattr(self, "_target", None)  # None also where it was refused before it was whole
+        if target is not None:
+            target.unsubscribe(self._on_face)
         super().close()
 
     # -- from the page -----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What a map's view asks for, answered as plain values: colours, groups, a path, an edit's way.
 
-No widget and no thread is known here: :mod:`l2l_widgets.widgets.map_bridge` has them.
+No widget and no thread is known here: :mod:`l2l_widgets.widgets.latent_map.map_bridge` has them.
 """
 
 from __future__ import annotations

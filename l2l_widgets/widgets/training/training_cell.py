@@ -27,7 +27,7 @@ from l2l_widgets.training import RunDirectory, Task, TrainingHandle
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
-from l2l_widgets.widgets.training_values import curves_png, history_value, losses_rows
+from l2l_widgets.widgets.training.training_values import curves_png, history_value, losses_rows
 from l2l_widgets.widgets.view import View
 
 Preview = Callable[[Any], Mapping[str, Tensor]]
@@ -74,8 +74,8 @@ class TrainingCell(View):
         No such recipe or field.
     """
 
-    _esm = scripted("curves.js", "training_cell.js")
-    _css = themed("l2l-training-cell", "training_cell.css")
+    _esm = scripted("training", "curves.js", "training_cell.js")
+    _css = themed("l2l-training-cell", "training", "training_cell.css")
 
     status = traitlets.Dict(help="state, step, steps, seconds left, message").tag(sync=True)
     history = traitlets.Dict(help="steps and losses, name -> values").tag(sync=True)
