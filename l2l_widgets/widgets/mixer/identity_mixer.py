@@ -145,7 +145,7 @@ class IdentityMixer(View):
 
     def close(self) -> None:
         """Take the mixer out of the page; a session lives on."""
-        target = getattr(self, "_target", None)  # None also where it was refused before it was whole
+        target = getattr(self, "_target", None)  # lacking where it was refused before it was whole
         if target is not None:
             target.unsubscribe(self._on_face)
         super().close()

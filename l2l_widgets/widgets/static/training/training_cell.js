@@ -23,7 +23,7 @@ class TrainingView {
     this.views = [];
     this.element = h(
       "div",
-      { class: "l2l l2l-training-cell" },
+      { class: "l2l l2l-training l2l-training-cell" },
       h("div", { class: "l2l-trainbar" }, this.start, this.stop, this.over, this.bar, this.numbers),
       this.message,
       h("div", { class: "l2l-body" }, this.curves.element, this.faces),
