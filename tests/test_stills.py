@@ -112,6 +112,19 @@ def test_a_view_leaves_a_picture_its_words_and_a_table(name, session, tmp_path, 
     view.close()
 
 
+def test_an_edited_faces_still_says_what_was_asked_and_what_came(session, shown):
+    session.update(changes={"smile": 0.3})
+    editor = widgets.FaceEditor(session)
+    editor._ipython_display_()
+    session.request()
+    assert session.drain(60)
+    table = shown[editor.still].partition("<table>")[2]
+    assert "<th>asked</th><th>came</th>" in table, "drawn anew when the receipt came"
+    assert "<td>Smile</td><td>+30" in table
+    assert "before and after: Smile." in shown[editor.still]
+    editor.close()
+
+
 def test_what_has_nothing_to_show_says_what_it_is_and_how_to_get_more(session, tmp_path, shown):
     grid = widgets.EditorGrid(session, request={"smile": 0.2}, n_random=4)
     grid._handle({"kind": "visible", "visible": False, "client": "p"})  # it has just begun
