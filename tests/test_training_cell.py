@@ -9,7 +9,8 @@ import pytest
 from test_widgets import wait_for
 
 from l2l_widgets.recipes import build_task, get_recipe
-from l2l_widgets.widgets import TrainingCell, training_cell
+from l2l_widgets.widgets import TrainingCell
+from l2l_widgets.widgets.training import training_cell
 
 LESSON = {"steps": 12, "faces": 64, "calibration_faces": 0, "log_every": 1, "batch_size": 4}
 
