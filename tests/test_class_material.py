@@ -103,7 +103,7 @@ def test_the_presenter_goes_on_and_back_by_messages(session):
     first = presenter.after["data"]
     press("next", 1)
     assert (presenter.slide["at"], presenter.slide["asked"]) == (1, "Smile +40 %")
-    assert presenter.slide["answers"] == {"page": 1}
+    assert presenter.answered == {"page": 1}
     assert presenter.after["data"] != first
     assert presenter.before["data"] == first
     assert presenter.moved, "the receipt's sentence comes when the picture is up"

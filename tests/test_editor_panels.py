@@ -20,6 +20,7 @@ from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets import FaceEditor
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets import words as word_files
+from l2l_widgets.widgets.stylesheet import STATIC
 from l2l_widgets.widgets.words import Words, languages, spans
 
 
@@ -362,7 +363,7 @@ def test_every_word_of_the_page_is_there():
 
     keys = content("en")["ui"].keys()
     used = set()
-    for path in bridges.STATIC.glob("*.js"):
+    for path in STATIC.rglob("*.js"):
         if path.name in ("training_cell.js", "curves.js"):
             continue
         text = path.read_text("utf-8")

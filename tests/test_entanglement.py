@@ -224,6 +224,21 @@ def test_a_paused_study_rests_between_rows_and_a_broken_one_says_why():
     assert "NaN or infinity" in work.progress.error
 
 
+def test_progress_counts_faces_and_says_how_long_from_the_first_ones_on(monkeypatch):
+    monkeypatch.setattr("l2l_widgets.entanglement.background.TELL_EVERY", 0.0)
+    seen = []
+    study = LeakageStudy(world(follows=Follows()), PROTOCOL, chance=3)
+    work = BackgroundStudy(study, ["follows"], seen.append)
+    work.start()
+    assert work.wait(30)
+    first = [p for p in seen if p.done == 0 and p.faces]
+    assert first, "no face was counted before the first row was there"
+    assert all(0 < p.faces <= p.faces_total == PROTOCOL.faces for p in first)
+    assert all(p.seconds_left is not None and p.seconds_left >= 0 for p in first)
+    assert any("random" in p.doing and p.faces for p in seen), "chance takes long as well"
+    assert (work.progress.faces_total, work.progress.seconds_left) == (0, None)
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")

@@ -40,7 +40,7 @@ class Page:
         self.number += 1
         message = {"kind": kind, "client": self.client, "number": self.number, **content}
         self.widget._handle_custom_msg(json.loads(json.dumps(message)), [])
-        assert self.widget.status["answers"][self.client] == self.number
+        assert self.widget.answered[self.client] == self.number
         return self.widget.status["error"]
 
 
@@ -143,11 +143,11 @@ def test_two_methods_are_measured_on_the_same_faces_and_subtracted(explorer):
 
 def test_out_of_sight_nothing_is_measured_and_in_sight_it_goes_on(explorer):
     page = Page(explorer)
-    page.send("seen", visible=False)
+    page.send("visible", visible=False)
     page.send("start")
     assert wait_for(lambda: explorer.status["state"] == "paused")
     assert explorer.matrix["edited"] == []
-    page.send("seen", visible=True)
+    page.send("visible", visible=True)
     assert explorer.wait(30)
     assert explorer.status["state"] == "finished"
 
@@ -185,7 +185,7 @@ def test_another_plan_keeps_rows_of_the_same_faces_and_refuses_nonsense(explorer
     assert explorer.settings["faces"] == 12
     assert "faces is 'many'; allowed: an integer" in page.send("plan", faces="many")
     assert "attributes are empty" in page.send("plan", attributes=[])
-    page.send("seen", visible=True)
+    page.send("visible", visible=True)
     assert "attributes are empty" in explorer.status["error"], "a reason was wiped away unread"
     assert explorer.settings["faces"] == 12
 
@@ -198,12 +198,12 @@ def test_a_trajectory_follows_the_face(explorer, session):
     assert ages == sorted(ages)
     explorer.face.load(seed=5)
     assert wait_for(lambda: explorer.trajectory.get("label") == "face 5")
-    page.send("seen", visible=False)
+    page.send("visible", visible=False)
     explorer.face.load(seed=6)
     session.drain(10)
-    explorer._tracks.drain(10)
+    explorer._worker.drain(10)
     assert explorer.trajectory["label"] == "face 5", "computed while hidden"
-    page.send("seen", visible=True)
+    page.send("visible", visible=True)
     assert wait_for(lambda: explorer.trajectory.get("label") == "face 6")
     page.send("trajectory", edited="age", faces="many")
     assert wait_for(lambda: explorer.trajectory["faces"] > 1)
@@ -425,12 +425,12 @@ def test_the_request_of_the_sliders_is_taken(side, session):
 def test_a_grid_out_of_sight_waits(side, session):
     side.answers()
     page, first = Page(side), session.state.seed
-    page.send("seen", visible=False)
+    page.send("visible", visible=False)
     side.face.load(seed=first + 1)
     session.drain(10)
     assert side._worker.drain(10)
     assert side.before["seed"] == first
-    page.send("seen", visible=True)
+    page.send("visible", visible=True)
     assert wait_for(lambda: side.before["seed"] == first + 1)
 
 

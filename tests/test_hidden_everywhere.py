@@ -57,7 +57,7 @@ def open_explorer(session, tmp_path):
     explorer.start()
     assert explorer.wait(30)
     explorer._handle({"kind": "trajectory", "edited": "age", "faces": "one", "client": "p"})
-    assert explorer._tracks.drain(30)
+    assert explorer._worker.drain(30)
     assert explorer.trajectory["mean"]
     assert len(explorer.trajectory["mean"][0]) == len(explorer.schema["columns"])
     explorer._handle({"kind": "cell", "edited": "age", "read": "beard", "client": "p"})

@@ -34,9 +34,9 @@ def widget(session):
 
 
 def ask(widget, number=1, **message):
-    widget.handle({"client": "c", "number": number, **message})
+    widget._handle({"client": "c", "number": number, **message})
     end = time.monotonic() + 20
-    while widget.mixed["answers"].get("c", 0) < number and time.monotonic() < end:
+    while widget.answered.get("c", 0) < number and time.monotonic() < end:
         time.sleep(0.01)
     assert widget._worker.drain(20)
     return widget.mixed
@@ -186,10 +186,11 @@ def test_faces_are_taken_from_seeds_and_files_and_swapped(widget):
 )
 def test_a_wrong_request_is_a_line_and_the_mix_stays(widget, message, words):
     before = bytes(widget.mixed["data"])
-    mixed = ask(widget, 1, **message)
-    assert words in mixed["error"]
-    assert bytes(mixed["data"]) == before
+    ask(widget, 1, **message)
+    assert words in widget.notice["error"]
+    assert bytes(widget.mixed["data"]) == before
     assert ask(widget, 2, kind="share", side="identity", share=0.5)["error"] is None
+    assert widget.notice["error"] is None
 
 
 def test_what_cannot_be_mixed_with_is_refused(models, tiny_world, session):

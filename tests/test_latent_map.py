@@ -17,24 +17,24 @@ from l2l_widgets.maps.files import save_map
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.widgets import FaceEditor, LatentMap
-from l2l_widgets.widgets import bridge as bridges
-from l2l_widgets.widgets.map_jobs import UNKNOWN
+from l2l_widgets.widgets.latent_map.map_jobs import UNKNOWN
+from l2l_widgets.widgets.stylesheet import STATIC
 
 COUNT = 200
-NAMES = ("points", "colour", "hover", "face", "comparison", "strip", "trajectory", "notice")
+NAMES = ("points", "colour", "hover", "loaded", "comparison", "strip", "trajectory", "notice")
 
 
 class Page:
     """What a browser does with a map: numbered messages, and the traits as they arrive."""
 
-    def __init__(self, view, client="page", shown=True):
+    def __init__(self, view, client="page", visible=True):
         self.view, self.client, self.number = view, client, 0
         self.seen = []
         for name in NAMES:
             view.observe(lambda change: self.seen.append(change["name"]), name)
         view.wait(30)
-        if shown:
-            self.send("visible", shown=True)
+        if visible:
+            self.send("visible", visible=True)
 
     def send(self, kind, **content):
         self.number += 1
@@ -97,7 +97,7 @@ def view(session, code_map):
 @pytest.fixture
 def page(view):
     page = Page(view)
-    assert wait_for(lambda: view.face), "the loaded face was never marked"
+    assert wait_for(lambda: view.loaded), "the loaded face was never marked"
     page.settle()
     return page
 
@@ -117,9 +117,9 @@ def test_the_map_is_shown_with_its_scale_and_the_loaded_face(view, page, code_ma
     )  # fmt: skip
     shown = np.frombuffer(colour["values"], np.uint8) / 254
     assert shown == pytest.approx(code_map.values("age").numpy(), abs=1 / 250)
-    assert view.face["row"] == view.face["seed"] == 3
-    assert view.face["before"] == pytest.approx(code_map.layouts["w", 0].coordinates[3].tolist())
-    assert not view.face["edited"]
+    assert view.loaded["row"] == view.loaded["seed"] == 3
+    assert view.loaded["before"] == pytest.approx(code_map.layouts["w", 0].coordinates[3].tolist())
+    assert not view.loaded["edited"]
     assert view.progress == {"text": "", "share": 1.0, "ready": True, "error": False}
 
 
@@ -132,14 +132,14 @@ def test_a_face_under_the_pointer_is_drawn_and_described(view, page, session):
     assert (picture - (expected * 127.5 + 127.5).round().clamp(0, 255).int()).abs().max() <= 1
     assert len(hover["named"]) == 5
     assert hover["believed"].keys() == {"kept", "trustworthiness", "continuity"}
-    assert view.answers["page"] == page.number
+    assert view.answered["page"] == page.number
 
 
 def test_a_click_loads_the_face_into_every_view_of_the_session(view, page, session):
     editor = FaceEditor(session)
     page.send("load", row=42)
     assert wait_for(lambda: editor.settings["seed"] == 42)
-    assert wait_for(lambda: view.face.get("seed") == 42)
+    assert wait_for(lambda: view.loaded.get("seed") == 42)
     assert session.state.seed == 42
     editor.close()
 
@@ -150,23 +150,23 @@ def test_a_face_that_was_looked_at_is_up_before_the_session_has_drawn_it(view, p
     page.seen.clear()
     with session._renderer._lock:  # nothing can be drawn meanwhile
         page.send("load", row=42)
-        assert view.face["seed"] == 42
-        assert view.face["picture"] == hover["picture"]
-        assert "before_strangeness" not in view.face
-    assert wait_for(lambda: "before_strangeness" in view.face)
-    assert view.face["seed"] == 42
+        assert view.loaded["seed"] == 42
+        assert view.loaded["picture"] == hover["picture"]
+        assert "before_strangeness" not in view.loaded
+    assert wait_for(lambda: "before_strangeness" in view.loaded)
+    assert view.loaded["seed"] == 42
 
 
 def test_a_face_loaded_elsewhere_is_marked_and_its_edit_too(view, page, session):
     session.request(seed=77, targets={"smile": 1.0})
-    assert wait_for(lambda: view.face.get("seed") == 77 and view.face.get("edited"))
-    assert view.face["row"] == 77
-    assert view.face["after"] != view.face["before"]
-    assert view.face["after_strangeness"] != view.face["before_strangeness"]
+    assert wait_for(lambda: view.loaded.get("seed") == 77 and view.loaded.get("edited"))
+    assert view.loaded["row"] == 77
+    assert view.loaded["after"] != view.loaded["before"]
+    assert view.loaded["after_strangeness"] != view.loaded["before_strangeness"]
     session.request(seed=5000, targets={})
-    assert wait_for(lambda: view.face.get("seed") == 5000)
-    assert view.face["row"] is None
-    assert len(view.face["before"]) == 2, "a face that is no point of the map has a place as well"
+    assert wait_for(lambda: view.loaded.get("seed") == 5000)
+    assert view.loaded["row"] is None
+    assert len(view.loaded["before"]) == 2, "a face that is no point of the map has a place as well"
 
 
 def test_a_click_takes_the_truncation_that_was_seen_and_is_one_step_of_undo(view, page, session):
@@ -182,7 +182,7 @@ def test_the_maps_can_be_flipped_through_and_coloured(view, page, code_map):
     points = page.ask("points", "points", space="w", seed=1)
     assert torch.equal(coordinates(points), code_map.layouts["w", 1].coordinates)
     assert wait_for(
-        lambda: view.face["before"] == pytest.approx(
+        lambda: view.loaded["before"] == pytest.approx(
             code_map.layouts["w", 1].coordinates[3].tolist())
     )  # fmt: skip
     colour = page.ask("colour", "colour", name="kept")
@@ -210,7 +210,7 @@ def test_a_path_gives_a_strip_and_a_stop_can_be_loaded(view, page, session, code
     assert all(stop["picture"]["data"] for stop in strip["stops"])
     page.send("load", stop=1)
     assert torch.equal(session.state.w, view.path.ws[1:2])
-    assert wait_for(lambda: view.face.get("seed", 0) is None)
+    assert wait_for(lambda: view.loaded.get("seed", 0) is None)
     page.send("load", stop=0)
     assert session.state.seed == 5
 
@@ -222,8 +222,8 @@ def test_an_edits_way_is_drawn_and_a_point_of_it_becomes_the_edit(view, page, se
     assert len(method["asked"]) == len(method["placed"]) == len(method["strangeness"]) == 13
     page.send("edit", method="linear", step=12, attribute="smile")
     assert session.state.edits[-1].changes == {"smile": pytest.approx(method["asked"][12])}
-    assert wait_for(lambda: view.face.get("edited"))
-    assert view.face["after"] == pytest.approx(method["placed"][12], abs=1e-4)
+    assert wait_for(lambda: view.loaded.get("edited"))
+    assert view.loaded["after"] == pytest.approx(method["placed"][12], abs=1e-4)
     assert [w.method for w in view.ways] == ["linear"]
 
 
@@ -245,7 +245,7 @@ def test_what_is_drawn_over_the_map_follows_the_map_and_the_face(view, page, ses
     assert view.trajectory == view.strip == {}
     assert view.path is None
     page.send("load", row=51)
-    assert wait_for(lambda: view.face.get("seed") == 51)
+    assert wait_for(lambda: view.loaded.get("seed") == 51)
     page.settle()
     assert view.trajectory == {}
 
@@ -270,20 +270,20 @@ def test_what_cannot_be_is_said_in_its_place_and_the_map_goes_on(view, page, kin
     notice = page.ask(kind, "notice", **content)
     assert "\n" not in notice["error"]
     assert all(word in notice["error"] for word in words), notice["error"]
-    assert wait_for(lambda: view.answers["page"] == page.number)
+    assert wait_for(lambda: view.answered["page"] == page.number)
     assert page.ask("hover", "hover", row=1)["row"] == 1
 
 
 def test_a_hidden_map_computes_nothing(view, page, session):
-    page.send("visible", shown=False)
+    page.send("visible", visible=False)
     page.settle()
     page.seen.clear()
     session.request(seed=8)
     assert session.drain(20)
     page.settle()
     assert page.seen == []
-    page.send("visible", shown=True)
-    assert wait_for(lambda: view.face.get("seed") == 8)
+    page.send("visible", visible=True)
+    assert wait_for(lambda: view.loaded.get("seed") == 8)
 
 
 def test_a_burst_of_pointing_draws_few_faces(view, page):
@@ -314,7 +314,7 @@ def test_other_models_under_the_map_bring_their_own(session, code_map, tiny_part
     page = Page(view)
     editors = {"other": LinearEditor(build_directions(8))}
     other = Models.from_parts(**tiny_parts, editors=editors, name="other")
-    view._face.swap(other)
+    view.face.swap(other)
     assert view.schema["methods"] == ["other"]
     assert view.wait(120).code_map.models is other
     assert view.points["count"] == 100
@@ -344,7 +344,7 @@ def test_a_map_that_is_done_after_its_models_went_is_not_shown(session, tiny_par
     maker = bridge._maker
     editors = {"other": LinearEditor(build_directions(8))}
     other = Models.from_parts(**tiny_parts, editors=editors, name="other")
-    view._face.swap(other)
+    view.face.swap(other)
     assert drawing["other"].wait(30)
     gates["old"].set()
     maker.join(30)
@@ -373,11 +373,11 @@ def test_a_map_that_was_not_read_is_read_while_it_is_shown(session, tiny_models)
     made = CodeMap(tiny_models, COUNT, neighbours=8)
     lay_flat(made)
     view = LatentMap(session, code_map=made)
-    page = Page(view, shown=False)
+    page = Page(view, visible=False)
     assert view.colour["name"] == "kept"
     time.sleep(0.4)
     assert made.known <= 64, "nobody looks: nothing is read"
-    page.send("visible", shown=True)
+    page.send("visible", visible=True)
     assert wait_for(lambda: made.known == COUNT)
     assert wait_for(lambda: view.atlas.get("count") == COUNT)
     view.close()
@@ -396,12 +396,12 @@ def test_a_still_picture_stands_in_where_there_is_no_kernel(view, page, monkeypa
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda *a, **k: shown.append((a, k)))
     view._ipython_display_()
-    assert wait_for(lambda: len(shown) >= 3)
+    assert wait_for(lambda: len(shown) >= 3 and "base64," in shown[-1][0][0].data)
     (still,), options = shown[-1]
-    assert options == {"display_id": view._key, "update": True}
+    assert options == {"display_id": view.still, "update": True}
     assert "data:image/png;base64," in still.data
-    assert view._key in still.data
-    assert "<th>Trust</th>" in still.data, "numbers stand beside the picture"
+    assert view.still in still.data
+    assert "<td>Trust</td>" in still.data, "numbers stand beside the picture"
     assert "Run All Cells" in repr(view)
     ax = view.plot()
     assert len(ax.collections[-1].get_offsets()) == COUNT
@@ -424,6 +424,6 @@ def test_the_scripts_stay_within_the_page():
     script = LatentMap._esm
     assert "class MapCanvas" in script
     assert script.count("export default") == 1
-    for name in ("latent_map.css", "map_panels.css"):
-        text = (bridges.STATIC / name).read_text()
+    for name in ("latent_map/latent_map.css", "latent_map/map_panels.css"):
+        text = (STATIC / name).read_text()
         assert "url(" not in text

@@ -30,7 +30,7 @@ from l2l_widgets.painting import (
     edit_in_area,
     read_paint_recipe,
 )
-from l2l_widgets.widgets.paint_bridge import SHORTCUTS, PaintBridge, painter_schema
+from l2l_widgets.widgets.paint.paint_bridge import SHORTCUTS, PaintBridge, painter_schema
 
 HAIR, CHAIN = class_index("hair"), class_index("neck_l")
 

@@ -19,6 +19,7 @@ ROOTS = {
     "InterpolationView": "l2l-walk",
     "LatentMap": "l2l-map",
     "MaskPainter": "l2l-painter",
+    "PhotoInverter": "l2l-photo",
     "Presenter": "l2l-presenter",
     "TrainingCell": "l2l-training-cell",
     "TrainingMonitor": "l2l-monitor",

@@ -9,7 +9,8 @@ import pytest
 from test_widgets import wait_for
 
 from l2l_widgets.recipes import build_task, get_recipe
-from l2l_widgets.widgets import TrainingCell, training_cell
+from l2l_widgets.widgets import TrainingCell
+from l2l_widgets.widgets.training import training_cell
 
 LESSON = {"steps": 12, "faces": 64, "calibration_faces": 0, "log_every": 1, "batch_size": 4}
 
@@ -42,11 +43,11 @@ def test_training_stops_resumes_and_finishes(lesson, tiny_world):
     cell = lesson(steps=400)
     cell._preview = preview
     assert cell.status["state"] == "ready"
-    cell._handle_message({"kind": "start", "client": "page", "number": 1})
+    cell._handle({"kind": "start", "client": "page", "number": 1})
     assert wait_for(lambda: cell.status["step"] >= 3, 60), cell.status
-    assert cell.status["answers"] == {"page": 1}
+    assert cell.answered == {"page": 1}
     assert len(cell.faces["rows"][0]["pictures"]) == 2
-    cell._handle_message({"kind": "stop", "client": "page", "number": 2})
+    cell._handle({"kind": "stop", "client": "page", "number": 2})
     assert cell.wait(240)
     assert cell.status["state"] == "stopped", cell.status
     at = cell.status["step"]
@@ -105,7 +106,7 @@ def test_starting_over_keeps_the_old_run(lesson, tmp_path):
     cell = lesson()
     cell.start()
     assert cell.wait(60)
-    cell._handle_message({"kind": "start over", "client": "page", "number": 1})
+    cell._handle({"kind": "start over", "client": "page", "number": 1})
     assert cell.wait(60)
     assert cell.status["state"] == "finished", cell.status
     assert cell.run_directory == tmp_path / "run-2"
@@ -145,7 +146,7 @@ def preparing(lesson, monkeypatch):
         assert go_on.wait(60)
         return build_task(*args)
 
-    monkeypatch.setattr("l2l_widgets.widgets.training_cell.build_task", slowly)
+    monkeypatch.setattr("l2l_widgets.widgets.training.training_cell.build_task", slowly)
     cell = lesson(steps=100_000)
     cell.start()
     assert begun.wait(60)

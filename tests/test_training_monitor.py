@@ -16,7 +16,7 @@ from l2l_widgets.recipes import list_recipes
 from l2l_widgets.recipes.fields import check_fields, fields_of
 from l2l_widgets.training.presence import is_alive, read_presence
 from l2l_widgets.widgets import TrainingMonitor
-from l2l_widgets.widgets.training_values import MAX_POINTS, history_value
+from l2l_widgets.widgets.training.training_values import MAX_POINTS, history_value
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ class Page:
         self.number += 1
         message = {"kind": kind, "client": "page", "number": self.number, **content}
         self.monitor._handle_custom_msg(json.loads(json.dumps(message)), [])
-        assert self.monitor.notice["answers"]["page"] == self.number
-        return self.monitor.notice["text"]
+        assert self.monitor.answered["page"] == self.number
+        return self.monitor.notice.get("error") or ""
 
 
 def test_the_form_says_at_the_field_what_is_wrong(monitor):
@@ -82,7 +82,7 @@ def test_a_training_started_in_one_monitor_is_found_driven_and_ended_in_another(
     assert page.send("start") == ""
     assert first.run["state"] == "preparing"
     assert first.run["recipe"] == "regression"
-    page.send("visible", yes=True)
+    page.send("visible", visible=True)
     assert wait_for(lambda: first.run["step"] > 3, 120), first.run
     assert wait_for(lambda: len(first.history.get("steps", [])) > 3, 60)
     first.close()  # as when its kernel is gone
@@ -150,9 +150,9 @@ def test_a_hidden_monitor_reads_nothing_and_a_forgotten_one_goes(monitor, tmp_pa
     time.sleep(0.3)
     assert one.runs == []
     page = Page(one)
-    page.send("visible", yes=True)
+    page.send("visible", visible=True)
     assert wait_for(lambda: [run["name"] for run in one.runs] == ["late"], 10)
-    page.send("visible", yes=False)
+    page.send("visible", visible=False)
     assert one._pause_between_looks() is None
     thread = one._poller
     one.close()

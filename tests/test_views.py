@@ -18,7 +18,7 @@ from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.walks.files import read_walk
 from l2l_widgets.walks.interpolation import Interpolator
 from l2l_widgets.widgets import Gallery, InterpolationView
-from l2l_widgets.widgets import face_view as face_views
+from l2l_widgets.widgets.still import Still, still_html
 
 
 class Page:
@@ -95,7 +95,7 @@ def test_controls_change_the_walk_and_do_not_lead_into_refusals(view):
     assert view.settings["span"] == list(view.strip.walk.span)
     assert view.curves["asked"][0] == view.strip.walk.span[0]
     assert view.notice.get("error") is None
-    assert view.answers["page"] == page.number
+    assert view.answered["page"] == page.number
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_a_judge_without_numbers_is_a_message_and_the_pictures_stay(tiny_parts):
 
 @pytest.mark.parametrize("ending", ["png", "gif"])
 def test_save_writes_beside_the_notebook(view, tmp_path, ending, monkeypatch):
-    monkeypatch.setattr("l2l_widgets.widgets.interpolation_view.FILM_FRAMES", 6)
+    monkeypatch.setattr("l2l_widgets.widgets.faces.interpolation_view.FILM_FRAMES", 6)
     for name in (f"walk-3-8.{ending}", f"walk-3-8-2.{ending}"):
         Page(view).send("save", format=ending)
         assert view._files.drain(60)
@@ -369,15 +369,15 @@ def test_a_gallery_that_cannot_be_is_refused(session, options):
 
 def test_the_still_is_a_picture_and_a_table(view, gallery):
     for one, cell in ((view, "identity, as the first"), (gallery, "<td>5</td>")):
-        html = face_views.still_html(*one._still_parts(), one.schema["still"])
+        html = still_html(one._still_parts(), one.still)
         assert 'src="data:image/png;base64,' in html
         assert cell in html
-        assert one.schema["still"] in html
+        assert one.still in html
         assert "<script" not in html
 
 
 def test_a_still_escapes_what_it_is_told():
-    html = face_views.still_html(torch.zeros(3, 4, 4), '<b>"x"', ["<i>"], [["<u>"]], "key")
+    html = still_html(Still(torch.zeros(3, 4, 4), '<b>"x"', ["<i>"], [["<u>"]]), "key")
     assert "<b>" not in html
     assert "&lt;u&gt;" in html
     assert "&lt;i&gt;" in html
@@ -385,7 +385,7 @@ def test_a_still_escapes_what_it_is_told():
 
 def test_the_sheets_of_a_view_have_its_theme():
     for view, root in ((InterpolationView, "l2l-walk"), (Gallery, "l2l-gallery")):
-        assert f".{root} .l2l-button" in view._css
+        assert f".l2l:where(.{root}) .l2l-button" in view._css
         assert "export default" in view._esm
         assert view._esm.count("export default") == 1
         assert "http" not in view._esm.replace("http://www.w3.org/2000/svg", "")

@@ -104,8 +104,9 @@ def test_wheel_holds_everything_it_needs_and_no_more(wheel):
     for path in ROOT.glob("notebooks/*.ipynb"):
         assert f"l2l_widgets/notebooks/{path.name}" in names
     assert "l2l_widgets/py.typed" in names
-    assert any(n.endswith(".js") for n in names)
-    assert any(n.endswith(".css") for n in names)
+    static = [*PACKAGE.rglob("static/**/*.js"), *PACKAGE.rglob("static/**/*.css")]
+    assert len(static) > 50, "the scripts and rules of the views were not found"
+    assert {f"l2l_widgets/{p.relative_to(PACKAGE).as_posix()}" for p in static} <= {*names}
     config = r"\.data/data/etc/jupyter/jupyter_server_config\.d/l2l_widgets\.json$"
     assert [n for n in names if re.search(config, n)]
     assert not [n for n in names if re.search(r"(^|/)(tests|\.venv|runs|__pycache__)/", n)]

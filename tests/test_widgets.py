@@ -22,6 +22,7 @@ from l2l_widgets.session.replay import read_recipe
 from l2l_widgets.widgets import FaceEditor
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets.still import still_html
+from l2l_widgets.widgets.stylesheet import STATIC
 from l2l_widgets.widgets.words import SEARCH_WORDS
 
 
@@ -400,7 +401,7 @@ def test_large_pictures_travel_compressed():
 
 
 def test_the_page_needs_nothing_from_a_network():
-    files = sorted(bridges.STATIC.iterdir())
+    files = sorted(STATIC.iterdir())
     assert len(files) >= 8
     for path in files:
         text = path.read_text(encoding="utf-8")
@@ -441,6 +442,6 @@ def test_an_editor_of_something_else_says_what_it_takes():
 def test_without_its_kernel_a_widget_says_what_brings_it_back(editor):
     # Its own cell alone would not: the names that it uses are gone with the kernel.
     assert "Run All Cells" in repr(editor)
-    assert "Run All Cells" in still_html(editor.session.render(), "key")
-    script = (bridges.STATIC / "face_editor.js").read_text(encoding="utf-8")
+    assert "Run All Cells" in still_html(editor._still_parts(), "key")
+    script = (STATIC / "editor" / "face_editor.js").read_text(encoding="utf-8")
     assert "run the cell again" not in script

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from l2l_widgets.entanglement.study import LeakageStudy
 
+#: Seconds between two messages about the faces of a row.
+TELL_EVERY = 0.5
 STATES = ("ready", "running", "paused", "stopped", "finished", "failed")
 
 
@@ -24,8 +27,10 @@ class Progress:
         Rows, over all methods that were asked for.
     doing : str
         What is being measured now.
+    faces, faces_total : int
+        Faces of that which have been edited and read, of how many; both 0 between two rows.
     seconds_left : float or None
-        By the rows so far.
+        By the pictures so far; None before the first ones.
     error : str or None
         Why it failed.
     """
@@ -34,6 +39,8 @@ class Progress:
     done: int = 0
     total: int = 0
     doing: str = ""
+    faces: int = 0
+    faces_total: int = 0
     seconds_left: float | None = None
     error: str | None = None
 
@@ -62,6 +69,7 @@ class BackgroundStudy:
         self._go.set()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._pictures, self._seconds = 0, 0.0  # drawn and read so far, and the time that it took
         self._at_work = self._wanted = False  # wanted: start was asked for while it was at work
 
     @property
@@ -113,34 +121,70 @@ class BackgroundStudy:
             self._tell(state="failed", doing="", seconds_left=None, error=line)
 
     def _measure(self) -> bool:
-        times: list[float] = []
+        some = False
         while True:
             # asked anew each time: who looks may have chosen other methods meanwhile
             work = [(m, n) for n in self.study.protocol.attributes for m in self.methods]
             left = [(m, n) for m, n in work if not self.study.measured(m, n)]
-            seconds = len(left) * sum(times[-4:]) / len(times[-4:]) if times else None
             done = len(work) - len(left)
-            self._tell(state="running", done=done, total=len(work), seconds_left=seconds)
+            self._tell(state="running", done=done, total=len(work), seconds_left=self._left())
             # after the first row, so that there are numbers to look at meanwhile
-            if times and not self.study.knows_chance and not self._chance():
+            if some and not self.study.knows_chance and not self._chance():
                 return False
             if not left:
                 return self.study.knows_chance or self._chance()
             if not self._may_go_on():
                 return False
             method, name = left[0]
-            began = time.monotonic()
-            self._tell(state="running", doing=f"{method}: {name}")
-            self.study.measure(method, name)
-            times.append(time.monotonic() - began)
+            faces, study = self.study.protocol.faces, self.study
+            with self._counting(f"{method}: {name}", faces, study.pictures_of_row) as heard:
+                study.measure(method, name, heard)
+            some = True
 
     def _chance(self) -> bool:
         if not self._may_go_on():
             return False
-        self._tell(state="running", doing="random edits, the zero of the matrix")
-        self.study.measure_chance()
-        self._tell(state="running")
+        study, words = self.study, "random edits, the zero of the matrix"
+        with self._counting(words, study.chance, study.pictures_of_chance) as heard:
+            study.measure_chance(heard)
         return True
+
+    @contextlib.contextmanager
+    def _counting(self, doing: str, faces: int, pictures: int) -> Iterator[Callable[[int], None]]:
+        """Say what is done now, how many faces of it are, and how long the rest will take."""
+        began = told = time.monotonic()
+        seen = 0
+
+        def heard(count: int) -> None:
+            nonlocal seen, told
+            seen += count
+            if time.monotonic() - told < TELL_EVERY:
+                return
+            told = time.monotonic()
+            here = min(faces, faces * seen // pictures)
+            self._tell(
+                state="running", faces=here, faces_total=faces,
+                seconds_left=self._left(seen, told - began),
+            )  # fmt: skip
+
+        self._tell(state="running", doing=doing, faces=0, faces_total=faces)
+        try:
+            yield heard
+        finally:
+            self._pictures += seen
+            self._seconds += time.monotonic() - began
+            self._tell(state="running", faces=0, faces_total=0)
+
+    def _left(self, seen: int = 0, seconds: float = 0.0) -> float | None:
+        """Seconds until the end, with what is done now on top; None while nothing is known."""
+        study = self.study
+        pictures, took = self._pictures + seen, self._seconds + seconds
+        if pictures == 0 or took == 0:
+            return None
+        rows = [(m, n) for n in study.protocol.attributes for m in self.methods]
+        left = sum(not study.measured(m, n) for m, n in rows) * study.pictures_of_row
+        left += 0 if study.knows_chance else study.pictures_of_chance
+        return max(0, left - seen) * took / pictures
 
     def _may_go_on(self) -> bool:
         if not self._go.is_set() and not self._stop.is_set():

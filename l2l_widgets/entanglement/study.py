@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -98,8 +98,28 @@ class LeakageStudy:
         """Whether an attribute needs no more work: it was measured, or cannot be."""
         return (method, name) in self._rows or (method, name) in self.failed
 
-    def measure(self, method: str, name: str) -> bool:
+    @property
+    def pictures_of_row(self) -> int:
+        """Pictures that one row draws and reads at most: each face at each strength but none."""
+        return self.protocol.faces * sum(knob != 0 for knob in equal_change.KNOBS)
+
+    @property
+    def pictures_of_chance(self) -> int:
+        """Pictures behind what chance does."""
+        faces = min(equal_change.RANDOM_FACES, self.protocol.faces)
+        return self.chance * faces * len(equal_change.RANDOM_LENGTHS)
+
+    def measure(
+        self, method: str, name: str, heard: Callable[[int], None] = lambda count: None
+    ) -> bool:
         """Measure one attribute of one method, where that is not done yet.
+
+        Parameters
+        ----------
+        method, name : str
+            Which row.
+        heard : callable
+            Gets how many more pictures have been drawn and read, while it lasts.
 
         Returns
         -------
@@ -118,7 +138,7 @@ class LeakageStudy:
         check_visible((name,), self.models.table)
         if self.measured(method, name):
             return (method, name) in self._rows
-        bench = self.bench
+        bench = _counted(self.bench, heard)
         key = ("equal", method, 0, name)
         try:
             editor = self.models.editor(method)
@@ -154,10 +174,10 @@ class LeakageStudy:
         """Whether random edits have been measured; until then no cell is called a leak."""
         return self._random is not None
 
-    def measure_chance(self) -> None:
-        """Measure what random edits do, once for all methods."""
+    def measure_chance(self, heard: Callable[[int], None] = lambda count: None) -> None:
+        """Measure what random edits do, once for all methods; ``heard`` as for a row."""
         if self._random is None:
-            bench = self.bench
+            bench = _counted(self.bench, heard)
             with torch.inference_mode():
                 found = equal_change.measure_random_edits(bench, self.protocol, self.chance)
             self._random = {key: value.clone() for key, value in found.items()}
@@ -268,6 +288,18 @@ class LeakageStudy:
         after = editor.edit(ws, EditRequest(changes={edited: change}))
         both = generator.synthesis(torch.cat([ws, after.to(ws)]), noise_mode="const")
         return both[0].cpu().clone(), both[1].cpu().clone()
+
+
+def _counted(bench: Bench, heard: Callable[[int], None]) -> Bench:
+    """The same bench, whose judge says how many pictures it has read."""
+    judge = bench.readers.judge
+
+    def read(images: Tensor) -> Tensor:
+        readings = judge(images)
+        heard(len(images))
+        return readings
+
+    return replace(bench, readers=replace(bench.readers, judge=read))
 
 
 def faces_of_row(

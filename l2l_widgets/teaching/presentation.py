@@ -113,7 +113,8 @@ class Presentation:
         face = {"w": state.w} if state.w is not None else {"seed": state.seed}
         self.session.update(
             **face, truncation_psi=state.truncation_psi, method=edit.method,
-            changes=edit.changes, targets=edit.targets, preserve=edit.preserve,
+            changes=edit.changes, targets=edit.targets, preserve=edit.preserve, rows=edit.rows,
+            space=edit.space,
         )  # fmt: skip
         return self.step
 

@@ -11,20 +11,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from l2l_widgets.widgets.editor_grid import EditorGrid as EditorGrid
-    from l2l_widgets.widgets.entanglement_explorer import (
+    from l2l_widgets.widgets.compare.editor_grid import EditorGrid as EditorGrid
+    from l2l_widgets.widgets.compare.entanglement_explorer import (
         EntanglementExplorer as EntanglementExplorer,
     )
-    from l2l_widgets.widgets.face_editor import FaceEditor as FaceEditor
-    from l2l_widgets.widgets.gallery_view import Gallery as Gallery
-    from l2l_widgets.widgets.identity_mixer import IdentityMixer as IdentityMixer
-    from l2l_widgets.widgets.interpolation_view import InterpolationView as InterpolationView
-    from l2l_widgets.widgets.latent_map import LatentMap as LatentMap
-    from l2l_widgets.widgets.mask_painter import MaskPainter as MaskPainter
-    from l2l_widgets.widgets.photo_inverter import PhotoInverter as PhotoInverter
-    from l2l_widgets.widgets.presenter import Presenter as Presenter
-    from l2l_widgets.widgets.training_cell import TrainingCell as TrainingCell
-    from l2l_widgets.widgets.training_monitor import TrainingMonitor as TrainingMonitor
+    from l2l_widgets.widgets.editor.face_editor import FaceEditor as FaceEditor
+    from l2l_widgets.widgets.faces.gallery_view import Gallery as Gallery
+    from l2l_widgets.widgets.faces.interpolation_view import InterpolationView as InterpolationView
+    from l2l_widgets.widgets.latent_map.latent_map import LatentMap as LatentMap
+    from l2l_widgets.widgets.lesson.presenter import Presenter as Presenter
+    from l2l_widgets.widgets.mixer.identity_mixer import IdentityMixer as IdentityMixer
+    from l2l_widgets.widgets.paint.mask_painter import MaskPainter as MaskPainter
+    from l2l_widgets.widgets.photo.photo_inverter import PhotoInverter as PhotoInverter
+    from l2l_widgets.widgets.training.training_cell import TrainingCell as TrainingCell
+    from l2l_widgets.widgets.training.training_monitor import TrainingMonitor as TrainingMonitor
 
 __all__ = [
     "EditorGrid",
@@ -42,18 +42,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EditorGrid": "editor_grid",
-    "EntanglementExplorer": "entanglement_explorer",
-    "FaceEditor": "face_editor",
-    "Gallery": "gallery_view",
-    "IdentityMixer": "identity_mixer",
-    "InterpolationView": "interpolation_view",
-    "LatentMap": "latent_map",
-    "MaskPainter": "mask_painter",
-    "PhotoInverter": "photo_inverter",
-    "Presenter": "presenter",
-    "TrainingCell": "training_cell",
-    "TrainingMonitor": "training_monitor",
+    "EditorGrid": "compare.editor_grid",
+    "EntanglementExplorer": "compare.entanglement_explorer",
+    "FaceEditor": "editor.face_editor",
+    "Gallery": "faces.gallery_view",
+    "IdentityMixer": "mixer.identity_mixer",
+    "InterpolationView": "faces.interpolation_view",
+    "LatentMap": "latent_map.latent_map",
+    "MaskPainter": "paint.mask_painter",
+    "PhotoInverter": "photo.photo_inverter",
+    "Presenter": "lesson.presenter",
+    "TrainingCell": "training.training_cell",
+    "TrainingMonitor": "training.training_monitor",
 }
 
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from l2l_widgets.session.receipt import Receipt
     from l2l_widgets.session.states import Edit, EditResult
 
-STATIC = Path(__file__).parent / "static"
 #: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to
 #: decode, and still a small message.
 RAW_UP_TO = 128
@@ -54,11 +53,6 @@ OPEN_FAMILIES = 2
 EARLY, DRAFT, WHOLE = 0, 1, 2
 #: Side that a saved picture should at least have, so that it can be shown without squinting.
 SAVED_SIDE = 512
-
-
-def static_text(*names: str) -> str:
-    """The named files of ``static/``, one after the other, as one module or style sheet."""
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
 
 
 def picture_value(image: Tensor) -> dict[str, Any]:
@@ -460,12 +454,12 @@ def picture_name(session: EditSession) -> str:
     return "-".join([face, *list({**edit.changes, **edit.targets})[:3]])
 
 
-def free_path(folder: Path, stem: str) -> Path:
+def free_path(folder: Path, stem: str, ending: str = ".png") -> Path:
     """A path in ``folder`` that nothing has yet: ``stem.png``, ``stem-2.png``, ..."""
-    path, count = folder / f"{stem}.png", 1
+    path, count = folder / f"{stem}{ending}", 1
     while path.exists():
         count += 1
-        path = folder / f"{stem}-{count}.png"
+        path = folder / f"{stem}-{count}{ending}"
     return path
 
 

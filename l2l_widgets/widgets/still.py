@@ -1,8 +1,8 @@
-"""A still picture beside a widget, for the reader who opens the notebook without its kernel.
+"""A still picture and a table beside a view, for the reader who opens the notebook without kernel.
 
 A front end that has lost a widget's model says so, and offers nothing in its place: an output's
-widget view has no fallback. So the picture is an output of its own. While the widget lives its page
-hides the still, by the key in its ``alt`` text.
+widget view has no fallback. So the still is an output of its own, plain HTML in which no script
+runs. While the view lives its page hides the still, which it finds by its key.
 """
 
 from __future__ import annotations
@@ -10,52 +10,81 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from l2l_widgets.images import to_pil
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from l2l_widgets.session.states import EditResult
+from l2l_widgets.images import encode_png
 
-#: Width of the pair on the page, in CSS pixels.
-WIDTH = 516
+#: What brings a view back in a notebook that was opened again. Its own cell alone would not do: the
+#: names that it uses are gone with the kernel.
+BACK = "Run \u2192 Run All Cells brings it back"
+#: Dots an inch of a drawn figure.
+DOTS = 110
+#: Width below which faces are shown twice as large, in pixels.
+SMALL = 400
 
 
-def still_html(result: EditResult, key: str) -> str:
-    """The pair before and after as one image element.
+class Still(NamedTuple):
+    """What stands still.
 
-    Parameters
+    Attributes
     ----------
-    result : EditResult
-        Without an error.
-    key : str
-        What the page finds the picture by.
+    picture : Tensor of shape (3, H, W) in [-1, 1], bytes or None
+        Faces as they are, or a PNG; None where there is none yet.
+    words : str
+        What it shows, for those who do not see it as well.
+    head, rows : sequences of str
+        The table; without rows there is none.
+    width : int or None
+        Of the picture on the page, in CSS pixels; its own, or twice that of small faces, if not
+        given.
     """
-    stream = io.BytesIO()
-    to_pil(result.compare()).save(stream, format="PNG")
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    seed = "" if result.state.seed is None else f" {result.state.seed}"
-    text = f"Face{seed} before and after. Run → Run All Cells brings the sliders back. ({key})"
-    return (
-        f'<img alt="{html.escape(text)}" title="{html.escape(text)}" width="{WIDTH}" '
-        f'src="data:image/png;base64,{data}">'
-    )
+
+    picture: Tensor | bytes | None
+    words: str
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    width: int | None = None
 
 
-def picture_html(figure: Any, text: str, key: str) -> str:
-    """A matplotlib figure as one image element.
+def still_html(still: Still, key: str) -> str:
+    """A still as one piece of HTML.
 
     Parameters
     ----------
-    figure : matplotlib.figure.Figure
+    still : Still
         What to show.
-    text : str
-        What it is, for a reader who cannot see it.
     key : str
-        What the page finds the picture by.
+        What the page finds it by.
     """
+    words = still.words.strip()
+    words += "" if words.endswith((".", "!", "?")) else "."
+    parts = [f'<span title="{html.escape(key)}"></span>']
+    if still.picture is not None:
+        picture = still.picture
+        png = picture if isinstance(picture, bytes) else encode_png(picture)
+        data = base64.b64encode(png).decode("ascii")
+        width = still.width
+        if width is None and isinstance(picture, Tensor) and picture.shape[-1] < SMALL:
+            width = 2 * picture.shape[-1]
+        size = "" if width is None else f' width="{width}"'
+        parts.append(
+            f'<img alt="{html.escape(words)}"{size} style="max-width:100%" '
+            f'src="data:image/png;base64,{data}">'
+        )
+    parts.append(f"<p>{html.escape(words)} {BACK}.</p>")
+    if still.rows:
+        heads = "".join(f"<th>{html.escape(value)}</th>" for value in still.head)
+        lines = ("".join(f"<td>{html.escape(v)}</td>" for v in row) for row in still.rows)
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        parts.append(f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>")
+    return f"<div>{''.join(parts)}</div>"
+
+
+def figure_png(figure: Any, dots: int = DOTS) -> bytes:
+    """A matplotlib figure as a PNG."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=90)
-    data = base64.b64encode(stream.getvalue()).decode("ascii")
-    words = html.escape(f"{text} ({key})")
-    return f'<img alt="{words}" title="{words}" src="data:image/png;base64,{data}">'
+    figure.savefig(stream, format="png", dpi=dots)
+    return stream.getvalue()

@@ -9,11 +9,54 @@ rules rank as they are written.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-__all__ = ["scoped"]
+__all__ = ["scoped", "scripted", "static_text", "themed"]
+
+STATIC = Path(__file__).parent / "static"
+#: What every view's page needs, before its own scripts and rules.
+SCRIPTS = (
+    "shared/elements.js", "shared/link.js", "shared/pictures.js", "shared/showing.js",
+)  # fmt: skip
+SHEETS = ("shared/tokens.css", "shared/base.css")
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CLASS = re.compile(r"\.[\w-]+")
+
+
+def static_text(*names: str) -> str:
+    """The named files of ``static/``, one after the other, as one module or style sheet."""
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in names)
+
+
+def scripted(folder: str, *names: str) -> str:
+    """The module of a view: the scripts that all views share, and then its own.
+
+    Parameters
+    ----------
+    folder : str
+        Of ``static/``, which the view's own files lie in.
+    names : str
+        Those files, or files of other folders as ``folder/name``.
+    """
+    return static_text(*SCRIPTS, *_placed(folder, names))
+
+
+def themed(root: str, folder: str, *names: str) -> str:
+    """The style sheet of a view: tokens and controls of all views, and then its own rules.
+
+    Parameters
+    ----------
+    root : str
+        Class of the view's outermost element, which has the class ``l2l`` as well.
+    folder, names : str
+        As for :func:`scripted`.
+    """
+    return scoped(root, static_text(*SHEETS, *_placed(folder, names)), "l2l")
+
+
+def _placed(folder: str, names: tuple[str, ...]) -> list[str]:
+    return [name if "/" in name else f"{folder}/{name}" for name in names]
 
 
 def scoped(root: str, css: str, *also: str) -> str:

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from l2l_widgets.masks import class_index
-from l2l_widgets.widgets.mask_painter import MaskPainter
-from l2l_widgets.widgets.paint_bridge import PaintBridge, painter_schema
+from l2l_widgets.widgets.paint.mask_painter import MaskPainter
+from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
 
 from .harness import until
 

@@ -138,7 +138,7 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     assert "n = 12 faces, face seed 0" in explorer.locator(".l2l-gridstamp").inner_text()
     assert explorer.locator(".l2l-cell.l2l-hatched[data-edited]").count() > 40
     # the still pictures are in the notebook for who opens it later, and hidden while this lives
-    stills = page.locator("img[alt*='l2l-still-']")
+    stills = page.locator('div:has(> [title^="l2l-still"]) img')
     harness.until(lambda: stills.count() >= 2, 60, what="still pictures")
     assert not any(stills.nth(i).is_visible() for i in range(stills.count()))
 

@@ -461,7 +461,7 @@ def test_control_s_saves_the_notebook(editor):
 
 def test_opened_without_its_kernel_it_shows_its_last_picture(editor):
     page = editor.page
-    still = page.locator('img[alt*="l2l-still"]')
+    still = page.locator('div:has(> [title^="l2l-still"]) img')
     assert still.count() == 1
     assert not still.first.is_visible(), "the widget lives, and the still hides"
     first = still.first.get_attribute("src")
@@ -483,7 +483,7 @@ def test_opened_without_its_kernel_it_shows_its_last_picture(editor):
         copied = page.evaluate("() => window.copied")
         address = page.url.split("/lab")[0]
         other.goto(f"{address}/lab/tree/{copied}?reset")
-        alone = other.locator('img[alt*="l2l-still"]')
+        alone = other.locator('div:has(> [title^="l2l-still"]) img')
         harness.until(lambda: alone.count() == 1 and alone.first.is_visible(), 60)
         loaded = alone.first.evaluate("e => e.complete && e.naturalWidth > 0")
         assert loaded

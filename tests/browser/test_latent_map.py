@@ -280,7 +280,7 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
 
 
 def test_a_map_out_of_sight_asks_for_nothing(seen):
-    visible = "view._bridge.visible"
+    visible = "view.audience.is_there"
     assert harness.evaluate_in_kernel(seen.page, visible) == "True"
     seen.page.locator(".l2l-editor").get_by_label("Seed").scroll_into_view_if_needed()
     seen.page.set_viewport_size({"width": 1500, "height": 420})

@@ -39,7 +39,7 @@ def opened(page, address, folder):
 def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     page = opened
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    cell = page.locator(".l2l-training")
+    cell = page.locator(".l2l-training-cell")
     cell.wait_for(timeout=300_000)
 
     def step():

@@ -284,7 +284,7 @@ def test_a_view_that_is_shown_twice_is_one_view(opened, walk):
 
 
 def test_opened_without_its_kernel_both_show_their_last_pictures_and_numbers(opened, walk, gallery):
-    stills = 'img[alt*="l2l-still"]'
+    stills = 'div:has(> [title^="l2l-still"]) img'
     assert opened.locator(stills).count() >= 2
     assert not any(s.is_visible() for s in opened.locator(stills).all()), "the stills hide"
     opened.evaluate("async () => { await panel.context.save(); }")

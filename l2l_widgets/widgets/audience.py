@@ -1,0 +1,40 @@
+"""Who looks at a view: the one place that decides whether anybody does."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+#: Seconds after which a page that no longer says that it shows the view is taken for closed; a page
+#: that shows it says so twice a minute. A tab that crashed, or a reloaded page, never says goodbye.
+FORGET_AFTER = 120.0
+
+
+class Audience:
+    """The pages that show a view. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shown: dict[str, float] = {}  # page -> when it last said that it shows the view
+        self._met = False  # whether any page was ever heard of
+
+    def hear(self, page: str, shows: bool) -> None:
+        """Take what a page says of itself."""
+        with self._lock:
+            self._met = True
+            if shows:
+                self._shown[page] = time.monotonic()
+            else:
+                self._shown.pop(page, None)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a page shows the view now."""
+        oldest = time.monotonic() - FORGET_AFTER
+        with self._lock:
+            return any(said > oldest for said in self._shown.values())
+
+    @property
+    def has_left(self) -> bool:
+        """Whether pages were there, and none shows the view now: a script never has any."""
+        return self._met and not self.is_there

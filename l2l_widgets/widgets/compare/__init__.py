@@ -1,0 +1,1 @@
+"""The instruments that compare methods: EditorGrid and EntanglementExplorer."""

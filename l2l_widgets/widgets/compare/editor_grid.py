@@ -1,0 +1,437 @@
+"""EditorGrid: the same request through all methods, side by side at equal achieved change.
+
+A view of :class:`l2l_widgets.evaluation.one_face.SideBySide` on the face of a session. Blind,
+the page is told letters and pictures only: what it does not have it cannot give away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import traitlets
+
+from l2l_widgets.evaluation.one_face import Answer, SideBySide, blind_labels
+from l2l_widgets.images import grid
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import visible_table
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.compare.explorer_values import attribute_values
+from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.words import Words
+
+if TYPE_CHECKING:
+    from l2l_widgets.attributes import AttributeTable
+
+#: What is asked for where nothing else is.
+USUAL = "glasses"
+#: Movers that a card names.
+MOVERS = 3
+#: Half the width of the request's slider, in attribute units.
+SLIDER = 0.5
+
+
+class EditorGrid(FaceView):
+    """One face, one request, every method; each with its receipt, or the reason why not.
+
+    Parameters
+    ----------
+    source : EditSession, SharedFace, Models or None
+        Whose face is edited, and where a click loads one; None loads the embedded models.
+    request : mapping of str to float
+        Changes in attribute units, to be *achieved*.
+    methods : sequence of str, optional
+        All that the models have where not given.
+    blind : bool
+        Whether letters stand for the methods until :meth:`reveal`.
+    blind_seed : int
+        Of the letters' shuffle, at least 0; every face has another shuffle.
+    hide : iterable of str
+        Attributes that can neither be asked for nor are named.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
+    n_random : int
+        Random edits behind each receipt's band.
+
+    Attributes
+    ----------
+    votes : list of dict
+        What was voted: ``face``, ``request``, ``label``, ``method``, ``blind_seed``.
+
+    Raises
+    ------
+    ValueError
+        An impossible request, an unknown method or attribute, or a seed below 0.
+    """
+
+    _esm = scripted("compare", "shared/choices.js", "editor_grid.js")
+    _css = themed("l2l-editorgrid", "compare", "compare.css", "editor_grid.css")
+
+    settings = traitlets.Dict(help="request, face, blind or not, votes").tag(sync=True)
+    status = traitlets.Dict(help="how many methods have answered, errors").tag(sync=True)
+    before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
+    cards = traitlets.List(help="one a method, in the order shown").tag(sync=True)
+
+    def __init__(
+        self,
+        source: EditSession | SharedFace | Models | None = None,
+        *,
+        request: Mapping[str, float] | None = None,
+        methods: Sequence[str] | None = None,
+        blind: bool = False,
+        blind_seed: int = 0,
+        hide: Iterable[str] = (),
+        language: str | None = None,
+        n_random: int = 24,
+    ) -> None:
+        face = shared(source)  # what is refused is refused before there is a view
+        self._wanted = None if methods is None else tuple(methods)
+        self._n_random, self._hide, self._lost = n_random, tuple(hide), ""
+        self.side = SideBySide(face.models, methods, n_random)
+        self._words = Words.of(language)
+        self._table = self._words.translate(visible_table(face.models.table, self._hide))
+        usual = _usual_request(self.side, self._table) if request is None else request
+        self._check(usual)
+        self._asked = dict(usual)
+        blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none
+        self.votes: list[dict[str, Any]] = []
+        self._blind, self._revealed, self._blind_seed = blind, False, blind_seed
+        self._labels: dict[str, str] = {}
+        self._found: dict[str, Answer] = {}
+        self._state, self._error = "waiting", ""
+        super().__init__(face)
+        self.schema = self._schema_value()
+        self._tell()
+        self._ask()
+
+    def _about(self) -> str:
+        names = ", ".join(f"{n} {c:+g}" for n, c in self._asked.items())
+        return f"EditorGrid of {self._whose()}: {names} by {len(self.side.methods)} methods"
+
+    # -- from Python -------------------------------------------------------------------------------
+
+    def ask(self, request: Mapping[str, float]) -> None:
+        """Compare another request; ValueError where it is impossible."""
+        if self._lost:
+            raise ValueError(self._lost)
+        self._check(request)
+        self._asked = dict(request)
+        self._ask()
+
+    def _check(self, request: Mapping[str, float]) -> None:
+        self.side.check(request)
+        hidden = [name for name in request if name not in self._table]
+        if hidden:
+            raise ValueError(f"attribute {hidden[0]!r} is hidden; allowed: those that are shown")
+
+    def answers(self, timeout: float = 60.0) -> dict[str, Answer]:
+        """Return method -> answer, once all have answered or ``timeout`` seconds have passed."""
+        self.wait(timeout)
+        with self._lock:
+            return dict(self._found)
+
+    def reveal(self, revealed: bool = True) -> None:
+        """Show which letter is which method, or hide it again."""
+        self._revealed = revealed
+        self._show_cards()
+        self._tell()
+        if self._state == "ready":
+            self._show_still()
+
+    def tally(self) -> dict[str, int]:
+        """Return method -> votes, the most first."""
+        return dict(Counter(vote["method"] for vote in self.votes).most_common())
+
+    # -- from the page -----------------------------------------------------------------------------
+
+    def _forget_error(self) -> None:
+        self._error = ""
+
+    def _say_error(self, error: Exception) -> None:
+        self._error = self._line(error)
+        self._tell()
+
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        if kind == "ask":
+            self.ask({str(message["name"]): float(message["change"])})
+        elif kind == "take":
+            self.ask(self._of_sliders())
+        elif kind == "blind":
+            self._blind, self._revealed = bool(message["blind"]), False
+            self._ask()
+        elif kind == "reveal":
+            self.reveal()
+        elif kind == "vote":
+            self._vote(str(message["label"]))
+        elif kind == "load":
+            self._load(str(message["label"]))
+        elif kind == "face":
+            self.face.load(seed=message["seed"], by=self._name)
+        else:
+            raise ValueError(f"no such request: {kind}")
+        self._tell()
+
+    def _of_sliders(self) -> dict[str, float]:
+        """What the session's sliders ask for, targets turned into changes."""
+        edit = self.face.state.edits[-1]
+        readings = self.face.session.readings() if edit.targets else {}
+        own = {n: v - readings[n] for n, v in edit.targets.items() if n in readings}
+        asked = {n: round(v, 4) for n, v in {**edit.changes, **own}.items() if abs(v) >= 0.005}
+        if not asked:
+            raise ValueError("the sliders ask for nothing; allowed: move one first")
+        return asked
+
+    def _vote(self, label: str) -> None:
+        with self._lock:
+            method = self._labels.get(label)
+            answer = self._found.get(method or "")
+        if method is None or answer is None or not answer.reached:
+            raise ValueError(f"vote for {label!r}; allowed: a picture that reached the request")
+        here = self._subject()
+        self.votes = [vote for vote in self.votes if (vote["face"], vote["request"]) != here]
+        self.votes.append(
+            {
+                "face": here[0], "request": here[1], "label": label, "method": method,
+                "blind_seed": self._blind_seed if self._blind else None,
+            }
+        )  # fmt: skip
+
+    def _load(self, label: str) -> None:
+        with self._lock:
+            answer = self._found.get(self._labels.get(label, ""))
+        if answer is None or answer.w is None:
+            raise ValueError(f"face {label!r} is not there; allowed: one that is drawn")
+        self.face.load(w=answer.w, by=self._name)
+
+    # -- comparing, on the worker ------------------------------------------------------------------
+
+    def _on_face(self, event: FaceEvent) -> None:
+        if event.kind == "models":
+            self._take_models()
+        if event.kind != "edits":
+            self._ask()
+
+    def _take_models(self) -> None:
+        """Other models draw now: the old answers are faces of another world, and go."""
+        models, wanted = self.face.models, self._wanted
+        known = models.available_editors
+        lost = ""
+        with self._lock:
+            self._labels, self._found = {}, {}
+        self.cards, self.before = [], {}
+        visible = visible_table(models.table, (n for n in self._hide if n in models.table))
+        self._table = self._words.translate(visible)
+        try:
+            kept = None if wanted is None else [m for m in wanted if m in known]
+            if wanted and not kept:
+                raise ValueError(f"methods are {', '.join(wanted)}; these models lack them")
+            side = SideBySide(models, kept, self._n_random)
+            request = self._asked
+            if any(name not in self._table for name in request):
+                request = _usual_request(side, self._table)
+            side.check(request)
+            self.side, self._asked = side, request
+        except ValueError as error:
+            lost = f"nothing is compared with these models: {error}"
+        self._lost, self._error = lost, ""
+        self.schema = self._schema_value()
+        self._tell()
+
+    def _schema_value(self) -> dict[str, Any]:
+        return {
+            "attributes": attribute_values(self._table),
+            "methods": len(self.side.methods),
+            "slider": SLIDER,
+        }
+
+    def _subject(self) -> tuple[Any, dict[str, float]]:
+        state = self.face.state
+        return (state.seed if state.w is None else "latent", dict(self._asked))
+
+    def _serve(self) -> None:
+        try:
+            self._compare()
+        except Exception as error:
+            self._state, self._error = "failed", self._line(error)
+        self._tell()
+        if self._state == "ready":
+            self._show_still()
+
+    def _compare(self) -> None:
+        side, request = self.side, dict(self._asked)
+        if self._lost:
+            raise ValueError(self._lost)
+        result = self.face.session.render()
+        if result.w is None or result.before is None:
+            raise ValueError(result.error or "the face cannot be drawn")
+        labels = self._shuffled(side)
+        with self._lock:
+            self._labels, self._found = labels, {}
+            self._state, self._error = "comparing", ""
+        seed = result.state.seed if result.state.w is None else None
+        self.before = {**picture_value(result.before), "seed": seed}
+        self._show_cards()
+        self._tell()
+        psi = float(result.state.truncation_psi)
+        order = list(labels.values())
+        for answer in side.answers(
+            result.w, request, methods=order, truncation_psi=psi, stale=self._stale
+        ):
+            if side is not self.side or self._lost:
+                return  # other models draw meanwhile
+            with self._lock:
+                self._found[answer.method] = answer
+            self._show_cards()
+            self._tell()
+        if len(self._found) == len(order):
+            self._state = "ready"
+
+    def _shuffled(self, side: SideBySide) -> dict[str, str]:
+        """Letters for the methods; another shuffle for every face, the same for the same face."""
+        if not self._blind:
+            return {method: method for method in side.methods}
+        face = self._subject()[0]
+        number = face if isinstance(face, int) else 2**33
+        return blind_labels(side.methods, self._blind_seed * 2**34 + number)
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _show_cards(self) -> None:
+        with self._lock:
+            labels, found = dict(self._labels), dict(self._found)
+            hidden = self._blind and not self._revealed
+        self.cards = [
+            self._card(label, method, found.get(method), hidden) for label, method in labels.items()
+        ]
+
+    def _card(self, label: str, method: str, answer: Answer | None, hidden: bool) -> dict[str, Any]:
+        card: dict[str, Any] = {"label": label, "title": label if hidden else method}
+        if self._blind and not hidden:
+            card["title"] = f"{label}: {method}"
+        if answer is None:
+            return {**card, "state": "waiting"}
+        card |= {"state": "ready", "reached": answer.reached}
+        card["reason"] = _told_reason(answer, hidden)
+        if answer.image is not None:
+            card["picture"] = picture_value(answer.image)
+        receipt = answer.receipt
+        if receipt is not None:
+            beyond = receipt.outside_band()
+            movers = receipt.largest_others(self._table)
+            card |= {
+                "achieved": {n: v for n, v in receipt.achieved.items() if n in self._table},
+                "requested": {n: v for n, v in receipt.requested.items() if n in self._table},
+                "kept": receipt.identity_kept,
+                "identity": receipt.identity,
+                "drifts": receipt.drifts,
+                "movers": [
+                    {"name": n, "change": c, "outside": n in beyond, "band": receipt.band[n]}
+                    for n, c in list(movers.items())[:MOVERS]
+                ],
+            }
+            others = [abs(v) for n, v in receipt.others.items() if n in self._table]
+            card["others"] = sum(others) / max(1, len(others))
+            if not hidden:  # how long and how strongly would tell who it was
+                card |= {"strength": answer.strength, "seconds": answer.seconds}
+        return card
+
+    def _tell(self) -> None:
+        with self._lock:
+            here = self._subject()
+            own = [v for v in self.votes if (v["face"], v["request"]) == here]
+            hidden = self._blind and not self._revealed
+            self.settings = {
+                "request": dict(self._asked),
+                "face": here[0],
+                "blind": self._blind,
+                "revealed": self._revealed,
+                "vote": own[-1]["label"] if own else None,
+                "votes": len(self.votes),
+                "tally": {} if hidden else self.tally(),
+            }
+            self.status = {
+                "state": self._state,
+                "done": len(self._found),
+                "total": len(self._labels),
+                "error": self._error or self._lost,
+            }
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _without_still(self) -> str:
+        if self._lost:
+            return f"{self._about()}: {self._lost}"
+        return (
+            f"{self._about()}, side by side at equal achieved change. Nothing has been compared "
+            "yet; without a page, grid.answers() compares, waits, and returns method -> answer "
+            "with its receipt."
+        )
+
+    def _still_parts(self) -> Still | None:
+        """The pictures and the receipts."""
+        with self._lock:
+            labels, found = dict(self._labels), dict(self._found)
+            hidden = self._blind and not self._revealed
+        if hidden and set(labels) & set(self.side.methods):
+            return None  # of before it was blind: the letters are on their way
+        shown = [(label, found[m]) for label, m in labels.items() if m in found]
+        if self._lost or not shown:
+            return None
+        drawn = [(label, answer.image) for label, answer in shown if answer.image is not None]
+        rows = [_still_row(label, answer, hidden, self._table) for label, answer in shown]
+        words = f"{self._about()}. From left to right: {', '.join(label for label, _ in drawn)}"
+        if not drawn:
+            words = f"{self._about()}. None of them can do it on this face"
+        images = [image for _, image in drawn]
+        picture = grid(torch.stack(images), columns=len(images)) if images else None
+        return Still(picture, words, ("method", "came", "largest other", "identity kept"), rows)
+
+
+def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:
+    """Return a change of glasses, or else of the first shown attribute that a method can make."""
+    if USUAL in table:
+        return {USUAL: 0.3}
+    able: set[str] = set()
+    for method in side.methods:
+        with contextlib.suppress(Exception):  # a broken method says so on its card
+            able |= set(side.models.editor(method).attributes)
+    for name in table.names:
+        if name in able:
+            return {name: 0.3}
+    raise ValueError("no method can change an attribute that is shown; allowed: other models")
+
+
+def _told_reason(answer: Answer, hidden: bool) -> str:
+    """Why there is no picture; in general words while nobody may know whose answer it is."""
+    if hidden and answer.image is None:
+        return "cannot do this on this face"  # the reason might name the method
+    return answer.reason
+
+
+def _still_row(
+    label: str, answer: Answer, hidden: bool, table: AttributeTable
+) -> tuple[str, str, str, str]:
+    if answer.receipt is None:
+        return (label, _told_reason(answer, hidden), "", "")
+    receipt = answer.receipt
+    came = ", ".join(
+        f"{table[n].label} {table[n].change_text(v)}"
+        for n, v in receipt.achieved.items()
+        if n in table
+    )
+    others = receipt.largest_others(table).items()
+    most = next((f"{table[n].label} {table[n].change_text(v)}" for n, v in others), "")
+    kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
+    return (
+        label,
+        came if answer.reached else _told_reason(answer, hidden),
+        most,
+        kept,
+    )

@@ -1,0 +1,468 @@
+"""EntanglementExplorer: what else moves when an attribute is edited, for every pair of attributes.
+
+A view of a study: the study measures in the background, the page shows what it has so far. Nothing
+is measured while no page shows the view, unless Python asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from l2l_widgets.attributes import PAPER_EIGHT
+from l2l_widgets.entanglement import (
+    BackgroundStudy,
+    LeakageMatrix,
+    LeakageStudy,
+    Progress,
+    ReportStudy,
+    cell_sentences,
+    measure_trajectories,
+    paired_difference,
+    stored_projection,
+)
+from l2l_widgets.evaluation.bench import Truth, face_latents
+from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
+from l2l_widgets.evaluation.report import Protocol
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import visible_table
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.compare.explorer_values import (
+    best_and_worst,
+    chosen,
+    explorer_schema,
+    faces_value,
+    matrix_still,
+    matrix_value,
+    pair_value,
+    trajectory_value,
+    visible_matrix,
+)
+from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.words import Words
+
+#: Faces of a first look: a row takes seconds on one core.
+FACES = 40
+#: Faces behind the bands of trajectories; each is drawn at nine strengths.
+TRAJECTORY_FACES = 16
+PLAIN, HELD = "interfacegan", "interfacegan-conditional"
+
+
+class EntanglementExplorer(FaceView):
+    """The leakage matrix, the faces behind each cell, projection before and after, trajectories.
+
+    Parameters
+    ----------
+    source : EditSession, SharedFace, Models or None
+        What to measure, and whose face a click loads; None loads the embedded models.
+    report : path, optional
+        A folder that ``l2l evaluate`` wrote: its matrix is shown, nothing is measured.
+    method, against : str, optional
+        Whose matrix is shown, and with which it is compared.
+    attributes : sequence of str
+        Rows: the attributes that are edited. Columns are all that are not hidden.
+    faces, seed, request
+        As in :class:`l2l_widgets.evaluation.report.Protocol`; below 1,000 faces it is a preview.
+    hide, language
+        Attributes that are neither edited nor shown; the language, as of a FaceEditor.
+    truth : callable, optional
+        As in :class:`l2l_widgets.entanglement.LeakageStudy`.
+    chance : int
+        Random edits that say what chance does.
+    folder : path, optional
+        Where measured rows are kept over a restart of the kernel.
+
+    Raises
+    ------
+    ValueError
+        An unknown method or attribute, faces or a request out of range, no report in the folder.
+    """
+
+    _esm = scripted(
+        "compare", "shared/choices.js", "leakage_grid.js", "faces_behind.js", "trajectories.js",
+        "entanglement_explorer.js",
+    )  # fmt: skip
+    _css = themed("l2l-explorer", "compare", "compare.css", "entanglement_explorer.css")
+
+    settings = traitlets.Dict(help="method, against, reader, attributes, faces").tag(sync=True)
+    status = traitlets.Dict(help="state, rows done, seconds left, errors").tag(sync=True)
+    matrix = traitlets.Dict(help="numbers and verdicts of every cell").tag(sync=True)
+    against = traitlets.Dict(help="the same of the other method").tag(sync=True)
+    difference = traitlets.Dict(help="the other method minus this one").tag(sync=True)
+    cell = traitlets.Dict(help="the faces behind one cell").tag(sync=True)
+    trajectory = traitlets.Dict(help="scores over strength").tag(sync=True)
+
+    def __init__(
+        self,
+        source: EditSession | SharedFace | Models | None = None,
+        *,
+        report: str | Path | None = None,
+        method: str | None = None,
+        against: str | None = None,
+        attributes: Sequence[str] = PAPER_EIGHT,
+        faces: int = FACES,
+        seed: int = 0,
+        request: float = 0.3,
+        hide: Iterable[str] = (),
+        language: str | None = None,
+        truth: Truth | None = None,
+        chance: int = RANDOM_DIRECTIONS,
+        folder: str | Path | None = None,
+    ) -> None:
+        face = shared(source)  # what is refused is refused before there is a view
+        models = face.models
+        self._hide, self._lost, self._foreign = tuple(hide), "", ""
+        self._words = Words.of(language)
+        self._table = self._words.translate(visible_table(models.table, self._hide))
+        self._truth, self._chance, self._rows_folder = truth, chance, folder
+        self._work: BackgroundStudy | None = None
+        self._progress = Progress()
+        self._trajectory_of = ("", "one")
+        self._error: str | None = None
+        self.study: LeakageStudy | ReportStudy
+        if report is not None:
+            self.study = ReportStudy(report, models)
+            self._foreign = self.study.take_models(models)
+        else:
+            shown = tuple(n for n in attributes if n in self._table or n not in models.table)
+            self.study = self._new_study(models, Protocol(shown, faces, seed, request, batch=16))
+        methods = self.study.methods
+        self._method = chosen("method", method, methods, methods[0] if methods else "")
+        other = HELD if self._method == PLAIN and HELD in methods else ""
+        self._against = chosen("against", against, methods, other)
+        self._reader = "judge"
+        super().__init__(face)
+        self.schema = explorer_schema(self.study, self._table, models)
+        self._cells = LatestWins(self._show_cell, name="l2l-cell")
+        self._tell()
+        self._show_matrix()
+
+    def _about(self) -> str:
+        protocol = self.study.protocol
+        many = "all" if isinstance(self.study, ReportStudy) else len(protocol.attributes)
+        return (
+            f"EntanglementExplorer of {self._method or 'no method'}: {many} attributes edited by "
+            f"{protocol.request:g} on {protocol.faces} faces"
+        )
+
+    # -- from Python -------------------------------------------------------------------------------
+
+    def leakage(self, method: str | None = None) -> LeakageMatrix:
+        """Return the matrix so far, of the method that is shown where none is named."""
+        return visible_matrix(self.study.matrix(method or self._method, self._reader), self._table)
+
+    def start(self) -> None:
+        """Measure what is missing, in the background; a report has nothing missing."""
+        if not isinstance(self.study, LeakageStudy):
+            return
+        if self._lost:
+            raise ValueError(self._lost)
+        with self._lock:
+            methods = tuple(m for m in (self._method, self._against) if m)
+            if self._work is None or not self._work.is_running:
+                self._work = BackgroundStudy(self.study, methods, self._heard_by(self.study))
+            self._work.pause(self.is_hidden)
+            self._work.start()
+
+    def stop(self) -> None:
+        """Stop after the row it is in; what is there stays."""
+        if self._work is not None:
+            self._work.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the measurement (seconds; None: for ever); whether it came."""
+        if self._work is None:
+            return True
+        self._work.pause(False)  # who waits for it in a script wants it, seen or not
+        return self._work.wait(timeout)
+
+    def close(self) -> None:
+        """Take the view out of the page; the study lives on."""
+        if hasattr(self, "_cells"):
+            self.stop()
+            self._cells.close()
+        super().close()
+
+    # -- from the page -----------------------------------------------------------------------------
+
+    def _forget_error(self) -> None:
+        self._error = None
+
+    def _say_error(self, error: Exception) -> None:
+        self._error = self._line(error)
+        self._tell()
+
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        if self._lost and kind not in ("load", "stop"):
+            raise ValueError(self._lost)
+        if self._foreign and kind in ("load", "trajectory"):
+            raise ValueError(self._foreign)
+        if kind == "start":
+            self.start()
+        elif kind == "stop":
+            self.stop()
+        elif kind == "show":
+            self._choose(message)
+        elif kind == "plan":
+            self._plan(message)
+        elif kind == "cell":
+            self._cells((str(message["edited"]), str(message["read"])))
+        elif kind == "trajectory":
+            self._trajectory_of = (str(message["edited"]), str(message["faces"]))
+            self._ask()
+        elif kind == "load":
+            self._load(int(message["seed"]))
+        else:
+            raise ValueError(f"no such request: {kind}")
+        self._tell()
+
+    def _choose(self, message: Mapping[str, Any]) -> None:
+        methods = self.study.methods
+        with self._lock:
+            shown = (self._method, self._against, self._reader)
+            self._method = chosen("method", message.get("method"), methods, self._method)
+            other = message.get("against", self._against)
+            self._against = chosen("against", other, methods, "") if other else ""
+            if self._against == self._method:
+                self._against = ""
+            self._reader = str(message.get("reader", self._reader))
+            if self._work is not None:  # it goes on with the methods that are shown now
+                self._work.methods = tuple(m for m in (self._method, self._against) if m)
+            if shown != (self._method, self._against, self._reader):
+                self.cell = {}  # its words and faces are of what was shown before
+                if self._work is None or not self._work.is_running:
+                    self._progress = Progress()
+        self._show_matrix()
+
+    def _plan(self, message: Mapping[str, Any]) -> None:
+        """Begin another study; the old one's rows are gone, as its faces were others."""
+        if not isinstance(self.study, LeakageStudy):
+            raise ValueError("a report's plan cannot be changed; allowed: run l2l evaluate again")
+        old = self.study.protocol
+        names = tuple(str(n) for n in message.get("attributes", old.attributes))
+        hidden = [n for n in names if n not in self._table]
+        if hidden:
+            raise ValueError(f"attribute {hidden[0]!r} is not shown; allowed: those that are")
+        ordered = tuple(n for n in self._table.names if n in names)
+        protocol = Protocol(
+            ordered,
+            message.get("faces", old.faces),
+            message.get("seed", old.seed),
+            old.request,
+            batch=16,
+        )
+        if protocol == old:
+            return
+        self.stop()
+        same = (protocol.faces, protocol.seed) == (old.faces, old.seed)
+        study = self._new_study(self.face.models, protocol)
+        if same:
+            study.take_over(self.study)
+        with self._lock:
+            self.study, self._work = study, None
+            self._progress = Progress()
+            self.cell = {}
+        self._show_matrix()
+
+    def _new_study(self, models: Models, protocol: Protocol) -> LeakageStudy:
+        return LeakageStudy(
+            models, protocol, truth=self._truth, chance=self._chance, folder=self._rows_folder
+        )
+
+    def _load(self, seed: int) -> None:
+        psi = self.study.protocol.truncation_psi
+        if self.face.state.truncation_psi == psi:
+            self.face.load(seed=seed, by=self._name)
+        else:  # the face as it was measured, not as the session would draw its seed
+            w = face_latents(self.face.models, [seed], psi)
+            self.face.load(w=w, by=self._name)
+
+    # -- visible or not ----------------------------------------------------------------------------
+
+    def _seen_anew(self) -> None:
+        if self._work is not None:
+            self._work.pause(self.is_hidden)
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """A trajectory of one face follows the face, once somebody looks."""
+        if event.kind == "models":
+            self._take_models()
+        if event.kind != "edits" and self._trajectory_of[1] == "one" and self._trajectory_of[0]:
+            self._ask()
+
+    def _take_models(self) -> None:
+        """Other models draw now: what was measured was said of the old ones, and goes."""
+        if not isinstance(self.study, LeakageStudy):  # its numbers stand: they are of its models
+            self._foreign, self.cell = self.study.take_models(self.face.models), {}
+            self._tell()
+            return
+        self.stop()
+        models, old = self.face.models, self.study.protocol
+        methods = models.available_editors
+        hidden = [n for n in self._hide if n in models.table]
+        self._table = self._words.translate(visible_table(models.table, hidden))
+        names = tuple(n for n in old.attributes if n in self._table) or self._table.names
+        study, lost, error = self.study, "", None
+        try:
+            if not methods:
+                raise ValueError("they have no method")
+            protocol = replace(old, attributes=names)
+            try:
+                study = self._new_study(models, protocol)
+            except ValueError as why:  # the folder keeps what was measured with others
+                error, self._rows_folder = f"rows are not kept from now on: {why}", None
+                study = self._new_study(models, protocol)
+        except ValueError as why:
+            lost = f"nothing measured for these models: {why}"
+        with self._lock:
+            self.study, self._work, self._progress, self.cell = study, None, Progress(), {}
+            self._method = self._method if self._method in methods else (*methods, "")[0]
+            self._against = self._against if self._against in methods else ""
+            self._error, self._lost = error, lost
+        # emptied first: a page that knows the old attributes must not meet the new numbers
+        self.matrix = self.against = self.difference = self.trajectory = {}
+        self.schema = explorer_schema(self.study, self._table, self.face.models)
+        self._show_matrix()
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _heard_by(self, study: LeakageStudy) -> Callable[[Progress], None]:
+        def heard(progress: Progress) -> None:
+            if study is not self.study or self._lost:  # another plan has been made meanwhile
+                return
+            rows = progress.done != self._progress.done or progress.state == "finished"
+            self._progress = progress
+            if rows or progress.doing == "":
+                self._show_matrix()
+            self._tell()
+
+        return heard
+
+    def _show_matrix(self) -> None:
+        with self._lock:
+            method, against, reader = self._method, self._against, self._reader
+        if self._lost:
+            self._tell()
+            return
+        try:
+            values: dict[str, Any] = {"matrix": self._value(self.study.matrix(method, reader))}
+            values["against"] = values["difference"] = {}
+            if against:
+                other = self.study.matrix(against, reader)
+                values["against"] = self._value(other)
+                if set(other.edited) & set(values["matrix"]["edited"]):
+                    both = paired_difference(self.study, method, against, reader)
+                    values["difference"] = self._value(both)
+        except ValueError as error:
+            self._error = str(error)
+            self._tell()
+            return
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+        self._tell()
+        if self._progress.state in ("finished", "stopped"):
+            self._show_still()
+
+    def _value(self, matrix: LeakageMatrix) -> dict[str, Any]:
+        return matrix_value(visible_matrix(matrix, self._table))
+
+    def _tell(self) -> None:
+        with self._lock:
+            p, protocol = self._progress, self.study.protocol
+            self.settings = {
+                "method": self._method, "against": self._against, "reader": self._reader,
+                "attributes": [n for n in protocol.attributes if n in self._table],
+                "faces": protocol.faces, "seed": protocol.seed, "request": protocol.request,
+            }  # fmt: skip
+            self.status = {
+                "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
+                "faces": p.faces, "faces_total": p.faces_total, "seconds_left": p.seconds_left,
+                "error": self._error or self._lost or p.error or self._foreign,
+            }  # fmt: skip
+
+    def _show_cell(self, which: tuple[str, str]) -> None:
+        edited, read = which
+        method, reader = self._method, self._reader
+        value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
+        try:
+            matrix = self.study.matrix(method, reader)
+            value["sentences"] = cell_sentences(matrix, edited, read, self._table)
+            value["numbers"] = {
+                k: v for k, v in matrix.cells[edited, read].items() if isinstance(v, (int, float))
+            }
+            faces = self.study.faces(method, edited, read, reader)
+            value["faces"] = faces_value(faces)
+            value["projection"] = self._projection(edited)
+            pairs = []
+            for caption, face in best_and_worst(faces, edited == read):
+                if self._cells.stale():
+                    return
+                drawn = self.study.pictures(method, edited, face)
+                pairs.append(pair_value(face, drawn, caption))
+            value["pairs"] = pairs
+        except Exception as error:  # a line in its place, and the rest of the cell stays
+            value["error"] = self._line(error)
+        self.cell = value
+
+    def _projection(self, edited: str) -> str | None:
+        """Say what holding others does to this boundary, where both editors are compared."""
+        if {self._method, self._against} != {PLAIN, HELD}:
+            return None
+        try:
+            return stored_projection(self.face.models, edited).to_text()
+        except ValueError as error:
+            return str(error)
+
+    def _serve(self) -> None:
+        """Follow the trajectory that is asked for."""
+        edited, faces = self._trajectory_of
+        models, method, table = self.face.models, self._method, self._table
+        try:
+            if edited not in table:
+                raise ValueError(f"attribute {edited!r} is not shown; allowed: those that are")
+            if faces == "one":
+                result = self.face.session.render()
+                if result.w is None:
+                    raise ValueError(result.error or "the face cannot be drawn")
+                ws, label = result.w, "this face"
+                if result.state.w is None:
+                    label = f"face {result.state.seed}"
+            else:
+                protocol = self.study.protocol
+                seeds = list(protocol.face_seeds())[:TRAJECTORY_FACES]
+                ws = face_latents(models, seeds, protocol.truncation_psi)
+                label = f"{len(seeds)} faces, mean and 95 % interval"
+            source = self.study
+            known = source.report["sources"] if isinstance(source, ReportStudy) else {}
+            found = measure_trajectories(
+                models, known.get(method, method), edited, ws, stale=self._stale
+            )
+        except Exception as error:
+            self.trajectory = {"edited": edited, "error": self._line(error)}
+            return
+        if found is not None and models is self.face.models:
+            self.trajectory = trajectory_value(found, label, models.table.names, table)
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _without_still(self) -> str:
+        if self._lost:
+            return f"{self._about()}: {self._lost}"
+        return (
+            f"{self._about()}. Nothing has been measured yet: press Measure; or, without a page, "
+            "explorer.start(), explorer.wait() and explorer.leakage().leaks(), or the command "
+            "l2l evaluate, whose folder EntanglementExplorer(report=...) opens."
+        )
+
+    def _still_parts(self) -> Still | None:
+        matrix = self.leakage()
+        return None if self._lost or not matrix.edited else matrix_still(matrix, self._about())

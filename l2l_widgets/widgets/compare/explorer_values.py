@@ -1,0 +1,184 @@
+"""What the explorer's page is given: matrices, cells and trajectories as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from l2l_widgets.attributes import PAPER_EIGHT
+from l2l_widgets.entanglement import (
+    FaceChange,
+    LeakageMatrix,
+    LeakageStudy,
+    ReportStudy,
+    Trajectories,
+)
+from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.still import Still, figure_png
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from l2l_widgets.attributes import AttributeTable
+    from l2l_widgets.models.zoo import Models
+
+#: What the page draws of every cell.
+NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")
+#: Dots that a strip can show; of more faces every n-th is drawn.
+MOST_DOTS = 400
+#: Leaks that the still's table names, the largest first.
+MOST_LEAKS = 12
+
+
+def attribute_values(table: AttributeTable) -> list[dict[str, Any]]:
+    """Return name, label, family and unit of every attribute."""
+    fields = ("name", "label", "definition", "family", "low", "high", "unit")
+    return [{field: getattr(row, field) for field in fields} for row in table]
+
+
+def explorer_schema(
+    study: LeakageStudy | ReportStudy, table: AttributeTable, models: Models
+) -> dict[str, Any]:
+    """Return what does not change while the same models draw; ``table`` holds what is shown."""
+    report = study.folder if isinstance(study, ReportStudy) else None
+    return {
+        "attributes": attribute_values(table),
+        "columns": list(table.names),
+        "methods": list(models.available_editors if report is None else study.methods),
+        "editable": report is None,
+        "report": None if report is None else str(report),
+        "eight": [n for n in PAPER_EIGHT if n in table],
+    }
+
+
+def visible_matrix(matrix: LeakageMatrix, table: AttributeTable) -> LeakageMatrix:
+    """Return a matrix without the rows and columns that a table lacks."""
+    shown = tuple(n for n in matrix.read if n in table)
+    cells = {k: v for k, v in matrix.cells.items() if k[0] in table and k[1] in shown}
+    failed = {n: why for n, why in matrix.failed.items() if n in table}
+    return replace(matrix, read=shown, cells=cells, failed=failed)
+
+
+def matrix_value(matrix: LeakageMatrix) -> dict[str, Any]:
+    """Return a matrix with its words; numbers that are not there are None."""
+    arrays = {
+        name: [[_plain(value) for value in row] for row in matrix.array(name).tolist()]
+        for name in NUMBERS
+    }
+    faces = [int(matrix.cells[e, matrix.read[0]]["faces"]) for e in matrix.edited]
+    return {
+        "method": matrix.method,
+        "edited": list(matrix.edited),
+        "read": list(matrix.read),
+        "verdicts": matrix.verdicts(),
+        "faces": faces,
+        "failed": dict(matrix.failed),
+        "stamp": matrix.stamp(),
+        "preview": matrix.preview,
+        "request": matrix.protocol.request,
+        **arrays,
+    }
+
+
+def faces_value(faces: list[FaceChange]) -> list[dict[str, Any]]:
+    """Return the faces behind a cell; at most :data:`MOST_DOTS` of them."""
+    step = -(-len(faces) // MOST_DOTS) or 1
+    return [
+        {"seed": f.seed, "change": _plain(f.change), "strength": _plain(f.strength)}
+        for f in faces[::step]
+    ]
+
+
+def pair_value(face: FaceChange, pictures: tuple[Tensor, Tensor], caption: str) -> dict[str, Any]:
+    """Return one face before and after."""
+    return {
+        "seed": face.seed,
+        "caption": caption,
+        "change": _plain(face.change),
+        "asked": face.asked,
+        "strength": _plain(face.strength),
+        "before": picture_value(pictures[0]),
+        "after": picture_value(pictures[1]),
+    }
+
+
+def trajectory_value(
+    found: Trajectories, label: str, names: Sequence[str], shown: AttributeTable
+) -> dict[str, Any]:
+    """Return the changes from the unedited face, mean and interval, by attribute that is shown.
+
+    ``names`` are the readings' columns.
+    """
+    columns = [names.index(name) for name in shown.names]
+    low, high = found.interval()
+    identity = None if found.identity is None else found.identity.double().mean(dim=0)
+    return {
+        "method": found.method,
+        "edited": found.edited,
+        "faces": found.faces,
+        "label": label,
+        "strengths": list(found.strengths),
+        "mean": _table(found.changes().double().mean(dim=0)[:, columns]),
+        "low": _table(low[:, columns]),
+        "high": _table(high[:, columns]),
+        "identity": None if identity is None else [_plain(v) for v in identity.tolist()],
+    }
+
+
+def matrix_still(matrix: LeakageMatrix, words: str) -> Still:
+    """Return a leakage matrix as a picture with its largest leaks in words; it has rows."""
+    from l2l_widgets.plots.entanglement import leakage_plot
+
+    axes = leakage_plot(
+        matrix.array(), matrix.edited, matrix.read, limit=matrix.protocol.request,
+        verdicts=matrix.verdicts(), title=matrix.method, stamp=matrix.stamp(),
+    )  # fmt: skip
+    rows = []
+    for edited, read in matrix.leaks()[:MOST_LEAKS]:
+        cell = matrix.cells[edited, read]
+        numbers = (cell["signed"], cell["signed_low"], cell["signed_high"])
+        rows.append((edited, read, *(f"{value:+.3f}" for value in numbers), f"{cell['q']:.3f}"))
+    head = ("edited", "also moved", "mean", "from", "to", "q")
+    return Still(figure_png(axes.figure), words, head, rows)
+
+
+def best_and_worst(faces: list[FaceChange], own: bool) -> list[tuple[str, FaceChange]]:
+    """Return the two faces that moved least and most, each with its caption.
+
+    Parameters
+    ----------
+    faces : list of FaceChange
+        Those behind a cell.
+    own : bool
+        Whether the cell is that of the edited attribute itself: its change is what was asked for,
+        so the strength that it took stands in its place.
+    """
+    reached = [face for face in faces if face.reached]
+    if not reached:
+        return [("never came so far", face) for face in faces[:2]]
+    ranked = sorted(reached, key=lambda f: f.strength if own else abs(f.change))
+    if len(ranked) == 1:
+        return [("the only face", ranked[0])]
+    words = (
+        ("least strength", "most strength") if own else ("best: moved least", "worst: moved most")
+    )
+    return [(words[0], ranked[0]), (words[1], ranked[-1])]
+
+
+def chosen(field: str, value: Any, known: Sequence[str], default: str) -> str:
+    """Return a value that is known, or the default where none is given; ValueError otherwise."""
+    if value is None or value == "":
+        return default
+    if value not in known:
+        raise ValueError(f"{field} is {value!r}; allowed: {', '.join(known)}")
+    return str(value)
+
+
+def _table(values: Tensor) -> list[list[float | None]]:
+    return [[_plain(v) for v in row] for row in values.tolist()]
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 5)

@@ -1,0 +1,1 @@
+"""The FaceEditor: sliders, what moved, and the panels below."""

@@ -1,0 +1,1 @@
+"""Many faces beside each other: Gallery and InterpolationView."""

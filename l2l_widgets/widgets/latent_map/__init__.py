@@ -1,0 +1,1 @@
+"""The LatentMap: thousands of faces in the plane."""

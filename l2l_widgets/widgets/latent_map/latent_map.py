@@ -1,0 +1,231 @@
+"""LatentMap: thousands of faces in the plane, and how far that picture can be believed.
+
+A view of a `CodeMap` and of the face that all views share. The page draws on a canvas of its own
+(``static/map_*.js``) inside an anywidget, not in a plotly figure. What decided it: a figure's
+bundle of 5 MB travels into every notebook; where points overlap, its click gives the topmost one,
+not the one under the pointer; and neither thumbnails nor a point that moves from map to map are
+among its traces. The canvas is two-dimensional, not WebGL: ten thousand points are drawn in a few
+milliseconds, and it works on remote desktops and virtual machines without a graphics card.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.maps.code_map import CodeMap
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import visible_table
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.latent_map.map_bridge import WHY_OPEN, MapBridge
+from l2l_widgets.widgets.latent_map.map_jobs import BELIEFS, schema_of
+from l2l_widgets.widgets.still import Still, figure_png
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.words import Words
+
+#: Values after whose change the still picture is drawn again.
+_IN_STILL = {"points", "colour", "trajectory"}
+
+
+class LatentMap(FaceView):
+    """A map of a generator's faces: look, load, compare groups, draw paths, follow edits.
+
+    Parameters
+    ----------
+    source : EditSession, SharedFace, Models or None
+        Whose face a click loads. Views of one session share it. None loads the embedded models.
+    code_map : CodeMap or path, optional
+        The map, or a file that ``l2l train map`` wrote. Where not given, the one shipped with the
+        models is opened; without one a map is drawn, which takes some twenty seconds.
+    count : int, optional
+        Faces of a map that has to be drawn; 4,000 if not given.
+    hide : iterable of str
+        Attributes that are shown nowhere.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
+
+    Attributes
+    ----------
+    session : EditSession
+        Whose face is marked.
+
+    Raises
+    ------
+    ValueError
+        ``hide`` names an attribute that does not exist, or the models cannot be loaded. What is
+        wrong with a map is said in its place.
+
+    Examples
+    --------
+    >>> from l2l_widgets import EditSession, FaceEditor, LatentMap, load
+    >>> session = EditSession(load())  # doctest: +SKIP
+    >>> LatentMap(session), FaceEditor(session)  # doctest: +SKIP
+    """
+
+    _esm = scripted(
+        "latent_map", "map_canvas.js", "map_marks.js", "map_panels.js", "latent_map.js",
+    )  # fmt: skip
+    _css = themed("l2l-map", "latent_map", "latent_map.css", "map_panels.css")
+
+    points = traitlets.Dict(help="one layout: coordinates, what is believed").tag(sync=True)
+    colour = traitlets.Dict(help="a byte for each point, and its scale").tag(sync=True)
+    atlas = traitlets.Dict(help="thumbnails of the first faces").tag(sync=True)
+    progress = traitlets.Dict(help="what is being made ready, and how far").tag(sync=True)
+    hover = traitlets.Dict(help="the face under the pointer").tag(sync=True)
+    loaded = traitlets.Dict(help="where the loaded face and its edit lie").tag(sync=True)
+    comparison = traitlets.Dict(help="what sets two groups apart").tag(sync=True)
+    strip = traitlets.Dict(help="the faces along a path").tag(sync=True)
+    trajectory = traitlets.Dict(help="where an edit goes, by each method").tag(sync=True)
+
+    def __init__(
+        self,
+        source: EditSession | SharedFace | Models | None = None,
+        *,
+        code_map: CodeMap | str | Path | None = None,
+        count: int | None = None,
+        hide: Iterable[str] = (),
+        language: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._hide = tuple(hide)
+        # Drawing a still takes a tenth of a second: never on the thread that answers.
+        self._stills = LatestWins(lambda _: self._put_still(update=True), name="l2l-still")
+        self._setting = threading.RLock()
+        progress = {"text": "opening the map", "share": 0.0, "ready": False, "error": False}
+        progress["why"] = WHY_OPEN
+        face = shared(source)
+        models = face.models
+        words = Words.of(language)
+        # refused before there is a view
+        table = words.translate(visible_table(models.table, self._hide))
+        super().__init__(face, progress=progress, **kwargs)
+        self.schema = schema_of(table, models.available_editors)
+        self._bridge = MapBridge(
+            self.face, self.audience, code_map, count, self._hide, self._show, words
+        )
+        self._bridge.start()
+
+    def _request(self, message: Mapping[str, Any]) -> None:
+        self._bridge.handle(message)
+
+    def _seen_anew(self) -> None:
+        if hasattr(self, "_bridge"):
+            self._bridge.look_again()
+
+    def _on_face(self, event: FaceEvent) -> None:
+        if event.kind == "models":
+            self._bridge.take_models()
+
+    # -- from Python -------------------------------------------------------------------------------
+
+    def wait(self, timeout: float = 60.0) -> LatentMap:
+        """Wait until the map can be used.
+
+        Raises
+        ------
+        ValueError
+            It could not be made ready, with the reason, or not within ``timeout`` seconds.
+        """
+        end = self._bridge.ready.wait
+        waited = 0.0
+        while not end(0.1):
+            waited += 0.1
+            if self.progress.get("error"):
+                raise ValueError(self.progress["text"])
+            if waited > timeout:
+                raise ValueError(f"the map was not ready within {timeout:g} s")
+        return self
+
+    @property
+    def code_map(self) -> CodeMap:
+        """The map; waits until it is there."""
+        self.wait(600.0)
+        assert self._bridge.code_map is not None
+        return self._bridge.code_map
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Points of the map that the two lassos hold, ``a`` and ``b``."""
+        return {name: list(rows) for name, rows in self._bridge.groups.items()}
+
+    @property
+    def path(self) -> Any:
+        """The :class:`l2l_widgets.maps.paths.MapWalk` that is up, or None."""
+        return self._bridge.walk
+
+    @property
+    def ways(self) -> list[Any]:
+        """The :class:`l2l_widgets.maps.paths.MapTrajectory` of each method that is up."""
+        return list(self._bridge.trajectories)
+
+    def close(self) -> None:
+        """Take the map out of the page; the session lives on."""
+        if hasattr(self, "_bridge"):
+            self._bridge.close()
+        if hasattr(self, "_stills"):  # not where the arguments were refused
+            self._stills.close()
+        super().close()
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _show(self, values: dict[str, Any]) -> None:
+        with self._setting, self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+        if _IN_STILL & values.keys():
+            self._show_still()
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        count = self.points.get("count")
+        faces = "the faces" if count is None else f"{count:,} faces"
+        return f"LatentMap of {faces} of {self.face.models.name}, with {self._whose()} marked"
+
+    def _without_still(self) -> str:
+        text = self.progress.get("text", "")
+        return (
+            f"{self._about()}. It is not ready yet{': ' + text if text else ''}; without a page, "
+            "view.wait() waits for it and view.plot() draws it."
+        )
+
+    def _show_still(self, update: bool = True) -> None:
+        if not update:  # an empty place with its words is there at once
+            self._put_still(update=False, whole=False)
+        if self._has_still and self.points:
+            self._stills(None)
+
+    def _still_parts(self) -> Still | None:
+        if not self._bridge.ready.wait(0) or not self.points:
+            return None
+        points, colour = self.points, self.colour
+        rows = [["faces", f"{points['count']:,}"], ["neighbours", str(points["neighbours"])]]
+        rows += [[BELIEFS[n][0], f"{share:.2f}"] for n, share in points["believed"].items()]
+        words = f"{self._about()}, coloured by {colour['label'].lower()}"
+        return Still(figure_png(self.plot().figure, dots=90), words, ("map", ""), rows)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw what is up as a static figure; see :func:`l2l_widgets.plots.maps.plot_map`."""
+        from l2l_widgets.plots.maps import plot_map
+
+        found, layout = self.code_map, self._bridge.layout
+        colour = self.colour
+        name = colour["name"]
+        if name in BELIEFS:
+            believed = layout.quality
+            values = None if believed is None else 100 * getattr(believed, name)
+        else:
+            values = self.face.models.table[name].to_unit(found.values(name))
+        paths = {way.method: way.placed.position for way in self.ways}
+        marked = self.loaded.get("before")
+        return plot_map(
+            layout.coordinates, values, label=f"{colour['label']} ({colour['unit']})",
+            limits=(colour["low"], colour["high"]), paths=paths, face=marked, ax=ax,
+        )  # fmt: skip

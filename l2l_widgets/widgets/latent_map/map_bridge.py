@@ -1,0 +1,464 @@
+"""Between a map and its view: requests in, values out, everything slow on threads of its own.
+
+A request carries its sender and a number, as the face editor's do. It is acknowledged when it has
+been taken; one that follows the pointer (``hover``) when it has been answered, so that a slow
+kernel is never flooded. Of each kind only the newest request counts.
+
+Nothing is computed while no page shows the map: pages say when they appear and disappear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.maps.code_map import CodeMap, Layout
+from l2l_widgets.maps.files import open_map
+from l2l_widgets.maps.layout import warm_up
+from l2l_widgets.policy import visible_table
+from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.widgets.audience import Audience
+from l2l_widgets.widgets.latent_map.map_jobs import (
+    BELIEFS,
+    Album,
+    can_place,
+    colour_value,
+    comparison_value,
+    face_value,
+    first_face,
+    make_trajectories,
+    make_walk,
+    place_walk,
+    points_value,
+    schema_of,
+    words_of,
+)
+from l2l_widgets.widgets.words import Words
+
+if TYPE_CHECKING:
+    from l2l_widgets.maps.paths import MapTrajectory, MapWalk
+    from l2l_widgets.session.states import EditResult
+
+#: Faces of a map that is drawn while somebody waits for it, layouts of it, and thumbnails.
+COUNT_NOW = 4000
+LAYOUTS_NOW = 5
+THUMBNAILS_NOW = 400
+#: Why somebody has to wait for a map.
+WHY_OPEN = "A saved map is read and checked against the weights of the models: a second or two."
+WHY_DRAW = (
+    "No map lies beside these models, so one of {count:,} faces is drawn, once: exact neighbours, "
+    "then UMAP, which is compiled first. Half a minute on two cores; l2l train map keeps one, and "
+    "the other views work meanwhile."
+)
+#: Seconds between two messages about how far a long job is.
+SAY_EVERY = 0.5
+
+
+class MapBridge:
+    """One map's line to its pages.
+
+    Parameters
+    ----------
+    face : SharedFace
+        What a click loads into, and whose face is marked.
+    audience : Audience
+        Who looks at the map.
+    code_map : CodeMap, path or None
+        The map, or a file of it; None opens the one beside the models, or draws one.
+    count : int or None
+        Faces of a map that has to be drawn.
+    hide : sequence of str
+        Attributes that are shown nowhere.
+    publish : callable
+        Gets a dict of values by name; called from any thread.
+    """
+
+    def __init__(
+        self,
+        face: SharedFace,
+        audience: Audience,
+        code_map: Any,
+        count: int | None,
+        hide: Sequence[str],
+        publish: Callable[[dict[str, Any]], None],
+        words: Words | None = None,
+    ) -> None:
+        self._words = Words.of() if words is None else words
+        self.face, self.audience = face, audience
+        self.table = self._words.translate(visible_table(face.models.table, hide))
+        self._hide = tuple(hide)
+        self.code_map: CodeMap | None = code_map if isinstance(code_map, CodeMap) else None
+        self.ready = threading.Event()
+        self.walk: MapWalk | None = None
+        self.trajectories: list[MapTrajectory] = []
+        self.groups: dict[str, list[int]] = {"a": [], "b": []}
+        self._source, self._count = code_map, count
+        self._publish = publish
+        self._lock = threading.RLock()
+        self._answers: dict[str, int] = {}
+        self._closed = threading.Event()
+        self._notices = 0
+        self._layout: Layout | None = None
+        self._album: Album | None = None
+        self._colour = ""
+        self._result: EditResult | None = None
+        self._face_waits = False
+        self._attribute = ""
+        self._way_of: tuple[Any, ...] = ()
+        self._spoke = 0.0
+        self._why = WHY_OPEN
+        self._workers: dict[str, LatestWins] = {}
+        self._end = face.session.subscribe(self._on_result)
+        self._maker: threading.Thread | None = None
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open or draw the map on a thread; returns at once."""
+        with self._lock:
+            self._maker = threading.Thread(target=self._make, name="l2l-map", daemon=True)
+            self._maker.start()
+
+    def close(self) -> None:
+        """Stop what runs, and hear nothing any more."""
+        self._closed.set()
+        self._end()
+        for worker in self._workers.values():
+            worker.close()
+
+    def look_again(self) -> None:
+        """Mark the face that was loaded while nobody looked, once somebody does."""
+        if self.audience.is_there and self._face_waits and self.ready.is_set():
+            self._worker("face")(None)
+
+    def _make(self) -> None:
+        try:
+            found = self._open()
+            self._show_first(found)
+            self._finish(found)
+        except InterruptedError:
+            return
+        except Exception as error:  # nobody else would say it
+            with contextlib.suppress(InterruptedError):  # of a map that nobody waits for any more
+                self._tell(str(error) or type(error).__name__, 0.0, error=True)
+
+    def _open(self) -> CodeMap:
+        """The map, with a layout at least; not the view's own yet, which may have moved on."""
+        with self._lock:
+            self._go_on()
+            models, source, found = self.face.models, self._source, self.code_map
+        if found is None and source is not None:
+            found = open_map(models, source)
+        elif found is None and models.folder is not None:
+            # Where no map is shipped, or one of other weights, one is drawn.
+            with contextlib.suppress(ValueError):
+                found = open_map(models)
+        if found is None:
+            count = self._count or COUNT_NOW
+            self._why = WHY_DRAW.format(count=count)
+            found = CodeMap.draw(models, count, progress=self._tell, measure=False)
+        if not found.layouts:
+            threading.Thread(target=warm_up, daemon=True).start()
+            self._why = WHY_DRAW.format(count=found.count)
+            self._tell("laying out the faces", 0.3)
+            found.lay_out("w", 0, measure=False)
+        return found
+
+    def _show_first(self, found: CodeMap) -> None:
+        read = found.known == found.count
+        with self._lock:
+            self._go_on()
+            self.code_map, self._album = found, Album(found)
+            self._layout = next(iter(found.layouts.values()))
+            self._colour = "age" if read and "age" in self.table else "kept"
+        self._publish({"atlas": dict(found.atlas)})
+        self._show_points()
+        with self._lock:
+            self._go_on()
+            self.ready.set()
+        self._tell("", 1.0)
+        self._worker("face")(None)
+
+    def _finish(self, found: CodeMap) -> None:
+        """What a map that was drawn just now still lacks: trust, other layouts, attributes."""
+        for key, layout in list(found.layouts.items()):
+            if layout.quality is None:
+                self._wait_for_a_page()
+                self._tell("measuring how far this map can be believed", 0.2)
+                found.lay_out(*key)
+                self._go_on()
+                self._refresh(key)
+        if found.models.has("regressor") and found.known < found.count:
+            self._tell("reading the faces", 0.0)
+            began = time.monotonic()
+
+            def progress(text: str, share: float) -> None:
+                nonlocal began
+                self._wait_for_a_page()
+                self._tell(text, share)
+                if time.monotonic() - began > 4 and self._colour not in BELIEFS:
+                    began = time.monotonic()
+                    self._show_colour()
+
+            thumbnails = 0 if found.atlas or found.known else min(THUMBNAILS_NOW, found.count)
+            found.read(progress, self._stopped, thumbnails=thumbnails)
+            self._publish({"atlas": dict(found.atlas)})
+            self._show_colour()
+        seeds = [seed for space, seed in found.layouts if space == "w"]
+        if self._source is None and len(seeds) == 1:
+            for seed in range(1, LAYOUTS_NOW):
+                self._wait_for_a_page()
+                self._tell(f"map {seed + 1} of {LAYOUTS_NOW}", seed / LAYOUTS_NOW)
+                found.lay_out("w", seed)
+                self._go_on()
+                self._show_points()
+        self._tell("", 1.0)
+
+    def _wait_for_a_page(self) -> None:
+        while not self.audience.is_there and not self._stopped():
+            self._closed.wait(0.3)
+        self._go_on()
+
+    def _stopped(self) -> bool:
+        """Whether the thread that asks makes a map that nobody wants any more."""
+        return self._closed.is_set() or threading.current_thread() is not self._maker
+
+    def _go_on(self) -> None:
+        if self._stopped():
+            raise InterruptedError("the map was closed")
+
+    def _tell(self, text: str, share: float, error: bool = False) -> None:
+        self._go_on()
+        now = time.monotonic()
+        if text and not error and now - self._spoke < SAY_EVERY and not text.startswith("map "):
+            return
+        self._spoke = now
+        progress = {"text": text, "share": share, "ready": self.ready.is_set(), "error": error}
+        self._publish({"progress": {**progress, "why": self._why}})
+
+    # -- from the browser --------------------------------------------------------------------------
+
+    def handle(self, message: Mapping[str, Any]) -> None:
+        """Take one request; what is wrong with it is answered with a notice, nothing raises."""
+        kind = message.get("kind")
+        try:
+            if not self.ready.is_set():
+                raise ValueError("the map is not ready yet")
+            elif kind in ("load", "edit"):
+                (self._load if kind == "load" else self._edit)(message)
+            elif kind == "clear":  # what is drawn over the map need not be kept up to date
+                self.trajectories = [] if message["what"] == "trajectory" else self.trajectories
+                self.walk = None if message["what"] == "strip" else self.walk
+                self._publish({str(message["what"]): {}})
+            elif kind in _JOBS:
+                self._worker(kind)(dict(message))
+            else:
+                raise ValueError(f"request {kind!r}: there is no such request")
+        except Exception as error:
+            self._notice(str(error))
+        if kind != "hover" or not self.ready.is_set():
+            self._answer(message)
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        client, number = str(message.get("client", "")), int(message.get("number", 0))
+        with self._lock:
+            self._answers[client] = max(number, self._answers.get(client, 0))
+            answers = dict(self._answers)
+        self._publish({"answered": answers})
+
+    def _notice(self, error: str) -> None:
+        with self._lock:
+            self._notices += 1
+            count = self._notices
+        self._publish({"notice": {"error": " ".join(error.split()), "count": count}})
+
+    def _worker(self, kind: str) -> LatestWins:
+        with self._lock:
+            if kind not in self._workers:
+                job = getattr(self, f"_do_{kind}")
+
+                def run(message: Any) -> None:
+                    try:
+                        job(message)
+                    except Exception as error:
+                        self._notice(str(error))
+                    if kind == "hover":
+                        self._answer(message)
+
+                self._workers[kind] = LatestWins(run, name=f"l2l-map-{kind}")
+            return self._workers[kind]
+
+    def _load(self, message: Mapping[str, Any]) -> None:
+        """A face of the map, or a stop of the path, becomes the face of the session."""
+        found, session = self._map, self.face.session
+        gesture = f"{message.get('client')}/{message.get('number')}"
+        row = message.get("row")
+        if row is None:
+            stop = int(message["stop"])
+            if self.walk is None or not 0 <= stop < len(self.walk.rows):
+                raise ValueError(f"stop is {stop}; allowed: a stop of the path that is up")
+            row = self.walk.rows[stop]
+            if row is None:
+                self.face.load(w=self.walk.ws[stop : stop + 1], by="map", gesture=gesture)
+                return
+        seed = found.seed_of(int(row))
+        if session.state.truncation_psi != found.truncation_psi:
+            # The map shows the faces at its own truncation; loaded is what was seen.
+            session.update(truncation_psi=found.truncation_psi, gesture=gesture)
+        picture = self._album.known(int(row)) if self._album is not None else None
+        self.face.load(seed=seed, by="map", gesture=gesture)
+        if picture is not None and session.state.edits[-1].empty:
+            # It was looked at a moment ago: there is nothing to wait for.
+            value = first_face(found, self.layout, self.table, int(row), picture)
+            self._publish({"loaded": {**value, "stamp": session.stamp}})
+
+    def _edit(self, message: Mapping[str, Any]) -> None:
+        """A point on an edit's way becomes the edit of the session."""
+        way = next((t for t in self.trajectories if t.method == message["method"]), None)
+        if way is None:
+            raise ValueError(f"method is {message['method']!r}; allowed: one that is drawn")
+        size = float(way.asked[int(message["step"])])
+        attribute = str(message["attribute"])
+        changes = {} if abs(size) < 1e-9 else {attribute: size}
+        session = self.face.session
+        session.update(method=way.method, changes=changes, targets={}, preserve=())
+        session.request()
+
+    # -- jobs, each on its worker ------------------------------------------------------------------
+
+    @property
+    def _map(self) -> CodeMap:
+        found = self.code_map
+        if found is None:
+            raise ValueError("the map is not ready yet")
+        return found
+
+    @property
+    def layout(self) -> Layout:
+        """The map that is up."""
+        assert self._layout is not None
+        return self._layout
+
+    def _do_hover(self, message: Mapping[str, Any]) -> None:
+        row = int(message["row"])
+        assert self._album is not None
+        seed = self._map.seed_of(row)
+        words = words_of(self._map, self.layout, self.table, row)
+        picture = self._album.picture(row)
+        self._publish({"hover": {"row": row, "seed": seed, "picture": picture, **words}})
+
+    def _do_points(self, message: Mapping[str, Any]) -> None:
+        key = (str(message["space"]), int(message["seed"]))
+        layout = self._map.layouts.get(key)
+        if layout is None:
+            there = ", ".join(f"{space}/{seed}" for space, seed in self._map.layouts)
+            raise ValueError(f"map is {key[0]}/{key[1]}; allowed: {there}")
+        self._layout = layout
+        self._show_points()
+        self._worker("face")(None)
+        # What was drawn on the old map lies elsewhere on this one, or nowhere.
+        self._publish({"strip": {}, "trajectory": {}})
+        if can_place(self._map, layout):
+            if self.walk is not None:
+                self.walk, value = place_walk(self._map, layout, self.walk)
+                self._publish({"strip": value})
+            if self.trajectories:
+                self._worker("trajectory")({"attribute": self._attribute})
+
+    def _do_colour(self, message: Mapping[str, Any]) -> None:
+        self._colour = str(message["name"])
+        self._show_colour()
+
+    def _do_compare(self, message: Mapping[str, Any]) -> None:
+        self.groups = {name: [int(r) for r in message[name]] for name in ("a", "b")}
+        if all(self.groups.values()):
+            value = comparison_value(self._map, self.table, self.groups["a"], self.groups["b"])
+            self._publish({"comparison": value})
+
+    def _do_path(self, message: Mapping[str, Any]) -> None:
+        self.walk, value = make_walk(self._map, self.layout, message["points"])
+        self._publish({"strip": value})
+
+    def _do_trajectory(self, message: Mapping[str, Any]) -> None:
+        self._attribute = str(message["attribute"])
+        result = self._result or self.face.session.render()
+        if result.w is None:
+            raise ValueError(result.error or "the face cannot be drawn")
+        stale = self._worker("trajectory").stale
+        found, value = make_trajectories(self._map, self.layout, result.w, self._attribute, stale)
+        if stale():
+            return
+        self.trajectories, self._way_of = found, result.state.face_key()
+        self._publish({"trajectory": {**value, "seed": result.state.seed}})
+
+    def _do_face(self, _: Any) -> None:
+        if not self.audience.is_there:
+            self._face_waits = True
+            return
+        self._face_waits = False
+        result = self._result or self.face.session.render()
+        if result.w is None:
+            return
+        edited = result.w if result.w_edited is None else result.w_edited
+        ws = {"before": result.w, "after": edited}
+        state = result.state
+        seed = None if state.w is not None else state.seed
+        value = face_value(self._map, self.layout, self.table, seed, state.truncation_psi, ws)
+        shown = result.after if result.after is not None else result.before
+        if shown is not None:
+            from l2l_widgets.widgets.bridge import picture_value
+
+            value["picture"] = picture_value(shown)
+        self._publish({"loaded": {**value, "stamp": result.stamp}})
+        other = self.trajectories and self._way_of != state.face_key()
+        if other and can_place(self._map, self.layout):
+            self._worker("trajectory")({"attribute": self._attribute})
+
+    # -- what is up --------------------------------------------------------------------------------
+
+    def _show_points(self) -> None:
+        colour = colour_value(self._map, self.layout, self.table, self._colour)
+        self._publish({"points": points_value(self._map, self.layout), "colour": colour})
+
+    def _show_colour(self) -> None:
+        colour = colour_value(self._map, self.layout, self.table, self._colour)
+        self._publish({"colour": colour})
+
+    def _refresh(self, key: tuple[str, int]) -> None:
+        if (self.layout.space, self.layout.seed) == key:
+            self._layout = self._map.layouts[key]
+            self._show_points()
+
+    # -- from the session --------------------------------------------------------------------------
+
+    def _on_result(self, kind: str, value: Any) -> None:
+        if kind == "result" and value.error is None:
+            self._result = value
+            if self.ready.is_set() and not self._closed.is_set():
+                with contextlib.suppress(RuntimeError):  # closed meanwhile
+                    self._worker("face")(None)
+
+    def take_models(self) -> None:
+        """Make the map of other models: they have other faces, perhaps other attributes."""
+        if self._closed.is_set():
+            return
+        with self._lock:
+            self._maker = None  # whatever is still being made belongs to the models that went
+            self.ready.clear()
+            self._why = WHY_OPEN
+            self.code_map, self._source, self._result = None, None, None
+            self.walk, self.trajectories = None, []
+        models = self.face.models
+        hidden = [name for name in self._hide if name in models.table]
+        self.table = self._words.translate(visible_table(models.table, hidden))
+        self._publish({"schema": schema_of(self.table, models.available_editors)})
+        gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
+        self._publish({name: {} for name in gone})
+        self.start()
+
+
+_JOBS = ("hover", "points", "colour", "compare", "path", "trajectory")

@@ -1,0 +1,176 @@
+"""Presenter: a lesson on the wall; one key per step, in large type.
+
+A view of a `Presentation`, which holds and checks the steps; the page only says "next".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import traitlets
+
+from l2l_widgets.images import grid
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import visible_table
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.states import EditResult
+from l2l_widgets.teaching.presentation import Presentation, read_steps
+from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.words import Words
+
+#: Width of the still pair on the page, in CSS pixels.
+WIDTH = 516
+
+
+class Presenter(FaceView):
+    """A face, the words of the step, and the keys that go on and back.
+
+    Parameters
+    ----------
+    steps : sequence or path
+        As :class:`l2l_widgets.teaching.presentation.Presentation` takes them, or a JSON
+            file of them.
+    source : EditSession, SharedFace, Models or None
+        What draws; the embedded models if not given.
+    title : str
+        Stands small above the words.
+    language : str, optional
+        "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
+
+    Raises
+    ------
+    ValueError
+        A step that cannot be shown, by its number.
+
+    Examples
+    --------
+    >>> from l2l_widgets import Presenter
+    >>> Presenter([("Before", {}), ("Smile!", {"smile": 0.4})])  # doctest: +SKIP
+    """
+
+    _esm = scripted("lesson", "presenter.js")
+    _css = themed("l2l-presenter", "lesson", "presenter.css")
+
+    slide = traitlets.Dict(help="number, words, request, error").tag(sync=True)
+    before = traitlets.Dict(help="picture of the unedited face").tag(sync=True)
+    after = traitlets.Dict(help="picture of the face of this step").tag(sync=True)
+    moved = traitlets.Unicode(help="what else moved, in a sentence").tag(sync=True)
+    title = traitlets.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        steps: Sequence[Any] | str | os.PathLike[str],
+        source: EditSession | SharedFace | Models | None = None,
+        *,
+        title: str = "",
+        language: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._words = Words.of(language)
+        face = shared(source)
+        if isinstance(steps, (str, Path, os.PathLike)):
+            steps = read_steps(steps)
+        self.presentation = Presentation(face.session, steps)
+        self._before_of: tuple[Any, ...] | None = None
+        self._result: EditResult | None = None
+        super().__init__(face, title=title, **kwargs)
+        self._unsubscribe = self.session.subscribe(self._on_event)
+        self.presentation.go(0)
+        self._show_result(self.session.render())
+
+    def go(self, to: int) -> None:
+        """Show a step, counted from 0; beyond the ends the nearest one."""
+        self.presentation.go(to)
+        self.moved = ""
+        self.session.request()
+
+    def close(self) -> None:
+        """Take it out of the page; the session lives on."""
+        if hasattr(self, "_unsubscribe"):
+            self._unsubscribe()
+        super().close()
+
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        at = self.presentation.at
+        last = len(self.presentation) - 1
+        places = {"next": at + 1, "previous": at - 1, "first": 0, "last": last, "back": at}
+        if kind not in places:
+            raise ValueError(f"{kind!r} is no request of this view")
+        self.go(places[kind])
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """What other views load is drawn by the session, whose results are heard."""
+
+    def _on_event(self, kind: str, value: Any) -> None:
+        if kind == "result":
+            self._show_result(value)
+        elif kind == "receipt" and value.stamp == self.session.stamp:
+            words = self._words
+            table = words.translate(visible_table(self.session.models.table))
+            lines = words.sentences(value, table) if value.requested else []
+            identity = value.identity_text(words.phrases, words.decimal).partition(" (")[0]
+            text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
+            self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
+
+    def _strayed(self) -> str:
+        """What another view has made of the step's face; "" where it is as the step asks."""
+        state, own = self.session.state, self.presentation.step.state
+        if state.face_key() != own.face_key():
+            what = f"seed {state.seed}" if state.w is None else "a face without a seed"
+            return f"Another view has loaded {what}; these words are about another face."
+        edit, asked = state.edits[-1], own.edits[-1]
+        if edit.key() != asked.key() and not (edit.empty and asked.empty):
+            return "Another view has moved the sliders since this step began."
+        return ""
+
+    def _show_result(self, result: EditResult) -> None:
+        step = self.presentation.step
+        head, _, rest = step.words.strip().partition("\n")
+        self._result = result
+        with self.hold_sync():
+            if result.after is not None:
+                self.after = picture_value(result.after)
+            if result.before is not None and self._before_of != result.state.face_key():
+                self._before_of = result.state.face_key()
+                self.before = picture_value(result.before)
+            self.slide = {
+                "at": self.presentation.at,
+                "count": len(self.presentation),
+                "head": head,
+                "rest": rest.strip(),
+                "asked": step.asked,
+                "error": result.error or "",
+                "strayed": self._strayed(),
+                "stamp": result.stamp,
+            }
+        self._show_still()
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        head = self.presentation.step.words.strip().partition("\n")[0]
+        return f"Presenter, step {self.presentation.at + 1} of {len(self.presentation)} ({head})"
+
+    def _still_parts(self) -> Still:
+        """The face of the step, before and after, and the words of the whole lesson."""
+        result, at = self._result, self.presentation.at
+        pictures = [] if result is None else [result.before, result.after]
+        shown = [picture for picture in pictures if picture is not None]
+        rows = [
+            [f"\u25b8 {i + 1}" if i == at else str(i + 1), step.words.strip(), step.asked]
+            for i, step in enumerate(self.presentation.steps)
+        ]
+        words = f"{self._about()}: the face before and after"
+        strayed = self._strayed()
+        picture = grid(torch.stack(shown), len(shown)) if shown else None
+        return Still(
+            picture, f"{words}. {strayed}".strip(), ("step", "words", "asked"), rows, WIDTH
+        )

@@ -1,0 +1,384 @@
+"""IdentityMixer: two faces, the mix of them, two sliders to travel, and a grid to choose from.
+
+A view of a :class:`~l2l_widgets.disentangle.mix_state.MixState`, which holds and computes
+everything. Whatever stands in the grid, or where the sliders are, goes to the sliders of a
+`FaceEditor` with one click: a mix is a latent like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import traitlets
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from l2l_widgets.disentangle import Face, FaceMixer, read_face
+from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
+from l2l_widgets.disentangle.mixer import SPACES
+from l2l_widgets.images import grid
+from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.bridge import SEED_MAX, picture_value
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.view import View
+
+#: Largest file that may be dropped, in bytes.
+MAX_FILE = 8_000_000
+BY = "identity mixer"
+
+
+class IdentityMixer(View):
+    """The identity of one face on the attributes of another.
+
+    Parameters
+    ----------
+    source : EditSession, SharedFace, FaceMixer, Models or None
+        What to mix with; of a session or a shared face, its models. None loads the embedded ones.
+    face : EditSession or SharedFace, optional
+        Where a chosen mix goes; ``source`` itself where that is one. Without any, mixes are only
+        shown. A face that is loaded there by anybody else becomes the identity face.
+    identity, attributes : int, str or Tensor
+        The two faces: seeds, files, or pictures (3, R, R) in [-1, 1].
+    rows, columns : sequence of int
+        Seeds of the grid's further people and attributes, at most 7 each.
+
+    Attributes
+    ----------
+    state : MixState
+        What is mixed; change it from Python, then call :meth:`refresh`.
+
+    Raises
+    ------
+    ValueError
+        There is no mixer beside the generator, or a face cannot be used.
+
+    Examples
+    --------
+    >>> from l2l_widgets import EditSession, FaceEditor, IdentityMixer, load
+    >>> session = EditSession(load())  # doctest: +SKIP
+    >>> IdentityMixer(session), FaceEditor(session)  # doctest: +SKIP
+    """
+
+    _esm = scripted("mixer", "identity_mixer.js")
+    _css = themed("l2l-mixer", "mixer", "identity_mixer.css")
+
+    faces = traitlets.Dict(help="the two faces: name, picture").tag(sync=True)
+    mixed = traitlets.Dict(help="the mix: picture, sliders, seconds, error").tag(sync=True)
+    cells = traitlets.Dict(help="the grid's pictures and those beside it").tag(sync=True)
+
+    def __init__(
+        self,
+        source: Any = None,
+        *,
+        face: Any = None,
+        identity: Any = 0,
+        attributes: Any = 1,
+        rows: Sequence[int] = (2, 3, 4),
+        columns: Sequence[int] = (5, 6, 7),
+        **kwargs: Any,
+    ) -> None:
+        mixer, target = _resolve(source)
+        target = target if face is None else face
+        if target is not None and not isinstance(target, (EditSession, SharedFace)):
+            raise ValueError(f"face is {face!r}; allowed: an EditSession or a SharedFace")
+        self._target = None if target is None else SharedFace.of(target)
+        self.state = MixState(mixer, identity, attributes, rows, columns)
+        self._due: set[str] = set()
+        self._shown: tuple[int, int] | None = None  # the cell that is up, if it is one
+        self._sent = 0
+        self._mix: Mix | None = None
+        self._cells_up: list[list[Tensor]] = []
+        self._lost = ""  # why the models that draw now cannot mix
+        self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
+        schema = {
+            "seed_max": SEED_MAX,
+            "spaces": list(SPACES),
+            "can_send": self._target is not None,
+            "max_file": MAX_FILE,
+        }
+        super().__init__(schema=schema, **kwargs)
+        self._due = {"faces", "mixed", "cells"}
+        self._draw_due()
+        if self._target is not None:
+            self._target.subscribe(self._on_face)
+
+    def refresh(self) -> None:
+        """Show the state as it is now, after a change from Python."""
+        self._want("faces", "mixed", "cells")
+
+    @property
+    def mix(self) -> Mix:
+        """The mix that is up: its latent ``w`` and its picture."""
+        return self._current()
+
+    def send(self) -> Tensor:
+        """Make the mix that is up the face of the session.
+
+        Returns
+        -------
+        Tensor, shape (1, num_ws, w_dim)
+            Its latent.
+
+        Raises
+        ------
+        ValueError
+            There is no session to send it to.
+        """
+        if self._lost:
+            raise ValueError(self._lost)
+        if self._target is None:
+            raise ValueError(
+                "there is nowhere to send it; allowed: IdentityMixer(session), or face="
+            )
+        w = self._current().w
+        self._target.load(w=w, by=BY)
+        self._sent += 1
+        return w
+
+    def close(self) -> None:
+        """Take the mixer out of the page; a session lives on."""
+        target = getattr(self, "_target", None)  # lacking where it was refused before it was whole
+        if target is not None:
+            target.unsubscribe(self._on_face)
+        super().close()
+
+    # -- from the page -----------------------------------------------------------------------------
+
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        self._want(*self._taken(kind, message))
+
+    def _taken(self, kind: str, message: Mapping[str, Any]) -> tuple[str, ...]:
+        """Take a request; what has to be drawn for it."""
+        if self._lost:  # a mix of the old models' latents is no face of the new ones
+            raise ValueError(self._lost)
+        state = self.state
+        if kind == "share":
+            self._shown = None
+            state.set_share(message["side"], message["share"])
+            return ("mixed",)
+        if kind == "space":
+            state.set_space(message["space"])
+            return ("mixed",)
+        if kind == "cell":
+            state.cell(message["row"], message["column"])
+            self._shown, self._mix = (message["row"], message["column"]), None
+            if self._target is not None:
+                self.send()
+            return ("mixed",)
+        if kind == "send":
+            self.send()
+            return ("mixed",)
+        if kind == "shuffle":
+            draw = random.Random()
+            seeds = [draw.randrange(1_000_000) for _ in range(2 * 7)]
+            state.set_grid(
+                seeds[: len(state.grid_faces("identity")) - 1],
+                seeds[7 : 7 + len(state.grid_faces("attributes")) - 1],
+            )
+            self._shown = None
+            return ("mixed", "cells")
+        if kind == "seed":
+            state.set_face(message["side"], message["seed"])
+        elif kind == "file":
+            state.set_picture(message["side"], _decoded(message["data"]), str(message["name"]))
+        elif kind == "swap":
+            state.swap()
+        else:
+            raise ValueError("no such request")
+        self._shown = None
+        return ("faces", "mixed", "cells")
+
+    # -- the shared face ---------------------------------------------------------------------------
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """A face that was loaded elsewhere is the next person; what was sent from here is not."""
+        if event.kind == "models":
+            self._take_models()
+        elif event.kind != "face" or event.by == BY:
+            return
+        else:
+            with self._lock:
+                self._news = event
+        self._want("faces", "mixed", "cells")
+
+    def _take_models(self) -> None:
+        """Mix with the models that draw now; seeds are theirs, pictures stay pictures."""
+        assert self._target is not None  # who has none hears of no models
+        models, old = self._target.models, self.state
+        with self._lock:
+            self._news = None
+        self._shown = None
+        try:
+            mixer = FaceMixer.of(models)
+            size = mixer.generator.img_resolution
+            person, other = (_in_world(old.face(side), size) for side in SIDES)
+            rows, columns = ([int(f.name) for f in old.grid_faces(side)[1:]] for side in SIDES)
+            state = MixState(mixer, person, other, rows, columns, old.truncation_psi)
+            state.shares, state.space = dict(old.shares), old.space
+            self.state, self._lost = state, ""
+        except ValueError as error:
+            self._lost = f"nothing is mixed with these models: {error}"
+
+    def _follow(self, event: FaceEvent) -> None:
+        """Take the face of an event, as the session draws it; on the worker."""
+        state, mixer = self.state, self.state.mixer
+        if event.w is None:
+            psi = float(event.state.truncation_psi)
+            face = read_face(str(event.seed), mixer, truncation_psi=psi)
+        else:
+            face = Face("a latent", mixer.draw(event.w.to(mixer.device))[0])
+        state.set_face("identity", face)
+        self._shown = None
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _want(self, *due: str) -> None:
+        with self._lock:
+            self._due |= set(due)
+        self._mix = None
+        self._ask()
+
+    def _serve(self) -> None:
+        self._draw_due()
+        if not self._worker.stale():
+            self._show_still()
+
+    def _current(self) -> Mix:
+        if self._mix is None:
+            state, shown = self.state, self._shown
+            mix = state.mix() if shown is None else state.cell(*shown)
+            if state is not self.state:  # other models came meanwhile
+                return mix
+            self._mix = mix
+        return self._mix
+
+    def _draw_due(self) -> None:
+        with self._lock:
+            due, self._due = self._due, set()
+            news, self._news = self._news, None
+        if self._lost:
+            self.mixed = {**self.mixed, "error": self._lost}
+            return
+        wrong = None
+        self._mix = None  # one that was being drawn when this was asked for may have come since
+        try:
+            if news is not None:
+                self._follow(news)
+        except Exception as error:  # nothing may raise here: it would show nowhere in the page
+            wrong = self._line(error)
+        state = self.state
+        values: dict[str, Any] = {}
+        if "faces" in due:
+            values["faces"] = {side: _face_value(state.face(side)) for side in SIDES}
+        mix = self._current()
+        values["mixed"] = {
+            **picture_value(mix.image),
+            "shares": dict(state.shares),
+            "space": state.space,
+            "shown": None if self._shown is None else list(self._shown),
+            "name": self._called(),
+            "sent": self._sent,
+            "seconds": mix.seconds,
+            "error": wrong,
+        }
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+        if "cells" in due:  # after the mix: it takes longer, and nobody waits for all of it
+            mixes = state.grid()
+            self._cells_up = [[m.image for m in row] for row in mixes]
+            self.cells = {
+                "pictures": [[picture_value(m.image) for m in row] for row in mixes],
+                "rows": [_face_value(face) for face in state.grid_faces("identity")],
+                "columns": [_face_value(face) for face in state.grid_faces("attributes")],
+            }
+
+    def _called(self) -> str:
+        row, column = self._shown or (0, 0)
+        person = self.state.grid_faces("identity")[row].name
+        return f"{person} as {self.state.grid_faces('attributes')[column].name}"
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        names = [self.state.face(side).name for side in SIDES]
+        return f"IdentityMixer of {names[0]} and {names[1]}"
+
+    def _without_still(self) -> str:
+        why = self._lost or "nothing has been mixed yet; mixer.mix has the latent and its picture"
+        return f"{self._about()}: {why}"
+
+    def _still_parts(self) -> Still | None:
+        """The two faces with their mix above the grid of people and attributes."""
+        if self._lost:
+            return None
+        state, mix = self.state, self._current()
+        people, others = (state.grid_faces(side) for side in SIDES)
+        cells = self._cells_up
+        if len(cells) != len(people) or len(cells[0]) != len(others):
+            return None  # they are being drawn
+        blank = torch.ones_like(mix.image)
+        rows = [[blank, *(face.image for face in others)]]
+        rows += [[face.image, *line] for face, line in zip(people, cells, strict=True)]
+        above = [state.face("identity").image, state.face("attributes").image, mix.image]
+        columns = max(len(rows[0]), len(above))
+        sheet = [row + [blank] * (columns - len(row)) for row in (above, *rows)]
+        pictures = torch.stack([image.cpu() for row in sheet for image in row])
+        words = (
+            f"{self._about()}. First row: the person, the attributes, and {self._called()}. Below: "
+            "each row keeps a person, each column the attributes at its head"
+        )
+        table = [
+            [side, state.face(side).name, f"{100 * state.shares[side]:.0f} %"] for side in SIDES
+        ]
+        return Still(grid(pictures, columns), words, ("", "face", "share"), table)
+
+
+def _in_world(face: Face, resolution: int) -> int | Face:
+    """A face for other models: its seed where it has one, else its picture in their size."""
+    if face.name.isdigit():
+        return int(face.name)
+    image = face.image[None]
+    if image.shape[-1] != resolution:
+        size = (resolution, resolution)
+        image = interpolate(image, size=size, mode="bilinear", antialias=True)
+    return Face(face.name, image[0])
+
+
+def _face_value(face: Any) -> dict[str, Any]:
+    seed = int(face.name) if face.name.isdigit() else None
+    return {"name": face.name, "seed": seed, **picture_value(face.image)}
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        data = base64.b64decode(str(text), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("the file did not arrive whole; try again") from None
+    if len(data) > MAX_FILE:
+        raise ValueError(f"the file has {len(data)} bytes; allowed: at most {MAX_FILE}")
+    return data
+
+
+def _resolve(source: Any) -> tuple[FaceMixer, Any]:
+    """What mixes, and where mixes go."""
+    if source is None:
+        source = load()
+    if isinstance(source, FaceMixer):
+        return source, None
+    if isinstance(source, Models):
+        return FaceMixer.of(source), None
+    if isinstance(source, (EditSession, SharedFace)):
+        return FaceMixer.of(source.models), source
+    raise ValueError(
+        f"source is {source!r}; allowed: an EditSession, a SharedFace, a FaceMixer, the Models "
+        "that load() gives, or None"
+    )

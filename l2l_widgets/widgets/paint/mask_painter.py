@@ -1,0 +1,124 @@
+"""MaskPainter: paint the parts of a face, and the face follows.
+
+A view of a `PaintSession`. The page paints at once, with the session's own arithmetic; the kernel
+keeps what was done, draws the newest state, and sends both back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import traitlets
+
+from l2l_widgets.images import from_uint8, grid
+from l2l_widgets.masks import CLASS_COUNT, LABELS, colour
+from l2l_widgets.painting import PaintSession
+from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.view import View
+
+
+class MaskPainter(View):
+    """Nineteen brushes on a face's mask, and the picture that comes of it.
+
+    Parameters
+    ----------
+    session : PaintSession
+        A face with its mask, and what draws it. Several painters may share one.
+    folder : path, optional
+        Where Save writes; the kernel's working folder, beside the notebook, if not given.
+
+    Attributes
+    ----------
+    session : PaintSession
+        What holds the state; change it from Python, then call :meth:`refresh`.
+
+    Raises
+    ------
+    ValueError
+        ``session`` is something else.
+
+    Examples
+    --------
+    >>> from l2l_widgets import MaskPainter, PaintSession, load, load_painter
+    >>> MaskPainter(PaintSession(load_painter(load()), image, mask))  # doctest: +SKIP
+    """
+
+    _esm = scripted("paint", "mask_canvas.js", "mask_tools.js", "mask_painter.js")
+    _css = themed("l2l-painter", "paint", "mask_painter.css")
+
+    picture = traitlets.Dict(help="the original picture").tag(sync=True)
+    mask = traitlets.Dict(help="the mask as the kernel has it: bytes and stamp").tag(sync=True)
+    settings = traitlets.Dict(help="undo, redo, what is switched on").tag(sync=True)
+    result = traitlets.Dict(help="picture that was drawn, error, seconds").tag(sync=True)
+
+    def __init__(
+        self, session: PaintSession, *, folder: str | Path | None = None, **kwargs: Any
+    ) -> None:
+        if not isinstance(session, PaintSession):
+            raise ValueError(
+                f"session is {session!r}; allowed: a PaintSession, which takes what draws, a "
+                "picture and its mask"
+            )
+        self.session = session
+        super().__init__(folder, schema=painter_schema(session), **kwargs)
+        self._bridge = PaintBridge(session, self._show, self._folder)
+        self._bridge.start()
+
+    def _request(self, message: Mapping[str, Any]) -> None:
+        self._bridge.handle(message)
+
+    def refresh(self) -> None:
+        """Show the session as it is now, after a change from Python."""
+        self.session.request()
+
+    def close(self) -> None:
+        """Take the painter out of the page; the session lives on."""
+        if hasattr(self, "_bridge"):
+            self._bridge.close()
+        super().close()
+
+    def _show(self, values: dict[str, Any]) -> None:
+        # One message for all that belongs together: mask and picture are of one state.
+        with self.hold_sync():
+            for name, value in values.items():
+                setattr(self, name, value)
+        if "result" in values:
+            self._show_still()
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        count = len(self.session.operations)
+        return f"MaskPainter after {count} step{'' if count == 1 else 's'}"
+
+    def _still_parts(self) -> Still:
+        """The original, its mask, and what was drawn where there is a network that draws."""
+        session, result = self.session, self._bridge.result
+        side = session.image.shape[-1]
+        mask = from_uint8(colour(session.mask))
+        scaled = torch.nn.functional.interpolate(mask[None], size=(side, side))[0]
+        pictures = [session.image.cpu(), scaled]
+        names = ["the original", "its mask"]
+        if result is not None and result.image is not None:
+            pictures.append(result.image.cpu())
+            names.append("the face that the mask gives")
+        shares = torch.bincount(session.mask.flatten().long(), minlength=CLASS_COUNT)
+        first = torch.bincount(session.original.flatten().long(), minlength=CLASS_COUNT)
+        rows = [
+            [
+                LABELS[i],
+                *(f"{100 * int(n[i]) / session.mask.numel():.1f} %" for n in (first, shares)),
+            ]
+            for i in range(CLASS_COUNT)
+            if int(first[i]) or int(shares[i])
+        ]
+        words = f"{self._about()}: {', '.join(names)}"
+        if result is not None and result.error and session.model is not None:
+            words += f". {result.error}"
+        picture = grid(torch.stack(pictures), len(pictures))
+        return Still(picture, words, ("part", "area before", "area now"), rows)

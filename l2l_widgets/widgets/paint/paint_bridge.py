@@ -1,0 +1,235 @@
+"""Between a paint session and a view: what the browser sends becomes operations, results values.
+
+As in :mod:`l2l_widgets.widgets.bridge`: the state changes at once, drawing is left to the session's
+worker where the newest state wins, and results name the newest request that they answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from l2l_widgets.images import load_image
+from l2l_widgets.masks import CLASS_COUNT, COLOURS, LABELS, MASK_CLASSES, encode_mask, read_mask
+from l2l_widgets.painting import (
+    RECIPE,
+    PaintResult,
+    PaintSession,
+    read_paint_recipe,
+)
+from l2l_widgets.storage import write_atomic
+from l2l_widgets.widgets.bridge import free_path, picture_value
+
+#: One key a class: digits where the demo's users would look for them, then letters of the names.
+SHORTCUTS = (
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "m", "u", "l", "h", "t", "e", "j", "n", "c",
+)  # fmt: skip
+#: Sides that the brush offers, in pixels of the mask.
+LARGEST_SIZE = 0.4
+
+
+def painter_schema(session: PaintSession) -> dict[str, Any]:
+    """What the page needs to lay itself out; it never changes while the view lives."""
+    classes = [
+        {"index": i, "name": MASK_CLASSES[i], "label": LABELS[i], "colour": list(COLOURS[i]),
+         "key": SHORTCUTS[i]}
+        for i in range(CLASS_COUNT)
+    ]  # fmt: skip
+    return {
+        "classes": classes,
+        "side": session.side,
+        "largest": max(4, round(session.side * LARGEST_SIZE)),
+        "can_draw": session.model is not None and session.model.mapping is not None,
+        "can_walk": session.model is not None and session.model.vae is not None,
+        "can_parse": session.parser is not None,
+    }
+
+
+class PaintBridge:
+    """One view's line to a paint session.
+
+    Parameters
+    ----------
+    session : PaintSession
+        What holds the state.
+    publish : callable
+        Gets a dict with any of ``picture``, ``result``, ``mask``, ``settings``, ``notice``; called
+        on the session's worker or on the thread of :meth:`handle`.
+    folder : Path
+        Where saved files go.
+    """
+
+    def __init__(
+        self, session: PaintSession, publish: Callable[[dict[str, Any]], None], folder: Path
+    ) -> None:
+        self.session = session
+        self._publish, self._folder = publish, folder
+        self._lock = threading.Lock()
+        self._under_way: list[tuple[int, str, int]] = []
+        self._answers: dict[str, int] = {}
+        self._notices = 0
+        self.result: PaintResult | None = None  # the newest that was drawn
+        self._other: Tensor | None = None  # the mask that interpolation goes towards
+        self._unsubscribe = session.subscribe(self._on_result)
+
+    def start(self) -> None:
+        """Publish the picture and the first result from the calling thread."""
+        self._publish({"picture": self._face()})
+        self._on_result(self.session.render())
+
+    def _face(self) -> dict[str, Any]:
+        """The original picture and mask, which the page's eraser brings back."""
+        original = self.session.original.contiguous().numpy().tobytes()
+        return {**picture_value(self.session.image), "original": original}
+
+    def close(self) -> None:
+        """Hear nothing any more; the session goes on."""
+        self._unsubscribe()
+
+    # -- from the browser --------------------------------------------------------------------------
+
+    def handle(self, message: Mapping[str, Any]) -> None:
+        """Take one request; nothing raises, because the page would not show it."""
+        try:
+            self._change(message)
+        except ValueError as error:
+            self._answer(message, {"error": str(error)})
+        except Exception as error:
+            self._answer(message, {"error": f"{message.get('kind')}: {error}"})
+
+    def _change(self, message: Mapping[str, Any]) -> None:
+        session, kind = self.session, message.get("kind")
+        gesture = f"{message.get('client')}/{message['gesture']}" if "gesture" in message else None
+        if kind == "operation":
+            session.apply(message["operation"], gesture)
+        elif kind in ("undo", "redo", "reset"):
+            getattr(session, str(kind))()
+        elif kind == "keep":
+            session.keep_outside(bool(message.get("on")))
+        elif kind == "between":
+            if self._other is None:
+                raise ValueError("there is no second mask yet; load one to interpolate towards")
+            session.between(self._other, float(message["share"]), gesture)
+        elif kind == "file":
+            self._take_file(message)
+        elif kind == "own-style":
+            session.apply({"kind": "style"})
+        elif kind == "save":
+            self._save(message)
+            return
+        else:
+            raise ValueError("no such request")
+        with self._lock:
+            self._under_way.append((session.stamp, *_sender(message)))
+        session.request()
+
+    def _take_file(self, message: Mapping[str, Any]) -> None:
+        """A file that was dropped or chosen: a mask, a face for its style, or a recipe."""
+        use, name = message.get("use"), str(message.get("name", "file"))
+        data = base64.b64decode(str(message.get("data", "")))
+        session = self.session
+        if use == "style":
+            self._style_from(data)
+        elif use == "mask":
+            session.set_mask(read_mask(data, session.side, name=name))
+        elif use == "other":
+            self._other = self._mask_in(data, name)
+        elif use == "recipe":
+            recipe = read_paint_recipe(data)
+            # replayed as one line of operations on this very session's picture and model
+            other = PaintSession.from_recipe(session.model, recipe, session.parser)
+            session.adopt(other)
+            self._publish({"picture": self._face()})
+        else:
+            raise ValueError(f"use is {use!r}; allowed: style, mask, other, recipe")
+
+    def _mask_in(self, data: bytes, name: str) -> Tensor:
+        """A mask file, or a saved painting, whose mask is taken."""
+        try:
+            recipe = read_paint_recipe(data)
+        except ValueError:
+            return read_mask(data, self.session.side, name=name)
+        return PaintSession.from_recipe(None, {**recipe, "model": None}).mask
+
+    def _style_from(self, data: bytes) -> None:
+        """A saved painting knows its mask; any other picture needs a parser."""
+        session = self.session
+        try:
+            recipe = read_paint_recipe(data)
+        except ValueError:
+            session.copy_style(load_image(data, session.side)[0])
+            return
+        other = PaintSession.from_recipe(None, {**recipe, "model": None})
+        session.copy_style(other.image, other.original)
+
+    def _save(self, message: Mapping[str, Any]) -> None:
+        what = message.get("what", "picture")
+        if what == "mask":
+            path = free_path(self._folder, "mask")
+            write_atomic(path, encode_mask(self.session.mask))
+        elif what == "recipe":
+            path = free_path(self._folder, "painting", ".json")
+            write_atomic(path, (json.dumps(self.session.recipe()) + "\n").encode())
+        elif what == "picture":
+            path = free_path(self._folder, "painted-face")
+            self.session.save(path)
+        else:
+            raise ValueError(f"what is {what!r}; allowed: picture, mask, recipe")
+        saved = {"path": str(path), "name": path.name, "folder": str(path.parent), "error": None}
+        self._answer(message, {**saved, "carries": RECIPE if what == "picture" else ""})
+
+    def _answer(self, message: Mapping[str, Any], notice: dict[str, Any]) -> None:
+        client, number = _sender(message)
+        with self._lock:
+            self._answers[client] = max(number, self._answers.get(client, 0))
+            self._notices += 1
+            answers = dict(self._answers)
+        self._publish({"notice": {**notice, "count": self._notices, "answers": answers}})
+
+    # -- from the session --------------------------------------------------------------------------
+
+    def _on_result(self, result: PaintResult) -> None:
+        self.result = result
+        with self._lock:
+            for stamp, client, number in self._under_way:
+                if stamp <= result.stamp:
+                    self._answers[client] = max(number, self._answers.get(client, 0))
+            self._under_way = [entry for entry in self._under_way if entry[0] > result.stamp]
+            answers = dict(self._answers)
+        value: dict[str, Any] = {
+            "stamp": result.stamp,
+            "answers": answers,
+            "error": result.error,
+            "seconds": result.seconds,
+            "change": "" if result.change is None else result.change.to_text(),
+        }
+        if result.image is not None:
+            value.update(picture_value(result.image))
+        session = self.session
+        state = session.state
+        settings = {
+            "can_undo": session.can_undo,
+            "can_redo": session.can_redo,
+            "keep": state.keep,
+            "style": state.style is not None,
+            "other": self._other is not None,
+            "steps": len(session.operations),
+        }
+        mask = result.mask.contiguous().numpy().tobytes()
+        self._publish(
+            {
+                "mask": {"data": mask, "stamp": result.stamp},
+                "settings": settings,
+                "result": value,
+            }
+        )
+
+
+def _sender(message: Mapping[str, Any]) -> tuple[str, int]:
+    return str(message.get("client", "")), int(message.get("number", 0))

@@ -1,0 +1,1 @@
+"""The view of a photo on its way to a latent."""

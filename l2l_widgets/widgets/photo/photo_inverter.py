@@ -1,0 +1,344 @@
+"""PhotoInverter: a photo, a square on it, and the latent that comes closest, on its way there.
+
+A view of a :class:`~l2l_widgets.photos.work.PhotoWork`, which holds and computes everything. What
+it finds goes to the sliders of a `FaceEditor` with one click: a latent like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import traitlets
+from PIL import Image
+from torch import Tensor
+
+from l2l_widgets.images import encode_jpeg
+from l2l_widgets.inversion import Inversion, InversionSettings
+from l2l_widgets.models.zoo import Models, list_models
+from l2l_widgets.photos import CONSENT, LIKENESS, find_detector, read_photo
+from l2l_widgets.photos.detection import Detector
+from l2l_widgets.photos.finding import as_tensor
+from l2l_widgets.photos.inverting import load_encoder
+from l2l_widgets.photos.work import PhotoWork, Square
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.face_view import FaceView
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+
+__all__ = ["PhotoInverter"]
+
+#: Largest file that may be dropped, in bytes; and the side at which the page sees the photo.
+MAX_FILE, SHOWN_SIDE = 24_000_000, 720
+#: Seconds that a moved square rests before it is looked at.
+REST = 0.15
+BY = "photo inverter"
+SPACES = {"w+": "W+: closest to the photo", "w": "W: easiest to edit"}
+
+
+class PhotoInverter(FaceView):
+    """From a photo to a face that can be edited.
+
+    The photo stays in the kernel's memory. The notebook file keeps none of it: what a reader finds
+    in a notebook that is opened again is the likeness alone.
+
+    Parameters
+    ----------
+    source : SharedFace, EditSession, Models or None
+        Whose face the likeness becomes. None loads the embedded models.
+    photo : path or bytes, optional
+        A photo to begin with.
+    detector : str, callable or None
+        What finds faces, as :func:`~l2l_widgets.photos.find_detector` takes it; by default
+        OpenCV's cascade where it is installed.
+    settings : InversionSettings, optional
+        Of the descent.
+
+    Attributes
+    ----------
+    work : PhotoWork
+        The photo and the best latent so far.
+    found : Inversion or None
+        The best so far.
+
+    Raises
+    ------
+    ValueError
+        The photo cannot be read, or the detector is not there.
+
+    Examples
+    --------
+    >>> from l2l_widgets import EditSession, FaceEditor, PhotoInverter, load
+    >>> session = EditSession(load())  # doctest: +SKIP
+    >>> PhotoInverter(session, "me.jpg"), FaceEditor(session)  # doctest: +SKIP
+    """
+
+    _esm = scripted("photo", "shared/choices.js", "photo_square.js", "photo_inverter.js")
+    _css = themed("l2l-photo", "photo", "faces/views.css", "photo_inverter.css")
+
+    photo = traitlets.Dict(help="the upright photo, small, and the square on it").tag(sync=True)
+    result = traitlets.Dict(help="the cut, the likeness, and how far the descent is").tag(sync=True)
+
+    def __init__(
+        self,
+        source: SharedFace | EditSession | Models | None = None,
+        photo: str | Path | bytes | None = None,
+        *,
+        detector: str | Detector | None = None,
+        settings: InversionSettings | None = None,
+    ) -> None:
+        begun = None if photo is None else read_photo(photo)
+        self._detector = find_detector(detector)
+        self._settings = settings or InversionSettings()
+        self._space = self._settings.space
+        self._jobs: dict[str, Any] = {}
+        self._jobs_lock = threading.Lock()
+        self._work_lock = threading.RLock()
+        self._running = False
+        self._sent = 0
+        super().__init__(source, None)
+        self.work = PhotoWork(self.face.models, self._detector)
+        self._take_models()
+        if begun is not None:
+            self._queue(photo=begun)
+
+    # -- from Python -------------------------------------------------------------------------------
+
+    @property
+    def found(self) -> Inversion | None:
+        """The best so far; None before there is a photo."""
+        return self.work.found
+
+    def load_photo(self, source: str | Path | bytes, name: str = "") -> None:
+        """Take another photo; ValueError where it cannot be read."""
+        self._queue(photo=read_photo(source, name))
+
+    def place(self, square: Square) -> None:
+        """Move the square by hand."""
+        self._queue(square=square)
+
+    def start(self) -> None:
+        """Descend from the first look; :meth:`wait` for the end."""
+        self._queue(descend=True)
+
+    def stop(self) -> None:
+        """End the descent; the best so far stays."""
+        with self._jobs_lock:
+            self._jobs.pop("descend", None)
+        self.work.stop()
+
+    def send_on(self) -> Tensor:
+        """Make the likeness the face of the session.
+
+        Returns
+        -------
+        Tensor, shape (1, num_ws, w_dim)
+            Its latent.
+        """
+        if self.work.found is None:
+            self._serve()  # a view that nobody has scrolled to has looked at nothing yet
+        if self.work.found is None:
+            raise ValueError("there is no likeness yet; drop or choose a photo first")
+        ws = self.work.found.ws
+        self.face.load(w=ws, by=BY)
+        self._sent += 1
+        self.result = {**self.result, "sent": self._sent}
+        return ws
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        if kind == "file":
+            self.load_photo(_decoded(message["data"]), str(message["name"]))
+        elif kind == "square":
+            values = (float(message[key]) for key in ("x", "y", "side", "turn"))
+            self.place(Square(*values))
+        elif kind == "face":
+            self._queue(face=int(message["face"]))
+        elif kind == "space":
+            if message["space"] not in SPACES:
+                raise ValueError(f"space is {message['space']!r}; allowed: {', '.join(SPACES)}")
+            self._space = message["space"]
+            self._queue(look=True)
+        elif kind == "start":
+            self.start()
+        elif kind == "stop":
+            self.stop()
+        elif kind == "send":
+            self.send_on()
+        else:
+            raise ValueError("no such request")
+
+    def _queue(self, **job: Any) -> None:
+        """Newer wishes replace older ones: a photo undoes squares, a square undoes a descent."""
+        with self._jobs_lock:
+            if "photo" in job:
+                self._jobs.clear()
+            elif "descend" not in job:
+                self._jobs.pop("descend", None)
+            self._jobs |= job
+        self.work.stop()  # what runs is of an older wish; its best so far is shown
+        self._ask(REST if "square" in job else 0.0)
+
+    def _on_face(self, event: FaceEvent) -> None:
+        """Other models: the photo stays, and is looked at anew."""
+        if event.kind == "models":
+            photo = self.work.photo
+            self.work = PhotoWork(self.face.models, self._detector)
+            self._take_models()
+            if photo is not None:
+                self._queue(photo=photo)
+
+    def _take_models(self) -> None:
+        models = self.face.models
+        self.schema = {
+            "spaces": SPACES, "max_file": MAX_FILE, "steps": self._settings.steps,
+            "consent": CONSENT,
+            "likeness": LIKENESS if models.name in list_models() else "",
+            "resolution": models.generator.img_resolution,
+            "has_encoder": load_encoder(models) is not None,
+            "has_detector": self._detector is not None,
+        }  # fmt: skip
+
+    # -- on the worker -----------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        with self._work_lock:
+            self._do_jobs()
+
+    def _do_jobs(self) -> None:
+        with self._jobs_lock:
+            jobs, self._jobs = self._jobs, {}
+        work = self.work
+        try:
+            if "photo" in jobs:
+                work.take(jobs["photo"])
+                self._show_photo(whole=True)
+            if "face" in jobs:
+                work.choose(jobs["face"])
+                self._show_photo()
+            if "square" in jobs:
+                work.place(jobs["square"])
+                self._show_photo()
+            if work.photo is None:
+                return
+            if "descend" in jobs:
+                self._descend()
+            else:
+                self._look()
+        except Exception:
+            self.result = {**self.result, "running": False}
+            raise
+
+    def _look(self) -> None:
+        """The encoder's answer, or the nearest of a few sampled faces: at once."""
+        work = self.work
+        work.found = None
+        settings = InversionSettings(self._space, steps=0, seed=self._settings.seed)
+        self._show_result(work.invert(settings), steps=0, running=False)
+
+    def _descend(self) -> None:
+        """The rest of the way, shown as it goes."""
+        work, settings = self.work, self._settings
+        settings = InversionSettings(**{**vars(settings), "space": self._space})
+        before = work.found
+
+        def progress(made: int, loss: float, image: Tensor) -> None:
+            self.result = {
+                **self.result, "likeness": picture_value(image[0]), "steps": made, "loss": loss,
+                "running": True,
+            }  # fmt: skip
+
+        start_loss = None if before is None else before.start_loss
+        self.result = {**self.result, "running": True, "steps": 0, "of": settings.steps}
+        found = work.invert(settings, progress, self._stale)
+        if self.is_hidden and found.stopped:
+            with self._jobs_lock:  # nobody looks: it goes on from here when somebody does
+                self._jobs.setdefault("descend", True)
+        self._show_result(found, found.steps, running=False, start_loss=start_loss)
+        self._show_still()
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _show_photo(self, whole: bool = False) -> None:
+        work = self.work
+        photo, square = work.photo, work.square
+        assert photo is not None
+        assert square is not None
+        width, height = photo.size
+        small = {}
+        if whole:
+            image = photo.image.copy()
+            image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
+            small = {"format": "jpeg", "data": encode_jpeg(as_tensor(image)[0])}
+        faces = () if work.aligned is None else work.aligned.faces
+        self.photo = {
+            **self.photo, **small, "name": photo.name, "width": width, "height": height,
+            "x": square.x, "y": square.y, "side": square.side, "turn": square.turn,
+            "how": work.how, "notes": list(work.notes),
+            "faces": [[f.x, f.y, f.width, f.height] for f in faces],
+            "chosen": 0 if work.aligned is None else work.aligned.chosen,
+            "count": self.photo.get("count", 0) + (1 if whole else 0),
+        }  # fmt: skip
+
+    def _show_result(
+        self, found: Inversion, steps: int, running: bool, start_loss: float | None = None
+    ) -> None:
+        read = self.work.read_back()
+        largest = read.get("largest")
+        label = self.face.models.table[largest["name"]].label if largest else ""
+        self.result = {
+            "cut": picture_value(self.work.picture()[0]),
+            "likeness": picture_value(found.image[0]),
+            "loss": found.loss, "start_loss": start_loss or found.start_loss,
+            "steps": steps, "of": self._settings.steps, "running": running,
+            "stopped": found.stopped, "space": self._space,
+            "cloud": found.cloud_distance, "editability": found.editability,
+            "identity": read.get("identity"), "attributes": read.get("attributes"),
+            "largest": [label, largest["difference"]] if largest else None,
+            "seconds": found.seconds, "sent": self._sent,
+            "count": self.result.get("count", 0) + 1,
+        }  # fmt: skip
+
+    def _about(self) -> str:
+        return "PhotoInverter: from a photo to a face that can be edited"
+
+    def _without_still(self) -> str:
+        return (
+            f"{self._about()}. There is no likeness yet; without a page, view.load_photo(path), "
+            "view.start() and view.wait() find one."
+        )
+
+    def _still_parts(self) -> Still | None:
+        found = self.work.found
+        if found is None:
+            return None
+        rows = [["distance to the cloud of W", f"{found.cloud_distance:.2f}: {found.editability}"]]
+        for name, words in (("identity", "identity kept"), ("attributes", "attributes off by")):
+            if self.result.get(name) is not None:
+                rows.append([words, f"{self.result[name]:.2f}"])
+        words = "The likeness that was found; the photo itself is not kept in the notebook."
+        return Still(found.image[0].detach(), words, ("what", "how much"), rows)
+
+    def close(self) -> None:
+        """Take the view out of the page and forget the photo; the shared face lives on."""
+        if hasattr(self, "work"):
+            self.work.stop()
+            self.work.photo = None
+        super().close()
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        data = base64.b64decode(str(text), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("the file did not arrive whole; try again") from None
+    if len(data) > MAX_FILE:
+        raise ValueError(f"the file has {len(data)} bytes; allowed: at most {MAX_FILE}")
+    return data

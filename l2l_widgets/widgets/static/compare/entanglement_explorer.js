@@ -1,0 +1,243 @@
+// EntanglementExplorer: the matrix, the faces behind a cell, two methods against each other, trajectories.
+
+class ExplorerView {
+  constructor(model) {
+    this.model = model;
+    this.schema = model.get("schema");
+    this.rows = new Map(this.schema.attributes.map((row) => [row.name, row]));
+    this.link = new Link(model, (silent) => this.message.setSilence(silent));
+    this.layer = "signed";
+    this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
+    this.message = new Message();
+    this.grid = new LeakageGrid(this.rows, (edited, read) => this.open(edited, read), (text) => (this.said.textContent = text));
+    this.behind = new FacesBehind(this.rows, (seed) => this.load(seed));
+    this.tracks = new TrajectoryPlot(this.rows, (edited, faces) => this.link.post({ kind: "trajectory", edited, faces }));
+    this.element = this.layOut();
+    this.handlers = ExplorerView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
+    for (const [event, handler] of this.handlers) model.on(event, handler);
+    for (const name of ExplorerView.TRAITS) this.sync(name);
+  }
+
+  layOut() {
+    this.tab = new Choice("View", [["matrix", "Matrix"], ["tracks", "Trajectories"]], (value) => this.showTab(value));
+    this.layers = new Choice("Numbers", [
+      ["signed", "What moved", "Mean change of each attribute when the edited one has changed as asked"],
+      ["world", "The world\u2019s own slope", "How much the attributes differ in the population itself, for the same difference"],
+      ["against", "Other method", "The method it is compared with"],
+      ["difference", "Difference", "The other method minus this one, face by face"],
+    ], (value) => this.showLayer(value));
+    this.same = h("input", { type: "checkbox", onchange: () => this.draw() });
+    const same = h("label", { class: "l2l-field", title: "Fewer columns, larger numbers: for a projector" }, this.same,
+      "columns as rows");
+    this.key = this.makeKey();
+    this.stamp = h("p", { class: "l2l-stamp l2l-gridstamp" });
+    this.matrixPanel = h("section", { class: "l2l-matrixpanel" },
+      h("div", { class: "l2l-layerbar" }, this.layers.element, same, this.key), this.grid.element,
+      h("div", { class: "l2l-under" }, this.said, this.stamp), this.behind.element);
+    return h("div", { class: "l2l l2l-explorer" }, this.makeBar(), this.message.element, this.matrixPanel, this.tracks.element);
+  }
+
+  makeBar() {
+    this.method = h("select", { "aria-label": "Method", onchange: () => this.choose() });
+    this.against = h("select", { "aria-label": "Compare with", onchange: () => this.choose() });
+    this.fillMethods();
+    this.reader = h("select", { "aria-label": "Read by", onchange: () => this.choose() },
+      ...[["judge", "judge"], ["ensemble", "training"], ["consensus", "both"]].map(([value, text]) => h("option", { value }, text)));
+    // Not every way to fill a field in is followed by a change event; Enter always means "take it".
+    const takes = { onchange: () => this.plan(), onkeydown: (event) => event.key === "Enter" && this.plan() };
+    this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": "Faces", ...takes });
+    this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": "Seed of the faces", ...takes });
+    this.start = button("Measure", "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
+    this.stop = button("Stop", "stop", () => this.link.post({ kind: "stop" }), { class: "l2l-button l2l-stop" });
+    this.bar = h("progress", { max: 1, value: 0, "aria-label": "Measured" });
+    this.numbers = h("span", { class: "l2l-progress-text" });
+    this.progress = h("div", { class: "l2l-progress" }, this.bar, this.numbers);
+    const measuring = this.schema.editable ? [
+      labelled("Faces", "More faces, narrower intervals; from 1,000 on it is no preview", this.faces),
+      labelled("Seed", "Which faces", this.seed), this.makePicker(), this.start, this.stop, this.progress,
+    ] : [h("span", { class: "l2l-stamp" }, `from the report ${this.schema.report}`)];
+    return h("div", { class: "l2l-panelbar" }, this.tab.element, labelled("Method", "Whose edits", this.method),
+      labelled("compared with", "Another method on the same faces", this.against),
+      labelled("read by", "The judge trained nothing; the training\u2019s own readers; or both. Each has its own crossing", this.reader), ...measuring);
+  }
+
+  /** The methods of the models that draw now. */
+  fillMethods() {
+    const options = () => this.model.get("schema").methods.map((m) => h("option", { value: m }, m));
+    this.method.replaceChildren(...options());
+    this.against.replaceChildren(h("option", { value: "" }, "nothing"), ...options());
+  }
+
+  /** Which attributes are edited: a list of boxes behind a button. */
+  makePicker() {
+    this.boxes = new Map();
+    const families = new Map();
+    for (const row of this.schema.attributes) {
+      const box = h("input", { type: "checkbox", value: row.name });
+      this.boxes.set(row.name, box);
+      if (!families.has(row.family)) families.set(row.family, []);
+      families.get(row.family).push(h("label", { class: "l2l-pick" }, box, row.label));
+    }
+    const take = (names) => {
+      for (const [name, box] of this.boxes) box.checked = names.includes(name);
+    };
+    this.pickText = h("summary", { class: "l2l-button" });
+    const apply = button("Use these", null, () => {
+      this.picker.open = false;
+      this.plan();
+    }, { class: "l2l-button l2l-primary" });
+    this.picker = h("details", { class: "l2l-picker" }, this.pickText, h("div", { class: "l2l-pickbox" },
+      h("div", { class: "l2l-pickbar" },
+        button("The paper\u2019s eight", null, () => take(this.schema.eight)),
+        button("All", null, () => take(this.schema.attributes.map((r) => r.name))),
+        button("None", null, () => take([])), apply),
+      h("div", { class: "l2l-picklist" }, ...[...families].map(([name, boxes]) =>
+        h("div", {}, h("strong", {}, name), ...boxes)))));
+    this.picker.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.picker.open = false;
+    });
+    return this.picker;
+  }
+
+  makeKey() {
+    this.scale = [h("span"), h("span")];
+    return h("div", { class: "l2l-key", "aria-label": "Key" }, this.scale[0],
+      h("span", { class: "l2l-key-ramp", "aria-hidden": "true" }), this.scale[1],
+      h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-hatched l2l-key-cell" }), "undecided"),
+      h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-own l2l-key-cell" }), "edited itself"),
+      h("span", { class: "l2l-key-item" }, "numbers: % of each scale; ! whichever way it is edited"));
+  }
+
+  showTab(value) {
+    this.matrixPanel.hidden = value !== "matrix";
+    this.tracks.element.hidden = value !== "tracks";
+    if (value === "tracks" && !this.model.get("trajectory").edited) {
+      const edited = this.grid.at?.split("/")[0] ?? this.model.get("settings").attributes[0];
+      this.link.post({ kind: "trajectory", edited, faces: this.tracks.mode.value });
+    }
+  }
+
+  showLayer(value) {
+    this.layer = value;
+    this.draw();
+  }
+
+  draw() {
+    const own = this.model.get("matrix");
+    const values = { signed: own, world: own, against: this.model.get("against"), difference: this.model.get("difference") }[this.layer];
+    const words = {
+      signed: this.emptyWords(),
+      world: "Press Measure: the population\u2019s slopes come with the first row.",
+      against: "No row of the other method has been measured yet: press Measure.",
+      difference: "No row of both methods has been measured yet: press Measure.",
+    }[this.layer];
+    this.grid.update(values, this.layer === "world" ? "world" : "signed", words, this.same.checked);
+    this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, "PREVIEW")] : []),
+      (values?.stamp ?? "").replace("PREVIEW, ", ""));
+    const percent = Math.round(100 * (own.request ?? 0.3));
+    this.scale[0].textContent = `\u2212${percent}`;
+    this.scale[1].textContent = `+${percent}`;
+    this.element.dataset.rows = own.edited?.length ?? 0;
+  }
+
+  /** What stands in the place of the matrix before its first row is there. */
+  emptyWords() {
+    const { attributes, faces } = this.model.get("settings");
+    if (this.waiting) return `Measuring: ${this.waiting}.`;
+    return `Press Measure: ${attributes.length} rows appear here one by one. Each draws and reads ${faces} faces at several ` +
+      "strengths; how far it is and how long it will take stands beside the button.";
+  }
+
+  showEmpty() {
+    if (!this.model.get("matrix").edited?.length && this.layer === "signed") this.draw();
+  }
+
+  choose() {
+    this.link.post({ kind: "show", method: this.method.value, against: this.against.value, reader: this.reader.value });
+  }
+
+  plan() {
+    const attributes = [...this.boxes].filter(([, box]) => box.checked).map(([name]) => name);
+    const whole = (input) => (/^\d+$/.test(input.value) ? Number(input.value) : input.value);
+    this.link.post({ kind: "plan", faces: whole(this.faces), seed: whole(this.seed), attributes });
+  }
+
+  open(edited, read) {
+    this.behind.waitFor(edited, read);
+    this.link.post({ kind: "cell", edited, read });
+  }
+
+  load(seed) {
+    this.link.post({ kind: "load", seed });
+    this.said.textContent = `Face ${seed} is loaded in every view.`;
+  }
+
+  sync(name) {
+    const value = this.model.get(name);
+    if (name === "schema") this.fillMethods();
+    else if (name === "status") this.showStatus(value);
+    else if (name === "settings") this.showSettings(value);
+    else if (name === "cell") this.showCell(value);
+    else if (name === "trajectory") this.tracks.update(value, this.schema.columns);
+    else this.draw();
+  }
+
+  showCell(cell) {
+    this.behind.update(cell);
+    this.grid.mark(cell?.edited ? `${cell.edited}/${cell.read}` : null);
+  }
+
+  showSettings(settings) {
+    this.method.value = settings.method;
+    this.against.value = settings.against;
+    this.reader.value = settings.reader;
+    const other = Boolean(settings.against);
+    for (const key of ["against", "difference"]) this.layers.buttons.get(key).hidden = !other;
+    this.layers.buttons.get("against").textContent = settings.against || "Other method";
+    if (!other && ["against", "difference"].includes(this.layer)) this.layers.choose("signed");
+    this.tracks.setAttributes(settings.attributes);
+    if (!this.schema.editable) return;
+    if (document.activeElement !== this.faces) this.faces.value = settings.faces;
+    if (document.activeElement !== this.seed) this.seed.value = settings.seed;
+    const count = settings.attributes.length;
+    const words = count === this.schema.attributes.length ? `all ${count} attributes` : `${count} attribute${count === 1 ? "" : "s"}`;
+    this.pickText.textContent = words;
+    if (!this.picker.open) for (const [name, box] of this.boxes) box.checked = settings.attributes.includes(name);
+  }
+
+  showStatus(status) {
+    const busy = ["running", "paused"].includes(status.state);
+    this.start.hidden = busy;
+    this.stop.hidden = !busy;
+    const some = status.done > 0 && status.done < status.total;
+    this.start.querySelector("span").textContent = some ? "Go on" : "Measure";
+    this.bar.value = status.total ? status.done / status.total : 0;
+    const left = asTimeLeft(status.seconds_left);
+    const words = { paused: "paused", stopped: "stopped", failed: "failed", running: left };
+    const faces = status.faces_total ? `${status.faces} of ${status.faces_total} faces` : "";
+    this.numbers.textContent = [`${status.done}/${status.total} rows`, faces, words[status.state]].filter(Boolean).join(" \u00b7 ");
+    this.waiting = busy ? [status.doing, faces, left || "how long it takes is known after the first faces"].filter(Boolean).join(" \u00b7 ") : "";
+    this.showEmpty();
+    this.progress.title = status.state === "paused" ? "Paused while out of sight: nothing is computed that nobody looks at"
+      : `${status.done} of ${status.total} rows${left && `, ${left}`}${status.doing && `; now: ${status.doing}`}`;
+    this.progress.hidden = status.state === "ready";
+    this.message.show(status.error);
+    this.element.dataset.state = status.state;
+  }
+
+  dispose() {
+    for (const [event, handler] of this.handlers) this.model.off(event, handler);
+    for (const part of [this.grid, this.behind, this.link]) part.dispose();
+  }
+}
+
+/** Seconds in the words of somebody who waits. */
+function asTimeLeft(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 60) return `${Math.max(1, Math.ceil(seconds))} s left`;
+  return `${Math.ceil(seconds / 60)} min left`;
+}
+
+ExplorerView.TRAITS = ["schema", "settings", "status", "matrix", "against", "difference", "cell", "trajectory"];
+
+export default { render: (context) => renderView(ExplorerView, context) };

@@ -1,0 +1,428 @@
+// LatentMap: thousands of faces in the plane. It draws and asks; the kernel does the rest.
+
+const TOOLS = [
+  ["look", "Look", "Point at a face to see it, click to load it, drag to move the map"],
+  ["a", "Group A", "Draw around faces: group A"],
+  ["b", "Group B", "Draw around other faces: group B"],
+  ["path", "Path", "Draw a path: the faces along it appear below"],
+];
+/** Faces that a key takes as a group, and pixels that tell a click from a drag. */
+const AROUND = 200;
+const SLACK = 4;
+
+class LatentMapView {
+  constructor(model) {
+    this.model = model;
+    const schema = model.get("schema");
+    this.schema = schema;
+    this.rows = new Map(schema.families.flatMap((f) => f.rows.map((r) => [r.name, r])));
+    this.link = new Link(model, (silent) => this.showSilence(silent));
+    this.canvas = new MapCanvas();
+    this.marks = new MapMarks(this.canvas);
+    this.legend = new Legend();
+    this.card = new FaceCard(this.rows);
+    this.groups = new GroupsPanel(this.rows, () => this.clearGroups());
+    this.strip = new StripPanel((stop) => this.link.post({ kind: "load", stop }), (stop) => this.markStop(stop),
+      () => {
+        this.clearPath();
+        this.link.post({ kind: "clear", what: "strip" });
+      });
+    this.edit = new EditPanel(schema.families, this.rows,
+      (attribute) => {
+        this.busy("Asking every method, from the least to the most that it reaches");
+        this.edit.waiting(true);
+        this.link.post({ kind: "trajectory", attribute });
+      },
+      (method, step) => this.link.post({ kind: "edit", method, step, attribute: this.marks.trajectory.attribute }),
+      () => {
+        this.setTrajectory({});
+        this.link.post({ kind: "clear", what: "trajectory" });
+      },
+      (method) => {
+        this.marks.only = method;
+        this.canvas.redrawMarks();
+      });
+    this.message = h("p", { class: "l2l-map-message", role: "alert", hidden: true });
+    this.progress = h("div", { class: "l2l-map-progress", role: "status" });
+    this.said = h("p", { class: "l2l-map-said", "aria-live": "polite" });
+    this.tool = "look";
+    this.element = this.layOut();
+    this.element.l2lMap = this.canvas; // for tests, and for the curious at the console
+    this.listen();
+    for (const name of LatentMapView.TRAITS) this.sync(name);
+    this.choose("look");
+  }
+
+  // -- layout ----------------------------------------------------------------------------------------------------
+
+  layOut() {
+    this.tools = TOOLS.map(([name, text, title]) => h("button", {
+      type: "button", class: "l2l-map-tool", title, dataset: { tool: name }, onclick: () => this.choose(name),
+    }, text));
+    this.space = h("select", { "aria-label": "What is mapped", onchange: () => this.askPoints(this.space.value, null) });
+    this.seeds = h("div", { class: "l2l-segments", role: "group", "aria-label": "Seed of the map" });
+    this.colour = h("select", { "aria-label": "Colour by", onchange: () => this.link.post({ kind: "colour", name: this.colour.value }) });
+    this.colour.append(h("optgroup", { label: "How far to believe it" }, ...this.schema.beliefs.map((b) => h("option", { value: b.name }, b.label))));
+    for (const family of this.schema.families) {
+      this.colour.append(h("optgroup", { label: family.name }, ...family.rows.map((r) => h("option", { value: r.name }, r.label))));
+    }
+    const check = (text, title, act) => {
+      const input = h("input", { type: "checkbox", onchange: () => act(input.checked) });
+      return h("label", { class: "l2l-map-check", title }, input, text);
+    };
+    this.faces = check("Faces", "Show small faces instead of dots", (on) => {
+      this.canvas.thumbnails = on;
+      this.canvas.redraw();
+    });
+    this.sizes = check("Size by trust", "Large dots keep their neighbours, small ones do not", (on) => {
+      this.canvas.sizes = on;
+      this.canvas.redraw();
+    });
+    const zoom = (text, label, act) => h("button", { type: "button", class: "l2l-map-zoom", "aria-label": label, title: label, onclick: act }, text);
+    const bar = h("div", { class: "l2l-map-bar-top" },
+      h("div", { class: "l2l-segments", role: "group", "aria-label": "Tool" }, ...this.tools),
+      h("label", {}, "Map of", this.space), h("label", {}, "Seed", this.seeds),
+      h("label", {}, "Colour", this.colour), this.faces, this.sizes);
+    const stage = h("div", { class: "l2l-map-main" }, this.canvas.element, this.legend.element,
+      h("div", { class: "l2l-map-zooms" }, zoom("+", "Zoom in", () => this.canvas.zoom(1.5)),
+        zoom("\u2212", "Zoom out", () => this.canvas.zoom(1 / 1.5)), zoom("\u2922", "Show all", () => this.canvas.showAll())),
+      this.progress);
+    const panel = (title, body, open) => {
+      const element = h("details", { class: "l2l-map-section" }, h("summary", {}, title), body);
+      element.open = open;
+      return element;
+    };
+    this.groupsSection = panel("Two groups", this.groups.element, false);
+    this.editSection = panel("Where an edit goes", this.edit.element, true);
+    return h("div", { class: "l2l l2l-map" }, bar,
+      h("div", { class: "l2l-map-columns" }, stage,
+        h("div", { class: "l2l-map-side" }, this.card.element, this.editSection, this.groupsSection)),
+      this.message, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, "How to read it. "), this.schema.caveat), this.said);
+  }
+
+  choose(tool) {
+    this.tool = tool;
+    for (const item of this.tools) item.setAttribute("aria-pressed", String(item.dataset.tool === tool));
+    this.canvas.element.dataset.tool = tool;
+    if (tool === "a" || tool === "b") {
+      this.groupsSection.open = true;
+      this.editSection.open = false;
+    }
+  }
+
+  // -- what the user does ----------------------------------------------------------------------------------------
+
+  listen() {
+    this.handlers = LatentMapView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
+    for (const [event, handler] of this.handlers) this.model.on(event, handler);
+    const el = this.canvas.element;
+    const at = (event) => {
+      const box = el.getBoundingClientRect();
+      return [event.clientX - box.left, event.clientY - box.top];
+    };
+    el.addEventListener("pointermove", (event) => this.move(at(event), event));
+    el.addEventListener("pointerleave", () => !this.held && this.point(-1));
+    el.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0 || !this.canvas.xy) return;
+      el.setPointerCapture(event.pointerId);
+      el.focus({ preventScroll: true });
+      const place = at(event);
+      this.held = { start: place, last: place, moved: false };
+      if (this.tool !== "look") this.marks.drawing = { kind: this.tool, points: [this.canvas.toMap(...place)] };
+    });
+    el.addEventListener("pointerup", (event) => this.release(at(event)));
+    el.addEventListener("pointercancel", () => this.release(null));
+    el.addEventListener("wheel", (event) => {
+      // A page must scroll past a map; who has clicked into it, or holds Ctrl, means the map.
+      if (!event.ctrlKey && document.activeElement !== el) return;
+      event.preventDefault();
+      this.canvas.zoom(Math.exp(-event.deltaY / 400), ...at(event));
+    }, { passive: false });
+    el.addEventListener("keydown", (event) => this.press(event));
+  }
+
+  /** Hidden, the map draws nothing, and the kernel computes nothing for it. */
+  onShown(shown) {
+    this.canvas.show(shown);
+  }
+
+  move(place, event) {
+    if (!this.canvas.xy) return;
+    if (!this.held) {
+      if (this.tool === "look") this.point(this.canvas.nearest(...place));
+      return;
+    }
+    const { start, last } = this.held;
+    if (Math.hypot(place[0] - start[0], place[1] - start[1]) > SLACK) this.held.moved = true;
+    if (this.tool === "look") {
+      if (this.held.moved) this.canvas.pan(place[0] - last[0], place[1] - last[1]);
+      this.held.last = place;
+      return;
+    }
+    const points = this.marks.drawing.points;
+    for (const e of event.getCoalescedEvents?.() ?? [event]) {
+      const box = this.canvas.element.getBoundingClientRect();
+      points.push(this.canvas.toMap(e.clientX - box.left, e.clientY - box.top));
+    }
+    this.canvas.redrawMarks();
+  }
+
+  release(place) {
+    const held = this.held;
+    this.held = null;
+    if (!held) return;
+    const drawing = this.marks.drawing;
+    this.marks.drawing = null;
+    if (!place) {
+      this.canvas.redrawMarks();
+      return;
+    }
+    if (this.tool === "look") {
+      const row = this.canvas.nearest(...place);
+      if (!held.moved && row >= 0) this.load(row);
+      return;
+    }
+    if (held.moved) {
+      if (this.tool === "path") this.takePath(drawing.points);
+      else this.takeGroup(this.tool, this.canvas.inside(drawing.points));
+    }
+    this.canvas.redrawMarks();
+  }
+
+  press(event) {
+    if (!this.canvas.xy || event.ctrlKey || event.metaKey || event.altKey) return;
+    const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const key = event.key.toLowerCase();
+    const row = this.marks.row >= 0 ? this.marks.row : this.marks.face?.row ?? 0;
+    if (event.key in ways) {
+      const next = this.marks.row < 0 ? row : this.canvas.towards(row, ...ways[event.key]);
+      this.canvas.reveal(next);
+      this.point(next);
+    } else if (event.key === "Enter") this.load(row);
+    else if (key === "a" || key === "b") this.takeGroup(key, this.canvas.around(row, AROUND));
+    else if (/^[1-9]$/.test(key)) this.seeds.children[Number(key) - 1]?.click();
+    else if (key === "+" || key === "=") this.canvas.zoom(1.5);
+    else if (key === "-") this.canvas.zoom(1 / 1.5);
+    else if (key === "0") this.canvas.showAll();
+    else if (key === "escape") this.choose("look");
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** A face under the pointer or the keys; -1 for none. */
+  point(row) {
+    if (row === this.marks.row) return;
+    this.marks.row = row;
+    this.canvas.element.classList.toggle("l2l-map-over", row >= 0);
+    this.canvas.redrawMarks();
+    this.legend.point(row >= 0 ? this.canvas.values?.[row] : undefined);
+    if (row >= 0) this.link.post({ kind: "hover", row }, true);
+    else if (this.marks.face) this.card.loaded(this.marks.face);
+  }
+
+  load(row) {
+    this.showError(null);
+    this.element.dataset.loading = row;
+    this.link.post({ kind: "load", row });
+  }
+
+  takeGroup(name, rows) {
+    this.showError(null);
+    this.marks.groups[name] = rows;
+    this.groups.setGroups(this.marks.groups);
+    this.canvas.redrawMarks();
+    this.groupsSection.open = true;
+    if (rows.length && name === "a" && !this.marks.groups.b.length && this.tool === "a") this.choose("b");
+    this.link.post({ kind: "compare", ...this.marks.groups });
+    this.say(`Group ${name.toUpperCase()}: ${rows.length} faces`);
+  }
+
+  clearGroups() {
+    this.marks.groups = { a: [], b: [] };
+    this.groups.setGroups(this.marks.groups);
+    this.canvas.redrawMarks();
+    this.link.post({ kind: "compare", a: [], b: [] });
+  }
+
+  takePath(points) {
+    this.showError(null);
+    // A mouse gives hundreds of places; the kernel needs the shape.
+    const step = Math.max(1, Math.floor(points.length / 120));
+    const kept = points.filter((_, i) => i % step === 0 || i === points.length - 1);
+    this.busy("Drawing the faces along the path");
+    this.link.post({ kind: "path", points: kept });
+  }
+
+  clearPath() {
+    this.marks.strip = null;
+    this.strip.update(null);
+    this.canvas.redrawMarks();
+  }
+
+  markStop(stop) {
+    this.marks.stop = stop;
+    this.canvas.redrawMarks();
+  }
+
+  askPoints(space, seed) {
+    const { spaces } = this.model.get("points");
+    const wanted = seed ?? spaces[space].seeds[0];
+    this.link.post({ kind: "points", space, seed: wanted });
+  }
+
+  // -- what the kernel says --------------------------------------------------------------------------------------
+
+  sync(name) {
+    const value = this.model.get(name);
+    if (value && Object.keys(value).length) this[LatentMapView.SHOW[name]](value);
+    else if (name === "strip") this.clearPath();
+    else if (name === "trajectory") this.setTrajectory({});
+  }
+
+  showPoints(points) {
+    const bytes = points.coordinates;
+    const xy = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const same = this.known?.space === points.space && this.known?.count === points.count;
+    this.known = points;
+    this.canvas.trust = points.kept ? new Uint8Array(points.kept.buffer, points.kept.byteOffset, points.kept.byteLength) : null;
+    this.canvas.setPoints(xy, same);
+    this.space.replaceChildren(...Object.entries(points.spaces).map(([name, { label, seeds }]) =>
+      h("option", { value: name, disabled: !seeds.length, title: seeds.length ? "" : "not laid out" }, label)));
+    this.space.value = points.space;
+    this.seeds.replaceChildren(...points.spaces[points.space].seeds.map((seed) => h("button", {
+      type: "button", class: "l2l-map-seed", "aria-pressed": String(seed === points.seed), title: `The same faces, laid out from seed ${seed}`,
+      onclick: () => this.askPoints(points.space, seed),
+    }, String(seed + 1))));
+    this.element.dataset.space = points.space;
+    this.element.dataset.seed = points.seed;
+    const { trustworthiness: trust, kept } = points.believed;
+    if (kept !== undefined) {
+      this.say(`Map ${points.seed + 1} of ${points.count.toLocaleString("en")} faces: of a face's ${points.neighbours} neighbours here ` +
+        `${(kept * points.neighbours).toFixed(1)} are true ones on average; trust ${trust.toFixed(2)}`);
+    }
+  }
+
+  showColour(colour) {
+    const bytes = colour.values;
+    this.canvas.setColours(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    this.colour.value = colour.name;
+    this.legend.update(colour, this.known?.count ?? 0);
+    if (this.marks.row >= 0) this.legend.point(this.canvas.values[this.marks.row]);
+  }
+
+  showAtlas(atlas) {
+    const view = atlas.data;
+    const blob = new Blob([new Uint8Array(view.buffer, view.byteOffset, view.byteLength)], { type: "image/jpeg" });
+    createImageBitmap(blob).then((image) => this.canvas.setAtlas(image, atlas));
+  }
+
+  /** What is being made ready, since when, and why it takes long; counted on while the kernel is silent. */
+  showProgress({ text, share, ready, error, why }) {
+    clearInterval(this.counting);
+    if (text && !this.since) this.since = performance.now();
+    if (!text || error) this.since = null;
+    else this.counting = setInterval(() => this.showElapsed(), 1000);
+    this.element.dataset.ready = String(ready);
+    this.progress.hidden = !text;
+    this.progress.classList.toggle("l2l-map-waiting", !ready && !error);
+    const fill = h("i", {});
+    fill.style.width = percent(share).replace("\u202f", "");
+    this.elapsed = h("span", { class: "l2l-map-elapsed" });
+    this.progress.replaceChildren(h("span", {}, text), this.elapsed, error ? "" : h("div", { class: "l2l-map-gauge" }, fill),
+      why && !ready && !error ? h("p", { class: "l2l-map-why" }, why) : "");
+    this.showElapsed();
+    if (error) this.showError(text);
+  }
+
+  showElapsed() {
+    const seconds = this.since ? Math.round((performance.now() - this.since) / 1000) : 0;
+    this.elapsed.textContent = seconds > 1 ? ` \u00b7 ${seconds} s` : "";
+  }
+
+  showHover(hover) {
+    if (hover.row === this.marks.row) {
+      this.card.hovered(hover, this.known.neighbours);
+      this.element.dataset.hover = hover.row;
+      const shade = this.legend.value.textContent;
+      if (document.activeElement === this.canvas.element) {
+        this.say(`Face ${hover.seed}${shade ? `, ${this.legend.name.textContent} ${shade}` : ""}. ${this.card.trust.textContent}`);
+      }
+    }
+  }
+
+  showFace(face) {
+    const other = this.marks.face && this.marks.face.seed !== face.seed;
+    if (other && this.marks.trajectory) {
+      this.marks.trajectory = null; // it began at another face; the kernel draws this one's
+      this.edit.update({});
+    }
+    this.marks.face = face;
+    this.element.dataset.face = face.seed ?? "between";
+    if (this.marks.row < 0) this.card.loaded(face);
+    this.canvas.redrawMarks();
+  }
+
+  showComparison(comparison) {
+    this.groups.update(comparison);
+  }
+
+  showStrip(strip) {
+    this.busy("");
+    this.marks.strip = strip;
+    this.strip.update(strip);
+    this.canvas.redrawMarks();
+  }
+
+  setTrajectory(trajectory) {
+    this.busy("");
+    this.edit.waiting(false);
+    this.marks.trajectory = trajectory.methods ? trajectory : null;
+    this.edit.update(trajectory);
+    if (trajectory.methods) this.edit.select.value = trajectory.attribute;
+    this.canvas.redrawMarks();
+  }
+
+  showNotice(notice) {
+    this.busy("");
+    this.edit.waiting(false);
+    this.showError(notice.error);
+  }
+
+  showError(text) {
+    this.message.textContent = text ?? "";
+    this.message.hidden = !text;
+  }
+
+  showSilence(silent) {
+    if (silent) {
+      this.showError(SILENT);
+    } else if (this.message.textContent === SILENT) this.showError(null);
+  }
+
+  /** Something was asked for that may take a while: say what, and count the seconds. */
+  busy(words) {
+    this.element.classList.toggle("l2l-map-busy", Boolean(words));
+    if (words) this.showProgress({ text: words, share: 0, ready: true });
+    else if (this.element.dataset.ready === "true") this.showProgress(this.model.get("progress"));
+  }
+
+  say(text) {
+    this.said.textContent = text;
+  }
+
+  dispose() {
+    clearInterval(this.counting);
+    for (const [event, handler] of this.handlers) this.model.off(event, handler);
+    this.canvas.dispose();
+    this.link.dispose();
+  }
+}
+
+LatentMapView.SHOW = {
+  points: "showPoints", colour: "showColour", atlas: "showAtlas", progress: "showProgress", hover: "showHover", loaded: "showFace",
+  comparison: "showComparison", strip: "showStrip", trajectory: "setTrajectory", notice: "showNotice",
+};
+LatentMapView.TRAITS = Object.keys(LatentMapView.SHOW);
+
+export default { render: (context) => renderView(LatentMapView, context) };

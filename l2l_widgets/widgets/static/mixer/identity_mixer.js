@@ -1,0 +1,262 @@
+// IdentityMixer: two faces, their mix, two sliders to travel, and a grid whose cells go to the sliders.
+
+const SIDES = {
+  identity: { label: "Identity", says: "whose face it is" },
+  attributes: { label: "Attributes", says: "pose, expression, light, hair" },
+};
+
+class MixerView {
+  constructor(model) {
+    this.model = model;
+    this.schema = model.get("schema");
+    this.link = new Link(model, (silent) => this.setSilence(silent));
+    this.held = new Set();
+    this.sources = {};
+    this.views = [];
+    this.message = h("p", { class: "l2l-message", role: "status" });
+    this.timing = h("span", { class: "l2l-timing" });
+    this.result = this.picture("mix", "The mix");
+    this.queue = new PictureQueue((source) => {
+      this.result.show(source);
+      this.element.dataset.pictures = Number(this.element.dataset.pictures ?? 0) + 1;
+    });
+    this.send = button("To the sliders", "start", () => this.link.post({ kind: "send" }), {
+      class: "l2l-button l2l-primary", title: "Make this mix the face of the FaceEditor",
+      hidden: !this.schema.can_send,
+    });
+    this.space = h("select", { "aria-label": "Where the sliders travel",
+      onchange: () => this.link.post({ kind: "space", space: this.space.value }) },
+      ...this.schema.spaces.map((name) => h("option", { value: name },
+        name === "w" ? "in W" : "in Z, before the mapper")));
+    this.grid = h("div", { class: "l2l-mixgrid", role: "grid", "aria-label": "Mixes" });
+    this.element = h("div", { class: "l2l l2l-mixer" },
+      h("div", { class: "l2l-mixbody" }, h("div", {}, h("div", { class: "l2l-mixtop" },
+        this.well("identity"), h("span", { class: "l2l-sign", "aria-hidden": "true" }, "+"),
+        this.well("attributes"), h("span", { class: "l2l-sign l2l-equals", "aria-hidden": "true" }, "="),
+        h("section", { class: "l2l-well l2l-mix" }, this.result.element,
+          h("div", { class: "l2l-line" }, this.send, this.timing))),
+      h("div", { class: "l2l-travel" }, this.slider("identity"), this.slider("attributes"),
+        h("div", { class: "l2l-line" },
+          button("Swap", "compare", () => this.link.post({ kind: "swap" })),
+          h("label", { class: "l2l-line" }, "Travel", this.space),
+          this.message))),
+      h("div", { class: "l2l-mixright" }, h("div", { class: "l2l-gridhead" },
+        h("p", {}, "Each row keeps a person, each column a pose, an expression and a light."),
+        button("Other faces", "dice", () => this.link.post({ kind: "shuffle" }))),
+      this.grid)));
+    this.handlers = ["faces", "mixed", "cells", "notice"].map((name) => {
+      const handler = () => this.sync(name);
+      model.on(`change:${name}`, handler);
+      handler();
+      return [name, handler];
+    });
+    this.showing = new Showing(this.element, model, this.link.client);
+  }
+
+  picture(name, description) {
+    const view = new PictureView(name, description);
+    this.views.push(view);
+    return view;
+  }
+
+  /** One of the two inputs: its picture, a seed, a file to pick or to drop. */
+  well(side) {
+    const { label, says } = SIDES[side];
+    const view = this.picture(side, `${label}: ${says}`);
+    view.caption.textContent = label;
+    const seed = h("input", { type: "number", min: 0, max: this.schema.seed_max, step: 1,
+      class: "l2l-seed", "aria-label": `${label}: seed`,
+      onchange: () => this.askSeed(side),
+      // Enter leaves the field where it is, and a value that was filled in fires no change
+      onkeydown: (event) => event.key === "Enter" && this.askSeed(side) });
+    const file = h("input", { type: "file", hidden: true, "aria-label": `${label}: a file`,
+      accept: "image/*,.npy,.safetensors", onchange: () => {
+        if (file.files[0]) this.take(side, file.files[0]);
+        file.value = "";
+      } });
+    const well = h("section", { class: "l2l-well" }, view.element,
+      h("div", { class: "l2l-line" }, seed,
+        button("", "dice", () => this.link.post({ kind: "seed", side, seed: Math.floor(Math.random() * 1e6) }),
+          { "aria-label": `${label}: another face`, title: "Another face" }),
+        button("Picture\u2026", null, () => file.click(), { title: "A picture or a latent; or drop one on the face" }),
+        file));
+    well.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      well.classList.add("l2l-over");
+    });
+    well.addEventListener("dragleave", () => well.classList.remove("l2l-over"));
+    well.addEventListener("drop", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      well.classList.remove("l2l-over");
+      if (event.dataTransfer.files[0]) this.take(side, event.dataTransfer.files[0]);
+    });
+    this.sources[side] = { view, seed, queue: new PictureQueue((source) => view.show(source)) };
+    return well;
+  }
+
+  askSeed(side) {
+    const source = this.sources[side];
+    const text = source.seed.value.trim();
+    if (text === source.asked) return;
+    source.asked = text;
+    this.link.post({ kind: "seed", side, seed: /^-?\d+$/.test(text) ? Number(text) : text });
+  }
+
+  take(side, file) {
+    if (file.size > this.schema.max_file) {
+      this.say(`${file.name} is larger than ${Math.round(this.schema.max_file / 1e6)} MB`, true);
+      return;
+    }
+    const reader = new FileReader();
+    reader.onload = () => this.link.post({ kind: "file", side, name: file.name,
+      data: String(reader.result).split(",")[1] ?? "" });
+    reader.onerror = () => this.say(`${file.name} cannot be read`, true);
+    reader.readAsDataURL(file);
+  }
+
+  slider(side) {
+    const input = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: 1,
+      "aria-label": SIDES[side].label, "aria-description": SIDES[side].says });
+    const value = h("output", { class: "l2l-share" });
+    input.addEventListener("input", () => {
+      this.held.add(side);
+      value.textContent = this.asShare(side, Number(input.value));
+      this.link.post({ kind: "share", side, share: Number(input.value) }, true);
+    });
+    input.addEventListener("change", () => {
+      this.held.delete(side);
+      this.link.post({ kind: "share", side, share: Number(input.value) });
+    });
+    this.sources[side].slider = { input, value };
+    return h("label", { class: "l2l-travelrow" }, h("span", {}, SIDES[side].label), input, value);
+  }
+
+  /** "70 % of 3, 30 % of 8": whose person, or whose attributes. */
+  asShare(side, share) {
+    const faces = this.model.get("faces");
+    const [own, other] = side === "identity" ? ["identity", "attributes"] : ["attributes", "identity"];
+    const percent = Math.round(100 * share);
+    const name = (key) => faces[key]?.name ?? "";
+    if (percent === 100) return `all of ${name(own)}`;
+    if (percent === 0) return `all of ${name(other)}`;
+    return `${percent}\u202f% of ${name(own)}, ${100 - percent}\u202f% of ${name(other)}`;
+  }
+
+  say(text, bad = false) {
+    this.message.textContent = text;
+    this.element.classList.toggle("l2l-has-error", bad);
+  }
+
+  sync(name) {
+    const value = this.model.get(name);
+    if (name === "faces") this.showFaces(value);
+    else if (name === "mixed") this.showMix(value);
+    else if (name === "notice") this.showNotice(value);
+    else this.showCells(value);
+  }
+
+  showNotice(notice) {
+    if (notice.error) this.refuse(notice.error);
+    else if (this.element.classList.contains("l2l-has-error")) this.say("");
+  }
+
+  refuse(text) {
+    for (const source of Object.values(this.sources)) source.asked = null; // it may be asked again
+    this.say(text, true);
+  }
+
+  setSilence(silent) {
+    if (silent) this.say(SILENT, true);
+    else if (this.message.textContent === SILENT) this.say("");
+  }
+
+  showFaces(faces) {
+    for (const side of Object.keys(SIDES)) {
+      const face = faces[side];
+      if (!face) continue;
+      const { view, seed, queue } = this.sources[side];
+      queue.push(face);
+      view.caption.textContent = `${SIDES[side].label} \u00b7 ${face.name}`;
+      if (document.activeElement !== seed || seed.value.trim() === this.sources[side].asked) {
+        seed.value = face.seed ?? "";
+        this.sources[side].asked = seed.value;
+      }
+    }
+  }
+
+  showMix(mix) {
+    if (mix.error) {
+      this.refuse(mix.error);
+      return;
+    }
+    if (!mix.data) return;
+    this.queue.push(mix);
+    this.result.caption.textContent = mix.name;
+    for (const side of Object.keys(SIDES)) {
+      const { input, value } = this.sources[side].slider;
+      if (!this.held.has(side)) {
+        input.value = mix.shares[side];
+        value.textContent = this.asShare(side, mix.shares[side]);
+      }
+    }
+    this.space.value = mix.space;
+    this.timing.textContent = `${Math.max(1, Math.round(1000 * mix.seconds))} ms`;
+    if (mix.sent !== this.sent && this.sent !== undefined) this.say(`Sent to the sliders: ${mix.name}`);
+    else this.say("");
+    this.sent = mix.sent;
+    this.element.dataset.sent = mix.sent;
+    this.mark(mix.shown);
+  }
+
+  showCells(cells) {
+    const pictures = cells.pictures ?? [];
+    const shape = `${pictures.length}x${pictures[0]?.length ?? 0}`;
+    if (shape !== this.shape) this.makeGrid(cells, shape);
+    pictures.forEach((row, r) => row.forEach((picture, c) => this.queues[r][c].push(picture)));
+    cells.rows?.forEach((face, r) => this.rowQueues[r].push(face));
+    cells.columns?.forEach((face, c) => this.columnQueues[c].push(face));
+    this.element.dataset.grids = Number(this.element.dataset.grids ?? 0) + 1;
+    this.mark(this.model.get("mixed").shown);
+  }
+
+  makeGrid(cells, shape) {
+    this.shape = shape;
+    const made = (description) => {
+      const view = this.picture("cell", description);
+      return Object.assign(new PictureQueue((source) => view.show(source)), { view });
+    };
+    this.grid.style.setProperty("--columns", cells.columns.length + 1);
+    this.rowQueues = cells.rows.map((_, r) => made(`person ${r + 1}`));
+    this.columnQueues = cells.columns.map((_, c) => made(`attributes ${c + 1}`));
+    this.queues = cells.rows.map((_, r) => cells.columns.map((__, c) => made(`mix ${r + 1}, ${c + 1}`)));
+    this.buttons = this.queues.map((row, r) => row.map((queue, c) => {
+      const cell = h("button", { type: "button", class: "l2l-mixcell", role: "gridcell",
+        "aria-label": `Person ${r + 1} with attributes ${c + 1}`,
+        title: this.schema.can_send ? "Send to the sliders" : "Show",
+        onclick: () => this.link.post({ kind: "cell", row: r, column: c }) }, queue.view.frame);
+      return cell;
+    }));
+    const head = h("div", { class: "l2l-corner", role: "columnheader" }, "person \u2193  attributes \u2192");
+    this.grid.replaceChildren(
+      h("div", { class: "l2l-mixrow", role: "row" }, head, ...this.columnQueues.map((queue) =>
+        h("div", { class: "l2l-input", role: "columnheader" }, queue.view.frame))),
+      ...this.buttons.map((row, r) => h("div", { class: "l2l-mixrow", role: "row" },
+        h("div", { class: "l2l-input", role: "rowheader" }, this.rowQueues[r].view.frame), ...row)));
+  }
+
+  mark(shown) {
+    this.buttons?.forEach((row, r) => row.forEach((cell, c) => {
+      cell.setAttribute("aria-selected", String(Boolean(shown) && shown[0] === r && shown[1] === c));
+    }));
+  }
+
+  dispose() {
+    for (const [name, handler] of this.handlers) this.model.off(`change:${name}`, handler);
+    for (const view of this.views) view.dispose();
+    this.showing.dispose();
+    this.link.dispose();
+  }
+}
+
+export default { render: (context) => renderView(MixerView, context) };

@@ -1,0 +1,285 @@
+// MaskPainter: a mask with its brushes, and beside it the face that comes of it.
+
+class MaskPainterView {
+  constructor(model) {
+    this.model = model;
+    this.schema = model.get("schema");
+    this.link = new Link(model, (silent) => this.showSilence(silent));
+    this.canvas = new MaskCanvas(this.schema, {
+      operation: (operation, gesture, settled) =>
+        this.link.post({ kind: "operation", operation, gesture }, !settled),
+      cancel: (told) => told && this.link.post({ kind: "undo" }),
+      pick: (label) => this.choose(label),
+      under: (label) => this.palette.hover(label),
+      status: (text) => (this.status.textContent = text),
+      zoom: (zoom) => this.tools.showZoom(zoom),
+    });
+    this.palette = new Palette(this.schema, (label) => this.choose(label));
+    this.tools = new ToolBar(this.schema, this.canvas, {
+      tool: (tool) => this.setTool(tool),
+      size: (size) => this.setSize(size),
+      opacity: (share) => this.canvas.setOpacity(share),
+      zoom: (by) => this.canvas.setZoom(this.canvas.zoom * by),
+      scale: (by) => this.canvas.scalePart(by),
+    });
+    this.drawn = new PictureView("result", "The face that the mask gives");
+    this.queue = new PictureQueue((source, picture) => this.showResult(source, picture));
+    this.status = h("p", { class: "l2l-status", role: "status" });
+    this.message = h("p", { class: "l2l-message", role: "alert" });
+    this.timing = h("p", { class: "l2l-timing" });
+    this.change = h("p", { class: "l2l-change" });
+    this.walks = 0;
+    this.element = this.layOut();
+    this.listen();
+    this.canvas.setOpacity(0.55);
+    this.drawn.element.hidden = !this.schema.can_draw;
+    this.choose(13);
+    this.setTool("brush");
+    this.showPicture();
+    this.sync();
+  }
+
+  layOut() {
+    this.undo = button("Undo", "undo", () => this.link.post({ kind: "undo" }), { title: "Undo (Ctrl+Z)" });
+    this.redo = button("Redo", "redo", () => this.link.post({ kind: "redo" }), { title: "Redo (Ctrl+Y)" });
+    this.reset = button("Reset", "reset", () => this.link.post({ kind: "reset" }), {
+      title: "The original mask and style again; Undo brings the painting back",
+    });
+    this.save = button("Save", "save", () => this.link.post({ kind: "save", what: "picture" }), {
+      class: "l2l-button l2l-save", title: "Write the picture beside the notebook, with the recipe in it",
+    });
+    const saveMask = button("Save mask", "save", () => this.link.post({ kind: "save", what: "mask" }), {
+      title: "Write the mask as a PNG of class indices",
+    });
+    const saveRecipe = button("Save recipe", "save", () => this.link.post({ kind: "save", what: "recipe" }), {
+      title: "Write what was done as JSON",
+    });
+    this.keep = h("input", { type: "checkbox", onchange: () => this.link.post({ kind: "keep", on: this.keep.checked }) });
+    this.ownStyle = button("Own style", "reset", () => this.link.post({ kind: "own-style" }), { hidden: true });
+    this.share = h("input", {
+      type: "range", min: 0, max: 1, step: 0.05, value: 0, "aria-label": "Towards the second mask", disabled: true,
+      oninput: () => this.walk(false), onchange: () => this.walk(true),
+    });
+    const files = h(
+      "div", { class: "l2l-toolrow", role: "group", "aria-label": "Files" },
+      this.opener("Style of another face", "style", "Its colours and skin; or drop a picture on the result"),
+      this.ownStyle,
+      this.opener("Load mask", "mask", "A PNG of class indices, or in the official colours"),
+      saveMask,
+      this.opener("Open recipe", "recipe", "A picture that was saved here, or its recipe"),
+      saveRecipe,
+    );
+    const walk = h(
+      "div", { class: "l2l-toolrow" },
+      this.opener("Second mask", "other", "A mask to interpolate towards, or a saved painting"),
+      h("label", { class: "l2l-field", title: "From the original mask to the second one, through the MaskVAE" }, h("span", {}, "between"), this.share),
+    );
+    walk.hidden = !this.schema.can_walk;
+    return h(
+      "div", { class: "l2l l2l-painter" },
+      h(
+        "div", { class: "l2l-paint-columns" },
+        this.palette.element,
+        h(
+          "div", { class: "l2l-paint-stage" },
+          h("div", { class: "l2l-pair" }, this.canvas.frame, this.drawn.element),
+          this.tools.element,
+          h("div", { class: "l2l-toolrow l2l-actions", role: "group", "aria-label": "Edit" },
+            this.undo, this.redo, this.reset,
+            h("label", { class: "l2l-field", title: "Keep the original picture outside the painted area" }, this.keep, h("span", {}, "Keep the outside")),
+            this.timing, this.save),
+          files, walk, this.status, this.message, this.change,
+        ),
+      ),
+    );
+  }
+
+  opener(text, use, title) {
+    const input = h("input", {
+      type: "file", hidden: true, accept: use === "recipe" ? ".png,.json" : "image/*", dataset: { use },
+      onchange: () => this.takeFile(input.files[0], use).then(() => (input.value = "")),
+    });
+    return h("span", { class: "l2l-opener" }, button(text, "open", () => input.click(), { title }), input);
+  }
+
+  async takeFile(file, use) {
+    if (!file) return;
+    if (file.size > MaskPainterView.LARGEST_FILE) {
+      this.message.textContent = `${file.name} is larger than 30 MB; choose a smaller file.`;
+      return;
+    }
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    let text = "";
+    for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
+    this.link.post({ kind: "file", use, name: file.name, data: btoa(text) });
+  }
+
+  walk(settled) {
+    this.link.post({ kind: "between", share: Number(this.share.value), gesture: `walk${this.walks}` }, !settled);
+    if (settled) this.walks += 1;
+  }
+
+  listen() {
+    this.onResult = () => this.sync();
+    this.onPicture = () => this.showPicture();
+    this.onNotice = () => this.showNotice(this.model.get("notice"));
+    this.model.on("change:result", this.onResult);
+    this.model.on("change:picture", this.onPicture);
+    this.model.on("change:notice", this.onNotice);
+    this.element.addEventListener("keydown", (event) => this.onKey(event));
+    const target = this.drawn.frame;
+    target.title = "Press to see the original; drop another face's picture to copy its style";
+    target.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      target.setPointerCapture(event.pointerId);
+      this.compare(true);
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      target.addEventListener(end, () => this.compare(false));
+    }
+    target.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      target.classList.add("l2l-dropping");
+    });
+    target.addEventListener("dragleave", () => target.classList.remove("l2l-dropping"));
+    target.addEventListener("drop", (event) => {
+      event.preventDefault();
+      target.classList.remove("l2l-dropping");
+      this.takeFile(event.dataTransfer.files[0], "style");
+    });
+  }
+
+  /** Show the original in place of the result while something is held down. */
+  compare(on) {
+    this.comparing = on;
+    this.drawn.caption.textContent = on ? "original (held)" : "result";
+    const source = on ? this.originalSource : this.resultSource;
+    if (source) this.drawn.show(source);
+  }
+
+  onKey(event) {
+    if (isTyping(event.target) || event.altKey) return;
+    const key = event.key.toLowerCase();
+    if (event.ctrlKey || event.metaKey) {
+      if (key === "z") this.link.post({ kind: event.shiftKey ? "redo" : "undo" });
+      else if (key === "y") this.link.post({ kind: "redo" });
+      else return;
+      event.preventDefault();
+      return;
+    }
+    const tool = TOOLS.find((one) => one.key === key);
+    const label = this.schema.classes.find((one) => one.key === key);
+    if (tool) this.setTool(tool.name);
+    else if (label) this.choose(label.index);
+    else if (key === "[") this.setSize(this.canvas.size - 1);
+    else if (key === "]") this.setSize(this.canvas.size + 1);
+    else if (key === "+" || key === "=") this.canvas.setZoom(this.canvas.zoom * 2);
+    else if (key === "-") this.canvas.setZoom(this.canvas.zoom / 2);
+    else if (key === "<" || key === ">") this.canvas.scalePart(key === ">" ? 1.15 : 1 / 1.15);
+    else if (key === "o") this.toggleMask();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  toggleMask() {
+    const slider = this.tools.opacity;
+    const next = Number(slider.value) ? 0 : this.opacityBefore ?? 0.55;
+    this.opacityBefore = Number(slider.value) || this.opacityBefore;
+    slider.value = next;
+    this.canvas.setOpacity(next);
+  }
+
+  choose(label) {
+    this.canvas.label = label;
+    this.palette.choose(label);
+    // a class was taken in hand to be painted with
+    if (this.canvas.tool === "pick" || this.canvas.tool === "erase") this.setTool("brush");
+  }
+
+  setTool(tool) {
+    this.canvas.tool = tool;
+    this.tools.choose(tool);
+    this.canvas.stage.dataset.tool = tool;
+  }
+
+  setSize(size) {
+    this.canvas.size = Math.max(1, Math.min(this.schema.largest, size));
+    this.tools.showSize(this.canvas.size);
+    if (!this.canvas.ring.hidden) this.canvas.showRing();
+  }
+
+  showPicture() {
+    const picture = this.model.get("picture");
+    this.canvas.original = bytesOf(picture.original);
+    const source = decodePicture(picture);
+    const take = (one) => {
+      this.originalSource = one;
+      this.canvas.setPicture(one);
+    };
+    if (source instanceof Promise) source.then(take);
+    else if (source) take(source);
+  }
+
+  sync() {
+    const result = this.model.get("result");
+    if (!Object.keys(result ?? {}).length) return;
+    this.link.acknowledge(result.answers);
+    const bytes = bytesOf(this.model.get("mask").data);
+    // While older strokes are still on their way, what the page has painted is newer.
+    if (!this.canvas.busy && (this.link.idle || this.canvas.gesture)) {
+      this.canvas.setMask(bytes);
+      this.palette.mark(bytes);
+    }
+    const settings = this.model.get("settings");
+    this.undo.disabled = !settings.can_undo;
+    this.redo.disabled = !settings.can_redo;
+    this.reset.disabled = !settings.steps;
+    this.keep.checked = settings.keep;
+    this.ownStyle.hidden = !settings.style;
+    this.share.disabled = !settings.other;
+    this.queue.push(result);
+  }
+
+  showResult(source, result) {
+    this.resultSource = source ?? this.resultSource;
+    if (source && !this.comparing) this.drawn.show(source);
+    // Without a network there is nothing to be alarmed about: masks can be painted all the same.
+    (this.schema.can_draw ? this.message : this.status).textContent = result.error ?? "";
+    this.change.textContent = result.change ?? "";
+    this.timing.textContent = this.schema.can_draw ? `picture ${Math.round(1000 * result.seconds)} ms` : "";
+    this.element.dataset.stamp = result.stamp;
+    this.element.dispatchEvent(new CustomEvent("l2l-picture", { bubbles: true, detail: result.stamp }));
+  }
+
+  showNotice(notice) {
+    this.link.acknowledge(notice.answers);
+    this.message.textContent = notice.error ?? "";
+    this.status.textContent = notice.error ? "" : `Saved ${notice.name} in ${notice.folder}`;
+    if (!notice.error) return;
+    // what was refused is not in the kernel's mask: show that one again
+    this.canvas.setMask(bytesOf(this.model.get("mask").data));
+  }
+
+  showSilence(silent) {
+    if (silent) this.message.textContent = SILENT;
+    else if (this.message.textContent === SILENT) this.message.textContent = "";
+  }
+
+  dispose() {
+    this.model.off("change:result", this.onResult);
+    this.model.off("change:picture", this.onPicture);
+    this.model.off("change:notice", this.onNotice);
+    this.drawn.dispose();
+    this.link.dispose();
+  }
+}
+
+/** Bytes that the kernel sent, a copy of their own. */
+function bytesOf(view) {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+}
+
+MaskPainterView.LARGEST_FILE = 30e6;
+
+export default { render: (context) => renderView(MaskPainterView, context) };

@@ -1,0 +1,1 @@
+"""TrainingCell and TrainingMonitor."""

@@ -1,0 +1,356 @@
+"""TrainingCell: a recipe's training inside a notebook, with Start, Stop and Resume.
+
+The training runs in a background thread and writes an ordinary run folder: other cells keep
+working, the kernel may be killed, and `l2l resume` would go on from the same folder. The cell only
+starts, asks to stop, and shows what the run reports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import traitlets
+from torch import Tensor
+
+from l2l_widgets.images import grid
+from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe, input_hashes, list_recipes
+from l2l_widgets.recipes.processes import free_folder
+from l2l_widgets.recipes.progress import heard_by
+from l2l_widgets.training import RunDirectory, Task, TrainingHandle
+from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.still import Still
+from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.training.training_values import curves_png, history_value, losses_rows
+from l2l_widgets.widgets.view import View
+
+Preview = Callable[[Any], Mapping[str, Tensor]]
+
+#: Seconds between two updates of the curves, and of the faces, which cost a pass of the generator.
+CURVES_EVERY = 0.25
+FACES_EVERY = 1.5
+#: Seconds between two stills: who loses the kernel finds a picture that is hardly older.
+STILL_EVERY = 20.0
+#: Share of the steps below which a stopped run says that it is too early to judge.
+ENOUGH = 1 / 3
+LEARNING = "Training in the background: other cells keep working"
+TOO_EARLY = (
+    "too few to judge it by. Press Resume, wait until it has ended, then select this cell's "
+    "successor and choose Run \u2192 Run Selected Cell and All Below."
+)
+
+
+class TrainingCell(View):
+    """Train a recipe and watch it learn.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of a recipe, as `l2l train --list` prints.
+    run_directory : path
+        Where the run is written. If it already holds a run, Resume goes on with it.
+    preview : callable, optional
+        Gets the task, between two steps; returns rows of faces, caption -> Tensor (B, 3, R, R),
+        RGB in [-1, 1], which are drawn anew while the training goes on.
+    weights : path
+        Folder of the frozen models that the recipe needs.
+    **changes
+        Fields of the recipe to change, such as ``steps=200``.
+
+    Attributes
+    ----------
+    task : Task or None
+        What is trained; None until the first start.
+
+    Raises
+    ------
+    ValueError
+        No such recipe or field.
+    """
+
+    _esm = scripted("training", "curves.js", "training_cell.js")
+    _css = themed("l2l-training-cell", "training", "training_cell.css")
+
+    status = traitlets.Dict(help="state, step, steps, seconds left, message").tag(sync=True)
+    history = traitlets.Dict(help="steps and losses, name -> values").tag(sync=True)
+    faces = traitlets.Dict(help="rows of pictures, and the step they were drawn at").tag(sync=True)
+
+    def __init__(
+        self,
+        recipe: str,
+        run_directory: str | Path,
+        *,
+        preview: Preview | None = None,
+        weights: str | Path = DEFAULT_WEIGHTS,
+        **changes: Any,
+    ) -> None:
+        self._recipe = get_recipe(recipe).replace(**changes)
+        self._weights = Path(weights)
+        self._preview = preview
+        self.task: Task | None = None
+        self.run_directory = Path(run_directory)
+        self._run_handle: TrainingHandle | None = None
+        self._thread: threading.Thread | None = None
+        self._stop_wanted = threading.Event()
+        self._records: list[dict[str, Any]] = []
+        self._told = self._drawn = self._stood = 0.0
+        self._rows_up: Mapping[str, Tensor] = {}
+        super().__init__()
+        self._read_run()
+
+    # -- from Python or the page -------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the training, or what prepares it, is under way."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start, or go on where the run stopped; does nothing while it runs."""
+        with self._lock:
+            if self.is_running:
+                return
+            self._stop_wanted.clear()
+            self._thread = threading.Thread(target=self._run, name="l2l-training", daemon=True)
+            self._thread.start()
+
+    def start_over(self) -> None:
+        """Start a new run in a new folder beside the old one, which is kept."""
+        with self._lock:
+            if self.is_running:
+                return
+            self.run_directory = free_folder(self.run_directory)
+            self._records, self.task = [], None
+        self.history, self.faces = {}, {}
+        self.start()
+
+    def stop(self, timeout: float = 30.0) -> bool:
+        """Stop after the step it is in, with a checkpoint written.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait for it.
+
+        Returns
+        -------
+        bool
+            Whether it has stopped.
+        """
+        self._stop_wanted.set()  # there may be nothing to stop yet: asked before the first step
+        thread, handle = self._thread, self._run_handle
+        if handle is not None:
+            handle.stop()
+        if thread is not None:
+            thread.join(timeout)
+        return not self.is_running
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end (seconds; None: for ever); whether it came."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        return not self.is_running
+
+    async def until_done(self, seconds: float) -> bool:
+        """Wait for the end without holding the kernel: Stop and the other widgets keep working.
+
+        Parameters
+        ----------
+        seconds : float
+            Longest wait, counted from the moment when the training takes its first step: a slow
+            machine may need as long to prepare.
+
+        Returns
+        -------
+        bool
+            Whether the training has ended, by itself or by Stop.
+        """
+        end = math.inf
+        while self.is_running and time.monotonic() < end:
+            if end == math.inf and self._run_handle is not None:
+                end = time.monotonic() + seconds
+            await asyncio.sleep(0.1)
+        return not self.is_running
+
+    @property
+    def share_done(self) -> float:
+        """Steps made, of all, in [0, 1]."""
+        return self._step / self._recipe.settings.steps
+
+    def summary(self) -> str:
+        """One sentence for the cell below: how far the training is, and whether that is enough."""
+        steps = f"{self._step} of {self._recipe.settings.steps} steps"
+        if self._state == "failed":
+            return f"No training: {self.status['message']}"
+        if self.share_done >= 1:
+            return f"Trained to the end: {steps}."
+        if self.share_done < ENOUGH:
+            return f"Only {steps}: {TOO_EARLY}"
+        return f"Stopped after {steps}; Resume, above, goes on from there."
+
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        if kind == "start":
+            self.start()
+        elif kind == "start over":
+            self.start_over()
+        elif kind == "stop":
+            if self._run_handle is not None:
+                # Not waited for: the page hears of the end through the status.
+                self._run_handle.stop()
+                self._tell("stopping", "Stopping after this step")
+        else:
+            raise ValueError(f"{kind!r} is no request of this view")
+
+    # -- the run, in its thread --------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._train()
+        except Exception as error:
+            # Errors are data here too: the line stands in the cell, and the next start may work.
+            self._tell("failed", f"{error}" or type(error).__name__)
+        finally:
+            self._run_handle = None
+            self._show_still()
+
+    def _train(self) -> None:
+        recipe = self._recipe
+        if self.task is None:
+            self._tell("preparing", "Preparing: models and training faces")
+            inputs = input_hashes(recipe, list_recipes(), self._weights)
+            with heard_by(lambda line: self._tell("preparing", f"Preparing: {line}")):
+                self.task = build_task(recipe, self._weights)
+            self._config = {**recipe.resolved(), "inputs": inputs}
+        self._draw_faces(self._step)
+        if self._stop_wanted.is_set():
+            self._tell("stopped", "Stopped before the first step")
+            return
+        self._tell("running", LEARNING)
+        self._run_handle = TrainingHandle(
+            self.task,
+            recipe.settings,
+            self.run_directory,
+            config=self._config,
+            resume=RunDirectory(self.run_directory).exists(),
+            on_step=self._on_step,
+        ).start()
+        if self._stop_wanted.is_set():  # while it was started
+            self._run_handle.stop()
+        outcome = self._run_handle.wait()
+        assert outcome is not None  # waiting without a limit ends with an outcome or an error
+        self._send_history()
+        self._draw_faces(outcome.step)
+        if outcome.finished:
+            self._tell("finished", f"Finished after {outcome.step} steps")
+        else:
+            early = outcome.step < ENOUGH * recipe.settings.steps
+            self._tell(
+                "stopped",
+                f"Stopped at step {outcome.step} of {recipe.settings.steps}: saved. "
+                + (TOO_EARLY if early else "Resume goes on from here."),
+            )
+
+    def _on_step(self, record: dict[str, Any]) -> None:
+        self._records = [r for r in self._records if r["step"] < record["step"]]
+        self._records.append(dict(record))
+        now = time.monotonic()
+        if now - self._told >= CURVES_EVERY:
+            self._told = now
+            self._send_history()
+            if self._state == "running":
+                self._tell("running", LEARNING)
+        if now - self._drawn >= FACES_EVERY and not self.is_hidden:
+            self._draw_faces(record["step"])
+        if now - self._stood >= STILL_EVERY:
+            self._stood = now
+            self._show_still()
+
+    @property
+    def _step(self) -> int:
+        return int(self._records[-1]["step"]) if self._records else 0
+
+    @property
+    def _state(self) -> str:
+        return str(self.status.get("state", ""))
+
+    # -- to the page -------------------------------------------------------------------------------
+
+    def _read_run(self) -> None:
+        """Show what the folder already holds: a kernel may have died since."""
+        directory = RunDirectory(self.run_directory)
+        if directory.exists():
+            self._records = directory.history()
+            self._send_history()
+            self._tell("stopped", f"This folder holds a run up to step {self._step}")
+        else:
+            self._tell("ready", f"{self._recipe.name}: {self._recipe.summary}")
+
+    def _tell(self, state: str, message: str = "") -> None:
+        steps = self._recipe.settings.steps
+        last = self._records[-1] if self._records else {}
+        seconds = float(last.get("seconds", 0.0))
+        self.status = {
+            "state": state,
+            "message": message,
+            "step": self._step,
+            "steps": steps,
+            "seconds": seconds,
+            "seconds_left": seconds / self._step * (steps - self._step) if self._step else None,
+            "run_directory": str(self.run_directory),
+        }
+
+    def _send_history(self) -> None:
+        self.history = history_value(self._records)
+
+    def _draw_faces(self, step: int) -> None:
+        if self._preview is None or self.task is None:
+            return
+        # The preview is the user's code and must not disturb what is trained.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            rows = self._preview(self.task)
+        self.faces = {
+            "step": step,
+            "rows": [
+                {"caption": caption, "pictures": [picture_value(image.float()) for image in images]}
+                for caption, images in rows.items()
+            ],
+        }
+        self._rows_up = {caption: images.float().cpu() for caption, images in rows.items()}
+        self._drawn = time.monotonic()
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def _about(self) -> str:
+        steps = self._recipe.settings.steps
+        return f"TrainingCell of {self._recipe.name}, {self._step} of {steps} steps"
+
+    def _without_still(self) -> str:
+        return (
+            f"{self._about()}. {self._recipe.summary.rstrip('.')}. Press Start; or, without a "
+            f"page, cell.start() and cell.wait(), or the command l2l train {self._recipe.name}."
+        )
+
+    def _still_parts(self) -> Still | None:
+        """The faces that were drawn last, or else the curves."""
+        rows = losses_rows(self.history)
+        words = f"{self._about()}. {self.status.get('message', '')}".rstrip(". ")
+        head = ("loss", "at first", "at last")
+        lines = list(self._rows_up.items())
+        if lines:
+            columns = max(len(images) for _, images in lines)
+            blank = torch.ones_like(lines[0][1][0])
+            cells = [
+                image
+                for _, images in lines
+                for image in (*images, *([blank] * (columns - len(images))))
+            ]
+            words += f". Rows: {', '.join(caption for caption, _ in lines)}"
+            return Still(grid(torch.stack(cells), columns), words, head, rows)
+        curves = curves_png(self.history)
+        return None if curves is None else Still(curves, words, head, rows)

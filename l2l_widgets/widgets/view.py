@@ -1,0 +1,222 @@
+"""What every view has in common.
+
+A view computes on a worker of its own, where the newest request wins, and nothing while no page
+shows it. It says in its place what is wrong. Beside itself it leaves a still picture and a table,
+in words where there is no picture yet, for the reader who opens the notebook without its kernel.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.widgets.audience import Audience
+from l2l_widgets.widgets.still import BACK, Still, still_html
+
+_log = logging.getLogger(__name__)
+_NUMBERS = itertools.count(1)
+
+
+class View(anywidget.AnyWidget):
+    """The base of all views; subclasses say what they compute and how they stand still.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where saved files go; the kernel's working folder if not given.
+    """
+
+    schema = traitlets.Dict(help="layout; changes only with the models").tag(sync=True)
+    notice = traitlets.Dict(help="what was saved, or what is wrong").tag(sync=True)
+    answered = traitlets.Dict(help="page -> number of its newest request").tag(sync=True)
+    still = traitlets.Unicode(help="what the page finds the still by, to hide it").tag(sync=True)
+
+    def __init__(self, folder: str | Path | None = None, **kwargs: Any) -> None:
+        self.audience = Audience()
+        self._folder = Path.cwd() if folder is None else Path(folder)
+        self._has_still = False
+        self._lock = threading.RLock()
+        self._owed = False
+        self._rest_until = 0.0
+        self._notices = 0
+        self._name = f"{type(self).__name__}-{next(_NUMBERS)}"
+        super().__init__(still=f"l2l-still-{secrets.token_hex(8)}", **kwargs)
+        self._worker = LatestWins(self._serve_safely, name=f"l2l-{self._name}")
+        self.on_msg(lambda _, content, buffers: self._handle(content))
+
+    # -- for subclasses ----------------------------------------------------------------------------
+
+    def _about(self) -> str:
+        """What this view is and of whom, in a few words, without a full stop."""
+        raise NotImplementedError
+
+    def _still_parts(self) -> Still | None:
+        """What stands still beside the view; None before there is anything to show."""
+        raise NotImplementedError
+
+    def _without_still(self) -> str:
+        """What the still says while :meth:`_still_parts` gives none."""
+        return f"{self._about()}. Nothing has been drawn yet."
+
+    def _serve(self) -> None:
+        """Compute what is asked for, on the worker; asks :meth:`_stale` often."""
+        raise NotImplementedError
+
+    def _change(self, kind: str, message: Mapping[str, Any]) -> None:
+        """Take a request of the page; a ValueError is shown in place."""
+        raise NotImplementedError
+
+    def _seen_anew(self) -> None:
+        """Hear that pages show the view, or none any more."""
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether pages know this view and none of them shows it now."""
+        return self.audience.has_left
+
+    def _ask(self, rest: float = 0.0) -> None:
+        """Have it computed, after ``rest`` seconds without another wish; put off while hidden."""
+        with self._lock:
+            self._rest_until = time.monotonic() + rest
+            if self.is_hidden:
+                self._owed = True
+                return
+            self._owed = False
+        self._worker(None)
+
+    def _stale(self) -> bool:
+        """Whether the worker should leave what it does: something newer waits, or nobody looks."""
+        if self._worker.stale():
+            return True
+        if self.is_hidden:
+            self._owed = True
+            return True
+        return False
+
+    def wait(self, timeout: float = 30.0) -> Any:
+        """Wait until nothing is being computed; False when that took longer (seconds)."""
+        return self._worker.drain(timeout)
+
+    def _serve_safely(self, _: None) -> None:
+        while (left := self._rest_until - time.monotonic()) > 0:
+            if self._stale():
+                return
+            time.sleep(min(0.04, left))
+        try:
+            self._serve()
+        except Exception as error:  # errors are data: the line stands in the view
+            self._say_error(error)
+
+    # -- what is wrong -----------------------------------------------------------------------------
+
+    def _say_error(self, error: Exception) -> None:
+        self._say(error=self._line(error))
+
+    def _line(self, error: Exception) -> str:
+        """An error as one line; one that nobody expected is logged with its way."""
+        if isinstance(error, KeyError):
+            return f"{error.args[0]!r} is missing"
+        line = " ".join(str(error).split())
+        if not isinstance(error, (ValueError, OSError)) or not line:
+            _log.error("unexpected error in %s", self._name, exc_info=error)
+            line = f"{type(error).__name__}: {line}"
+        return line
+
+    def _say(self, **values: Any) -> None:
+        with self._lock:  # the count makes two equal notices differ, so that both are shown
+            self._notices += 1
+            self.notice = {"error": None, **values, "count": self._notices}
+
+    def _forget_error(self) -> None:
+        """Take down what was wrong with an earlier request."""
+        if self.notice.get("error"):
+            self._say()
+
+    # -- from the page -----------------------------------------------------------------------------
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        """Take one message; nothing raises, for an exception here shows nowhere in the page."""
+        kind, client = str(message.get("kind")), str(message.get("client", ""))
+        if kind in ("visible", "gone"):
+            self._set_visible(client, kind == "visible" and bool(message.get("visible")))
+            self._answer(message)
+        else:
+            self._request(message)
+
+    def _request(self, message: Mapping[str, Any]) -> None:
+        """Take what somebody did on the page."""
+        self._forget_error()
+        try:
+            self._change(str(message.get("kind")), message)
+        except Exception as error:
+            self._say_error(error)
+        # Taken, not done: what is done shows itself, and the worker drops what is out of date.
+        self._answer(message)
+
+    def _answer(self, message: Mapping[str, Any]) -> None:
+        client, number = str(message.get("client", "")), message.get("number")
+        if isinstance(number, int):
+            with self._lock:
+                known = self.answered.get(client, 0)
+                self.answered = {**self.answered, client: max(number, known)}
+
+    def _set_visible(self, client: str, visible: bool) -> None:
+        with self._lock:
+            self.audience.hear(client, visible)
+            owed = self._owed and visible
+        if owed:
+            self._ask()
+        try:
+            self._seen_anew()
+        except Exception as error:
+            self._say_error(error)
+
+    # -- without a front end -----------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        # What a notebook that is opened again shows until its cells are run.
+        return f"{self._about()}: {BACK}"
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, raw=True, metadata=metadata)
+        self._has_still = True
+        self._show_still(update=False)
+
+    def _show_still(self, update: bool = True) -> None:
+        """Put what is up where a reader without a kernel will find it."""
+        if self._has_still:
+            self._put_still(update)
+
+    def _put_still(self, update: bool, whole: bool = True) -> None:
+        """Draw the still, or only its words, into its place."""
+        from IPython.display import HTML, display
+
+        try:
+            parts = self._still_parts() if whole else None
+            still = Still(None, self._without_still()) if parts is None else Still(*parts)
+            block = HTML(still_html(still, self.still))
+            display(block, display_id=self.still, update=update)
+        except Exception:  # a still that cannot be drawn must not take the living view with it
+            _log.exception("the still of %s was not drawn", self._name)
+
+    def close(self) -> None:
+        """Take the view out of the page; what it showed lives on."""
+        if hasattr(self, "_worker"):  # refused before it was whole
+            self._worker.close()
+        super().close()

@@ -1,0 +1,107 @@
+"""The views as one family: what one loads another notices, and each leaves a still behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from . import harness
+
+pytestmark = pytest.mark.browser
+
+CELLS = (
+    """import l2l_widgets as l2l
+from l2l_widgets.faceworld import render, sample_factors
+faces = render(sample_factors(1, seed=11), 64)
+session = l2l.EditSession(l2l.load(), seed=3)
+steps = [("Nobody has ever met her", {"seed": 3}), ("A smile", {"smile": 0.3})]
+presenter = l2l.Presenter(steps, session)
+presenter""",
+    "gallery = l2l.Gallery(session, page_size=8)\ngallery",
+    "grid = l2l.EditorGrid(session, request={'age': 0.5}, methods=['mapper'], n_random=4)\ngrid",
+    "l2l.MaskPainter(l2l.PaintSession(None, faces.image[0], faces.mask[0]))",
+    "l2l.TrainingCell('mapper-lesson', 'no-run')",
+    "l2l.TrainingMonitor('no-runs', recipe='mapper-lesson')",
+)
+#: View -> words of its still.
+STILLS = {
+    "Presenter": "step 1 of 2 (Nobody has ever met her)",
+    "Gallery": "of every face",
+    "EditorGrid": "by 1 methods",
+    "MaskPainter": "after 0 steps",
+    "TrainingCell": "Press Start",
+    "TrainingMonitor": "No run has begun here",
+}
+
+
+@pytest.fixture(scope="module")
+def opened(page, address, folder):
+    cells = [
+        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
+         "source": source}
+        for i, source in enumerate(CELLS)
+    ]  # fmt: skip
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4}
+    (folder / "family.ipynb").write_text(json.dumps({**notebook, "nbformat_minor": 5}))
+    harness.open_notebook(page, address, "family.ipynb", timeout=400)
+    page.locator(".l2l-monitor").wait_for(timeout=120_000)
+    return page
+
+
+def test_a_lesson_says_that_another_face_was_loaded_and_goes_back(opened):
+    presenter, gallery = opened.locator(".l2l-presenter"), opened.locator(".l2l-gallery")
+    strayed = presenter.locator(".l2l-strayed")
+    assert not strayed.is_visible()
+    gallery.scroll_into_view_if_needed()
+    harness.until(lambda: gallery.get_attribute("data-page"), 120, what="a page of faces")
+    gallery.get_by_role("button", name="Seed 5", exact=True).click()
+    harness.until(lambda: "seed 5" in strayed.inner_text(), 60, what="a word about it")
+    presenter.scroll_into_view_if_needed()
+    assert strayed.is_visible()
+    strayed.get_by_role("button", name="Back to this step").click()
+    harness.until(lambda: not strayed.is_visible(), 60, what="the lesson's own face")
+    assert harness.evaluate_in_kernel(opened, "session.state.seed") == "3"
+
+
+def test_where_nobody_can_the_reasons_stand_once(opened):
+    grid = opened.locator(".l2l-editorgrid")
+    grid.scroll_into_view_if_needed()
+    harness.until(lambda: grid.get_attribute("data-state") == "ready", 120, what="the answers")
+    card, none = grid.locator(".l2l-card[data-label]"), grid.locator(".l2l-none-reasons p")
+    # a face of the very end of the scale: nobody has room for half of it more
+    take = "__import__('types').SimpleNamespace(a=grid.ask({'age': 0.9}))"
+    harness.evaluate_in_kernel(opened, take)
+    harness.until(lambda: none.count() == 2, 120, what="the reason")
+    assert "mapper: " in none.first.inner_text()
+    assert not card.first.is_visible()
+    harness.evaluate_in_kernel(opened, take.replace("0.9", "0.05"))
+    harness.until(lambda: card.first.is_visible() and none.count() == 0, 120, what="a card again")
+
+
+def test_reopened_without_a_kernel_every_view_stands_still(opened, address):
+    marks = opened.locator('div:has(> [title^="l2l-still"]) > p')
+    harness.until(lambda: marks.count() == len(STILLS), 60, what="a still beside every view")
+    assert not any(mark.is_visible() for mark in marks.all()), "the living views hide them"
+    assert harness.cell_errors(opened) == harness.kernel_errors(opened) == []
+    assert opened.faults == []
+    opened.evaluate(
+        "async () => { await panel.context.save(); await panel.sessionContext.shutdown(); }"
+    )
+    with harness.page_beside(opened) as other:
+        other.goto(f"{address}/lab/tree/family.ipynb?reset")
+        alone = other.locator('div:has(> [title^="l2l-still"]) > p')
+        harness.until(lambda: alone.count() >= 1, 120, what="the first still")
+        said = set()
+
+        def seen():
+            said.update(text for text in alone.all_inner_texts() if "brings it back" in text)
+            # the notebook makes cells as they scroll into view
+            other.mouse.move(600, 500)
+            other.mouse.wheel(0, 500)
+            return len(said) >= len(STILLS)
+
+        harness.until(seen, 60, 0.3, what="all stills")
+    for name, words in STILLS.items():
+        assert any(text.startswith(name) and words in text for text in said), name
