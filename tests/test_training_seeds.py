@@ -93,7 +93,8 @@ def test_one_command_trains_the_seeds_and_the_evaluation_counts_them(tmp_path, c
     folder = tmp_path / "seeds"
     changes = {
         "steps": 2, "log_every": 1, "checkpoint_every": 1, "device": "cpu", "faces": 200,
-        "triplets": tmp_path / "others", "calibration_faces": 0, **SMALL["mapper"], "augment": "false",
+        "triplets": tmp_path / "others", "calibration_faces": 0, **SMALL["mapper"],
+        "augment": "false",
     }  # fmt: skip
     words = [word for k, v in changes.items() for word in ("--set", f"{k}={v}")]
     command = ["train", "mapper", "--seeds", "3", "--run", str(folder), "--weights", str(world)]
@@ -115,8 +116,8 @@ def test_one_command_trains_the_seeds_and_the_evaluation_counts_them(tmp_path, c
     report = tmp_path / "report"
     evaluate = [
         "evaluate", "--methods", "mapper,interfacegan", "--generator", str(world), "--attributes",
-        "smile,age", "--faces", "4", "--seeds", "3", "--trained", str(folder), "--parts", "request,equal",
-        "--truth-people", "0", "--no-figures", "--out", str(report), "--json",
+        "smile,age", "--faces", "4", "--seeds", "3", "--trained", str(folder), "--parts",
+        "request,equal", "--truth-people", "0", "--no-figures", "--out", str(report), "--json",
     ]  # fmt: skip
     assert main(evaluate) == 0
     out, err = capsys.readouterr()
