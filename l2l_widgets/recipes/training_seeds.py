@@ -42,9 +42,11 @@ def method_recipe(method: str, recipes: Mapping[str, Recipe] | None = None) -> R
 
 def of_seed(recipe: Recipe, seed: int) -> Recipe:
     """Return a recipe with all that is random in it drawn anew; training seed 0 is the recipe."""
-    changes = {"seed": recipe.settings.seed + STRIDE * seed}
+    changes: dict[str, Any] = {"seed": recipe.settings.seed + STRIDE * seed}
     if hasattr(recipe.config, "data_seed"):
         changes["data_seed"] = recipe.config.data_seed + STRIDE * seed
+    if seed and getattr(recipe.config, "triplets", ""):  # other faces need a folder of their own
+        changes["triplets"] = f"{recipe.config.triplets}-seed{seed}"
     return recipe.replace(**changes)
 
 
