@@ -66,7 +66,7 @@ ARROWS = {
     "session": "storage latents attributes images policy errors latest_wins models",
     "walks": "storage latents attributes images policy models session",
     "many": "storage latents images face_filter policy models session",
-    "painting": "storage images masks protocols latest_wins maskgan models session",
+    "painting": "storage images masks protocols latest_wins judges maskgan models session",
     "teaching": "storage attributes images models session",
     "plots": "",
     "evaluation": (

@@ -101,6 +101,25 @@ def test_bad_input_is_one_line_and_leaves_nothing(files, world, capsys, words, m
     assert not (files / "b.png").exists()
 
 
+def test_an_edit_of_the_sliders_is_seen_through_an_area(files, world, capsys):
+    edited = ["edit", "--seed", "3", "--set", "smile=+0.2"]
+    assert main([*edited, "--out", str(files / "e.png"), "--generator", str(world)]) == 0
+    capsys.readouterr()
+    words = ["paint", "--edit", str(files / "e.png"), "--mask", str(files / "a_mask.png")]
+    words += ["--out", str(files / "o.png"), "--generator", str(world), "--json"]
+    assert main(words) == 0
+    seen = json.loads(capsys.readouterr().out.splitlines()[-1])["change"]
+    assert main([*words, "--keep-outside"]) == 0
+    kept = json.loads(capsys.readouterr().out.splitlines()[-1])["change"]
+    assert kept["area"] == seen["area"] > 0
+    assert kept["inside"] == pytest.approx(seen["inside"], abs=0.6)
+    assert kept["outside"] < seen["outside"]
+    drawn = load_image(files / "o.png", 512)
+    again = ["paint", "--replay", str(files / "o.png"), "--out", str(files / "c.png")]
+    assert main([*again, "--generator", str(world)]) == 0
+    assert torch.equal(load_image(files / "c.png", 512), drawn)
+
+
 def test_the_other_order_is_read_on_request(files, world):
     (files / "a_mask.png").unlink()
     assert paint(files, world, "--order", "bisenet", mask="z.png") == 0

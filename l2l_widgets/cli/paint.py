@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.models.zoo import Models
+    from l2l_widgets.painting import PaintSession
 
 ORDERS = ("official", "bisenet")
 JUDGES = ("parser", "attribute_judge", "identity_judge")
@@ -21,6 +22,10 @@ _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
     "official order of CelebAMask-HQ, or in its colours; a mask in the other common order is "
     "refused unless --order says so."
+)
+PARSER_HELP = (
+    "a face parser of your own: the declaration of an ONNX file, or NAME=FILE with a ready one, as "
+    "face_parsing_bisenet=FILE (default: the models')"
 )
 _SCORES = (
     "Measure a MaskGAN on faces that it has never seen: the mask that a parser sees against the "
@@ -36,8 +41,9 @@ def add_parser(subparsers: Any) -> None:
     paint.add_argument("--out", required=True, type=Path, metavar="B.png", help="file to write")
     paint.add_argument(
         "--image-mask", type=Path, metavar="M0.png",
-        help="the face's own mask (default: what the models' parser sees)",
+        help="the face's own mask (default: what the parser sees)",
     )  # fmt: skip
+    paint.add_argument("--parser", metavar="DECLARATION|NAME=FILE", help=PARSER_HELP)
     paint.add_argument("--style", type=Path, metavar="C.png", help="take this face's style instead")
     paint.add_argument("--style-mask", type=Path, metavar="MC.png", help="that face's own mask")
     paint.add_argument(
@@ -49,6 +55,11 @@ def add_parser(subparsers: Any) -> None:
     paint.add_argument(
         "--replay", type=Path, metavar="PAINTED.png|RECIPE.json",
         help="draw what a saved painting says, instead of --image and --mask",
+    )  # fmt: skip
+    paint.add_argument(
+        "--edit", type=Path, metavar="EDITED.png|RECIPE.json",
+        help="an edit that `l2l edit` saved, seen through the area that --mask marks: what it "
+        "changed inside and outside; --keep-outside blends",
     )  # fmt: skip
     _add_models(paint)
 
@@ -98,47 +109,77 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_paint(args: argparse.Namespace) -> dict[str, Any]:
-    """Draw one face again."""
+    """Draw one face again, or an edit of the sliders through an area."""
     if args.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .png")
-    if args.replay is None and (args.image is None or args.mask is None):
-        raise ValueError("--image and --mask are needed, or --replay")
-    for name in ("image", "mask", "image_mask", "style", "style_mask", "replay"):
+    if args.replay is None and ((args.image or args.edit) is None or args.mask is None):
+        raise ValueError("--image and --mask are needed, or --edit and --mask, or --replay")
+    for name in ("image", "mask", "image_mask", "style", "style_mask", "replay", "edit"):
         path = getattr(args, name)
         if path is not None and not path.is_file():
             raise ValueError(f"--{name.replace('_', '-')} is {str(path)!r}; there is no such file")
 
-    from l2l_widgets.images import load_image
-    from l2l_widgets.masks import read_mask
     from l2l_widgets.models.zoo import load
-    from l2l_widgets.painting import PaintSession, read_paint_recipe
 
-    models = load(args.generator, device=args.device)
-    model = _painter(args, models)
-    parser = models.parser if models.has("parser") else None
-    if args.replay is not None:
-        session = PaintSession.from_recipe(model, read_paint_recipe(args.replay), parser)
-    else:
-        side = model.resolution
-
-        def mask_of(path: Path | None) -> Tensor | None:
-            return None if path is None else read_mask(path, side, args.order)
-
-        asked = read_mask(args.mask, side, args.order)
-        image = load_image(args.image, side)[0]
-        session = PaintSession(model, image, mask_of(args.image_mask), parser)
-        session.set_mask(asked)
-        if args.style is not None:
-            session.copy_style(load_image(args.style, side)[0], mask_of(args.style_mask))
-        if args.keep_outside:
-            session.keep_outside()
+    session = _session(args, load(args.generator, device=args.device))
     session.save(args.out)
     result = session.render()
     change = None if result.change is None else result.change.to_text()
     if not args.json:
-        print(f"{args.out}: {change or 'the mask is that of the face'}")
+        print(f"{args.out}: {change or 'nothing was painted'}")
     measured = None if result.change is None else vars(result.change)
     return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
+
+
+def _session(args: argparse.Namespace, models: Models) -> PaintSession:
+    """What was asked for, done."""
+    from l2l_widgets.masks import read_mask
+    from l2l_widgets.painting import (
+        AREA_FORMAT,
+        AreaSession,
+        PaintSession,
+        load_parser,
+        read_face,
+        read_paint_recipe,
+    )
+
+    if args.replay is not None:
+        recipe = read_paint_recipe(args.replay)
+        if recipe.get("format") == AREA_FORMAT:
+            return AreaSession.replay(models, recipe)
+        own = load_parser(args.parser, models)
+        return PaintSession.from_recipe(_painter(args, models), recipe, own)
+    if args.edit is not None:
+        return _area_session(args, models)
+    model, parser = _painter(args, models), load_parser(args.parser, models)
+    side = model.resolution
+
+    def face_of(path: Path, own: Path | None) -> tuple[Tensor, Tensor | None]:
+        image, mask = read_face(path, side, parser if own is None else None)
+        return image, mask if own is None else read_mask(own, side, args.order)
+
+    asked = read_mask(args.mask, side, args.order)
+    session = PaintSession(model, *face_of(args.image, args.image_mask), parser)
+    session.set_mask(asked)
+    if args.style is not None:
+        session.copy_style(*face_of(args.style, args.style_mask))
+    if args.keep_outside:
+        session.keep_outside()
+    return session
+
+
+def _area_session(args: argparse.Namespace, models: Models) -> PaintSession:
+    from l2l_widgets.masks import read_mask
+    from l2l_widgets.painting import AreaSession
+    from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.session.replay import read_recipe
+
+    session = AreaSession(EditSession.from_recipe(models, read_recipe(args.edit)))
+    # an area has no parts, and so no order of them
+    session.mark(read_mask(args.mask, session.side, args.order or "official") != 0)
+    if args.keep_outside:
+        session.keep_outside()
+    return session
 
 
 def _painter(args: argparse.Namespace, models: Models) -> MaskGAN:

@@ -12,7 +12,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from l2l_widgets.painting import PaintSession
+from l2l_widgets.painting import PaintSession, ParserSource, load_parser
 from l2l_widgets.widgets.bridge import static_text
 from l2l_widgets.widgets.paint_bridge import PaintBridge, painter_schema
 from l2l_widgets.widgets.stylesheet import scoped
@@ -24,7 +24,11 @@ class MaskPainter(anywidget.AnyWidget):
     Parameters
     ----------
     session : PaintSession
-        A face with its mask, and what draws it. Several painters may share one.
+        A face with its mask, and what draws it. Several painters may share one. An
+        :class:`~l2l_widgets.painting.AreaSession` shows the sliders' edit through a painted area.
+    parser : Segmenter, Declaration, str or path, optional
+        Finds the masks of faces that are opened in the page, in place of the session's own: see
+        :func:`l2l_widgets.painting.load_parser`.
     folder : path, optional
         Where Save writes; the kernel's working folder, beside the notebook, if not given.
 
@@ -36,7 +40,7 @@ class MaskPainter(anywidget.AnyWidget):
     Raises
     ------
     ValueError
-        ``session`` is something else.
+        ``session`` is something else, or ``parser`` cannot be used.
 
     Examples
     --------
@@ -58,7 +62,12 @@ class MaskPainter(anywidget.AnyWidget):
     notice = traitlets.Dict(help="what was saved, or why not").tag(sync=True)
 
     def __init__(
-        self, session: PaintSession, *, folder: str | Path | None = None, **kwargs: Any
+        self,
+        session: PaintSession,
+        *,
+        parser: ParserSource | None = None,
+        folder: str | Path | None = None,
+        **kwargs: Any,
     ) -> None:
         if not isinstance(session, PaintSession):
             raise ValueError(
@@ -66,6 +75,8 @@ class MaskPainter(anywidget.AnyWidget):
                 "picture and its mask"
             )
         self.session = session
+        if parser is not None:
+            session.parser = load_parser(parser)
         super().__init__(schema=painter_schema(session), **kwargs)
         target = Path.cwd() if folder is None else Path(folder)
         self._bridge = PaintBridge(session, self._show, target)
