@@ -1,13 +1,10 @@
-"""``l2l paint``, ``l2l paint-scores``, ``l2l masks``: faces by their masks, figures, data sets."""
+"""``l2l paint`` and ``l2l masks``: faces by their masks, and data sets of them."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from l2l_widgets.cli.edit import whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +14,6 @@ if TYPE_CHECKING:
     from l2l_widgets.painting import PaintSession
 
 ORDERS = ("official", "bisenet")
-JUDGES = ("parser", "attribute_judge", "identity_judge")
 _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
     "official order of CelebAMask-HQ, or in its colours; a mask in the other common order is "
@@ -27,14 +23,10 @@ PARSER_HELP = (
     "a face parser of your own: the declaration of an ONNX file, or NAME=FILE with a ready one, as "
     "face_parsing_bisenet=FILE (default: the models')"
 )
-_SCORES = (
-    "Measure a MaskGAN on faces that it has never seen: the mask that a parser sees against the "
-    "mask that was asked for, attributes, identity, Fréchet distance, pixels changed outside."
-)
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the three verbs."""
+    """Add the two verbs."""
     paint = subparsers.add_parser("paint", help="change a face by its mask", description=_PAINT)
     paint.add_argument("--image", type=Path, metavar="A.png", help="the face")
     paint.add_argument("--mask", type=Path, metavar="M.png", help="the mask to obey")
@@ -61,27 +53,7 @@ def add_parser(subparsers: Any) -> None:
         help="an edit that `l2l edit` saved, seen through the area that --mask marks: what it "
         "changed inside and outside; --keep-outside blends",
     )  # fmt: skip
-    _add_models(paint)
-
-    scores = subparsers.add_parser("paint-scores", help="measure a MaskGAN", description=_SCORES)
-    scores.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
-    scores.add_argument("--faces", default="1000", metavar="N", help="faces (default: 1000)")
-    scores.add_argument(
-        "--data", type=Path, metavar="DIR",
-        help="a folder in CelebAMask-HQ's layout, its test split (default: unseen renders)",
-    )  # fmt: skip
-    scores.add_argument(
-        "--ablations", action="store_true",
-        help="train and measure it without simulated edits, without SFT, without the blender",
-    )  # fmt: skip
-    scores.add_argument(
-        "--runs", type=Path, default=Path("runs") / "mask-ablations", metavar="DIR",
-        help="where the ablations are trained (default: runs/mask-ablations)",
-    )  # fmt: skip
-    scores.add_argument(
-        "--steps", metavar="N", help="steps of each stage of the ablations (default: the recipes')"
-    )
-    _add_models(scores)
+    add_models(paint)
 
     masks = subparsers.add_parser(
         "masks", help="look through a folder in CelebAMask-HQ's layout",
@@ -91,7 +63,8 @@ def add_parser(subparsers: Any) -> None:
     masks.add_argument("--read", action="store_true", help="open every file as well; slow")
 
 
-def _add_models(parser: argparse.ArgumentParser) -> None:
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which models draw."""
     parser.add_argument(
         "--generator", default=None, metavar="NAME|PATH",
         help="embedded models by name, or a folder with a MANIFEST.json (default: the first)",
@@ -105,7 +78,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run the verb that was typed."""
-    return {"paint": run_paint, "paint-scores": run_scores, "masks": run_masks}[args.verb](args)
+    return run_masks(args) if args.verb == "masks" else run_paint(args)
 
 
 def run_paint(args: argparse.Namespace) -> dict[str, Any]:
@@ -148,10 +121,10 @@ def _session(args: argparse.Namespace, models: Models) -> PaintSession:
         if recipe.get("format") == AREA_FORMAT:
             return AreaSession.replay(models, recipe)
         own = load_parser(args.parser, models)
-        return PaintSession.from_recipe(_painter(args, models), recipe, own)
+        return PaintSession.from_recipe(painter_of(args, models), recipe, own)
     if args.edit is not None:
         return _area_session(args, models)
-    model, parser = _painter(args, models), load_parser(args.parser, models)
+    model, parser = painter_of(args, models), load_parser(args.parser, models)
     side = model.resolution
 
     def face_of(path: Path, own: Path | None) -> tuple[Tensor, Tensor | None]:
@@ -182,128 +155,14 @@ def _area_session(args: argparse.Namespace, models: Models) -> PaintSession:
     return session
 
 
-def _painter(args: argparse.Namespace, models: Models) -> MaskGAN:
+def painter_of(args: argparse.Namespace, models: Models) -> MaskGAN:
+    """The MaskGAN of ``--weights``, or the one among the models."""
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.painting import load_painter
 
     if args.weights is None:
         return load_painter(models)
     return MaskGAN.load(args.weights, args.device)
-
-
-def run_scores(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure, and write the report."""
-    count = whole_number("--faces", args.faces, 4, 100_000)
-    steps = None if args.steps is None else whole_number("--steps", args.steps, 1, 10**9)
-
-    from l2l_widgets.evaluation import judge_features
-    from l2l_widgets.evaluation.painting import (
-        PaintJudges,
-        compare_painting,
-        score_painting,
-        write_painting_report,
-    )
-    from l2l_widgets.maskgan import MaskGAN
-    from l2l_widgets.models.zoo import ZooError, load
-    from l2l_widgets.recipes.mask_ablations import mapping_updates, train_variants
-
-    models = load(args.generator, device=args.device)
-    for part in JUDGES:
-        if not models.has(part):
-            raise ZooError(
-                f"models {models.name!r} have no {part}, which measures; train it: l2l train "
-                f"{'parser' if part == 'parser' else 'all'} --publish"
-            )
-    features = judge_features(models)
-    if features is None:
-        raise ZooError("the attribute judge has no features to measure distances on")
-    painters, updates = {}, {}
-    if args.ablations:
-        from l2l_widgets.recipes import DEFAULT_WEIGHTS
-
-        source = models.folder or DEFAULT_WEIGHTS
-        stages = ("mask-vae", "dense-mapping", "mask-edit")
-        changes = {} if args.data is None else {"data": str(args.data)}
-        each = None if steps is None else dict.fromkeys(stages, steps)
-        made = train_variants(source, args.runs, changes=changes, steps=each)
-        updates = mapping_updates(each)
-        painters = {name: MaskGAN.load(path, args.device) for name, path in made.items()}
-    else:
-        painters = {"whole": _painter(args, models)}
-    side = next(iter(painters.values())).resolution
-    images, masks = _faces(args.data, count, side)
-    judges = PaintJudges(
-        parser=models.parser,
-        attributes=models.attribute_judge,
-        identity=models.identity_judge,
-        features=features,
-    )
-    variants = {n: score_painting(p, images, masks, judges) for n, p in painters.items()}
-    report: dict[str, Any] = {
-        "protocol": "l2l-painting/1",
-        "models": models.name,
-        "hashes": {part: models.hashes.get(part) for part in JUDGES},
-        "data": "unseen renders" if args.data is None else str(args.data),
-        "variants": variants,
-        "mapping_updates": updates,
-        "whole_minus": compare_painting(variants, "whole") if len(variants) > 1 else {},
-    }
-    if args.data is None:
-        report["same_person_identity"] = _same_person(judges.identity)
-    write_painting_report(args.out, report)
-    if not args.json:
-        for name, found in variants.items():
-            print(name)
-            for measure, value in found["means"].items():
-                low, high = found["intervals"][measure]
-                print(f"  {measure:<22} {value:.3f}  [{low:.3f}, {high:.3f}]")
-            print(f"  parser on true faces   {found['parser_iou']:.3f}")
-            print(
-                f"  Fréchet own {found['frechet_own']:.3f}, edited {found['frechet_edited']:.3f}, "
-                f"two halves {found['frechet_halves']:.3f}"
-            )
-        if args.data is None:
-            print(f"two renders of the same person: identity {report['same_person_identity']:.3f}")
-        print(f"report: {args.out}")
-    return json.loads(json.dumps({k: v for k, v in report.items() if k != "variants"}))
-
-
-def _faces(folder: Path | None, count: int, side: int) -> tuple[Tensor, Tensor]:
-    """Pictures and masks that no recipe has learned from."""
-    import torch
-
-    from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
-    from l2l_widgets.masks import resize_mask
-    from l2l_widgets.recipes.rendered import rendered_set
-
-    if folder is None:
-        faces = rendered_set("unseen")
-        if faces.images.shape[-1] != side:
-            raise ValueError(
-                f"unseen renders have {faces.images.shape[-1]} pixels, the MaskGAN {side}; give "
-                "--data with a folder that l2l render filled"
-            )
-        return faces.images[:count].float() / 127.5 - 1, faces.masks[:count]
-    data = CelebAMaskHQ(folder)
-    rows = (data.split("test") or data.indices)[:count]
-    images = torch.stack([data.picture(i, side) for i in rows])
-    return images, torch.stack([resize_mask(data.mask(i), side) for i in rows])
-
-
-def _same_person(identity: Any, pairs: int = 500) -> float:
-    """Mean similarity of two renders of one person, who is else the same in nothing."""
-    import torch
-
-    from l2l_widgets.recipes.rendered import rendered_set
-
-    faces = rendered_set("identities")
-    same = (faces.identity[1:] == faces.identity[:-1]).nonzero()[:pairs, 0]
-    similar = []
-    with torch.no_grad():
-        for rows in same.split(64):
-            one, two = (identity(faces.images[r].float() / 127.5 - 1) for r in (rows, rows + 1))
-            similar.append((one * two).sum(1))
-    return float(torch.cat(similar).mean())
 
 
 def run_masks(args: argparse.Namespace) -> dict[str, Any]:
