@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     session = PaintSession(painter, *face)
     figure, axes = plt.subplots(len(EDITS), 4, figsize=(7.2, 5.7), dpi=110)
     titles = ("face", "its mask", "painted mask", "drawn")
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=11)
     for row, edit in zip(axes, EDITS, strict=True):
         session.reset()
         for operation in operations(face[1], edit):
@@ -42,10 +44,12 @@ def main(argv: list[str] | None = None) -> int:
         if drawn.image is None:
             raise SystemExit(drawn.error)
         shown = [session.image, session.original, drawn.mask, drawn.image]
-        for axis, title, one in zip(row, titles, shown, strict=True):
-            pixels = colour(one) if one.dtype == torch.uint8 else to_uint8(one)
-            axis.imshow(pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
-            axis.set(xticks=[], yticks=[], title=title if row is axes[0] else "")
+        for axis, one in zip(row, shown, strict=True):
+            is_mask = one.dtype == torch.uint8
+            pixels = colour(one) if is_mask else to_uint8(one)
+            smooth = "nearest" if is_mask else "lanczos"
+            axis.imshow(pixels.permute(1, 2, 0).numpy(), interpolation=smooth)
+            axis.set(xticks=[], yticks=[])
         row[0].set_ylabel(edit, fontsize=11)
         print(f"{edit}: {drawn.change.to_text()}")
     figure.tight_layout(pad=0.4)
