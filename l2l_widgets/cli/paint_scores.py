@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import time
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.storage import sha256_tensors
 
     # progress must not stand before the object that --json promises to print last, and alone
-    say = (lambda _: None) if args.json else print
+    say: Callable[[str], None] = (lambda _: None) if args.json else print
     models = load(args.generator, device=args.device)
     judges, hashes = _judges(args, models)
     painters, trained = _painters(args, models, say)
@@ -88,12 +89,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             "protocol": PROTOCOL, "judges": hashes, "data": str(args.data or ""), "seed": seed,
             "faces": len(images), "weights": sha256_tensors(painter.state_dict()),
         }  # fmt: skip
-        scores = kept_scores(
-            args.out, name, key,
-            lambda name=name, painter=painter: score_painting(  # type: ignore[misc]
-                painter, images, masks, judges, progress=_Pace(name, len(images), say)
-            ),
-        )  # fmt: skip
+        pace = _Pace(name, len(images), say)
+        measure = functools.partial(score_painting, painter, images, masks, judges, progress=pace)
+        scores = kept_scores(args.out, name, key, measure)
         if pairs is not None:
             import torch
 

@@ -302,16 +302,22 @@ def painting_table(report: Mapping[str, Any]) -> list[tuple[str, str, float, flo
     ``parser_iou`` and what was measured once have no interval: low and high are the value. Rows of
     a variant named ``whole - OTHER`` are differences, face by face.
     """
-    rows = []
+    rows: list[tuple[str, str, float, float, float]] = []
+
+    def add(variant: str, name: str, value: float, low: float, high: float) -> None:
+        rows.append((variant, name, value, low, high))
+
     for variant, scores in report["variants"].items():
         for name, value in scores["means"].items():
-            rows.append((variant, name, value, *scores["intervals"][name]))
-        rows.append((variant, "parser_iou", *[scores["parser_iou"]] * 3))
-        rows += [(variant, name, *scores["frechet"][name]) for name in DISTANCES]
+            add(variant, name, value, *scores["intervals"][name])
+        add(variant, "parser_iou", *[scores["parser_iou"]] * 3)
+        for name in DISTANCES:
+            add(variant, name, *scores["frechet"][name])
         if "identity_share" in scores:
-            rows.append((variant, "identity_share", *scores["identity_share"]))
+            add(variant, "identity_share", *scores["identity_share"])
     for other, gaps in report["whole_minus"].items():
-        rows += [(f"whole - {other}", name, *values) for name, values in gaps.items()]
+        for name, values in gaps.items():
+            add(f"whole - {other}", name, *values)
     return rows
 
 

@@ -11,7 +11,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def train_variants(
     weights: Path,
     runs: Path,
     *,
-    variants: Iterable[str] = tuple(VARIANTS),
+    variants: Sequence[str] = tuple(VARIANTS),
     changes: Mapping[str, Any] | None = None,
     steps: Mapping[str, int] | None = None,
     say: Callable[[str], None] = print,
@@ -56,7 +56,7 @@ def train_variants(
         there, the MaskVAE, the mapping and the whole.
     runs : Path
         Where each variant gets a folder of weights and its runs; a stopped call goes on there.
-    variants : iterable of str
+    variants : sequence of str
         Names of :data:`VARIANTS`.
     changes : mapping, optional
         Fields of the recipes to change alike, such as ``data`` and ``batch_size``.
