@@ -70,7 +70,7 @@ ARROWS = {
     "photos": "storage images consent perception inversion models session",
     "walks": "storage latents attributes images policy losses models session",
     "many": "storage latents images face_filter policy models session",
-    "painting": "storage images masks protocols latest_wins maskgan models session",
+    "painting": "storage images masks protocols latest_wins judges maskgan models session",
     "teaching": "storage attributes images models session",
     "plots": "attributes",
     "evaluation": (

@@ -12,12 +12,15 @@ from conftest import write_manifest, write_world
 
 from l2l_widgets.cli import main
 from l2l_widgets.evaluation.painting import (
+    DISTANCES,
     PER_FACE,
     PaintJudges,
     compare_painting,
     face_iou,
     graft,
+    same_person,
     score_painting,
+    share_of,
 )
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.images import load_image, save_image
@@ -101,6 +104,25 @@ def test_bad_input_is_one_line_and_leaves_nothing(files, world, capsys, words, m
     assert not (files / "b.png").exists()
 
 
+def test_an_edit_of_the_sliders_is_seen_through_an_area(files, world, capsys):
+    edited = ["edit", "--seed", "3", "--set", "smile=+0.2"]
+    assert main([*edited, "--out", str(files / "e.png"), "--generator", str(world)]) == 0
+    capsys.readouterr()
+    words = ["paint", "--edit", str(files / "e.png"), "--mask", str(files / "a_mask.png")]
+    words += ["--out", str(files / "o.png"), "--generator", str(world), "--json"]
+    assert main(words) == 0
+    seen = json.loads(capsys.readouterr().out.splitlines()[-1])["change"]
+    assert main([*words, "--keep-outside"]) == 0
+    kept = json.loads(capsys.readouterr().out.splitlines()[-1])["change"]
+    assert kept["area"] == seen["area"] > 0
+    assert kept["inside"] == pytest.approx(seen["inside"], abs=0.6)
+    assert kept["outside"] < seen["outside"]
+    drawn = load_image(files / "o.png", 512)
+    again = ["paint", "--replay", str(files / "o.png"), "--out", str(files / "c.png")]
+    assert main([*again, "--generator", str(world)]) == 0
+    assert torch.equal(load_image(files / "c.png", 512), drawn)
+
+
 def test_the_other_order_is_read_on_request(files, world):
     (files / "a_mask.png").unlink()
     assert paint(files, world, "--order", "bisenet", mask="z.png") == 0
@@ -128,6 +150,20 @@ def test_overlap_is_one_for_equals_and_counts_small_classes():
     assert face_iou(mask, blind)[0] == pytest.approx((15 / 16 + 0) / 2)
 
 
+def test_a_share_of_two_means_has_an_interval():
+    generator = torch.Generator().manual_seed(0)
+    part, whole = (torch.rand(200, generator=generator) * 0.2 + x for x in (0.7, 0.8))
+    share, low, high = share_of(part, whole)
+    assert low < share < high
+    assert share == pytest.approx(float(part.mean() / whole.mean()))
+    assert high - low < 0.03
+    one = torch.eye(3)[[0, 1, 2]]
+    likeness = same_person(
+        lambda x: x[:, :, 0, 0], one[:, :, None, None], one[[0, 2, 2], :, None, None]
+    )
+    assert likeness.tolist() == [1, 0, 1]
+
+
 class _Perfect:
     """Stands where the network does, and gives the asked mask as colours that a parser reads."""
 
@@ -147,6 +183,7 @@ def test_scores_see_who_obeys_and_by_how_much(faces):
         attributes=lambda x: (x.flatten(2).mean(2) + 1) / 2,
         identity=lambda x: torch.nn.functional.normalize(x.flatten(1), dim=1),
         features=lambda x: x.flatten(1)[:, ::400],
+        names=("glasses", "smile", "hair_length"),
     )
     scores = {
         name: score_painting(_Perfect(share), images, faces.mask, judges)
@@ -156,8 +193,8 @@ def test_scores_see_who_obeys_and_by_how_much(faces):
     assert set(whole["means"]) == set(PER_FACE)
     assert whole["means"]["own_iou"] == whole["means"]["edited_iou"] == 1
     assert whole["means"]["own_identity"] == pytest.approx(1, abs=1e-5)
-    assert whole["frechet_own"] == pytest.approx(whole["frechet_halves"], rel=1e-6)
-    assert whole["frechet_own"] > 0, "who redraws every face to the pixel is at the floor"
+    assert whole["frechet"]["frechet_own"] == pytest.approx(whole["frechet"]["frechet_halves"])
+    assert whole["frechet"]["frechet_share"] == [1, 1, 1], "to the pixel: as far as chance alone"
     assert whole["means"]["changed_outside_kept"] == 0
     gap = compare_painting(scores, "whole")["half"]
     assert gap["own_iou"][0] == 0
@@ -193,19 +230,32 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     assert -1 <= report["same_person_identity"] <= 1
     table = (tmp_path / "r" / "table.csv").read_text().splitlines()
     assert table[0] == "variant,measure,mean,low,high"
-    assert len(table) == 1 + len(PER_FACE) + 4
+    assert len(table) == 1 + len(PER_FACE) + 1 + len(DISTANCES) + 1
+    assert "8 faces (unseen renders, seed 0)" in (tmp_path / "r" / "table.md").read_text()
     assert "edited_iou" in capsys.readouterr().out
+    kept = tmp_path / "r" / "variants" / "whole.json"
+    scores = json.loads(kept.read_text())
+    scores["scores"]["means"]["own_iou"] = 0.125  # no mean of eighths of faces
+    kept.write_text(json.dumps(scores))
+    assert main([*words, "--generator", str(world)]) == 0
+    assert "0.125" in capsys.readouterr().out, "what was measured is not measured again"
+    assert main([*words, "--generator", str(world), "--seed", "1"]) == 0
+    assert "0.125" not in capsys.readouterr().out, "of other faces it is"
+    assert main([*words[:2], "9", *words[3:], "--generator", str(world)]) == 2
+    assert "--faces is 9; allowed: up to 8" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_ablations_are_trained_and_compared_by_one_command(few, world, tmp_path, monkeypatch):
+def test_ablations_are_trained_and_compared_by_one_command(
+    few, world, tmp_path, monkeypatch, capsys
+):
     from l2l_widgets.recipes import mask_ablations
 
     small = {"resolution": 32, "batch_size": 2, "sets": ["population"], "base": 4, "width": 4}
     train = mask_ablations.train_variants
 
-    def tiny(weights, runs, *, changes, steps):
-        return train(weights, runs, changes={**changes, **small}, steps=steps)
+    def tiny(weights, runs, *, changes, **rest):
+        return train(weights, runs, changes={**changes, **small}, **rest)
 
     monkeypatch.setattr(mask_ablations, "train_variants", tiny)
     words = ["paint-scores", "--ablations", "--steps", "1", "--faces", "8", "--generator"]
@@ -214,12 +264,33 @@ def test_ablations_are_trained_and_compared_by_one_command(few, world, tmp_path,
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     assert set(report["variants"]) == {"whole", "no-edits", "no-sft", "no-blender"}
     assert set(report["whole_minus"]) == {"no-edits", "no-sft", "no-blender"}
-    assert report["mapping_updates"] == dict.fromkeys(report["variants"], 1 + 2)
+    assert report["training"]["mapping_updates"] == dict.fromkeys(report["variants"], 1 + 2)
     plain = MaskGAN.load(tmp_path / "runs" / "no-sft" / "maskgan.safetensors")
     assert plain.mapping.config.sft is False
     assert MaskGAN.load(tmp_path / "runs" / "no-edits" / "maskgan.safetensors").blender is None
+    assert "simulated edits against none" in capsys.readouterr().out
     shutil.rmtree(tmp_path / "r")
-    assert main(words) == 0, "nothing is trained twice"
+    # one of them, beside the whole, which another folder of weights has already: it is taken
+    taken = shutil.copytree(tmp_path / "runs" / "whole", tmp_path / "published")
+    for file in world.iterdir():
+        if not (taken / file.name).exists():
+            shutil.copy(file, taken)
+    manifest = json.loads((taken / "MANIFEST.json").read_text())
+    shared = json.loads((tmp_path / "runs" / "shared" / "MANIFEST.json").read_text())
+    own = json.loads((world / "MANIFEST.json").read_text())
+    (taken / "MANIFEST.json").write_text(json.dumps({**own, **shared, **manifest}))
+    words[words.index("--ablations")] = "--ablations=no-edits"
+    words[words.index(str(world))] = str(taken)
+    words[words.index(str(tmp_path / "runs"))] = str(tmp_path / "again")
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "maskgan.safetensors taken from" in said
+    assert "run-no-edits-mask-edit: trained" in said
+    assert sorted(p.name for p in (tmp_path / "again").glob("run-*")) == ["run-no-edits-mask-edit"]
+    for bad, message in [("no-such", "--ablations is 'no-such'; allowed: no-edits")]:
+        words[words.index("--ablations=no-edits")] = f"--ablations={bad}"
+        assert main(words) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_a_folder_is_looked_through(tmp_path, capsys):

@@ -26,6 +26,7 @@ from l2l_widgets.perception import LandmarkNet, load_network, save_network
 from l2l_widgets.recipes import (
     RecipeError,
     build_task,
+    face_readers,
     get_recipe,
     input_hashes,
     list_recipes,
@@ -34,7 +35,6 @@ from l2l_widgets.recipes import (
     publish,
     run,
 )
-from l2l_widgets.recipes import landmarks as landmark_recipe
 from l2l_widgets.training import RunDirectory, TrainingError, train
 
 SMALL = {
@@ -181,8 +181,8 @@ def test_a_missing_landmark_network_is_named(world, triplets, tmp_path):
 
 def test_landmarks_start_near_and_are_stored(tmp_path, world, monkeypatch):
     faces = rendered(28, 3)
-    monkeypatch.setattr(landmark_recipe, "rendered_set", lambda name: faces)
-    monkeypatch.setattr(landmark_recipe, "HELD_OUT", 8)
+    monkeypatch.setattr(face_readers, "rendered_set", lambda name: faces)
+    monkeypatch.setattr(face_readers, "HELD_OUT", 8)
     recipe = get_recipe("landmarks").replace(
         steps=2, width=4, features=16, batch_size=4, device="cpu", precision="no", log_every=1
     )

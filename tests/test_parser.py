@@ -12,7 +12,7 @@ from l2l_widgets.faceworld import MASK_CLASSES, render, sample_factors
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.perception import ParsingNet, expected_positions, load_network, save_network
 from l2l_widgets.protocols import Segmenter
-from l2l_widgets.recipes import build_task, get_recipe
+from l2l_widgets.recipes import build_task, face_readers, get_recipe
 from l2l_widgets.recipes import parser as parser_recipe
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import read_look, train
@@ -31,8 +31,8 @@ def rendered(monkeypatch):
         masks=drawn.mask,
         landmarks=drawn.landmarks,
     )
-    monkeypatch.setattr(parser_recipe, "rendered_set", lambda name: faces)
-    monkeypatch.setattr(parser_recipe, "HELD_OUT", 8)
+    monkeypatch.setattr(face_readers, "rendered_set", lambda name: faces)
+    monkeypatch.setattr(face_readers, "HELD_OUT", 8)
     return faces
 
 

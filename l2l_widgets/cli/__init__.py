@@ -30,7 +30,7 @@ VERBS = {
     "attributes": ("attributes", "list the attributes that can be edited"),
     "replay": ("edit", "replay a recipe, or a picture that carries one"),
     "paint": ("paint", "change a face by painting its mask"),
-    "paint-scores": ("paint", "measure a MaskGAN, and without its parts"),
+    "paint-scores": ("paint_scores", "measure a MaskGAN, and without its parts"),
     "masks": ("paint", "look through a folder in CelebAMask-HQ's layout"),
     "evaluate": ("evaluate", "measure editing methods"),
     "verify": ("evaluate", "measure random rows of a report again"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
-from l2l_widgets.cli.edit import SEED_MAX, number, whole_number
+from l2l_widgets.cli.checks import SEED_MAX, number, whole_number
 
 STEPS_MAX = 64
 

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.edit import SEED_MAX, whole_number
+from l2l_widgets.cli.checks import SEED_MAX, whole_number
 from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, interruptible, square_of
 from l2l_widgets.consent import CONSENT
 

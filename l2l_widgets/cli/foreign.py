@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
-from l2l_widgets.cli.edit import whole_number
+from l2l_widgets.cli.checks import whole_number
 
 WORLDS, RUNS = Path("worlds"), Path("runs")
 FACES_MAX = 10_000_000

@@ -172,9 +172,11 @@ def _check_words(args: argparse.Namespace, changes: Mapping[str, str]) -> None:
             f"{suggestion(args.name, words, 'there are')}"
         )
     own = modules.get(args.name)
+    if own is None or not changes:
+        return
     # a recipe's fields may stand in another module than itself: only what none has is refused here
-    everywhere = set(field_names(*own.parent.glob("*.py"))) if own and changes else set()
-    for field in changes if own else ():
+    everywhere = set(field_names(*own.parent.glob("*.py")))
+    for field in changes:
         if field not in everywhere:
             meant = suggestion(field, field_names(own), "")
             raise ValueError(

@@ -4,6 +4,19 @@ Every face is drawn twice: from its own mask, and from an edited one. An edit gi
 mouth, the hair or the glasses of the next face in the row; no network takes part in it, so that no
 variant is asked for what it was trained on. The mask that is obtained is what a parser sees; the
 attributes and the identity are read by the judges, which trained nothing.
+
+=====================  =============================================================================
+number of a face       what
+=====================  =============================================================================
+own_iou                overlap of the mask asked for and the one that the parser sees, own mask
+own_identity           likeness of drawing and picture, own mask
+own_attributes         share of the attributes that the judge reads alike (above or below 0.5)
+edited_iou             overlap, edited mask
+edited_identity        likeness, edited mask
+edited_attributes      1 where the attribute that the edit is about reads as in the face it is from
+changed_outside        share of the pixels outside the edited area that changed visibly
+changed_outside_kept   the same with the outside kept by blending
+=====================  =============================================================================
 """
 
 from __future__ import annotations
@@ -24,13 +37,17 @@ from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
 from l2l_widgets.storage import make_folder, write_atomic
 
-#: What an edit takes from the next face, in turn.
+#: What an edit takes from the next face, in turn, and the attribute that it is about.
 GRAFTS = (("mouth", "u_lip", "l_lip"), ("hair",), ("eye_g",))
+GRAFTED = ("smile", "hair_length", "glasses")
 #: Numbers of one face, the columns of the table of faces.
 PER_FACE = (
     "own_iou", "own_identity", "own_attributes", "edited_iou", "edited_identity",
-    "changed_outside", "changed_outside_kept",
+    "edited_attributes", "changed_outside", "changed_outside_kept",
 )  # fmt: skip
+#: Fréchet distances, each a mean over :data:`SPLITS` random halvings of the faces.
+DISTANCES = ("frechet_own", "frechet_edited", "frechet_halves", "frechet_share")
+SPLITS = 10
 
 
 @dataclass(frozen=True)
@@ -47,12 +64,16 @@ class PaintJudges:
         To unit vectors (B, D).
     features : callable
         To features (B, F) for Fréchet distances.
+    names : tuple of str
+        Of the readings' columns; without those of :data:`GRAFTED` there are no
+        ``edited_attributes``.
     """
 
     parser: Callable[[Tensor], Tensor]
     attributes: Callable[[Tensor], Tensor]
     identity: Callable[[Tensor], Tensor]
     features: Callable[[Tensor], Tensor]
+    names: tuple[str, ...] = ()
 
 
 def graft(mask: Tensor, donor: Tensor, classes: tuple[str, ...]) -> Tensor:
@@ -87,7 +108,12 @@ def face_iou(asked: Tensor, obtained: Tensor) -> Tensor:
 
 @torch.no_grad()
 def score_painting(
-    model: MaskGAN, images: Tensor, masks: Tensor, judges: PaintJudges, batch: int = 32
+    model: MaskGAN,
+    images: Tensor,
+    masks: Tensor,
+    judges: PaintJudges,
+    batch: int = 32,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Measure one set of weights on faces that it has never seen.
 
@@ -103,15 +129,18 @@ def score_painting(
         Who looks.
     batch : int
         Faces at a time.
+    progress : callable
+        Told after each batch how many faces are done.
 
     Returns
     -------
     dict
         ``faces``; ``means`` and ``intervals`` (low, high; 95 % over faces) of each of ``PER_FACE``;
         ``parser_iou``: the parser's own on the true pictures, the most that can be reached;
-        ``frechet_own``, ``frechet_edited`` and ``frechet_halves``: the first half of the faces,
-        drawn from their own masks, from edited ones, and as they are, each against the true
-        pictures of the second half, so that ``frechet_halves`` is what chance alone gives;
+        ``frechet``: name -> mean, lowest and highest over ``SPLITS`` random halvings. Of each
+        halving one half is drawn from its own masks, from edited ones, and as it is, each against
+        the true pictures of the other half, so that ``frechet_halves`` is what chance alone gives,
+        and ``frechet_share`` is ``frechet_own`` as a multiple of it;
         ``rows``: the numbers of each face.
     """
     if len(images) < 4 or len(images) != len(masks):
@@ -119,47 +148,107 @@ def score_painting(
             f"there are {len(images)} pictures and {len(masks)} masks; allowed: as many of each, "
             "at least 4"
         )
+    following = torch.roll(torch.arange(len(masks)), -1)
     asked = torch.stack([
-        graft(mask, masks[(i + 1) % len(masks)], GRAFTS[i % len(GRAFTS)])
-        for i, mask in enumerate(masks)
+        graft(mask, masks[following[i]], GRAFTS[i % len(GRAFTS)]) for i, mask in enumerate(masks)
     ])  # fmt: skip
-    rows: list[list[float]] = []
+    about = [judges.names.index(n) for n in GRAFTED] if {*GRAFTED} <= {*judges.names} else None
+    columns: dict[str, list[Tensor]] = {}
     parsed: list[Tensor] = []
     features: dict[str, list[Tensor]] = {"true": [], "own": [], "edited": []}
     for k in range(0, len(images), batch):
-        image, mask, edit = images[k : k + batch], masks[k : k + batch], asked[k : k + batch]
+        rows = torch.arange(k, min(k + batch, len(images)))
+        image, mask, edit = images[rows], masks[rows], asked[rows]
         own = model.paint(image, mask, mask).clamp(-1, 1).cpu()
         edited = model.paint(image, edit, mask).clamp(-1, 1).cpu()
-        who = judges.identity(image)
-        said = judges.attributes(image) >= 0.5
-        columns = [
-            face_iou(mask, judges.parser(own)),
-            (who * judges.identity(own)).sum(1),
-            ((judges.attributes(own) >= 0.5) == said).float().mean(1),
-            face_iou(edit, judges.parser(edited)),
-            (who * judges.identity(edited)).sum(1),
-            *_outside(image, edited, mask, edit),
-        ]
-        rows += torch.stack([c.cpu().float() for c in columns], dim=1).tolist()
+        who, said = judges.identity(image), judges.attributes(image) >= 0.5
+        outside, kept = _outside(image, edited, mask, edit)
+        found = {
+            "own_iou": face_iou(mask, judges.parser(own)),
+            "own_identity": (who * judges.identity(own)).sum(1),
+            "own_attributes": ((judges.attributes(own) >= 0.5) == said).float().mean(1),
+            "edited_iou": face_iou(edit, judges.parser(edited)),
+            "edited_identity": (who * judges.identity(edited)).sum(1),
+            "changed_outside": outside,
+            "changed_outside_kept": kept,
+        }
+        if about is not None:
+            column = torch.tensor([about[i % len(GRAFTS)] for i in rows.tolist()])[:, None]
+            wanted = (judges.attributes(images[following[rows]]) >= 0.5).gather(1, column)
+            read = (judges.attributes(edited) >= 0.5).gather(1, column)
+            found["edited_attributes"] = (read == wanted)[:, 0]
+        for name, values in found.items():
+            columns.setdefault(name, []).append(values.cpu().float())
         parsed.append(face_iou(mask, judges.parser(image)))
         for name, pictures in (("true", image), ("own", own), ("edited", edited)):
             features[name].append(judges.features(pictures).cpu())
-    values = torch.tensor(rows)
-    low, high = mean_intervals(values, seed=0)
-    sets = {name: torch.cat(parts) for name, parts in features.items()}
-    half = len(images) // 2
+        progress(int(rows[-1]) + 1)
+    names = [name for name in PER_FACE if name in columns]
+    table = torch.stack([torch.cat(columns[name]) for name in names], dim=1)
+    low, high = mean_intervals(table, seed=0)
     return {
         "faces": len(images),
-        "means": _named(values.mean(0)),
-        "intervals": {n: [float(low[i]), float(high[i])] for i, n in enumerate(PER_FACE)},
+        "means": {name: float(table[:, i].mean()) for i, name in enumerate(names)},
+        "intervals": {n: [float(low[i]), float(high[i])] for i, n in enumerate(names)},
         "parser_iou": float(torch.cat(parsed).mean()),
+        "frechet": _distances({name: torch.cat(parts) for name, parts in features.items()}),
+        "rows": [dict(zip(names, row, strict=True)) for row in table.tolist()],
+    }
+
+
+def _distances(sets: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Mean, lowest and highest of each of ``DISTANCES`` over random halvings."""
+    true, half = sets["true"], len(sets["true"]) // 2
+    generator = torch.Generator().manual_seed(0)
+    found: dict[str, list[float]] = {name: [] for name in DISTANCES}
+    for _ in range(SPLITS):
+        rows = torch.randperm(len(true), generator=generator)
         # Of as many faces as the floor, and never against the very faces that were redrawn: a
         # distance shrinks with the number of faces, and with a face's own picture on both sides.
-        "frechet_own": frechet_distance(sets["true"][half:], sets["own"][:half]),
-        "frechet_edited": frechet_distance(sets["true"][half:], sets["edited"][:half]),
-        "frechet_halves": frechet_distance(sets["true"][half:], sets["true"][:half]),
-        "rows": [dict(zip(PER_FACE, row, strict=True)) for row in rows],
-    }
+        drawn, against = rows[:half], true[rows[half:]]
+        own = frechet_distance(against, sets["own"][drawn])
+        floor = frechet_distance(against, true[drawn])
+        edited = frechet_distance(against, sets["edited"][drawn])
+        share = own / floor if floor > 0 else float("inf")
+        for name, value in zip(DISTANCES, (own, edited, floor, share), strict=True):
+            found[name].append(value)
+    return {n: [sum(v) / len(v), min(v), max(v)] for n, v in found.items()}
+
+
+@torch.no_grad()
+def same_person(
+    identity: Callable[[Tensor], Tensor], first: Tensor, second: Tensor, batch: int = 64
+) -> Tensor:
+    """Likeness of pairs of pictures of one person, who is else the same in nothing.
+
+    Parameters
+    ----------
+    identity : callable
+        Pictures (B, 3, R, R) in [-1, 1] to unit vectors.
+    first, second : Tensor, shape (N, 3, R, R)
+        RGB in [-1, 1].
+
+    Returns
+    -------
+    Tensor, shape (N,)
+    """
+    pairs = zip(first.split(batch), second.split(batch), strict=True)
+    return torch.cat([(identity(a) * identity(b)).sum(1).cpu() for a, b in pairs])
+
+
+def share_of(part: Tensor, whole: Tensor, draws: int = 1000) -> list[float]:
+    """One mean (N,) as a share of another's (M,): the share, low and high end of its interval.
+
+    95 %, over resamples of both.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def means(x: Tensor) -> Tensor:
+        drawn = torch.randint(len(x), (draws, len(x)), generator=generator)
+        return x.double()[drawn].mean(1)
+
+    ends = (means(part) / means(whole)).quantile(torch.tensor([0.025, 0.975]).double())
+    return [float(part.mean() / whole.mean()), *ends.tolist()]
 
 
 def _outside(image: Tensor, edited: Tensor, mask: Tensor, asked: Tensor) -> list[Tensor]:
@@ -189,37 +278,94 @@ def compare_painting(scores: Mapping[str, Mapping[str, Any]], against: str) -> d
         Other variant -> number of ``PER_FACE`` -> mean difference, low and high end of its 95 %
         interval. An interval without 0 is a difference.
     """
-    base = _table(scores[against])
+    names = list(scores[against]["means"])
+
+    def table(of: Mapping[str, Any]) -> Tensor:
+        return torch.tensor([[row[name] for name in names] for row in of["rows"]])
+
     found = {}
-    for name, one in scores.items():
-        if name == against:
+    for variant, one in scores.items():
+        if variant == against:
             continue
-        gap = base - _table(one)
+        gap = table(scores[against]) - table(one)
         low, high = mean_intervals(gap, seed=0)
-        found[name] = {
-            column: [float(gap[:, i].mean()), float(low[i]), float(high[i])]
-            for i, column in enumerate(PER_FACE)
+        found[variant] = {
+            name: [float(gap[:, i].mean()), float(low[i]), float(high[i])]
+            for i, name in enumerate(names)
         }
     return found
 
 
-def write_painting_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """``report.json`` and ``table.csv``, whole or not at all."""
-    make_folder(folder)
-    lines = ["variant,measure,mean,low,high"]
+def painting_table(report: Mapping[str, Any]) -> list[tuple[str, str, float, float, float]]:
+    """A report as rows: variant, measure, value, low, high.
+
+    ``parser_iou`` and what was measured once have no interval: low and high are the value. Rows of
+    a variant named ``whole - OTHER`` are differences, face by face.
+    """
+    rows: list[tuple[str, str, float, float, float]] = []
+
+    def add(variant: str, name: str, value: float, low: float, high: float) -> None:
+        rows.append((variant, name, value, low, high))
+
     for variant, scores in report["variants"].items():
-        for name in PER_FACE:
-            low, high = scores["intervals"][name]
-            lines.append(f"{variant},{name},{scores['means'][name]:.5f},{low:.5f},{high:.5f}")
-        for name in ("parser_iou", "frechet_own", "frechet_edited", "frechet_halves"):
-            lines.append(f"{variant},{name},{scores[name]:.5f},,")
+        for name, value in scores["means"].items():
+            add(variant, name, value, *scores["intervals"][name])
+        add(variant, "parser_iou", *[scores["parser_iou"]] * 3)
+        for name in DISTANCES:
+            add(variant, name, *scores["frechet"][name])
+        if "identity_share" in scores:
+            add(variant, "identity_share", *scores["identity_share"])
+    for other, gaps in report["whole_minus"].items():
+        for name, values in gaps.items():
+            add(f"whole - {other}", name, *values)
+    return rows
+
+
+def write_painting_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """``report.json``, ``table.csv`` and ``table.md``, each whole or not at all."""
+    make_folder(folder)
+    rows = painting_table(report)
+    lines = ["variant,measure,mean,low,high"]
+    lines += [f"{v},{m},{value:.5f},{low:.5f},{high:.5f}" for v, m, value, low, high in rows]
     write_atomic(folder / "table.csv", ("\n".join(lines) + "\n").encode())
+    said = [
+        f"{report['faces']} faces ({report['data']}, seed {report['seed']}); 95 % intervals over "
+        f"faces, of Fréchet distances the range over {SPLITS} random halvings.",
+        "", "| variant | measure | value | from | to |", "|---|---|---:|---:|---:|",
+    ]  # fmt: skip
+    said += [
+        f"| {v} | {m} | {value:.3f} | {low:.3f} | {high:.3f} |" for v, m, value, low, high in rows
+    ]
+    write_atomic(folder / "table.md", ("\n".join(said) + "\n").encode())
     write_atomic(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
 
 
-def _table(scores: Mapping[str, Any]) -> Tensor:
-    return torch.tensor([[row[name] for name in PER_FACE] for row in scores["rows"]])
+def kept_scores(
+    folder: Path, variant: str, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What was measured of a variant before, if it is of the same ``key``; else measure and keep.
 
-
-def _named(values: Tensor) -> dict[str, float]:
-    return {name: float(values[i]) for i, name in enumerate(PER_FACE)}
+    Parameters
+    ----------
+    folder : Path
+        Of the report; scores lie in ``variants/NAME.json`` there, so that a stopped command goes
+        on where it was.
+    variant : str
+        A file name.
+    key : mapping
+        Everything that decides the scores, as JSON values: hashes, faces, seed.
+    measure : callable
+        Gives the scores.
+    """
+    path = folder / "variants" / f"{variant}.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["key"] == dict(key):
+            scores: dict[str, Any] = kept["scores"]
+            return scores
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not measured yet, or half a file of somebody else's
+    scores = measure()
+    make_folder(path.parent)
+    write_atomic(path, json.dumps({"key": dict(key), "scores": scores}).encode())
+    return scores

@@ -6,18 +6,27 @@ can be kept by blending, which is done to the picture: the latent stays what it 
 
 from __future__ import annotations
 
+import json
+import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from l2l_widgets.maskgan.regions import RegionChange, keep_outside, region_change
 from l2l_widgets.painting.recipe import PaintError
-from l2l_widgets.painting.session import PaintSession
+from l2l_widgets.painting.session import PaintSession, _State
+from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.replay import parse_recipe
 
 if TYPE_CHECKING:
-    from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.models.zoo import Models
+    from l2l_widgets.session.states import EditResult
+
+AREA_FORMAT = "l2l-area/1"
 
 
 @dataclass(frozen=True)
@@ -39,19 +48,115 @@ class EditInArea:
     kept_change: RegionChange
 
 
-def area_painter(session: EditSession) -> PaintSession:
-    """A blank mask over a session's unedited face, on which an area can be painted.
+class AreaSession(PaintSession):
+    """A slider session's face with an area painted on it, and the edit seen through that area.
 
-    Show it in a :class:`~l2l_widgets.MaskPainter`; whatever class is painted, its ``region`` is the
-    area. Nothing is drawn from it.
+    Show it in a :class:`~l2l_widgets.MaskPainter` below the sliders: whatever class is painted
+    marks the area, the picture is the edit's and follows it, the line below says what the edit
+    changed inside and outside, and *Keep the outside* blends the unedited face back in there.
+
+    Parameters
+    ----------
+    edits : EditSession
+        As the sliders have it; ``FaceEditor.session`` and ``SharedFace.session`` are such.
+    feather : float
+        Pixels outside over which the kept outside fades into the edit.
+
+    Raises
+    ------
+    PaintError
+        The session has no picture.
     """
-    before = session.render().before
-    if before is None:
-        raise PaintError("the session has no picture yet; allowed: one that can be drawn")
-    side = before.shape[-1]
-    painter = PaintSession(None, before, torch.zeros(side, side, dtype=torch.uint8))
-    painter.missing = "this mask marks an area; nothing is drawn from it"
-    return painter
+
+    def __init__(self, edits: EditSession, feather: float = 3.0) -> None:
+        self.edits = edits
+        self._seen = edits.render()
+        if self._seen.before is None:
+            raise PaintError(f"the session has no picture: {self._seen.error}")
+        side = self._seen.before.shape[-1]
+        blank = torch.zeros(side, side, dtype=torch.uint8)
+        super().__init__(None, self._seen.before, blank, feather=feather)
+        self._margin = 0.0  # the area is what was painted, and nothing around it
+        # held weakly: the sliders' session lives on when nobody looks through the area any more
+        hear = weakref.WeakMethod(self._heard)
+        self._leave = edits.subscribe(lambda kind, value: (hear() or _deaf)(kind, value))
+        weakref.finalize(self, self._leave)
+
+    @property
+    def can_draw(self) -> bool:
+        """True: the picture is the edit's."""
+        return True
+
+    def mark(self, area: Tensor) -> None:
+        """Set the area, bool (R, R), or a mask whose class 0 is outside; undo takes it back."""
+        self.set_mask((area != 0).to(torch.uint8) if area.dtype == torch.bool else area)
+
+    def save(self, path: str | Path, scale: int | None = None) -> None:
+        """Write the picture as PNG, its recipe inside; never a draft."""
+        self._seen = self.edits.render()
+        super().save(path, scale)
+
+    def close(self) -> None:
+        """Hear nothing of the sliders any more."""
+        self._leave()
+        super().close()
+
+    def recipe(self) -> dict[str, Any]:
+        """The edit's own recipe, and what was painted, as JSON values."""
+        return {
+            "format": AREA_FORMAT,
+            "edit": self.edits.recipe(),
+            "feather": self._first.feather,
+            "operations": self.operations,
+        }
+
+    @classmethod
+    def replay(cls, models: Models, recipe: Mapping[str, Any]) -> AreaSession:
+        """A session in which everything has been done that :meth:`recipe` says.
+
+        Raises
+        ------
+        ValueError
+            Another format, other models, or an operation that cannot be.
+        """
+        if recipe.get("format") != AREA_FORMAT:
+            raise PaintError(f"format is {recipe.get('format')!r}; allowed: {AREA_FORMAT!r}")
+        edits = EditSession.from_recipe(models, parse_recipe(json.dumps(recipe.get("edit"))))
+        session = cls(edits, float(recipe.get("feather", 3.0)))
+        session.follow(recipe)
+        return session
+
+    def _heard(self, kind: str, value: Any) -> None:
+        if kind == "result":
+            self._seen = value
+            self.request()
+
+    def _newest(self) -> EditResult:
+        """What the sliders ask for now, drawn; a draft only while they move."""
+        if self._seen.stamp != self.edits.stamp:
+            self._seen = self.edits.render()
+        return self._seen
+
+    def _drawn(self, state: _State) -> Tensor:
+        result = self._newest()
+        if result.before is None or result.after is None:
+            raise PaintError(f"the edit cannot be drawn: {result.error}")
+        before = self._checked_image(result.before)
+        if not torch.equal(before, self.image):  # another face came; the area stays where it is
+            self.image = before
+        after = self._checked_image(result.after)
+        if not state.keep:
+            return after
+        return keep_outside(before, after, self._region_of(state), state.feather)
+
+
+def _deaf(kind: str, value: Any) -> None:
+    """What is called when the one who wanted to hear is gone."""
+
+
+def area_painter(session: EditSession, feather: float = 3.0) -> AreaSession:
+    """A slider session's edit, to be seen through an area that is painted on its face."""
+    return AreaSession(session, feather)
 
 
 def edit_in_area(session: EditSession, area: Tensor, feather: float = 3.0) -> EditInArea:

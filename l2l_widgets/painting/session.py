@@ -36,6 +36,7 @@ from l2l_widgets.maskgan.regions import (
 from l2l_widgets.maskgan.strokes import apply_operation, replacing
 from l2l_widgets.masks import MaskError, check_mask, read_mask
 from l2l_widgets.models.checks import check_models
+from l2l_widgets.painting.parsing import ParserSource, find_mask, load_parser, read_face
 from l2l_widgets.painting.recipe import (
     RECIPE,
     RECIPE_FORMAT,
@@ -44,11 +45,11 @@ from l2l_widgets.painting.recipe import (
     bytes_of,
     model_hash,
     png_text,
+    read_paint_recipe,
 )
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
-    from l2l_widgets.protocols import Segmenter
 
 TRAIN = "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish"
 #: Side that a saved picture should at least have.
@@ -125,8 +126,8 @@ class PaintSession:
         RGB in [-1, 1], of the model's size.
     mask : Tensor, shape (R, R), optional
         Its mask, class indices in the official order. Default: what ``parser`` sees.
-    parser : Segmenter, optional
-        Pictures to masks, for pictures without one.
+    parser : Segmenter, Declaration, str or path, optional
+        Pictures to masks, for pictures without one: see :func:`load_parser`.
     feather : float
         Pixels over which a kept outside fades into the edit.
 
@@ -141,10 +142,11 @@ class PaintSession:
         model: MaskGAN | None,
         image: Tensor,
         mask: Tensor | None = None,
-        parser: Segmenter | None = None,
+        parser: ParserSource | None = None,
         feather: float = 3.0,
     ) -> None:
-        self.model, self.parser = model, parser
+        self.model, self.parser = model, load_parser(parser)
+        self._margin = 2.0  # pixels around the strokes that belong to the edited region
         #: What a picture says where there is no model.
         self.missing = f"there is no MaskGAN to draw with; train it: {TRAIN}"
         one = image[0] if image.ndim == 4 and len(image) == 1 else image
@@ -175,7 +177,7 @@ class PaintSession:
     @property
     def region(self) -> Tensor:
         """Where it was painted, and a little around it: bool (R, R)."""
-        return edited_region(self.original, self.mask)
+        return self._region_of(self.state)
 
     @property
     def operations(self) -> list[dict[str, Any]]:
@@ -191,6 +193,11 @@ class PaintSession:
     def can_redo(self) -> bool:
         """Whether something was taken back."""
         return bool(self._undone)
+
+    @property
+    def can_draw(self) -> bool:
+        """Whether a picture comes of what is painted."""
+        return self.model is not None and self.model.mapping is not None
 
     @property
     def stamp(self) -> int:
@@ -264,6 +271,26 @@ class PaintSession:
         own = png_text(check_mask(other, self.side, "other"))
         self.apply({"kind": "between", "png": own, "share": share}, gesture)
 
+    def open(self, source: str | Path | bytes) -> None:
+        """Begin with another face: a saved painting with its mask, or any picture, parsed.
+
+        Raises
+        ------
+        PaintError, MaskError
+            No picture, or one without a mask where there is no parser; nothing has changed then.
+        """
+        try:
+            recipe = read_paint_recipe(source)
+        except ValueError:
+            image, mask = read_face(source, self.side, self.parser)
+            if mask is None:
+                mask = self._mask_for(image, None)
+            face = PaintSession(self.model, image, mask, self.parser)
+        else:
+            plain = {**recipe, "operations": [], "model": None}
+            face = PaintSession.from_recipe(self.model, plain, self.parser)
+        self.adopt(face)
+
     def adopt(self, other: PaintSession) -> None:
         """Take over another session's face and everything that was done to it.
 
@@ -333,7 +360,7 @@ class PaintSession:
         except (ValueError, RuntimeError) as problem:
             image, error = None, str(problem).splitlines()[0]
         change = None
-        region = edited_region(self.original, state.mask)
+        region = self._region_of(state)
         if image is not None and bool(region.any()):
             change = region_change(self.image, image, region)
         return PaintResult(image, state.mask, change, error, time.perf_counter() - start, stamp)
@@ -345,8 +372,10 @@ class PaintSession:
         drawn = self.model.paint(picture, state.mask, mask).cpu().clamp(-1, 1)
         if not state.keep:
             return drawn
-        region = edited_region(self.original, state.mask)
-        return keep_outside(self.image, drawn, region, state.feather)
+        return keep_outside(self.image, drawn, self._region_of(state), state.feather)
+
+    def _region_of(self, state: _State) -> Tensor:
+        return edited_region(self.original, state.mask, self._margin)
 
     def subscribe(self, listener: Callable[[PaintResult], None]) -> Callable[[], None]:
         """Have each picture that :meth:`request` asked for; returns what ends it."""
@@ -400,7 +429,7 @@ class PaintSession:
 
     @classmethod
     def from_recipe(
-        cls, model: MaskGAN | None, recipe: Mapping[str, Any], parser: Segmenter | None = None
+        cls, model: MaskGAN | None, recipe: Mapping[str, Any], parser: ParserSource | None = None
     ) -> PaintSession:
         """A session in which everything has been done that a recipe says.
 
@@ -422,6 +451,11 @@ class PaintSession:
         image = load_image(bytes_of(recipe, "image"), side)[0]
         mask = read_mask(bytes_of(recipe, "mask"), side, "official", "mask")
         session = cls(model, image, mask, parser, float(recipe.get("feather", 3.0)))
+        session.follow(recipe)
+        return session
+
+    def follow(self, recipe: Mapping[str, Any]) -> None:
+        """Do the operations of a recipe, one after the other; PaintError names what cannot be."""
         operations = recipe.get("operations")
         if not isinstance(operations, list):
             raise PaintError(f"operations are {type(operations).__name__}; allowed: a list")
@@ -429,10 +463,9 @@ class PaintSession:
             if not isinstance(operation, Mapping):
                 raise PaintError(f"operation {number} is {operation!r}; allowed: an object")
             try:
-                session.apply(operation)
+                self.apply(operation)
             except ValueError as error:
                 raise PaintError(f"operation {number}: {error}") from None
-        return session
 
     # -- checks ------------------------------------------------------------------------------------
 
@@ -451,8 +484,7 @@ class PaintSession:
             return check_mask(mask, self.side).cpu()
         if self.parser is None:
             raise MaskError(
-                "there is no mask, and no parser to find one; give the picture's mask, or train a "
-                "parser: l2l train parser --publish"
+                "there is no mask, and no parser to find one; give the picture's mask, a parser of "
+                "your own (an ONNX file's declaration), or train one: l2l train parser --publish"
             )
-        with torch.no_grad():
-            return check_mask(self.parser(image[None])[0], self.side, "the parser's mask").cpu()
+        return find_mask(self.parser, image, self.side)

@@ -199,8 +199,7 @@ class EncoderTask:
         self.device = device
         self.mean, self.whiten = self.mean.to(device), self.whiten.to(device)
         for part in (*self._frozen(), self.network, self.average):
-            # PyTorch's own types do not know this form of `to`.
-            part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            part.to(device, memory_format=torch.channels_last)
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Pairs, and where pictures are judged rendered ones after them."""

@@ -23,8 +23,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -170,7 +171,7 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
         ws = to_wplus(sample_latents(generator, few, (1, 2), (0.7, 0.7)), rows)
         images = generator.synthesis(ws, noise_mode="const").float()
         draw = _seconds(lambda: generator.synthesis(ws, noise_mode="const")) / few
-        judged = {k: _seconds(lambda j=j: j(images)) / few for k, j in by_kind.items()}
+        judged = {k: _seconds(partial(j, images)) / few for k, j in by_kind.items()}
         net = AttributeNet(("a",), "residual", width=24, features=192).eval()
         small = torch.nn.functional.interpolate(images, (64, 64)).repeat(4, 1, 1, 1)
         read = _seconds(lambda: net(small)) / len(small)
@@ -179,7 +180,7 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
     disk, memory, most_faces = 0.0, float(BASE), 0
     columns = len(models.table)
     pictures = 3 * side**2 <= 3 * 64**2
-    weights = 4 * sum(p.numel() for p in generator.parameters())
+    weights = 4 * sum(p.numel() for p in cast(torch.nn.Module, generator).parameters())
     for name, recipe in recipes.items():
         if name == "generator":
             disk += weights

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.perception import TRUNKS, LandmarkNet, load_network, save_network
+from l2l_widgets.perception import TRUNKS, LandmarkNet, load_network
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.perception import HELD_OUT, degrade, set_rate
-from l2l_widgets.recipes.rendered import check_sets, rendered_set
+from l2l_widgets.recipes.face_readers import FaceReaderTask, eye_shares
+from l2l_widgets.recipes.perception import set_rate
+from l2l_widgets.recipes.rendered import check_sets
 from l2l_widgets.training import Context, Settings, TrainingError
 
 #: Of the usual 68 points, those behind the line of the jaw, which hair covers.
@@ -70,8 +71,10 @@ class LandmarkTraining:
         check_sets(self.sets)
 
 
-class LandmarkTask:
+class LandmarkTask(FaceReaderTask):
     """A :class:`LandmarkNet` as the training loop sees it."""
+
+    network: LandmarkNet
 
     def __init__(
         self,
@@ -79,49 +82,26 @@ class LandmarkTask:
         start: Any | None = None,
         output: str = "landmarks.safetensors",
     ) -> None:
-        self.config, self.output = config, output
-        self.sets = [rendered_set(name) for name in config.sets]
+        super().__init__(config, output)
+        self.config = config
         points = self.sets[0].landmarks[:, INNER].shape[1]
-        self.network = LandmarkNet(
-            points, config.family, width=config.width, features=config.features
-        )
+        network = LandmarkNet(points, config.family, width=config.width, features=config.features)
         if start is not None:
             try:
-                self.network.trunk.load_state_dict(start.trunk.state_dict())
+                network.trunk.load_state_dict(start.trunk.state_dict())
             except (RuntimeError, AttributeError) as error:
                 raise TrainingError(
                     f"start_from is {config.start_from!r}: its trunk is not a {config.family} one "
                     f"of width {config.width} and {config.features} features"
                 ) from error
+        self.take(network)
         self._fit_head(config.head_faces)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
-
-    def modules(self) -> dict[str, nn.Module]:
-        """The one network."""
-        return {"network": self.network}
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The one optimizer."""
-        return {"network": self.optimizer}
-
-    def prepare(self, device: torch.device) -> None:
-        """Channels last is the layout in which convolutions are fast."""
-        # PyTorch's own types do not know this form of `to`.
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Faces of one set, the picture degraded; no shift, which would leave the points behind."""
-        faces = self.sets[step % len(self.sets)]
-        count = max(1, len(faces) - HELD_OUT)
-        rows = torch.randint(count, (self.config.batch_size,), generator=generator)
-        images = faces.images[rows].float() / 127.5 - 1
-        side = images.shape[-1]
-        return {
-            "image": degrade(images, generator, shift=0),
-            "landmarks": (faces.landmarks[rows][:, INNER] + 0.5) / side,
-        }
+        """Faces of one set, the picture degraded, with their inner landmarks."""
+        faces, rows, images = self.drawn(step, generator)
+        points = (faces.landmarks[rows][:, INNER] + 0.5) / images.shape[-1]
+        return {"image": images, "landmarks": points}
 
     def train_step(
         self, batch: dict[str, Tensor], step: int, context: Context
@@ -141,14 +121,14 @@ class LandmarkTask:
 
     def finish(self, directory: Path) -> dict[str, float]:
         """Write the weights; report the error."""
-        save_network(directory / self.output, self.network.eval())
-        return {**self.scores(), "faces": min(len(self.sets[0]), HELD_OUT)}
+        self.save(directory)
+        return {**self.scores(), "faces": len(self.held_rows)}
 
     @torch.no_grad()
     def _fit_head(self, count: int) -> None:
         """Set the head to the ridge regression of the points on the trunk's features."""
         faces = self.sets[0]
-        rows = torch.arange(max(1, min(count, len(faces) - HELD_OUT)))
+        rows = torch.arange(max(1, min(count, len(faces) - len(self.held_rows))))
         self.network.eval()
         seen = torch.cat(
             [self.network.trunk(faces.images[p].float() / 127.5 - 1) for p in rows.split(64)]
@@ -166,16 +146,12 @@ class LandmarkTask:
     @torch.no_grad()
     def scores(self) -> dict[str, float]:
         """``landmark_error``: mean distance as a share of that of the eyes' outer corners."""
-        faces, device = self.sets[0], next(self.network.parameters()).device
+        faces = self.sets[0]
         self.network.eval()
         errors = []
-        for rows in torch.arange(len(faces))[-HELD_OUT:].split(128):
-            images = (faces.images[rows].float() / 127.5 - 1).to(device)
-            images = images.contiguous(memory_format=torch.channels_last)
+        for rows, images in self.held_out(128):
             truth = (faces.landmarks[rows][:, INNER] + 0.5) / images.shape[-1]
-            eyes = (truth[:, EYE_CORNERS[0]] - truth[:, EYE_CORNERS[1]]).norm(dim=1)
-            found = self.network(images).cpu()
-            errors.append((found - truth).norm(dim=2).mean(dim=1) / eyes)
+            errors.append(eye_shares(self.network(images).cpu(), truth, EYE_CORNERS))
         self.network.train()
         return {"landmark_error": round(float(torch.cat(errors).mean()), 4)}
 

@@ -1,19 +1,23 @@
 """MaskGAN without its parts: the same training without simulated edits, SFT, or the blender.
 
 Every variant takes as many steps as the whole, and its mapping as many updates, from the same seeds
-and data, in a folder of its own.
+and data, in a folder of its own. What has been published already of exactly these recipes is taken,
+not trained again.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from l2l_widgets.maskgan.model import MAPPING, VAE, WHOLE
 from l2l_widgets.recipes.maskgan import EditTask
-from l2l_widgets.recipes.publishing import is_current, publish
+from l2l_widgets.recipes.publishing import MANIFEST, is_current, publish, read_manifest
 from l2l_widgets.recipes.registry import (
     Recipe,
     RecipeError,
@@ -22,6 +26,7 @@ from l2l_widgets.recipes.registry import (
     list_recipes,
     run,
 )
+from l2l_widgets.storage import write_atomic
 from l2l_widgets.training import RunDirectory
 
 #: Variant -> what changes in dense-mapping, and in mask-edit.
@@ -37,6 +42,7 @@ def train_variants(
     weights: Path,
     runs: Path,
     *,
+    variants: Sequence[str] = tuple(VARIANTS),
     changes: Mapping[str, Any] | None = None,
     steps: Mapping[str, int] | None = None,
     say: Callable[[str], None] = print,
@@ -46,15 +52,18 @@ def train_variants(
     Parameters
     ----------
     weights : Path
-        Folder that holds the reader, ``regressor.safetensors``.
+        Folder that holds the reader, ``regressor.safetensors``; and, where they are published
+        there, the MaskVAE, the mapping and the whole.
     runs : Path
         Where each variant gets a folder of weights and its runs; a stopped call goes on there.
+    variants : sequence of str
+        Names of :data:`VARIANTS`.
     changes : mapping, optional
         Fields of the recipes to change alike, such as ``data`` and ``batch_size``.
     steps : mapping of str to int, optional
         Recipe name -> steps, where not its own.
     say : callable
-        Told one line a stage.
+        Told one line a stage, and early in each how long it will take.
 
     Returns
     -------
@@ -68,20 +77,25 @@ def train_variants(
     }
     shared = runs / "shared"
     _carry(weights, shared, "regressor.safetensors")
-    _train(recipes["mask-vae"], known, shared, runs / "run-mask-vae", say)
-    _train(recipes["dense-mapping"], known, shared, runs / "run-dense-mapping", say)
+
+    def train(recipe: Recipe, folder: Path, run_name: str) -> None:
+        if not _take(recipe, known, weights, folder, say):
+            _train(recipe, known, folder, runs / f"run-{run_name}", say)
+
+    train(recipes["mask-vae"], shared, "mask-vae")
+    if any(not VARIANTS[name][0] for name in variants):
+        train(recipes["dense-mapping"], shared, "dense-mapping")
     found = {}
-    for name, (first, second) in VARIANTS.items():
+    for name in variants:
+        first, second = VARIANTS[name]
         own = runs / name
         for file in ("regressor.safetensors", VAE):
             _carry(shared, own, file)
         if first:
-            recipe = recipes["dense-mapping"].replace(**first)
-            _train(recipe, known, own, runs / f"run-{name}-dense-mapping", say)
+            train(recipes["dense-mapping"].replace(**first), own, f"{name}-dense-mapping")
         else:
             _carry(shared, own, MAPPING)
-        recipe = recipes["mask-edit"].replace(**second)
-        _train(recipe, known, own, runs / f"run-{name}-mask-edit", say)
+        train(recipes["mask-edit"].replace(**second), own, f"{name}-mask-edit")
         found[name] = own / WHOLE
     return found
 
@@ -109,6 +123,44 @@ def _carry(source: Path, target: Path, file: str) -> None:
     shutil.copyfile(source / file, target / file)
 
 
+def _take(
+    recipe: Recipe,
+    known: Mapping[str, Recipe],
+    source: Path,
+    target: Path,
+    say: Callable[[str], None],
+) -> bool:
+    """Copy what a folder of weights has of exactly this recipe and these inputs; False for none."""
+    if not is_current(recipe, input_hashes(recipe, known, target), source):
+        return False
+    manifest = read_manifest(target)
+    for file in recipe.outputs:
+        _carry(source, target, file)
+        manifest[file] = read_manifest(source)[file]
+    write_atomic(target / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    say(f"{target.name}: {', '.join(recipe.outputs)} taken from {source}")
+    return True
+
+
+class _Pace:
+    """Says once how long a training will take, from the time between two of its records."""
+
+    def __init__(self, name: str, steps: int, say: Callable[[str], None]) -> None:
+        self.name, self.steps, self.say = name, steps, say
+        self.first: tuple[float, float] | None = None
+        self.said = False
+
+    def __call__(self, record: Mapping[str, Any]) -> None:
+        now, step = time.perf_counter(), float(record["step"])
+        if self.first is None:
+            self.first = now, step
+        elif not self.said and step > self.first[1]:
+            pace = (now - self.first[0]) / (step - self.first[1])
+            minutes = math.ceil(pace * (self.steps - step) / 60)
+            self.say(f"{self.name}: {self.steps} steps, about {minutes} more minutes")
+            self.said = True
+
+
 def _train(
     recipe: Recipe,
     known: Mapping[str, Recipe],
@@ -121,7 +173,8 @@ def _train(
         say(f"{folder.name}: there already")
         return
     begun = RunDirectory(folder).exists()
-    outcome = run(recipe, folder, weights=weights, inputs=inputs, resume=begun)
+    pace = _Pace(folder.name, recipe.settings.steps, say)
+    outcome = run(recipe, folder, weights=weights, inputs=inputs, resume=begun, callbacks=(pace,))
     if not outcome.finished:
         raise RecipeError(f"{folder} was stopped at step {outcome.step}; the same command goes on")
     publish(recipe, folder, weights, inputs, outcome.scores)

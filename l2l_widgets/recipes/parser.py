@@ -7,14 +7,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from l2l_widgets.faceworld.render import MASK_CLASSES
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.perception import ParsingNet, expected_positions, save_network
+from l2l_widgets.perception import ParsingNet, expected_positions
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.perception import HELD_OUT, degrade, set_rate
-from l2l_widgets.recipes.rendered import check_sets, rendered_set
+from l2l_widgets.recipes.face_readers import FaceReaderTask, eye_shares
+from l2l_widgets.recipes.perception import set_rate
+from l2l_widgets.recipes.rendered import check_sets
 from l2l_widgets.training import Context, Settings
 
 #: The outer corners of the two eyes among the 68 points: errors are given as shares of their
@@ -61,43 +62,24 @@ class ParserTraining:
         check_sets(self.sets)
 
 
-class ParserTask:
+class ParserTask(FaceReaderTask):
     """A :class:`ParsingNet` as the training loop sees it."""
 
+    network: ParsingNet
+
     def __init__(self, config: ParserTraining, output: str = "parser.safetensors") -> None:
-        self.config, self.output = config, output
-        self.sets = [rendered_set(name) for name in config.sets]
+        super().__init__(config, output)
+        self.config = config
         points = self.sets[0].landmarks.shape[1]
-        self.network = ParsingNet(len(MASK_CLASSES), points, config.width)
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
-
-    def modules(self) -> dict[str, nn.Module]:
-        """The one network."""
-        return {"network": self.network}
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The one optimizer."""
-        return {"network": self.optimizer}
-
-    def prepare(self, device: torch.device) -> None:
-        """Channels last is the layout in which convolutions are fast."""
-        # PyTorch's own types do not know this form of `to`.
-        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.take(ParsingNet(len(MASK_CLASSES), points, config.width))
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Faces of one set, shifted as a whole, the picture degraded."""
-        faces = self.sets[step % len(self.sets)]
-        count = max(1, len(faces) - HELD_OUT)
-        rows = torch.randint(count, (self.config.batch_size,), generator=generator)
-        images = faces.images[rows].float() / 127.5 - 1
-        side = images.shape[-1]
+        """Faces of one set, the picture degraded, with the class of each pixel and landmarks."""
+        faces, rows, images = self.drawn(step, generator)
         return {
-            # the shift in `degrade` would move the picture under its labels
-            "image": degrade(images, generator, shift=0),
+            "image": images,
             "mask": faces.masks[rows].long(),
-            "landmarks": (faces.landmarks[rows] + 0.5) / side,
+            "landmarks": (faces.landmarks[rows] + 0.5) / images.shape[-1],
         }
 
     def train_step(
@@ -132,21 +114,21 @@ class ParserTask:
     def pictures(self) -> dict[str, Tensor]:
         """Held-out faces, and their classes as read and as they are, for those who watch."""
         faces = self.sets[0]
-        rows = torch.arange(len(faces))[-HELD_OUT:][:4]
-        images = faces.images[rows].float() / 127.5 - 1
+        rows, images = next(self.held_out(4))
         self.network.eval()
-        read = self.network(images.to(next(self.network.parameters()).device)).long().cpu()
+        read = self.network(images).long().cpu()
         self.network.train()
         # one colour a class, far apart; the same at every look
         colours = torch.rand(len(MASK_CLASSES), 3, generator=torch.Generator().manual_seed(4))
-        shown = {"read": read, "true": faces.masks[rows].long()}
-        painted = {k: (colours[v] * 2 - 1).permute(0, 3, 1, 2) for k, v in shown.items()}
+        classes = {"read": read, "true": faces.masks[rows].long()}
+        painted = {k: (colours[v] * 2 - 1).permute(0, 3, 1, 2) for k, v in classes.items()}
         side = images.shape[-2:]
-        return {"held out": images, **{k: F.interpolate(v, side) for k, v in painted.items()}}
+        shown = {k: F.interpolate(v, side) for k, v in painted.items()}
+        return {"held out": images.cpu().contiguous(), **shown}
 
     def finish(self, directory: Path) -> dict[str, float]:
         """Write the weights; report the scores."""
-        save_network(directory / self.output, self.network.eval())
+        self.save(directory)
         return self.scores()
 
     @torch.no_grad()
@@ -157,20 +139,17 @@ class ParserTask:
         held-out face shows left out; ``landmark_error`` the mean distance of the landmarks as a
         share of the distance of the eyes' outer corners.
         """
-        faces, device = self.sets[0], next(self.network.parameters()).device
+        faces = self.sets[0]
         self.network.eval()
         count = len(MASK_CLASSES)
         confusion = torch.zeros(count, count)
         errors = []
-        for rows in torch.arange(len(faces))[-HELD_OUT:].split(64):
-            images = (faces.images[rows].float() / 127.5 - 1).to(device)
-            images = images.contiguous(memory_format=torch.channels_last)
+        for rows, images in self.held_out(64):
             read = self.network(images).long().cpu()
             pairs = faces.masks[rows].long() * count + read
             confusion += torch.bincount(pairs.flatten(), minlength=count**2).view(count, count)
-            truth, found = faces.landmarks[rows], self.network.landmarks(images).cpu()
-            eyes = (truth[:, EYE_CORNERS[0]] - truth[:, EYE_CORNERS[1]]).norm(dim=1)
-            errors.append((found - truth).norm(dim=2).mean(dim=1) / eyes)
+            found = self.network.landmarks(images).cpu()
+            errors.append(eye_shares(found, faces.landmarks[rows], EYE_CORNERS))
         self.network.train()
         hit = confusion.diagonal()
         union = confusion.sum(0) + confusion.sum(1) - hit
@@ -184,7 +163,7 @@ class ParserTask:
         return {
             "mean_iou_score": round(float(iou[shown].mean()), 4),
             "landmark_error": round(float(torch.cat(errors).mean()), 4),
-            "faces": min(len(faces), HELD_OUT),
+            "faces": len(self.held_rows),
             **scores,
         }
 

@@ -291,10 +291,10 @@ class Receipt:
         if outside:
             lines.append("* moved without being asked, beyond the band")
         if self.identity is not None:
-            low, high = self.identity_band or (math.nan, math.nan)
+            least, most = self.identity_band or (math.nan, math.nan)
             lines += [
                 self.identity_text(),
-                f"  raw, random edits of this size: {low:.3f} .. {high:.3f}",
+                f"  raw, random edits of this size: {least:.3f} .. {most:.3f}",
             ]
             if self.strangers is not None:
                 lines.append(f"  raw, different faces at this truncation: {self.strangers:.3f}")

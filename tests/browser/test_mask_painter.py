@@ -1,4 +1,7 @@
-"""The mask painter in a real Chromium: strokes with a real mouse, keys, files, and the clock."""
+"""The mask painter in a real Chromium: strokes with a real mouse, keys, files, and the clock.
+
+It draws with the shipped networks.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,13 @@ import torch
 from PIL import Image
 
 from l2l_widgets.faceworld import render, sample_factors
-from l2l_widgets.maskgan import (
-    DenseMappingNetwork,
-    MappingConfig,
-    MaskGAN,
-    MaskVAE,
-    MaskVAEConfig,
-)
 from l2l_widgets.masks import COLOURS, class_index
-from l2l_widgets.painting import PaintSession
+from l2l_widgets.models.zoo import load
+from l2l_widgets.painting import PaintSession, load_painter
 
 from . import harness
 from .editor_page import Pixels
+from .paint_strokes import EDITS, calm_face, strokes
 from .painter_page import PROBE, Bench, PainterPage
 
 pytestmark = pytest.mark.browser
@@ -34,12 +32,14 @@ def faces():
 
 
 @pytest.fixture(scope="module")
-def opened(page, faces, tmp_path_factory):
-    """What is under test is the painter, so the network is untrained: it follows the mask."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        mapping = DenseMappingNetwork(MappingConfig.scaled(64))
-        model = MaskGAN(mapping, MaskVAE(MaskVAEConfig.scaled(64))).eval()
+def models():
+    return load()
+
+
+@pytest.fixture(scope="module")
+def opened(page, faces, models, tmp_path_factory):
+    """The shipped networks, on a face that they have never seen."""
+    model = load_painter(models)
     session = PaintSession(model, faces.image[0], faces.mask[0])
     folder = tmp_path_factory.mktemp("painted")
     with harness.page_beside(page) as own:
@@ -91,6 +91,27 @@ def test_a_smile_longer_hair_and_glasses_are_painted_with_the_mouse(painter):
     for name in names:  # what the page shows is what the session has
         colour = ",".join(map(str, COLOURS[class_index(name)]))
         assert seen.get(colour, 0) == after[name], name
+
+
+def test_what_the_mouse_painted_is_what_a_judge_sees(painter, models, faces):
+    """A smile, longer hair and glasses, one after the other, each read by who trained nothing."""
+    image, mask = calm_face(64)
+    painter.session.adopt(PaintSession(painter.model, image, mask))
+    columns = [models.table.index(name) for name in EDITS.values()]
+    plain = models.attribute_judge(picture(painter)[None])[0, columns]
+    for i, edit in enumerate(EDITS):
+        for stroke in strokes(mask, edit):
+            painter.take(stroke.name)
+            painter.size(stroke.size)
+            painter.stroke(*stroke.points, moves=3)
+        read = models.attribute_judge(picture(painter)[None])[0, columns]
+        shot = painter.folder / f"{edit}.png"
+        painter.root.screenshot(path=shot)
+        print(f"{edit}: read as {plain[i]:.2f}, painted {read[i]:.2f}; {shot}")
+        assert read[i] > plain[i] + 0.1, edit
+        painter.button("Reset").click()
+        painter.settle()
+    painter.session.adopt(PaintSession(painter.model, faces.image[0], faces.mask[0]))
 
 
 def test_undo_and_redo_go_in_the_order_of_time(painter):

@@ -15,7 +15,7 @@ import traitlets
 
 from l2l_widgets.images import from_uint8, grid
 from l2l_widgets.masks import CLASS_COUNT, LABELS, colour
-from l2l_widgets.painting import PaintSession
+from l2l_widgets.painting import PaintSession, ParserSource, load_parser
 from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
@@ -28,7 +28,11 @@ class MaskPainter(View):
     Parameters
     ----------
     session : PaintSession
-        A face with its mask, and what draws it. Several painters may share one.
+        A face with its mask, and what draws it. Several painters may share one. An
+        :class:`~l2l_widgets.painting.AreaSession` shows the sliders' edit through a painted area.
+    parser : Segmenter, Declaration, str or path, optional
+        Finds the masks of faces that are opened in the page, in place of the session's own: see
+        :func:`l2l_widgets.painting.load_parser`.
     folder : path, optional
         Where Save writes; the kernel's working folder, beside the notebook, if not given.
 
@@ -40,7 +44,7 @@ class MaskPainter(View):
     Raises
     ------
     ValueError
-        ``session`` is something else.
+        ``session`` is something else, or ``parser`` cannot be used.
 
     Examples
     --------
@@ -57,7 +61,12 @@ class MaskPainter(View):
     result = traitlets.Dict(help="picture that was drawn, error, seconds").tag(sync=True)
 
     def __init__(
-        self, session: PaintSession, *, folder: str | Path | None = None, **kwargs: Any
+        self,
+        session: PaintSession,
+        *,
+        parser: ParserSource | None = None,
+        folder: str | Path | None = None,
+        **kwargs: Any,
     ) -> None:
         if not isinstance(session, PaintSession):
             raise ValueError(
@@ -65,6 +74,8 @@ class MaskPainter(View):
                 "picture and its mask"
             )
         self.session = session
+        if parser is not None:
+            session.parser = load_parser(parser)
         super().__init__(folder, schema=painter_schema(session), **kwargs)
         self._bridge = PaintBridge(session, self._show, self._folder)
         self._bridge.start()

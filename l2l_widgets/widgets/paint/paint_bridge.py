@@ -15,12 +15,13 @@ from typing import Any
 
 from torch import Tensor
 
-from l2l_widgets.images import load_image
 from l2l_widgets.masks import CLASS_COUNT, COLOURS, LABELS, MASK_CLASSES, encode_mask, read_mask
 from l2l_widgets.painting import (
     RECIPE,
+    AreaSession,
     PaintResult,
     PaintSession,
+    read_face,
     read_paint_recipe,
 )
 from l2l_widgets.storage import write_atomic
@@ -45,9 +46,10 @@ def painter_schema(session: PaintSession) -> dict[str, Any]:
         "classes": classes,
         "side": session.side,
         "largest": max(4, round(session.side * LARGEST_SIZE)),
-        "can_draw": session.model is not None and session.model.mapping is not None,
+        "can_draw": session.can_draw,
         "can_walk": session.model is not None and session.model.vae is not None,
         "can_parse": session.parser is not None,
+        "is_area": isinstance(session, AreaSession),
     }
 
 
@@ -75,12 +77,12 @@ class PaintBridge:
         self._answers: dict[str, int] = {}
         self._notices = 0
         self.result: PaintResult | None = None  # the newest that was drawn
+        self._shown: Tensor | None = None  # the original that the page has
         self._other: Tensor | None = None  # the mask that interpolation goes towards
         self._unsubscribe = session.subscribe(self._on_result)
 
     def start(self) -> None:
         """Publish the picture and the first result from the calling thread."""
-        self._publish({"picture": self._face()})
         self._on_result(self.session.render())
 
     def _face(self) -> dict[str, Any]:
@@ -145,9 +147,10 @@ class PaintBridge:
             # replayed as one line of operations on this very session's picture and model
             other = PaintSession.from_recipe(session.model, recipe, session.parser)
             session.adopt(other)
-            self._publish({"picture": self._face()})
+        elif use == "face":
+            session.open(data)
         else:
-            raise ValueError(f"use is {use!r}; allowed: style, mask, other, recipe")
+            raise ValueError(f"use is {use!r}; allowed: face, style, mask, other, recipe")
 
     def _mask_in(self, data: bytes, name: str) -> Tensor:
         """A mask file, or a saved painting, whose mask is taken."""
@@ -163,7 +166,7 @@ class PaintBridge:
         try:
             recipe = read_paint_recipe(data)
         except ValueError:
-            session.copy_style(load_image(data, session.side)[0])
+            session.copy_style(*read_face(data, session.side, session.parser))
             return
         other = PaintSession.from_recipe(None, {**recipe, "model": None})
         session.copy_style(other.image, other.original)
@@ -212,6 +215,9 @@ class PaintBridge:
         if result.image is not None:
             value.update(picture_value(result.image))
         session = self.session
+        if self._shown is not session.image:  # the first, another one opened, another seed
+            self._shown = session.image
+            self._publish({"picture": self._face()})
         state = session.state
         settings = {
             "can_undo": session.can_undo,

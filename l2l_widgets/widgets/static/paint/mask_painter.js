@@ -60,13 +60,21 @@ class MaskPainterView {
       type: "range", min: 0, max: 1, step: 0.05, value: 0, "aria-label": "Towards the second mask", disabled: true,
       oninput: () => this.walk(false), onchange: () => this.walk(true),
     });
+    const face = this.schema.can_parse
+      ? "Any picture of a face; the parser finds its mask. Or a painting that was saved here"
+      : "A painting that was saved here; there is no parser to find the mask of another picture";
+    // on an edit of the sliders an area is painted: whose face it is, is said there
+    const area = this.schema.is_area;
     const files = h(
       "div", { class: "l2l-toolrow", role: "group", "aria-label": "Files" },
-      this.opener("Style of another face", "style", "Its colours and skin; or drop a picture on the result"),
-      this.ownStyle,
+      ...(area ? [] : [
+        this.opener("Open a face", "face", face),
+        this.opener("Style of another face", "style", "Its colours and skin; or drop a picture on the result"),
+        this.ownStyle,
+      ]),
       this.opener("Load mask", "mask", "A PNG of class indices, or in the official colours"),
       saveMask,
-      this.opener("Open recipe", "recipe", "A picture that was saved here, or its recipe"),
+      ...(area ? [] : [this.opener("Open recipe", "recipe", "A picture that was saved here, or its recipe")]),
       saveRecipe,
     );
     const walk = h(
@@ -128,7 +136,8 @@ class MaskPainterView {
     this.model.on("change:notice", this.onNotice);
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     const target = this.drawn.frame;
-    target.title = "Press to see the original; drop another face's picture to copy its style";
+    target.title = "Press to see the original" +
+      (this.schema.is_area ? "" : "; drop another face's picture to copy its style");
     target.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
       target.setPointerCapture(event.pointerId);
@@ -137,6 +146,7 @@ class MaskPainterView {
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
       target.addEventListener(end, () => this.compare(false));
     }
+    if (this.schema.is_area) return;
     target.addEventListener("dragover", (event) => {
       event.preventDefault();
       target.classList.add("l2l-dropping");

@@ -1,0 +1,254 @@
+"""``l2l paint-scores``: a MaskGAN's figures, and those of it without its parts, by one command."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from l2l_widgets.cli.checks import whole_number
+from l2l_widgets.cli.paint import PARSER_HELP, add_models, painter_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from l2l_widgets.evaluation.painting import PaintJudges
+    from l2l_widgets.maskgan import MaskGAN
+    from l2l_widgets.models.zoo import Models
+
+JUDGES = ("attribute_judge", "identity_judge")
+PROTOCOL = "l2l-painting/2"
+#: Pairs of renders of one person that a drawing's likeness is compared with.
+PAIRS = 500
+ALL = "all"
+_SCORES = (
+    "Measure a MaskGAN on faces that it has never seen: the mask that a parser sees against the "
+    "mask that was asked for, attributes, identity, Fréchet distance, pixels changed outside. "
+    "What has been measured or trained into the same folders is not done again."
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb."""
+    scores = subparsers.add_parser("paint-scores", help="measure a MaskGAN", description=_SCORES)
+    scores.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    scores.add_argument("--faces", default="1000", metavar="N", help="faces (default: 1000)")
+    scores.add_argument(
+        "--seed", default="0", metavar="S", help="which faces, and in what order (default: 0)"
+    )
+    scores.add_argument(
+        "--data", type=Path, metavar="DIR",
+        help="a folder in CelebAMask-HQ's layout, its test split (default: unseen renders)",
+    )  # fmt: skip
+    scores.add_argument("--parser", metavar="DECLARATION|NAME=FILE", help=PARSER_HELP)
+    scores.add_argument(
+        "--ablations", nargs="?", const=ALL, default=None, metavar="NAMES",
+        help="train and measure it without simulated edits, without SFT, without the blender; or "
+        "only those named: no-edits,no-sft,no-blender",
+    )  # fmt: skip
+    scores.add_argument(
+        "--runs", type=Path, default=Path("runs") / "mask-ablations", metavar="DIR",
+        help="where the ablations are trained (default: runs/mask-ablations)",
+    )  # fmt: skip
+    scores.add_argument(
+        "--steps", metavar="N", help="steps of each stage of the ablations (default: the recipes')"
+    )
+    add_models(scores)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure, and write the report."""
+    count = whole_number("--faces", args.faces, 4, 100_000)
+    seed = whole_number("--seed", args.seed, 0, 2**31)
+
+    from l2l_widgets.evaluation.painting import (
+        compare_painting,
+        kept_scores,
+        score_painting,
+        share_of,
+        write_painting_report,
+    )
+    from l2l_widgets.models.zoo import load
+    from l2l_widgets.storage import sha256_tensors
+
+    # progress must not stand before the object that --json promises to print last, and alone
+    say: Callable[[str], None] = (lambda _: None) if args.json else print
+    models = load(args.generator, device=args.device)
+    judges, hashes = _judges(args, models)
+    painters, trained = _painters(args, models, say)
+    images, masks = _faces(args.data, count, seed, next(iter(painters.values())).resolution)
+    pairs = None if args.data is not None else _pairs(judges.identity)
+    variants: dict[str, Any] = {}
+    for name, painter in painters.items():
+        key = {
+            "protocol": PROTOCOL, "judges": hashes, "data": str(args.data or ""), "seed": seed,
+            "faces": len(images), "weights": sha256_tensors(painter.state_dict()),
+        }  # fmt: skip
+        pace = _Pace(name, len(images), say)
+        measure = functools.partial(score_painting, painter, images, masks, judges, progress=pace)
+        scores = kept_scores(args.out, name, key, measure)
+        if pairs is not None:
+            import torch
+
+            own = torch.tensor([row["own_identity"] for row in scores["rows"]])
+            scores = {**scores, "identity_share": share_of(own, pairs)}
+        variants[name] = scores
+    report: dict[str, Any] = {
+        "protocol": PROTOCOL,
+        "models": models.name,
+        "judges": hashes,
+        "data": "unseen renders" if args.data is None else str(args.data),
+        "faces": len(images),
+        "seed": seed,
+        "variants": variants,
+        "training": trained,
+        "whole_minus": compare_painting(variants, "whole") if len(variants) > 1 else {},
+        "same_person_identity": None if pairs is None else float(pairs.mean()),
+    }
+    write_painting_report(args.out, report)
+    if not args.json:
+        _show(report)
+        print(f"report: {args.out}")
+    return json.loads(json.dumps({k: v for k, v in report.items() if k != "variants"}))
+
+
+def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict[str, str]]:
+    """Who looks at the drawings, and the hash of each."""
+    from l2l_widgets.evaluation import judge_features
+    from l2l_widgets.evaluation.painting import PaintJudges
+    from l2l_widgets.models.zoo import ZooError
+    from l2l_widgets.painting import load_parser
+
+    parser = load_parser(args.parser, models)
+    if parser is None:
+        raise ZooError(
+            f"models {models.name!r} have no parser, which sees what was drawn; train it: l2l "
+            "train parser --publish, or bring yours: --parser"
+        )
+    for part in JUDGES:
+        if not models.has(part):
+            raise ZooError(f"models {models.name!r} have no {part}, which measures")
+    features = judge_features(models)
+    if features is None:
+        raise ZooError("the attribute judge has no features to measure distances on")
+    hashes = {part: str(models.hashes.get(part)) for part in JUDGES}
+    own = getattr(parser, "sha256", "") if args.parser is not None else ""
+    hashes["parser"] = own or str(models.hashes.get("parser"))
+    judges = PaintJudges(
+        parser=parser, attributes=models.attribute_judge, identity=models.identity_judge,
+        features=features, names=models.table.names,
+    )  # fmt: skip
+    return judges, hashes
+
+
+def _painters(
+    args: argparse.Namespace, models: Models, say: Callable[[str], None]
+) -> tuple[dict[str, MaskGAN], dict[str, Any]]:
+    """Variant -> what draws; and how the variants were trained, where they were."""
+    if args.ablations is None:
+        return {"whole": painter_of(args, models)}, {}
+    from l2l_widgets.maskgan import MaskGAN
+    from l2l_widgets.recipes import DEFAULT_WEIGHTS
+    from l2l_widgets.recipes.mask_ablations import VARIANTS, mapping_updates, train_variants
+
+    others = [name for name in VARIANTS if name != "whole"]
+    asked = others if args.ablations == ALL else args.ablations.split(",")
+    unknown = [name for name in asked if name not in others]
+    if unknown:
+        raise ValueError(f"--ablations is {unknown[0]!r}; allowed: {', '.join(others)}")
+    if args.weights is not None:
+        raise ValueError("--weights with --ablations; allowed: one of them, for all are trained")
+    steps = None if args.steps is None else whole_number("--steps", args.steps, 1, 10**9)
+    each = None
+    if steps is not None:
+        each = dict.fromkeys(("mask-vae", "dense-mapping", "mask-edit"), steps)
+    changes = {} if args.data is None else {"data": str(args.data)}
+    made = train_variants(
+        models.folder or DEFAULT_WEIGHTS, args.runs, variants=["whole", *asked], changes=changes,
+        steps=each, say=say,
+    )  # fmt: skip
+    painters = {name: MaskGAN.load(path, args.device) for name, path in made.items()}
+    updates = mapping_updates(each)
+    return painters, {"mapping_updates": {name: updates[name] for name in made}}
+
+
+def _faces(folder: Path | None, count: int, seed: int, side: int) -> tuple[Tensor, Tensor]:
+    """Pictures and masks that no recipe has learned from, in an order that the seed decides."""
+    import torch
+
+    from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+    from l2l_widgets.masks import resize_mask
+    from l2l_widgets.recipes.rendered import rendered_set
+
+    def chosen(of: int) -> Tensor:
+        if of < count:
+            raise ValueError(f"--faces is {count}; allowed: up to {of}, which there are")
+        return torch.randperm(of, generator=torch.Generator().manual_seed(seed))[:count]
+
+    if folder is None:
+        faces = rendered_set("unseen")
+        if faces.images.shape[-1] != side:
+            raise ValueError(
+                f"unseen renders have {faces.images.shape[-1]} pixels, the MaskGAN {side}; give "
+                "--data with a folder that l2l render filled"
+            )
+        rows = chosen(len(faces))
+        return faces.images[rows].float() / 127.5 - 1, faces.masks[rows]
+    data = CelebAMaskHQ(folder)
+    known = data.split("test") or data.indices
+    indices = [known[i] for i in chosen(len(known)).tolist()]
+    images = torch.stack([data.picture(i, side) for i in indices])
+    return images, torch.stack([resize_mask(data.mask(i), side) for i in indices])
+
+
+def _pairs(identity: Callable[[Tensor], Tensor]) -> Tensor:
+    """Likeness of two renders of one person, of each of ``PAIRS`` persons."""
+    from l2l_widgets.evaluation.painting import same_person
+    from l2l_widgets.recipes.rendered import rendered_set
+
+    faces = rendered_set("identities")
+    rows = (faces.identity[1:] == faces.identity[:-1]).nonzero()[:PAIRS, 0]
+    one, two = (faces.images[r].float() / 127.5 - 1 for r in (rows, rows + 1))
+    return same_person(identity, one, two)
+
+
+class _Pace:
+    """Says once, early, how long the rest will take at the speed so far."""
+
+    def __init__(self, name: str, count: int, say: Callable[[str], None]) -> None:
+        self.name, self.count, self.say = name, count, say
+        self.start, self.said = time.perf_counter(), False
+
+    def __call__(self, done: int) -> None:
+        left = (self.count - done) * (time.perf_counter() - self.start) / done
+        if not self.said and left > 60:
+            self.say(f"{self.name}: about {math.ceil(left / 60)} more minutes")
+        self.said = True
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    """The table for a person, and what the issue of simulated edits comes to."""
+    from l2l_widgets.evaluation.painting import painting_table
+
+    variant = None
+    for name, measure, value, low, high in painting_table(report):
+        if name != variant:
+            variant = name
+            print(name)
+        between = "" if low == value == high else f"  [{low:.3f}, {high:.3f}]"
+        print(f"  {measure:<22} {value:7.3f}{between}")
+    found = report["whole_minus"].get("no-edits")
+    if found is not None:
+        gap, low, high = found["edited_iou"]
+        verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+        print(
+            f"simulated edits against none, overlap on edited masks: {gap:+.3f} "
+            f"[{low:+.3f}, {high:+.3f}], {report['faces']} faces: {verdict}"
+        )
+    if report["same_person_identity"] is not None:
+        print(f"two renders of the same person: identity {report['same_person_identity']:.3f}")
