@@ -45,7 +45,8 @@ def of_seed(recipe: Recipe, seed: int) -> Recipe:
     changes: dict[str, Any] = {"seed": recipe.settings.seed + STRIDE * seed}
     if hasattr(recipe.config, "data_seed"):
         changes["data_seed"] = recipe.config.data_seed + STRIDE * seed
-    if seed and getattr(recipe.config, "triplets", ""):  # other faces need a folder of their own
+    # other faces need a folder of their own
+    if seed and hasattr(recipe.config, "triplets") and recipe.config.triplets:
         changes["triplets"] = f"{recipe.config.triplets}-seed{seed}"
     return recipe.replace(**changes)
 
