@@ -19,7 +19,7 @@ from torch import Tensor
 
 from l2l_widgets.images import from_uint8
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.perception import load_network
+from l2l_widgets.perception import ParsingNet
 from l2l_widgets.photos.alignment import (
     FFHQ,
     Template,
@@ -35,7 +35,6 @@ from l2l_widgets.photos.reading import Photo, PhotoError
 
 __all__ = ["Aligned", "Landmarks", "align_photo", "as_tensor", "landmark_network", "template_of"]
 
-LANDMARK_FILE = "landmarks.safetensors"
 #: The rule's square of a face of which only the box is known: its side and how far below the box's
 #: middle it lies, in its widths: medians over the 46 of 70 renders that OpenCV's cascade finds.
 BOX_SIDE, BOX_DOWN = 1.56, -0.08
@@ -48,7 +47,6 @@ FARTHEST, LARGEST, MOST_TURNED = 0.30, 1.6, 40.0
 Landmarks = Callable[[Tensor], Tensor]
 
 _LOCK = threading.Lock()
-_NETWORKS: weakref.WeakKeyDictionary[Models, Any] = weakref.WeakKeyDictionary()
 _TEMPLATES: weakref.WeakKeyDictionary[Models, Template] = weakref.WeakKeyDictionary()
 
 
@@ -152,13 +150,15 @@ def align_photo(
 
 
 def landmark_network(models: Models) -> Landmarks | None:
-    """The landmark network beside a generator; None where there is none."""
-    with _LOCK:
-        if models not in _NETWORKS:
-            listed = models.folder is not None and LANDMARK_FILE in models.manifest
-            found = load_network(models.check_file(LANDMARK_FILE)) if listed else None
-            _NETWORKS[models] = found
-        return _NETWORKS[models]
+    """What reads landmarks among the models: their parser, where it is ours; else None."""
+    if not models.has("parser") or not isinstance(models.parser, ParsingNet):
+        return None
+    parser = models.parser
+
+    def read(images: Tensor) -> Tensor:
+        return (parser.landmarks(images) + 0.5) / images.shape[-1]
+
+    return read
 
 
 @torch.no_grad()

@@ -174,5 +174,6 @@ RECIPES = (
         outputs=("landmarks.safetensors",),
         depends_on=("regressor",),
         kind="landmark network",
+        intermediate=True,
     ),
 )  # fmt: skip

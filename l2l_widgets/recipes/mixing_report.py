@@ -24,8 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from l2l_widgets.disentangle import MIXER_FILE, FaceMixer, load_mixer
 from l2l_widgets.evaluation.mixing import (
     MixProtocol,
@@ -36,6 +34,7 @@ from l2l_widgets.evaluation.mixing import (
 )
 from l2l_widgets.evaluation.report import versions
 from l2l_widgets.images import grid, save_image
+from l2l_widgets.recipes.landmarks import INNER
 from l2l_widgets.recipes.mixing_text import reached, report_text
 from l2l_widgets.recipes.mixing_truth import follow_table
 from l2l_widgets.recipes.registry import (
@@ -302,12 +301,17 @@ def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _landmarks(models: Any) -> Any | None:
-    file = "landmarks.safetensors"
-    if models.folder is None or file not in models.manifest:
-        return None
-    from l2l_widgets.perception import load_network
+    """What reads the 51 inner points: the parser, which no mixer has been trained against."""
+    from l2l_widgets.perception import ParsingNet
 
-    return load_network(models.check_file(file)).to(torch.device(models.device))
+    if not models.has("parser") or not isinstance(models.parser, ParsingNet):
+        return None
+    parser = models.parser
+
+    def read(images: Tensor) -> Tensor:
+        return (parser.landmarks(images)[:, INNER] + 0.5) / images.shape[-1]
+
+    return read
 
 
 def _scale(models: Any) -> int:
