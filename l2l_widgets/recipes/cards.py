@@ -44,6 +44,8 @@ FACES = 10_000
 NEIGHBOURS, SEARCHED = 2048, 500
 SCORES, CARD = "scores.json", "CARD.md"
 SHEET, CURVES = "neighbours.png", "reliability.png"
+#: Kinds of weights that the scores are of, or are measured with; the others' stand in the manifest.
+SCORED = ("generator", "regressor", "embedder", "judge", "mapper")
 #: The readers, as the zoo calls them, in the order of the card.
 READERS = ("attribute_judge", "regressor", "regressor_b")
 
@@ -66,12 +68,14 @@ def make_cards(
 
     models = load(weights)
     manifest = read_manifest(weights)
-    hashes = {file: entry["sha256"] for file, entry in manifest.items()}
+    hashes = {file: entry["sha256"] for file, entry in manifest.items() if file.startswith(SCORED)}
     path = weights / SCORES
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     made_by = {"hashes": hashes, "world": WORLD, "faces": faces, "format": FORMAT}
-    same = all(known.get(field) == value for field, value in made_by.items())
-    scores = {**known} if same else made_by
+    # what was measured with other files beside these is as good
+    before = {f: sha for f, sha in known.get("hashes", {}).items() if f.startswith(SCORED)}
+    same = before == hashes and all(known.get(k) == made_by[k] for k in made_by if k != "hashes")
+    scores = {**known, **made_by} if same else made_by
     parts: dict[str, tuple[str, Callable[[], Any]]] = {
         "generator": ("the generator", lambda: score_generator(models, weights, faces)),
         "detection": ("faces and eyes", lambda: score_found(models, faces)),
@@ -86,6 +90,10 @@ def make_cards(
         ),
     }
     if MIXER_FILE in manifest:
+        mixer_hash = manifest[MIXER_FILE]["sha256"]
+        if scores.get("mixer_sha256") != mixer_hash:
+            scores.pop("mixer", None)
+            scores["mixer_sha256"] = mixer_hash
         parts["mixer"] = ("the identity mixer", lambda: _score_mixer(models, progress))
     for name, (what, measure) in parts.items():
         if name in scores:
