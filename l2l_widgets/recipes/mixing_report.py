@@ -24,6 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from l2l_widgets.disentangle import MIXER_FILE, FaceMixer, load_mixer
 from l2l_widgets.evaluation.mixing import (
     MixProtocol,
