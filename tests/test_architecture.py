@@ -72,7 +72,7 @@ ARROWS = {
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins judges maskgan models session",
     "teaching": "storage attributes images models session",
-    "plots": "attributes",
+    "plots": "attributes images",
     "evaluation": (
         "storage latents attributes masks protocols policy perception metrics editors"
         " maskgan models disentangle session"

@@ -76,7 +76,7 @@ def test_type_stays_type_in_vector_files():
     with matplotlib.rc_context(paper_style(8)):
         figure = receipt_bars(RECEIPT)["figure"]
         svg, pdf = saved(figure, "svg").decode(), saved(figure, "pdf")
-    assert ">smile</text>" in svg
+    assert ">Smile</text>" in svg
     assert b"/FontFile2" in pdf or b"/Type42" in pdf or b"/TrueType" in pdf
     assert b"/Type3" not in pdf
 

@@ -13,7 +13,6 @@ import onnx
 import pytest
 import torch
 from conftest import write_manifest, write_world
-from l2l_widgets.widgets.mask_painter import MaskPainter
 from onnx import TensorProto, helper, numpy_helper
 
 from l2l_widgets.cli import main
@@ -29,6 +28,7 @@ from l2l_widgets.painting import (
     read_paint_recipe,
 )
 from l2l_widgets.painting.parsing import BISENET_NUMBERS
+from l2l_widgets.widgets.paint.mask_painter import MaskPainter
 
 SIDE = 32
 

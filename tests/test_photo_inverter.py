@@ -80,7 +80,7 @@ def test_the_likeness_goes_to_the_session_and_the_still_holds_no_photo(view):
     send(view, kind="send")
     assert torch.equal(view.session.state.w, view.found.ws)
     assert view.result["sent"] == 1
-    image, words, _, rows = view._still_parts()
+    image, words, _, rows, *_ = view._still_parts()
     assert torch.equal(image, view.found.image[0])
     assert "the photo itself is not kept" in words
     assert rows[0][0] == "distance to the cloud of W"

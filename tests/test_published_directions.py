@@ -97,7 +97,7 @@ def test_the_command_draws_and_measures(tiny_world, tmp_path, capsys):
     assert strip.stat().st_size > 1000
     for more, words in (
         ((), "--space is missing: 'b.npy' does not say"),
-        (("--space", "w+"), "allowed in 'w+': (num_ws, w_dim)"),
+        (("--space", "w+"), "has shape (1, 16), the codes"),
         (("--space", "s"), "space is 's'"),
     ):
         assert cli.main([str(w) for w in (*typed, *more)]) == 2

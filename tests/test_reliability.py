@@ -104,7 +104,9 @@ def test_a_reader_is_held_against_the_truth(scored):
 def test_every_attribute_has_its_panel(scored):
     figure = reliability_figure({"a": scored["attributes"], "b": scored["attributes"]})
     drawn = [axes for axes in figure.axes if axes.lines]
-    assert [axes.get_title().split("\n")[0] for axes in drawn] == list(DEFAULT_TABLE.names)
+    assert [axes.get_title().split("\n")[0] for axes in drawn] == [
+        row.label for row in DEFAULT_TABLE
+    ]
     curve = drawn[0].lines[1]
     known = [v for v in scored["attributes"][DEFAULT_TABLE.names[0]]["reading"] if v is not None]
     assert list(curve.get_xdata()) == known

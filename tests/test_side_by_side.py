@@ -127,9 +127,9 @@ def test_the_static_trajectories_name_the_farthest():
         [-0.3, 0.0, 0.3], mean, names, low=mean - 0.01, high=mean + 0.01, edited="age", named=1
     )
     lines = {line.get_label(): line for line in axes.get_lines()}
-    assert lines["age"].get_ydata() == pytest.approx([-0.3, 0, 0.3])
-    assert lines["age"].get_linewidth() > lines["smile"].get_linewidth()
-    assert "hat" not in lines
+    assert lines["Age"].get_ydata() == pytest.approx([-0.3, 0, 0.3])
+    assert lines["Age"].get_linewidth() > lines["Smile"].get_linewidth()
+    assert "Hat" not in lines
     assert len(axes.collections) == 2
     with pytest.raises(ValueError, match=r"change has shape \(3, 3\); allowed: \(2, 3\)"):
         trajectory_plot([0.1, 0.2], mean, names)

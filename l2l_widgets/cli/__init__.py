@@ -73,6 +73,8 @@ EXAMPLES = {
     "runs": "l2l runs",
     "bench": "l2l bench mapper --rounds 3",
     "invert": "l2l invert photo.jpg --out found",
+    "film": "l2l film clip.mp4 --recipe out.png --out older.mp4",
+    "direction": "l2l direction age.npy --space w --out strip.png",
     "judges": "l2l judges",
     "world": "l2l world mine --generator ffhq.pkl --judge celeba_40=attributes.onnx",
     "doctor": "l2l doctor",

@@ -238,7 +238,7 @@ Verification on unseen people, every other attribute drawn anew, by the recipes 
 
 
 def _parser(manifest: Mapping[str, Any]) -> str:
-    entry = next((e for e in manifest.values() if e["recipe"] == "parser"), None)
+    entry = next((e for e in manifest.values() if e.get("recipe") == "parser"), None)
     if entry is None:
         return ""
     s = entry["scores"]

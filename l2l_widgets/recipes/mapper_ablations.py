@@ -246,7 +246,7 @@ def _cell(value: Any) -> str:
 
 RECIPES = (
     Recipe(
-        name=NAME,
+        name="mapper-variant",
         summary="the mapper with another activation too: what l2l evaluate --ablations trains",
         config=MapperVariant(**asdict(MapperTraining())),
         settings=_SETTINGS,

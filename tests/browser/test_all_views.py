@@ -62,7 +62,7 @@ def test_what_is_scrolled_out_of_sight_draws_nothing(opened):
 def test_a_view_that_comes_into_sight_shows_the_face_of_now(opened):
     drawings(opened)
     root_of(opened, "walk").scroll_into_view_if_needed()
-    harness.until(
+    assert harness.until(
         lambda: any("InterpolationView" in name for name in drawings(opened)),
         60, what="the walk that was owed",
     )  # fmt: skip

@@ -386,7 +386,7 @@ class EntanglementExplorer(FaceView):
             self.status = {
                 "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
                 "faces": p.faces, "faces_total": p.faces_total, "seconds_left": p.seconds_left,
-                "error": self._error or self._lost or p.error or self._foreign,
+                "error": self._error or self._lost or p.error or self._foreign or None,
             }  # fmt: skip
 
     def _show_cell(self, which: tuple[str, str]) -> None:
