@@ -77,7 +77,7 @@ def test_command_lines_do_what_they_say(tmp_path):
 
 def test_pictures_and_pages_that_the_readme_points_to_exist():
     links = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in t]
-    assert sum(t.endswith((".png", ".jpg")) for t in links) == 6
+    assert sum(t.endswith((".png", ".jpg")) for t in links) == 8
     assert len(links) >= 4
     for target in links:
         assert (ROOT / target).exists(), target

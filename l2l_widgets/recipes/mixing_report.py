@@ -303,11 +303,18 @@ def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _landmarks(models: Any) -> Any | None:
-    """What reads the 51 inner points: the parser, which no mixer has been trained against."""
-    from l2l_widgets.perception import ParsingNet
+    """What reads the 51 inner points: the parser, which no mixer has been trained against.
+
+    Where there is none, the landmark network of the training, if it was kept.
+    """
+    from l2l_widgets.perception import ParsingNet, load_network
 
     if not models.has("parser") or not isinstance(models.parser, ParsingNet):
-        return None
+        file = "landmarks.safetensors"
+        kept = models.folder is not None and file in models.manifest
+        if not kept or not (models.folder / file).is_file():
+            return None
+        return load_network(models.check_file(file)).to(models.device)
     parser = models.parser
 
     def read(images: Tensor) -> Tensor:
