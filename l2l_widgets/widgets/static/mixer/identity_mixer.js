@@ -50,7 +50,6 @@ class MixerView {
       handler();
       return [name, handler];
     });
-    this.showing = new Showing(this.element, model, this.link.client);
   }
 
   picture(name, description) {
@@ -254,7 +253,6 @@ class MixerView {
   dispose() {
     for (const [name, handler] of this.handlers) this.model.off(`change:${name}`, handler);
     for (const view of this.views) view.dispose();
-    this.showing.dispose();
     this.link.dispose();
   }
 }
