@@ -6,6 +6,7 @@ the regressors read. Everything that leaves the package as a file or a message g
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
@@ -28,6 +29,7 @@ __all__ = [
     "load_image",
     "picture_format",
     "read_png_text",
+    "readable_formats",
     "save_image",
     "to_pil",
     "to_uint8",
@@ -36,6 +38,9 @@ __all__ = [
 MAX_SCALE = 64
 #: A picture from outside may claim any size; more pixels than this are refused before decoding.
 MAX_PIXELS = 100_000_000
+#: Formats of pictures from outside. Pillow would hand PostScript, by its content, to Ghostscript,
+#: which runs the program that it is.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -161,6 +166,13 @@ def read_png_text(source: str | os.PathLike[str] | bytes) -> dict[str, str]:
         return {str(key): str(value) for key, value in text.items()}
 
 
+@functools.cache
+def readable_formats() -> tuple[str, ...]:
+    """Those of :data:`FORMATS` that this Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
 def picture_format(data: bytes) -> str | None:
     """The format of a picture file, such as JPEG, by its first bytes; None for anything else."""
     try:
@@ -236,7 +248,7 @@ def _open(
     name = "picture" if isinstance(source, bytes) else str(source)
     try:
         stream = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())
-        picture = Image.open(stream, formats=formats)
+        picture = Image.open(stream, formats=formats or readable_formats())
         if picture.width * picture.height > MAX_PIXELS:
             raise ValueError(f"it has {picture.width} x {picture.height} pixels, too many")
         picture.load()

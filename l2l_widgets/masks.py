@@ -245,7 +245,7 @@ def fit_side(mask: Tensor, side: int, name: str = "mask") -> Tensor:
 def _opened(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
     try:
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        picture = Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
         if picture.format == "JPEG":
             raise MaskError(f"{label} is a JPEG, which blurs class indices; allowed: PNG")
         picture.load()

@@ -67,7 +67,7 @@ ARROWS = {
     "models": "storage attributes protocols errors judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
-    "photos": "storage images consent perception inversion models session",
+    "photos": "storage images policy consent perception inversion models session",
     "walks": "storage latents attributes images policy losses models session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins judges maskgan models session",

@@ -36,7 +36,8 @@ def number(
         value = float(text)
     except ValueError:
         raise ValueError(f"{field} is {text!r}; allowed: {allowed}") from None
-    if low is not None and high is not None and not low <= value <= high:
+    inside = low <= value <= high if low is not None and high is not None else True
+    if not (inside and math.isfinite(value)):
         raise ValueError(f"{field} is {text!r}; allowed: {allowed}")
     return value
 

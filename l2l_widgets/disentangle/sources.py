@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.disentangle.mixer import FaceMixer, MixError
-from l2l_widgets.images import load_image
+from l2l_widgets.images import load_image, readable_formats
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
 from l2l_widgets.storage import load_safetensors
 
@@ -190,7 +190,7 @@ def read_picture(data: bytes, name: str, resolution: int, counter: Counter | Non
         raise MixError(f"{name}: {str(error).removeprefix('picture: ')}") from None
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as opened:
+    with Image.open(io.BytesIO(data), formats=readable_formats()) as opened:
         upright = ImageOps.exif_transpose(opened) or opened
         check_picture(upright, name, resolution, counter)
     return image
@@ -316,7 +316,7 @@ def count_frames(path: Path) -> int | None:
         from PIL import Image
 
         try:
-            with Image.open(path) as opened:
+            with Image.open(path, formats=readable_formats()) as opened:
                 return int(getattr(opened, "n_frames", 1))
         except (OSError, SyntaxError):
             return None
@@ -344,7 +344,7 @@ def _animation(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        opened = Image.open(path)
+        opened = Image.open(path, formats=readable_formats())
     except (OSError, UnidentifiedImageError):
         raise MixError(f"{path.name}: not an animation that can be read") from None
     with opened:

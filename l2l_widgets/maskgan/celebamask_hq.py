@@ -345,7 +345,7 @@ def split_of(number: int) -> str:
 def _read_part(path: Path) -> np.ndarray:
     """Where a part is on, (H, W) bool."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=("PNG",)) as picture:
             # a palette's first channel is what its colours say, not the index
             plain = picture.convert("RGB") if picture.mode == "P" else picture
             pixels = np.array(plain)

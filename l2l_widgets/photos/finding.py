@@ -47,7 +47,11 @@ FARTHEST, LARGEST, MOST_TURNED = 0.30, 1.6, 40.0
 Landmarks = Callable[[Tensor], Tensor]
 
 _LOCK = threading.Lock()
-_TEMPLATES: weakref.WeakKeyDictionary[Models, Template] = weakref.WeakKeyDictionary()
+_READERS: weakref.WeakKeyDictionary[Models, Landmarks | None] = weakref.WeakKeyDictionary()
+#: Models -> what read their faces last, and where it found them.
+_TEMPLATES: weakref.WeakKeyDictionary[Models, tuple[Landmarks, Template]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def align_photo(
     )
     if doubt:
         notes.append(doubt)
-    if found[3][0] - found[0][0] < side / 2:
+    if np.hypot(*(found[3] - found[0])) < side / 2:
         notes.append(f"the face is small: {np.hypot(*(found[3] - found[0])):.0f} pixels wide")
     cut = _cut(photo, found, side, how, notes)
     return Aligned(cut.image, cut.quad, how, tuple(faces), chosen, cut.notes)
@@ -151,6 +155,13 @@ def align_photo(
 
 def landmark_network(models: Models) -> Landmarks | None:
     """What reads landmarks among the models: their parser, where it is ours; else None."""
+    with _LOCK:
+        if models not in _READERS:
+            _READERS[models] = _reader_of(models)
+        return _READERS[models]
+
+
+def _reader_of(models: Models) -> Landmarks | None:
     if not models.has("parser") or not isinstance(models.parser, ParsingNet):
         return None
     parser = models.parser
@@ -167,8 +178,8 @@ def template_of(models: Models, landmarks: Landmarks | None) -> Template:
     if landmarks is None:
         return FFHQ
     with _LOCK:
-        known = _TEMPLATES.get(models)
-    if known is None:
+        by, known = _TEMPLATES.get(models, (None, FFHQ))
+    if by is not landmarks:
         generator = models.generator
         z = torch.randn(
             TEMPLATE_FACES, generator.z_dim, generator=torch.Generator().manual_seed(0)
@@ -180,7 +191,7 @@ def template_of(models: Models, landmarks: Landmarks | None) -> Template:
         ]
         known = template_from(torch.cat(points).numpy())
         with _LOCK:
-            _TEMPLATES[models] = known
+            _TEMPLATES[models] = (landmarks, known)
     return known
 
 

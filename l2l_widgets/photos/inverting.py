@@ -25,6 +25,7 @@ from l2l_widgets.inversion import (
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.perception import LatentEncoder, load_network
 from l2l_widgets.photos.reading import PhotoError
+from l2l_widgets.policy import visible_table
 from l2l_widgets.storage import load_safetensors
 
 __all__ = [
@@ -149,7 +150,8 @@ def read_back(models: Models, picture: Tensor, image: Tensor) -> dict[str, Any]:
                 judge = models.part(part)
                 apart = (judge(picture) - judge(image)).abs()[0]
                 answer["attributes"] = round(float(apart.mean()), 4)
-                worst = int(apart.argmax())
+                shown = [models.table.index(n) for n in visible_table(models.table).names]
+                worst = shown[int(apart[shown].argmax())]
                 answer["largest"] = {
                     "name": models.table.names[worst], "difference": round(float(apart[worst]), 4)
                 }  # fmt: skip

@@ -15,6 +15,7 @@ from l2l_widgets.inversion import InversionSettings
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos.inverting import invert_picture, load_encoder
 from l2l_widgets.photos.reading import PhotoError
+from l2l_widgets.policy import visible_table
 
 __all__ = ["measure_inversion"]
 
@@ -98,7 +99,8 @@ def _summary(models: Models, rows: list[dict[str, Any]], seed: int) -> dict[str,
     identity = np.array([row["identity"] for row in rows])
     seconds = np.array([row["seconds"] for row in rows])
     by_name = apart.mean(0)
-    worst = int(by_name.argmax())
+    shown = [models.table.index(name) for name in visible_table(models.table).names]
+    worst = shown[int(by_name[shown].argmax())]
     return {
         "attribute_error": _mean(apart.mean(1), seed),
         "worst_attribute": {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from l2l_widgets.images import readable_formats
+
 __all__ = ["Photo", "PhotoError", "read_photo"]
 
 #: Files larger than this are not read, bytes.
 MAX_FILE = 200 << 20
+_OPENING = threading.Lock()
 #: A JPEG may have this many pixels, for its decoder gives it smaller; anything else has to be
 #: decoded whole.
 MAX_JPEG, MAX_OTHER = 400_000_000, 100_000_000
@@ -91,7 +95,7 @@ def read_photo(source: str | os.PathLike[str] | bytes, name: str = "") -> Photo:
             notes: list[str] = []
             _check_size(picture, name)
             ours, whole = _is_ours(picture), max(picture.size)
-            if picture.format == "JPEG" and max(picture.size) > KEPT_SIDE:
+            if picture.format in ("JPEG", "MPO") and max(picture.size) > KEPT_SIDE:
                 # the decoder leaves out what would be thrown away
                 picture.draft("RGB", (KEPT_SIDE // 2, KEPT_SIDE // 2))
             frames = getattr(picture, "n_frames", 1)
@@ -156,21 +160,23 @@ def _refuse_lookalikes(data: bytes, name: str) -> None:
 
 def _open_unbounded(data: bytes, name: str) -> Image.Image:
     """Open a picture's head; Pillow's own bound would refuse without saying the size."""
-    kept = Image.MAX_IMAGE_PIXELS
     try:
-        Image.MAX_IMAGE_PIXELS = None
-        return Image.open(io.BytesIO(data))
+        with _OPENING:  # two at once would take each other's bound for Pillow's
+            kept = Image.MAX_IMAGE_PIXELS
+            try:
+                Image.MAX_IMAGE_PIXELS = None
+                return Image.open(io.BytesIO(data), formats=readable_formats())
+            finally:
+                Image.MAX_IMAGE_PIXELS = kept
     except UnidentifiedImageError:
         raise PhotoError(
             f"photo {name}: no picture that can be read; allowed: JPEG, PNG, WebP, TIFF ..."
         ) from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = kept
 
 
 def _check_size(picture: Image.Image, name: str) -> None:
     width, height = picture.size
-    most = MAX_JPEG if picture.format == "JPEG" else MAX_OTHER
+    most = MAX_JPEG if picture.format in ("JPEG", "MPO") else MAX_OTHER
     if width * height > most:
         raise PhotoError(
             f"photo {name}: {width} x {height} is {width * height / 1e6:.0f} megapixels of "

@@ -154,9 +154,9 @@ class PhotoWork:
         progress : callable, optional
             As for ``inversion.invert``.
         stale : callable
-            Asked before each step; True ends with the best so far, as :meth:`stop` does.
+            Asked before each step; True ends with the best so far, as :meth:`stop` does, which
+            holds until :meth:`go_on`.
         """
-        self._stop.clear()
         picture, start = self.picture(), None
         if self.found is not None and settings.steps:
             start = self.found.ws
@@ -171,8 +171,12 @@ class PhotoWork:
         return self.found
 
     def stop(self) -> None:
-        """End a descent that runs on another thread; the best so far is its result."""
+        """End a descent on another thread, or one about to begin; the best so far is its result."""
         self._stop.set()
+
+    def go_on(self) -> None:
+        """Forget an earlier stop: what is asked for from now on runs."""
+        self._stop.clear()
 
     def read_back(self) -> dict[str, Any]:
         """What the second judges say; see :func:`~l2l_widgets.photos.inverting.read_back`."""

@@ -84,7 +84,7 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     before = square(page)
     for key in ("ArrowLeft", "ArrowLeft", "+", "]"):
         page.keyboard.press(key)
-    harness.until(lambda: square(page)[3] > 0.5, 60, what="the turned square")
+    harness.until(lambda: square(page)[3] > before[3] + 0.5, 60, what="the turned square")
     after = square(page)
     assert after[0] < before[0]
     assert after[2] > before[2]

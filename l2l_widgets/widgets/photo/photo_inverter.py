@@ -45,8 +45,9 @@ SPACES = {"w+": "W+: closest to the photo", "w": "W: easiest to edit"}
 class PhotoInverter(FaceView):
     """From a photo to a face that can be edited.
 
-    The photo stays in the kernel's memory. The notebook file keeps none of it: what a reader finds
-    in a notebook that is opened again is the likeness alone.
+    The photo stays in the kernel's memory and on the page. The notebook file keeps the likeness
+    alone, unless it is saved together with the widgets' state (an option of JupyterLab that is off
+    by default; nbconvert and papermill do it): then the page's copy of the photo is in it as well.
 
     Parameters
     ----------
@@ -182,8 +183,11 @@ class PhotoInverter(FaceView):
                 self._jobs.clear()
             elif "descend" not in job:
                 self._jobs.pop("descend", None)
+            for newer, older in (("square", "face"), ("face", "square")):
+                if newer in job:
+                    self._jobs.pop(older, None)
             self._jobs |= job
-        self.work.stop()  # what runs is of an older wish; its best so far is shown
+            self.work.stop()  # what runs is of an older wish; its best so far is shown
         self._ask(REST if "square" in job else 0.0)
 
     def _on_face(self, event: FaceEvent) -> None:
@@ -215,7 +219,8 @@ class PhotoInverter(FaceView):
     def _do_jobs(self) -> None:
         with self._jobs_lock:
             jobs, self._jobs = self._jobs, {}
-        work = self.work
+            work = self.work
+            work.go_on()  # a stop from here on is meant for these
         try:
             if "photo" in jobs:
                 work.take(jobs["photo"])
@@ -330,7 +335,9 @@ class PhotoInverter(FaceView):
         """Take the view out of the page and forget the photo; the shared face lives on."""
         if hasattr(self, "work"):
             self.work.stop()
-            self.work.photo = None
+            self.work.photo = self.work.aligned = self.work.found = None
+            self._jobs.clear()
+            self.photo, self.result = {}, {}
         super().close()
 
 

@@ -62,7 +62,7 @@ class PhotoInverterView {
           h("div", { class: "l2l-barline" }, this.start, this.stop, this.send, this.bar),
           this.status, this.meaning, this.numbers)),
       h("p", { class: "l2l-hint l2l-consent" }, `${this.schema.likeness} ${this.schema.consent} `,
-        "The notebook file keeps the likeness, not the photo."));
+        "The notebook file keeps the likeness, not the photo (unless widget state is saved with it)."));
     element.addEventListener("dragover", (event) => {
       event.preventDefault();
       element.classList.add("l2l-over");
