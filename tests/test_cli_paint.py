@@ -25,7 +25,7 @@ from l2l_widgets.evaluation.painting import (
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.images import load_image, save_image
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
-from l2l_widgets.masks import class_index, encode_mask, resize_mask, to_order
+from l2l_widgets.masks import class_index, encode_mask, read_mask, resize_mask, to_order
 from l2l_widgets.perception import ParsingNet, save_network
 from l2l_widgets.recipes import mask_faces, rendered
 
@@ -302,3 +302,28 @@ def test_a_folder_is_looked_through(tmp_path, capsys):
     write_layout(tmp_path / "hq", LayoutConfig(seed=1, size=16), 1)
     assert main(["masks", str(tmp_path / "hq"), "--read"]) == 0
     assert "1 pictures" in capsys.readouterr().out
+
+
+def test_the_mask_that_the_parser_sees_is_written_and_obeyed(capsys, tmp_path):
+    face, mask = tmp_path / "face.png", tmp_path / "mask.png"
+    assert main(["sample", "-n", "1", "--seed", "8", "--scale", "1", "--out", str(face)]) == 0
+    assert main(["paint", "--image", str(face), "--read-mask", "--out", str(mask)]) == 0
+    assert "1 Skin" in capsys.readouterr().out
+    found = read_mask(mask, 64)
+    assert {1, 17} <= set(found.unique().tolist())
+    assert main(["paint", "--read-mask", "--out", str(mask)]) == 2
+    assert "--read-mask needs --image" in capsys.readouterr().err
+
+
+def test_ablations_are_not_measured_on_what_they_learn_from(world, tmp_path, capsys):
+    from l2l_widgets.faceworld.celebamask import LayoutConfig
+    from l2l_widgets.faceworld.layout_run import write_layout
+
+    write_layout(tmp_path / "hq", LayoutConfig(seed=1, size=32), 4)
+    words = ["paint-scores", "--faces", "4", "--generator", str(world), "--data"]
+    words += [str(tmp_path / "hq"), "--out", str(tmp_path / "r")]
+    assert main([*words, "--ablations", "--runs", str(tmp_path / "runs")]) == 2
+    assert "has no test split, and the ablations" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    assert main(words) == 0
+    assert json.loads((tmp_path / "r" / "report.json").read_text())["split"] == "all"

@@ -95,11 +95,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         )  # fmt: skip
     answer = {"out": str(args.out), **dataclasses.asdict(report), "smoothing": smoothing}
     if not args.json:
-        print(f"wrote {args.out}: {report.frames} frames at {report.fps:g} a second")
+        print(
+            f"wrote {args.out}: {report.frames} frame{'s' * (report.frames != 1)} at "
+            f"{report.fps:g} a second"
+        )
         if report.broken:
             print(f"note: the clip breaks off ({report.broken}); what came before is written")
         if report.lost:
             print(f"note: no face was found in {report.lost} frames; the square before was taken")
-        print(f"smoothing {smoothing:g} leaves {report.trembling:.0%} of the trembling")
+        if report.frames > 1:
+            print(f"smoothing {smoothing:g} leaves {report.trembling:.0%} of the trembling")
         print(CONSENT)
     return answer

@@ -164,6 +164,8 @@ def _print(answer: dict[str, Any], made: Path) -> None:
     print(
         f"difference {answer['start_loss']:.3f} -> {answer['loss']:.3f} in {answer['steps']} steps "
         f"from {answer['start']}, {answer['seconds']:.1f} s"
+        if answer["steps"]
+        else f"difference {answer['loss']:.3f}, by the first look alone ({answer['start']})"
     )
     if "identity" in answer and "attributes" in answer:
         largest = answer["largest"]

@@ -39,6 +39,10 @@ def add_parser(subparsers: Any) -> None:
         "--image-mask", type=Path, metavar="M0.png",
         help="the face's own mask (default: what the parser sees)",
     )  # fmt: skip
+    paint.add_argument(
+        "--read-mask", action="store_true",
+        help="write to --out the mask that the parser sees in --image, to draw on; nothing else",
+    )  # fmt: skip
     paint.add_argument("--parser", metavar="DECLARATION|NAME=FILE", help=PARSER_HELP)
     paint.add_argument("--style", type=Path, metavar="C.png", help="take this face's style instead")
     paint.add_argument("--style-mask", type=Path, metavar="MC.png", help="that face's own mask")
@@ -88,6 +92,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     """Draw one face again, or an edit of the sliders through an area."""
     check_png(args.out)
+    if args.read_mask:
+        return _read_mask(args)
     if args.replay is None and ((args.image or args.edit) is None or args.mask is None):
         raise ValueError("--image and --mask are needed, or --edit and --mask, or --replay")
     for name in ("image", "mask", "image_mask", "style", "style_mask", "replay", "edit"):
@@ -106,6 +112,30 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
         print(f"{args.out}: {change or 'nothing was painted'}")
     measured = None if result.change is None else vars(result.change)
     return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
+
+
+def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
+    """Write what the parser sees."""
+    if args.image is None:
+        raise ValueError("--read-mask needs --image")
+    check_file("--image", args.image)
+    models = models_of(args.generator, args.device)
+
+    from l2l_widgets.masks import LABELS, encode_mask
+    from l2l_widgets.painting import load_parser, read_face
+    from l2l_widgets.storage import make_folder, write_atomic
+
+    parser = load_parser(args.parser, models)
+    if parser is None:
+        raise ValueError(f"--read-mask: models {models.name!r} have no parser; give --parser")
+    found = read_face(args.image, models.generator.img_resolution, parser)[1]
+    assert found is not None
+    make_folder(args.out.parent)
+    write_atomic(args.out, encode_mask(found))
+    shown = {int(i): LABELS[int(i)] for i in found.unique()}
+    if not args.json:
+        print(f"{args.out}: {', '.join(f'{i} {name}' for i, name in shown.items())}")
+    return {"out": str(args.out), "classes": shown}
 
 
 def _check_weights(args: argparse.Namespace, models: Models) -> None:

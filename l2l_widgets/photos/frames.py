@@ -68,7 +68,7 @@ class Frames:
             self.total = min(len(self._files), self.limit)
             return
         if not self.source.is_file():
-            raise PhotoError(f"frames: {str(self.source)!r}: no such folder or clip")
+            raise PhotoError(f"CLIP|DIR is {str(self.source)!r}: no such folder or clip")
         with _open(self.source) as container:
             stream = container.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate

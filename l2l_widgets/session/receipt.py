@@ -29,6 +29,8 @@ LEAST_ASKED = 0.05
 #: Where random edits hardly move an attribute the band is thinner than a line; a change of one in
 #: fifty of the scale is the least that is worth pointing at.
 VISIBLE = 0.02
+#: What the table shows as +0.00 has not moved, wherever the band of random edits lies.
+LEAST_SHOWN = 0.005
 #: How many of the largest changes that nobody asked for are always named.
 N_NAMED = 3
 
@@ -268,7 +270,7 @@ class Receipt:
             return "nothing was asked for: the face as it is"
         lines = [line for text in self.sentences(table) for line in textwrap.wrap(text, 96)]
         lines += [f"{'':<17}{'before':>9}{'after':>10}{'asked':>12}{'came':>11}   random edits"]
-        outside = self.outside_band()
+        outside = {n: c for n, c in self.outside_band().items() if abs(c) >= LEAST_SHOWN}
         ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
         shown = [*self.requested, *ranked[:others]]
         for name in shown:
