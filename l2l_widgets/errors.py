@@ -9,6 +9,10 @@ from collections.abc import Iterable, Mapping
 _log = logging.getLogger(__name__)
 
 
+class TooLittleError(ValueError):
+    """A method finds nothing to learn from here: too few faces, or none that shows an attribute."""
+
+
 def error_line(error: BaseException) -> str:
     """One line for a person; an error that is not about bad input is logged in full."""
     line = (str(error).strip().splitlines() or [""])[0]

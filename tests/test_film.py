@@ -11,7 +11,7 @@ from conftest import LinearEditor, build_attribute_net, build_directions, build_
 from l2l_widgets.cli import main
 from l2l_widgets.images import load_image, save_image, to_pil
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.photos import DetectedFace, PhotoError
+from l2l_widgets.photos import DetectedFace, PhotoError, film
 from l2l_widgets.photos.film import FilmSettings, edit_film, smooth
 from l2l_widgets.photos.frames import FilmWriter, Frames
 from l2l_widgets.session.states import Edit
@@ -102,6 +102,7 @@ def test_a_film_is_edited_and_smoothed(models, folder, tmp_path):
     assert len(made) == COUNT
     assert made[0].size == (64, 32), "before and after side by side"
     assert ("invert", COUNT, COUNT) in heard
+    assert ("edit", COUNT, COUNT) in heard
     assert heard[-1] == ("draw", COUNT, COUNT)
 
 
@@ -184,3 +185,33 @@ def test_the_command_writes_a_film(models, folder, capsys, tmp_path):
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert answer["frames"] == COUNT
     assert (tmp_path / "out.mp4").stat().st_size > 500
+
+
+def test_a_film_is_stopped_while_it_is_edited_and_keeps_no_frames_unasked(
+    models, folder, tmp_path, monkeypatch
+):
+    kept, track = [], film._track
+
+    def watched(*words):
+        found = track(*words)
+        kept.append(found[1])
+        return found
+
+    monkeypatch.setattr(film, "_track", watched)
+    done = []
+    for compare, stage in ((False, "edit"), (True, "invert")):
+        asked = []
+
+        def progress(what, count, total, stage=stage, asked=asked):
+            if (what, count) == (stage, 2):
+                asked.append(what)
+
+        report = edit_film(
+            models, folder, [EDIT], tmp_path / "out.mp4",
+            FilmSettings(**FEW, aligned=True, compare=compare), progress=progress,
+            stop=lambda asked=asked: bool(asked),
+        )  # fmt: skip
+        done.append(report.frames)
+    assert done == [2, 2], "what was found before the stop is edited"
+    assert kept[0] == []
+    assert [picture.dtype for picture in kept[1]] == [torch.uint8] * 2

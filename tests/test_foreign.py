@@ -10,13 +10,17 @@ import torch
 
 from l2l_widgets import cli
 from l2l_widgets.checkpoints import CheckpointError, GeneratorFile, describe
+from l2l_widgets.errors import TooLittleError
 from l2l_widgets.judges import JudgeError, load_judge
 from l2l_widgets.models.own import with_judges, write_world
 from l2l_widgets.models.zoo import load
 from l2l_widgets.recipes import RecipeError
 from l2l_widgets.recipes.foreign import FACES, chosen_recipes, claim_world, foresee
 from l2l_widgets.recipes.foreign_report import verdict
+from l2l_widgets.recipes.publishing import Stage
+from l2l_widgets.storage import StorageError
 from l2l_widgets.stylegan2 import load_generator, save_generator
+from l2l_widgets.training import TrainingError
 from l2l_widgets.triplets import TripletError, TripletReader, write_triplets
 from tests.foreign_world import CLASSES, SIDE, W_DIM, foreign_generator, write_foreign
 from tests.trained_world import LABELLED, SMALL
@@ -253,6 +257,28 @@ def test_a_dry_run_says_what_it_would_take(brought, capsys, tmp_path):
     assert "32 px, 3 attributes; trains regressor, regressor_b, embedder, mapper" in out
     assert "400000 labelled faces" in out
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("kind", [TooLittleError, TrainingError, StorageError])
+def test_only_too_little_to_learn_from_is_passed_over(brought, capsys, tmp_path, monkeypatch, kind):
+    def train(recipes, runs, world):
+        for name, recipe in recipes.items():
+            if recipe.kind == "editor" and name != "mapper":
+                raise kind(f"{name} breaks")
+            if name != "generator":
+                yield Stage(recipe, "current", runs / name)
+
+    monkeypatch.setattr("l2l_widgets.recipes.train_all", train)
+    where = ("--weights", tmp_path / "w", "--class", "1", "--faces", "100", "--report-faces", "0")
+    typed = ["train", "own", *words(brought, *where, "--json")]
+    if kind is not TooLittleError:
+        assert "breaks" in refused(capsys, *typed), "nothing says that it is finished"
+        return
+    assert cli.main(typed) == 0
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert answer["finished"]
+    assert answer["stages"]["interfacegan"] == "not possible: interfacegan breaks"
+    assert answer["stages"]["mapper"] == "current"
 
 
 # -- all of it -------------------------------------------------------------------------------------

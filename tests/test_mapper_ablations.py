@@ -97,3 +97,8 @@ def test_variants_are_trained_measured_and_put_into_a_table(tmp_path) -> None:
     assert [line for line in lines if "there already" in line] == [
         f"{name}: there already" for name in names
     ]
+
+
+def test_a_variant_has_the_mappers_settings_and_inputs() -> None:
+    variant, plain = get_recipe("mapper-variant"), get_recipe("mapper")
+    assert (variant.settings, variant.depends_on) == (plain.settings, plain.depends_on)

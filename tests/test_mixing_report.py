@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from l2l_widgets.disentangle import MIXER_FILE
 from l2l_widgets.evaluation.mixing import correlation, mean_correlation, means
-from l2l_widgets.recipes import mixing_truth
+from l2l_widgets.recipes import mixing_report, mixing_truth
 from l2l_widgets.recipes.card_text import _parser
 from l2l_widgets.recipes.mixing_report import Parts, _check_folder
 from l2l_widgets.recipes.mixing_text import card_section, factor_table, reached, score_table
@@ -130,3 +132,24 @@ def test_ablations_may_be_added_to_a_report_without_any(tmp_path):
     report.write_text(json.dumps({"ablation_steps": 100}))
     with pytest.raises(ValueError, match="holds a report already"):
         _check_folder(tmp_path, 100)
+
+
+def test_ablations_of_other_steps_are_other_runs(tmp_path, monkeypatch):
+    trained = []
+
+    def run(recipe, folder, **_):
+        trained.append(recipe.settings.steps)
+        (folder / "final").mkdir(parents=True)
+        (folder / "final" / MIXER_FILE).write_bytes(b"")
+        return SimpleNamespace(finished=True)
+
+    monkeypatch.setattr(mixing_report, "run", run)
+    monkeypatch.setattr(mixing_report, "input_hashes", lambda *_: {"generator": "a"})
+    first, second, again = (
+        mixing_report.train_ablations(tmp_path, tmp_path / "out", steps, lambda _: None)
+        for steps in (7, 9, 7)
+    )
+    assert trained == [7] * len(first) + [9] * len(first)
+    assert first == again
+    assert not set(first.values()) & set(second.values())
+    assert len(set(first.values())) == len(first)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 
 from l2l_widgets.storage import (
     InUseError,
     StorageError,
+    load_array,
     load_safetensors,
     locked,
     save_safetensors,
@@ -210,3 +214,54 @@ def test_the_same_content_is_the_same_file(tmp_path):
         assert notes == (metadata if i % 2 else {})
         assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
     assert len(set(files)) == 2
+
+
+def _head(shape, descr="<f4", rest=b""):
+    stream = io.BytesIO()
+    head = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, head)
+    return stream.getvalue() + rest
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (_head((1 << 40, 1 << 40)), "allowed: at most 100 numbers"),
+        (_head((-1, 4), rest=bytes(16)), "allowed: at most 100 numbers"),
+        (_head((101,), rest=bytes(404)), "allowed: at most 100 numbers"),
+        (_head((100,), rest=bytes(399)), "breaks off: 399 bytes of 400"),
+        (_head((1,), "|O", rest=bytes(8)), "holds object; allowed: numbers"),
+        (_head((1,), "|V2000000000"), "allowed: numbers"),
+        (b"PK\x03\x04 and no more", "no whole array"),
+        (b"<html>", "no whole array"),
+        (b"", "no whole array"),
+    ],
+)
+def test_an_arrays_head_is_judged_before_it_is_believed(tmp_path, data, says):
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(StorageError, match=says):
+        load_array(tmp_path / "a.npy", 100)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", data)
+    with pytest.raises(StorageError, match="no whole array" if data[:2] == b"PK" else says):
+        load_array(tmp_path / "a.npz", 100)
+
+
+def test_arrays_come_back_and_packed_ones_are_one_and_not_large(tmp_path):
+    wanted = np.arange(12, dtype=">f8").reshape(3, 4)
+    for file, array in (("a.npy", wanted), ("f.npy", np.asfortranarray(wanted))):
+        np.save(tmp_path / file, array)
+        found = load_array(tmp_path / file, 12)
+        np.testing.assert_array_equal(found, wanted)
+        assert found.dtype.isnative
+        assert found.flags.writeable
+    np.savez_compressed(tmp_path / "one.npz", a=wanted)
+    np.testing.assert_array_equal(load_array(tmp_path / "one.npz", 12), wanted)
+    np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(1 << 20))
+    with pytest.raises(StorageError, match="unpacks to 8388"):
+        load_array(tmp_path / "bomb.npz", 12)
+    np.savez(tmp_path / "two.npz", a=wanted, b=wanted)
+    with pytest.raises(StorageError, match=r"holds 2 arrays \(a, b\); allowed: one"):
+        load_array(tmp_path / "two.npz", 12)
+    with pytest.raises(StorageError, match="no such file"):
+        load_array(tmp_path / "none.npy", 12)

@@ -75,6 +75,7 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
 
     import torch
 
+    from l2l_widgets.errors import TooLittleError
     from l2l_widgets.judges import load_judge
     from l2l_widgets.models.own import with_judges, write_world
     from l2l_widgets.models.zoo import load
@@ -118,7 +119,7 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
                     say("go on with the same command")
                     return answer
             break
-        except ValueError as error:
+        except TooLittleError as error:
             name = next(n for n in recipes if n != "generator" and n not in answer["stages"])
             if args.name != "own" or recipes[name].kind != "editor":
                 raise

@@ -80,6 +80,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     say: Callable[[str], None] = (lambda _: None) if args.json else print
     models = load(args.generator, device=args.device)
     judges, hashes = _judges(args, models)
+    split = None if args.data is None else _split(args.data)
+    if split == ALL and args.ablations is not None:
+        raise ValueError(
+            f"--data {str(args.data)!r} has no test split, and the ablations would be measured on "
+            "faces that they learn from; allowed: a folder with one, or none (unseen renders)"
+        )
     painters, trained = _painters(args, models, say)
     images, masks = _faces(args.data, count, seed, next(iter(painters.values())).resolution)
     pairs = None if args.data is not None else _pairs(judges.identity)
@@ -103,6 +109,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "models": models.name,
         "judges": hashes,
         "data": "unseen renders" if args.data is None else str(args.data),
+        "split": split,
         "faces": len(images),
         "seed": seed,
         "variants": variants,
@@ -175,6 +182,13 @@ def _painters(
     painters = {name: MaskGAN.load(path, args.device) for name, path in made.items()}
     updates = mapping_updates(each)
     return painters, {"mapping_updates": {name: updates[name] for name in made}}
+
+
+def _split(folder: Path) -> str:
+    """Which pictures of a folder are measured: its test split, or all where it has none."""
+    from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+
+    return "test" if CelebAMaskHQ(folder).split("test") else ALL
 
 
 def _faces(folder: Path | None, count: int, seed: int, side: int) -> tuple[Tensor, Tensor]:

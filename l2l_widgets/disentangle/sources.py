@@ -21,12 +21,14 @@ from torch import Tensor
 from l2l_widgets.disentangle.mixer import FaceMixer, MixError
 from l2l_widgets.images import load_image, readable_formats
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
-from l2l_widgets.storage import load_safetensors
+from l2l_widgets.storage import load_array, load_safetensors
 
 if TYPE_CHECKING:
     from PIL import Image
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+#: Numbers in a latent's file; one latent has some ten thousand.
+MOST = 1 << 22
 LATENTS = (".npy", ".safetensors")
 #: Clips that Pillow reads frame by frame, and those that need OpenCV.
 ANIMATIONS = (".gif", ".apng")
@@ -164,7 +166,7 @@ def read_latent(path: Path, generator: Any) -> Tensor:
     """A latent from a file, (1, num_ws, w_dim); data only, no code in it runs."""
     try:
         if path.suffix.lower() == ".npy":
-            w = torch.from_numpy(np.load(path, allow_pickle=False)).float()
+            w = torch.from_numpy(load_array(path, MOST)).float()
         else:
             w = load_safetensors(path)[0]["w"].float()
         return check_ws(to_wplus(w, generator.num_ws), generator.num_ws, generator.w_dim)[:1]

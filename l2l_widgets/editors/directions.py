@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2l_widgets.errors import TooLittleError
+
 METHODS = ("svm", "mean-difference", "ridge")
 
 #: Longest step for a whole attribute unit, in standard deviations of the population along it.
@@ -91,7 +93,7 @@ def fit_directions(
     if values.shape[1] != len(names):
         raise ValueError(f"{values.shape[1]} readings for {len(names)} names")
     if ws.shape[0] < 20:
-        raise ValueError(f"{ws.shape[0]} faces are too few; allowed: at least 20")
+        raise TooLittleError(f"{ws.shape[0]} faces are too few; allowed: at least 20")
     if not bool(torch.isfinite(values).all() and torch.isfinite(ws).all()):
         raise ValueError("latents or readings hold NaN or infinity; allowed: finite numbers")
     x = (ws - ws.mean(dim=0)).double().cpu()

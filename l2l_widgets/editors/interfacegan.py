@@ -30,6 +30,7 @@ from l2l_widgets.editors.directions import fit_directions, unit_length
 from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
 from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
+from l2l_widgets.errors import TooLittleError
 
 RULES = ("svm", "ridge", "mean-difference")
 SOLVERS = ("liblinear", "libsvm")
@@ -263,7 +264,7 @@ def _checked(
             f"{', '.join(list(names)[:3])}, ..."
         )
     if len(codes) < 2 * FEWEST:
-        raise ValueError(f"{len(codes)} codes are too few; allowed: at least {2 * FEWEST}")
+        raise TooLittleError(f"{len(codes)} codes are too few; allowed: at least {2 * FEWEST}")
     if not bool(torch.isfinite(codes).all()):
         raise ValueError("codes hold NaN or infinity; allowed: finite numbers")
     return codes.detach().cpu().double().flatten(1), scores.detach().cpu().double()
@@ -384,7 +385,7 @@ class InterFaceGANEditor(LinearEditor):
         origin = next((b.origin for b in found.boundaries.values()), None)
         if origin is None:
             why = next(iter(found.reasons.items()), ("", "nothing was fitted"))
-            raise ValueError(f"no attribute has a boundary; {why[0]}: {why[1]}")
+            raise TooLittleError(f"no attribute has a boundary; {why[0]}: {why[1]}")
         if origin.space == "z":
             origin.require("the boundaries of an editor", space="w")
         steps = found.steps if found.steps.ndim == 3 else found.steps[:, None]

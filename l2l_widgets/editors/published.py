@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.editors.origins import Origin, OriginError
+from l2l_widgets.storage import StorageError, load_array
 
 __all__ = ["PublishedDirection", "load_direction"]
 
@@ -117,26 +118,20 @@ def load_direction(path: str | Path, *, space: str, generator: str = "") -> Publ
 
 
 def _numbers(file: Path) -> np.ndarray:
+    if not file.exists():
+        raise ValueError(f"{str(file)!r}: no such file")
     try:
-        with open(file, "rb") as stream:
-            found = np.load(stream, allow_pickle=False)
-            if isinstance(found, np.lib.npyio.NpzFile):
-                if len(found.files) != 1:
-                    raise ValueError(f"holds {len(found.files)} arrays ({', '.join(found.files)})")
-                found = found[found.files[0]]
-    except FileNotFoundError:
-        raise ValueError(f"{str(file)!r}: no such file") from None
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        reason = " ".join(str(error).split())[:120]
+        found = load_array(file, MOST)
+    except StorageError as error:
         raise ValueError(
-            f"{str(file)!r} is no direction ({reason}); allowed: .npy, or .npz with one array"
+            f"{str(file)!r} is no direction ({error}); allowed: .npy, or .npz with one array"
         ) from None
-    if not np.issubdtype(found.dtype, np.floating) or not 1 <= found.size <= MOST:
+    if not np.issubdtype(found.dtype, np.floating) or not found.size:
         raise ValueError(
             f"{str(file)!r} holds {found.size} numbers of type {found.dtype}; allowed: floats, at "
             f"most {MOST}"
         )
-    return np.asarray(found)
+    return found
 
 
 def load_any(path: str | Path, *, space: str, component: int | None) -> PublishedDirection:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, AttributeTable, EditRequest
 from l2l_widgets.editors.origins import Origin
+from l2l_widgets.errors import TooLittleError
 from l2l_widgets.latents import check_ws
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
 
@@ -104,7 +105,7 @@ class StoredEditor(ABC):
     ) -> None:
         if not attributes:
             why = next(iter((reasons or {}).values()), "nothing was fitted")
-            raise ValueError(
+            raise TooLittleError(
                 f"{self.name}: no attribute can be changed ({why}); allowed: at least one"
             )
         self.table, self.attributes, self.origin = table, attributes, origin

@@ -170,7 +170,7 @@ class StyleFlowNetwork(nn.Module):
         self.w_mean.copy_(x.mean(dim=0))
         self.center.copy_(y.mean(dim=0))
         self.spread.copy_(y.std(dim=0).clamp_min(0.02))
-        self.spread[list(unseen)] = torch.inf  # whatever is read there, the condition is 0
+        self.spread[list(unseen)] = 0.0  # whatever is read there, the condition is 0
         self._norms()[0].set_moments(x)
 
     @torch.no_grad()
@@ -214,8 +214,9 @@ class StyleFlowNetwork(nn.Module):
 
     def condition(self, readings: Tensor) -> Tensor:
         """Return readings (N, A) as the flow sees them; 0 in a column that it does not."""
-        seen = torch.isfinite(self.spread)
-        return torch.where(seen, (readings - self.center) / self.spread, 0.0)
+        seen = (self.spread > 0) & torch.isfinite(self.spread)
+        spread = torch.where(seen, self.spread, 1.0)
+        return torch.where(seen, (readings - self.center) / spread, 0.0)
 
     def nll(self, w: Tensor, readings: Tensor, noise: Tensor, solver: Solver) -> Tensor:
         """Return the negative log-likelihood of each code, (N,), in nats for each of its numbers.

@@ -33,6 +33,7 @@ from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.editors.effects import Read, choose_for_all, measure_effects, why_unfit
 from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
+from l2l_widgets.errors import TooLittleError
 
 #: Share of a channel's move that W+ must realise for the channel to be used.
 FAITHFUL = 0.9
@@ -282,7 +283,7 @@ class StyleSpaceEditor(LinearEditor):
         space = StyleSpace(layers, codes)
         usable = space.usable()
         if not bool(usable.any()):
-            raise ValueError(
+            raise TooLittleError(
                 f"no channel of S is realised in W+ by {FAITHFUL:.0%}: w_dim is smaller than the "
                 "layers; allowed: a generator with w_dim of at least its channels"
             )

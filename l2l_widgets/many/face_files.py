@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.session.replay import read_recipe
-from l2l_widgets.storage import load_safetensors
+from l2l_widgets.storage import StorageError, load_array, load_safetensors
 
 #: Endings that can hold a face.
 ENDINGS = (".npy", ".safetensors", ".json", ".png")
 MAX_FILE = 64 << 20
+#: Numbers in an array; one latent has some ten thousand.
+MOST = 1 << 22
 
 
 def face_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -67,11 +69,10 @@ def face_of_file(path: Path) -> dict[str, Any]:
 
 def _array(path: Path) -> Tensor:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        line = (str(error).splitlines() or ["damaged"])[0]
-        raise ValueError(f"{path.name}: no plain array ({line})") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        array = load_array(path, MOST)
+    except StorageError as error:
+        raise ValueError(f"{path.name}: no plain array ({error})") from None
+    if array.dtype.kind != "f":
         raise ValueError(f"{path.name}: not an array of floating-point numbers")
     return torch.from_numpy(array.astype(np.float32))
 

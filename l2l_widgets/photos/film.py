@@ -171,7 +171,7 @@ def edit_film(
     comment : str
         Kept in the file.
     progress : callable
-        Gets ("invert" or "draw", frames done, frames in all or 0).
+        Gets ("invert", "edit" or "draw", frames done, frames in all or 0).
     stop : callable
         Asked between frames; True goes on with the frames there are.
 
@@ -191,12 +191,17 @@ def edit_film(
         tracked = _track(frames, models, cuts, settings, progress, stop)
         raw, pictures, losses = tracked
         ws = smooth(raw, settings.smoothing)
-        edited = _edited(session, ws, settings, progress)
+        # one who has stopped already wants the frames that were found
+        ask = (lambda: False) if stop() else stop
+        edited = _edited(session, ws, settings, progress, ask)
+        raw, ws, losses = raw[: len(edited)], ws[: len(edited)], losses[: len(edited)]
         with writer:
-            for i, (w, before) in enumerate(zip(edited, pictures, strict=True), 1):
+            for i, w in enumerate(edited, 1):
                 with torch.no_grad():
                     image = models.generator.synthesis(w[None], noise_mode="const")[0].float()
-                shown = [before, image.clamp(-1, 1)] if settings.compare else [image.clamp(-1, 1)]
+                shown = [image.clamp(-1, 1)]
+                if settings.compare:
+                    shown.insert(0, pictures[i - 1].to(image) / 127.5 - 1)
                 writer.write(to_pil(torch.cat(shown, dim=2), scale))
                 progress("draw", i, len(edited))
     finally:
@@ -284,7 +289,10 @@ def _track(
     progress: Callable[[str, int, int], None],
     stop: Callable[[], bool],
 ) -> tuple[Tensor, list[Tensor], list[float]]:
-    """Latents (T, num_ws, w_dim) of the frames, each from where the one before ended."""
+    """Latents (T, num_ws, w_dim) of the frames, each from where the one before ended.
+
+    With them the cut frames as bytes, where they are to be shown, and the distances.
+    """
     rows: list[Tensor] = []
     pictures: list[Tensor] = []
     losses: list[float] = []
@@ -303,7 +311,8 @@ def _track(
         found = invert_picture(models, picture, how, start=start)
         last = found.ws
         rows.append(found.ws[0].cpu())
-        pictures.append(picture[0])
+        if settings.compare:
+            pictures.append(((picture[0] + 1) * 127.5).round().to(torch.uint8).cpu())
         losses.append(found.loss)
         progress("invert", len(rows), len(cuts))
     return torch.stack(rows), pictures, losses
@@ -339,16 +348,20 @@ def _edited(
     ws: Tensor,
     settings: FilmSettings,
     progress: Callable[[str, int, int], None],
+    stop: Callable[[], bool],
 ) -> Tensor:
-    """Latents after the edits, whose steps are smoothed like the latents."""
-    steps = []
+    """Latents after the edits, whose steps are smoothed like the latents; fewer where stopped."""
+    steps: list[Tensor] = []
     for w in ws:
+        if steps and stop():
+            break
         session.set_latent(w[None])
         result = session.render()
         if result.error is not None or result.w_edited is None:
             raise PhotoError(f"recipe: {result.error}")
         steps.append((result.w_edited[0].cpu() - w).detach())
-    return ws + smooth(torch.stack(steps), settings.smoothing)
+        progress("edit", len(steps), len(ws))
+    return ws[: len(steps)] + smooth(torch.stack(steps), settings.smoothing)
 
 
 def _trembling(ws: Tensor) -> float:

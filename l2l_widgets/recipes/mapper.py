@@ -428,9 +428,9 @@ LESSON = MapperTraining(
     calibration_faces=256,
 )
 
-_INPUTS = ("generator", "regressor", "regressor_b", "embedder")
+INPUTS = ("generator", "regressor", "regressor_b", "embedder")
 
-_SETTINGS = Settings(
+SETTINGS = Settings(
     steps=7500, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
 )
 
@@ -444,7 +444,7 @@ def _recipe(name: str, summary: str, config: MapperTraining, settings: Settings)
         settings=settings,
         build=lambda config, weights: build_from(Path(weights), config, file),
         outputs=(file,),
-        depends_on=_INPUTS,
+        depends_on=INPUTS,
         kind="editor",
         shipped=name == "mapper",
     )
@@ -455,18 +455,18 @@ RECIPES = (
         "mapper",
         "the latent-to-latent mapper for all attributes (Khodadadeh et al. 2022)",
         MapperTraining(),
-        _SETTINGS,
+        SETTINGS,
     ),
     _recipe(
         "mapper-plain",
         "the mapper with the paper's losses alone: nothing asks it to keep the background",
         MapperTraining(background_loss_weight=0.0),
-        _SETTINGS,
+        SETTINGS,
     ),
     _recipe(
         "mapper-lesson",
         "a small mapper for smile, glasses and age, for a lesson of a minute",
         LESSON,
-        replace(_SETTINGS, steps=400, checkpoint_every=100, log_every=5, threads=0),
+        replace(SETTINGS, steps=400, checkpoint_every=100, log_every=5, threads=0),
     ),
 )

@@ -21,7 +21,7 @@ from l2l_widgets.evaluation import (
     stamp,
     write_report,
 )
-from l2l_widgets.recipes.mapper import _INPUTS, _SETTINGS, MapperTraining, build_from
+from l2l_widgets.recipes.mapper import INPUTS, SETTINGS, MapperTraining, build_from
 from l2l_widgets.recipes.publishing import run_folder
 from l2l_widgets.recipes.registry import (
     Recipe,
@@ -249,10 +249,10 @@ RECIPES = (
         name="mapper-variant",
         summary="the mapper with another activation too: what l2l evaluate --ablations trains",
         config=MapperVariant(**asdict(MapperTraining())),
-        settings=_SETTINGS,
+        settings=SETTINGS,
         build=lambda config, weights: build_from(Path(weights), config, FILE),
         outputs=(FILE,),
-        depends_on=_INPUTS,
+        depends_on=INPUTS,
         kind="editor",
         shipped=False,
     ),

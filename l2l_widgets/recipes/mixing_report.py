@@ -8,7 +8,7 @@
     factors.csv    one row a factor of faceworld: which input it followed
     grid.png       people down the side, attributes along the top
     ablations.png  a row a pair: both inputs, then each mixer's answer
-    runs/          the trainings of the ablations
+    runs/          the trainings of the ablations, named after their settings and inputs
     parts/         what has been measured; a report that was stopped goes on there
 """
 
@@ -39,6 +39,7 @@ from l2l_widgets.images import grid, save_image
 from l2l_widgets.recipes.landmarks import INNER
 from l2l_widgets.recipes.mixing_text import reached, report_text
 from l2l_widgets.recipes.mixing_truth import follow_table
+from l2l_widgets.recipes.publishing import run_folder
 from l2l_widgets.recipes.registry import (
     RecipeError,
     get_recipe,
@@ -87,12 +88,13 @@ def train_ablations(
     }
     for name, left_out in {"whole": {}, **ABLATIONS}.items():
         recipe = full.replace(**{**short, **changes, **left_out})
-        folder = out / "runs" / name.replace(" ", "-")
+        inputs = input_hashes(recipe, recipes, weights)
+        # named after all that it depends on: a file of other steps is another file
+        folder = run_folder(recipe, inputs, out / "runs")
         file = folder / "final" / MIXER_FILE
         if not file.is_file():
             say(f"training: {name}")
             begun = (folder / "config.json").is_file()
-            inputs = input_hashes(recipe, recipes, weights)
             outcome = run(
                 recipe, folder, weights=weights, inputs=inputs, resume=begun, progress=False
             )

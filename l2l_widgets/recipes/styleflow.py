@@ -21,6 +21,7 @@ from l2l_widgets.editors.styleflow import (
     StyleFlowNetwork,
     published_rows,
 )
+from l2l_widgets.errors import TooLittleError
 from l2l_widgets.recipes.labelled import (
     Labelled,
     LabelledWorld,
@@ -84,6 +85,10 @@ class FlowTraining(Labelled):
             raise ValueError(f"rows is {self.rows!r}; allowed: published, measured")
 
 
+class FlowMaterialError(TooLittleError, TrainingError):
+    """A flow has too little to learn from."""
+
+
 class FlowTask:
     """The flow as the training loop sees it.
 
@@ -96,7 +101,7 @@ class FlowTask:
 
     Raises
     ------
-    TrainingError
+    FlowMaterialError
         No attribute has scores that something can be fitted to, or too few codes are left.
     """
 
@@ -104,10 +109,10 @@ class FlowTask:
         self.config, self.world = config, world
         if len(world.unfit) == len(world.table):
             name, why = next(iter(world.unfit.items()))
-            raise TrainingError(f"no attribute can be fitted; {name}: {why}")
+            raise FlowMaterialError(f"no attribute can be fitted; {name}: {why}")
         self.trained_on = len(world.codes) - config.held_out
         if self.trained_on < config.batch_size or config.held_out < 2:
-            raise TrainingError(
+            raise FlowMaterialError(
                 f"held_out is {config.held_out} of {len(world.codes)} faces; allowed: at least 2, "
                 f"and a batch of {config.batch_size} must be left"
             )
