@@ -100,7 +100,7 @@ def test_student_2(models):
 
 @pytest.mark.slow
 def test_teacher_1(models):
-    from l2l_widgets import exercises as given
+    from l2l_widgets.teaching import exercises as given
 
     tools = ("asked_of", "exercise", "expect_number", "receipt_of", "recipe_of")
     names = {name: getattr(given, name) for name in tools}

@@ -212,7 +212,7 @@ def test_evaluate_and_verify_on_the_command_line(tiny_world, tmp_path, capsys) -
     assert again["equal_methods"] == report["equal_methods"]
     assert main(["verify", str(out), "--rows", "0"]) == 2
     assert main([*words[:-1], str(tmp_path / "x"), "--parts", "equals"]) == 2
-    assert "allowed: request, equal, paper" in capsys.readouterr().err
+    assert "did you mean equal" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

@@ -238,7 +238,9 @@ Verification on unseen people, every other attribute drawn anew, by the recipes 
 
 
 def _parser(manifest: Mapping[str, Any]) -> str:
-    entry = next((e for e in manifest.values() if e.get("recipe") == "parser"), None)
+    # others divide pictures or find landmarks; it does both
+    both = {"mean_iou_score", "landmark_error"}
+    entry = next((e for e in manifest.values() if both <= e["scores"].keys()), None)
     if entry is None:
         return ""
     s = entry["scores"]

@@ -49,7 +49,7 @@ PAGE = """
   }};
 </script>
 <script type="module">{esm}
-  render({{ model: window.model, el: document.getElementById('here') }});
+  view.render({{ model: window.model, el: document.getElementById('here') }});
 </script>
 """
 
@@ -78,13 +78,16 @@ class Bench:
         self.bridge = PaintBridge(session, self.published.append, folder)
         self.bridge.start()
         values = {"schema": painter_schema(session), "settings": {}, "notice": {}}
+        values |= {"answered": {}, "still": "none"}
         for one in self.published:
             values |= one
         page.expose_function("answer", self.answer)
         page.set_content(
             PAGE.format(
                 css=MaskPainter._css, values=json.dumps(_plain(values)),
-                esm=str(MaskPainter._esm).replace("</script", "<\\/script"),
+                esm=str(MaskPainter._esm)
+                .replace("export default", "const view =")
+                .replace("</script", "<\\/script"),
             )
         )  # fmt: skip
 
