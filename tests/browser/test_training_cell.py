@@ -71,7 +71,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     assert last < FALLS_TO * first, "it did not learn"
 
     editor = EditorPage(page)
-    assert editor.root.get_by_label("Method", exact=True).is_visible()
+    assert editor.root.locator("select.l2l-method").is_visible()
     before = editor.pixels()
     # The lesson's mapper knows three attributes: the others are off, and say so.
     hat = editor.slider("hat")
@@ -82,7 +82,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     editor.drag("smile", 0.5, 0.95)
     editor.settle()
     mine = editor.pixels()
-    editor.root.get_by_label("Method", exact=True).select_option("shipped")
+    editor.root.locator("select.l2l-method").select_option("shipped")
     editor.settle()
     shipped = editor.pixels()
     assert shipped != before
@@ -91,7 +91,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     # What this method is asked for beside it does not block the other one.
     editor.drag("hat", 0.2, 0.9)
     editor.settle()
-    editor.root.get_by_label("Method", exact=True).select_option("mine")
+    editor.root.locator("select.l2l-method").select_option("mine")
     editor.settle()
     assert editor.error() == ""
     assert "set aside" in editor.row("hat").inner_text()
