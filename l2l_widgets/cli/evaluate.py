@@ -20,6 +20,7 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.errors import suggestion
 
 DETECTORS = ("none", "cascade")
@@ -287,9 +288,10 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             print(f"{mark:<8}{what} {row['reader']} {row['quantity']}: {came}")
     wrong = [row for row in rows if not row["confirmed"]]
     if wrong:
-        first = wrong[0]
+        first, verb = wrong[0], "differs" if len(wrong) == 1 else "differ"
         raise ValueError(
-            f"{len(wrong)} of {len(rows)} rows differ; first: {first['part']} {first['method']} "
+            f"{len(wrong)} of {counted(len(rows), 'row')} {verb}; "
+            f"first: {first['part']} {first['method']} "
             f"{first['attribute']} face {first['face']} {first['quantity']}: {first['value']}, "
             f"again {first['again']:.5f}"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checks import SEED_MAX, whole_number
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, interruptible, square_of
 from l2l_widgets.consent import CONSENT
 
@@ -95,14 +96,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         )  # fmt: skip
     answer = {"out": str(args.out), **dataclasses.asdict(report), "smoothing": smoothing}
     if not args.json:
-        print(
-            f"wrote {args.out}: {report.frames} frame{'s' * (report.frames != 1)} at "
-            f"{report.fps:g} a second"
-        )
+        print(f"wrote {args.out}: {counted(report.frames, 'frame')} at {report.fps:g} a second")
         if report.broken:
             print(f"note: the clip breaks off ({report.broken}); what came before is written")
         if report.lost:
-            print(f"note: no face was found in {report.lost} frames; the square before was taken")
+            lost = counted(report.lost, "frame")
+            print(f"note: no face was found in {lost}; the square before was taken")
         if report.frames > 1:
             print(f"smoothing {smoothing:g} leaves {report.trembling:.0%} of the trembling")
         print(CONSENT)

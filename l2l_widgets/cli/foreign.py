@@ -10,6 +10,7 @@ from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
 from l2l_widgets.cli.checks import whole_number
+from l2l_widgets.cli.counts import counted
 
 WORLDS, RUNS = Path("worlds"), Path("runs")
 FACES_MAX = 10_000_000
@@ -95,7 +96,7 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
     trained = ", ".join(name for name in recipes if name != "generator")
     say(
         f"{world}: {models.name}, {models.generator.img_resolution} px, "
-        f"{len(judged.table)} attributes; trains {trained}"
+        f"{counted(len(judged.table), 'attribute')}; trains {trained}"
     )
     say(plan.text())
     answer: dict[str, Any] = {

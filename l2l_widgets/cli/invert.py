@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, models_of, whole_number
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.consent import CONSENT
 
 STEPS_MAX = 100_000
@@ -162,8 +163,8 @@ def _print(answer: dict[str, Any], made: Path) -> None:
     print(f"wrote {made}: it carries its latent, and replays like an edit")
     print(f"edit it with: l2l edit --latents {made} --set smile=+0.3 --out edited")
     print(
-        f"difference {answer['start_loss']:.3f} -> {answer['loss']:.3f} in {answer['steps']} steps "
-        f"from {answer['start']}, {answer['seconds']:.1f} s"
+        f"difference {answer['start_loss']:.3f} -> {answer['loss']:.3f} in "
+        f"{counted(answer['steps'], 'step')} from {answer['start']}, {answer['seconds']:.1f} s"
         if answer["steps"]
         else f"difference {answer['loss']:.3f}, by the first look alone ({answer['start']})"
     )

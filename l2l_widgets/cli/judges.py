@@ -9,6 +9,7 @@ from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
 from l2l_widgets.cli.checks import check_folder, models_of
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.foreign import provenance
 
 
@@ -64,7 +65,7 @@ def _world(args: argparse.Namespace) -> dict[str, Any]:
     table = load(args.folder).table
     if not args.json:
         print(f"{args.folder}: {', '.join(sorted(files))}")
-        print(f"reads {len(table)} attributes: {', '.join(table.names)}")
+        print(f"reads {counted(len(table), 'attribute')}: {', '.join(table.names)}")
         print(f"train the editors with: l2l train own --weights {args.folder}")
     return {"folder": str(args.folder), "files": files, "attributes": list(table.names)}
 
@@ -140,8 +141,9 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         "embedding_dim": judge.embedding_dim, "seconds": round(seconds, 4), "about": d.about,
     }  # fmt: skip
     if not args.json:
+        names = judge.attributes
         what = {
-            "attributes": f"{len(judge.attributes)} attributes: {', '.join(judge.attributes)}",
+            "attributes": f"{counted(len(names), 'attribute')}: {', '.join(names)}",
             "identity": f"an identity vector of {judge.embedding_dim} numbers",
             "parser": f"{len(set(d.classes))} of the 19 classes of CelebAMask-HQ",
         }[d.kind]

@@ -17,6 +17,7 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
+from l2l_widgets.cli.counts import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,10 +129,22 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
     for word in args.attributes:
         _check_face("--attributes", word)
     models = _models(args)
+    try:
+        return _mix(args, models, frames, psi, (steps, fps, scale))
+    except ValueError as error:
+        raise ValueError(_with_way_out([str(error)])[0]) from None
 
+
+def _mix(
+    args: argparse.Namespace, models: Models, frames: bool, psi: float,
+    numbers: tuple[int, int, int | None],
+) -> dict[str, Any]:  # fmt: skip
+    """Read the faces, mix, say what was left out."""
     from l2l_widgets.disentangle import FaceMixer, read_faces
+    from l2l_widgets.disentangle.problems import in_short
     from l2l_widgets.disentangle.sources import face_counter
 
+    steps, fps, scale = numbers
     mixer = FaceMixer.of(models)
     scale = scale or max(1, -(-256 // mixer.generator.img_resolution))
     counter = None if args.any_picture else face_counter()
@@ -146,13 +159,28 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
         others = read_faces(
             args.attributes, mixer, **reading, problems=problems if several else None
         )
+        if problems and many and several and not args.grid:
+            raise ValueError(
+                f"{'; '.join(in_short(problems))}: without what is left out the pairs would shift; "
+                "allowed: faces that can all be used, or --grid"
+            )
         report = _mix_faces(args, mixer, people, others, problems, scale, steps)
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+    for line in _with_way_out(in_short(problems)):
+        print(f"left out: {line}", file=sys.stderr)
     if not args.json:
         print(report.pop("text"))
     report.pop("text", None)
     return {**report, "left_out": problems}
+
+
+def _with_way_out(lines: list[str]) -> list[str]:
+    """The lines; one about a search that found no face, or several, says how to go without."""
+    from l2l_widgets.disentangle.sources import ONE_FACE
+
+    return [
+        f"{line}; where you see one yourself: --any-picture" if ONE_FACE in line else line
+        for line in lines
+    ]
 
 
 def _check_face(field: str, word: str) -> None:
@@ -227,8 +255,8 @@ def _mix_faces(
         if len(one) != len(two) and 1 not in (len(one), len(two)):
             lost = f" ({len(problems)} could not be used)" if problems else ""
             raise ValueError(
-                f"--identity has {len(one)} faces, --attributes {len(two)}{lost}; allowed for "
-                "pairs: equal numbers, or one face on one side; for all pairs: --grid"
+                f"--identity has {counted(len(one), 'face')}, --attributes {len(two)}{lost}; "
+                "allowed for pairs: equal numbers, or one face on one side; for all pairs: --grid"
             )
         w, columns = mixer.latent(one, two), 1
     images = mixer.draw(w)
@@ -242,7 +270,8 @@ def _mix_faces(
         "attributes": [f.name for f in others],
         "mixes": len(images),
         "seconds": round(seconds, 4),
-        "text": f"{args.out}: {len(images)} faces, {kind}; {1000 * seconds:.0f} ms a face",
+        "text": f"{args.out}: {counted(len(images), 'face')}, {kind}; "
+        f"{1000 * seconds:.0f} ms a face",
     }
 
 
@@ -285,11 +314,13 @@ def _mix_frames(
     problems: list[str], scale: int, fps: int,
 ) -> dict[str, Any]:  # fmt: skip
     from l2l_widgets.cli.clips import write_frames
+    from l2l_widgets.disentangle.problems import in_short
     from l2l_widgets.disentangle.sources import count_frames, read_frames
 
     if len(people) != 1 or len(args.attributes) != 1:
         raise ValueError(
-            f"{len(people)} identities and {len(args.attributes)} clips; allowed: one of each"
+            f"{counted(len(people), 'identity', 'identities')} and "
+            f"{counted(len(args.attributes), 'clip')}; allowed: one of each"
         )
     import torch
 
@@ -310,7 +341,9 @@ def _mix_frames(
     if sys.stderr.isatty():
         sys.stderr.write("\r")
     if count == 0:
-        raise ValueError(f"{clip}: no frame could be used: {'; '.join(problems[:3])}")
+        raise ValueError(
+            f"--attributes {str(clip)!r}: no frame could be used: {'; '.join(in_short(problems))}"
+        )
     seconds = (time.perf_counter() - began) / count
     return {
         "out": str(args.out),
@@ -318,7 +351,7 @@ def _mix_frames(
         "attributes": [str(clip)],
         "frames": count,
         "seconds": round(seconds, 4),
-        "text": f"{args.out}: {count} frames of {clip.name} as {people[0].name}; "
+        "text": f"{args.out}: {counted(count, 'frame')} of {clip.name} as {people[0].name}; "
         f"{1000 * seconds:.0f} ms a frame",
     }
 

@@ -24,6 +24,7 @@ from l2l_widgets.cli.checks import (
     check_folder,
     whole_number,
 )
+from l2l_widgets.cli.counts import counted
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -111,7 +112,7 @@ def run_render(args: argparse.Namespace) -> dict[str, Any]:
         made = write_layout(args.out, config, count, line, jobs, device, args.compile)
     seconds = time.perf_counter() - start
     if not args.json:
-        print(f"{args.out}: {count} portraits, {made} of them new, {seconds:.1f} s")
+        print(f"{args.out}: {counted(count, 'portrait')}, {made} of them new, {seconds:.1f} s")
     return {
         "out": str(args.out),
         "count": count,
@@ -151,13 +152,13 @@ class Progress:
             return
         self.seen.append((now, done))
         if len(self.seen) == 1:  # what was there before the first was drawn
-            self._show(f"{done} of {self.count} portraits are there", now, now)
+            self._show(f"{done} of {counted(self.count, 'portrait')} on disk", now, now)
             return
         # from the first drawn batch on, and no longer ago than the window
         while len(self.seen) > 3 and self.seen[2][0] <= now - self.WINDOW:
             del self.seen[1]
         (since, before), (last, latest) = self.seen[1], self.seen[-1]
-        text = f"{done} of {self.count} portraits"
+        text = f"{done} of {counted(self.count, 'portrait')}"
         if last > since:
             self.rate = (latest - before) / (last - since)
             left = max(0, self.count - done) / self.rate
@@ -436,7 +437,7 @@ def _as_text(report: dict[str, Any]) -> str:
                 value = ", ".join(f"{name} {item or 'missing'}" for name, item in value.items())
             lines.append(f"  {key.replace('_', ' '):<28}{'unknown' if value is None else value}")
     problems = report["problems"]
-    count = "1 problem:" if len(problems) == 1 else f"{len(problems)} problems:"
+    count = f"{counted(len(problems), 'problem')}:"
     lines.append(count if problems else "no problems")
     lines += [f"  {problem}" for problem in problems]
     return "\n".join(lines)

@@ -343,7 +343,9 @@ class Receipt:
         if len(self.others) > others:
             rest = len(self.others) - others
             inside = rest - sum(name not in shown for name in outside)
-            lines.append(f"and {rest} others, {inside} of them within the band of random edits")
+            among = f"{inside} of them within" if rest > 1 else "within" if inside else "beyond"
+            left = f"{rest} others" if rest > 1 else "1 other"
+            lines.append(f"and {left}, {among} the band of random edits")
         if outside:
             lines.append("* moved without being asked, beyond the band")
         if self.identity is not None:
