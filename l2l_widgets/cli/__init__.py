@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -83,6 +84,11 @@ EXAMPLES = {
 
 class _Parser(argparse.ArgumentParser):
     """argparse, but an error is one line with what may have been meant; usage: ``--help``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # "--crop -50,0,300": several numbers, too, may begin with a minus
+        self._negative_number_matcher = re.compile(r"-[\d.][\d.,:e+-]*")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; an option that does not exist is refused by its verb, which knows the others."""
