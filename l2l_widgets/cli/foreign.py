@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, check_source, with_class
 from l2l_widgets.cli.checks import whole_number
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.judge_checks import check_judges
 
 WORLDS, RUNS = Path("worlds"), Path("runs")
 FACES_MAX = 10_000_000
@@ -67,12 +68,16 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
     ValueError
         Anything that is missing or does not fit, before anything is written.
     """
-    from l2l_widgets.recipes.foreign import FACES
-
-    faces = FACES if args.faces is None else whole_number("--faces", args.faces, 64, FACES_MAX)
+    faces = None if args.faces is None else whole_number("--faces", args.faces, 64, FACES_MAX)
     measured = whole_number("--report-faces", args.report_faces, 0, 4000)
     if args.name is None:
         raise ValueError("NAME is missing; allowed with --generator: own, or an editor")
+
+    from l2l_widgets.models.zoo import list_models
+
+    check_judges(args.judge)
+    if args.generator not in list_models():
+        check_source("--generator", args.generator, list_models())
 
     import torch
 
@@ -81,15 +86,13 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
     from l2l_widgets.models.own import with_judges, write_world
     from l2l_widgets.models.zoo import load
     from l2l_widgets.recipes import train_all
-    from l2l_widgets.recipes.foreign import chosen_recipes, claim_world, foresee
+    from l2l_widgets.recipes.foreign import FACES, chosen_recipes, claim_world, foresee
 
     models = load(with_class(args.generator, args.class_index))
     judges = [load_judge(text) for text in args.judge]
     judged = with_judges(models, judges)
     kinds = {judge.declaration.kind for judge in judges}
-    if "attributes" not in kinds:
-        raise ValueError(f"--judge: kinds are {', '.join(sorted(kinds))}; allowed: an 'attributes'")
-    recipes = chosen_recipes(args.name, "identity" in kinds, faces, changes)
+    recipes = chosen_recipes(args.name, "identity" in kinds, faces or FACES, changes)
     world = args.weights or WORLDS / models.name
     plan = foresee(recipes, judged, judges)
     say = (lambda line: None) if args.json else _say

@@ -10,6 +10,7 @@ from typing import Any
 
 from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, models_of, whole_number
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.judge_checks import check_detector, check_judge
 from l2l_widgets.consent import CONSENT
 
 STEPS_MAX = 100_000
@@ -96,6 +97,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--{' and --'.join(ways)} are given; allowed: one of them")
     check_file("PHOTO", args.picture)
     check_folder(args.out)
+    check_detector(args.detector)
+    check_judge("--landmarks", args.landmarks, "landmarks")
     models = models_of(args.generator)
 
     from tqdm import tqdm
@@ -195,13 +198,7 @@ def _landmarks(declaration: str | None) -> Any:
         return None
     from l2l_widgets.judges import load_judge
 
-    judge = load_judge(declaration)
-    if judge.declaration.kind != "landmarks":
-        raise ValueError(
-            f"--landmarks: {declaration} declares kind {judge.declaration.kind!r}; allowed: "
-            "'landmarks'"
-        )
-    return judge
+    return load_judge(declaration)
 
 
 def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
 from l2l_widgets.cli.checks import check_folder, models_of
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.foreign import provenance
+from l2l_widgets.cli.judge_checks import check_judge, check_judges
 
 
 def add_parser(subparsers: Any) -> None:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _world(args: argparse.Namespace) -> dict[str, Any]:
     _check_target(args)
-    _check_judges(args.judge)
+    check_judges(args.judge)
     models = models_of(with_class(args.generator, args.class_index))
 
     from l2l_widgets.models.own import write_world
@@ -84,35 +85,9 @@ def _check_target(args: argparse.Namespace) -> None:
         )
 
 
-def _check_judges(words: list[str]) -> None:
-    """Read the declarations; no network is opened."""
-    from l2l_widgets.judges import read_declaration
-
-    found: dict[str, str] = {}
-    for word in words:
-        try:
-            declaration = read_declaration(word)
-        except ValueError as error:
-            raise ValueError(f"--judge: {error}") from None
-        if declaration.kind in found:
-            raise ValueError(
-                f"--judge is {word!r}, a second one of kind {declaration.kind!r} beside "
-                f"{found[declaration.kind]!r}; allowed: one of each kind"
-            )
-        found[declaration.kind] = word
-        if not declaration.path.is_file():
-            raise ValueError(
-                f"--judge is {word!r}: its network {str(declaration.path)!r} is not there"
-            )
-    if "attributes" not in found:
-        raise ValueError(
-            f"--judge: of kind {', '.join(found)}; allowed: one that reads attributes among them"
-        )
-
-
 def _judges(args: argparse.Namespace) -> dict[str, Any]:
     """List or check."""
-    from l2l_widgets.judges import list_declarations, published_declaration, read_declaration
+    from l2l_widgets.judges import list_declarations, published_declaration
 
     if args.judge is None:
         found = {name: published_declaration(name) for name in list_declarations()}
@@ -123,7 +98,7 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         return {
             name: {"kind": d.kind, "file": d.file, "about": d.about} for name, d in found.items()
         }
-    read_declaration(args.judge)  # what is wrong with it is said before torch is imported
+    check_judge("JUDGE", args.judge)  # what is wrong with it is said before torch is imported
 
     import torch
 
@@ -145,6 +120,7 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         what = {
             "attributes": f"{counted(len(names), 'attribute')}: {', '.join(names)}",
             "identity": f"an identity vector of {judge.embedding_dim} numbers",
+            "landmarks": "landmarks of a face",
             "parser": f"{len(set(d.classes))} of the 19 classes of CelebAMask-HQ",
         }[d.kind]
         print(f"{d.path} reads {what}")

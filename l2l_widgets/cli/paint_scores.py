@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.cli.checks import whole_number
+from l2l_widgets.cli.checks import check_device, check_file, check_folder, whole_number
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.judge_checks import check_judge
 from l2l_widgets.cli.paint import PARSER_HELP, add_models, painter_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, and write the report."""
     count = whole_number("--faces", args.faces, 4, 100_000)
     seed = whole_number("--seed", args.seed, 0, 2**31)
+    check_folder(args.out)
+    check_judge("--parser", args.parser, "parser")
+    if args.weights is not None:
+        check_file("--weights", args.weights)
+    check_device(args.device)
 
     from l2l_widgets.evaluation.painting import (
         compare_painting,
