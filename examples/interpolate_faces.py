@@ -1,6 +1,6 @@
 """Walk between two faces in Z and in W, and compare what the judges see half way.
 
-    python examples/interpolate_faces.py --from-seed 3 --to-seed 8 --out walk.png
+    python examples/interpolate_faces.py --from-seed 1 --to-seed 15 --out walk.png
 
 Writes the two strips one below the other, their curves beside it as walk-curves.png, and the walk
 in W as a GIF with its recipe inside.

@@ -30,8 +30,9 @@ MIXER = "identity_mixer.safetensors"
 CLIPS = (".gif", ".apng", ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _FACE = "a seed, a picture, a latent (.npy, .safetensors), or a folder of pictures"
 _MIX = (
-    "Put the identity of one face on the attributes (pose, expression, light, hair) of another: "
-    "Nitzan et al. 2020. Faces are seeds, pictures or latents. Several on both sides make pairs, "
+    "Put the person of one face on the pose and expression of another (Nitzan et al. 2020). Which "
+    "factor really follows which input (hair, say, or light, which may follow neither) is measured "
+    "by `l2l mix-report`; the model card has its table. Faces are seeds, pictures or latents. Several on both sides make pairs, "
     "or all pairs with --grid. --travel draws the way from one face's identity (or attributes) to "
     "another's. Where --attributes is a clip, or --frames says so, every frame gets the identity."
 )
@@ -39,18 +40,20 @@ _REPORT = (
     "Measure the identity mixer by judges that trained nothing and, in faceworld, against the "
     "truth: which factor followed which input. With --ablations, train it with each loss left out "
     "and compare. A report that was stopped goes on in the same folder. Without "
-    "ablations it takes about six minutes on one core."
+    "ablations it draws --pairs mixes of faces and --truth-pairs of renders, some minutes' work."
 )
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the two verbs."""
-    mix = subparsers.add_parser("mix", help="identity of one face, the rest of another",
+    mix = subparsers.add_parser("mix", help="the person of one face, pose and expression of another",
                                 description=_MIX)  # fmt: skip
-    mix.add_argument("--identity", required=True, nargs="+", metavar="A", help=f"whose: {_FACE}")
+    mix.add_argument(
+        "--identity", required=True, nargs="+", metavar="A", help=f"the person: {_FACE}"
+    )
     mix.add_argument(
         "--attributes", required=True, nargs="+", metavar="B",
-        help=f"what else: {_FACE}; or a clip (.gif, .mp4, ...)",
+        help=f"whose pose and expression: {_FACE}; or a clip (.gif, .mp4, ...)",
     )  # fmt: skip
     mix.add_argument(
         "--out", required=True, type=Path, metavar="C",
@@ -93,7 +96,7 @@ def add_parser(subparsers: Any) -> None:
     report.add_argument(
         "--ablations", action="store_true",
         help="train the mixer whole and with each of four losses left out, and compare: five "
-        "trainings of about 4 minutes for each 1,000 steps on one core; may be added to a report",
+        "trainings of --steps each, hours on a CPU; may be added to a report",
     )  # fmt: skip
     report.add_argument(
         "--steps", default="6000", metavar="N", help="of each ablation's training (default: 6000)"

@@ -24,8 +24,8 @@ _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
     "official order of CelebAMask-HQ, or in its colours; a mask in the other common order is "
     "refused unless --order says so. Glasses are one patch of class 3 (eye_g), frame and lenses, "
-    "over the eyes: a pixel has one class, and the masks that were learned from mostly have no eyes "
-    "behind lenses."
+    "over the eyes: a pixel has one class, and the masks that were learned from mostly have no "
+    "eyes behind lenses."
 )
 PARSER_HELP = (
     "a face parser of your own: the declaration of an ONNX file, or NAME=FILE with a ready one, as "

@@ -185,8 +185,11 @@ class Strip:
         return [low + (high - low) * t for t in self.t]
 
     def to_text(self, table: AttributeTable) -> str:
-        """What the curves say, in a few sentences; empty until measured."""
-        return " ".join(self.sentences(table))
+        """What the curves say, for a terminal, in signs that each has; empty until measured."""
+        text = " ".join(self.sentences(table))
+        for fine, plain in (("\u2212", "-"), ("\u202f", " "), ("\u2192", "to")):
+            text = text.replace(fine, plain)
+        return text
 
     def sentences(self, table: AttributeTable) -> list[str]:
         """The same as a list; only attributes of ``table`` that are not hidden are mentioned."""
@@ -224,12 +227,15 @@ class Strip:
                 )
             elif self.walk.kind == "attribute":
                 worst = min(kept_first)
-                out.append(f"At its lowest, the face is {_percent(worst)} the first one.")
+                out.append(
+                    f"At its lowest, the identity is {_percent(worst)} that of the first face."
+                )
             else:
                 half = len(self.t) // 2
                 out.append(
-                    f"Half way the face is {_percent(kept_first[half])} the first and "
-                    f"{_percent(kept_last[half])} the last (0\u202f%: two strangers)."
+                    f"Half way the identity is {_percent(kept_first[half])} that of the first "
+                    f"face and {_percent(kept_last[half])} that of the last (0\u202f%: two "
+                    "strangers)."
                 )
         return out
 
