@@ -35,8 +35,8 @@ def half_way(strip: Strip, names: Sequence[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Walk twice, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from-seed", type=int, default=3)
-    parser.add_argument("--to-seed", type=int, default=8)
+    parser.add_argument("--from-seed", type=int, default=1)
+    parser.add_argument("--to-seed", type=int, default=15)
     parser.add_argument("--frames", type=int, default=9)
     parser.add_argument("--models", help="a world or a folder (default: the embedded one)")
     parser.add_argument("--out", type=Path, default=Path("walk.png"))

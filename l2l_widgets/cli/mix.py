@@ -32,9 +32,10 @@ _FACE = "a seed, a picture, a latent (.npy, .safetensors), or a folder of pictur
 _MIX = (
     "Put the person of one face on the pose and expression of another (Nitzan et al. 2020). Which "
     "factor really follows which input (hair, say, or light, which may follow neither) is measured "
-    "by `l2l mix-report`; the model card has its table. Faces are seeds, pictures or latents. Several on both sides make pairs, "
-    "or all pairs with --grid. --travel draws the way from one face's identity (or attributes) to "
-    "another's. Where --attributes is a clip, or --frames says so, every frame gets the identity."
+    "by `l2l mix-report`; the model card has its table. Faces are seeds, pictures or latents. "
+    "Several on both sides make pairs, or all pairs with --grid. --travel draws the way from one "
+    "face's identity (or attributes) to another's. Where --attributes is a clip, or --frames says "
+    "so, every frame gets the identity."
 )
 _REPORT = (
     "Measure the identity mixer by judges that trained nothing and, in faceworld, against the "
