@@ -36,7 +36,7 @@ from l2l_widgets.photos.reading import Photo, PhotoError
 __all__ = ["Aligned", "Landmarks", "align_photo", "as_tensor", "landmark_network", "template_of"]
 
 #: The rule's square of a face of which only the box is known: its side and how far below the box's
-#: middle it lies, in its widths: medians over the 46 of 70 renders that OpenCV's cascade finds.
+#: middle it lies, in its widths: medians over renders that OpenCV's cascade finds.
 BOX_SIDE, BOX_DOWN = 1.56, -0.08
 #: Faces of the generator that say where it has them, and their truncation.
 TEMPLATE_FACES, TEMPLATE_PSI = 48, 0.7
