@@ -105,6 +105,7 @@ MISTAKES = {
     "film own.png --crop 1,2 --out d.mp4": "--crop is '1,2'",
     "film own.png --out d.png": "--out is 'd.png'",
     "film own.png --recipe no.json --out d.mp4": "--recipe is 'no.json': no such file",
+    "direction age.npy --space w --out m.png": "FILE is 'age.npy': no such file",
     "judges arcfac": "did you mean arcface?",
     "judges arcface": "its network 'w600k_r50.onnx' is not there; allowed: arcface=FILE",
     "world mine --generator g.pkl --judge none.toml": "--judge 'none.toml': no such file",

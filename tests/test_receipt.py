@@ -125,8 +125,9 @@ def test_a_target_that_was_nearly_reached_is_said_in_words():
     receipt = Receipt(
         requested={"smile": 0.02, "age": 0.4}, targets={"smile": 1.0, "age": 0.7},
         achieved={"smile": 0.01, "age": 0.35}, others=dict.fromkeys(names[9:], 0.0),
-        band=dict.fromkeys(names, (-0.1, 0.1)), before=dict.fromkeys(names, 0.5),
-        after=dict.fromkeys(names, 0.5), seconds={"total": 1.0},
+        band=dict.fromkeys(names, (-0.1, 0.1)),
+        before={**dict.fromkeys(names, 0.5), "smile": 0.97, "age": 0.3},
+        after={**dict.fromkeys(names, 0.5), "smile": 0.98, "age": 0.65}, seconds={"total": 1.0},
     )  # fmt: skip
     assert receipt.nearly_there() == ("smile",)
     assert receipt.sentences(DEFAULT_TABLE)[0] == (
@@ -291,6 +292,15 @@ def test_a_target_that_the_edit_left_is_a_shortfall_however_little_was_left_to_a
     assert said[1] == "Smile: asked +40 %, came only +22 %."
     assert said[2].startswith("Glasses: asked to be 100 %; the reader that guides the edit saw 98")
     assert receipt.to_dict()["shortfalls"] == receipt.to_dict()["moved_away"] == ["glasses"]
+    # most of the way by the guiding reader, little more than half of it by the judge
+    aged = made(
+        {"age": 0.14}, {"age": 0.22}, {}, targets={"age": 0.6}, before={"age": 0.21},
+        after={"age": 0.43},
+    )  # fmt: skip
+    assert (aged.shortfalls(), aged.partly()) == ({}, {"age": 0.22})
+    assert aged.sentences(DEFAULT_TABLE)[0] == (
+        "Age: asked to be 53 years; the judge read 22 years before and reads 39 years now."
+    )
     # beyond the target by more than it stood short of it is no better
     fields["after"] = {**after, "glasses": 0.98}
     fields["targets"] = {"glasses": 0.9}

@@ -118,7 +118,9 @@ def check_source(field: str, text: str, names: tuple[str, ...] = ()) -> None:
     """
     if "://" in text or any(map(os.path.exists, (text, text.rpartition("#")[0]))):
         return
-    known = f", and no models are called so ({suggestion(text, names)})" if names else ""
+    known = (
+        f", and no models are called so ({suggestion(text, names, 'there are')})" if names else ""
+    )
     raise ValueError(f"{field} is {text!r}: no such file or folder{known}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
-from l2l_widgets.cli.checks import SEED_MAX, number, whole_number
+from l2l_widgets.cli.checks import SEED_MAX, check_file, number, whole_number
 
 STEPS_MAX = 64
 
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ValueError
         A file that is no direction, a space that is missing or another, words that do not fit.
     """
+    check_file("FILE", args.file)
     if args.space is None:
         raise ValueError(
             f"--space is missing: {args.file.name!r} does not say where it was fitted; allowed: "

@@ -47,7 +47,7 @@ _REPORT = (
 
 def add_parser(subparsers: Any) -> None:
     """Add the two verbs."""
-    mix = subparsers.add_parser("mix", help="who of one face, how of another", description=_MIX)
+    mix = subparsers.add_parser("mix", help="one face as another holds itself", description=_MIX)
     mix.add_argument(
         "--identity", required=True, nargs="+", metavar="A", help=f"the person: {_FACE}"
     )

@@ -25,6 +25,7 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.doctor_text import doctor_text
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -215,7 +216,7 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
     report["memory"] = _guarded(problems, "memory", lambda: memory(seats, problems))
     report.update(problems=problems, ok=not problems)
     if not args.json:
-        print(_as_text(report))
+        print(doctor_text(report))
     if problems:
         if args.json:
             print(json.dumps(report), flush=True)
@@ -380,7 +381,8 @@ def memory(seats: int | None, problems: list[str]) -> dict[str, Any]:
     wanted = seats or 1
     if out["seats_that_fit"] < wanted:
         problems.append(
-            f"memory: {wanted} seat{'s' if wanted > 1 else ''} need {wanted * kernel + RESERVE_MB} "
+            f"memory: {counted(wanted, 'seat')} need{'s' * (wanted == 1)} "
+            f"{wanted * kernel + RESERVE_MB} "
             f"MB, {available} MB are free: {out['seats_that_fit']} fit"
         )
     return out
@@ -423,21 +425,3 @@ def _guarded(problems: list[str], section: str, check: Callable[[], dict[str, An
         if not any(problem.endswith(f": {line}") for problem in problems):
             problems.append(f"{section}: {line}")
         return None
-
-
-def _as_text(report: dict[str, Any]) -> str:
-    lines = []
-    for section in ("machine", "weights", "speed", "browser", "memory"):
-        found = report[section]
-        lines.append(section)
-        for key, value in (found or {}).items():
-            if key == "hashes":
-                continue
-            if isinstance(value, dict):
-                value = ", ".join(f"{name} {item or 'missing'}" for name, item in value.items())
-            lines.append(f"  {key.replace('_', ' '):<28}{'unknown' if value is None else value}")
-    problems = report["problems"]
-    count = f"{counted(len(problems), 'problem')}:"
-    lines.append(count if problems else "no problems")
-    lines += [f"  {problem}" for problem in problems]
-    return "\n".join(lines)

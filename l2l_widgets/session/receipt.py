@@ -45,6 +45,8 @@ PHRASES: Mapping[str, str] = {
     "away": "{label}: asked to be {target}; the judge read {before} before and reads {after} now, "
     "which is farther away.",
     "partly": "{label}: asked {asked}, came only {came}.",
+    "short_of": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
+    "now.",
     "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
     "so hardly anything was left to change.",
     "drifts": "The face drifts towards another person.",
@@ -171,15 +173,22 @@ class Receipt:
         )
 
     def partly(self) -> dict[str, float]:
-        """What came, of the attributes of which half or more came, but less than ``PARTLY``."""
-        short = self.shortfalls()
-        return {
-            name: self.achieved[name]
-            for name, asked in self.requested.items()
-            if name not in short
-            and abs(asked) >= LEAST_ASKED
-            and self.achieved[name] / asked < PARTLY
-        }
+        """What came, of the attributes of which half or more came, but less than ``PARTLY``.
+
+        Of a value that was asked for: where the judge reads more than the rest of the way to it as
+        still to go, and where that is as much as it can tell.
+        """
+        short, found = self.shortfalls(), {}
+        for name, asked in self.requested.items():
+            if name in self.targets:
+                way = abs(self.targets[name] - self.before[name])
+                left = abs(self.targets[name] - self.after[name])
+                is_part = left >= LEAST_ASKED and left > (1 - PARTLY) * way
+            else:
+                is_part = abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < PARTLY
+            if is_part and name not in short:
+                found[name] = self.achieved[name]
+        return found
 
     def nearly_there(self) -> tuple[str, ...]:
         """Attributes whose target the face had all but reached before the edit."""
@@ -237,14 +246,18 @@ class Receipt:
         if not self.requested:
             return [phrases["nothing"]]
         away = self.moved_away()
-        lines = [self._away_sentence(name, table, phrases) for name in away if name in table]
+        lines = [self._target_sentence("away", n, table, phrases) for n in away if n in table]
         lines += [
             self._came_sentence(name, table, phrases, "more" if asked > 0 else "less")
             for name, asked in self.requested.items()
             if name in self.shortfalls() and name not in away and name in table
         ]
         lines += [
-            self._came_sentence(name, table, phrases) for name in self.partly() if name in table
+            self._target_sentence("short_of", name, table, phrases)
+            if name in self.targets
+            else self._came_sentence(name, table, phrases)
+            for name in self.partly()
+            if name in table
         ]
         lines += [
             phrases["nearly"].format(
@@ -260,9 +273,11 @@ class Receipt:
         lines.append(self._others_sentence(table, phrases))
         return lines
 
-    def _away_sentence(self, name: str, table: AttributeTable, phrases: Mapping[str, str]) -> str:
+    def _target_sentence(
+        self, phrase: str, name: str, table: AttributeTable, phrases: Mapping[str, str]
+    ) -> str:
         row = table[name]
-        return phrases["away"].format(
+        return phrases[phrase].format(
             label=row.label,
             target=row.value_text(self.targets[name]),
             before=row.value_text(self.before[name]),

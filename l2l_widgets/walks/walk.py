@@ -187,9 +187,7 @@ class Strip:
     def to_text(self, table: AttributeTable) -> str:
         """What the curves say, for a terminal, in signs that each has; empty until measured."""
         text = " ".join(self.sentences(table))
-        for fine, plain in (("\u2212", "-"), ("\u202f", " "), ("\u2192", "to")):
-            text = text.replace(fine, plain)
-        return text
+        return text.replace("\u2212", "-").replace("\u202f", " ")
 
     def sentences(self, table: AttributeTable) -> list[str]:
         """The same as a list; only attributes of ``table`` that are not hidden are mentioned."""
@@ -204,7 +202,7 @@ class Strip:
             row = table[swept]
             own = curves.of(swept)
             ends = [row.value_text(value, fine=True) for value in (own[0], own[-1])]
-            out.append(f"{row.label} goes {ends[0]} \u2192 {ends[1]}.")
+            out.append(f"{row.label} goes from {ends[0]} to {ends[1]}.")
         others = sorted((n for n in change if n != swept), key=lambda n: -abs(change[n]))[:3]
         if self.walk.kind == "identity" and curves.plain is not None:
             held = columns_of(curves.names, self.walk.hold or table.names)
