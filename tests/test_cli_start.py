@@ -133,3 +133,19 @@ def test_mistakes_are_found_before_torch_is_imported(tmp_path):
         assert err.count("\n") == 1, line
         assert not torch, f"{line}: torch was imported first"
     assert [path.name for path in tmp_path.iterdir()] == ["own.png"]
+
+
+def test_every_argument_of_every_verb_has_its_line_of_help():
+    import argparse
+
+    from l2l_widgets import cli
+
+    for verb in cli.VERBS:
+        parser = cli._parser_of(cli._build_parser(verb), verb)
+        for action in parser._actions:
+            field = "/".join(action.option_strings) or action.metavar or action.dest
+            assert action.help, f"l2l {verb}: {field} says nothing"
+            default, text = action.default, str(action.help)
+            number = isinstance(default, str) and default.replace(".", "", 1).isdigit()
+            if number and default != argparse.SUPPRESS:
+                assert default in text, f"l2l {verb}: {field} does not name its default {default}"

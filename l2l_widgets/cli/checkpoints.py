@@ -16,6 +16,8 @@ GENERATOR_HELP = (
     "'#sha256=...' to check it and '#class=N' to choose a class, several with commas, or all "
     "(default: the first embedded)"
 )
+#: The same where one must be named.
+OWN_GENERATOR_HELP = GENERATOR_HELP.removesuffix(" (default: the first embedded)")
 CLASS_HELP = (
     "of a class-conditional generator: one class, from 0; several with commas, or all, for a "
     "mixture in equal shares"

@@ -55,7 +55,9 @@ def add_parser(subparsers: Any) -> None:
     """Add the three verbs."""
     sample = subparsers.add_parser("sample", help="a contact sheet of faces", description=_SAMPLE)
     sample.add_argument("-n", default="16", metavar="N", help="faces (default: 16)")
-    sample.add_argument("--seed", default="0", help="of the first face; the others follow on")
+    sample.add_argument(
+        "--seed", default="0", help="of the first face; the others follow on (default: 0)"
+    )
     sample.add_argument("--columns", default=None, help="faces in a row (default: a square)")
     _add_face_arguments(sample, "SHEET.png", VISIBLE_ON_SHEET)
 
@@ -83,7 +85,9 @@ def add_parser(subparsers: Any) -> None:
     _add_face_arguments(edit, "OUT.png|DIR", VISIBLE)
 
     replay = subparsers.add_parser("replay", help="repeat an edit exactly", description=_REPLAY)
-    replay.add_argument("recipe", metavar="RECIPE.json|IMAGE.png", type=Path)
+    replay.add_argument(
+        "recipe", metavar="RECIPE.json|IMAGE.png", type=Path, help="what was saved with a recipe"
+    )
     replay.add_argument("--out", required=True, type=Path, metavar="OUT.png", help=OUT_HELP)
     replay.add_argument("--generator", default=None, metavar="NAME|PATH", help=GENERATOR_HELP)
     replay.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)

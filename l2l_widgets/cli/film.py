@@ -57,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--aligned", action="store_true", help="the frames are cut already")
     parser.add_argument("--crop", default=None, metavar="X,Y,SIDE", help="one square for all")
     parser.add_argument("--detector", default=None, metavar="NAME", help="as for l2l invert")
-    parser.add_argument("--seed", default="0", metavar="S", help="of the search")
+    parser.add_argument("--seed", default="0", metavar="S", help="of the search (default: 0)")
     parser.add_argument(
         "--generator", default=None, metavar="NAME|PATH", help="models (default: the embedded ones)"
     )

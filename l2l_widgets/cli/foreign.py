@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, check_source, with_class
+from l2l_widgets.cli.checkpoints import CLASS_HELP, OWN_GENERATOR_HELP, check_source, with_class
 from l2l_widgets.cli.checks import whole_number
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_judges
@@ -21,11 +21,12 @@ def add_arguments(train: argparse.ArgumentParser) -> None:
     """Add what a generator of your own needs to ``l2l train``."""
     own = train.add_argument_group(
         "a generator of your own",
-        "NAME is an editor, or own for all of them. The world is made, faces are sampled and "
-        "labelled, the judges imitated, the editor trained and measured; the same command goes on "
-        "where it was stopped. --set takes RECIPE.FIELD=VALUE too.",
+        # this help keeps its lines as they are written
+        "NAME is an editor, or own for all of them. The world is made, faces are\nsampled and "
+        "labelled, the judges imitated, the editor trained and measured;\nthe same command goes on "
+        "where it was stopped. --set takes\nRECIPE.FIELD=VALUE too.",
     )
-    own.add_argument("--generator", metavar="PATH|URL", help=GENERATOR_HELP)
+    own.add_argument("--generator", metavar="PATH|URL", help=OWN_GENERATOR_HELP)
     own.add_argument(
         "--judge", action="append", default=[], metavar="DECLARATION",
         help="a declaration (.toml), or NAME=FILE for a published model; repeatable: one that "

@@ -62,7 +62,9 @@ def add_parser(subparsers: Any) -> None:
         help="w edits best, w+ draws best (default: w+)",
     )  # fmt: skip
     parser.add_argument("--steps", default="150", metavar="N", help="of descent (default: 150)")
-    parser.add_argument("--seed", default="0", metavar="S", help="of the start and the noise")
+    parser.add_argument(
+        "--seed", default="0", metavar="S", help="of the start and the noise (default: 0)"
+    )
     parser.add_argument(
         "--generator", default=None, metavar="NAME|PATH", help="models (default: the embedded ones)"
     )

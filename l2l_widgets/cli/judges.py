@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.checkpoints import CLASS_HELP, OWN_GENERATOR_HELP, with_class
 from l2l_widgets.cli.checks import check_folder, models_of
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.foreign import provenance
@@ -25,6 +25,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "judge",
         nargs="?",
+        metavar="JUDGE",
         help="a declaration (.toml), or NAME=FILE for a published model",
     )
 
@@ -35,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         "`l2l train own --weights DIR` trains every editor into it, and --generator DIR uses it.",
     )
     world.add_argument("folder", type=Path, metavar="DIR", help="the folder to write")
-    world.add_argument("--generator", required=True, metavar="PATH|URL", help=GENERATOR_HELP)
+    world.add_argument("--generator", required=True, metavar="PATH|URL", help=OWN_GENERATOR_HELP)
     world.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     world.add_argument(
         "--judge", action="append", default=[], required=True, metavar="DECLARATION",

@@ -64,7 +64,9 @@ def add_parser(subparsers: Any) -> None:
         "--travel", choices=("identity", "attributes"),
         help="go from A's identity to B's with A's attributes held, or the other way round",
     )  # fmt: skip
-    mix.add_argument("--space", choices=("w", "z"), default="w", help="where --travel goes")
+    mix.add_argument(
+        "--space", choices=("w", "z"), default="w", help="where --travel goes (default: w)"
+    )
     mix.add_argument("--steps", default="9", metavar="N", help="pictures of --travel (default: 9)")
     mix.add_argument("--frames", action="store_true", help="B is a folder of frames, in order")
     mix.add_argument("--fps", default="12", help="frames a second of a .gif or .mp4 (default: 12)")
@@ -92,7 +94,9 @@ def add_parser(subparsers: Any) -> None:
         "--no-truth", action="store_true",
         help="leave out the renders with known factors (their sets are rendered where missing)",
     )  # fmt: skip
-    report.add_argument("--truth-pairs", default="1000", metavar="N", help="of renders")
+    report.add_argument(
+        "--truth-pairs", default="1000", metavar="N", help="of renders (default: 1000)"
+    )
     report.add_argument(
         "--ablations", action="store_true",
         help="train the mixer whole and with each of four losses left out, and compare: five "

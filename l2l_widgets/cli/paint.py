@@ -74,7 +74,9 @@ def add_parser(subparsers: Any) -> None:
         "masks", help="look through a folder in CelebAMask-HQ's layout",
         description="Report what a data set folder holds, its gaps, and its known defects.",
     )  # fmt: skip
-    masks.add_argument("folder", type=Path, metavar="DIR")
+    masks.add_argument(
+        "folder", type=Path, metavar="DIR", help="that of the data set, or one of l2l render"
+    )
     masks.add_argument("--read", action="store_true", help="open every file as well; slow")
 
 

@@ -52,8 +52,12 @@ def add_parser(subparsers: Any) -> None:
         "every true factor in factors.csv. A stopped run goes on where it was.",
     )
     render.add_argument("count", metavar="N", help="portraits that the folder shall hold")
-    render.add_argument("--size", default="128", help="pixels a side: 16, 32 ... 1024")
-    render.add_argument("--seed", default="0", help="the same seed gives the same portraits")
+    render.add_argument(
+        "--size", default="128", help="pixels a side: 16, 32 ... 1024 (default: 128)"
+    )
+    render.add_argument(
+        "--seed", default="0", help="the same seed gives the same portraits (default: 0)"
+    )
     render.add_argument(
         "--independent", action="store_true",
         help="every factor on its own, without the planted correlations",
