@@ -128,6 +128,7 @@ def test_every_frame_gets_the_person(l2l, tmp_path, out):
         reader = cv2.VideoCapture(str(path))
         assert int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) == 3
         reader.release()
+        assert path.stat().st_mode == (tmp_path / "in" / "0.png").stat().st_mode, "who may read it"
         assert [p.name for p in tmp_path.iterdir() if p.suffix == ".mp4"] == ["clip.mp4"]
 
 
