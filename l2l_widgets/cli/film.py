@@ -123,7 +123,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if report.lost:
             lost = counted(report.lost, "frame")
             print(f"note: no face was found in {lost}; the square before was taken")
-        if report.frames > 1:
+        if report.beyond >= 0.01:
+            print(
+                f"note: up to {report.beyond:.0%} of a square lies outside its frame and is filled "
+                "with the mirror image, out of focus"
+            )
+        if report.frames > 2:  # fewer have no second differences
             print(f"smoothing {smoothing:g} leaves {report.trembling:.0%} of the trembling")
         print(CONSENT)
     return answer

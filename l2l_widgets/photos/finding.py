@@ -33,7 +33,15 @@ from l2l_widgets.photos.alignment import (
 from l2l_widgets.photos.detection import DETECTORS, DetectedFace, Detector, in_order
 from l2l_widgets.photos.reading import Photo, PhotoError
 
-__all__ = ["Aligned", "Landmarks", "align_photo", "as_tensor", "landmark_network", "template_of"]
+__all__ = [
+    "Aligned",
+    "Landmarks",
+    "align_photo",
+    "as_tensor",
+    "landmark_network",
+    "share_beyond",
+    "template_of",
+]
 
 #: The rule's square of a face of which only the box is known: its side and how far below the box's
 #: middle it lies, in its widths: medians over renders that OpenCV's cascade finds.
@@ -299,7 +307,7 @@ def _is_plausible(quad: np.ndarray, by_box: np.ndarray) -> bool:
 def _cut(
     photo: Photo, quad: np.ndarray, side: int, how: str, notes: list[str], allowed: str = ""
 ) -> Aligned:
-    share = _share_beyond(photo, quad)
+    share = share_beyond(photo.size, quad)
     if share >= LEAST_BEYOND:
         width, height = photo.size
         notes.append(
@@ -311,12 +319,15 @@ def _cut(
     return Aligned(image, corners, how, notes=tuple(notes))
 
 
-def _share_beyond(photo: Photo, quad: np.ndarray, grid: int = 64) -> float:
-    """Share of a square (4, 2) that lies outside the photo, counted on a grid of points."""
+def share_beyond(size: tuple[int, int], quad: np.ndarray, grid: int = 64) -> float:
+    """Share of a square (4, 2) that lies outside a picture of that width and height, in pixels.
+
+    It is counted on a grid of points.
+    """
     steps = (np.arange(grid) + 0.5) / grid
     across, down = quad[3] - quad[0], quad[1] - quad[0]
     points = quad[0] + steps[:, None, None] * across + steps[None, :, None] * down  # (G, G, 2)
-    return float(((points < 0) | (points > np.array(photo.size))).any(-1).mean())
+    return float(((points < 0) | (points > np.array(size))).any(-1).mean())
 
 
 def as_tensor(picture: Any) -> Tensor:
