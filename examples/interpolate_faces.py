@@ -1,6 +1,6 @@
 """Walk between two faces in Z and in W, and compare what the judges see half way.
 
-    python examples/interpolate_faces.py --from-seed 3 --to-seed 8 --out walk.png
+    python examples/interpolate_faces.py --from-seed 1 --to-seed 15 --out walk.png
 
 Writes the two strips one below the other, their curves beside it as walk-curves.png, and the walk
 in W as a GIF with its recipe inside.
@@ -35,8 +35,8 @@ def half_way(strip: Strip, names: Sequence[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Walk twice, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from-seed", type=int, default=3)
-    parser.add_argument("--to-seed", type=int, default=8)
+    parser.add_argument("--from-seed", type=int, default=1)
+    parser.add_argument("--to-seed", type=int, default=15)
     parser.add_argument("--frames", type=int, default=9)
     parser.add_argument("--models", help="a world or a folder (default: the embedded one)")
     parser.add_argument("--out", type=Path, default=Path("walk.png"))

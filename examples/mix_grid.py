@@ -25,8 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--people", type=int, default=4)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     args = parser.parse_args(argv)
-    if not 2 <= args.people <= 8 or args.candidates < 10 * (args.people + len(COLUMNS)):
-        parser.error("people: 2 to 8; candidates: ten or more for each face that is shown")
+    if not 2 <= args.people <= 8:
+        parser.error(f"--people is {args.people}; allowed: 2 to 8")
+    least = 10 * (args.people + len(COLUMNS))
+    if args.candidates < least:
+        parser.error(
+            f"--candidates is {args.candidates}; allowed with {args.people} people: at least "
+            f"{least}, ten for each of them and of the {len(COLUMNS)} columns"
+        )
     try:
         models = load(args.generator)
         mixer = FaceMixer.of(models)

@@ -219,6 +219,7 @@ def read_mask(
     """
     label = name or ("mask" if isinstance(source, bytes) else str(source))
     indices = _indices(_opened(source, label), label)
+    _refuse_part(indices, label)
     mask = check_mask(torch.from_numpy(indices), name=label)
     if order is None and guess_order(mask) == "bisenet":
         raise MaskError(
@@ -228,6 +229,52 @@ def read_mask(
         )
     mask = from_order(mask, order or "official")
     return mask if side is None else fit_side(mask, side, label)
+
+
+def read_area(source: str | os.PathLike[str] | bytes, side: int, name: str | None = None) -> Tensor:
+    """Read an area from a picture file: black is outside, whatever is not black is inside.
+
+    Parameters
+    ----------
+    source : path or bytes
+        PNG: black and white, or a mask of classes, of which the background is outside.
+    side : int
+        Side of the result, as for :func:`read_mask`.
+    name : str, optional
+        What errors call it; the file's name by default.
+
+    Returns
+    -------
+    Tensor, shape (side, side), bool
+
+    Raises
+    ------
+    MaskError
+        No picture, or another size.
+    """
+    label = name or ("area" if isinstance(source, bytes) else str(source))
+    picture = _opened(source, label)
+    if picture.mode != "P":  # a palette only colours its indices
+        picture = picture.convert("RGB")
+    pixels = np.array(picture).reshape(picture.height, picture.width, -1)
+    return fit_side(torch.from_numpy(pixels.any(-1).astype(np.uint8)), side, label) != 0
+
+
+def _refuse_part(indices: np.ndarray, label: str) -> None:
+    """Refuse the file of one part: 255, or another number that is no class, where the part is."""
+    values = np.unique(indices).tolist()
+    if len(values) != 2 or values[0] != 0 or values[1] < CLASS_COUNT:
+        return
+    stem = Path(label).stem
+    part = next((n for n in sorted(MASK_CLASSES, key=len)[::-1] if stem.endswith(f"_{n}")), None)
+    number = "" if part is None else f", for {part} {MASK_CLASSES.index(part)}"
+    raise MaskError(
+        f"{label} looks like one part's file (0, and {values[1]} where the part is), not like "
+        "a mask of all parts; allowed: one PNG in which every pixel holds the number of its class. "
+        "Combine them: take the face's own mask (l2l paint --image FACE.png --read-mask --out "
+        f"MASK.png) and give the part's pixels its number{number} (0 to {CLASS_COUNT - 1}: "
+        f"{', '.join(MASK_CLASSES)})"
+    )
 
 
 def fit_side(mask: Tensor, side: int, name: str = "mask") -> Tensor:

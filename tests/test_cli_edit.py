@@ -9,6 +9,7 @@ from PIL import Image
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.edit import Waiting, parse_settings, receipt_text
 from l2l_widgets.models import zoo
 from l2l_widgets.session.receipt import Receipt
@@ -135,6 +136,16 @@ def test_a_folder_of_ones_own_is_a_generator(capsys, tmp_path, tiny_world):
         capsys, "sample", "-n", 1, "--generator", tiny_world, "--out", tmp_path / "a.png"
     )
     assert report["models"] == "tiny-world"
+
+
+def test_one_is_counted_as_one(capsys, tmp_path, tiny_world):
+    words = ("--generator", tiny_world, "--out", tmp_path / "a.png")
+    code, out, _ = run(capsys, "sample", "-n", 1, "--seed", 3, *words)
+    assert (code, out) == (0, f"{tmp_path / 'a.png'}: seed 3\n")
+    _, out, _ = run(capsys, "sample", "-n", 2, "--seed", 3, *words)
+    assert out == f"{tmp_path / 'a.png'}: seeds 3 to 4, row by row\n"
+    assert counted(1, "identity", "identities") == "1 identity"
+    assert [counted(n, "face") for n in (0, 1, 2)] == ["0 faces", "1 face", "2 faces"]
 
 
 @pytest.mark.parametrize(

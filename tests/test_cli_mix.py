@@ -38,7 +38,7 @@ def test_one_mix_is_a_picture_and_its_latent(l2l, tmp_path):
         "w.safetensors", "--scale", 2, "--inputs",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    assert "sub/c.png: 1 faces, mixed" in out
+    assert "sub/c.png: 1 face, mixed" in out
     with Image.open(tmp_path / "sub/c.png") as picture:
         assert picture.size == (2 * (3 * 32 + 2), 2 * 32)
     w = load_safetensors(tmp_path / "w.safetensors")[0]["w"]
@@ -85,6 +85,14 @@ def test_a_bad_picture_of_a_folder_is_named_and_the_rest_goes_on(l2l, tmp_path):
     report = json.loads(out.splitlines()[-1])
     assert report["mixes"] == 2
     assert len(report["left_out"]) == 1
+    # a pair is two places in two lists: nothing moves up into the place of what is missing
+    code, _, err = l2l(
+        "--identity", "people/bad.png", 1, "--attributes", 2, 3, "--out", "pairs.png"
+    )  # fmt: skip
+    assert code == 2
+    assert "bad.png: not a picture file" in err
+    assert "the pairs would shift" in err
+    assert not (tmp_path / "pairs.png").exists()
 
 
 @pytest.mark.parametrize("out", ["frames", "clip.gif", "clip.mp4"])
@@ -107,7 +115,10 @@ def test_every_frame_gets_the_person(l2l, tmp_path, out):
         words = ("--identity", 8, "--attributes", "clip.gif", "--out", "again")
         code, _, err = l2l(*words)
         assert code == 2
-        assert "no frame could be used: clip.gif frame 0: no face was found" in err
+        assert err.count("no face was found; allowed: exactly one, seen from the front") == 1
+        assert "no frame could be used: 3 of them (clip.gif frame 0, clip.gif frame 1, " in err
+        assert err.endswith("; where you see one yourself: --any-picture\n")
+        assert "counter" not in err
         code, text, _ = l2l(*words, "--any-picture")
         assert code == 0
         assert "3 frames of clip.gif as 8" in text
@@ -117,6 +128,7 @@ def test_every_frame_gets_the_person(l2l, tmp_path, out):
         reader = cv2.VideoCapture(str(path))
         assert int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) == 3
         reader.release()
+        assert path.stat().st_mode == (tmp_path / "in" / "0.png").stat().st_mode, "who may read it"
         assert [p.name for p in tmp_path.iterdir() if p.suffix == ".mp4"] == ["clip.mp4"]
 
 

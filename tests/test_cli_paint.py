@@ -77,6 +77,18 @@ def test_a_face_is_painted_and_replayed(files, world, capsys):
     assert "inside the area" in capsys.readouterr().out
 
 
+def test_a_mask_that_asks_for_nothing_says_so(files, world, capsys):
+    words = ("--image-mask", str(files / "a_mask.png"))
+    assert paint(files, world, *words, mask="a_mask.png") == 0
+    told = capsys.readouterr().out
+    assert "the face as it was, for " in told
+    assert "asks for nothing else than what the face has already" in told
+    assert paint(files, world, *words) == 0
+    assert capsys.readouterr().out.endswith("outside the area as it was: --keep-outside\n")
+    assert paint(files, world, *words, "--keep-outside") == 0
+    assert "--keep-outside" not in capsys.readouterr().out
+
+
 def test_the_parser_finds_the_mask_that_is_not_given(files, world, capsys):
     assert paint(files, world) == 0
     style = ("--style", str(files / "a.png"), "--style-mask", str(files / "a_mask.png"))

@@ -97,8 +97,22 @@ MISTAKES = {
     "info none.pkl": "PATH is 'none.pkl': no such file or folder",
     "convert none.pkl m.safetensors": "SRC is 'none.pkl'",
     "invert none.png --out d": "PHOTO is 'none.png'",
+    "invert own.png --crop -5,0 --out d": "--crop is '-5,0'; allowed: X,Y,SIDE",
+    "invert own.png --detector yunet=no.onnx --out d": "--detector yunet is 'no.onnx': no such",
+    "invert own.png --detector yolo --out d": "--detector is 'yolo'; allowed: cascade, yunet",
+    "invert own.png --landmarks no.toml --out d": "--landmarks 'no.toml': no such file",
+    "film nowhere.mp4 --out d.mp4": "CLIP is 'nowhere.mp4'",
+    "film own.png --crop 1,2 --out d.mp4": "--crop is '1,2'",
+    "film own.png --out d.png": "--out is 'd.png'",
+    "film own.png --recipe no.json --out d.mp4": "--recipe is 'no.json': no such file",
+    "direction age.npy --space w --out m.png": "FILE is 'age.npy': no such file",
     "judges arcfac": "did you mean arcface?",
-    "world mine --generator g.pkl --judge none.toml": "--judge: judge 'none.toml': no such file",
+    "judges arcface": "its network 'w600k_r50.onnx' is not there; allowed: arcface=FILE",
+    "world mine --generator g.pkl --judge none.toml": "--judge 'none.toml': no such file",
+    "train mapper --generator g.pkl --judge celeba_40=no.onnx": "network 'no.onnx' is not there",
+    "train mapper --generator g.pkl --judge none.toml": "--judge 'none.toml': no such file",
+    "paint --image own.png --read-mask --parser none.toml --out m.png": "--parser 'none.toml': no",
+    "paint-scores --parser arcface=no.onnx --out d": "kind 'identity'; allowed: 'parser'",
     "paint --image a.png --mask m.png --out m.png": "--image is 'a.png': no such file",
     "paint-scores --faces 1 --out d": "--faces is '1'",
     "masks nowhere": "DIR is 'nowhere'",
@@ -111,10 +125,27 @@ MISTAKES = {
 
 
 def test_mistakes_are_found_before_torch_is_imported(tmp_path):
+    (tmp_path / "own.png").write_bytes(b"")
     answers = answers_of([line.split() for line in MISTAKES], tmp_path)
     for (line, message), (code, out, err, torch) in zip(MISTAKES.items(), answers, strict=True):
         assert (code, out) == (2, ""), line
         assert message in err, f"{line}: {err}"
         assert err.count("\n") == 1, line
         assert not torch, f"{line}: torch was imported first"
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["own.png"]
+
+
+def test_every_argument_of_every_verb_has_its_line_of_help():
+    import argparse
+
+    from l2l_widgets import cli
+
+    for verb in cli.VERBS:
+        parser = cli._parser_of(cli._build_parser(verb), verb)
+        for action in parser._actions:
+            field = "/".join(action.option_strings) or action.metavar or action.dest
+            assert action.help, f"l2l {verb}: {field} says nothing"
+            default, text = action.default, str(action.help)
+            number = isinstance(default, str) and default.replace(".", "", 1).isdigit()
+            if number and default != argparse.SUPPRESS:
+                assert default in text, f"l2l {verb}: {field} does not name its default {default}"

@@ -41,6 +41,8 @@ def test_the_doctor_speaks_in_sections(capsys, tiny_world):
     for section in ("machine", "weights", "speed", "browser", "memory"):
         assert section in out.splitlines()
     assert out.splitlines()[-1] == "no problems"
+    for words in (" MB\n", " ms\n", "as the manifest has them\n", "32 x 32 pixels\n"):
+        assert words in out, "every figure has its unit"
 
 
 def test_damaged_weights_are_a_named_problem_and_exit_code_1(capsys, tmp_path):

@@ -116,4 +116,4 @@ def test_the_mix_grid_is_drawn_from_any_models_with_a_mixer(tmp_path, capsys):
         assert picture.width > picture.height > 300
     with pytest.raises(SystemExit):
         example.main([*argv, "--candidates", "20"])
-    assert "ten or more for each face" in capsys.readouterr().err
+    assert "--candidates is 20; allowed with 4 people: at least 100, " in capsys.readouterr().err

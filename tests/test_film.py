@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from conftest import LinearEditor, build_attribute_net, build_directions, build_generator
+from PIL import Image
 
 from l2l_widgets.cli import main
 from l2l_widgets.images import load_image, save_image, to_pil
@@ -98,12 +99,22 @@ def test_a_film_is_edited_and_smoothed(models, folder, tmp_path):
     )  # fmt: skip
     assert (report.frames, report.total, report.lost, report.broken) == (COUNT, COUNT, 0, "")
     assert report.trembling < 1
+    assert report.beyond == 0
     made = list(Frames(tmp_path / "out.mp4"))
     assert len(made) == COUNT
     assert made[0].size == (64, 32), "before and after side by side"
     assert ("invert", COUNT, COUNT) in heard
     assert ("edit", COUNT, COUNT) in heard
     assert heard[-1] == ("draw", COUNT, COUNT)
+
+
+def test_a_square_that_leaves_the_frames_is_told(models, folder, tmp_path):
+    with Image.open(sorted(folder.iterdir())[0]) as first:
+        width, height = first.size
+    settings = FilmSettings(**FEW, crop=(-width / 2, 0, width))
+    report = edit_film(models, folder, [], tmp_path / "out.mp4", settings, limit=1)
+    assert width == height
+    assert report.beyond == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_face_is_followed_and_a_lost_one_is_counted(models, folder, tmp_path):

@@ -357,5 +357,5 @@ def test_the_command_lists_and_checks(attributes, capsys):
     assert "reads 3 attributes" in capsys.readouterr().out
     assert main(["judges", "arcface"]) == 2
     error = capsys.readouterr().err
-    assert "no such file" in error
+    assert "is not there; allowed: arcface=FILE" in error
     assert "InsightFace" in error

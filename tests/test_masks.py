@@ -21,6 +21,7 @@ from l2l_widgets.masks import (
     guess_order,
     mirror,
     one_hot,
+    read_area,
     read_mask,
     resize_mask,
     to_order,
@@ -116,6 +117,30 @@ def test_what_is_no_mask_is_refused_by_name():
         check_mask(torch.full((4, 4), -1))
     with pytest.raises(MaskError, match="4 x 4 pixels; allowed here: 8 x 8"):
         check_mask(torch.zeros(4, 4, dtype=torch.int64), side=8)
+
+
+def test_the_file_of_one_part_is_known_for_what_it_is(tmp_path):
+    part = np.zeros((4, 4), np.uint8)
+    part[1:3] = 255
+    (tmp_path / "00000_hair.png").write_bytes(png(part))
+    with pytest.raises(MaskError, match=r"looks like one part's file \(0, and 255 .* for hair 13 "):
+        read_mask(tmp_path / "00000_hair.png")
+    with pytest.raises(MaskError, match=r"--read-mask .* part's pixels its number \(0 to 18"):
+        read_mask(png(np.stack([part] * 3, axis=-1)), name="mine.png")
+    part[1:3] = 13
+    assert read_mask(png(part)).unique().tolist() == [0, 13]
+
+
+def test_an_area_is_whatever_is_not_black(faces):
+    part = np.zeros((4, 4), np.uint8)
+    part[1:3] = 255
+    inside = torch.from_numpy(part != 0)
+    assert torch.equal(read_area(png(part), 4), inside)
+    assert torch.equal(read_area(png(np.stack([part, part * 0, part * 0], axis=-1)), 4), inside)
+    assert torch.equal(read_area(encode_mask(faces[0]), faces.shape[-1]), faces[0] != 0)
+    assert read_area(png(part), 8).shape == (8, 8)
+    with pytest.raises(MaskError, match="area is 4 x 4 pixels; allowed: 6 x 6"):
+        read_area(png(part), 6)
 
 
 def test_a_mirrored_mask_changes_sides_and_names(faces):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from l2l_widgets.disentangle import MixError, read_face, read_faces
 from l2l_widgets.disentangle.mix_state import MixState
+from l2l_widgets.disentangle.problems import in_short
 from l2l_widgets.disentangle.sources import count_frames, face_counter, is_clip, read_frames
 from l2l_widgets.images import encode_png, save_image
 from l2l_widgets.storage import save_safetensors
@@ -80,6 +81,19 @@ def test_a_batch_goes_on_without_what_cannot_be_used(mixer, pictures):
     assert "text.png: not a picture file" in text
     with pytest.raises(MixError, match="is grey"):
         read_faces([str(pictures)], mixer)
+
+
+def test_a_reason_that_holds_for_many_is_said_once():
+    problems = [f"{i}.png: no face was found; allowed: one" for i in range(5)]
+    problems.insert(2, "grey.png: is grey")
+    assert in_short(problems) == [
+        "5 of them (0.png, 1.png, 2.png and 2 more): no face was found; allowed: one",
+        "grey.png: is grey",
+    ]
+    assert in_short(["broken", "broken", "x: y", "z: y"]) == [
+        "broken (2 times)", "2 of them (x, z): y",
+    ]  # fmt: skip
+    assert in_short([]) == []
 
 
 def test_an_empty_folder_is_refused(mixer, tmp_path):

@@ -267,6 +267,14 @@ def test_a_square_by_hand_and_an_aligned_photo_are_not_searched(crowd, models):
     hand = align_photo(crowd, models, crop=(60, 20, 60))
     assert hand.how == "cut by hand"
     assert hand.image[0, 2].min() > 0.9
+    assert hand.notes == ()
+    half = align_photo(crowd, models, crop=(-30, 20, 60))
+    assert half.notes == (
+        f"50% of the cut lies outside the photo ({crowd.size[0]} x {crowd.size[1]} pixels) and is "
+        f"filled with its mirror image, out of focus; inside it lie squares with X from 0 to "
+        f"{crowd.size[0]} - SIDE, Y from 0 to {crowd.size[1]} - SIDE, SIDE up to "
+        f"{min(crowd.size)}",
+    )
     middle = align_photo(crowd, models, aligned=True)
     assert middle.quad[0] == (40.0, 0.0)
     for crop, says in (((500, 0, 20), "beside the photo"), ((0, 0, 1), "at least 8 pixels")):

@@ -9,7 +9,7 @@ from conftest import LinearEditor, build_directions, good, make_session
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.session.receipt import LEAST_SHOWN, Receipt
+from l2l_widgets.session.receipt import Receipt, is_shown
 from l2l_widgets.session.references import CHUNK, FIRST_STRANGER, N_STRANGERS
 
 
@@ -108,10 +108,10 @@ def test_the_receipt_is_plain_data_and_readable_text(session):
     assert any(line.startswith("Age") and "years" in line for line in lines)
     assert any(line.startswith("identity") for line in lines)
     assert max(map(len, lines)) <= 100
-    marked = [  # what is shown as +0.00 has not moved
+    marked = [  # what is shown as "0 %" has not moved
         DEFAULT_TABLE[name].label
         for name, change in receipt.outside_band().items()
-        if abs(change) >= LEAST_SHOWN
+        if is_shown(DEFAULT_TABLE[name], change)
     ]
     assert marked
     start = next(i for i, line in enumerate(lines) if line.lstrip().startswith("before")) + 3
@@ -125,8 +125,9 @@ def test_a_target_that_was_nearly_reached_is_said_in_words():
     receipt = Receipt(
         requested={"smile": 0.02, "age": 0.4}, targets={"smile": 1.0, "age": 0.7},
         achieved={"smile": 0.01, "age": 0.35}, others=dict.fromkeys(names[9:], 0.0),
-        band=dict.fromkeys(names, (-0.1, 0.1)), before=dict.fromkeys(names, 0.5),
-        after=dict.fromkeys(names, 0.5), seconds={"total": 1.0},
+        band=dict.fromkeys(names, (-0.1, 0.1)),
+        before={**dict.fromkeys(names, 0.5), "smile": 0.97, "age": 0.3},
+        after={**dict.fromkeys(names, 0.5), "smile": 0.98, "age": 0.65}, seconds={"total": 1.0},
     )  # fmt: skip
     assert receipt.nearly_there() == ("smile",)
     assert receipt.sentences(DEFAULT_TABLE)[0] == (
@@ -261,6 +262,53 @@ def test_what_did_not_come_is_said_first():
     assert "less yaw" in wrong.sentences(DEFAULT_TABLE)[0]
     assert made({"smile": 0.03}, {"smile": 0.0}, {}).shortfalls() == {}, "too small to grade"
     assert "shortfalls" in receipt.to_dict()
+
+
+def test_what_the_table_shows_as_nothing_has_no_star():
+    others = {"yaw": 0.0051, "hair_length": 0.004, "age": 0.02}
+    read = dict.fromkeys((*others, "smile"), 0.5)
+    receipt = made(
+        {"smile": 0.4}, {"smile": 0.4}, others, 0.001, before=read, after=read,
+        seconds={"total": 1.0},
+    )  # fmt: skip
+    rows = {line[:17].strip(): line for line in receipt.to_text(DEFAULT_TABLE).splitlines()}
+    assert not rows["Yaw"].endswith("*"), "half a degree is shown as 0°"
+    assert not rows["Hair length"].endswith("*")
+    assert rows["Age"].endswith("*")
+
+
+def test_a_target_that_the_edit_left_is_a_shortfall_however_little_was_left_to_ask():
+    before, after = {"smile": 0.42, "glasses": 0.88}, {"smile": 0.64, "glasses": 0.75}
+    fields = {"targets": {"glasses": 1.0}, "before": before, "after": after}
+    achieved = {"smile": 0.22, "glasses": -0.13}
+    receipt = made({"smile": 0.4, "glasses": 0.02}, achieved, {"beard": 0.5}, **fields)
+    assert receipt.moved_away() == ("glasses",)
+    assert receipt.shortfalls() == {"glasses": -0.13}
+    said = receipt.sentences(DEFAULT_TABLE)
+    assert said[0] == (
+        "Glasses: asked to be 100 %; the judge read 88 % before and reads 75 % now, which is "
+        "farther away."
+    )
+    assert said[1] == "Smile: asked +40 %, came only +22 %."
+    assert said[2].startswith("Glasses: asked to be 100 %; the reader that guides the edit saw 98")
+    assert receipt.to_dict()["shortfalls"] == receipt.to_dict()["moved_away"] == ["glasses"]
+    # most of the way by the guiding reader, little more than half of it by the judge
+    aged = made(
+        {"age": 0.14}, {"age": 0.22}, {}, targets={"age": 0.6}, before={"age": 0.21},
+        after={"age": 0.43},
+    )  # fmt: skip
+    assert (aged.shortfalls(), aged.partly()) == ({}, {"age": 0.22})
+    assert aged.sentences(DEFAULT_TABLE)[0] == (
+        "Age: asked to be 53 years; the judge read 22 years before and reads 39 years now."
+    )
+    # beyond the target by more than it stood short of it is no better
+    fields["after"] = {**after, "glasses": 0.98}
+    fields["targets"] = {"glasses": 0.9}
+    over = made({"glasses": 0.02}, {"glasses": 0.1}, {}, **fields)
+    assert over.shortfalls() == {"glasses": 0.1}
+    # two readings of a still face differ by less than is graded
+    fields["after"] = {**after, "glasses": 0.86}
+    assert made({"glasses": 0.02}, {"glasses": -0.02}, {}, **fields).shortfalls() == {}
 
 
 def test_a_face_that_is_nearer_to_a_stranger_is_said_to_drift():

@@ -17,7 +17,7 @@ from l2l_widgets.stylegan2.layers import channel_table
 __all__ = ["as_text", "describe", "needs"]
 
 MB = 2**20
-#: What a process takes to draw anything at all, beside Python and torch (measured: 80 to 130 MB).
+#: What a process takes to draw anything at all, beside Python and torch: a round estimate.
 ANYTHING = 100 * MB
 #: What each ability needs of a set of models; one of the names of a line will do.
 _NEEDS = {

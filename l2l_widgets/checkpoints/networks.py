@@ -152,8 +152,8 @@ def _channel_rule(channels: Mapping[int, int], options: Mapping[str, Any]) -> di
 class _WithoutWeights(TorchFunctionMode):
     """Random weights become names and shapes without memory.
 
-    A block under ``torch.device("meta")`` does the same, and takes a second and 80 MB to import
-    what it needs for random numbers and to divide what is not there.
+    A block under ``torch.device("meta")`` does the same, but imports much for random numbers and
+    to divide what is not there.
     """
 
     def __torch_function__(

@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -25,7 +27,7 @@ VERBS = {
     "sample": ("edit", "draw a contact sheet of faces"),
     "edit": ("edit", "edit a face and say what else moved"),
     "interpolate": ("interpolate", "walk between two faces: strip, GIF or film, with curves"),
-    "mix": ("mix", "identity of one face, attributes of another"),
+    "mix": ("mix", "the person of one face, pose and expression of another"),
     "mix-report": ("mix", "measure the identity mixer"),
     "attributes": ("attributes", "list the attributes that can be edited"),
     "replay": ("edit", "replay a recipe, or a picture that carries one"),
@@ -55,8 +57,8 @@ EXAMPLES = {
     "lab": "l2l lab student_3",
     "sample": "l2l sample -n 12 --seed 1 --out sheet.png",
     "edit": "l2l edit --seed 8 --set smile=+0.4 --set age=0.6 --out out.png",
-    "interpolate": "l2l interpolate --from-seed 3 --to-seed 8 --frames 9 --out strip.png",
-    "mix": "l2l mix --identity 3 --attributes 8 --out mixed.png --inputs",
+    "interpolate": "l2l interpolate --from-seed 1 --to-seed 15 --frames 9 --out strip.png",
+    "mix": "l2l mix --identity 16 --attributes 6 --out mixed.png --inputs",
     "mix-report": "l2l mix-report --pairs 100 --no-truth --out mix_report",
     "attributes": "l2l attributes",
     "replay": "l2l replay out.png --out again.png",
@@ -83,6 +85,11 @@ EXAMPLES = {
 
 class _Parser(argparse.ArgumentParser):
     """argparse, but an error is one line with what may have been meant; usage: ``--help``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # "--crop -50,0,300": several numbers, too, may begin with a minus
+        self._negative_number_matcher = re.compile(r"-[\d.][\d.,:e+-]*")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; an option that does not exist is refused by its verb, which knows the others."""
@@ -167,6 +174,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit code: 0, or 2 on bad input (of one of many faces, too), or 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # a console of a few hundred signs shows "?" for the others, and the work is not lost
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
     before = words if verb is None else words[: words.index(verb)]

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.errors import suggestion
 
 SIDES = (16, 1024)
@@ -211,5 +212,5 @@ def _times(ratio: float) -> str:
 def _machine_line(machine: dict[str, Any]) -> str:
     return (
         f"on {machine['cpu']} ({machine['instructions']}), {machine['threads']} of "
-        f"{machine['cores']} cores, torch {machine['torch']}"
+        f"{counted(machine['cores'], 'core')}, torch {machine['torch']}"
     )

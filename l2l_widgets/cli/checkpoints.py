@@ -16,6 +16,8 @@ GENERATOR_HELP = (
     "'#sha256=...' to check it and '#class=N' to choose a class, several with commas, or all "
     "(default: the first embedded)"
 )
+#: The same where one must be named.
+OWN_GENERATOR_HELP = GENERATOR_HELP.removesuffix(" (default: the first embedded)")
 CLASS_HELP = (
     "of a class-conditional generator: one class, from 0; several with commas, or all, for a "
     "mixture in equal shares"
@@ -36,8 +38,13 @@ def add_parser(subparsers: Any) -> None:
     info = subparsers.add_parser("info", help="what a generator holds", description=_INFO)
     info.add_argument("path", metavar="PATH", help="a generator's file or address, or models")
     convert = subparsers.add_parser("convert", help="to safetensors", description=_CONVERT)
-    convert.add_argument("source", metavar="SRC", help="a generator's file or address")
-    convert.add_argument("target", metavar="DST.safetensors", type=Path)
+    convert.add_argument(
+        "source", metavar="SRC", help="a generator's file or address, or models: their generator"
+    )
+    convert.add_argument(
+        "target", metavar="DST.safetensors", type=Path, help="file to write, in a folder that is "
+        "there",
+    )  # fmt: skip
     convert.add_argument("--overwrite", action="store_true", help="replace DST where it is there")
     for parser in (info, convert):
         parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
@@ -54,7 +61,7 @@ def run_info(args: argparse.Namespace) -> dict[str, Any]:
 
     if args.path in list_models() or Path(args.path).is_dir():
         return _models(args)
-    _check_source("PATH", args.path, list_models())
+    check_source("PATH", args.path, list_models())
 
     from l2l_widgets.checkpoints import describe
     from l2l_widgets.checkpoints.describing import as_text
@@ -67,8 +74,13 @@ def run_info(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run_convert(args: argparse.Namespace) -> dict[str, Any]:
-    """Convert a generator's file."""
-    _check_source("SRC", args.source)
+    """Convert a generator's file, or the generator of a set of models."""
+    from l2l_widgets.models.zoo import PART_FILES, list_models
+
+    if args.source in list_models() or Path(args.source).is_dir():
+        models = models_of(args.source)
+        args.source = str(models.check_file(PART_FILES["generator"]))
+    check_source("SRC", args.source, list_models())
     if args.target.suffix.lower() != ".safetensors":
         raise ValueError(f"DST is {str(args.target)!r}; allowed: a name that ends in .safetensors")
     if args.target.exists() and not args.overwrite:
@@ -94,11 +106,23 @@ def run_convert(args: argparse.Namespace) -> dict[str, Any]:
     return {"out": str(args.target), "bytes": size, "provenance": provenance}
 
 
-def _check_source(field: str, text: str, names: tuple[str, ...] = ()) -> None:
-    """Refuse a path where nothing lies; an address is tried, not judged by its look."""
+def check_source(field: str, text: str, names: tuple[str, ...] = ()) -> None:
+    """Refuse a path where nothing lies; an address is tried, not judged by its look.
+
+    Parameters
+    ----------
+    field : str
+        What errors call it.
+    text : str
+        A path, perhaps with ``#`` and a class or a hash, or an address.
+    names : tuple of str
+        Names of embedded models that may have been meant.
+    """
     if "://" in text or any(map(os.path.exists, (text, text.rpartition("#")[0]))):
         return
-    known = f", and no models are called so ({suggestion(text, names)})" if names else ""
+    known = (
+        f", and no models are called so ({suggestion(text, names, 'there are')})" if names else ""
+    )
     raise ValueError(f"{field} is {text!r}: no such file or folder{known}")
 
 
@@ -117,28 +141,12 @@ def _at_hand(text: str) -> tuple[Path, str | None]:
 
 
 def _models(args: argparse.Namespace) -> dict[str, Any]:
-    models = models_of(args.path)
+    """Describe a set of models."""
+    from l2l_widgets.cli.model_info import as_text, described
 
-    from l2l_widgets.checkpoints import needs
-    from l2l_widgets.models.zoo import PART_FILES
-
-    parts = [part for part in PART_FILES if models.has(part)]
-    missing = needs(models.has, models.available_editors)
-    report = {
-        "name": models.name,
-        "folder": str(models.folder),
-        "parts": parts,
-        "editors": list(models.available_editors),
-        "hashes": models.hashes,
-        "can": {"draw": "generator" in parts, "edit": not missing["edit"], "missing": missing},
-    }
+    report = described(models_of(args.path))
     if not args.json:
-        print(f"{models.name}: {models.folder}")
-        print(f"  parts        {', '.join(parts)}")
-        print(f"  editors      {', '.join(models.available_editors) or 'none'}")
-        for ability, what in missing.items():
-            if what:
-                print(f"  {ability:<12} needs {' and '.join(what)}")
+        print(as_text(report))
     return report
 
 

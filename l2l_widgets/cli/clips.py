@@ -73,7 +73,7 @@ def _write_video(out: Path, images: Iterable[Tensor], scale: int, fps: int) -> i
             "allowed without it: a folder, .gif"
         ) from None
     make_folder(out.parent)
-    # OpenCV writes to a name, not to a stream: beside the target, and moved when it is whole
+    # OpenCV writes to a name, not to a stream: beside the target, and read again when it is whole
     handle, name = tempfile.mkstemp(suffix=".mp4", dir=out.parent)
     os.close(handle)
     writer, count = None, 0
@@ -89,7 +89,7 @@ def _write_video(out: Path, images: Iterable[Tensor], scale: int, fps: int) -> i
             count += 1
         if writer is not None:
             writer.release()
-            os.replace(name, out)
+            write_atomic(out, Path(name).read_bytes())  # a temporary file is its maker's alone
     finally:
         Path(name).unlink(missing_ok=True)
     return count

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
-from l2l_widgets.cli.checks import SEED_MAX, number, whole_number
+from l2l_widgets.cli.checks import (
+    SEED_MAX,
+    check_file,
+    check_png,
+    models_of,
+    number,
+    whole_number,
+)
+from l2l_widgets.cli.edit import OUT_HELP
 
 STEPS_MAX = 64
 
@@ -27,12 +35,16 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--component", default=None, metavar="K", help="of components, from 0")
     parser.add_argument("--seed", default="0", help=f"of the face, 0 to {SEED_MAX} (default: 0)")
-    parser.add_argument("--reach", default="3", metavar="X", help="from -X to X (default: 3)")
+    parser.add_argument(
+        "--reach", default="3", metavar="X", help="from -X to X times the direction (default: 3)"
+    )
     parser.add_argument("--steps", default="5", metavar="N", help="pictures (default: 5)")
-    parser.add_argument("--truncation", default="0.7", metavar="PSI", help="default: 0.7")
+    parser.add_argument(
+        "--truncation", default="0.7", metavar="PSI", help="of the face (default: 0.7)"
+    )
     parser.add_argument("--generator", default=None, metavar="NAME|PATH|URL", help=GENERATOR_HELP)
     parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
-    parser.add_argument("--out", required=True, type=Path, metavar="STRIP.png")
+    parser.add_argument("--out", required=True, type=Path, metavar="STRIP.png", help=OUT_HELP)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -43,6 +55,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ValueError
         A file that is no direction, a space that is missing or another, words that do not fit.
     """
+    check_png(args.out)
+    check_file("FILE", args.file)
     if args.space is None:
         raise ValueError(
             f"--space is missing: {args.file.name!r} does not say where it was fitted; allowed: "
@@ -55,15 +69,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.component is not None:
         component = whole_number("--component", args.component, 0, 100_000)
 
+    models = models_of(with_class(args.generator, args.class_index))
+
     import torch
 
     from l2l_widgets.editors.published import load_any
     from l2l_widgets.images import grid, save_image
     from l2l_widgets.latents import z_from_seed
-    from l2l_widgets.models.zoo import load
 
     direction = load_any(args.file, space=args.space, component=component)
-    models = load(with_class(args.generator, args.class_index))
     generator, sha = models.generator, models.hashes["generator"]
     strengths = torch.linspace(-reach, reach, steps).tolist()
     with torch.inference_mode():

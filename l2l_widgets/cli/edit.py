@@ -27,6 +27,7 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.edit_many import add_arguments, check_many, run_many
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def add_parser(subparsers: Any) -> None:
     """Add the three verbs."""
     sample = subparsers.add_parser("sample", help="a contact sheet of faces", description=_SAMPLE)
     sample.add_argument("-n", default="16", metavar="N", help="faces (default: 16)")
-    sample.add_argument("--seed", default="0", help="of the first face; the others follow on")
+    sample.add_argument(
+        "--seed", default="0", help="of the first face; the others follow on (default: 0)"
+    )
     sample.add_argument("--columns", default=None, help="faces in a row (default: a square)")
     _add_face_arguments(sample, "SHEET.png", VISIBLE_ON_SHEET)
 
@@ -82,7 +85,9 @@ def add_parser(subparsers: Any) -> None:
     _add_face_arguments(edit, "OUT.png|DIR", VISIBLE)
 
     replay = subparsers.add_parser("replay", help="repeat an edit exactly", description=_REPLAY)
-    replay.add_argument("recipe", metavar="RECIPE.json|IMAGE.png", type=Path)
+    replay.add_argument(
+        "recipe", metavar="RECIPE.json|IMAGE.png", type=Path, help="what was saved with a recipe"
+    )
     replay.add_argument("--out", required=True, type=Path, metavar="OUT.png", help=OUT_HELP)
     replay.add_argument("--generator", default=None, metavar="NAME|PATH", help=GENERATOR_HELP)
     replay.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
@@ -151,7 +156,7 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
     sheet = grid(torch.stack(faces), columns=min(columns, count), gap=1)
     save_image(args.out, sheet, scale=scale)
     if not args.json:
-        print(f"{args.out}: seeds {first} to {first + count - 1}, row by row")
+        print(f"{args.out}: {_seeds(first, count)}")
     return {
         "out": str(args.out),
         "seeds": list(range(first, first + count)),
@@ -256,7 +261,7 @@ def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     written = session.save(args.out, scale=picture["scale"], compare=picture["compare"])
     if not args.json:
         edits = len(recipe.edits)
-        print(f"{args.out}: {edits} edit{'' if edits == 1 else 's'} replayed on {models.name}")
+        print(f"{args.out}: {counted(edits, 'edit')} replayed on {models.name}")
     return {
         "out": str(args.out),
         "models": models.name,
@@ -307,8 +312,8 @@ def receipt_text(receipt: Receipt, table: AttributeTable) -> str:
     rest = len(receipt.others) - listed
     return "\n".join(
         # all that left the band are listed, so there is one thing to say of the rest
-        f"the other {rest} stayed within the band of random edits"
-        if line.startswith(f"and {rest} others")
+        f"the other {rest if rest > 1 else 'one'} stayed within the band of random edits"
+        if line.startswith(f"and {rest} other")
         else line
         for line in receipt.to_text(table, others=listed).splitlines()
     )
@@ -371,6 +376,10 @@ def _check_space(space: str | None, method: str) -> None:
         raise ValueError(
             f"--space is {space!r}; allowed with --method {method}: {', '.join(allowed)}"
         )
+
+
+def _seeds(first: int, count: int) -> str:
+    return f"seed {first}" if count == 1 else f"seeds {first} to {first + count - 1}, row by row"
 
 
 def _scale(text: str | None) -> int | None:

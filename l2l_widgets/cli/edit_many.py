@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from l2l_widgets.cli.counts import counted
+
 if TYPE_CHECKING:
     from l2l_widgets.many.batch import BatchProgress
     from l2l_widgets.models.zoo import Models
@@ -73,9 +75,11 @@ def run_many(
     with Ticker(sys.stderr) as ticker:
         report = batch.run(ticker)
     if not args.json:
-        skipped = f", {report.skipped} were there already" if report.skipped else ""
+        were = "was" if report.skipped == 1 else "were"
+        skipped = f", {report.skipped} {were} there already" if report.skipped else ""
         print(
-            f"{report.folder}: {report.done} of {report.total} faces done{skipped}; {report.table}"
+            f"{report.folder}: {report.done} of {counted(report.total, 'face')} done{skipped}; "
+            f"{report.table}"
         )
     if report.failed and report.done + report.skipped == 0:
         name, reason = next(iter(report.failed.items()))
@@ -99,7 +103,7 @@ class Ticker:
             self._clear()
             print(f"l2l edit: {progress.item}: {progress.error}", file=self.stream)
         left = progress.seconds_left
-        text = f"{progress.done} of {progress.total} faces"
+        text = f"{progress.done} of {counted(progress.total, 'face')}"
         text += f", {progress.failed} failed" if progress.failed else ""
         text += f", {left:.0f} s left" if left else ""
         if self.terminal:

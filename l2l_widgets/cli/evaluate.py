@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.errors import suggestion
 
 DETECTORS = ("none", "cascade")
@@ -287,9 +289,10 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             print(f"{mark:<8}{what} {row['reader']} {row['quantity']}: {came}")
     wrong = [row for row in rows if not row["confirmed"]]
     if wrong:
-        first = wrong[0]
+        first, verb = wrong[0], "differs" if len(wrong) == 1 else "differ"
         raise ValueError(
-            f"{len(wrong)} of {len(rows)} rows differ; first: {first['part']} {first['method']} "
+            f"{len(wrong)} of {counted(len(rows), 'row')} {verb}; "
+            f"first: {first['part']} {first['method']} "
             f"{first['attribute']} face {first['face']} {first['quantity']}: {first['value']}, "
             f"again {first['again']:.5f}"
         )
@@ -395,6 +398,18 @@ def _faceworld_truth(people: int, resolution: int) -> Any:
     return truth
 
 
+#: What the columns of the two tables are.
+_REQUESTED = (
+    "achieved: median share of the request that the judge reads; others: mean change of the other "
+    "attributes, of their scale; identity: cosine, 1 for the same face; placed: the same from "
+    "strangers (0) to one person (1); cycle: what the edit and its undoing leave, of its length"
+)
+_EQUAL = (
+    "reached: share of faces that reach the change; others, identity: as above, there; leaks: "
+    "attributes that move beyond chance, of those that are decided"
+)
+
+
 def _text(comparison: Any, mark: str) -> str:
     """Return the tables for a terminal."""
     lines: list[str] = []
@@ -415,6 +430,8 @@ def _text(comparison: Any, mark: str) -> str:
             f"{found}{interval:>18}{_number(row, 'identity_similarity', 10)}"
             f"{row['leaks']:>5} of {row['cells']}"
         )
+    if comparison.methods:
+        lines += textwrap.wrap(_EQUAL, 96)
     if comparison.paper:
         labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
         lines += ["", "the paper's protocol: identity distance and picture quality"]
@@ -427,7 +444,8 @@ def _text(comparison: Any, mark: str) -> str:
         where = " ".join(str(cell[k]) for k in ("part", "method", "seed", "attribute"))
         lines.append(f"not measured: {where}: {cell['reason']}")
     lines.append(mark)
-    lines.append(f"read by {comparison.provenance['judges']}")
+    readers = comparison.provenance["judges"].items()
+    lines.append(f"read by {', '.join(f'{judge} ({what})' for what, judge in readers)}")
     return "\n".join(lines)
 
 
@@ -438,7 +456,8 @@ def _number(row: dict[str, Any], key: str, width: int) -> str:
 
 def _requested_lines(report: Any, title: str) -> list[str]:
     head = f"{'method':<26}{'attribute':<14}{'faces':>6}{'achieved':>10}{'others':>9}"
-    lines = [f"at equal request {title}", f"{head}{'identity':>10}{'placed':>8}{'cycle':>8}"]
+    title = f"at equal request {title}".rstrip()
+    lines = [title, f"{head}{'identity':>10}{'placed':>8}{'cycle':>8}"]
     rows = [*report.attributes, *({**m, "attribute": "all"} for m in report.methods)]
     for row in rows:
         shown = "".join(
@@ -451,7 +470,7 @@ def _requested_lines(report: Any, title: str) -> list[str]:
         lines.append(f"{row['method']:<26}{row['attribute']:<14}{row['faces']:>6}{shown}")
     for m in report.methods:
         lines.append(
-            f"{m['method']}: null error {m['null_error']:.2g} of std(w), "
-            f"{m['milliseconds_per_edit']:.2f} ms an edit"
+            f"{m['method']}: asked for nothing it moves by {m['null_error']:.2g} standard "
+            f"deviations of W; {m['milliseconds_per_edit']:.2f} ms an edit"
         )
-    return lines
+    return [*lines, *textwrap.wrap(_REQUESTED, 96)]

@@ -7,8 +7,17 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checks import SEED_MAX, whole_number
+from l2l_widgets.cli.checks import (
+    SEED_MAX,
+    check_file,
+    check_place,
+    models_of,
+    number,
+    whole_number,
+)
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, interruptible, square_of
+from l2l_widgets.cli.judge_checks import check_detector
 from l2l_widgets.consent import CONSENT
 
 
@@ -28,21 +37,30 @@ def add_parser(subparsers: Any) -> None:
         "--recipe", default=None, metavar="FILE",
         help="JSON, or a PNG that carries a recipe: its edits are made (default: none)",
     )  # fmt: skip
-    parser.add_argument("--out", required=True, type=Path, metavar="OUT.mp4")
+    parser.add_argument("--out", required=True, type=Path, metavar="OUT.mp4", help="film to write")
     parser.add_argument(
         "--smoothing", default="1.5", metavar="FRAMES",
         help="standard deviation of the filter over time; 0 leaves it out (default: 1.5)",
     )  # fmt: skip
-    parser.add_argument("--steps", default="20", metavar="N", help="of descent a frame")
-    parser.add_argument("--first-steps", default="150", metavar="N", help="on the first frame")
-    parser.add_argument("--space", default="w+", choices=("w", "w+"))
+    parser.add_argument(
+        "--steps", default="20", metavar="N", help="of descent a frame (default: 20)"
+    )
+    parser.add_argument(
+        "--first-steps",
+        default="150",
+        metavar="N",
+        help="of descent on the first frame (default: 150)",
+    )
+    parser.add_argument("--space", default="w+", choices=("w", "w+"), help="as for l2l invert")
     parser.add_argument("--frames", default=None, metavar="N", help="at most so many")
     parser.add_argument("--compare", action="store_true", help="the cut frame beside the edited")
     parser.add_argument("--aligned", action="store_true", help="the frames are cut already")
     parser.add_argument("--crop", default=None, metavar="X,Y,SIDE", help="one square for all")
     parser.add_argument("--detector", default=None, metavar="NAME", help="as for l2l invert")
-    parser.add_argument("--seed", default="0", metavar="S", help="of the search")
-    parser.add_argument("--generator", default=None, metavar="NAME|PATH")
+    parser.add_argument("--seed", default="0", metavar="S", help="of the search (default: 0)")
+    parser.add_argument(
+        "--generator", default=None, metavar="NAME|PATH", help="models (default: the embedded ones)"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -53,19 +71,23 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     ValueError
         A setting out of range, no clip, no face in it, a recipe that cannot be honoured.
     """
-    try:
-        smoothing = float(args.smoothing)
-    except ValueError:
-        raise ValueError(f"--smoothing is {args.smoothing!r}; allowed: 0 to 50 frames") from None
+    smoothing = number("--smoothing", args.smoothing, 0, 50)
     steps = whole_number("--steps", args.steps, 0, STEPS_MAX)
     first = whole_number("--first-steps", args.first_steps, 0, STEPS_MAX)
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     limit = None if args.frames is None else whole_number("--frames", args.frames, 1, 100_000)
     crop = None if args.crop is None else square_of(args.crop)
+    if args.out.suffix.lower() != ".mp4":
+        raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .mp4")
+    check_place(args.out)
+    if not args.source.is_dir():
+        check_file("CLIP", args.source)
+    if args.recipe is not None:
+        check_file("--recipe", args.recipe)
+    check_detector(args.detector)
 
     from tqdm import tqdm
 
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.photos import find_detector
     from l2l_widgets.photos.film import FilmSettings, edit_film
     from l2l_widgets.session.replay import read_recipe
@@ -73,7 +95,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     settings = FilmSettings(
         first, steps, smoothing, args.space, args.aligned, crop, args.compare, seed
     )
-    models = load(args.generator)
+    models = models_of(args.generator)
     edits: tuple[Any, ...] = ()
     if args.recipe is not None:
         recipe = read_recipe(args.recipe)
@@ -95,15 +117,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         )  # fmt: skip
     answer = {"out": str(args.out), **dataclasses.asdict(report), "smoothing": smoothing}
     if not args.json:
-        print(
-            f"wrote {args.out}: {report.frames} frame{'s' * (report.frames != 1)} at "
-            f"{report.fps:g} a second"
-        )
+        print(f"wrote {args.out}: {counted(report.frames, 'frame')} at {report.fps:g} a second")
         if report.broken:
             print(f"note: the clip breaks off ({report.broken}); what came before is written")
         if report.lost:
-            print(f"note: no face was found in {report.lost} frames; the square before was taken")
-        if report.frames > 1:
+            lost = counted(report.lost, "frame")
+            print(f"note: no face was found in {lost}; the square before was taken")
+        if report.beyond >= 0.01:
+            print(
+                f"note: up to {report.beyond:.0%} of a square lies outside its frame and is filled "
+                "with the mirror image, out of focus"
+            )
+        if report.frames > 2:  # fewer have no second differences
             print(f"smoothing {smoothing:g} leaves {report.trembling:.0%} of the trembling")
         print(CONSENT)
     return answer

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.checkpoints import CLASS_HELP, OWN_GENERATOR_HELP, check_source, with_class
 from l2l_widgets.cli.checks import whole_number
+from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.judge_checks import check_judges
 
 WORLDS, RUNS = Path("worlds"), Path("runs")
 FACES_MAX = 10_000_000
@@ -19,11 +21,12 @@ def add_arguments(train: argparse.ArgumentParser) -> None:
     """Add what a generator of your own needs to ``l2l train``."""
     own = train.add_argument_group(
         "a generator of your own",
-        "NAME is an editor, or own for all of them. The world is made, faces are sampled and "
-        "labelled, the judges imitated, the editor trained and measured; the same command goes on "
-        "where it was stopped. --set takes RECIPE.FIELD=VALUE too.",
+        # this help keeps its lines as they are written
+        "NAME is an editor, or own for all of them. The world is made, faces are\nsampled and "
+        "labelled, the judges imitated, the editor trained and measured;\nthe same command goes on "
+        "where it was stopped. --set takes\nRECIPE.FIELD=VALUE too.",
     )
-    own.add_argument("--generator", metavar="PATH|URL", help=GENERATOR_HELP)
+    own.add_argument("--generator", metavar="PATH|URL", help=OWN_GENERATOR_HELP)
     own.add_argument(
         "--judge", action="append", default=[], metavar="DECLARATION",
         help="a declaration (.toml), or NAME=FILE for a published model; repeatable: one that "
@@ -66,12 +69,16 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
     ValueError
         Anything that is missing or does not fit, before anything is written.
     """
-    from l2l_widgets.recipes.foreign import FACES
-
-    faces = FACES if args.faces is None else whole_number("--faces", args.faces, 64, FACES_MAX)
+    faces = None if args.faces is None else whole_number("--faces", args.faces, 64, FACES_MAX)
     measured = whole_number("--report-faces", args.report_faces, 0, 4000)
     if args.name is None:
         raise ValueError("NAME is missing; allowed with --generator: own, or an editor")
+
+    from l2l_widgets.models.zoo import list_models
+
+    check_judges(args.judge)
+    if args.generator not in list_models():
+        check_source("--generator", args.generator, list_models())
 
     import torch
 
@@ -80,22 +87,20 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
     from l2l_widgets.models.own import with_judges, write_world
     from l2l_widgets.models.zoo import load
     from l2l_widgets.recipes import train_all
-    from l2l_widgets.recipes.foreign import chosen_recipes, claim_world, foresee
+    from l2l_widgets.recipes.foreign import FACES, chosen_recipes, claim_world, foresee
 
     models = load(with_class(args.generator, args.class_index))
     judges = [load_judge(text) for text in args.judge]
     judged = with_judges(models, judges)
     kinds = {judge.declaration.kind for judge in judges}
-    if "attributes" not in kinds:
-        raise ValueError(f"--judge: kinds are {', '.join(sorted(kinds))}; allowed: an 'attributes'")
-    recipes = chosen_recipes(args.name, "identity" in kinds, faces, changes)
+    recipes = chosen_recipes(args.name, "identity" in kinds, faces or FACES, changes)
     world = args.weights or WORLDS / models.name
     plan = foresee(recipes, judged, judges)
     say = (lambda line: None) if args.json else _say
     trained = ", ".join(name for name in recipes if name != "generator")
     say(
         f"{world}: {models.name}, {models.generator.img_resolution} px, "
-        f"{len(judged.table)} attributes; trains {trained}"
+        f"{counted(len(judged.table), 'attribute')}; trains {trained}"
     )
     say(plan.text())
     answer: dict[str, Any] = {

@@ -68,7 +68,9 @@ def add_parser(subparsers: Any) -> None:
         help="an attribute that --kind identity holds, as often as needed (default: all)",
     )  # fmt: skip
     parser.add_argument("--frames", default="9", metavar="N", help="2 to 600 (default: 9)")
-    parser.add_argument("--truncation", default="0.7", metavar="PSI", help="0 to 1.5")
+    parser.add_argument(
+        "--truncation", default="0.7", metavar="PSI", help="0 to 1.5 (default: 0.7)"
+    )
     parser.add_argument(
         "--recipe", default=None, metavar="STRIP", type=Path,
         help="a strip, GIF or JSON to draw again, in place of all of the above",

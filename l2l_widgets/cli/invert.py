@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, models_of, whole_number
+from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.judge_checks import check_detector, check_judge
 from l2l_widgets.consent import CONSENT
 
 STEPS_MAX = 100_000
@@ -60,7 +62,9 @@ def add_parser(subparsers: Any) -> None:
         help="w edits best, w+ draws best (default: w+)",
     )  # fmt: skip
     parser.add_argument("--steps", default="150", metavar="N", help="of descent (default: 150)")
-    parser.add_argument("--seed", default="0", metavar="S", help="of the start and the noise")
+    parser.add_argument(
+        "--seed", default="0", metavar="S", help="of the start and the noise (default: 0)"
+    )
     parser.add_argument(
         "--generator", default=None, metavar="NAME|PATH", help="models (default: the embedded ones)"
     )
@@ -95,12 +99,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--{' and --'.join(ways)} are given; allowed: one of them")
     check_file("PHOTO", args.picture)
     check_folder(args.out)
+    check_detector(args.detector)
+    check_judge("--landmarks", args.landmarks, "landmarks")
     models = models_of(args.generator)
 
     from tqdm import tqdm
 
     from l2l_widgets.images import save_image
     from l2l_widgets.inversion import InversionSettings, check_picture
+    from l2l_widgets.models.zoo import list_models
     from l2l_widgets.photos import align_photo, find_detector, invert_picture, read_photo
     from l2l_widgets.photos.inverting import load_encoder, read_back
     from l2l_widgets.session.edit_session import EditSession
@@ -140,7 +147,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "picture": str(args.picture), "out": str(args.out), "stopped": found.stopped,
         "aligned": aligned.how, "quad": [[round(v, 1) for v in p] for p in aligned.quad],
         "faces": [f.to_text() for f in aligned.faces], "face": aligned.chosen,
-        "notes": list(aligned.notes),
+        "notes": list(aligned.notes), "likeness": models.name in list_models(),
         "start": "encoder" if load_encoder(models) is not None else "sampled faces",
         "steps": found.steps, "loss": round(found.loss, 4),
         "start_loss": round(found.start_loss, 4),
@@ -161,19 +168,30 @@ def _print(answer: dict[str, Any], made: Path) -> None:
         print(f"note: {note}")
     print(f"wrote {made}: it carries its latent, and replays like an edit")
     print(f"edit it with: l2l edit --latents {made} --set smile=+0.3 --out edited")
-    print(
-        f"difference {answer['start_loss']:.3f} -> {answer['loss']:.3f} in {answer['steps']} steps "
-        f"from {answer['start']}, {answer['seconds']:.1f} s"
-        if answer["steps"]
-        else f"difference {answer['loss']:.3f}, by the first look alone ({answer['start']})"
-    )
+    if answer["steps"]:
+        took = f"{counted(answer['steps'], 'step')} from {answer['start']}"
+        print(
+            f"difference {answer['start_loss']:.3f} -> {answer['loss']:.3f} (0: the same picture) "
+            f"in {took}, {answer['seconds']:.1f} s"
+        )
+    else:
+        print(
+            f"difference {answer['loss']:.3f} (0: the same picture), by the first look alone "
+            f"({answer['start']})"
+        )
     if "identity" in answer and "attributes" in answer:
         largest = answer["largest"]
         print(
-            f"identity {answer['identity']:.2f}, attributes off by {answer['attributes']:.3f}, "
-            f"most in {largest['name']} ({largest['difference']:.2f})"
+            f"identity {answer['identity']:.2f} (1: the same face), attributes off by "
+            f"{answer['attributes']:.3f} of their scale on average, most in {largest['name']} "
+            f"({largest['difference']:.2f})"
         )
-    print(f"distance to the cloud {answer['cloud_distance']:.2f}: {answer['editability']}")
+    print(
+        f"distance to the cloud of W {answer['cloud_distance']:.2f} (a sampled face: about 1): "
+        f"{answer['editability']}"
+    )
+    if answer["likeness"]:
+        print("it is the photo's likeness among the people of the embedded world, not the person")
     print(CONSENT)
 
 
@@ -194,13 +212,7 @@ def _landmarks(declaration: str | None) -> Any:
         return None
     from l2l_widgets.judges import load_judge
 
-    judge = load_judge(declaration)
-    if judge.declaration.kind != "landmarks":
-        raise ValueError(
-            f"--landmarks: {declaration} declares kind {judge.declaration.kind!r}; allowed: "
-            "'landmarks'"
-        )
-    return judge
+    return load_judge(declaration)
 
 
 def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> dict[str, Any]:

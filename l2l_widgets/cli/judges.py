@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
+from l2l_widgets.cli.checkpoints import CLASS_HELP, OWN_GENERATOR_HELP, with_class
 from l2l_widgets.cli.checks import check_folder, models_of
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.foreign import provenance
+from l2l_widgets.cli.judge_checks import check_judge, check_judges
 
 
 def add_parser(subparsers: Any) -> None:
@@ -23,6 +25,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "judge",
         nargs="?",
+        metavar="JUDGE",
         help="a declaration (.toml), or NAME=FILE for a published model",
     )
 
@@ -33,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         "`l2l train own --weights DIR` trains every editor into it, and --generator DIR uses it.",
     )
     world.add_argument("folder", type=Path, metavar="DIR", help="the folder to write")
-    world.add_argument("--generator", required=True, metavar="PATH|URL", help=GENERATOR_HELP)
+    world.add_argument("--generator", required=True, metavar="PATH|URL", help=OWN_GENERATOR_HELP)
     world.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     world.add_argument(
         "--judge", action="append", default=[], required=True, metavar="DECLARATION",
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def _world(args: argparse.Namespace) -> dict[str, Any]:
     _check_target(args)
-    _check_judges(args.judge)
+    check_judges(args.judge)
     models = models_of(with_class(args.generator, args.class_index))
 
     from l2l_widgets.models.own import write_world
@@ -64,7 +67,7 @@ def _world(args: argparse.Namespace) -> dict[str, Any]:
     table = load(args.folder).table
     if not args.json:
         print(f"{args.folder}: {', '.join(sorted(files))}")
-        print(f"reads {len(table)} attributes: {', '.join(table.names)}")
+        print(f"reads {counted(len(table), 'attribute')}: {', '.join(table.names)}")
         print(f"train the editors with: l2l train own --weights {args.folder}")
     return {"folder": str(args.folder), "files": files, "attributes": list(table.names)}
 
@@ -83,35 +86,9 @@ def _check_target(args: argparse.Namespace) -> None:
         )
 
 
-def _check_judges(words: list[str]) -> None:
-    """Read the declarations; no network is opened."""
-    from l2l_widgets.judges import read_declaration
-
-    found: dict[str, str] = {}
-    for word in words:
-        try:
-            declaration = read_declaration(word)
-        except ValueError as error:
-            raise ValueError(f"--judge: {error}") from None
-        if declaration.kind in found:
-            raise ValueError(
-                f"--judge is {word!r}, a second one of kind {declaration.kind!r} beside "
-                f"{found[declaration.kind]!r}; allowed: one of each kind"
-            )
-        found[declaration.kind] = word
-        if not declaration.path.is_file():
-            raise ValueError(
-                f"--judge is {word!r}: its network {str(declaration.path)!r} is not there"
-            )
-    if "attributes" not in found:
-        raise ValueError(
-            f"--judge: of kind {', '.join(found)}; allowed: one that reads attributes among them"
-        )
-
-
 def _judges(args: argparse.Namespace) -> dict[str, Any]:
     """List or check."""
-    from l2l_widgets.judges import list_declarations, published_declaration, read_declaration
+    from l2l_widgets.judges import list_declarations, published_declaration
 
     if args.judge is None:
         found = {name: published_declaration(name) for name in list_declarations()}
@@ -122,7 +99,7 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         return {
             name: {"kind": d.kind, "file": d.file, "about": d.about} for name, d in found.items()
         }
-    read_declaration(args.judge)  # what is wrong with it is said before torch is imported
+    check_judge("JUDGE", args.judge)  # what is wrong with it is said before torch is imported
 
     import torch
 
@@ -140,9 +117,11 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         "embedding_dim": judge.embedding_dim, "seconds": round(seconds, 4), "about": d.about,
     }  # fmt: skip
     if not args.json:
+        names = judge.attributes
         what = {
-            "attributes": f"{len(judge.attributes)} attributes: {', '.join(judge.attributes)}",
+            "attributes": f"{counted(len(names), 'attribute')}: {', '.join(names)}",
             "identity": f"an identity vector of {judge.embedding_dim} numbers",
+            "landmarks": "landmarks of a face",
             "parser": f"{len(set(d.classes))} of the 19 classes of CelebAMask-HQ",
         }[d.kind]
         print(f"{d.path} reads {what}")

@@ -17,6 +17,7 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
+from l2l_widgets.cli.counts import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,27 +30,30 @@ MIXER = "identity_mixer.safetensors"
 CLIPS = (".gif", ".apng", ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _FACE = "a seed, a picture, a latent (.npy, .safetensors), or a folder of pictures"
 _MIX = (
-    "Put the identity of one face on the attributes (pose, expression, light, hair) of another: "
-    "Nitzan et al. 2020. Faces are seeds, pictures or latents. Several on both sides make pairs, "
-    "or all pairs with --grid. --travel draws the way from one face's identity (or attributes) to "
-    "another's. Where --attributes is a clip, or --frames says so, every frame gets the identity."
+    "Put the person of one face on the pose and expression of another (Nitzan et al. 2020). Which "
+    "factor really follows which input (hair, say, or light, which may follow neither) is measured "
+    "by `l2l mix-report`; the model card has its table. Faces are seeds, pictures or latents. "
+    "Several on both sides make pairs, or all pairs with --grid. --travel draws the way from one "
+    "face's identity (or attributes) to another's. Where --attributes is a clip, or --frames says "
+    "so, every frame gets the identity."
 )
 _REPORT = (
     "Measure the identity mixer by judges that trained nothing and, in faceworld, against the "
     "truth: which factor followed which input. With --ablations, train it with each loss left out "
     "and compare. A report that was stopped goes on in the same folder. Without "
-    "ablations it takes about six minutes on one core."
+    "ablations it draws --pairs mixes of faces and --truth-pairs of renders, some minutes' work."
 )
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the two verbs."""
-    mix = subparsers.add_parser("mix", help="identity of one face, the rest of another",
-                                description=_MIX)  # fmt: skip
-    mix.add_argument("--identity", required=True, nargs="+", metavar="A", help=f"whose: {_FACE}")
+    mix = subparsers.add_parser("mix", help="one face as another holds itself", description=_MIX)
+    mix.add_argument(
+        "--identity", required=True, nargs="+", metavar="A", help=f"the person: {_FACE}"
+    )
     mix.add_argument(
         "--attributes", required=True, nargs="+", metavar="B",
-        help=f"what else: {_FACE}; or a clip (.gif, .mp4, ...)",
+        help=f"whose pose and expression: {_FACE}; or a clip (.gif, .mp4, ...)",
     )  # fmt: skip
     mix.add_argument(
         "--out", required=True, type=Path, metavar="C",
@@ -60,7 +64,9 @@ def add_parser(subparsers: Any) -> None:
         "--travel", choices=("identity", "attributes"),
         help="go from A's identity to B's with A's attributes held, or the other way round",
     )  # fmt: skip
-    mix.add_argument("--space", choices=("w", "z"), default="w", help="where --travel goes")
+    mix.add_argument(
+        "--space", choices=("w", "z"), default="w", help="where --travel goes (default: w)"
+    )
     mix.add_argument("--steps", default="9", metavar="N", help="pictures of --travel (default: 9)")
     mix.add_argument("--frames", action="store_true", help="B is a folder of frames, in order")
     mix.add_argument("--fps", default="12", help="frames a second of a .gif or .mp4 (default: 12)")
@@ -88,11 +94,13 @@ def add_parser(subparsers: Any) -> None:
         "--no-truth", action="store_true",
         help="leave out the renders with known factors (their sets are rendered where missing)",
     )  # fmt: skip
-    report.add_argument("--truth-pairs", default="1000", metavar="N", help="of renders")
+    report.add_argument(
+        "--truth-pairs", default="1000", metavar="N", help="of renders (default: 1000)"
+    )
     report.add_argument(
         "--ablations", action="store_true",
         help="train the mixer whole and with each of four losses left out, and compare: five "
-        "trainings of about 4 minutes for each 1,000 steps on one core; may be added to a report",
+        "trainings of --steps each, hours on a CPU; may be added to a report",
     )  # fmt: skip
     report.add_argument(
         "--steps", default="6000", metavar="N", help="of each ablation's training (default: 6000)"
@@ -128,10 +136,22 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
     for word in args.attributes:
         _check_face("--attributes", word)
     models = _models(args)
+    try:
+        return _mix(args, models, frames, psi, (steps, fps, scale))
+    except ValueError as error:
+        raise ValueError(_with_way_out([str(error)])[0]) from None
 
+
+def _mix(
+    args: argparse.Namespace, models: Models, frames: bool, psi: float,
+    numbers: tuple[int, int, int | None],
+) -> dict[str, Any]:  # fmt: skip
+    """Read the faces, mix, say what was left out."""
     from l2l_widgets.disentangle import FaceMixer, read_faces
+    from l2l_widgets.disentangle.problems import in_short
     from l2l_widgets.disentangle.sources import face_counter
 
+    steps, fps, scale = numbers
     mixer = FaceMixer.of(models)
     scale = scale or max(1, -(-256 // mixer.generator.img_resolution))
     counter = None if args.any_picture else face_counter()
@@ -146,13 +166,28 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
         others = read_faces(
             args.attributes, mixer, **reading, problems=problems if several else None
         )
+        if problems and many and several and not args.grid:
+            raise ValueError(
+                f"{'; '.join(in_short(problems))}: without what is left out the pairs would shift; "
+                "allowed: faces that can all be used, or --grid"
+            )
         report = _mix_faces(args, mixer, people, others, problems, scale, steps)
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+    for line in _with_way_out(in_short(problems)):
+        print(f"left out: {line}", file=sys.stderr)
     if not args.json:
         print(report.pop("text"))
     report.pop("text", None)
     return {**report, "left_out": problems}
+
+
+def _with_way_out(lines: list[str]) -> list[str]:
+    """The lines; one about a search that found no face, or several, says how to go without."""
+    from l2l_widgets.disentangle.sources import ONE_FACE
+
+    return [
+        f"{line}; where you see one yourself: --any-picture" if ONE_FACE in line else line
+        for line in lines
+    ]
 
 
 def _check_face(field: str, word: str) -> None:
@@ -227,8 +262,8 @@ def _mix_faces(
         if len(one) != len(two) and 1 not in (len(one), len(two)):
             lost = f" ({len(problems)} could not be used)" if problems else ""
             raise ValueError(
-                f"--identity has {len(one)} faces, --attributes {len(two)}{lost}; allowed for "
-                "pairs: equal numbers, or one face on one side; for all pairs: --grid"
+                f"--identity has {counted(len(one), 'face')}, --attributes {len(two)}{lost}; "
+                "allowed for pairs: equal numbers, or one face on one side; for all pairs: --grid"
             )
         w, columns = mixer.latent(one, two), 1
     images = mixer.draw(w)
@@ -242,7 +277,8 @@ def _mix_faces(
         "attributes": [f.name for f in others],
         "mixes": len(images),
         "seconds": round(seconds, 4),
-        "text": f"{args.out}: {len(images)} faces, {kind}; {1000 * seconds:.0f} ms a face",
+        "text": f"{args.out}: {counted(len(images), 'face')}, {kind}; "
+        f"{1000 * seconds:.0f} ms a face",
     }
 
 
@@ -285,11 +321,13 @@ def _mix_frames(
     problems: list[str], scale: int, fps: int,
 ) -> dict[str, Any]:  # fmt: skip
     from l2l_widgets.cli.clips import write_frames
+    from l2l_widgets.disentangle.problems import in_short
     from l2l_widgets.disentangle.sources import count_frames, read_frames
 
     if len(people) != 1 or len(args.attributes) != 1:
         raise ValueError(
-            f"{len(people)} identities and {len(args.attributes)} clips; allowed: one of each"
+            f"{counted(len(people), 'identity', 'identities')} and "
+            f"{counted(len(args.attributes), 'clip')}; allowed: one of each"
         )
     import torch
 
@@ -310,7 +348,9 @@ def _mix_frames(
     if sys.stderr.isatty():
         sys.stderr.write("\r")
     if count == 0:
-        raise ValueError(f"{clip}: no frame could be used: {'; '.join(problems[:3])}")
+        raise ValueError(
+            f"--attributes {str(clip)!r}: no frame could be used: {'; '.join(in_short(problems))}"
+        )
     seconds = (time.perf_counter() - began) / count
     return {
         "out": str(args.out),
@@ -318,7 +358,7 @@ def _mix_frames(
         "attributes": [str(clip)],
         "frames": count,
         "seconds": round(seconds, 4),
-        "text": f"{args.out}: {count} frames of {clip.name} as {people[0].name}; "
+        "text": f"{args.out}: {counted(count, 'frame')} of {clip.name} as {people[0].name}; "
         f"{1000 * seconds:.0f} ms a frame",
     }
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.cli.checks import check_file, check_png, models_of
+from l2l_widgets.cli.judge_checks import check_judge
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.maskgan import MaskGAN
+    from l2l_widgets.maskgan.regions import RegionChange
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.painting import PaintSession
 
@@ -21,7 +23,9 @@ PAINTERS = ("maskgan.safetensors", "dense_mapping.safetensors")
 _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
     "official order of CelebAMask-HQ, or in its colours; a mask in the other common order is "
-    "refused unless --order says so."
+    "refused unless --order says so. Glasses are one patch of class 3 (eye_g), frame and lenses, "
+    "over the eyes: a pixel has one class, and the masks that were learned from mostly have no "
+    "eyes behind lenses."
 )
 PARSER_HELP = (
     "a face parser of your own: the declaration of an ONNX file, or NAME=FILE with a ready one, as "
@@ -47,7 +51,10 @@ def add_parser(subparsers: Any) -> None:
     paint.add_argument("--style", type=Path, metavar="C.png", help="take this face's style instead")
     paint.add_argument("--style-mask", type=Path, metavar="MC.png", help="that face's own mask")
     paint.add_argument(
-        "--keep-outside", action="store_true", help="keep the picture outside the changed area"
+        "--keep-outside",
+        action="store_true",
+        help="keep the picture outside the changed area: else all of it is drawn anew, and what "
+        "was not painted may change a little",
     )
     paint.add_argument(
         "--order", choices=ORDERS, default=None, help="in which order the masks' indices count"
@@ -58,8 +65,8 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     paint.add_argument(
         "--edit", type=Path, metavar="EDITED.png|RECIPE.json",
-        help="an edit that `l2l edit` saved, seen through the area that --mask marks: what it "
-        "changed inside and outside; --keep-outside blends",
+        help="an edit that `l2l edit` saved, seen through the area that --mask marks (black is "
+        "outside): what it changed inside and outside; --keep-outside blends",
     )  # fmt: skip
     add_models(paint)
 
@@ -67,7 +74,9 @@ def add_parser(subparsers: Any) -> None:
         "masks", help="look through a folder in CelebAMask-HQ's layout",
         description="Report what a data set folder holds, its gaps, and its known defects.",
     )  # fmt: skip
-    masks.add_argument("folder", type=Path, metavar="DIR")
+    masks.add_argument(
+        "folder", type=Path, metavar="DIR", help="that of the data set, or one of l2l render"
+    )
     masks.add_argument("--read", action="store_true", help="open every file as well; slow")
 
 
@@ -100,6 +109,7 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
         path = getattr(args, name)
         if path is not None:
             check_file(f"--{name.replace('_', '-')}", path)
+    check_judge("--parser", args.parser, "parser")
     models = models_of(args.generator, args.device)
     if args.edit is None and args.replay is None:
         _check_weights(args, models)
@@ -107,11 +117,26 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     session = _session(args, models)
     session.save(args.out)
     result = session.render()
-    change = None if result.change is None else result.change.to_text()
     if not args.json:
-        print(f"{args.out}: {change or 'nothing was painted'}")
+        print(f"{args.out}: {_change_text(args, result.change)}")
     measured = None if result.change is None else vars(result.change)
     return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
+
+
+def _change_text(args: argparse.Namespace, change: RegionChange | None) -> str:
+    """What was changed, and how to keep what should not have been."""
+    if change is None and args.mask is None:
+        return "the face as it was: the painting changes nothing"
+    if change is None:
+        return (
+            f"the face as it was, for {args.mask} asks for nothing else than what the face has "
+            "already: change some of its pixels to the number of another part (--read-mask lists "
+            "them)"
+        )
+    text = change.to_text()
+    if change.changed_outside >= 0.01 and args.replay is None and not args.keep_outside:
+        text += ". To keep the picture outside the area as it was: --keep-outside"
+    return text
 
 
 def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
@@ -119,6 +144,7 @@ def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
     if args.image is None:
         raise ValueError("--read-mask needs --image")
     check_file("--image", args.image)
+    check_judge("--parser", args.parser, "parser")
     models = models_of(args.generator, args.device)
 
     from l2l_widgets.masks import LABELS, encode_mask
@@ -188,14 +214,13 @@ def _session(args: argparse.Namespace, models: Models) -> PaintSession:
 
 
 def _area_session(args: argparse.Namespace, models: Models) -> PaintSession:
-    from l2l_widgets.masks import read_mask
+    from l2l_widgets.masks import read_area
     from l2l_widgets.painting import AreaSession
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.replay import read_recipe
 
     session = AreaSession(EditSession.from_recipe(models, read_recipe(args.edit)))
-    # an area has no parts, and so no order of them
-    session.mark(read_mask(args.mask, session.side, args.order or "official") != 0)
+    session.mark(read_area(args.mask, session.side))
     if args.keep_outside:
         session.keep_outside()
     return session

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.cli.checks import whole_number
+from l2l_widgets.cli.checks import check_device, check_file, check_folder, whole_number
+from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.judge_checks import check_judge
 from l2l_widgets.cli.paint import PARSER_HELP, add_models, painter_of
 
 if TYPE_CHECKING:
@@ -65,6 +67,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, and write the report."""
     count = whole_number("--faces", args.faces, 4, 100_000)
     seed = whole_number("--seed", args.seed, 0, 2**31)
+    check_folder(args.out)
+    check_judge("--parser", args.parser, "parser")
+    if args.weights is not None:
+        check_file("--weights", args.weights)
+    check_device(args.device)
 
     from l2l_widgets.evaluation.painting import (
         compare_painting,
@@ -241,7 +248,7 @@ class _Pace:
     def __call__(self, done: int) -> None:
         left = (self.count - done) * (time.perf_counter() - self.start) / done
         if not self.said and left > 60:
-            self.say(f"{self.name}: about {math.ceil(left / 60)} more minutes")
+            self.say(f"{self.name}: about {counted(math.ceil(left / 60), 'more minute')}")
         self.said = True
 
 
@@ -262,7 +269,7 @@ def _show(report: Mapping[str, Any]) -> None:
         verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
         print(
             f"simulated edits against none, overlap on edited masks: {gap:+.3f} "
-            f"[{low:+.3f}, {high:+.3f}], {report['faces']} faces: {verdict}"
+            f"[{low:+.3f}, {high:+.3f}], {counted(report['faces'], 'face')}: {verdict}"
         )
     if report["same_person_identity"] is not None:
         print(f"two renders of the same person: identity {report['same_person_identity']:.3f}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.cli import foreign
 from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, whole_number
+from l2l_widgets.cli.counts import counted
 from l2l_widgets.errors import suggestion
 
 if TYPE_CHECKING:
@@ -217,7 +218,8 @@ def _list(known: Mapping[str, Recipe]) -> dict[str, Any]:
     width = max((len(name) for name in known), default=0)
     for name, recipe in known.items():
         needs = f" (needs {', '.join(recipe.depends_on)})" if recipe.depends_on else ""
-        print(f"{name:{width}}  {recipe.settings.steps:>7} steps  {recipe.summary}{needs}")
+        steps = counted(recipe.settings.steps, "step")
+        print(f"{name:{width}}  {steps:>13}  {recipe.summary}{needs}")
     return {
         "recipes": [
             {

@@ -24,6 +24,8 @@ from l2l_widgets.cli.checks import (
     check_folder,
     whole_number,
 )
+from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.doctor_text import doctor_text
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -50,8 +52,12 @@ def add_parser(subparsers: Any) -> None:
         "every true factor in factors.csv. A stopped run goes on where it was.",
     )
     render.add_argument("count", metavar="N", help="portraits that the folder shall hold")
-    render.add_argument("--size", default="128", help="pixels a side: 16, 32 ... 1024")
-    render.add_argument("--seed", default="0", help="the same seed gives the same portraits")
+    render.add_argument(
+        "--size", default="128", help="pixels a side: 16, 32 ... 1024 (default: 128)"
+    )
+    render.add_argument(
+        "--seed", default="0", help="the same seed gives the same portraits (default: 0)"
+    )
     render.add_argument(
         "--independent", action="store_true",
         help="every factor on its own, without the planted correlations",
@@ -111,7 +117,7 @@ def run_render(args: argparse.Namespace) -> dict[str, Any]:
         made = write_layout(args.out, config, count, line, jobs, device, args.compile)
     seconds = time.perf_counter() - start
     if not args.json:
-        print(f"{args.out}: {count} portraits, {made} of them new, {seconds:.1f} s")
+        print(f"{args.out}: {counted(count, 'portrait')}, {made} of them new, {seconds:.1f} s")
     return {
         "out": str(args.out),
         "count": count,
@@ -151,13 +157,13 @@ class Progress:
             return
         self.seen.append((now, done))
         if len(self.seen) == 1:  # what was there before the first was drawn
-            self._show(f"{done} of {self.count} portraits are there", now, now)
+            self._show(f"{done} of {counted(self.count, 'portrait')} on disk", now, now)
             return
         # from the first drawn batch on, and no longer ago than the window
         while len(self.seen) > 3 and self.seen[2][0] <= now - self.WINDOW:
             del self.seen[1]
         (since, before), (last, latest) = self.seen[1], self.seen[-1]
-        text = f"{done} of {self.count} portraits"
+        text = f"{done} of {counted(self.count, 'portrait')}"
         if last > since:
             self.rate = (latest - before) / (last - since)
             left = max(0, self.count - done) / self.rate
@@ -214,7 +220,7 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
     report["memory"] = _guarded(problems, "memory", lambda: memory(seats, problems))
     report.update(problems=problems, ok=not problems)
     if not args.json:
-        print(_as_text(report))
+        print(doctor_text(report))
     if problems:
         if args.json:
             print(json.dumps(report), flush=True)
@@ -379,7 +385,8 @@ def memory(seats: int | None, problems: list[str]) -> dict[str, Any]:
     wanted = seats or 1
     if out["seats_that_fit"] < wanted:
         problems.append(
-            f"memory: {wanted} seat{'s' if wanted > 1 else ''} need {wanted * kernel + RESERVE_MB} "
+            f"memory: {counted(wanted, 'seat')} need{'s' * (wanted == 1)} "
+            f"{wanted * kernel + RESERVE_MB} "
             f"MB, {available} MB are free: {out['seats_that_fit']} fit"
         )
     return out
@@ -422,21 +429,3 @@ def _guarded(problems: list[str], section: str, check: Callable[[], dict[str, An
         if not any(problem.endswith(f": {line}") for problem in problems):
             problems.append(f"{section}: {line}")
         return None
-
-
-def _as_text(report: dict[str, Any]) -> str:
-    lines = []
-    for section in ("machine", "weights", "speed", "browser", "memory"):
-        found = report[section]
-        lines.append(section)
-        for key, value in (found or {}).items():
-            if key == "hashes":
-                continue
-            if isinstance(value, dict):
-                value = ", ".join(f"{name} {item or 'missing'}" for name, item in value.items())
-            lines.append(f"  {key.replace('_', ' '):<28}{'unknown' if value is None else value}")
-    problems = report["problems"]
-    count = "1 problem:" if len(problems) == 1 else f"{len(problems)} problems:"
-    lines.append(count if problems else "no problems")
-    lines += [f"  {problem}" for problem in problems]
-    return "\n".join(lines)

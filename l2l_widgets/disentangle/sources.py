@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.disentangle.mixer import FaceMixer, MixError
+from l2l_widgets.disentangle.problems import in_short
 from l2l_widgets.images import load_image, readable_formats
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
 from l2l_widgets.storage import load_array, load_safetensors
@@ -38,6 +39,10 @@ SMALLEST = 32
 #: Colour whose channels differ by less than this (of 255) everywhere is grey.
 GREY = 4
 DEFAULT_PSI = 0.7
+
+#: What is said of a picture with another number of faces. A search may err: whoever sees the face
+#: leaves it out (``counter=None``; on the command line by an option, which says so itself).
+ONE_FACE = "allowed: exactly one, seen from the front"
 
 #: Counts the faces of an 8-bit RGB picture (H, W, 3); None where no detector is installed.
 Counter = Callable[[np.ndarray], int]
@@ -101,7 +106,9 @@ def read_faces(
                 continue
             found.append(face)
     if not found:
-        raise MixError("; ".join(problems or ["no face was given; allowed: at least one"]))
+        raise MixError(
+            "; ".join(in_short(problems or ["no face was given; allowed: at least one"]))
+        )
     return found
 
 
@@ -215,10 +222,7 @@ def check_picture(
     faces = counter(pixels)
     if faces != 1:
         found = "no face was found" if faces == 0 else f"{faces} faces were found"
-        raise MixError(
-            f"{name}: {found}; allowed: exactly one, seen from the front. If you see one, skip "
-            "the search (--any-picture, or counter=None)"
-        )
+        raise MixError(f"{name}: {found}; {ONE_FACE}")
 
 
 def face_counter() -> Counter | None:

@@ -15,7 +15,7 @@ from l2l_widgets.faceworld.factors import Factors
 from l2l_widgets.faceworld.render import draw, landmarks, march_rays, shade_rays
 
 #: Rays in one batch. Without the compiler every step of the renderer goes through memory, and a
-#: larger batch falls out of the processor's cache (measured: 30 times slower at 1.5 million rays);
+#: larger batch falls out of the processor's cache and is many times slower;
 #: compiled steps are fused and bear more; a graphics card wants all it can get.
 RAYS = {"cpu": 65_536, "cpu compiled": 262_144, "cuda": 8_388_608}
 

@@ -333,8 +333,8 @@ _SAME_ROWS = memoryview(_SAME_ROW * MASK_SIDE)
 def mask_png(seen: np.ndarray) -> bytes:
     """A 512 x 512 RGB picture, white where ``seen``, whose side is a power of two up to 512.
 
-    Nearly every row is like the one above it, and runs of such rows are packed once and for all:
-    three times as fast as packing 0.8 MB a mask, of which a portrait has 15.
+    Nearly every row is like the one above it, and runs of such rows are packed once and for all,
+    in place of 0.8 MB a mask, of which a portrait may have 15.
     """
     scale = MASK_SIDE // len(seen)
     white = np.repeat(seen.astype(np.uint8) * np.uint8(255), 3 * scale, axis=1)

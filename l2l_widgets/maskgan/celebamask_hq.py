@@ -97,7 +97,7 @@ class DatasetReport:
 
     def to_text(self) -> str:
         """Lines for a person."""
-        lines = [f"{self.pictures} pictures"]
+        lines = [f"{self.pictures} picture{'s' * (self.pictures != 1)}"]
         if self.splits:
             lines.append(", ".join(f"{k} {v}" for k, v in self.splits.items()))
         lines += [f"missing: {name}" for name in self.missing_files]

@@ -26,7 +26,7 @@ from l2l_widgets.inversion import InversionSettings
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos.alignment import crop_quad
 from l2l_widgets.photos.detection import Detector
-from l2l_widgets.photos.finding import align_photo, as_tensor
+from l2l_widgets.photos.finding import align_photo, as_tensor, share_beyond
 from l2l_widgets.photos.frames import FilmWriter, Frames
 from l2l_widgets.photos.inverting import encoded_start, invert_picture, picture_distance
 from l2l_widgets.photos.reading import Photo, PhotoError
@@ -94,6 +94,8 @@ class FilmReport:
         how much of the trembling is left.
     loss : float
         Mean distance of the frames to what was found, before smoothing.
+    beyond : float
+        Largest share of a square that lies outside its frame, and was filled with the mirror image.
     """
 
     frames: int
@@ -103,6 +105,7 @@ class FilmReport:
     broken: str
     trembling: float
     loss: float
+    beyond: float = 0.0
 
 
 def smooth(values: Tensor, sigma: float) -> Tensor:
@@ -189,7 +192,7 @@ def edit_film(
         writer = FilmWriter(out, frames.fps, comment)
         cuts, lost = _squares(frames, models, detector, settings, stop)
         tracked = _track(frames, models, cuts, settings, progress, stop)
-        raw, pictures, losses = tracked
+        raw, pictures, losses, beyond = tracked
         ws = smooth(raw, settings.smoothing)
         # one who has stopped already wants the frames that were found
         ask = (lambda: False) if stop() else stop
@@ -209,7 +212,7 @@ def edit_film(
     return FilmReport(
         len(edited), frames.total, frames.fps, lost, frames.broken,
         _trembling(ws) / max(_trembling(raw), 1e-12) if len(ws) > 2 else 1.0,
-        float(np.mean(losses)),
+        float(np.mean(losses)), beyond,
     )  # fmt: skip
 
 
@@ -288,19 +291,22 @@ def _track(
     settings: FilmSettings,
     progress: Callable[[str, int, int], None],
     stop: Callable[[], bool],
-) -> tuple[Tensor, list[Tensor], list[float]]:
+) -> tuple[Tensor, list[Tensor], list[float], float]:
     """Latents (T, num_ws, w_dim) of the frames, each from where the one before ended.
 
-    With them the cut frames as bytes, where they are to be shown, and the distances.
+    With them the cut frames as bytes, where they are to be shown, the distances, and the largest
+    share of a square that lies outside its frame.
     """
     rows: list[Tensor] = []
     pictures: list[Tensor] = []
     losses: list[float] = []
+    beyond = 0.0
     last: Tensor | None = None
     side = models.generator.img_resolution
     for image, square in zip(_again(frames), cuts, strict=False):
         if rows and stop():
             break
+        beyond = max(beyond, share_beyond(image.size, square.quad))
         picture = as_tensor(crop_quad(image, square.quad, side))
         steps = settings.first_steps if last is None else settings.next_steps
         # a start that is nearly there must not be shaken
@@ -315,7 +321,7 @@ def _track(
             pictures.append(((picture[0] + 1) * 127.5).round().to(torch.uint8).cpu())
         losses.append(found.loss)
         progress("invert", len(rows), len(cuts))
-    return torch.stack(rows), pictures, losses
+    return torch.stack(rows), pictures, losses, beyond
 
 
 def _again(frames: Frames) -> Iterable[Image.Image]:

@@ -33,16 +33,26 @@ from l2l_widgets.photos.alignment import (
 from l2l_widgets.photos.detection import DETECTORS, DetectedFace, Detector, in_order
 from l2l_widgets.photos.reading import Photo, PhotoError
 
-__all__ = ["Aligned", "Landmarks", "align_photo", "as_tensor", "landmark_network", "template_of"]
+__all__ = [
+    "Aligned",
+    "Landmarks",
+    "align_photo",
+    "as_tensor",
+    "landmark_network",
+    "share_beyond",
+    "template_of",
+]
 
 #: The rule's square of a face of which only the box is known: its side and how far below the box's
-#: middle it lies, in its widths: medians over the 46 of 70 renders that OpenCV's cascade finds.
+#: middle it lies, in its widths: medians over renders that OpenCV's cascade finds.
 BOX_SIDE, BOX_DOWN = 1.56, -0.08
 #: Faces of the generator that say where it has them, and their truncation.
 TEMPLATE_FACES, TEMPLATE_PSI = 48, 0.7
 #: Landmarks are believed where their square has about the box's place and size: shares of its side.
 FARTHEST, LARGEST, MOST_TURNED = 0.30, 1.6, 40.0
 
+#: A cut of which less than this share lies outside its photo is not worth a word.
+LEAST_BEYOND = 0.01
 #: Pictures (1, 3, R, R) in [-1, 1] to points (1, P, 2), shares of the side.
 Landmarks = Callable[[Tensor], Tensor]
 
@@ -127,7 +137,11 @@ def align_photo(
     notes = list(photo.notes)
     if crop is not None:
         quad = _checked_crop(crop, photo)
-        return _cut(photo, quad, side, "cut by hand", notes)
+        most = min(width, height)
+        inside = (
+            f"inside it lie squares with X from 0 to {width} - SIDE, Y from 0 to {height} - SIDE"
+        )
+        return _cut(photo, quad, side, "cut by hand", notes, f"{inside}, SIDE up to {most}")
     if aligned or _is_aligned(photo, side):
         size = min(width, height)
         quad = square_quad((width - size) / 2, (height - size) / 2, size)
@@ -290,10 +304,30 @@ def _is_plausible(quad: np.ndarray, by_box: np.ndarray) -> bool:
     )
 
 
-def _cut(photo: Photo, quad: np.ndarray, side: int, how: str, notes: list[str]) -> Aligned:
+def _cut(
+    photo: Photo, quad: np.ndarray, side: int, how: str, notes: list[str], allowed: str = ""
+) -> Aligned:
+    share = share_beyond(photo.size, quad)
+    if share >= LEAST_BEYOND:
+        width, height = photo.size
+        notes.append(
+            f"{share:.0%} of the cut lies outside the photo ({width} x {height} pixels) and is "
+            "filled with its mirror image, out of focus" + (f"; {allowed}" if allowed else "")
+        )
     image = as_tensor(crop_quad(photo.image, quad, side))
     corners = tuple((float(x), float(y)) for x, y in quad)
     return Aligned(image, corners, how, notes=tuple(notes))
+
+
+def share_beyond(size: tuple[int, int], quad: np.ndarray, grid: int = 64) -> float:
+    """Share of a square (4, 2) that lies outside a picture of that width and height, in pixels.
+
+    It is counted on a grid of points.
+    """
+    steps = (np.arange(grid) + 0.5) / grid
+    across, down = quad[3] - quad[0], quad[1] - quad[0]
+    points = quad[0] + steps[:, None, None] * across + steps[None, :, None] * down  # (G, G, 2)
+    return float(((points < 0) | (points > np.array(size))).any(-1).mean())
 
 
 def as_tensor(picture: Any) -> Tensor:

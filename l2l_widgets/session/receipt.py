@@ -26,11 +26,11 @@ from l2l_widgets.session.references import N_RANDOM as N_RANDOM
 DRIFT = 0.5
 #: A request smaller than this is not graded: the judges read no finer.
 LEAST_ASKED = 0.05
+#: A change is said to have come in part where less than this share of it came.
+PARTLY = 2 / 3
 #: Where random edits hardly move an attribute the band is thinner than a line; a change of one in
 #: fifty of the scale is the least that is worth pointing at.
 VISIBLE = 0.02
-#: What the table shows as +0.00 has not moved, wherever the band of random edits lies.
-LEAST_SHOWN = 0.005
 #: How many of the largest changes that nobody asked for are always named.
 N_NAMED = 3
 
@@ -42,6 +42,11 @@ PHRASES: Mapping[str, str] = {
     "this face.",
     "short_less": "{label}: asked {asked}, came {came}: this method cannot bring less {lower} on "
     "this face.",
+    "away": "{label}: asked to be {target}; the judge read {before} before and reads {after} now, "
+    "which is farther away.",
+    "partly": "{label}: asked {asked}, came only {came}.",
+    "short_of": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
+    "now.",
     "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
     "so hardly anything was left to change.",
     "drifts": "The face drifts towards another person.",
@@ -142,12 +147,48 @@ class Receipt:
         return self.identity_kept is not None and self.identity_kept < DRIFT
 
     def shortfalls(self) -> dict[str, float]:
-        """What came, of the attributes of which less than half came, or the opposite."""
+        """What came, of the attributes of which less than half came, or the opposite.
+
+        Of a value that was asked for the judge decides as well, by where the face stands now: a
+        target that the guiding reader saw all but reached asks for next to nothing, and yet the
+        edit may leave it.
+        """
+        away = self.moved_away()
         return {
             name: self.achieved[name]
             for name, asked in self.requested.items()
-            if abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < 0.5
+            if name in away or (abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < 0.5)
         }
+
+    def moved_away(self) -> tuple[str, ...]:
+        """Attributes that the judge reads farther from their target after the edit than before.
+
+        By at least ``LEAST_ASKED``: it reads no finer.
+        """
+        return tuple(
+            name
+            for name, target in self.targets.items()
+            if name in self.requested
+            and abs(self.after[name] - target) - abs(self.before[name] - target) >= LEAST_ASKED
+        )
+
+    def partly(self) -> dict[str, float]:
+        """What came, of the attributes of which half or more came, but less than ``PARTLY``.
+
+        Of a value that was asked for: where the judge reads more than the rest of the way to it as
+        still to go, and where that is as much as it can tell.
+        """
+        short, found = self.shortfalls(), {}
+        for name, asked in self.requested.items():
+            if name in self.targets:
+                way = abs(self.targets[name] - self.before[name])
+                left = abs(self.targets[name] - self.after[name])
+                is_part = left >= LEAST_ASKED and left > (1 - PARTLY) * way
+            else:
+                is_part = abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < PARTLY
+            if is_part and name not in short:
+                found[name] = self.achieved[name]
+        return found
 
     def nearly_there(self) -> tuple[str, ...]:
         """Attributes whose target the face had all but reached before the edit."""
@@ -176,6 +217,7 @@ class Receipt:
             "strangers": self.strangers,
             "identity_kept": self.identity_kept,
             "shortfalls": list(self.shortfalls()),
+            "moved_away": list(self.moved_away()),
             "before": dict(self.before),
             "after": dict(self.after),
             "by_regressor": dict(self.by_regressor),
@@ -203,14 +245,18 @@ class Receipt:
             return [self.error]
         if not self.requested:
             return [phrases["nothing"]]
-        lines = [
-            phrases["short_more" if self.requested[name] > 0 else "short_less"].format(
-                label=table[name].label,
-                lower=table[name].label.lower(),
-                asked=change_text(table[name], self.requested[name]),
-                came=change_text(table[name], came),
-            )
-            for name, came in self.shortfalls().items()
+        away = self.moved_away()
+        lines = [self._target_sentence("away", n, table, phrases) for n in away if n in table]
+        lines += [
+            self._came_sentence(name, table, phrases, "more" if asked > 0 else "less")
+            for name, asked in self.requested.items()
+            if name in self.shortfalls() and name not in away and name in table
+        ]
+        lines += [
+            self._target_sentence("short_of", name, table, phrases)
+            if name in self.targets
+            else self._came_sentence(name, table, phrases)
+            for name in self.partly()
             if name in table
         ]
         lines += [
@@ -226,6 +272,28 @@ class Receipt:
             lines.append(phrases["drifts"])
         lines.append(self._others_sentence(table, phrases))
         return lines
+
+    def _target_sentence(
+        self, phrase: str, name: str, table: AttributeTable, phrases: Mapping[str, str]
+    ) -> str:
+        row = table[name]
+        return phrases[phrase].format(
+            label=row.label,
+            target=row.value_text(self.targets[name]),
+            before=row.value_text(self.before[name]),
+            after=row.value_text(self.after[name]),
+        )
+
+    def _came_sentence(
+        self, name: str, table: AttributeTable, phrases: Mapping[str, str], missing: str = ""
+    ) -> str:
+        row = table[name]
+        return phrases[f"short_{missing}" if missing else "partly"].format(
+            label=row.label,
+            lower=row.label.lower(),
+            asked=change_text(row, self.requested[name]),
+            came=change_text(row, self.achieved[name]),
+        )
 
     def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
         moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
@@ -270,7 +338,8 @@ class Receipt:
             return "nothing was asked for: the face as it is"
         lines = [line for text in self.sentences(table) for line in textwrap.wrap(text, 96)]
         lines += [f"{'':<17}{'before':>9}{'after':>10}{'asked':>12}{'came':>11}   random edits"]
-        outside = {n: c for n, c in self.outside_band().items() if abs(c) >= LEAST_SHOWN}
+        # what is shown as "0 %" has not moved, wherever the band of random edits lies
+        outside = {n for n, c in self.outside_band().items() if is_shown(table[n], c)}
         ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
         shown = [*self.requested, *ranked[:others]]
         for name in shown:
@@ -289,7 +358,9 @@ class Receipt:
         if len(self.others) > others:
             rest = len(self.others) - others
             inside = rest - sum(name not in shown for name in outside)
-            lines.append(f"and {rest} others, {inside} of them within the band of random edits")
+            among = f"{inside} of them within" if rest > 1 else "within" if inside else "beyond"
+            left = f"{rest} others" if rest > 1 else "1 other"
+            lines.append(f"and {left}, {among} the band of random edits")
         if outside:
             lines.append("* moved without being asked, beyond the band")
         if self.identity is not None:
@@ -312,6 +383,11 @@ class Receipt:
 def change_text(row: Attribute, change: float) -> str:
     """A change in attribute units as signed text in the row's unit: "+47 %", "-3°"."""
     return row.change_text(change)
+
+
+def is_shown(row: Attribute, change: float) -> bool:
+    """Whether a change is more than nought in the unit that it is shown in."""
+    return row.change_text(change) != row.change_text(0.0)
 
 
 def _list(words: list[str], last: str) -> str:

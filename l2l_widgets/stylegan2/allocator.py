@@ -1,9 +1,10 @@
 """Have the C library keep the memory of large activations instead of giving it back.
 
 glibc maps every block of 32 MB and more anew and returns it when it is freed; each time the kernel
-hands out zeroed pages one by one, which takes up to half of the time of a large picture. Three
+hands out zeroed pages one by one, a large part of the time of a large picture (`l2l bench
+synthesis --size 1024 --allocator default`, and again with `kept`, say how large here). Three
 settings of `mallopt` end that: they hold for the whole process, and it keeps the memory of its
-largest picture (about 0.5 GB at 1024 px) until it ends.
+largest picture (the same command prints it) until it ends.
 
 Nothing is set at import. The first picture of 256 px or more sets them, once, on Linux with glibc;
 `L2L_KEEP_MEMORY=0` in the environment leaves the C library as it is.

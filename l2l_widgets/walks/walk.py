@@ -185,8 +185,9 @@ class Strip:
         return [low + (high - low) * t for t in self.t]
 
     def to_text(self, table: AttributeTable) -> str:
-        """What the curves say, in a few sentences; empty until measured."""
-        return " ".join(self.sentences(table))
+        """What the curves say, for a terminal, in signs that each has; empty until measured."""
+        text = " ".join(self.sentences(table))
+        return text.replace("\u2212", "-").replace("\u202f", " ")
 
     def sentences(self, table: AttributeTable) -> list[str]:
         """The same as a list; only attributes of ``table`` that are not hidden are mentioned."""
@@ -201,7 +202,7 @@ class Strip:
             row = table[swept]
             own = curves.of(swept)
             ends = [row.value_text(value, fine=True) for value in (own[0], own[-1])]
-            out.append(f"{row.label} goes {ends[0]} \u2192 {ends[1]}.")
+            out.append(f"{row.label} goes from {ends[0]} to {ends[1]}.")
         others = sorted((n for n in change if n != swept), key=lambda n: -abs(change[n]))[:3]
         if self.walk.kind == "identity" and curves.plain is not None:
             held = columns_of(curves.names, self.walk.hold or table.names)
@@ -224,12 +225,15 @@ class Strip:
                 )
             elif self.walk.kind == "attribute":
                 worst = min(kept_first)
-                out.append(f"At its lowest, the face is {_percent(worst)} the first one.")
+                out.append(
+                    f"At its lowest, the identity is {_percent(worst)} that of the first face."
+                )
             else:
                 half = len(self.t) // 2
                 out.append(
-                    f"Half way the face is {_percent(kept_first[half])} the first and "
-                    f"{_percent(kept_last[half])} the last (0\u202f%: two strangers)."
+                    f"Half way the identity is {_percent(kept_first[half])} that of the first "
+                    f"face and {_percent(kept_last[half])} that of the last (0\u202f%: two "
+                    "strangers)."
                 )
         return out
 

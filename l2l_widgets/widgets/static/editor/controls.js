@@ -16,7 +16,7 @@ class Controls {
     this.readings = {};
     this.aside = {}; // asked of another method; this one does not know it
     this.abilities = { attributes: null, reasons: {}, reach: {}, holds: [] };
-    this.short = {}; // name -> what came, where that is less than half of what was asked
+    this.short = {}; // name -> what came, where a receipt counts it among its shortfalls
     this.rows = new Map();
     this.sections = [];
     this.held = null;
@@ -229,7 +229,7 @@ class Controls {
     this.paintAll();
   }
 
-  /** A receipt's verdict on what was asked: name -> what came, where that was less than half. */
+  /** A receipt's verdict on what was asked: name -> what came, of its shortfalls. */
   setShort(short) {
     this.short = short;
     this.paintAll();
