@@ -24,6 +24,8 @@ from l2l_widgets.storage import make_folder, write_atomic
 __all__ = [
     "encode_jpeg",
     "encode_png",
+    "enlarge",
+    "fit_square",
     "from_uint8",
     "grid",
     "load_image",
@@ -86,14 +88,16 @@ def to_pil(image: Tensor, scale: int = 1) -> Image.Image:
         raise ValueError(f"image has shape {tuple(image.shape)}; allowed: (3, H, W)")
     if not bool(torch.isfinite(one).all()):
         raise ValueError("image holds values that are not finite; allowed: numbers in [-1, 1]")
+    pixels = to_uint8(one).permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
+    return enlarge(Image.fromarray(pixels), scale)
+
+
+def enlarge(picture: Image.Image, scale: int) -> Image.Image:
+    """A picture with every side ``scale`` times as long, 1 to 64, by bicubic interpolation."""
     if type(scale) is not int or not 1 <= scale <= MAX_SCALE:
         raise ValueError(f"scale is {scale!r}; allowed: a whole number from 1 to {MAX_SCALE}")
-    pixels = to_uint8(one).permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
-    picture = Image.fromarray(pixels)
-    if scale > 1:
-        size = (picture.width * scale, picture.height * scale)
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    return picture
+    size = (picture.width * scale, picture.height * scale)
+    return picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def encode_png(image: Tensor, text: Mapping[str, str] | None = None, scale: int = 1) -> bytes:
@@ -202,10 +206,15 @@ def load_image(path: str | os.PathLike[str] | bytes, resolution: int) -> Tensor:
     from PIL import ImageOps
 
     with _open(path) as opened:
-        upright = ImageOps.exif_transpose(opened) or opened
-        square = ImageOps.fit(
-            upright.convert("RGB"), (resolution, resolution), Image.Resampling.LANCZOS
-        )
+        return fit_square(ImageOps.exif_transpose(opened) or opened, resolution)
+
+
+def fit_square(picture: Image.Image, resolution: int) -> Tensor:
+    """The middle square of a picture, resized: (1, 3, resolution, resolution) in [-1, 1]."""
+    from PIL import ImageOps
+
+    size = (resolution, resolution)
+    square = ImageOps.fit(picture.convert("RGB"), size, Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(square))  # (R, R, 3)
     return from_uint8(pixels).permute(2, 0, 1)[None].contiguous()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.edit import OUT_HELP, Waiting
+from l2l_widgets.films import check_film_name
 
 _TEXT = (
     "Walk from one face to another (or sweep one attribute of a face), write the frames with the "
@@ -102,11 +102,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             f"--out is {str(args.out)!r}; allowed: a name that ends in {', '.join(ENDINGS)}"
         )
     check_place(args.out)
-    if args.out.suffix.lower() == ".mp4" and importlib.util.find_spec("av") is None:
-        raise ValueError(
-            f"--out is {str(args.out)!r}: an .mp4 needs PyAV; install the extra: "
-            "pip install 'l2l-widgets[video]'; or allowed: .gif, .png"
-        )
+    if args.out.suffix.lower() != ".png":
+        check_film_name(args.out, "--out")
     scale = None if args.scale is None else whole_number("--scale", args.scale, 1, 64)
     wanted = VISIBLE[args.out.suffix.lower()]
     size = wanted if args.size is None else whole_number("--size", args.size, 16, 4096)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
+from l2l_widgets.films import ANIMATIONS, CLIPS, Film, FilmWriter, check_film_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,9 +26,8 @@ if TYPE_CHECKING:
     from l2l_widgets.disentangle import Face, FaceMixer, Signature
     from l2l_widgets.models.zoo import Models
 
-#: The mixer's file, and the endings of clips, as `l2l_widgets.disentangle` has them.
+#: The mixer's file, as `l2l_widgets.disentangle` has it.
 MIXER = "identity_mixer.safetensors"
-CLIPS = (".gif", ".apng", ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _FACE = "a seed, a picture, a latent (.npy, .safetensors), or a folder of pictures"
 _MIX = (
     "Put the identity of one face on the attributes (pose, expression, light, hair) of another: "
@@ -120,13 +121,16 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
     scale = None if args.scale is None else whole_number("--scale", args.scale, 1, 64)
     psi = number("--truncation", args.truncation, *PSI)
     frames = args.frames or (
-        len(args.attributes) == 1 and Path(args.attributes[0]).suffix.lower() in CLIPS
+        len(args.attributes) == 1
+        and Path(args.attributes[0]).suffix.lower() in (*ANIMATIONS, *CLIPS)
     )
     _check_out(args, frames)
     for word in args.identity:
         _check_face("--identity", word)
     for word in args.attributes:
         _check_face("--attributes", word)
+    if frames and len(args.attributes) == 1 and not Path(args.attributes[0]).is_dir():
+        Film(args.attributes[0])  # a clip that cannot be read is refused by its head
     models = _models(args)
 
     from l2l_widgets.disentangle import FaceMixer, read_faces
@@ -187,6 +191,8 @@ def _check_out(args: argparse.Namespace, frames: bool) -> None:
             raise ValueError(
                 f"--out is {str(args.out)!r}; allowed for frames: a folder, .gif, .mp4"
             )
+        if args.out.suffix:
+            check_film_name(args.out, "--out")
     elif args.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .png")
     if args.grid and args.travel:
@@ -284,7 +290,6 @@ def _mix_frames(
     args: argparse.Namespace, mixer: FaceMixer, people: list[Face], counter: Any,
     problems: list[str], scale: int, fps: int,
 ) -> dict[str, Any]:  # fmt: skip
-    from l2l_widgets.cli.clips import write_frames
     from l2l_widgets.disentangle.sources import count_frames, read_frames
 
     if len(people) != 1 or len(args.attributes) != 1:
@@ -306,7 +311,7 @@ def _mix_frames(
             sys.stderr.flush()
 
     images = (image.cpu() for _, image in mixer.frames(person, source, progress))
-    count = write_frames(args.out, images, scale, fps)
+    count = _write_frames(args.out, images, scale, fps)
     if sys.stderr.isatty():
         sys.stderr.write("\r")
     if count == 0:
@@ -321,6 +326,22 @@ def _mix_frames(
         "text": f"{args.out}: {count} frames of {clip.name} as {people[0].name}; "
         f"{1000 * seconds:.0f} ms a frame",
     }
+
+
+def _write_frames(out: Path, images: Iterable[Tensor], scale: int, fps: int) -> int:
+    """Write frames, (3, R, R) each, to a folder or a film as they come; how many there were."""
+    from l2l_widgets.images import save_image, to_pil
+
+    if out.suffix:
+        with FilmWriter(out, fps, "mixed by l2l_widgets: a likeness, no recording", scale) as film:
+            for image in images:
+                film.write(to_pil(image))
+        return film.count
+    count = 0
+    for image in images:
+        save_image(out / f"frame-{count:05d}.png", image, scale=scale)
+        count += 1
+    return count
 
 
 def run_report(args: argparse.Namespace) -> dict[str, Any]:
