@@ -61,7 +61,7 @@ def test_an_unknown_variant_is_named_before_anything_is_trained(tmp_path, capsys
     assert list(tmp_path.iterdir()) == []
     words = ["evaluate", "--faces", "4", "--out", str(tmp_path / "report")]
     assert main([*words, "--steps", "3"]) == 2
-    assert "--steps is for --ablations" in capsys.readouterr().err
+    assert "--steps is given without --ablations" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -14,8 +14,10 @@ from l2l_widgets.cli.checks import (
     SEED_MAX,
     check_device,
     check_folder,
+    check_ignored,
     check_method,
     check_names,
+    check_needed,
     models_of,
     number,
     whole_number,
@@ -72,7 +74,7 @@ def add_parser(subparsers: Any) -> None:
         "layers, each loss left out (default: all of them; names as in the table). They are "
         "trained first, into OUT/runs (hours on a CPU; a stopped run goes on)",
     )
-    parser.add_argument("--steps", type=int, help="of each training of --ablations")
+    parser.add_argument("--steps", metavar="N", help="of each training of --ablations")
     parser.add_argument(
         "--request",
         default="0.3",
@@ -174,6 +176,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--request is {args.request!r}; allowed: a number above 0, at most 0.5")
     psi = number("--truncation-psi", args.truncation_psi, 0, 2)
     parts = _choices("--parts", args.parts, PARTS)
+    _check_together(args, parts)
     models = models_of(args.generator, args.device)
     named = {"paper": PAPER_EIGHT, "all": models.table.names}
     attributes = named.get(args.attributes) or _words(args.attributes)
@@ -205,8 +208,6 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     )
     if args.ablations is not None:
         return _ablate(args, models, plan)
-    if args.steps is not None:
-        raise ValueError("--steps is for --ablations; l2l train METHOD --seeds K takes its own")
     sources = evaluation.labelled(_words(args.methods))
     folder = args.trained or evaluation.SEEDS
     if args.train_seeds and not _train_seeds(list(sources.values()), plan.seeds, models, folder):
@@ -235,6 +236,23 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     if not args.json:
         print(_text(comparison, evaluation.stamp(comparison)))
     return {**evaluation.summary(comparison), "out": str(args.out)}
+
+
+def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
+    """Refuse what another option would pass over in silence."""
+    check_ignored(
+        args, "--ablations", ("--methods", "--seeds", "--train-seeds", "--trained", "--detector"),
+        "--ablations, which trains and measures the mapper's variants; or the other without it",
+    )  # fmt: skip
+    check_needed(args, ["--steps"], "--ablations")
+    check_needed(args, ("--train-seeds", "--trained"), "--seeds")
+    if args.steps is not None:
+        whole_number("--steps", args.steps, 1, 10**9)
+    if "paper" not in parts:
+        check_ignored(
+            args, "--parts", ("--paper-faces", "--positions", "--detector"),
+            "paper among --parts, whose protocol it belongs to",
+        )  # fmt: skip
 
 
 def run_verify(args: argparse.Namespace) -> dict[str, Any]:
@@ -339,7 +357,7 @@ def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
         args.out,
         plan,
         names,
-        changes={} if args.steps is None else {"steps": args.steps},
+        changes={} if args.steps is None else {"steps": int(args.steps)},
         truth=_truth(plan.truth_people, models),
         figures=not args.no_figures,
         say=lambda line: print(line, file=sys.stderr),

@@ -9,10 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.cli.checkpoints import CLASS_HELP, with_class
 from l2l_widgets.cli.checks import (
     PSI,
     SEED_MAX,
     check_folder,
+    check_ignored,
+    check_needed,
     check_place,
     models_of,
     number,
@@ -106,6 +109,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "--generator", default=None, metavar="NAME|PATH",
         help="embedded models by name, or a folder with a MANIFEST.json (default: the first)",
     )  # fmt: skip
+    parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
 
 
@@ -173,7 +177,7 @@ def _check_face(field: str, word: str) -> None:
 
 def _models(args: argparse.Namespace) -> Models:
     """The models, refused at once where their folder lists no mixer."""
-    models = models_of(args.generator, args.device)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
     if MIXER not in models.manifest:
         raise ValueError(
             f"models {models.name!r} have no identity mixer ({MIXER}); train one with "
@@ -184,9 +188,13 @@ def _models(args: argparse.Namespace) -> Models:
 
 def _check_out(args: argparse.Namespace, frames: bool) -> None:
     """A wrong name should not cost a minute."""
+    check_ignored(args, "--grid", ["--travel"], "one of the two")
+    check_needed(args, ("--space", "--steps"), "--travel")
     if frames:
-        if args.grid or args.travel:
-            raise ValueError("--grid and --travel do not go with frames; allowed: one identity")
+        check_ignored(
+            args, "--attributes", ("--grid", "--travel", "--inputs", "--latents"),
+            "for a clip or --frames, one --identity and --out, and none of these",
+        )  # fmt: skip
         if args.out.suffix.lower() not in ("", ".gif", ".mp4"):
             raise ValueError(
                 f"--out is {str(args.out)!r}; allowed for frames: a folder, .gif, .mp4"
@@ -195,8 +203,8 @@ def _check_out(args: argparse.Namespace, frames: bool) -> None:
             check_film_name(args.out, "--out")
     elif args.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .png")
-    if args.grid and args.travel:
-        raise ValueError("--grid and --travel are both given; allowed: one of the two")
+    if args.out.suffix.lower() not in (".gif", ".mp4"):
+        check_ignored(args, "--out", ["--fps"], "--fps with a .gif or .mp4, which move")
     check_place(args.out)
     ones = all(not Path(w).is_dir() for w in (*args.identity, *args.attributes))
     if frames or args.grid or not ones:
@@ -352,6 +360,8 @@ def run_report(args: argparse.Namespace) -> dict[str, Any]:
     steps = whole_number("--steps", args.steps, 1, 10_000_000)
     truth_pairs = whole_number("--truth-pairs", args.truth_pairs, 8, 100_000)
 
+    check_needed(args, ["--steps"], "--ablations")
+    check_ignored(args, "--no-truth", ["--truth-pairs"], "one of the two")
     check_folder(args.out)
     models = _models(args)
 
