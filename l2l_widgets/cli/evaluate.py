@@ -280,14 +280,7 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             "release can draw people of again"
         )
     models = load(args.generator or report["models"], device=args.device)
-    folder = args.trained or evaluation.SEEDS
-    methods, hashes = _trained(models, report["sources"], plan.seeds, folder)
-    for label, expected in report.get("trained_hashes", {}).items():
-        if hashes[label][: len(expected)] != expected:
-            raise ValueError(
-                f"--trained {folder}: does not hold the training seeds of {label} that "
-                f"{args.report} was made with; allowed: those"
-            )
+    methods = _reported(args, models, report, plan.seeds)
     checked = evaluation.verify(
         args.report,
         models,
@@ -312,6 +305,26 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             f"again {first['again']:.5f}"
         )
     return {"report": str(args.report), "rows": rows, "confirmed": len(rows)}
+
+
+def _reported(
+    args: argparse.Namespace, models: Any, report: Mapping[str, Any], seeds: int
+) -> dict[str, Any]:
+    """Return each label's editors, those that the report was made with."""
+    from l2l_widgets import evaluation
+    from l2l_widgets.recipes.mapper_ablations import is_ablation, reported_editors
+
+    if is_ablation(report):
+        return reported_editors(models, report, args.trained or args.report / "runs")
+    folder = args.trained or evaluation.SEEDS
+    methods, hashes = _trained(models, report["sources"], seeds, folder)
+    for label, expected in report.get("trained_hashes", {}).items():
+        if hashes[label][: len(expected)] != expected:
+            raise ValueError(
+                f"--trained {folder}: does not hold the training seeds of {label} that "
+                f"{args.report} was made with; allowed: those"
+            )
+    return methods
 
 
 def _trained(
