@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.errors import first_line
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -169,7 +171,7 @@ class Film:
         except Image.DecompressionBombError:
             raise self._too_large() from None
         except (OSError, ValueError, SyntaxError) as error:
-            raise FilmError(f"{self.path.name}: cannot be read ({_line(error)})") from None
+            raise FilmError(f"{self.path.name}: cannot be read ({first_line(error)})") from None
         if picture.width * picture.height > MAX_PIXELS:
             picture.close()
             raise self._too_large(picture.size)
@@ -192,7 +194,7 @@ class Film:
                 except EOFError:
                     return
                 except (OSError, ValueError, SyntaxError) as error:
-                    self.broken = f"frame {made + 1}: {_line(error)}"
+                    self.broken = f"frame {made + 1}: {first_line(error)}"
                     return
                 yield shown
                 made += 1
@@ -206,8 +208,8 @@ class Film:
             container = av.open(str(self.path), options=bounds, container_options=only)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise FilmError(
-                f"{self.path.name}: not a film that can be read ({_line(error)}); allowed: a whole "
-                "one (an .mp4 that broke off has lost its index), or its frames in a folder"
+                f"{self.path.name}: not a film that can be read ({first_line(error)}); allowed: a "
+                "whole one (an .mp4 that broke off has lost its index), or its frames in a folder"
             ) from None
         try:
             if not container.streams.video:
@@ -234,7 +236,7 @@ class Film:
                     yield image.rotate(turn, expand=True) if turn else image
                     made += 1
             except (_pyav("").error.FFmpegError, OSError, ValueError) as error:
-                self.broken = f"frame {made + 1}: {_line(error)}"
+                self.broken = f"frame {made + 1}: {first_line(error)}"
 
 
 class FilmWriter:
@@ -324,7 +326,7 @@ class FilmWriter:
         self._stream.options = {"crf": str(CRF), "threads": "1"}
 
     def _cannot(self, error: BaseException) -> FilmError:
-        return FilmError(f"out is {str(self.path)!r}: cannot be written ({_line(error)})")
+        return FilmError(f"out is {str(self.path)!r}: cannot be written ({first_line(error)})")
 
     def __exit__(
         self,
@@ -374,7 +376,3 @@ def _pyav(what: str) -> Any:
             "allowed: a .gif, or a folder of pictures"
         ) from None
     return av
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,8 +6,6 @@ it finds goes to the sliders of a `FaceEditor` with one click: a latent like any
 
 from __future__ import annotations
 
-import base64
-import binascii
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +27,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.face_view import FaceView
+from l2l_widgets.widgets.requests import decoded_file
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 
@@ -170,7 +169,7 @@ class PhotoInverter(FaceView):
 
     def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind == "file":
-            self.load_photo(_decoded(message["data"]), str(message["name"]))
+            self.load_photo(decoded_file(message["data"], MAX_FILE), str(message["name"]))
         elif kind == "square":
             values = (float(message[key]) for key in ("x", "y", "side", "turn"))
             self.place(Square(*values))
@@ -364,13 +363,3 @@ class PhotoInverter(FaceView):
             self._jobs.clear()
             self.photo, self._cut, self._private, self.result = {}, {}, {}, {}
         super().close()
-
-
-def _decoded(text: Any) -> bytes:
-    try:
-        data = base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("the file did not arrive whole; try again") from None
-    if len(data) > MAX_FILE:
-        raise ValueError(f"the file has {len(data)} bytes; allowed: at most {MAX_FILE}")
-    return data
