@@ -29,6 +29,7 @@ __all__ = [
     "from_uint8",
     "grid",
     "load_image",
+    "picture_bytes",
     "picture_format",
     "read_png_text",
     "readable_formats",
@@ -40,6 +41,8 @@ __all__ = [
 MAX_SCALE = 64
 #: A picture from outside may claim any size; more pixels than this are refused before decoding.
 MAX_PIXELS = 100_000_000
+#: And a file of more bytes is not read at all.
+MAX_FILE = 512 << 20
 #: Formats of pictures from outside. Pillow would hand PostScript, by its content, to Ghostscript,
 #: which runs the program that it is.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
@@ -251,12 +254,20 @@ def grid(images: Tensor, columns: int, gap: int = 2) -> Tensor:
     return sheet
 
 
+def picture_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a picture file; ValueError where there are too many, OSError as Python has it."""
+    size = Path(path).stat().st_size
+    if size > MAX_FILE:
+        raise ValueError(f"it has {size >> 20} MiB; allowed: {MAX_FILE >> 20}")
+    return Path(path).read_bytes()
+
+
 def _open(
     source: str | os.PathLike[str] | bytes, formats: tuple[str, ...] | None = None
 ) -> Image.Image:
     name = "picture" if isinstance(source, bytes) else str(source)
     try:
-        stream = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())
+        stream = io.BytesIO(source if isinstance(source, bytes) else picture_bytes(source))
         picture = Image.open(stream, formats=formats or readable_formats())
         if picture.width * picture.height > MAX_PIXELS:
             raise ValueError(f"it has {picture.width} x {picture.height} pixels, too many")

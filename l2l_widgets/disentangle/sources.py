@@ -20,7 +20,7 @@ from torch import Tensor
 
 from l2l_widgets.disentangle.mixer import FaceMixer, MixError
 from l2l_widgets.films import ANIMATIONS, CLIPS, Film, FilmError, picture_files
-from l2l_widgets.images import fit_square, load_image, readable_formats
+from l2l_widgets.images import fit_square, load_image, picture_bytes, readable_formats
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
 from l2l_widgets.storage import load_array, load_safetensors
 
@@ -143,9 +143,9 @@ def read_face(
             f"or a latent ({', '.join(LATENTS)})"
         )
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MixError(f"{text!r}: cannot be read ({error.strerror})") from None
+        data = picture_bytes(path)
+    except (OSError, ValueError) as error:
+        raise MixError(f"{text!r}: cannot be read ({_reason(error)})") from None
     return Face(text, read_picture(data, path.name, generator.img_resolution, counter))
 
 
@@ -313,11 +313,15 @@ def count_frames(path: Path) -> int | None:
 def _folder(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
     for file in _pictures(path):
         try:
-            data = file.read_bytes()
-        except OSError as error:
-            problems.append(f"{file.name}: cannot be read ({error.strerror})")
+            data = picture_bytes(file)
+        except (OSError, ValueError) as error:
+            problems.append(f"{file.name}: cannot be read ({_reason(error)})")
             continue
         yield file.name, data
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _film(path: Path, problems: list[str]) -> Iterator[tuple[str, Image.Image]]:
