@@ -255,7 +255,7 @@ def grid(images: Tensor, columns: int, gap: int = 2) -> Tensor:
 
 
 def picture_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a picture file; ValueError where there are too many, OSError as Python has it."""
+    """The bytes of a picture file; ValueError where there are too many, OSError else."""
     size = Path(path).stat().st_size
     if size > MAX_FILE:
         raise ValueError(f"it has {size >> 20} MiB; allowed: {MAX_FILE >> 20}")

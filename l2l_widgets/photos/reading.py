@@ -212,7 +212,7 @@ def _as_eight_bits(turned: Image.Image, notes: list[str]) -> Image.Image:
     if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
         rgba = turned.convert("RGBA")
         opacity = rgba.getchannel("A")
-        if opacity.getextrema()[0] < 255:
+        if opacity.getextrema() != (255, 255):
             notes.append("what is transparent became white")
         white = Image.new("RGB", rgba.size, "white")
         white.paste(rgba, mask=opacity)
