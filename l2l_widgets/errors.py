@@ -22,6 +22,11 @@ def error_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {line}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its kind."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def near(typed: object, known: Iterable[str], words: Mapping[str, str] | None = None) -> list[str]:
     """Up to three of the known names that a mistyped one may have meant, the nearest first.
 

@@ -24,9 +24,12 @@ from l2l_widgets.storage import make_folder, write_atomic
 __all__ = [
     "encode_jpeg",
     "encode_png",
+    "enlarge",
+    "fit_square",
     "from_uint8",
     "grid",
     "load_image",
+    "picture_bytes",
     "picture_format",
     "read_png_text",
     "readable_formats",
@@ -38,6 +41,8 @@ __all__ = [
 MAX_SCALE = 64
 #: A picture from outside may claim any size; more pixels than this are refused before decoding.
 MAX_PIXELS = 100_000_000
+#: And a file of more bytes is not read at all.
+MAX_FILE = 512 << 20
 #: Formats of pictures from outside. Pillow would hand PostScript, by its content, to Ghostscript,
 #: which runs the program that it is.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
@@ -86,14 +91,16 @@ def to_pil(image: Tensor, scale: int = 1) -> Image.Image:
         raise ValueError(f"image has shape {tuple(image.shape)}; allowed: (3, H, W)")
     if not bool(torch.isfinite(one).all()):
         raise ValueError("image holds values that are not finite; allowed: numbers in [-1, 1]")
+    pixels = to_uint8(one).permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
+    return enlarge(Image.fromarray(pixels), scale)
+
+
+def enlarge(picture: Image.Image, scale: int) -> Image.Image:
+    """A picture with every side ``scale`` times as long, 1 to 64, by bicubic interpolation."""
     if type(scale) is not int or not 1 <= scale <= MAX_SCALE:
         raise ValueError(f"scale is {scale!r}; allowed: a whole number from 1 to {MAX_SCALE}")
-    pixels = to_uint8(one).permute(1, 2, 0).contiguous().cpu().numpy()  # (H, W, 3)
-    picture = Image.fromarray(pixels)
-    if scale > 1:
-        size = (picture.width * scale, picture.height * scale)
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
-    return picture
+    size = (picture.width * scale, picture.height * scale)
+    return picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def encode_png(image: Tensor, text: Mapping[str, str] | None = None, scale: int = 1) -> bytes:
@@ -202,10 +209,15 @@ def load_image(path: str | os.PathLike[str] | bytes, resolution: int) -> Tensor:
     from PIL import ImageOps
 
     with _open(path) as opened:
-        upright = ImageOps.exif_transpose(opened) or opened
-        square = ImageOps.fit(
-            upright.convert("RGB"), (resolution, resolution), Image.Resampling.LANCZOS
-        )
+        return fit_square(ImageOps.exif_transpose(opened) or opened, resolution)
+
+
+def fit_square(picture: Image.Image, resolution: int) -> Tensor:
+    """The middle square of a picture, resized: (1, 3, resolution, resolution) in [-1, 1]."""
+    from PIL import ImageOps
+
+    size = (resolution, resolution)
+    square = ImageOps.fit(picture.convert("RGB"), size, Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(square))  # (R, R, 3)
     return from_uint8(pixels).permute(2, 0, 1)[None].contiguous()
 
@@ -242,12 +254,20 @@ def grid(images: Tensor, columns: int, gap: int = 2) -> Tensor:
     return sheet
 
 
+def picture_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a picture file; ValueError where there are too many, OSError else."""
+    size = Path(path).stat().st_size
+    if size > MAX_FILE:
+        raise ValueError(f"it has {size >> 20} MiB; allowed: {MAX_FILE >> 20}")
+    return Path(path).read_bytes()
+
+
 def _open(
     source: str | os.PathLike[str] | bytes, formats: tuple[str, ...] | None = None
 ) -> Image.Image:
     name = "picture" if isinstance(source, bytes) else str(source)
     try:
-        stream = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())
+        stream = io.BytesIO(source if isinstance(source, bytes) else picture_bytes(source))
         picture = Image.open(stream, formats=formats or readable_formats())
         if picture.width * picture.height > MAX_PIXELS:
             raise ValueError(f"it has {picture.width} x {picture.height} pixels, too many")

@@ -49,6 +49,8 @@ ORDERS = {"official": MASK_CLASSES, "bisenet": BISENET_CLASSES}
 #: Classes that change places when a picture is mirrored.
 MIRRORED = ((4, 5), (6, 7), (8, 9))
 CLASS_COUNT = len(MASK_CLASSES)
+#: A mask from outside may claim any size: more pixels are not decoded, more bytes not read.
+MAX_PIXELS, MAX_FILE = 1 << 24, 64 << 20
 #: By how much the other order must fit better before a mask is taken for it.
 ORDER_MARGIN = 0.3
 
@@ -291,10 +293,11 @@ def fit_side(mask: Tensor, side: int, name: str = "mask") -> Tensor:
 
 def _opened(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
     try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else _bytes_of(Path(source), label)
         picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
         if picture.format == "JPEG":
             raise MaskError(f"{label} is a JPEG, which blurs class indices; allowed: PNG")
+        check_claim(picture, label)
         picture.load()
     except UnidentifiedImageError:
         raise MaskError(f"{label} is no picture; allowed: a PNG of class indices") from None
@@ -306,6 +309,23 @@ def _opened(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
     return picture
 
 
+def _bytes_of(path: Path, label: str) -> bytes:
+    size = path.stat().st_size
+    if size > MAX_FILE:
+        raise MaskError(f"{label} has {size >> 20} MiB; allowed: {MAX_FILE >> 20}")
+    return path.read_bytes()
+
+
+def check_claim(picture: Image.Image, label: str) -> None:
+    """Refuse a mask by the size that its head claims, before room is taken for its pixels."""
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise MaskError(
+            f"{label} claims {width} x {height} pixels; allowed: {MAX_PIXELS:,} in all, such as "
+            "4096 x 4096"
+        )
+
+
 def _indices(picture: Image.Image, label: str) -> np.ndarray:
     if picture.mode in ("L", "P"):  # a palette only colours its indices
         return np.array(picture)
@@ -314,11 +334,13 @@ def _indices(picture: Image.Image, label: str) -> np.ndarray:
             f"{label} has pixels of kind {picture.mode!r}; allowed: grey or palette indices, or "
             "the official colours"
         )
-    pixels = np.array(picture.convert("RGB")).astype(np.int64)  # (H, W, 3)
-    grey = (pixels == pixels[..., :1]).all(-1)
-    if grey.all():
-        return pixels[..., 0].astype(np.uint8)
-    packed = pixels @ np.array([65536, 256, 1])
+    pixels = np.asarray(picture.convert("RGB"))  # (H, W, 3)
+    red, green, blue = (pixels[..., i] for i in range(3))
+    if (red == green).all() and (red == blue).all():
+        return red.copy()
+    packed = red.astype(np.int32) << 16  # a number a colour
+    packed |= green.astype(np.int32) << 8
+    packed |= blue
     table = {tuple(c): i for i, c in enumerate(COLOURS)} | {SECOND_BROW: 7}
     out = np.full(packed.shape, 255, np.uint8)
     for (r, g, b), index in table.items():

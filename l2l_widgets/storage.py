@@ -284,8 +284,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 _WIDEST, _HEAD = 16, 1 << 16
 
 
-def load_array(path: str | os.PathLike[str], most: int) -> np.ndarray[Any, Any]:
-    """Read the numbers of an ``.npy``, or of an ``.npz`` with one array.
+def load_array(
+    path: str | os.PathLike[str], most: int, name: str | None = None
+) -> np.ndarray[Any, Any]:
+    """Read the numbers of an ``.npy``, or of one array of an ``.npz``.
 
     What the head promises is judged before any room is taken for it, and nothing in it is executed.
 
@@ -295,6 +297,8 @@ def load_array(path: str | os.PathLike[str], most: int) -> np.ndarray[Any, Any]:
         The file; what it is is seen by its first bytes.
     most
         How many numbers it may hold.
+    name
+        Which array of an ``.npz``; where not given, it must hold a single one.
 
     Raises
     ------
@@ -312,7 +316,11 @@ def load_array(path: str | os.PathLike[str], most: int) -> np.ndarray[Any, Any]:
             if not packed:
                 return _read_array(stream, os.fstat(stream.fileno()).st_size, most)
             with zipfile.ZipFile(stream) as archive:
-                members = archive.infolist()
+                members = [
+                    m for m in archive.infolist() if name is None or m.filename == f"{name}.npy"
+                ]
+                if name is not None and not members:
+                    raise StorageError(f"holds no array {name!r}")
                 if len(members) != 1:
                     names = ", ".join(m.filename.removesuffix(".npy") for m in members[:5])
                     raise StorageError(f"holds {len(members)} arrays ({names}); allowed: one")

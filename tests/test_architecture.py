@@ -26,7 +26,7 @@ PACKAGE = ROOT / "l2l_widgets"
 LAYERS = {
     "words": (
         "storage latents attributes images masks protocols face_filter policy consent errors"
-        " latest_wins"
+        " latest_wins films"
     ),
     "parts": ("judges faceworld stylegan2 projected perception losses metrics training triplets"),
     "methods": "editors inversion maskgan checkpoints",
@@ -44,6 +44,7 @@ ARROWS = {
     "latents": "",
     "attributes": "errors",
     "images": "storage",
+    "films": "storage images errors",
     "masks": "",
     "protocols": "attributes",
     "face_filter": "attributes errors",
@@ -65,10 +66,10 @@ ARROWS = {
     "maskgan": "storage images masks",
     "checkpoints": "storage latents stylegan2",
     "models": "storage attributes protocols errors judges stylegan2 perception editors checkpoints",
-    "disentangle": "storage latents images protocols perception models",
+    "disentangle": "storage latents images films protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
-    "photos": "storage images policy consent perception inversion models session",
-    "walks": "storage latents attributes images policy losses models session",
+    "photos": "storage images films policy consent errors perception inversion models session",
+    "walks": "latents attributes images films policy losses models session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins judges maskgan models session",
     "teaching": "storage attributes images models session",
@@ -91,7 +92,7 @@ ARROWS = {
         " evaluation maps entanglement recipes"
     ),
     "cli": (
-        "storage latents attributes images masks policy consent errors judges faceworld"
+        "storage latents attributes images films masks policy consent errors judges faceworld"
         " training editors inversion maskgan checkpoints models disentangle session photos"
         " walks many painting evaluation recipes bench"
     ),

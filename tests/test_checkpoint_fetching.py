@@ -134,6 +134,18 @@ def test_another_file_than_promised_is_not_kept(server, tmp_path):
     assert kept(tmp_path) == []
 
 
+def test_a_mistyped_hash_leaves_the_cached_file_alone(server, tmp_path):
+    path = fetch(server.located(), progress=False)
+    right, asked = server.located().sha256, len(server.log)
+    with pytest.raises(CheckpointError, match="is not the file that #sha256= promises") as caught:
+        fetch(Location(server.address(), "0" * 64), progress=False)
+    for part in ("0" * 64, right, "it is kept", str(path)):
+        assert part in str(caught.value)
+    assert kept(tmp_path) == [path.name]
+    assert fetch(server.located(), progress=False) == path
+    assert len(server.log) == asked, "it was not fetched again"
+
+
 def test_a_web_page_in_place_of_a_model_is_not_kept(server, tmp_path):
     server.content["g.pkl"] = b"<!DOCTYPE html><html>Quota exceeded</html>"
     with pytest.raises(CheckpointError, match="gave a web page"):

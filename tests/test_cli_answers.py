@@ -50,7 +50,7 @@ def test_recipes_that_are_written_otherwise_are_left_to_themselves(tmp_path):
 
 
 def test_limits_and_names_are_those_of_the_package():
-    from l2l_widgets.disentangle import MIXER_FILE, sources
+    from l2l_widgets.disentangle import MIXER_FILE
     from l2l_widgets.evaluation.comparison import PARTS
     from l2l_widgets.faceworld.celebamask import SIZES
     from l2l_widgets.maskgan import model
@@ -60,7 +60,6 @@ def test_limits_and_names_are_those_of_the_package():
     assert checks.PSI == PSI_RANGE
     assert evaluate.PARTS == PARTS
     assert mix.MIXER == MIXER_FILE
-    assert set(mix.CLIPS) == {*sources.ANIMATIONS, *sources.VIDEOS}
     assert paint.PAINTERS == (model.WHOLE, model.MAPPING)
     assert (SIZES[0], SIZES[-1]) == world.SIDES
     assert interpolate.KINDS == walk.KINDS

@@ -123,11 +123,11 @@ def test_every_frame_gets_the_person(l2l, tmp_path, out):
         assert code == 0
         assert "3 frames of clip.gif as 8" in text
     else:
-        import cv2
+        import av
 
-        reader = cv2.VideoCapture(str(path))
-        assert int(reader.get(cv2.CAP_PROP_FRAME_COUNT)) == 3
-        reader.release()
+        with av.open(str(path)) as film:
+            assert film.streams.video[0].codec_context.name == "h264", "what browsers play"
+            assert len(list(film.decode(video=0))) == 3
         assert path.stat().st_mode == (tmp_path / "in" / "0.png").stat().st_mode, "who may read it"
         assert [p.name for p in tmp_path.iterdir() if p.suffix == ".mp4"] == ["clip.mp4"]
 

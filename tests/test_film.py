@@ -10,11 +10,12 @@ from conftest import LinearEditor, build_attribute_net, build_directions, build_
 from PIL import Image
 
 from l2l_widgets.cli import main
+from l2l_widgets.films import FilmError, FilmWriter
 from l2l_widgets.images import load_image, save_image, to_pil
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos import DetectedFace, PhotoError, film
 from l2l_widgets.photos.film import FilmSettings, edit_film, smooth
-from l2l_widgets.photos.frames import FilmWriter, Frames
+from l2l_widgets.photos.frames import Frames
 from l2l_widgets.session.states import Edit
 
 FEW = {"first_steps": 3, "next_steps": 1, "space": "w"}
@@ -148,15 +149,15 @@ def test_a_clip_that_breaks_off_keeps_what_came(models, clip, folder, tmp_path):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda p: p / "none.mp4", "no such folder or clip"),
+        (lambda p: p / "none.mp4", "no such clip or folder"),
         (lambda p: p, "holds no picture"),
-        (lambda p: (p / "x.mp4").write_bytes(b"no film") and p / "x.mp4", "cannot be read"),
+        (lambda p: (p / "x.mp4").write_bytes(b"no film") and p / "x.mp4", "not a film"),
     ],
 )
 def test_what_is_no_film_is_named(models, tmp_path, make, says):
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(PhotoError, match=says):
+    with pytest.raises(FilmError, match=says):
         edit_film(models, make(empty), [], tmp_path / "out.mp4", FilmSettings(aligned=True))
     assert not (tmp_path / "out.mp4").exists()
 
@@ -166,8 +167,8 @@ def test_bad_settings_and_edits_are_refused_before_the_frames(models, folder, tm
         FilmSettings(smoothing=-1)
     with pytest.raises(ValueError, match="steps is -3"):
         FilmSettings(next_steps=-3)
-    with pytest.raises(PhotoError, match=r"ends in .mp4"):
-        edit_film(models, folder, [], tmp_path / "out.gif", FilmSettings(aligned=True))
+    with pytest.raises(FilmError, match=r"ends in \.gif, \.mp4"):
+        edit_film(models, folder, [], tmp_path / "out.avi", FilmSettings(aligned=True))
     wrong = Edit(method="linear", changes={"smlie": 0.1})
     with pytest.raises(ValueError, match="smlie"):
         edit_film(models, folder, [wrong], tmp_path / "out.mp4", FilmSettings(aligned=True))

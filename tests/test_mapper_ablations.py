@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import pytest
@@ -61,11 +62,11 @@ def test_an_unknown_variant_is_named_before_anything_is_trained(tmp_path, capsys
     assert list(tmp_path.iterdir()) == []
     words = ["evaluate", "--faces", "4", "--out", str(tmp_path / "report")]
     assert main([*words, "--steps", "3"]) == 2
-    assert "--steps is for --ablations" in capsys.readouterr().err
+    assert "--steps is given without --ablations" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_variants_are_trained_measured_and_put_into_a_table(tmp_path) -> None:
+def test_variants_are_trained_measured_verified_and_put_into_a_table(tmp_path, capsys) -> None:
     write_open_world(tmp_path / "tiny-world")
     models = load(tmp_path / "tiny-world")
     changes = {
@@ -97,6 +98,14 @@ def test_variants_are_trained_measured_and_put_into_a_table(tmp_path) -> None:
     assert [line for line in lines if "there already" in line] == [
         f"{name}: there already" for name in names
     ]
+    # its rows are measured again with the very networks
+    words = ["verify", str(out), "--generator", str(tmp_path / "tiny-world"), "--rows", "6"]
+    assert main([*words, "--json"]) == 0, capsys.readouterr().err
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["confirmed"] == 6
+    for path in (out / "runs").glob("*/final/*.safetensors"):
+        path.unlink()
+    assert main(words) == 2
+    assert "holds no training of the variant 'whole'" in capsys.readouterr().err
 
 
 def test_a_variant_has_the_mappers_settings_and_inputs() -> None:

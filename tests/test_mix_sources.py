@@ -139,7 +139,7 @@ def test_frames_come_from_folders_and_animations(pictures, tmp_path):
     (tmp_path / "cut.gif").write_bytes(data[: int(len(data) * 0.6)])
     left = list(read_frames(tmp_path / "cut.gif", 32, problems))
     assert len(left) < 3
-    assert any(line.startswith("cut.gif: breaks off at frame") for line in problems), problems
+    assert any(line.startswith("cut.gif: breaks off (frame") for line in problems), problems
     (tmp_path / "none.gif").write_bytes(b"GIF nothing")
     with pytest.raises(MixError, match=r"none\.gif: not an animation"):
         list(read_frames(tmp_path / "none.gif", 32, problems))
@@ -168,9 +168,9 @@ def test_a_video_is_read_and_one_that_breaks_off_is_named(tmp_path):
     assert len(frames) < 6
     assert "cut.avi: " in problems[0]
     (tmp_path / "no.mp4").write_bytes(b"nothing")
-    with pytest.raises(MixError, match=r"no\.mp4: not a video"):
+    with pytest.raises(MixError, match=r"no\.mp4: not a film"):
         list(read_frames(tmp_path / "no.mp4", 32, []))
-    with pytest.raises(MixError, match="no such file"):
+    with pytest.raises(MixError, match="no such clip"):
         list(read_frames(tmp_path / "gone.mp4", 32, []))
 
 
@@ -238,8 +238,8 @@ def test_what_a_video_holds_before_it_breaks_off_is_used(tmp_path):
     problems = []
     left = list(read_frames(tmp_path / "cut.avi", 32, problems))
     assert 3 < len(left) < 12
-    assert problems == [f"cut.avi: breaks off after frame {len(left)} of 12"]
-    with pytest.raises(MixError, match=r"cut\.mp4: not a video that can be read; allowed: a whole"):
+    assert problems == [f"cut.avi: breaks off (it ends after {len(left)} of 12 frames)"]
+    with pytest.raises(MixError, match=r"cut\.mp4: not a film .* allowed: a whole one"):
         list(read_frames(tmp_path / "cut.mp4", 32, []))
     assert count_frames(tmp_path / "cut.mp4") is None
 

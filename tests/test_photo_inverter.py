@@ -8,6 +8,7 @@ import io
 import pytest
 import torch
 from conftest import build_attribute_net, build_embedder, build_generator
+from ipywidgets import Widget
 from PIL import Image
 
 from l2l_widgets.images import to_pil
@@ -60,6 +61,32 @@ def view(models, data):
 def send(view, **message):
     view._handle({"client": "c", "number": 1, **message})
     assert view.wait(170)
+
+
+def test_no_saved_state_holds_the_photo_and_a_page_gets_it_when_it_asks(view, data, monkeypatch):
+    """Neither the kernel's state nor any update of it, which nbclient collects, may show it."""
+    sent = []
+    monkeypatch.setattr(
+        view, "_send", lambda message, buffers=None: sent.append((message, list(buffers or [])))
+    )
+    send(view, kind="pictures")
+    send(view, kind="file", name="anna.png", data=base64.b64encode(data).decode())
+    custom = [(m["content"], b) for m, b in sent if m["method"] == "custom"]
+    pictures = {content["type"]: buffers for content, buffers in custom if buffers}
+    assert set(pictures) == {"photo", "cut"}
+    shown = Image.open(io.BytesIO(bytes(pictures["photo"][0])))
+    assert shown.size == (160, 100)
+    assert [c["name"] for c, _ in custom if c["type"] == "photo"][-1] == "anna.png"
+    states = [view.get_state(), *(m.get("state", {}) for m, _ in sent)]
+    kept = [buffer for m, b in sent if m["method"] != "custom" for buffer in b]
+    private = {bytes(b) for buffers in pictures.values() for b in buffers}
+    assert not private & {bytes(buffer) for buffer in kept}
+    for state in states:
+        assert "photo" not in state
+        assert "cut" not in state.get("result", {})
+        assert "anna" not in repr(state)
+    assert Widget.get_manager_state(widgets=[view])["state"], "what nbconvert saves"
+    assert "anna" not in repr(Widget.get_manager_state(widgets=[view]))
 
 
 def test_a_photo_is_looked_at_at_once_and_comes_closer_when_asked(view):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -74,6 +75,28 @@ def test_sixteen_bits_become_eight():
     assert values.max() == 255
     assert abs(int(values[32, 0]) - 128) < 3
     assert photo.notes == ("its 16 bits became 8",)
+
+
+def test_deep_pictures_are_read_a_strip_at_a_time():
+    """Their numbers would take eight bytes a pixel and more, of which there may be 100 million."""
+    side = 1500
+    ramp = np.linspace(0, 1, side * side, dtype=np.float32).reshape(side, side)
+    holes = ramp.copy()
+    holes[0, :9] = np.nan
+    deep = {
+        "PNG": Image.fromarray((ramp * 65535).round().astype(np.uint16)),
+        "TIFF": Image.fromarray(holes),
+    }
+    for kind, picture in deep.items():
+        data = encoded(picture, kind)
+        tracemalloc.start()
+        photo = read_photo(data)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 6 * side * side, kind
+        assert photo.image.mode == "RGB"
+        away = np.abs(np.asarray(photo.image)[..., 1] - ramp * 255)
+        assert away.max() <= 0.51, kind
 
 
 def test_what_is_transparent_becomes_white(picture):

@@ -12,7 +12,6 @@ instance, is refused and not kept. Nothing is fetched twice.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -135,14 +134,12 @@ def fetch(location: Location, progress: bool = True) -> Path:
     make_folder(folder)
     path = folder / _file_name(location.base)
     with locked(folder / f".{path.name}.lock", wait=True):
-        if path.is_file() and location.sha256 in (None, sha256_file(path)):
-            return path
+        if path.is_file():
+            return _as_promised(path, location)
         logger = pooch.get_logger()
         before = logger.level
         logger.setLevel(logging.ERROR)  # it would print what is said better below
         known = None if location.sha256 is None else f"sha256:{location.sha256}"
-        with contextlib.suppress(OSError):
-            path.unlink()
         try:
             pooch.retrieve(
                 location.base,
@@ -155,9 +152,9 @@ def fetch(location: Location, progress: bool = True) -> Path:
             raise
         except ValueError as error:  # pooch's word for another hash
             found = re.search(r"\(([0-9a-f]{64})\)", str(error))
-            what = f"; its sha256 is {found[1]}" if found else ""
+            what = f": {location.sha256} was asked for, it has {found[1]}" if found else ""
             raise CheckpointError(
-                f"{location.base!r} is not the file that #sha256= promises{what}: nothing was kept"
+                f"{location.base!r} is not the file that #sha256= promises{what}; nothing was kept"
             ) from None
         except OSError as error:
             reason = error.strerror or " ".join(str(error).split())[:200]
@@ -165,6 +162,20 @@ def fetch(location: Location, progress: bool = True) -> Path:
         finally:
             logger.setLevel(before)
         return path
+
+
+def _as_promised(path: Path, location: Location) -> Path:
+    """A file that is in the cache; it stays there where it is not what the location says."""
+    if location.sha256 is None:
+        return path
+    found = sha256_file(path)
+    if found != location.sha256:
+        raise CheckpointError(
+            f"{location.base!r} is not the file that #sha256= promises: {location.sha256} was "
+            f"asked for, the one in the cache has {found}; it is kept. Where it has changed at its "
+            f"address, delete {path}"
+        )
+    return path
 
 
 def _file_name(address: str) -> str:

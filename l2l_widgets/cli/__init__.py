@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from l2l_widgets.cli.checks import in_options
+from l2l_widgets.cli.checks import given_options, in_options
 from l2l_widgets.errors import suggestion
 
 #: Verb -> its module here, and one line for ``l2l --help``.
@@ -94,8 +94,11 @@ class _Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; an option that does not exist is refused by its verb, which knows the others."""
         found, rest = self.parse_known_args(args, namespace)
+        own = _parser_of(self, getattr(found, "verb", None))
+        if own is not None:
+            found.given = given_options(found, own)
         if rest:
-            (_parser_of(self, getattr(found, "verb", None)) or self).refuse(rest[0])
+            (own or self).refuse(rest[0])
         return found
 
     def refuse(self, word: str) -> NoReturn:

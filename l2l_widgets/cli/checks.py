@@ -182,6 +182,49 @@ def rows_of(models: Models) -> int | None:
         return None
 
 
+def given_options(args: argparse.Namespace, parser: argparse.ArgumentParser) -> frozenset[str]:
+    """The options (longest names) and positional words whose values are not their defaults'."""
+    found = set()
+    for action in parser._actions:
+        value = getattr(args, action.dest, action.default)
+        if value != action.default:
+            found.add(max(action.option_strings, key=len, default=str(action.metavar)))
+    return frozenset(found)
+
+
+def check_ignored(
+    args: argparse.Namespace, option: str, ignored: Iterable[str], allowed: str
+) -> None:
+    """Refuse options that another one would pass over in silence.
+
+    Parameters
+    ----------
+    args : Namespace
+        With ``given``, as :func:`given_options` finds it.
+    option : str
+        What decides, as it is typed; nothing is refused where it is not given.
+    ignored : iterable of str
+        What means nothing beside it.
+    allowed : str
+        What to give instead.
+
+    Raises
+    ------
+    ValueError
+        Both are given.
+    """
+    for other in ignored:
+        if option in args.given and other in args.given:
+            raise ValueError(f"{option} and {other} are both given; allowed: {allowed}")
+
+
+def check_needed(args: argparse.Namespace, options: Iterable[str], needed: str) -> None:
+    """Refuse options that mean nothing without another one, which is not given."""
+    for option in options:
+        if option in args.given and needed not in args.given:
+            raise ValueError(f"{option} is given without {needed}; allowed: with it")
+
+
 def in_options(message: str, parser: argparse.ArgumentParser) -> str:
     """The message with the field it begins with written as the option that was typed.
 

@@ -42,13 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_many(args: argparse.Namespace) -> None:
     """Refuse what is wrong with the options of many faces before anything is loaded."""
-    from l2l_widgets.cli.checks import check_file, check_folder
+    from l2l_widgets.cli.checks import check_file, check_folder, check_ignored
     from l2l_widgets.many.seed_lists import parse_seeds
 
-    if args.seeds is not None and args.latents is not None:
-        raise ValueError("--seeds and --latents are both given; allowed: one of the two")
-    if args.recipe is not None and args.settings:
-        raise ValueError("--recipe and --set are both given; allowed: one of the two")
+    check_ignored(args, "--seeds", ("--latents", "--seed"), "one of the two")
+    check_ignored(args, "--latents", ["--seed"], "one of the two")
+    check_ignored(
+        args, "--recipe", ("--set", "--method", "--preserve", "--rows", "--space", "--truncation"),
+        "one of the two; the recipe says the rest",
+    )  # fmt: skip
     if args.recipe is not None:
         check_file("--recipe", args.recipe)
     if args.seeds is not None:

@@ -15,8 +15,10 @@ from l2l_widgets.cli.checks import (
     SEED_MAX,
     check_device,
     check_folder,
+    check_ignored,
     check_method,
     check_names,
+    check_needed,
     models_of,
     number,
     whole_number,
@@ -74,7 +76,7 @@ def add_parser(subparsers: Any) -> None:
         "layers, each loss left out (default: all of them; names as in the table). They are "
         "trained first, into OUT/runs (hours on a CPU; a stopped run goes on)",
     )
-    parser.add_argument("--steps", type=int, help="of each training of --ablations")
+    parser.add_argument("--steps", metavar="N", help="of each training of --ablations")
     parser.add_argument(
         "--request",
         default="0.3",
@@ -176,6 +178,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--request is {args.request!r}; allowed: a number above 0, at most 0.5")
     psi = number("--truncation-psi", args.truncation_psi, 0, 2)
     parts = _choices("--parts", args.parts, PARTS)
+    _check_together(args, parts)
     models = models_of(args.generator, args.device)
     named = {"paper": PAPER_EIGHT, "all": models.table.names}
     attributes = named.get(args.attributes) or _words(args.attributes)
@@ -207,8 +210,6 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     )
     if args.ablations is not None:
         return _ablate(args, models, plan)
-    if args.steps is not None:
-        raise ValueError("--steps is for --ablations; l2l train METHOD --seeds K takes its own")
     sources = evaluation.labelled(_words(args.methods))
     folder = args.trained or evaluation.SEEDS
     if args.train_seeds and not _train_seeds(list(sources.values()), plan.seeds, models, folder):
@@ -239,6 +240,23 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     return {**evaluation.summary(comparison), "out": str(args.out)}
 
 
+def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
+    """Refuse what another option would pass over in silence."""
+    check_ignored(
+        args, "--ablations", ("--methods", "--seeds", "--train-seeds", "--trained", "--detector"),
+        "--ablations, which trains and measures the mapper's variants; or the other without it",
+    )  # fmt: skip
+    check_needed(args, ["--steps"], "--ablations")
+    check_needed(args, ("--train-seeds", "--trained"), "--seeds")
+    if args.steps is not None:
+        whole_number("--steps", args.steps, 1, 10**9)
+    if "paper" not in parts:
+        check_ignored(
+            args, "--parts", ("--paper-faces", "--positions", "--detector"),
+            "paper among --parts, whose protocol it belongs to",
+        )  # fmt: skip
+
+
 def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     """Measure random rows again; ValueError where one is not confirmed."""
     rows_wanted = whole_number("--rows", args.rows, 1, 100_000)
@@ -264,14 +282,7 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             "release can draw people of again"
         )
     models = load(args.generator or report["models"], device=args.device)
-    folder = args.trained or evaluation.SEEDS
-    methods, hashes = _trained(models, report["sources"], plan.seeds, folder)
-    for label, expected in report.get("trained_hashes", {}).items():
-        if hashes[label][: len(expected)] != expected:
-            raise ValueError(
-                f"--trained {folder}: does not hold the training seeds of {label} that "
-                f"{args.report} was made with; allowed: those"
-            )
+    methods = _reported(args, models, report, plan.seeds)
     checked = evaluation.verify(
         args.report,
         models,
@@ -297,6 +308,26 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
             f"again {first['again']:.5f}"
         )
     return {"report": str(args.report), "rows": rows, "confirmed": len(rows)}
+
+
+def _reported(
+    args: argparse.Namespace, models: Any, report: Mapping[str, Any], seeds: int
+) -> dict[str, Any]:
+    """Return each label's editors, those that the report was made with."""
+    from l2l_widgets import evaluation
+    from l2l_widgets.recipes.mapper_ablations import is_ablation, reported_editors
+
+    if is_ablation(report):
+        return reported_editors(models, report, args.trained or args.report / "runs")
+    folder = args.trained or evaluation.SEEDS
+    methods, hashes = _trained(models, report["sources"], seeds, folder)
+    for label, expected in report.get("trained_hashes", {}).items():
+        if hashes[label][: len(expected)] != expected:
+            raise ValueError(
+                f"--trained {folder}: does not hold the training seeds of {label} that "
+                f"{args.report} was made with; allowed: those"
+            )
+    return methods
 
 
 def _trained(
@@ -342,7 +373,7 @@ def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
         args.out,
         plan,
         names,
-        changes={} if args.steps is None else {"steps": args.steps},
+        changes={} if args.steps is None else {"steps": int(args.steps)},
         truth=_truth(plan.truth_people, models),
         figures=not args.no_figures,
         say=lambda line: print(line, file=sys.stderr),

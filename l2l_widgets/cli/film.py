@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
 from l2l_widgets.cli.checks import (
     SEED_MAX,
     check_file,
@@ -16,9 +17,10 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.counts import counted
-from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, interruptible, square_of
+from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, check_cut, interruptible, square_of
 from l2l_widgets.cli.judge_checks import check_detector
 from l2l_widgets.consent import CONSENT
+from l2l_widgets.films import Film, check_film_name, picture_files
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,8 +29,8 @@ def add_parser(subparsers: Any) -> None:
         "film",
         help="edit the face in a clip",
         description="Invert every frame of a clip or of a folder of pictures, smooth the latents "
-        "over time, edit all of them with one recipe, and write an MP4. Ctrl-C writes what is "
-        "done. The embedded generator draws likenesses: expect a portrait that moves like the "
+        "over time, edit all of them with one recipe, and write an MP4 or GIF. Ctrl-C writes what "
+        "is done. The embedded generator draws likenesses: expect a portrait that moves like the "
         "clip.",
         epilog=CONSENT,
     )
@@ -37,7 +39,9 @@ def add_parser(subparsers: Any) -> None:
         "--recipe", default=None, metavar="FILE",
         help="JSON, or a PNG that carries a recipe: its edits are made (default: none)",
     )  # fmt: skip
-    parser.add_argument("--out", required=True, type=Path, metavar="OUT.mp4", help="film to write")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="OUT.mp4|OUT.gif", help="film to write"
+    )
     parser.add_argument(
         "--smoothing", default="1.5", metavar="FRAMES",
         help="standard deviation of the filter over time; 0 leaves it out (default: 1.5)",
@@ -58,9 +62,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--crop", default=None, metavar="X,Y,SIDE", help="one square for all")
     parser.add_argument("--detector", default=None, metavar="NAME", help="as for l2l invert")
     parser.add_argument("--seed", default="0", metavar="S", help="of the search (default: 0)")
-    parser.add_argument(
-        "--generator", default=None, metavar="NAME|PATH", help="models (default: the embedded ones)"
-    )
+    parser.add_argument("--generator", default=None, metavar="NAME|PATH", help=GENERATOR_HELP)
+    parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -77,14 +80,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     limit = None if args.frames is None else whole_number("--frames", args.frames, 1, 100_000)
     crop = None if args.crop is None else square_of(args.crop)
-    if args.out.suffix.lower() != ".mp4":
-        raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .mp4")
+    check_cut(args)
+    check_film_name(args.out, "--out")
     check_place(args.out)
-    if not args.source.is_dir():
-        check_file("CLIP", args.source)
     if args.recipe is not None:
         check_file("--recipe", args.recipe)
+    if not args.source.is_dir():
+        check_file("CLIP", args.source)
+    # what cannot be read is refused by its head, before torch is imported
+    _ = picture_files(args.source) if args.source.is_dir() else Film(args.source)
     check_detector(args.detector)
+    models = models_of(with_class(args.generator, args.class_index))
 
     from tqdm import tqdm
 
@@ -95,7 +101,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     settings = FilmSettings(
         first, steps, smoothing, args.space, args.aligned, crop, args.compare, seed
     )
-    models = models_of(args.generator)
     edits: tuple[Any, ...] = ()
     if args.recipe is not None:
         recipe = read_recipe(args.recipe)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.cli.checkpoints import CLASS_HELP, with_class
 from l2l_widgets.cli.checks import (
     PSI,
     SEED_MAX,
     check_file,
+    check_ignored,
     check_method,
     check_names,
     check_place,
@@ -21,6 +22,7 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.edit import OUT_HELP, Waiting
+from l2l_widgets.films import check_film_name
 
 _TEXT = (
     "Walk from one face to another (or sweep one attribute of a face), write the frames with the "
@@ -29,6 +31,11 @@ _TEXT = (
 )
 KINDS = ("latent", "attribute", "identity")
 ENDINGS = (".png", ".gif", ".mp4")
+#: What a recipe says.
+_IN_RECIPE = (
+    "--from-seed", "--to-seed", "--kind", "--space", "--curve", "--rows", "--attribute", "--span",
+    "--method", "--hold", "--frames", "--truncation",
+)  # fmt: skip
 #: Pixels a side that a frame is enlarged to, by a whole factor; a film's players want more.
 VISIBLE = {".png": 256, ".gif": 256, ".mp4": 512}
 
@@ -93,6 +100,7 @@ def add_parser(subparsers: Any) -> None:
         "--generator", default=None, metavar="NAME|PATH",
         help="embedded models by name, or a folder (default: the first)",
     )  # fmt: skip
+    parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
 
 
@@ -104,11 +112,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             f"--out is {str(args.out)!r}; allowed: a name that ends in {', '.join(ENDINGS)}"
         )
     check_place(args.out)
-    if args.out.suffix.lower() == ".mp4" and importlib.util.find_spec("av") is None:
-        raise ValueError(
-            f"--out is {str(args.out)!r}: an .mp4 needs PyAV; install the extra: "
-            "pip install 'l2l-widgets[video]'; or allowed: .gif, .png"
-        )
+    if args.out.suffix.lower() == ".png":
+        check_ignored(args, "--out", ("--seconds", "--back"), "them with a .gif or .mp4")
+    else:
+        check_film_name(args.out, "--out")
+    check_ignored(args, "--recipe", _IN_RECIPE, "--recipe and --out; the recipe says the rest")
     scale = None if args.scale is None else whole_number("--scale", args.scale, 1, 64)
     wanted = VISIBLE[args.out.suffix.lower()]
     size = wanted if args.size is None else whole_number("--size", args.size, 16, 4096)
@@ -116,7 +124,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     values = None if args.recipe is not None else _values(args)
     if args.recipe is not None:
         check_file("--recipe", args.recipe)
-    models = models_of(args.generator, args.device)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
     if values is not None:
         check_method(args.method, models)
         check_names(args.hold, models.table, "--hold")

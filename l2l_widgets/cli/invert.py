@@ -8,7 +8,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, models_of, whole_number
+from l2l_widgets.cli.checkpoints import CLASS_HELP, with_class
+from l2l_widgets.cli.checks import (
+    SEED_MAX,
+    check_file,
+    check_folder,
+    check_ignored,
+    models_of,
+    whole_number,
+)
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_detector, check_judge
 from l2l_widgets.consent import CONSENT
@@ -68,6 +76,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--generator", default=None, metavar="NAME|PATH", help="models (default: the embedded ones)"
     )
+    parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     parser.add_argument(
         "--evaluate", default=None, metavar="N",
         help="instead of a photo: measure on N rendered faces that nothing was trained on",
@@ -86,22 +95,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     seed = whole_number("--seed", args.seed, 0, SEED_MAX)
     face = None if args.face is None else whole_number("--face", args.face, 1, 1000)
     crop = None if args.crop is None else square_of(args.crop)
+    check_ignored(
+        args, "--evaluate",
+        ("PHOTO", "--encoder-only", "--face", "--aligned", "--crop", "--detector", "--landmarks"),
+        "--evaluate, which measures the encoder alone and the descent on renders; or a PHOTO",
+    )  # fmt: skip
+    check_ignored(args, "--encoder-only", ["--steps"], "one of them: the encoder takes no steps")
+    check_cut(args)
     if args.evaluate is not None:
         count = whole_number("--evaluate", args.evaluate, 1, EVALUATED_MAX)
-        if args.picture is not None:
-            raise ValueError(f"PHOTO is {str(args.picture)!r}; allowed with --evaluate: none")
         return _evaluate(args, count, steps, seed)
     if args.picture is None or args.out is None:
         missing = "PHOTO" if args.picture is None else "--out"
         raise ValueError(f"{missing} is missing; allowed: PHOTO --out DIR, or --evaluate N")
-    ways = [name for name in ("aligned", "crop", "face") if getattr(args, name)]
-    if len(ways) > 1:
-        raise ValueError(f"--{' and --'.join(ways)} are given; allowed: one of them")
     check_file("PHOTO", args.picture)
     check_folder(args.out)
     check_detector(args.detector)
     check_judge("--landmarks", args.landmarks, "landmarks")
-    models = models_of(args.generator)
+    models = models_of(with_class(args.generator, args.class_index))
 
     from tqdm import tqdm
 
@@ -195,6 +206,14 @@ def _print(answer: dict[str, Any], made: Path) -> None:
     print(CONSENT)
 
 
+def check_cut(args: argparse.Namespace) -> None:
+    """Refuse two ways to cut the face out, and a detector that is none."""
+    found = ("--face", "--detector", "--landmarks")  # of a face that is looked for
+    check_ignored(args, "--aligned", ("--crop", *found), "one of them")
+    check_ignored(args, "--crop", found, "one of them")
+    check_detector(args.detector)
+
+
 def square_of(text: str) -> tuple[float, float, float]:
     """``X,Y,SIDE`` as numbers."""
     try:
@@ -226,7 +245,7 @@ def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> di
     from l2l_widgets.photos.measuring import measure_inversion
     from l2l_widgets.storage import make_folder, write_atomic
 
-    models = load(args.generator)
+    models = load(with_class(args.generator, args.class_index))
     settings = InversionSettings(space=args.space, steps=steps, seed=seed)
     drawn = render(sample_factors(count, UNSEEN_SEED + seed), models.generator.img_resolution)
     # as a picture file has them: 256 values

@@ -5,19 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from l2l_widgets.cli.checkpoints import CLASS_HELP, with_class
 from l2l_widgets.cli.checks import (
     PSI,
     SEED_MAX,
     check_folder,
+    check_ignored,
+    check_needed,
     check_place,
     models_of,
     number,
     whole_number,
 )
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.films import ANIMATIONS, CLIPS, Film, FilmWriter, check_film_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,9 +30,8 @@ if TYPE_CHECKING:
     from l2l_widgets.disentangle import Face, FaceMixer, Signature
     from l2l_widgets.models.zoo import Models
 
-#: The mixer's file, and the endings of clips, as `l2l_widgets.disentangle` has them.
+#: The mixer's file, as `l2l_widgets.disentangle` has it.
 MIXER = "identity_mixer.safetensors"
-CLIPS = (".gif", ".apng", ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _FACE = "a seed, a picture, a latent (.npy, .safetensors), or a folder of pictures"
 _MIX = (
     "Put the person of one face on the pose and expression of another (Nitzan et al. 2020). Which "
@@ -113,6 +117,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "--generator", default=None, metavar="NAME|PATH",
         help="embedded models by name, or a folder with a MANIFEST.json (default: the first)",
     )  # fmt: skip
+    parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
 
 
@@ -128,13 +133,16 @@ def run_mix(args: argparse.Namespace) -> dict[str, Any]:
     scale = None if args.scale is None else whole_number("--scale", args.scale, 1, 64)
     psi = number("--truncation", args.truncation, *PSI)
     frames = args.frames or (
-        len(args.attributes) == 1 and Path(args.attributes[0]).suffix.lower() in CLIPS
+        len(args.attributes) == 1
+        and Path(args.attributes[0]).suffix.lower() in (*ANIMATIONS, *CLIPS)
     )
     _check_out(args, frames)
     for word in args.identity:
         _check_face("--identity", word)
     for word in args.attributes:
         _check_face("--attributes", word)
+    if frames and len(args.attributes) == 1 and not Path(args.attributes[0]).is_dir():
+        Film(args.attributes[0])  # a clip that cannot be read is refused by its head
     models = _models(args)
     try:
         return _mix(args, models, frames, psi, (steps, fps, scale))
@@ -204,7 +212,7 @@ def _check_face(field: str, word: str) -> None:
 
 def _models(args: argparse.Namespace) -> Models:
     """The models, refused at once where their folder lists no mixer."""
-    models = models_of(args.generator, args.device)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
     if MIXER not in models.manifest:
         raise ValueError(
             f"models {models.name!r} have no identity mixer ({MIXER}); train one with "
@@ -215,17 +223,23 @@ def _models(args: argparse.Namespace) -> Models:
 
 def _check_out(args: argparse.Namespace, frames: bool) -> None:
     """A wrong name should not cost a minute."""
+    check_ignored(args, "--grid", ["--travel"], "one of the two")
+    check_needed(args, ("--space", "--steps"), "--travel")
     if frames:
-        if args.grid or args.travel:
-            raise ValueError("--grid and --travel do not go with frames; allowed: one identity")
+        check_ignored(
+            args, "--attributes", ("--grid", "--travel", "--inputs", "--latents"),
+            "for a clip or --frames, one --identity and --out, and none of these",
+        )  # fmt: skip
         if args.out.suffix.lower() not in ("", ".gif", ".mp4"):
             raise ValueError(
                 f"--out is {str(args.out)!r}; allowed for frames: a folder, .gif, .mp4"
             )
+        if args.out.suffix:
+            check_film_name(args.out, "--out")
     elif args.out.suffix.lower() != ".png":
         raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .png")
-    if args.grid and args.travel:
-        raise ValueError("--grid and --travel are both given; allowed: one of the two")
+    if args.out.suffix.lower() not in (".gif", ".mp4"):
+        check_ignored(args, "--out", ["--fps"], "--fps with a .gif or .mp4, which move")
     check_place(args.out)
     ones = all(not Path(w).is_dir() for w in (*args.identity, *args.attributes))
     if frames or args.grid or not ones:
@@ -320,7 +334,6 @@ def _mix_frames(
     args: argparse.Namespace, mixer: FaceMixer, people: list[Face], counter: Any,
     problems: list[str], scale: int, fps: int,
 ) -> dict[str, Any]:  # fmt: skip
-    from l2l_widgets.cli.clips import write_frames
     from l2l_widgets.disentangle.problems import in_short
     from l2l_widgets.disentangle.sources import count_frames, read_frames
 
@@ -344,7 +357,7 @@ def _mix_frames(
             sys.stderr.flush()
 
     images = (image.cpu() for _, image in mixer.frames(person, source, progress))
-    count = write_frames(args.out, images, scale, fps)
+    count = _write_frames(args.out, images, scale, fps)
     if sys.stderr.isatty():
         sys.stderr.write("\r")
     if count == 0:
@@ -363,6 +376,22 @@ def _mix_frames(
     }
 
 
+def _write_frames(out: Path, images: Iterable[Tensor], scale: int, fps: int) -> int:
+    """Write frames, (3, R, R) each, to a folder or a film as they come; how many there were."""
+    from l2l_widgets.images import save_image, to_pil
+
+    if out.suffix:
+        with FilmWriter(out, fps, "mixed by l2l_widgets: a likeness, no recording", scale) as film:
+            for image in images:
+                film.write(to_pil(image))
+        return film.count
+    count = 0
+    for image in images:
+        save_image(out / f"frame-{count:05d}.png", image, scale=scale)
+        count += 1
+    return count
+
+
 def run_report(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, write the folder, return the summary."""
     psi = number("--truncation", args.truncation)
@@ -371,6 +400,8 @@ def run_report(args: argparse.Namespace) -> dict[str, Any]:
     steps = whole_number("--steps", args.steps, 1, 10_000_000)
     truth_pairs = whole_number("--truth-pairs", args.truth_pairs, 8, 100_000)
 
+    check_needed(args, ["--steps"], "--ablations")
+    check_ignored(args, "--no-truth", ["--truth-pairs"], "one of the two")
     check_folder(args.out)
     models = _models(args)
 

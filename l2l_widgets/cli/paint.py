@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.cli.checks import check_file, check_png, models_of
+from l2l_widgets.cli.checkpoints import CLASS_HELP, with_class
+from l2l_widgets.cli.checks import (
+    check_file,
+    check_ignored,
+    check_needed,
+    check_png,
+    models_of,
+)
 from l2l_widgets.cli.judge_checks import check_judge
 
 if TYPE_CHECKING:
@@ -27,6 +34,22 @@ _PAINT = (
     "over the eyes: a pixel has one class, and the masks that were learned from mostly have no "
     "eyes behind lenses."
 )
+_FACE = ("--image", "--image-mask", "--style", "--style-mask")
+#: What decides -> what means nothing beside it, and what to give.
+_ALONE = {
+    "--replay": (
+        (*_FACE, "--mask", "--order", "--keep-outside", "--edit", "--read-mask"),
+        "--replay and --out; the recipe says the rest",
+    ),
+    "--edit": (
+        (*_FACE, "--parser", "--weights", "--read-mask"),
+        "--edit with --mask, --order and --keep-outside",
+    ),
+    "--read-mask": (
+        (*_FACE[1:], "--mask", "--order", "--keep-outside", "--weights"),
+        "--read-mask with --image and --parser",
+    ),
+}
 PARSER_HELP = (
     "a face parser of your own: the declaration of an ONNX file, or NAME=FILE with a ready one, as "
     "face_parsing_bisenet=FILE (default: the models')"
@@ -90,6 +113,7 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--weights", type=Path, metavar="FILE",
         help="a maskgan.safetensors or dense_mapping.safetensors of your own",
     )  # fmt: skip
+    parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     parser.add_argument("--device", default="cpu", help="where to compute (default: cpu)")
 
 
@@ -101,6 +125,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     """Draw one face again, or an edit of the sliders through an area."""
     check_png(args.out)
+    for option, (ignored, allowed) in _ALONE.items():
+        check_ignored(args, option, ignored, allowed)
+    check_needed(args, ["--style-mask"], "--style")
     if args.read_mask:
         return _read_mask(args)
     if args.replay is None and ((args.image or args.edit) is None or args.mask is None):
@@ -110,9 +137,9 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
         if path is not None:
             check_file(f"--{name.replace('_', '-')}", path)
     check_judge("--parser", args.parser, "parser")
-    models = models_of(args.generator, args.device)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
     if args.edit is None and args.replay is None:
-        _check_weights(args, models)
+        check_weights(args, models)
 
     session = _session(args, models)
     session.save(args.out)
@@ -145,7 +172,7 @@ def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError("--read-mask needs --image")
     check_file("--image", args.image)
     check_judge("--parser", args.parser, "parser")
-    models = models_of(args.generator, args.device)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
 
     from l2l_widgets.masks import LABELS, encode_mask
     from l2l_widgets.painting import load_parser, read_face
@@ -164,7 +191,7 @@ def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
     return {"out": str(args.out), "classes": shown}
 
 
-def _check_weights(args: argparse.Namespace, models: Models) -> None:
+def check_weights(args: argparse.Namespace, models: Models) -> None:
     """Refuse at once where there is nothing to paint with."""
     if args.weights is not None:
         check_file("--weights", args.weights)

@@ -11,16 +11,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.cli.checks import check_device, check_file, check_folder, whole_number
+from l2l_widgets.cli.checkpoints import with_class
+from l2l_widgets.cli.checks import (
+    check_device,
+    check_file,
+    check_folder,
+    check_ignored,
+    check_needed,
+    models_of,
+    whole_number,
+)
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_judge
-from l2l_widgets.cli.paint import PARSER_HELP, add_models, painter_of
+from l2l_widgets.cli.paint import PARSER_HELP, add_models, check_weights, painter_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.evaluation.painting import PaintJudges
     from l2l_widgets.maskgan import MaskGAN
+    from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
     from l2l_widgets.models.zoo import Models
 
 JUDGES = ("attribute_judge", "identity_judge")
@@ -28,6 +38,10 @@ PROTOCOL = "l2l-painting/2"
 #: Pairs of renders of one person that a drawing's likeness is compared with.
 PAIRS = 500
 ALL = "all"
+#: As `l2l_widgets.recipes` has them: the parts that can be left out, and how many unseen renders
+#: there are.
+ABLATIONS = ("no-edits", "no-sft", "no-blender")
+UNSEEN = 10_240
 _SCORES = (
     "Measure a MaskGAN on faces that it has never seen: the mask that a parser sees against the "
     "mask that was asked for, attributes, identity, Fréchet distance, pixels changed outside. "
@@ -65,13 +79,21 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, and write the report."""
-    count = whole_number("--faces", args.faces, 4, 100_000)
+    count = whole_number("--faces", args.faces, 4, UNSEEN if args.data is None else 100_000)
     seed = whole_number("--seed", args.seed, 0, 2**31)
+    check_needed(args, ("--steps", "--runs"), "--ablations")
+    check_ignored(args, "--ablations", ["--weights"], "one of them, for the ablations are trained")
+    steps = None if args.steps is None else whole_number("--steps", args.steps, 1, 10**9)
+    asked = _asked(args.ablations)
     check_folder(args.out)
     check_judge("--parser", args.parser, "parser")
     if args.weights is not None:
         check_file("--weights", args.weights)
     check_device(args.device)
+    models = models_of(with_class(args.generator, args.class_index), args.device)
+    if not args.ablations:
+        check_weights(args, models)
+    known = None if args.data is None else _known(args, count)
 
     from l2l_widgets.evaluation.painting import (
         compare_painting,
@@ -80,21 +102,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         share_of,
         write_painting_report,
     )
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.storage import sha256_tensors
 
     # progress must not stand before the object that --json promises to print last, and alone
     say: Callable[[str], None] = (lambda _: None) if args.json else print
-    models = load(args.generator, device=args.device)
     judges, hashes = _judges(args, models)
-    split = None if args.data is None else _split(args.data)
-    if split == ALL and args.ablations is not None:
-        raise ValueError(
-            f"--data {str(args.data)!r} has no test split, and the ablations would be measured on "
-            "faces that they learn from; allowed: a folder with one, or none (unseen renders)"
-        )
-    painters, trained = _painters(args, models, say)
-    images, masks = _faces(args.data, count, seed, next(iter(painters.values())).resolution)
+    painters, trained = _painters(args, models, asked, steps, say)
+    images, masks = _faces(known, count, seed, next(iter(painters.values())).resolution)
     pairs = None if args.data is not None else _pairs(judges.identity)
     variants: dict[str, Any] = {}
     for name, painter in painters.items():
@@ -116,7 +130,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "models": models.name,
         "judges": hashes,
         "data": "unseen renders" if args.data is None else str(args.data),
-        "split": split,
+        "split": None if known is None else known[1],
         "faces": len(images),
         "seed": seed,
         "variants": variants,
@@ -161,23 +175,16 @@ def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict
 
 
 def _painters(
-    args: argparse.Namespace, models: Models, say: Callable[[str], None]
-) -> tuple[dict[str, MaskGAN], dict[str, Any]]:
+    args: argparse.Namespace, models: Models, asked: list[str], steps: int | None,
+    say: Callable[[str], None],
+) -> tuple[dict[str, MaskGAN], dict[str, Any]]:  # fmt: skip
     """Variant -> what draws; and how the variants were trained, where they were."""
     if args.ablations is None:
         return {"whole": painter_of(args, models)}, {}
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.recipes import DEFAULT_WEIGHTS
-    from l2l_widgets.recipes.mask_ablations import VARIANTS, mapping_updates, train_variants
+    from l2l_widgets.recipes.mask_ablations import mapping_updates, train_variants
 
-    others = [name for name in VARIANTS if name != "whole"]
-    asked = others if args.ablations == ALL else args.ablations.split(",")
-    unknown = [name for name in asked if name not in others]
-    if unknown:
-        raise ValueError(f"--ablations is {unknown[0]!r}; allowed: {', '.join(others)}")
-    if args.weights is not None:
-        raise ValueError("--weights with --ablations; allowed: one of them, for all are trained")
-    steps = None if args.steps is None else whole_number("--steps", args.steps, 1, 10**9)
     each = None
     if steps is not None:
         each = dict.fromkeys(("mask-vae", "dense-mapping", "mask-edit"), steps)
@@ -191,27 +198,50 @@ def _painters(
     return painters, {"mapping_updates": {name: updates[name] for name in made}}
 
 
-def _split(folder: Path) -> str:
-    """Which pictures of a folder are measured: its test split, or all where it has none."""
+def _asked(ablations: str | None) -> list[str]:
+    """The ablations of a command; an unknown one is refused."""
+    asked = list(ABLATIONS) if ablations == ALL else (ablations or "").split(",")
+    unknown = [name for name in asked if name not in ABLATIONS]
+    if ablations is not None and unknown:
+        raise ValueError(f"--ablations is {unknown[0]!r}; allowed: {', '.join(ABLATIONS)}")
+    return asked
+
+
+def _known(args: argparse.Namespace, count: int) -> tuple[CelebAMaskHQ, str, list[int]]:
+    """A folder, which of its pictures are measured (the test split, or all), and their numbers."""
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
 
-    return "test" if CelebAMaskHQ(folder).split("test") else ALL
+    data = CelebAMaskHQ(args.data)
+    test = data.split("test")
+    if not test and args.ablations is not None:
+        raise ValueError(
+            f"--data {str(args.data)!r} has no test split, and the ablations would be measured on "
+            "faces that they learn from; allowed: a folder with one, or none (unseen renders)"
+        )
+    indices = test or data.indices
+    _check_count(count, len(indices))
+    return data, "test" if test else ALL, indices
 
 
-def _faces(folder: Path | None, count: int, seed: int, side: int) -> tuple[Tensor, Tensor]:
+def _check_count(count: int, there: int) -> None:
+    if there < count:
+        raise ValueError(f"--faces is {count}; allowed: up to {there}, which there are")
+
+
+def _faces(
+    known: tuple[CelebAMaskHQ, str, list[int]] | None, count: int, seed: int, side: int
+) -> tuple[Tensor, Tensor]:
     """Pictures and masks that no recipe has learned from, in an order that the seed decides."""
     import torch
 
-    from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
     from l2l_widgets.masks import resize_mask
     from l2l_widgets.recipes.rendered import rendered_set
 
     def chosen(of: int) -> Tensor:
-        if of < count:
-            raise ValueError(f"--faces is {count}; allowed: up to {of}, which there are")
+        _check_count(count, of)
         return torch.randperm(of, generator=torch.Generator().manual_seed(seed))[:count]
 
-    if folder is None:
+    if known is None:
         faces = rendered_set("unseen")
         if faces.images.shape[-1] != side:
             raise ValueError(
@@ -220,9 +250,8 @@ def _faces(folder: Path | None, count: int, seed: int, side: int) -> tuple[Tenso
             )
         rows = chosen(len(faces))
         return faces.images[rows].float() / 127.5 - 1, faces.masks[rows]
-    data = CelebAMaskHQ(folder)
-    known = data.split("test") or data.indices
-    indices = [known[i] for i in chosen(len(known)).tolist()]
+    data, _, there = known
+    indices = [there[i] for i in chosen(len(there)).tolist()]
     images = torch.stack([data.picture(i, side) for i in indices])
     return images, torch.stack([resize_mask(data.mask(i), side) for i in indices])
 

@@ -20,20 +20,17 @@ from torch import Tensor
 
 from l2l_widgets.disentangle.mixer import FaceMixer, MixError
 from l2l_widgets.disentangle.problems import in_short
-from l2l_widgets.images import load_image, readable_formats
+from l2l_widgets.films import ANIMATIONS, CLIPS, Film, FilmError, picture_files
+from l2l_widgets.images import fit_square, load_image, picture_bytes, readable_formats
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
 from l2l_widgets.storage import load_array, load_safetensors
 
 if TYPE_CHECKING:
     from PIL import Image
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 #: Numbers in a latent's file; one latent has some ten thousand.
 MOST = 1 << 22
 LATENTS = (".npy", ".safetensors")
-#: Clips that Pillow reads frame by frame, and those that need OpenCV.
-ANIMATIONS = (".gif", ".apng")
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 #: Smallest side of a picture from outside, in pixels.
 SMALLEST = 32
 #: Colour whose channels differ by less than this (of 255) everywhere is grey.
@@ -72,7 +69,7 @@ def read_faces(
     counter: Counter | None = None,
     problems: list[str] | None = None,
 ) -> list[Face]:
-    """Faces of several words; a folder gives all its pictures, in the order of their names.
+    """Faces of several words; a folder gives all its pictures, by the numbers in their names.
 
     Parameters
     ----------
@@ -95,7 +92,7 @@ def read_faces(
     found: list[Face] = []
     for word in words:
         path = Path(word)
-        files = folder_pictures(path) if path.is_dir() else [word]
+        files = [str(p) for p in _pictures(path)] if path.is_dir() else [word]
         for file in files:
             try:
                 face = read_face(file, mixer, truncation_psi=truncation_psi, counter=counter)
@@ -153,20 +150,17 @@ def read_face(
             f"or a latent ({', '.join(LATENTS)})"
         )
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MixError(f"{text!r}: cannot be read ({error.strerror})") from None
+        data = picture_bytes(path)
+    except (OSError, ValueError) as error:
+        raise MixError(f"{text!r}: cannot be read ({_reason(error)})") from None
     return Face(text, read_picture(data, path.name, generator.img_resolution, counter))
 
 
-def folder_pictures(folder: Path) -> list[str]:
-    """Paths of a folder's pictures, sorted by name; an empty folder is refused."""
-    files = sorted(str(p) for p in folder.iterdir() if p.suffix.lower() in PICTURES)
-    if not files:
-        raise MixError(
-            f"{str(folder)!r}: the folder holds no picture; allowed: {', '.join(PICTURES)}"
-        )
-    return files
+def _pictures(folder: Path) -> list[Path]:
+    try:
+        return picture_files(folder)
+    except FilmError as error:
+        raise MixError(str(error)) from None
 
 
 def read_latent(path: Path, generator: Any) -> Tensor:
@@ -270,7 +264,7 @@ def _overlap(small: Any, large: Any) -> float:
 def is_clip(word: str | Path) -> bool:
     """Whether a name is that of a sequence of frames: a folder, an animation, a video."""
     path = Path(word)
-    return path.is_dir() or path.suffix.lower() in (*ANIMATIONS, *VIDEOS)
+    return path.is_dir() or path.suffix.lower() in (*ANIMATIONS, *CLIPS)
 
 
 def read_frames(
@@ -295,104 +289,51 @@ def read_frames(
     MixError
         Nothing can be read at all.
     """
-    suffix = path.suffix.lower()
     if path.is_dir():
-        named: Iterable[tuple[str, bytes]] = _folder(path, problems)
-    elif not path.is_file():
-        raise MixError(f"{str(path)!r}: no such file; allowed: a folder of pictures, or a clip")
-    elif suffix in ANIMATIONS:
-        named = _animation(path, problems)
+        named: Iterable[tuple[str, Any]] = _folder(path, problems)
     else:
-        named = _video(path, problems)
-    for name, data in named:
+        named = _film(path, problems)
+    for name, found in named:
         try:
-            yield read_picture(data, name, resolution, counter)
+            if isinstance(found, bytes):
+                yield read_picture(found, name, resolution, counter)
+            else:
+                check_picture(found, name, resolution, counter)
+                yield fit_square(found, resolution)[0]
         except MixError as error:
             problems.append(str(error))
 
 
 def count_frames(path: Path) -> int | None:
     """How many frames a sequence says it has, without reading them; None where it does not say."""
-    suffix = path.suffix.lower()
     if path.is_dir():
-        return len(folder_pictures(path))
-    if not path.is_file():
-        return None
-    if suffix in ANIMATIONS:
-        from PIL import Image
-
-        try:
-            with Image.open(path, formats=readable_formats()) as opened:
-                return int(getattr(opened, "n_frames", 1))
-        except (OSError, SyntaxError):
-            return None
+        return len(_pictures(path))
     try:
-        import cv2
-    except ImportError:
+        return Film(path).total or None
+    except FilmError:
         return None
-    reader = cv2.VideoCapture(str(path))
-    stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
-    reader.release()
-    return stated if stated > 0 else None
 
 
 def _folder(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
-    for file in map(Path, folder_pictures(path)):
+    for file in _pictures(path):
         try:
-            data = file.read_bytes()
-        except OSError as error:
-            problems.append(f"{file.name}: cannot be read ({error.strerror})")
+            data = picture_bytes(file)
+        except (OSError, ValueError) as error:
+            problems.append(f"{file.name}: cannot be read ({_reason(error)})")
             continue
         yield file.name, data
 
 
-def _animation(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        opened = Image.open(path, formats=readable_formats())
-    except (OSError, UnidentifiedImageError):
-        raise MixError(f"{path.name}: not an animation that can be read") from None
-    with opened:
-        count = getattr(opened, "n_frames", 1)
-        for i in range(count):
-            try:
-                opened.seek(i)
-                stream = io.BytesIO()
-                opened.convert("RGB").save(stream, format="PNG")
-            except (OSError, EOFError, SyntaxError) as error:
-                problems.append(f"{path.name}: breaks off at frame {i} of {count} ({error})")
-                return
-            yield f"{path.name} frame {i}", stream.getvalue()
+def _reason(error: OSError | ValueError) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
-def _video(path: Path, problems: list[str]) -> Iterator[tuple[str, bytes]]:
+def _film(path: Path, problems: list[str]) -> Iterator[tuple[str, Image.Image]]:
     try:
-        import cv2
-    except ImportError:
-        raise MixError(
-            f"{path.name}: a video needs OpenCV (pip install 'l2l-widgets[detect]'); allowed "
-            f"without it: a folder of pictures, {', '.join(ANIMATIONS)}"
-        ) from None
-    reader = cv2.VideoCapture(str(path))
-    try:
-        stated = int(reader.get(cv2.CAP_PROP_FRAME_COUNT))
-        if not reader.isOpened():
-            raise MixError(
-                f"{path.name}: not a video that can be read; allowed: a whole one (an .mp4 that "
-                "broke off has lost its index), or its frames in a folder"
-            )
-        count = 0
-        while True:
-            more, frame = reader.read()
-            if not more:
-                break
-            _, data = cv2.imencode(".png", frame)
-            yield f"{path.name} frame {count}", data.tobytes()
-            count += 1
-        if count == 0:
-            raise MixError(f"{path.name}: holds no frame that can be read")
-        if count < stated:
-            problems.append(f"{path.name}: breaks off after frame {count} of {stated}")
-    finally:
-        reader.release()
+        film = Film(path)
+    except FilmError as error:
+        raise MixError(str(error)) from None
+    for count, frame in enumerate(film):
+        yield f"{path.name} frame {count}", frame
+    if film.broken:
+        problems.append(f"{path.name}: breaks off ({film.broken})")

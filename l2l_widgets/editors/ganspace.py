@@ -22,11 +22,11 @@ disturbs the others least (``choose_steps``).
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +35,7 @@ from l2l_widgets.editors.effects import Read, choose_for_all, measure_effects
 from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.latents import layer_groups
+from l2l_widgets.storage import load_array
 
 #: How far an edit goes along a component, in sigmas: the end of the authors' sliders.
 LONGEST = 10.0
@@ -87,6 +88,10 @@ class StreamedCovariance:
             raise ValueError(f"{self.count} codes are too few; allowed: at least 2")
         centre = self._sum / self.count
         return (self._outer - self.count * torch.outer(centre, centre)) / (self.count - 1)
+
+
+#: Numbers of a published array at most: 512 components of W+ with 18 rows have 5 million.
+MOST_NUMBERS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -240,8 +245,14 @@ def load_components(path: str | Path, generator: str = "") -> Components:
     path = Path(path)
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                stored = {name: torch.from_numpy(file[name]) for name in file.files}
+            with zipfile.ZipFile(path) as archive:
+                there = [name.removesuffix(".npy") for name in archive.namelist()]
+            wanted = [f"{p}{n}" for p in ("lat_", "act_") for n in ("comp", "stdev", "mean")]
+            stored = {
+                name: torch.from_numpy(load_array(path, MOST_NUMBERS, name))
+                for name in wanted
+                if name in there
+            }
         else:
             stored = torch.load(path, map_location="cpu", weights_only=True)
         prefix = next(
@@ -255,6 +266,10 @@ def load_components(path: str | Path, generator: str = "") -> Components:
         if prefix is None:
             raise KeyError("no 'comp', 'lat_comp' or 'act_comp'")
         names = f"{prefix[0]}comp", f"{prefix[0]}{prefix[1]}", f"{prefix[0]}mean"
+        for name in names:
+            # a view may claim any number of the few that are stored
+            if stored[name].numel() > MOST_NUMBERS:
+                raise ValueError(f"{name} claims {stored[name].numel()} numbers")
         vectors, spread, mean = (stored[name].float() for name in names)
     # a file of no known kind makes torch and zipfile raise what they like
     except Exception as error:

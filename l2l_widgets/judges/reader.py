@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from l2l_widgets.errors import first_line
 from l2l_widgets.judges.declaration import Declaration, JudgeError, read_declaration
 from l2l_widgets.storage import StorageError, sha256_file
 
@@ -274,7 +275,7 @@ def _onnx_network(path: Path, declaration: Declaration) -> Network:
             os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's own classes share no base but Exception
-        raise JudgeError(f"file {str(path)!r}: no ONNX network ({_line(error)})") from None
+        raise JudgeError(f"file {str(path)!r}: no ONNX network ({first_line(error)})") from None
     inputs = {i.name: i for i in session.get_inputs()}
     outputs = [o.name for o in session.get_outputs()]
     input_name = declaration.input or next(iter(inputs))
@@ -291,7 +292,7 @@ def _onnx_network(path: Path, declaration: Declaration) -> Network:
         try:
             out = [session.run([output_name], {input_name: p.numpy()})[0] for p in parts]
         except Exception as error:
-            raise JudgeError(f"file {str(path)!r}: cannot be run ({_line(error)})") from None
+            raise JudgeError(f"file {str(path)!r}: cannot be run ({first_line(error)})") from None
         return torch.cat([torch.from_numpy(o) for o in out])
 
     return run
@@ -322,13 +323,15 @@ def _torchscript_network(path: Path, trusted: bool) -> Network:
             warnings.simplefilter("ignore", DeprecationWarning)
             module = torch.jit.load(os.fspath(path), map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
-        raise JudgeError(f"file {str(path)!r}: no TorchScript module ({_line(error)})") from None
+        raise JudgeError(
+            f"file {str(path)!r}: no TorchScript module ({first_line(error)})"
+        ) from None
 
     def run(x: Tensor) -> Any:
         try:
             return module(x)
         except RuntimeError as error:
-            raise JudgeError(f"file {str(path)!r}: cannot be run ({_line(error)})") from None
+            raise JudgeError(f"file {str(path)!r}: cannot be run ({first_line(error)})") from None
 
     return run
 
@@ -345,7 +348,3 @@ def _first_tensor(out: Any, name: str) -> Tensor:
         raise JudgeError(
             f"{name}: its output is a {type(out).__name__}; allowed: a tensor or an array"
         ) from None
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

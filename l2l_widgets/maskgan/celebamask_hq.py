@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from l2l_widgets.images import load_image
-from l2l_widgets.masks import MASK_CLASSES
+from l2l_widgets.masks import MASK_CLASSES, check_claim
 from l2l_widgets.storage import StorageError
 
 PICTURES = "CelebA-HQ-img"
@@ -346,6 +346,7 @@ def _read_part(path: Path) -> np.ndarray:
     """Where a part is on, (H, W) bool."""
     try:
         with Image.open(path, formats=("PNG",)) as picture:
+            check_claim(picture, str(path))
             # a palette's first channel is what its colours say, not the index
             plain = picture.convert("RGB") if picture.mode == "P" else picture
             pixels = np.array(plain)

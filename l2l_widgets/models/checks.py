@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.errors import first_line
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -23,11 +24,6 @@ def check_models(models: Any) -> Models:
         example = f": load({models!r})" if isinstance(models, str) else ""
         raise ZooError(f"models is {models!r}; allowed: the Models that load() gives{example}")
     return models
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def checked_device(device: str) -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.errors import suggestion
+from l2l_widgets.errors import first_line, suggestion
 from l2l_widgets.models.checks import ZooError as ZooError
-from l2l_widgets.models.checks import check_columns, checked_device, first_line
+from l2l_widgets.models.checks import check_columns, checked_device
 from l2l_widgets.models.checks import check_models as check_models
 from l2l_widgets.storage import StorageError, sha256_file
 

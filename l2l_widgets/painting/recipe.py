@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Key of the text chunk of a PNG, and the format's name.
 RECIPE = "l2l-paint"
 RECIPE_FORMAT = "l2l-paint/1"
+#: A recipe of more bytes is not read.
+MAX_FILE = 64 << 20
 
 
 class PaintError(ValueError):
@@ -39,6 +41,8 @@ def read_paint_recipe(source: str | Path | bytes) -> dict[str, Any]:
         text = source.decode("utf-8", "replace") if source[:1] == b"{" else None
     else:
         path = Path(source)
+        if path.suffix == ".json" and path.stat().st_size > MAX_FILE:
+            raise PaintError(f"{path}: larger than {MAX_FILE >> 20} MiB; too large for a recipe")
         text = path.read_text(encoding="utf-8") if path.suffix == ".json" else None
     if text is None:
         text = read_png_text(source).get(RECIPE)

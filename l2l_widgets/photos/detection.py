@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from l2l_widgets.errors import first_line
 from l2l_widgets.photos.reading import PhotoError
 
 __all__ = ["DETECTORS", "DetectedFace", "Detector", "find_detector"]
@@ -190,7 +191,8 @@ def _yunet(path: Path) -> Detector:
         network = cv2.FaceDetectorYN.create(os.fspath(path), "", (320, 320), 0.7, 0.3, 100)
     except cv2.error as error:
         raise PhotoError(
-            f"detector yunet: {os.fspath(path)!r} cannot be read ({_line(error)}); {_YUNET_FROM}"
+            f"detector yunet: {os.fspath(path)!r} cannot be read ({first_line(error)}); "
+            f"{_YUNET_FROM}"
         ) from None
 
     def find(image: Image.Image) -> list[DetectedFace]:
@@ -201,7 +203,8 @@ def _yunet(path: Path) -> Detector:
             rows = network.detect(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1]
         except cv2.error as error:
             raise PhotoError(
-                f"detector yunet: {os.fspath(path)!r} cannot be run ({_line(error)}); {_YUNET_FROM}"
+                f"detector yunet: {os.fspath(path)!r} cannot be run ({first_line(error)}); "
+                f"{_YUNET_FROM}"
             ) from None
         found = []
         for row in [] if rows is None else np.asarray(rows, dtype=np.float64):
@@ -217,7 +220,3 @@ def _yunet(path: Path) -> Detector:
 
 
 _YUNET_FROM = "wanted: face_detection_yunet_2023mar.onnx, from the OpenCV Zoo on GitHub"
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

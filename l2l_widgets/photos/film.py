@@ -21,13 +21,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from l2l_widgets.films import FilmWriter
 from l2l_widgets.images import to_pil
 from l2l_widgets.inversion import InversionSettings
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos.alignment import crop_quad
 from l2l_widgets.photos.detection import Detector
 from l2l_widgets.photos.finding import align_photo, as_tensor, share_beyond
-from l2l_widgets.photos.frames import FilmWriter, Frames
+from l2l_widgets.photos.frames import Frames
 from l2l_widgets.photos.inverting import encoded_start, invert_picture, picture_distance
 from l2l_widgets.photos.reading import Photo, PhotoError
 from l2l_widgets.photos.work import Square
@@ -162,7 +163,7 @@ def edit_film(
     edits : sequence of Edit
         Of a recipe; none leaves the likeness as it is.
     out : path
-        Ends in ``.mp4``.
+        Ends in ``.mp4``, or ``.gif`` for a short one: all of it is in memory.
     settings : FilmSettings, optional
         How.
     detector : callable, optional
@@ -180,7 +181,7 @@ def edit_film(
 
     Raises
     ------
-    PhotoError
+    PhotoError, FilmError
         Nothing can be read or found; an edit that these models cannot make. A clip that breaks off
         later is no error: ``broken`` says where, and what was done is written.
     """
@@ -189,7 +190,7 @@ def edit_film(
     try:
         _place(session, edits)
         frames = Frames(source, limit)
-        writer = FilmWriter(out, frames.fps, comment)
+        writer = FilmWriter(out, frames.fps, comment, scale)
         cuts, lost = _squares(frames, models, detector, settings, stop)
         tracked = _track(frames, models, cuts, settings, progress, stop)
         raw, pictures, losses, beyond = tracked
@@ -205,7 +206,7 @@ def edit_film(
                 shown = [image.clamp(-1, 1)]
                 if settings.compare:
                     shown.insert(0, pictures[i - 1].to(image) / 127.5 - 1)
-                writer.write(to_pil(torch.cat(shown, dim=2), scale))
+                writer.write(to_pil(torch.cat(shown, dim=2)))
                 progress("draw", i, len(edited))
     finally:
         session.close()

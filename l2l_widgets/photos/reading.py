@@ -10,6 +10,7 @@ import io
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ MAX_JPEG, MAX_OTHER = 400_000_000, 100_000_000
 #: A picture is kept with at most about this side: faces are cut from it, nothing is printed.
 KEPT_SIDE = 4096
 SMALLEST = 16  # pixels
+#: Lines of a deep picture that are made 8 bits at a time: their numbers take eight times the room.
+STRIP = 64
 #: A PNG of this package's says so in one of its text chunks.
 OURS = ("l2l-recipe",)
 
@@ -103,14 +106,16 @@ def read_photo(source: str | os.PathLike[str] | bytes, name: str = "") -> Photo:
                 notes.append(f"it is animated: the first of {frames} frames is taken")
                 picture.seek(0)
             picture.load()
-            image = _as_rgb(picture, notes)
+            image = _as_eight_bits(picture, notes)
+            del picture
+            if max(image.size) > KEPT_SIDE:  # of one plane as long as it is one
+                image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+            image = image.convert("RGB")
     except PhotoError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PhotoError(f"photo {name}: damaged or cut short ({reason})") from None
-    if max(image.size) > KEPT_SIDE:
-        image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
     if max(image.size) < whole:
         notes.append(
             f"it was read at {image.width} x {image.height} pixels: boxes and squares count these"
@@ -193,11 +198,12 @@ def _is_ours(picture: Image.Image) -> bool:
     return picture.format == "PNG" and any(key in text for key in OURS)
 
 
-def _as_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
-    profile = picture.info.get("icc_profile")
-    turned = ImageOps.exif_transpose(picture) or picture
-    if picture.getexif().get(0x0112, 1) not in (0, 1):
+def _as_eight_bits(turned: Image.Image, notes: list[str]) -> Image.Image:
+    """RGB, or one plane of grey; the picture that is given is used up."""
+    profile = turned.info.get("icc_profile")
+    if turned.getexif().get(0x0112, 1) not in (0, 1):
         notes.append("it was turned upright by its EXIF mark")
+    ImageOps.exif_transpose(turned, in_place=True)  # else it is copied, turned or not
     if turned.mode.startswith("I") or turned.mode == "F":
         notes.append("its 16 bits became 8")
         return _from_deep(turned)
@@ -205,10 +211,12 @@ def _as_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
         notes.append("its printing colours (CMYK) became RGB")
     if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
         rgba = turned.convert("RGBA")
-        if min(rgba.getchannel("A").tobytes()) < 255:
+        opacity = rgba.getchannel("A")
+        if opacity.getextrema() != (255, 255):
             notes.append("what is transparent became white")
-        turned = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-        return turned.convert("RGB")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=opacity)
+        return white
     if profile and turned.mode in ("RGB", "CMYK", "L"):
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -221,10 +229,18 @@ def _as_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _from_deep(picture: Image.Image) -> Image.Image:
-    """A picture of one plane of 16 or 32 bits, or of floats, as 8-bit RGB."""
-    values = np.asarray(picture).astype(np.float64)
-    values = np.nan_to_num(values)
+    """A picture of one plane of 16 or 32 bits, or of floats, as 8-bit grey; a strip at a time."""
+    width, height = picture.size
+
+    def strips() -> Iterator[tuple[int, np.ndarray]]:
+        for top in range(0, height, STRIP):
+            strip = picture.crop((0, top, width, min(top + STRIP, height)))
+            yield top, np.nan_to_num(np.asarray(strip).astype(np.float64))
+
     # floats of film scans are shares; whole numbers use 16 bits, whatever their container
-    most = 1.0 if picture.mode == "F" and values.max(initial=0) <= 1 else 65535.0
-    grey = np.clip(values / most * 255, 0, 255).round().astype(np.uint8)
-    return Image.fromarray(grey, "L").convert("RGB")
+    shares = picture.mode == "F" and all(values.max(initial=0) <= 1 for _, values in strips())
+    grey = np.empty((height, width), np.uint8)
+    for top, values in strips():
+        eight = np.clip(values / (1.0 if shares else 65535.0) * 255, 0, 255).round()
+        grey[top : top + len(eight)] = eight
+    return Image.fromarray(grey, "L")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from l2l_widgets.evaluation.readers import measured
+from l2l_widgets.recipes.markdown import markdown_table
 from l2l_widgets.recipes.mixing_text import card_section
 
 __all__ = ["card"]
@@ -37,17 +38,12 @@ how the methods behave in this world, and nothing about photographs.
     return "\n".join(part for part in parts if part)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(str(v) for v in row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
-
-
 def _files(manifest: Mapping[str, Any]) -> str:
     rows = [
         (f"`{file}`", e["kind"], f"`l2l train {e['recipe']}`", e["steps"], e["seed"])
         for file, e in sorted(manifest.items())
     ]
-    return "## Files\n\n" + _table(("file", "what", "trained by", "steps", "seed"), rows)
+    return "## Files\n\n" + markdown_table(("file", "what", "trained by", "steps", "seed"), rows)
 
 
 def _generator(
@@ -79,7 +75,7 @@ in it.
 `l2l train cards`: {s["faces"]} generated faces (seed {s["seed"]}, no truncation) against as many
 held-out renders, in the attribute judge's features:
 
-{_table(("measure", "value"), rows)}
+{markdown_table(("measure", "value"), rows)}
 Attributes whose spread is below {LEAST_SPREAD} of the renders': {", ".join(narrow) or "none"}.
 
 Attributes whose mean is off by more than {LARGEST_SHIFT}: {", ".join(shifted) or "none"}.
@@ -116,7 +112,7 @@ def _shares(shares: Mapping[str, Mapping[str, Any]]) -> str:
     return f"""\
 Share of the faces that have each attribute (read above 0.5; 95 % bootstrap interval):
 
-{_table(("attribute", "generated", "renders", "ratio"), rows)}
+{markdown_table(("attribute", "generated", "renders", "ratio"), rows)}
 Shares off by more than {SHARE_ERROR:.0%} of the renders': {", ".join(off) or "none"} \
 ({len(shares) - len(off) - len(seldom)} of {len(shares)} are within it). No render has: \
 {", ".join(seldom) or "none missing"}.
@@ -140,7 +136,7 @@ def _detection(found: Mapping[str, Any] | None) -> str:
 Finds a picture by OpenCV's cascades, which were trained on photographs, upscaled alike to 128 px;
 {found["faces"]} faces of each kind (a weak test: blurred faces pass it):
 
-{_table(("what", "generated", "renders", "ratio"), rows)}"""
+{markdown_table(("what", "generated", "renders", "ratio"), rows)}"""
 
 
 def _memorisation(s: Mapping[str, Any]) -> str:
@@ -158,7 +154,7 @@ generated faces, as a ratio to that of as many held-out renders; and the share o
 that lie nearer than 99 % of the held-out ones (0.01 where nothing is memorised). `neighbours.png`,
 which the command writes beside this card, shows the nearest pairs:
 
-{_table(("space", "ratio", "closer"), rows)}"""
+{markdown_table(("space", "ratio", "closer"), rows)}"""
 
 
 def _readers(readers: Mapping[str, Mapping[str, Any]]) -> str:
@@ -195,7 +191,7 @@ def _readers(readers: Mapping[str, Mapping[str, Any]]) -> str:
 `l2l train cards`: {first["faces"]} faces of the independent population that nothing was trained on.
 R², AUC (true degree above 0.5) and expected calibration error (reading against truth in 10 bins):
 
-{_table(("attribute", *readers), means + rows)}
+{markdown_table(("attribute", *readers), means + rows)}
 {listed}
 
 Calibration curves, pooled over the attributes; those of each attribute are in `scores.json`, and
@@ -223,7 +219,7 @@ def _curves(readers: Mapping[str, Mapping[str, Any]]) -> str:
             read, true = (sum(c[0] * c[k] for c in cells) / total for k in (1, 2))
             row.append(f"{read:.3f} / {true:.3f} ({total})")
         rows.append(row)
-    return _table(("read", *(f"{name}: read / true (n)" for name in readers)), rows)
+    return markdown_table(("read", *(f"{name}: read / true (n)" for name in readers)), rows)
 
 
 def _embedders(manifest: Mapping[str, Any]) -> str:
@@ -234,7 +230,7 @@ def _embedders(manifest: Mapping[str, Any]) -> str:
 
 Verification on unseen people, every other attribute drawn anew, by the recipes themselves:
 
-{_table(("embedder", "TAR at 1 % FAR", "same", "different", "people"), people)}"""
+{markdown_table(("embedder", "TAR at 1 % FAR", "same", "different", "people"), people)}"""
 
 
 def _parser(manifest: Mapping[str, Any]) -> str:
@@ -251,7 +247,7 @@ def _parser(manifest: Mapping[str, Any]) -> str:
 intersection over union of the {len(parts)} classes that they show: {s["mean_iou_score"]:.3f}.
 Landmarks: mean error {s["landmark_error"]:.4f} of the distance between the eyes' outer corners.
 
-{_table(("class", "intersection over union"), parts)}"""
+{markdown_table(("class", "intersection over union"), parts)}"""
 
 
 def _editing(title: str, which: str, report: Mapping[str, Any]) -> str:
@@ -288,7 +284,7 @@ the median share of the request that came, with its 95 % bootstrap interval over
 the mean absolute change of the other attributes; *placed* is identity on a scale from two
 different people (0) to the same person drawn again with the attribute truly changed (1).
 
-{_table(head, rows)}
+{markdown_table(head, rows)}
 All together: {together}; intervals from {p["draws"]} resamples.
 
 Null edit: {method["null_error"]:.2g} of std(w). One edit: {method["milliseconds_per_edit"]:.2f} ms.

@@ -27,7 +27,7 @@ from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import cloud_loss, cloud_whitening
 from l2l_widgets.perception import TRUNKS, LatentEncoder, load_network, save_network
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.labelled import load_parts, open_labelled, world_table
+from l2l_widgets.recipes.labelled import TrunkOnFaces, load_parts, open_labelled, world_table
 from l2l_widgets.recipes.perception import HELD_OUT, degrade
 from l2l_widgets.recipes.rendered import check_sets, rendered_set
 from l2l_widgets.storage import sha256_file
@@ -43,25 +43,17 @@ SCORED = 256
 
 
 @dataclass(frozen=True)
-class EncoderTraining:
+class EncoderTraining(TrunkOnFaces):
     """What ``l2l train encoder --set FIELD=VALUE`` may change.
 
     Parameters
     ----------
-    faces : int
-        Pairs of w and picture.
-    psi_low, psi_high, triplets, data_seed, ensemble
-        As for ``recipes.labelled.Labelled``: the set is shared with the mapper's.
-    family, width, features
-        Trunk of the encoder.
-    start_from : str
-        A file whose trunk it starts from; "" starts from random weights.
     sets : tuple of str
         Rendered sets whose pictures must come back; none for a generator of another world.
     warm_steps : int
         First steps, on latents alone.
-    warm_batch, batch_size : int
-        Pairs a step then; pictures a step after, half of them rendered.
+    warm_batch : int
+        Pairs a step then; of the ``batch_size`` pictures a step after, half are rendered.
     learning_rate : float
         At the start of each of the two; each falls along half a cosine.
     degraded : float
@@ -78,20 +70,9 @@ class EncoderTraining:
         Decay of the moving average of the weights, which is what is shipped.
     """
 
-    faces: int = 16384
-    psi_low: float = 0.6
-    psi_high: float = 1.0
-    triplets: str = ""
-    data_seed: int = 20
-    ensemble: int = 2
-    family: str = "residual"
-    width: int = 24
-    features: int = 192
-    start_from: str = "regressor.safetensors"
     sets: tuple[str, ...] = ("population",)
     warm_steps: int = 3000
     warm_batch: int = 32
-    batch_size: int = 16
     learning_rate: float = 1e-3
     degraded: float = 0.5
     latent_weight: float = 0.5

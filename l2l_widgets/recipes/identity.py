@@ -32,7 +32,7 @@ from l2l_widgets.disentangle.objective import (
     reconstruction_distance,
 )
 from l2l_widgets.latents import to_wplus
-from l2l_widgets.recipes.labelled import load_parts, open_labelled
+from l2l_widgets.recipes.labelled import TrunkOnFaces, load_parts, open_labelled
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.recipes.signatures import signatures
 from l2l_widgets.storage import sha256_file
@@ -48,21 +48,15 @@ FOLLOWED = (
 
 
 @dataclass(frozen=True)
-class MixerTraining:
+class MixerTraining(TrunkOnFaces):
     """What ``l2l train identity-disentangle --set FIELD=VALUE`` may change.
+
+    The faces are shared with the mapper's training; the authors have 70,000.
 
     Parameters
     ----------
-    faces : int
-        Pairs of w and picture; the authors have 70,000.
-    psi_low, psi_high, triplets, data_seed, ensemble
-        As for ``recipes.labelled.Labelled``: the set is shared with the mapper.
-    family, width, features, hidden
-        As for ``disentangle.MixerConfig``.
-    start_from : str
-        A file whose trunk the attribute encoder starts from; "" starts from random weights.
-    batch_size : int
-        Pairs a step.
+    hidden : tuple of int
+        Layers of M, as in ``disentangle.MixerConfig``.
     learning_rate : float
         Of M and E_attr on the losses of pictures.
     adversarial_rate, discriminator_rate : float
@@ -88,18 +82,7 @@ class MixerTraining:
         Decay of the moving average of the weights, which is what is shipped.
     """
 
-    faces: int = 16384
-    psi_low: float = 0.6
-    psi_high: float = 1.0
-    triplets: str = ""
-    data_seed: int = 20
-    ensemble: int = 2
-    family: str = "residual"
-    width: int = 24
-    features: int = 192
     hidden: tuple[int, ...] = (256, 256, 128)
-    start_from: str = "regressor.safetensors"
-    batch_size: int = 16
     learning_rate: float = 5e-4
     adversarial_rate: float = 0.1
     discriminator_rate: float = 0.4

@@ -34,8 +34,8 @@ PICTURES_KEPT = 2**33
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Which faces, labelled by whom, and on how many others gains are measured.
+class LabelledFaces:
+    """Which faces, labelled by whom.
 
     Parameters
     ----------
@@ -49,6 +49,43 @@ class Labelled:
         Of the faces.
     ensemble : int
         Regressors that label them; their mean is the score.
+    """
+
+    faces: int = 16384
+    psi_low: float = 0.6
+    psi_high: float = 1.0
+    triplets: str = ""
+    data_seed: int = 20
+    ensemble: int = 2
+
+
+@dataclass(frozen=True)
+class TrunkOnFaces(LabelledFaces):
+    """The faces, and the trunk that learns from their pictures.
+
+    Parameters
+    ----------
+    family, width, features
+        Of the trunk, as ``perception`` has them.
+    start_from : str
+        A file whose trunk it starts from; "" starts from random weights.
+    batch_size : int
+        Pictures a step.
+    """
+
+    family: str = "residual"
+    width: int = 24
+    features: int = 192
+    start_from: str = "regressor.safetensors"
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class Labelled(LabelledFaces):
+    """The faces, and on how many others gains are measured.
+
+    Parameters
+    ----------
     calibration_faces : int
         Other faces, on which each attribute's gain is measured.
     response_faces, response_rounds : int
@@ -62,12 +99,6 @@ class Labelled:
         One gain curve for rises and falls, so that an edit and its undoing ask for the same step.
     """
 
-    faces: int = 16384
-    psi_low: float = 0.6
-    psi_high: float = 1.0
-    triplets: str = ""
-    data_seed: int = 20
-    ensemble: int = 2
     calibration_faces: int = 512
     response_faces: int = 64
     response_rounds: int = 3

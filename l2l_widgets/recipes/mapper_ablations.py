@@ -33,7 +33,16 @@ from l2l_widgets.recipes.registry import (
 )
 from l2l_widgets.storage import sha256_file, write_atomic
 
-__all__ = ["RECIPES", "VARIANTS", "MapperVariant", "ablate", "ablation_rows", "train_variants"]
+__all__ = [
+    "RECIPES",
+    "VARIANTS",
+    "MapperVariant",
+    "ablate",
+    "ablation_rows",
+    "is_ablation",
+    "reported_editors",
+    "train_variants",
+]
 
 NAME = "mapper-variant"
 FILE = f"{NAME}.safetensors"
@@ -190,6 +199,47 @@ def ablate(
     steps = get_recipe(NAME).replace(**dict(changes or {})).settings.steps
     write_atomic(out / "ablations.md", _markdown(rows, stamp(comparison), steps).encode())
     return comparison
+
+
+def is_ablation(report: Mapping[str, Any]) -> bool:
+    """Whether a ``report.json`` is of :func:`ablate`."""
+    return bool(report["sources"]) and all(
+        str(source).startswith(f"{NAME}: ") for source in report["sources"].values()
+    )
+
+
+def reported_editors(models: Any, report: Mapping[str, Any], runs: Path) -> dict[str, list[Any]]:
+    """The editors that a report of :func:`ablate` was made with, found by their hashes.
+
+    Parameters
+    ----------
+    models : Models
+        Of the report.
+    report : mapping
+        Its ``report.json``.
+    runs : Path
+        Where the variants were trained: ``runs`` in the report's folder.
+
+    Returns
+    -------
+    dict of str to list of Editor
+        Variant -> its one editor.
+
+    Raises
+    ------
+    RecipeError
+        A variant whose weights are not among the runs.
+    """
+    there = {sha256_file(path): path for path in sorted(runs.glob(f"*/final/{FILE}"))}
+    found = {}
+    for name, hashes in report["trained_hashes"].items():
+        if len(hashes) != 1 or hashes[0] not in there:
+            raise RecipeError(
+                f"{runs}: holds no training of the variant {name!r} with the hash that the report "
+                f"has ({', '.join(hashes)[:12]}...); allowed: the runs that it was made with"
+            )
+        found[name] = [editor_from(models, "mapper", there[hashes[0]])]
+    return found
 
 
 def ablation_rows(comparison: Comparison) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from l2l_widgets.recipes.markdown import markdown_table
 
 __all__ = ["card_section", "factor_table", "reached", "report_text", "score_table"]
 
@@ -117,7 +119,7 @@ def _intro(protocol: Mapping[str, Any], command: str) -> str:
 
 
 def _reach_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    return _table(
+    return markdown_table(
         ("measure", "goal", "value", "at best", "reached"),
         (
             (
@@ -152,7 +154,7 @@ def factor_table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = ("reader_r2", "rebuilt_r2", "identity_r2", "attributes_r2")
     shown = [r for r in rows if r["reader_r2"] >= 0.1 or r["follows"] != "neither"]
     left = [r["factor"] for r in rows if r not in shown]
-    table = _table(
+    table = markdown_table(
         ("factor", "kind", "seen", "redrawn", "identity", "attributes", "follows"),
         ((r["factor"], r["kind"], *(f"{r[n]:.2f}" for n in names), r["follows"]) for r in shown),
     )
@@ -162,18 +164,13 @@ def factor_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def score_table(scores: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each measure, a column for each mixer."""
     kept = [c for c in COLUMNS if any(c in row for row in scores.values())]
-    return _table(
+    return markdown_table(
         ("measure", *scores),
         (
             (c, *(_value(row.get(c), row.get(f"{c}_interval")) for row in scores.values()))
             for c in kept
         ),
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(str(v) for v in row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]]) + "\n"
 
 
 def _value(value: Any, interval: Sequence[float] | None = None) -> str:

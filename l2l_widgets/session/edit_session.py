@@ -36,15 +36,17 @@ from l2l_widgets.images import save_image
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.latest_wins import LatestWins, weakly
 from l2l_widgets.models.zoo import Models, check_models
+from l2l_widgets.session.arguments import must_be_callable
 from l2l_widgets.session.history import History, HistoryNode
 from l2l_widgets.session.receipt import N_RANDOM, Receipt
 from l2l_widgets.session.rendering import Renderer
-from l2l_widgets.session.replay import PNG_KEY, Recipe, check_picture
+from l2l_widgets.session.replay import PNG_KEY, Recipe, check_picture, check_recipe
 from l2l_widgets.session.states import (
     DEFAULT_PSI,
     Edit,
     EditResult,
     SessionState,
+    check_state,
     latent_face,
     tensor_key,
 )  # fmt: skip
@@ -114,7 +116,7 @@ class EditSession:
         ValueError
             Other models, or a field that these models cannot honour, by name.
         """
-        recipe.check_models(models.name, models.hashes)
+        check_recipe(recipe, models)
         session = cls(models, truncation_psi=recipe.truncation_psi)
         session._history.replace(recipe.state(session.state.edits))
         session._renderer.check(session.state)
@@ -212,8 +214,7 @@ class EditSession:
         A name that had an absolute target gives it up.
         """
         with self._lock:
-            targets = {k: v for k, v in self.state.edits[-1].targets.items() if k not in changes}
-            return self.update(changes=changes, targets=targets, gesture=gesture)
+            return self.update(gesture=gesture, **self.state.edits[-1].replaced("changes", changes))
 
     def set_targets(self, targets: Mapping[str, float], gesture: str | None = None) -> int:
         """Replace the absolute part of the current edit, name -> value in [0, 1].
@@ -222,8 +223,7 @@ class EditSession:
         had a relative change gives it up.
         """
         with self._lock:
-            changes = {k: v for k, v in self.state.edits[-1].changes.items() if k not in targets}
-            return self.update(changes=changes, targets=targets, gesture=gesture)
+            return self.update(gesture=gesture, **self.state.edits[-1].replaced("targets", targets))
 
     def checked_latent(self, w: Tensor) -> Tensor:
         """A latent as the face that it would be, (1, num_ws, w_dim); ValueError where it cannot."""
@@ -236,7 +236,7 @@ class EditSession:
 
         What the new models cannot honour is an error of the next result.
         """
-        renderer = Renderer(models, self._renderer.n_random)
+        renderer = Renderer(check_models(models), self._renderer.n_random)
         with self._lock:
             self.models, self._renderer = models, renderer
             self._answered = -1
@@ -245,7 +245,7 @@ class EditSession:
 
     def take(self, recipe: Recipe) -> int:
         """Take face and edits of a recipe; can be undone. Errors as in :meth:`from_recipe`."""
-        recipe.check_models(self.models.name, self.models.hashes)
+        check_recipe(recipe, self.models)
         with self._lock:
             state = recipe.state((Edit(self.state.edits[-1].method),))
             self._renderer.check(state)
@@ -307,7 +307,7 @@ class EditSession:
         session's.
         """
         now, stamp = self._snapshot()
-        return self._rendered(now if state is None else state, stamp, preview)
+        return self._rendered(now if state is None else check_state(state), stamp, preview)
 
     def _rendered(self, state: SessionState, stamp: int, preview: bool = False) -> EditResult:
         result = self._renderer.render(state, stamp, preview=preview)
@@ -392,7 +392,7 @@ class EditSession:
             Ends the subscription.
         """
         with self._lock:
-            self._callbacks.append(callback)
+            self._callbacks.append(must_be_callable("callback", callback))
 
         def unsubscribe() -> None:
             with self._lock:

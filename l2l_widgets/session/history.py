@@ -119,7 +119,7 @@ class History:
 
     def goto(self, number: int | None) -> bool:
         """Stand at a node; False where there is none of that number."""
-        if number is None or number not in self._nodes:
+        if not isinstance(number, int) or number not in self._nodes:
             return False
         self._gesture = None
         self.current = number

@@ -36,6 +36,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import picture_format, read_png_text
+from l2l_widgets.session.arguments import must_be
 from l2l_widgets.session.states import (
     MAX_EDITS,
     MAX_LATENT,
@@ -125,7 +126,7 @@ class Recipe:
             truncation_psi=float(state.truncation_psi),
             edits=edits,
             noise_mode=state.noise_mode,
-            picture=dict(picture or {}),
+            picture=dict(must_be("picture", picture or {}, Mapping, "scale and compare, by name")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -257,7 +258,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 
 def check_picture(path: str | os.PathLike[str], scale: int) -> Path:
     """The path of a picture that can carry a recipe; ValueError for another name or scale."""
-    path = Path(path)
+    path = Path(must_be("path", path, (str, os.PathLike), "a file's name"))
     if path.suffix.lower() != ".png":
         raise ValueError(
             f"file name is {path.name!r}; allowed: one that ends in .png, "
@@ -268,6 +269,12 @@ def check_picture(path: str | os.PathLike[str], scale: int) -> Path:
             f"scale is {scale!r}; allowed: a whole number from {SCALES[0]} to {SCALES[1]}"
         )
     return path
+
+
+def check_recipe(recipe: Any, models: Any) -> None:
+    """Refuse what is no recipe, and one of other models than these."""
+    allowed = "what read_recipe gives"
+    must_be("recipe", recipe, Recipe, allowed).check_models(models.name, models.hashes)
 
 
 def _no_recipe(path: Path, what: str) -> str:

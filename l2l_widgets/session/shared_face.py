@@ -27,6 +27,7 @@ from torch import Tensor
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.latest_wins import weakly
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.arguments import must_be_callable
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.states import SessionState
 
@@ -237,6 +238,7 @@ class SharedFace:
             Ends the subscription.
         """
         held: Callable[[], Callable[[FaceEvent], None] | None]
+        must_be_callable("callback", callback)
         held = weakref.WeakMethod(callback) if inspect.ismethod(callback) else lambda: callback
         with self._lock:
             self._subscribers.append(held)

@@ -17,6 +17,7 @@ from torch import Tensor
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.images import grid
 from l2l_widgets.latents import to_wplus
+from l2l_widgets.session.arguments import must_be, named_values, row_numbers, several_names
 
 #: Where a fresh session starts: the usual compromise between variety and quality.
 DEFAULT_PSI = 0.7
@@ -56,16 +57,22 @@ class Edit:
     space: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "changes", dict(self.changes))
-        object.__setattr__(self, "targets", dict(self.targets))
-        object.__setattr__(self, "preserve", tuple(self.preserve))
-        if self.rows is not None:
-            object.__setattr__(self, "rows", tuple(self.rows))
+        object.__setattr__(self, "changes", named_values("changes", self.changes))
+        object.__setattr__(self, "targets", named_values("targets", self.targets))
+        object.__setattr__(self, "preserve", several_names("preserve", self.preserve))
+        object.__setattr__(self, "rows", row_numbers(self.rows))
 
     @property
     def empty(self) -> bool:
         """Whether nothing is asked for."""
         return not self.targets and all(v == 0 for v in self.changes.values())
+
+    def replaced(self, part: str, given: Any) -> dict[str, dict[str, float]]:
+        """``changes`` and ``targets`` with one of them replaced; the other gives up its names."""
+        other = {"changes": "targets", "targets": "changes"}[part]
+        values = named_values(part, given)
+        kept = {k: v for k, v in getattr(self, other).items() if k not in values}
+        return {part: values, other: kept}
 
     def key(self) -> tuple[Any, ...]:
         """A hashable form; equal for edits that ask for the same."""
@@ -146,6 +153,12 @@ class SessionState:
             asked += [f"{edit.method}: {', '.join(words)}"] if words else []
         wrong = [] if error is None else [f"ERROR: {error}"]
         return f"{name}({'; '.join([face, *asked, *wrong])})"
+
+
+def check_state(state: Any) -> SessionState:
+    """The state that was given; a ValueError where something else was."""
+    found: SessionState = must_be("state", state, SessionState, "a session's state, or None")
+    return found
 
 
 def _signed(value: Any) -> str:

@@ -10,8 +10,7 @@ or an MP4::
      "attribute": "", "span": null, "method": null, "hold": [],
      "truncation_psi": 0.7, "noise_mode": "const"}
 
-It may come from a stranger: every field is checked before it is used. Pillow writes GIF, PyAV (the
-extra ``video``) writes MP4; both into memory first, so that a file is there whole or not at all.
+It may come from a stranger: every field is checked before it is used.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import io
 import json
 import os
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2l_widgets.images import encode_png, grid, picture_format, read_png_text, to_pil
+from l2l_widgets.films import FilmWriter
+from l2l_widgets.images import grid, picture_format, read_png_text, save_image, to_pil
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.replay import RecipeError
 from l2l_widgets.session.states import MAX_LATENT
-from l2l_widgets.storage import make_folder, write_atomic
 from l2l_widgets.walks.walk import Strip, Walk
 
 __all__ = ["read_walk", "save_walk", "walk_recipe"]
@@ -45,14 +43,11 @@ ENDINGS = (".png", ".gif", ".mp4")
 COLUMNS = 12
 MAX_TEXT = 16_000_000
 MAX_FILE = 512 << 20
-#: Seconds that a film lasts; a GIF cannot show a frame for less than two hundredths.
+#: Seconds that a film lasts.
 SECONDS = (0.1, 600.0)
-GIF_STEP = 0.02
 #: Side that a film should at least have, for players enlarge small ones badly; a GIF, which grows
 #: with every pixel, has half of it.
 FILM_SIDE = {".gif": 256, ".mp4": 512}
-#: Constant quality of x264, 0 (lossless) to 51: no visible loss.
-CRF = 16
 
 
 def walk_recipe(models: Models, walk: Walk) -> dict[str, Any]:
@@ -141,15 +136,16 @@ def save_walk(
     text = json.dumps(recipe, allow_nan=False)
     if ending == ".png":
         columns = min(len(strip.images), COLUMNS)
-        data = encode_png(grid(strip.images, columns, gap=1), {PNG_KEY: text}, scale or 1)
+        sheet = grid(strip.images, columns, gap=1)
+        save_image(path, sheet, {PNG_KEY: text}, scale or 1)
     else:
         side = strip.images.shape[-1]
         scale = scale or min(64, max(1, FILM_SIDE[ending] // side))
         pause = _pause(seconds, len(strip.images))
-        draw = _gif if ending == ".gif" else _film
-        data = draw(strip.images, scale, pause, there_and_back, text)
-    make_folder(path.parent)
-    write_atomic(path, data)
+        frames = [to_pil(image) for image in strip.images]
+        with FilmWriter(path, 1 / pause, text, scale) as film:
+            for i in _order(len(frames), there_and_back):
+                film.write(frames[i])
     return recipe
 
 
@@ -169,48 +165,6 @@ def _order(count: int, there_and_back: bool) -> list[int]:
     """Frames as they are shown; the way back repeats neither end."""
     there = list(range(count))
     return there + there[-2:0:-1] if there_and_back else there
-
-
-def _gif(images: Tensor, scale: int, pause: float, there_and_back: bool, text: str) -> bytes:
-    stream = io.BytesIO()
-    # One palette a frame: faces of different colours must not share 256. It is chosen from the
-    # picture before it is enlarged, which adds pixels and hardly a colour.
-    frames = [to_pil(i, scale).quantize(palette=to_pil(i).quantize(256)) for i in images]
-    first, *rest = [frames[i] for i in _order(len(frames), there_and_back)]
-    first.save(
-        stream,
-        format="GIF",
-        save_all=True,
-        append_images=rest,
-        duration=max(GIF_STEP, pause) * 1000,
-        loop=0,
-        comment=text.encode(),
-    )
-    return stream.getvalue()
-
-
-def _film(images: Tensor, scale: int, pause: float, there_and_back: bool, text: str) -> bytes:
-    try:
-        import av
-    except ImportError as error:
-        raise ValueError(
-            f"an .mp4 needs PyAV, which is not there ({error}); install the extra: "
-            "pip install 'l2l-widgets[video]'; or allowed: .gif, .png"
-        ) from None
-    frames = [to_pil(image, scale) for image in images]
-    stream = io.BytesIO()
-    with av.open(stream, "w", format="mp4") as container:
-        container.metadata["comment"] = text
-        video = container.add_stream("libx264", rate=Fraction(1 / pause).limit_denominator(1000))
-        # The pixel format that every player knows needs even sides.
-        video.width, video.height = (2 * (n // 2) for n in frames[0].size)
-        video.pix_fmt = "yuv420p"
-        video.options = {"crf": str(CRF), "threads": "1"}
-        for i in _order(len(frames), there_and_back):
-            picture = av.VideoFrame.from_image(frames[i].crop((0, 0, video.width, video.height)))
-            container.mux(video.encode(picture))
-        container.mux(video.encode())
-    return stream.getvalue()
 
 
 def read_walk(path: str | os.PathLike[str], models: Models | None = None) -> Walk:

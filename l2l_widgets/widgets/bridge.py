@@ -30,6 +30,7 @@ from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.scope import spaces_of
+from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
@@ -179,8 +180,7 @@ class SessionBridge:
         self._publish = publish
         self._folder = folder
         self._lock = threading.Lock()
-        self._under_way: list[tuple[int, str, int]] = []  # (stamp, client, number)
-        self._answers: dict[str, int] = {}
+        self._requests = Requests()
         self._shown: tuple[Any, ...] | None = None  # key of the face whose picture is "before"
         self._stamp = -1  # of the picture that is up
         self._quality = 0  # of that picture: early, draft or whole
@@ -191,7 +191,6 @@ class SessionBridge:
         self._known: dict[str, dict[str, Any]] = {}  # method -> its abilities
         # What was asked of another method and this one does not know: it must not block the rest.
         self._aside: dict[str, float] = {}
-        self._saves = 0
         self._rest = LatestWins(self._measure_after_rest, name="l2l-rest")
         self._unsubscribe = session.subscribe(self._on_event)
 
@@ -269,8 +268,7 @@ class SessionBridge:
             self._aside = {} if kind == "reset" else self._aside
         else:
             raise ValueError("no such request")
-        with self._lock:
-            self._under_way.append((session.stamp, *_sender(message)))
+        self._requests.begin(session.stamp, message)
         session.request(measure=False, preview=True)
         self._rest(None)
 
@@ -348,13 +346,7 @@ class SessionBridge:
         self._answer(message, notice)
 
     def _answer(self, message: Mapping[str, Any], notice: dict[str, Any]) -> None:
-        client, number = _sender(message)
-        with self._lock:
-            self._answers[client] = max(number, self._answers.get(client, 0))
-            self._saves += 1
-            answers = dict(self._answers)
-        # The count makes two equal notices differ, so that the second one is shown too.
-        self._publish({"notice": {**notice, "count": self._saves, "answers": answers}})
+        self._publish({"notice": self._requests.notice(message, notice)})
 
     # -- from the session --------------------------------------------------------------------------
 
@@ -383,14 +375,7 @@ class SessionBridge:
             self._publish({"settings": settings})
 
     def _pictures(self, result: EditResult, quality: int) -> dict[str, Any]:
-        with self._lock:
-            for stamp, client, number in self._under_way:
-                if stamp <= result.stamp:
-                    self._answers[client] = max(number, self._answers.get(client, 0))
-            answered = len(self._under_way)
-            self._under_way = [entry for entry in self._under_way if entry[0] > result.stamp]
-            answered -= len(self._under_way)
-            answers = dict(self._answers)
+        answers, answered = self._requests.answered(result.stamp)
         if result.stamp == self._stamp and not answered and quality <= self._quality:
             return {}
         self._stamp, self._quality = result.stamp, quality
@@ -461,7 +446,3 @@ def free_path(folder: Path, stem: str, ending: str = ".png") -> Path:
         count += 1
         path = folder / f"{stem}-{count}{ending}"
     return path
-
-
-def _sender(message: Mapping[str, Any]) -> tuple[str, int]:
-    return str(message.get("client", "")), int(message.get("number", 0))

@@ -37,6 +37,7 @@ from l2l_widgets.widgets.latent_map.map_jobs import (
     schema_of,
     words_of,
 )
+from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class MapBridge:
         self._source, self._count = code_map, count
         self._publish = publish
         self._lock = threading.RLock()
-        self._answers: dict[str, int] = {}
+        self._requests = Requests()
         self._closed = threading.Event()
         self._notices = 0
         self._layout: Layout | None = None
@@ -264,11 +265,7 @@ class MapBridge:
             self._answer(message)
 
     def _answer(self, message: Mapping[str, Any]) -> None:
-        client, number = str(message.get("client", "")), int(message.get("number", 0))
-        with self._lock:
-            self._answers[client] = max(number, self._answers.get(client, 0))
-            answers = dict(self._answers)
-        self._publish({"answered": answers})
+        self._publish({"answered": self._requests.notice(message, {})["answers"]})
 
     def _notice(self, error: str) -> None:
         with self._lock:

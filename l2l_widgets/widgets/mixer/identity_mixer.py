@@ -7,8 +7,6 @@ everything. Whatever stands in the grid, or where the sliders are, goes to the s
 
 from __future__ import annotations
 
-import base64
-import binascii
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,6 +24,7 @@ from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value
+from l2l_widgets.widgets.requests import decoded_file
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.view import View
@@ -188,7 +187,8 @@ class IdentityMixer(View):
         if kind == "seed":
             state.set_face(message["side"], message["seed"])
         elif kind == "file":
-            state.set_picture(message["side"], _decoded(message["data"]), str(message["name"]))
+            data = decoded_file(message["data"], MAX_FILE)
+            state.set_picture(message["side"], data, str(message["name"]))
         elif kind == "swap":
             state.swap()
         else:
@@ -356,16 +356,6 @@ def _in_world(face: Face, resolution: int) -> int | Face:
 def _face_value(face: Any) -> dict[str, Any]:
     seed = int(face.name) if face.name.isdigit() else None
     return {"name": face.name, "seed": seed, **picture_value(face.image)}
-
-
-def _decoded(text: Any) -> bytes:
-    try:
-        data = base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("the file did not arrive whole; try again") from None
-    if len(data) > MAX_FILE:
-        raise ValueError(f"the file has {len(data)} bytes; allowed: at most {MAX_FILE}")
-    return data
 
 
 def _resolve(source: Any) -> tuple[FaceMixer, Any]:

@@ -53,7 +53,7 @@ class MaskPainter(View):
     """
 
     _esm = scripted("paint", "mask_canvas.js", "mask_tools.js", "mask_painter.js")
-    _css = themed("l2l-painter", "paint", "mask_painter.css")
+    _css = themed("l2l-painter", "paint", "shared/pictures.css", "mask_painter.css")
 
     picture = traitlets.Dict(help="the original picture").tag(sync=True)
     mask = traitlets.Dict(help="the mask as the kernel has it: bytes and stamp").tag(sync=True)

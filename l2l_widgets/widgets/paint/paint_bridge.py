@@ -6,9 +6,7 @@ worker where the newest state wins, and results name the newest request that the
 
 from __future__ import annotations
 
-import base64
 import json
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from l2l_widgets.painting import (
 )
 from l2l_widgets.storage import write_atomic
 from l2l_widgets.widgets.bridge import free_path, picture_value
+from l2l_widgets.widgets.requests import Requests, decoded_file
 
 #: One key a class: digits where the demo's users would look for them, then letters of the names.
 SHORTCUTS = (
@@ -33,6 +32,8 @@ SHORTCUTS = (
 )  # fmt: skip
 #: Sides that the brush offers, in pixels of the mask.
 LARGEST_SIZE = 0.4
+#: Bytes of a file that may be dropped, as the page has it.
+MAX_FILE = 30_000_000
 
 
 def painter_schema(session: PaintSession) -> dict[str, Any]:
@@ -72,10 +73,7 @@ class PaintBridge:
     ) -> None:
         self.session = session
         self._publish, self._folder = publish, folder
-        self._lock = threading.Lock()
-        self._under_way: list[tuple[int, str, int]] = []
-        self._answers: dict[str, int] = {}
-        self._notices = 0
+        self._requests = Requests()
         self.result: PaintResult | None = None  # the newest that was drawn
         self._shown: Tensor | None = None  # the original that the page has
         self._other: Tensor | None = None  # the mask that interpolation goes towards
@@ -127,14 +125,13 @@ class PaintBridge:
             return
         else:
             raise ValueError("no such request")
-        with self._lock:
-            self._under_way.append((session.stamp, *_sender(message)))
+        self._requests.begin(session.stamp, message)
         session.request()
 
     def _take_file(self, message: Mapping[str, Any]) -> None:
         """A file that was dropped or chosen: a mask, a face for its style, or a recipe."""
         use, name = message.get("use"), str(message.get("name", "file"))
-        data = base64.b64decode(str(message.get("data", "")))
+        data = decoded_file(message.get("data", ""), MAX_FILE)
         session = self.session
         if use == "style":
             self._style_from(data)
@@ -188,23 +185,13 @@ class PaintBridge:
         self._answer(message, {**saved, "carries": RECIPE if what == "picture" else ""})
 
     def _answer(self, message: Mapping[str, Any], notice: dict[str, Any]) -> None:
-        client, number = _sender(message)
-        with self._lock:
-            self._answers[client] = max(number, self._answers.get(client, 0))
-            self._notices += 1
-            answers = dict(self._answers)
-        self._publish({"notice": {**notice, "count": self._notices, "answers": answers}})
+        self._publish({"notice": self._requests.notice(message, notice)})
 
     # -- from the session --------------------------------------------------------------------------
 
     def _on_result(self, result: PaintResult) -> None:
         self.result = result
-        with self._lock:
-            for stamp, client, number in self._under_way:
-                if stamp <= result.stamp:
-                    self._answers[client] = max(number, self._answers.get(client, 0))
-            self._under_way = [entry for entry in self._under_way if entry[0] > result.stamp]
-            answers = dict(self._answers)
+        answers, _ = self._requests.answered(result.stamp)
         value: dict[str, Any] = {
             "stamp": result.stamp,
             "answers": answers,
@@ -235,7 +222,3 @@ class PaintBridge:
                 "result": value,
             }
         )
-
-
-def _sender(message: Mapping[str, Any]) -> tuple[str, int]:
-    return str(message.get("client", "")), int(message.get("number", 0))

@@ -6,8 +6,6 @@ it finds goes to the sliders of a `FaceEditor` with one click: a latent like any
 
 from __future__ import annotations
 
-import base64
-import binascii
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +27,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.face_view import FaceView
+from l2l_widgets.widgets.requests import decoded_file
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 
@@ -46,8 +45,9 @@ class PhotoInverter(FaceView):
     """From a photo to a face that can be edited.
 
     The photo stays in the kernel's memory and on the page. The notebook file keeps the likeness
-    alone, unless it is saved together with the widgets' state (an option of JupyterLab that is off
-    by default; nbconvert and papermill do it): then the page's copy of the photo is in it as well.
+    alone, also where it is saved together with the widgets' state (an option of JupyterLab;
+    nbconvert and papermill always do it): what shows the photo, and its name, goes to the page in
+    messages that no state holds.
 
     Parameters
     ----------
@@ -65,6 +65,8 @@ class PhotoInverter(FaceView):
     ----------
     work : PhotoWork
         The photo and the best latent so far.
+    photo : dict
+        What the page shows of the photo: its name, size and square. Never part of a saved state.
     found : Inversion or None
         The best so far.
 
@@ -83,8 +85,7 @@ class PhotoInverter(FaceView):
     _esm = scripted("photo", "shared/choices.js", "photo_square.js", "photo_inverter.js")
     _css = themed("l2l-photo", "photo", "faces/views.css", "photo_inverter.css")
 
-    photo = traitlets.Dict(help="the upright photo, small, and the square on it").tag(sync=True)
-    result = traitlets.Dict(help="the cut, the likeness, and how far the descent is").tag(sync=True)
+    result = traitlets.Dict(help="the likeness, and how far the descent is").tag(sync=True)
 
     def __init__(
         self,
@@ -103,6 +104,10 @@ class PhotoInverter(FaceView):
         self._work_lock = threading.RLock()
         self._running = False
         self._sent = 0
+        # Of the person, so no traits: a trait that the page sees is saved with the widgets' state.
+        self.photo: dict[str, Any] = {}
+        self._private: dict[str, bytes] = {}
+        self._cut: dict[str, Any] = {}
         super().__init__(source, None)
         self.work = PhotoWork(self.face.models, self._detector)
         self._take_models()
@@ -154,9 +159,17 @@ class PhotoInverter(FaceView):
 
     # -- requests ----------------------------------------------------------------------------------
 
+    def _request(self, message: Mapping[str, Any]) -> None:
+        if message.get("kind") == "pictures":  # a page that was opened later, or again
+            self._send_photo(whole=True)
+            self._send_cut()
+            self._answer(message)
+        else:
+            super()._request(message)
+
     def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind == "file":
-            self.load_photo(_decoded(message["data"]), str(message["name"]))
+            self.load_photo(decoded_file(message["data"], MAX_FILE), str(message["name"]))
         elif kind == "square":
             values = (float(message[key]) for key in ("x", "y", "side", "turn"))
             self.place(Square(*values))
@@ -277,20 +290,29 @@ class PhotoInverter(FaceView):
         assert photo is not None
         assert square is not None
         width, height = photo.size
-        small = {}
         if whole:
             image = photo.image.copy()
             image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
-            small = {"format": "jpeg", "data": encode_jpeg(as_tensor(image)[0])}
+            self._private["photo"] = encode_jpeg(as_tensor(image)[0])
         faces = () if work.aligned is None else work.aligned.faces
         self.photo = {
-            **self.photo, **small, "name": photo.name, "width": width, "height": height,
+            "format": "jpeg", "name": photo.name, "width": width, "height": height,
             "x": square.x, "y": square.y, "side": square.side, "turn": square.turn,
             "how": work.how, "notes": list(work.notes),
             "faces": [[f.x, f.y, f.width, f.height] for f in faces],
             "chosen": 0 if work.aligned is None else work.aligned.chosen,
             "count": self.photo.get("count", 0) + (1 if whole else 0),
         }  # fmt: skip
+        self._send_photo(whole)
+
+    def _send_photo(self, whole: bool) -> None:
+        if self.photo:
+            pixels = [self._private["photo"]] if whole else []
+            self.send({"type": "photo", **self.photo}, pixels)
+
+    def _send_cut(self) -> None:
+        if self._cut:
+            self.send({"type": "cut", **self._cut}, [self._private["cut"]])
 
     def _show_result(
         self, found: Inversion, steps: int, running: bool, start_loss: float | None = None
@@ -298,8 +320,10 @@ class PhotoInverter(FaceView):
         read = self.work.read_back()
         largest = read.get("largest")
         label = self.face.models.table[largest["name"]].label if largest else ""
+        self._cut = picture_value(self.work.picture()[0])
+        self._private["cut"] = self._cut.pop("data")
+        self._send_cut()
         self.result = {
-            "cut": picture_value(self.work.picture()[0]),
             "likeness": picture_value(found.image[0]),
             "loss": found.loss, "start_loss": start_loss or found.start_loss,
             "steps": steps, "of": self._settings.steps, "running": running,
@@ -337,15 +361,5 @@ class PhotoInverter(FaceView):
             self.work.stop()
             self.work.photo = self.work.aligned = self.work.found = None
             self._jobs.clear()
-            self.photo, self.result = {}, {}
+            self.photo, self._cut, self._private, self.result = {}, {}, {}, {}
         super().close()
-
-
-def _decoded(text: Any) -> bytes:
-    try:
-        data = base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("the file did not arrive whole; try again") from None
-    if len(data) > MAX_FILE:
-        raise ValueError(f"the file has {len(data)} bytes; allowed: at most {MAX_FILE}")
-    return data

@@ -36,8 +36,10 @@ class PhotoInverterView {
     this.status = h("p", { class: "l2l-hint l2l-photo-status", role: "status", "aria-live": "polite" });
     this.element = this.layOut();
     this.handlers = PhotoInverterView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
+    this.handlers.push(["msg:custom", (content, buffers) => this.hear(content, buffers)]);
     for (const [event, handler] of this.handlers) model.on(event, handler);
     for (const name of PhotoInverterView.TRAITS) this.sync(name);
+    this.link.post({ kind: "pictures" }); // the photo is in no trait: those are saved with the notebook
   }
 
   picture(name, description, caption) {
@@ -62,7 +64,7 @@ class PhotoInverterView {
           h("div", { class: "l2l-barline" }, this.start, this.stop, this.send, this.bar),
           this.status, this.meaning, this.numbers)),
       h("p", { class: "l2l-hint l2l-consent" }, `${this.schema.likeness} ${this.schema.consent} `,
-        "The notebook file keeps the likeness, not the photo (unless widget state is saved with it)."));
+        "The notebook file keeps the likeness, not the photo."));
     element.addEventListener("dragover", (event) => {
       event.preventDefault();
       element.classList.add("l2l-over");
@@ -97,18 +99,21 @@ class PhotoInverterView {
   sync(name) {
     const value = this.model.get(name);
     if (!value || !Object.keys(value).length) return;
-    if (name === "photo") this.showPhoto(value);
-    else if (name === "result") this.showResult(value);
+    if (name === "result") this.showResult(value);
     else this.showNotice(value);
+  }
+
+  /** What shows the person comes in messages of its own. */
+  hear(content, buffers) {
+    const picture = { ...content, data: buffers?.[0] };
+    if (content.type === "photo") this.showPhoto(picture);
+    else if (content.type === "cut") this.cut.queue.push(picture);
   }
 
   showPhoto(photo) {
     this.empty.hidden = true;
     this.square.show(photo);
-    if (photo.count !== this.shown) {
-      this.shown = photo.count;
-      this.photoQueue.push(photo);
-    }
+    if (photo.data) this.photoQueue.push(photo);
     this.how.textContent = [`${photo.name}: ${photo.how}.`, ...photo.notes.map((note) => `${note}.`)].join(" ");
     this.faces.hidden = photo.faces.length < 2;
     this.faces.replaceChildren(...photo.faces.map((_, i) => h("button", { type: "button",
@@ -118,7 +123,6 @@ class PhotoInverterView {
 
   showResult(result) {
     if (!result.likeness) return;
-    this.cut.queue.push(result.cut);
     this.likeness.queue.push(result.likeness);
     this.space.set(result.space);
     this.start.disabled = this.send.disabled = false;
@@ -163,6 +167,6 @@ class PhotoInverterView {
   }
 }
 
-PhotoInverterView.TRAITS = ["photo", "result", "notice"];
+PhotoInverterView.TRAITS = ["result", "notice"];
 
 export default { render: (context) => renderView(PhotoInverterView, context) };
