@@ -70,7 +70,7 @@ MISTAKES = {
         "--recipe and --method are both given; allowed: one of the two; the recipe says the rest"
     ),
     # what a film needs is asked for before anything is loaded
-    "film gone.mp4 --out o.mp4": "'gone.mp4': no such clip or folder",
+    "film gone.mp4 --out o.mp4": "CLIP is 'gone.mp4': no such file",
     "film text.mp4 --out o.mp4": "text.mp4: not a film that can be read",
     "film empty --out o.mp4": "'empty': the folder holds no picture",
     "film film.mp4 --out o.avi": "--out is 'o.avi'; allowed: a name that ends in .gif, .mp4",
