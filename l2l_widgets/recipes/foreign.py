@@ -30,7 +30,7 @@ from typing import Any, cast
 import torch
 
 from l2l_widgets.judges import Judge
-from l2l_widgets.latents import to_wplus
+from l2l_widgets.latents import face_bytes, faces_at_once, to_wplus
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.perception import AttributeNet
 from l2l_widgets.recipes.imitation import EDITORS, IMITATIONS, recipes_of_world
@@ -177,7 +177,9 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
         read = _seconds(lambda: net(small)) / len(small)
     gradient, saved = _one_gradient(generator, ws)
     seconds: dict[str, float] = {}
-    disk, memory, most_faces = 0.0, float(BASE), 0
+    # faces that are drawn to be labelled, read or measured
+    together = faces_at_once(generator) * face_bytes(generator)
+    disk, memory, most_faces = 0.0, float(BASE + together), 0
     columns = len(models.table)
     pictures = 3 * side**2 <= 3 * 64**2
     weights = 4 * sum(p.numel() for p in cast(torch.nn.Module, generator).parameters())
@@ -194,7 +196,7 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
             if name != "regressor_b":  # shares the first one's labels
                 seconds[name] += faces * (draw + judged.get(kind, 0.0))
                 disk += faces * (3 * 64**2 + 4 * 64)
-            memory = max(memory, BASE + weights + 2 * faces * 3 * 64**2)
+            memory = max(memory, BASE + weights + together + 2 * faces * 3 * 64**2)
             continue
         if faces > most_faces:  # the smaller set is the beginning of the larger
             seconds[name] += (faces - most_faces) * (draw + 2 * read)
@@ -203,7 +205,8 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
             redraw = 0.0 if pictures else draw
             seconds[name] += steps * config.batch_size * (gradient + 4 * read + redraw)
             batch = config.batch_size * saved * 1.3
-            memory = max(memory, BASE + 2 * weights + batch + faces * 8 * generator.w_dim)
+            held = BASE + 2 * weights + faces * 8 * generator.w_dim
+            memory = max(memory, held + max(batch, together))
         else:
             probes = int(getattr(config, "response_faces", 16)) * 24
             seconds[name] += columns * probes * (draw + 2 * read)

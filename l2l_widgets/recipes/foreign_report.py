@@ -10,6 +10,7 @@ from typing import Any
 
 from l2l_widgets import evaluation
 from l2l_widgets.evaluation.report import Protocol
+from l2l_widgets.latents import faces_at_once
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.recipes.imitation import IMITATIONS
 from l2l_widgets.storage import write_atomic
@@ -53,7 +54,12 @@ def measure(
         The report's folder.
     """
     plan = evaluation.Plan(
-        Protocol(attributes=models.table.names, faces=faces), parts=("request", "equal")
+        Protocol(
+            attributes=models.table.names,
+            faces=faces,
+            batch=faces_at_once(models.generator, Protocol.batch),
+        ),
+        parts=("request", "equal"),
     )
     named = json.dumps([dict(models.hashes), list(methods), faces], sort_keys=True)
     path = folder / hashlib.sha256(named.encode()).hexdigest()[:10]
