@@ -204,6 +204,9 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
         if name == "mapper":
             redraw = 0.0 if pictures else draw
             seconds[name] += steps * config.batch_size * (gradient + 4 * read + redraw)
+            if config.calibration_faces > 0:  # some ten knob values an attribute, then the aims
+                drawn = config.calibration_faces + columns * 10 * 64 + 16 * 256
+                seconds[name] += drawn * (draw + 2 * read)
             batch = config.batch_size * saved * 1.3
             held = BASE + 2 * weights + faces * 8 * generator.w_dim
             memory = max(memory, held + max(batch, together))
