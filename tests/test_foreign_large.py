@@ -86,7 +86,7 @@ def test_a_killed_pipeline_goes_on_with_the_same_command(tmp_path, capsys):
     world = tmp_path / "world"
     brought = write_foreign(tmp_path)
     typed = ["train", "mapper", *words(brought, "--class", "1", "--faces", 100)]
-    typed += ["--weights", str(world), "--report-faces", "2", "--json"]
+    typed += ["--weights", str(world), "--report-faces", "3", "--json"]
     typed += settings_of(("regressor", "regressor_b", "embedder", "mapper"))
     typed += ["--set=mapper.steps=150", "--set=mapper.checkpoint_every=5"]
     process = subprocess.Popen([sys.executable, "-m", "l2l_widgets", *typed])
