@@ -102,7 +102,8 @@ def best_pair(votes: np.ndarray) -> tuple[tuple[float, float], ...]:
         if len(set(near[:, 3])) >= 2:
             weight = near[:, 2].sum()
             places.append((*(near[:, :2] * near[:, 2:3]).sum(0) / weight, weight))
-    best, found = 0.0, ()
+    best = 0.0
+    found: tuple[tuple[float, float], ...] = ()
     for left in places:
         for right in places:
             apart, down = right[0] - left[0], right[1] - left[1]
