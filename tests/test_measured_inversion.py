@@ -11,6 +11,7 @@ from conftest import build_attribute_net, build_embedder, build_generator
 from l2l_widgets.cli import main
 from l2l_widgets.inversion import InversionSettings
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.photos import invert_picture
 from l2l_widgets.photos.measuring import measure_inversion
 from l2l_widgets.photos.reading import PhotoError
 
@@ -69,6 +70,19 @@ def test_each_stage_has_its_figures_and_a_second_call_goes_on(models, picture_of
     assert picture_of.asked == [1, 2]
     assert more["n"] == 3
     assert set(more["ways"]) == {"w"}
+
+
+def test_a_distance_of_ones_own_is_what_is_descended(models, picture_of):
+    asked = []
+
+    def red(first, second):
+        asked.append(len(first))
+        return 50 * (first[:, 0] - second[:, 0]).square().mean((1, 2))
+
+    few = InversionSettings("w+", 12, 8, pixel_weight=0.0)
+    found = invert_picture(models, picture_of(5), few, distance=red)
+    assert asked
+    assert 0 < found.loss < found.start_loss
 
 
 def test_rows_of_something_else_are_refused(models, picture_of, tmp_path):

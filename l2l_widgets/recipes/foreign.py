@@ -279,9 +279,10 @@ def claim_world(folder: Path, source: Mapping[str, Any]) -> None:
             found = None
         for key, value in source.items():
             if not isinstance(found, dict) or found.get(key) != value:
+                also = ", or for another class of it" if key == "generator" else ""
                 raise RecipeError(
-                    f"{folder} was made of another {key}; allowed: the same one, or another folder "
-                    "with --weights"
+                    f"{folder} was made of another {key}{also}; allowed: the same one, or another "
+                    "folder with --weights"
                 )
         return
     if folder.is_dir() and os.listdir(folder):
