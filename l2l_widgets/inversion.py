@@ -75,7 +75,8 @@ class InversionSettings:
     pixel_weight, feature_weight : float
         Of the difference of the pictures, and of what networks see in them.
     cloud_weight : float
-        Of the squared Mahalanobis distance per dimension to the cloud of W, beyond ``TYPICAL``.
+        Of the squared Mahalanobis distance per dimension to the cloud of W, beyond ``TYPICAL``: as
+        much as the difference of a photograph, which never goes away and would win otherwise.
     rows_weight : float
         Of the rows' squared distance to their mean, in W+, in variances of W.
     noise : float
@@ -91,8 +92,8 @@ class InversionSettings:
     learning_rate: float = 0.08
     pixel_weight: float = 1.0
     feature_weight: float = 1.0
-    cloud_weight: float = 0.3
-    rows_weight: float = 0.1
+    cloud_weight: float = 3.0
+    rows_weight: float = 0.5
     noise: float = 0.1
     seed: int = 0
 

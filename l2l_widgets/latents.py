@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 import torch
 
 __all__ = [
     "check_ws",
+    "face_bytes",
+    "faces_at_once",
     "layer_groups",
     "lerp",
     "num_ws_for",
@@ -42,6 +45,26 @@ def num_ws_for(img_resolution: int) -> int:
     if side < 4 or side & (side - 1):
         raise ValueError(f"img_resolution is {side}; it must be a power of two, at least 4")
     return 2 * (side.bit_length() - 1) - 2
+
+
+def face_bytes(generator: Any) -> int:
+    """About what is alive while a generator draws one face: four maps of its last block, float32.
+
+    A face of 256 px takes 8 MB where that block has 8 channels, and 134 MB where it has 128, as in
+    the official configuration. Where the channels are not known, 32 are taken.
+    """
+    side = int(generator.img_resolution)
+    block = getattr(getattr(generator, "synthesis", None), f"b{side}", None)
+    weight = getattr(getattr(block, "conv1", None), "weight", None)
+    return 4 * 4 * (32 if weight is None else int(weight.shape[0])) * side**2
+
+
+def faces_at_once(generator: Any, most: int = 64, memory: int = 2**29) -> int:
+    """How many faces, at most `most`, a generator may draw together within `memory` bytes.
+
+    At least 1: one face alone may take more than that.
+    """
+    return max(1, min(most, memory // face_bytes(generator)))
 
 
 def layer_groups(num_ws: int) -> dict[str, slice]:

@@ -231,6 +231,9 @@ def test_verdicts_go_by_what_the_judge_saw():
     assert [text.split(":")[0] for text in said] == [
         "follows", "moves, but less than asked", "hardly moves", "not learned", "not measured",
     ]  # fmt: skip
+    assert verdict(0.9, 0.9, 0.05) == "follows"
+    assert verdict(0.9, 0.9, 0.2).startswith("takes others along")
+    assert verdict(2.5, 0.9, 0.05).startswith("goes too far")
 
 
 def test_bad_words_are_answered_before_anything_is_written(brought, capsys, tmp_path):
@@ -241,6 +244,7 @@ def test_bad_words_are_answered_before_anything_is_written(brought, capsys, tmp_
         (["mapper", "--faces", "100"], "--faces is given without --generator"),
         (["mapper", "--generator", brought[0]], "--judge is missing"),
         (["mapper", *both, "--faces", "9"], "--faces is '9'"),
+        (["mapper", *both, "--report-faces", "2"], "--report-faces is '2'; allowed: 0, or 3"),
         (["mapper", *words(brought)], "which of its 3 classes"),
         (["mapper", *words(brought, "--class", "7")], "class is 7; allowed: 0 to 2"),
         (["mapper", "--generator", brought[0], "--class", "1", "--judge", brought[2]], "'attrib"),

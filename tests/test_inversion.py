@@ -194,3 +194,16 @@ def test_bad_input_is_one_line_and_leaves_nothing(photo, capsys):
         assert says in error
         assert len(error.strip().splitlines()) == 1
     assert not out.exists()
+
+
+def test_a_picture_from_outside_does_not_draw_the_latent_out_of_the_cloud(generator):
+    """A photograph never comes close; what is left of the difference must not spoil edits."""
+    stripes = torch.sign(torch.sin(torch.linspace(0, 9, 16)))
+    picture = stripes.view(1, 1, 1, 16).expand(1, 3, 16, 16).clone()
+    few = {"steps": 80, "candidates": 16, "pixel_weight": 3.0}
+    held = invert(generator, picture, settings=InversionSettings(**few))
+    free = invert(generator, picture, settings=InversionSettings(**few, cloud_weight=0))
+    assert free.cloud_distance > 1.25
+    assert held.cloud_distance < 1.1
+    assert held.editability == "edits like a sampled face"
+    assert held.loss < held.start_loss

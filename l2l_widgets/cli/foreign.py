@@ -71,6 +71,8 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
     """
     faces = None if args.faces is None else whole_number("--faces", args.faces, 64, FACES_MAX)
     measured = whole_number("--report-faces", args.report_faces, 0, 4000)
+    if 0 < measured < 3:
+        raise ValueError(f"--report-faces is {args.report_faces!r}; allowed: 0, or 3 to 4000")
     if args.name is None:
         raise ValueError("NAME is missing; allowed with --generator: own, or an editor")
 

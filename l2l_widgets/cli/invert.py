@@ -19,13 +19,15 @@ from l2l_widgets.cli.checks import (
 )
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_detector, check_judge
-from l2l_widgets.consent import CONSENT
+from l2l_widgets.consent import CONSENT, LIKENESS
 
 STEPS_MAX = 100_000
 EVALUATED_MAX = 10_000
 VISIBLE = 256  # pixels; what is smaller is enlarged
 #: Renders that nothing was trained on: no rendered set has this seed.
 UNSEEN_SEED = 7_000
+#: What a measurement that was stopped goes on from.
+FACES_FILE = "faces.json"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -66,8 +68,8 @@ def add_parser(subparsers: Any) -> None:
         "--encoder-only", action="store_true", help="the encoder's answer at once, no descent"
     )
     parser.add_argument(
-        "--space", default="w+", choices=("w", "w+"),
-        help="w edits best, w+ draws best (default: w+)",
+        "--space", default=None, choices=("w", "w+"),
+        help="w edits best, w+ draws best (default: w+; with --evaluate both)",
     )  # fmt: skip
     parser.add_argument("--steps", default="150", metavar="N", help="of descent (default: 150)")
     parser.add_argument(
@@ -79,7 +81,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
     parser.add_argument(
         "--evaluate", default=None, metavar="N",
-        help="instead of a photo: measure on N rendered faces that nothing was trained on",
+        help="instead of a photo: measure on N rendered faces that nothing was trained on, stage "
+        "by stage; with --out DIR the same command goes on where it was stopped",
     )  # fmt: skip
 
 
@@ -136,7 +139,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
                 "l2l train encoder --publish"
             )
         steps = 0
-    settings = InversionSettings(space=args.space, steps=steps, seed=seed)
+    settings = InversionSettings(space=args.space or "w+", steps=steps, seed=seed)
     picture = aligned.image
     check_picture(picture, models.generator.img_resolution)
     make_folder(args.out)  # refuses before a minute of work, not after it
@@ -158,7 +161,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "picture": str(args.picture), "out": str(args.out), "stopped": found.stopped,
         "aligned": aligned.how, "quad": [[round(v, 1) for v in p] for p in aligned.quad],
         "faces": [f.to_text() for f in aligned.faces], "face": aligned.chosen,
-        "notes": list(aligned.notes), "likeness": models.name in list_models(),
+        "notes": list(aligned.notes),
+        "likeness": LIKENESS if models.name in list_models() else "",
         "start": "encoder" if load_encoder(models) is not None else "sampled faces",
         "steps": found.steps, "loss": round(found.loss, 4),
         "start_loss": round(found.start_loss, 4),
@@ -202,7 +206,7 @@ def _print(answer: dict[str, Any], made: Path) -> None:
         f"{answer['editability']}"
     )
     if answer["likeness"]:
-        print("it is the photo's likeness among the people of the embedded world, not the person")
+        print(answer["likeness"])
     print(CONSENT)
 
 
@@ -245,33 +249,66 @@ def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> di
     from l2l_widgets.photos.measuring import measure_inversion
     from l2l_widgets.storage import make_folder, write_atomic
 
+    if args.out is not None:
+        make_folder(args.out)
     models = load(with_class(args.generator, args.class_index))
-    settings = InversionSettings(space=args.space, steps=steps, seed=seed)
-    drawn = render(sample_factors(count, UNSEEN_SEED + seed), models.generator.img_resolution)
-    # as a picture file has them: 256 values
-    pictures = list(from_uint8(to_uint8(drawn.image)).split(1))
-    with tqdm(total=count, unit="face", disable=None) as bar:
-        found = measure_inversion(models, pictures, settings, lambda done, of: bar.update(1))
+    settings = InversionSettings(steps=steps, seed=seed)
+    side = models.generator.img_resolution
+
+    def picture_of(number: int) -> Any:
+        drawn = render(sample_factors(1, UNSEEN_SEED + seed, start=number), side)
+        return from_uint8(to_uint8(drawn.image))  # as a picture file has them: 256 values
+
+    with tqdm(unit="stage", disable=None) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        found = measure_inversion(
+            models, picture_of, count, settings,
+            spaces=(args.space,) if args.space else ("w", "w+"),
+            named=f"{UNSEEN_SEED + seed}, {side} px",
+            kept=None if args.out is None else args.out / FACES_FILE, progress=progress,
+        )  # fmt: skip
     found = {
         "faces": f"renders of seed {UNSEEN_SEED + seed}, which nothing was trained on",
         **found,
     }
     if args.out is not None:
-        make_folder(args.out)
         write_atomic(args.out / "inversions.json", (json.dumps(found, indent=1) + "\n").encode())
     if not args.json:
-        print(f"{count} {found['faces']}; read by the second judges")
-        for way, row in found["ways"].items():
-            error, identity = row["attribute_error"], row["identity"]
-            print(
-                f"{way}: attributes off by {error['mean']:.3f} ({error['low']:.3f} to "
-                f"{error['high']:.3f}), most in {row['worst_attribute']['name']} "
-                f"({row['worst_attribute']['error']:.2f}); identity {identity['mean']:.3f} "
-                f"({identity['low']:.3f} to {identity['high']:.3f}), at least 0.8 in "
-                f"{row['identity_reached']:.0%}; cloud {row['cloud_distance']:.2f}; "
-                f"{row['seconds']:.2f} s a face"
-            )
+        _print_measured(found)
     return found
+
+
+def _print_measured(found: dict[str, Any]) -> None:
+    judges = ", ".join(f"{part} {digest[:8]}" for part, digest in found["judges"].items())
+    print(
+        f"n = {found['n']} {found['faces']}; {found['settings']['steps']} steps, seed "
+        f"{found['seed']}, {found['threads']} threads"
+    )
+    print(f"by {judges}; mean [95 % interval over faces]; quartiles in brackets")
+    for way, row in found["ways"].items():
+        error, identity, seconds = row["attribute_error"], row["identity"], row["seconds"]
+        worst = row["worst_attribute"]
+        print(f"{way if way != 'encoder' else 'encoder alone'}:")
+        print(
+            f"  attributes off by {_words(error)}; at most 0.1 in {row['attributes_within']:.0%} "
+            f"of the faces; most in {worst['name']} ({worst['error']:.2f})"
+        )
+        print(f"  identity {_words(identity)}; at least 0.8 in {row['identity_reached']:.0%}")
+        print(
+            f"  {_words(seconds, 2)} s a face, {row['processor_seconds']['mean']:.2f} s of the "
+            f"processor; at most 20 s in {row['seconds_reached']:.0%}; distance to the cloud "
+            f"{row['cloud_distance']:.2f}"
+        )
+
+
+def _words(row: dict[str, Any], digits: int = 3) -> str:
+    quartiles = " / ".join(f"{v:.{digits}f}" for v in row["quartiles"])
+    mean, low, high = (f"{row[name]:.{digits}f}" for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}] ({quartiles})"
 
 
 class interruptible:  # noqa: N801 - reads as a statement

@@ -96,6 +96,7 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
             for name, d in found.items():
                 print(f"{name:22} {d.kind:11} {d.file:28} {d.about}")
             print("Use one with: l2l judges NAME=FILE (the networks themselves are not shipped).")
+            print("Of detectors, OpenCV's YuNet: l2l invert --detector yunet=FILE.onnx")
         return {
             name: {"kind": d.kind, "file": d.file, "about": d.about} for name, d in found.items()
         }
@@ -123,6 +124,7 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
             "identity": f"an identity vector of {judge.embedding_dim} numbers",
             "landmarks": "landmarks of a face",
             "parser": f"{len(set(d.classes))} of the 19 classes of CelebAMask-HQ",
+            "landmarks": "landmarks of a face, for l2l invert --landmarks",
         }[d.kind]
         print(f"{d.path} reads {what}")
         print(f"one picture of {d.size} x {d.size} pixels, {d.colours}: {1000 * seconds:.0f} ms")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg, grid
-from l2l_widgets.latents import to_wplus, z_from_seeds
+from l2l_widgets.latents import faces_at_once, to_wplus, z_from_seeds
 from l2l_widgets.maps.layout import (
     Neighbours,
     Placement,
@@ -247,12 +247,13 @@ class CodeMap:
     ) -> list[Tensor]:
         """Draw faces in batches and show each to all eyes; what they see, one tensor an eye."""
         generator, seen = self.models.generator, []
-        for begin in range(start, self.count, BATCH):
+        step = faces_at_once(generator, BATCH)
+        for begin in range(start, self.count, step):
             if stop():
                 raise InterruptedError(f"{what}: stopped at face {begin} of {self.count}")
             progress(f"{what}: {begin} of {self.count}", begin / self.count)
             with torch.inference_mode():
-                ws = self.ws(range(begin, min(begin + BATCH, self.count)))
+                ws = self.ws(range(begin, min(begin + step, self.count)))
                 images = generator.synthesis(ws.to(generator.w_avg.device), noise_mode="const")
                 views = [eye(images).float().cpu() for eye in eyes]
             seen.append([v.clone() for v in views])

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from l2l_widgets.errors import first_line
+from l2l_widgets.photos.eyes import EyeFinder
 from l2l_widgets.photos.reading import PhotoError
 
 __all__ = ["DETECTORS", "DetectedFace", "Detector", "find_detector"]
@@ -52,6 +53,8 @@ class DetectedFace:
         each pair; or 51 or 68 landmarks; pixels. Empty where the detector gives none.
     turn : float
         How far the box is turned about its middle, degrees clockwise.
+    eyes : tuple of (float, float)
+        The picture's left eye and its right one, pixels, where the detector gives only these.
     """
 
     x: float
@@ -61,6 +64,7 @@ class DetectedFace:
     score: float = 1.0
     points: tuple[tuple[float, float], ...] = ()
     turn: float = 0.0
+    eyes: tuple[tuple[float, float], ...] = ()
 
     def to_text(self) -> str:
         """The box as a person writes it."""
@@ -138,8 +142,9 @@ def _cascade() -> Detector:
     try:
         folder = Path(cv2.data.haarcascades)
         face = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_alt2.xml"))
+        find_eyes = EyeFinder(cv2)
         loaded = not face.empty()
-    except AttributeError:
+    except (AttributeError, ValueError):
         loaded = False
     if not loaded:
         raise PhotoError(
@@ -149,31 +154,51 @@ def _cascade() -> Detector:
 
     def find(image: Image.Image) -> list[DetectedFace]:
         pixels, scale = _searched(image)
-        grey = cv2.equalizeHist(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+        plain = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        grey = cv2.equalizeHist(plain)
         least = max(24, round(LEAST * min(grey.shape)))
         height, width = grey.shape
         for turn in TURNS:  # the cascade knows upright faces only
-            turned = grey
+            turned, upright = grey, plain
             if turn:
                 about = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0)
-                turned = cv2.warpAffine(grey, about, (width, height), borderMode=_MIRRORED)
+                turned, upright = (
+                    cv2.warpAffine(p, about, (width, height), borderMode=_MIRRORED)
+                    for p in (grey, plain)
+                )
             boxes = face.detectMultiScale(turned, 1.1, 4, minSize=(least, least))
             if len(boxes):
-                return [_turned_back(box, turn, (width, height), scale) for box in boxes]
+                return [
+                    _turned_back(box, find_eyes(_inside(upright, box)), turn, grey.shape, scale)
+                    for box in boxes
+                ]
         return []
 
     return find
 
 
-def _turned_back(box: Any, turn: float, size: tuple[int, int], scale: float) -> DetectedFace:
-    """A box of a photo that was turned counter-clockwise, where it lies in the photo itself."""
+def _inside(grey: np.ndarray, box: Any) -> np.ndarray:
+    x, y, width, height = (int(v) for v in box)
+    return grey[y : y + height, x : x + width]
+
+
+def _turned_back(
+    box: Any, eyes: tuple[tuple[float, float], ...], turn: float, shape: Any, scale: float
+) -> DetectedFace:
+    """A face of a photo that was turned counter-clockwise, where it lies in the photo itself."""
     x, y, width, height = (float(v) for v in box)
-    dx, dy = x + width / 2 - size[0] / 2, y + height / 2 - size[1] / 2
     cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
-    middle = size[0] / 2 + cos * dx - sin * dy, size[1] / 2 + sin * dx + cos * dy
+
+    def back(px: float, py: float) -> tuple[float, float]:
+        dx, dy = px - shape[1] / 2, py - shape[0] / 2
+        return shape[1] / 2 + cos * dx - sin * dy, shape[0] / 2 + sin * dx + cos * dy
+
+    middle = back(x + width / 2, y + height / 2)
+    seen = (back(x + ex * width, y + ey * height) for ex, ey in eyes)
     return DetectedFace(
         (middle[0] - width / 2) * scale, (middle[1] - height / 2) * scale,
         width * scale, height * scale, turn=turn,
+        eyes=tuple((ex * scale, ey * scale) for ex, ey in seen),
     )  # fmt: skip
 
 

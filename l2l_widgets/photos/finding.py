@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL.Image import Transpose
 from torch import Tensor
 
 from l2l_widgets.images import from_uint8
@@ -26,6 +27,7 @@ from l2l_widgets.photos.alignment import (
     alignment_quad,
     crop_quad,
     cut_quad,
+    quad_by_eyes,
     square_quad,
     template_from,
     turn_of,
@@ -48,8 +50,13 @@ __all__ = [
 BOX_SIDE, BOX_DOWN = 1.56, -0.08
 #: Faces of the generator that say where it has them, and their truncation.
 TEMPLATE_FACES, TEMPLATE_PSI = 48, 0.7
+#: Side at which a photo without a face is searched again, turned by quarters, pixels.
+TURNED_SIDE = 400
 #: Landmarks are believed where their square has about the box's place and size: shares of its side.
 FARTHEST, LARGEST, MOST_TURNED = 0.30, 1.6, 40.0
+#: And where the detector saw the eyes, only if they say nearly the same as these do: a network that
+#: knows drawn faces puts the mouth of a photograph on its chin.
+EYES_FARTHEST, EYES_LARGEST, EYES_TURNED = 0.06, 1.1, 5.0
 
 #: A cut of which less than this share lies outside its photo is not worth a word.
 LEAST_BEYOND = 0.01
@@ -150,11 +157,13 @@ def align_photo(
     if detector is None:
         ways = "; ".join(f"{name}: {what}" for name, what in DETECTORS.items())
         raise PhotoError(
-            f"photo {photo.name} ({width} x {height}): nothing is installed that finds faces. "
+            f"photo {photo.name} ({width} x {height}): nothing here finds faces. "
             f"Allowed: a detector ({ways}), a square by hand (--crop x,y,side), or --aligned for "
             "one that is cut like the generator's faces"
         )
     faces = in_order(detector(photo.image))
+    if not faces:
+        raise PhotoError(_nobody(photo, detector))
     chosen = _choose(faces, face, photo)
     found, how, doubt = _quad_of(
         photo, faces[chosen - 1], models, landmarks or landmark_network(models)
@@ -230,15 +239,26 @@ def _checked_crop(crop: tuple[float, float, float], photo: Photo) -> np.ndarray:
     return square_quad(x, y, size)
 
 
-def _choose(faces: list[DetectedFace], face: int | None, photo: Photo) -> int:
+def _nobody(photo: Photo, detector: Detector) -> str:
+    """What may help where no face was found: first of all whether the photo lies on its side."""
     width, height = photo.size
+    none = f"photo {photo.name} ({width} x {height}): no face was found. "
+    small = photo.image.copy()
+    small.thumbnail((TURNED_SIDE, TURNED_SIDE))
+    for turn, words in (
+        (Transpose.ROTATE_270, "to the right"), (Transpose.ROTATE_90, "to the left"),
+        (Transpose.ROTATE_180, "upside down"),
+    ):  # fmt: skip
+        if detector(small.transpose(turn)):
+            return none + f"There seems to be one if it is turned {words}: turn the file so first"
+    return none + (
+        "A face seen from the front, larger than a tenth of the photo, is found best; otherwise "
+        "cut it yourself: --crop x,y,side"
+    )
+
+
+def _choose(faces: list[DetectedFace], face: int | None, photo: Photo) -> int:
     listed = "; ".join(f"{i}: {f.to_text()}" for i, f in enumerate(faces, 1))
-    if not faces:
-        raise PhotoError(
-            f"photo {photo.name} ({width} x {height}): no face was found. A face seen from the "
-            "front, larger than a tenth of the photo, is found best; otherwise cut it yourself: "
-            "--crop x,y,side"
-        )
     if face is None and len(faces) > 1:
         raise PhotoError(
             f"photo {photo.name}: {len(faces)} faces; say which with --face N. {listed}"
@@ -259,18 +279,20 @@ def _quad_of(
     if face.points:
         quad = alignment_quad(face.points)
         return cut_quad(quad, template), f"aligned by the detector's {len(face.points)} points", ""
-    by_box = _box_quad(face)
-    cut = cut_quad(by_box, template)
+    if face.eyes:
+        roughly, by, doubt = quad_by_eyes(face.eyes), "aligned by the eyes", ""
+    else:
+        roughly, by = _box_quad(face), "placed by the face's box"
+        doubt = "only its box is known: a turned head stays turned"
+    cut = cut_quad(roughly, template)
     if landmarks is None:
-        return cut, "placed by the face's box", "only its box is known: a turned head stays turned"
+        return cut, by, doubt
     for _ in range(5):  # each cut is nearer to what the network was trained on
         points = _points_in(photo, cut, landmarks)
         quad = alignment_quad(points)
-        if not _is_plausible(quad, by_box):
-            return (
-                cut_quad(by_box, template), "placed by the face's box",
-                "the landmark network cannot read this face: it knows the generator's own",
-            )  # fmt: skip
+        if not _is_plausible(quad, roughly, bool(face.eyes)):
+            unread = "the landmark network cannot read this face: it knows the generator's own"
+            return cut_quad(roughly, template), by, "" if face.eyes else unread
         cut = cut_quad(quad, template)
     return cut, f"aligned by {len(points)} landmarks", ""
 
@@ -294,14 +316,15 @@ def _points_in(photo: Photo, cut: np.ndarray, landmarks: Landmarks, side: int = 
     return cut[0] + share[:, :1] * (cut[3] - cut[0]) + share[:, 1:] * (cut[1] - cut[0])
 
 
-def _is_plausible(quad: np.ndarray, by_box: np.ndarray) -> bool:
-    size, expected = (float(np.hypot(*(q[3] - q[0]))) for q in (quad, by_box))
-    away = float(np.hypot(*(quad.mean(0) - by_box.mean(0))))
-    return (
-        away < FARTHEST * expected
-        and 1 / LARGEST < size / expected < LARGEST
-        and abs(turn_of(quad)) < MOST_TURNED
+def _is_plausible(quad: np.ndarray, roughly: np.ndarray, by_eyes: bool) -> bool:
+    """Whether landmarks say about the same as a box, or nearly the same as the eyes."""
+    size, expected = (float(np.hypot(*(q[3] - q[0]))) for q in (quad, roughly))
+    away = float(np.hypot(*(quad.mean(0) - roughly.mean(0))))
+    turned = abs(turn_of(quad) - (turn_of(roughly) if by_eyes else 0.0))
+    farthest, largest, most = (
+        (EYES_FARTHEST, EYES_LARGEST, EYES_TURNED) if by_eyes else (FARTHEST, LARGEST, MOST_TURNED)
     )
+    return away < farthest * expected and 1 / largest < size / expected < largest and turned < most
 
 
 def _cut(

@@ -100,6 +100,7 @@ def invert_picture(
     *,
     start: Tensor | None = None,
     encoder: bool = True,
+    distance: Distance | None = None,
     progress: Callable[[int, float, Tensor], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Inversion:
@@ -117,6 +118,9 @@ def invert_picture(
         (1, w_dim) or (1, num_ws, w_dim), instead of the encoder's.
     encoder : bool
         Whether the encoder may give the start; the best of sampled faces otherwise.
+    distance : callable, optional
+        What counts beside the pixels, such as LPIPS with weights of yours:
+        ``lambda a, b: lpips_net(a, b).flatten()``. What the regressors see if not given.
     progress, stop
         As for :func:`l2l_widgets.inversion.invert`.
     """
@@ -125,7 +129,7 @@ def invert_picture(
     if start is None and encoder:
         start = encoded_start(models, picture, settings.space)
     return invert(
-        models.generator, picture, picture_distance(models), settings,
+        models.generator, picture, distance or picture_distance(models), settings,
         start=start, progress=progress, stop=stop,
     )  # fmt: skip
 

@@ -184,8 +184,9 @@ def _check_size(picture: Image.Image, name: str) -> None:
     most = MAX_JPEG if picture.format in ("JPEG", "MPO") else MAX_OTHER
     if width * height > most:
         raise PhotoError(
-            f"photo {name}: {width} x {height} is {width * height / 1e6:.0f} megapixels of "
-            f"{picture.format}; allowed: {most // 1_000_000}: make it smaller, or cut the face out"
+            f"photo {name}: {width} x {height} is {width * height / 1e6:.1f} megapixels of "
+            f"{picture.format}; allowed: at most {most // 1_000_000}: make it smaller, or cut the "
+            "face out"
         )
     if min(width, height) < SMALLEST:
         raise PhotoError(

@@ -30,7 +30,7 @@ from typing import Any, cast
 import torch
 
 from l2l_widgets.judges import Judge
-from l2l_widgets.latents import to_wplus
+from l2l_widgets.latents import face_bytes, faces_at_once, to_wplus
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.perception import AttributeNet
 from l2l_widgets.recipes.imitation import EDITORS, IMITATIONS, recipes_of_world
@@ -177,7 +177,9 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
         read = _seconds(lambda: net(small)) / len(small)
     gradient, saved = _one_gradient(generator, ws)
     seconds: dict[str, float] = {}
-    disk, memory, most_faces = 0.0, float(BASE), 0
+    # faces that are drawn to be labelled, read or measured
+    together = faces_at_once(generator) * face_bytes(generator)
+    disk, memory, most_faces = 0.0, float(BASE + together), 0
     columns = len(models.table)
     pictures = 3 * side**2 <= 3 * 64**2
     weights = 4 * sum(p.numel() for p in cast(torch.nn.Module, generator).parameters())
@@ -194,7 +196,7 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
             if name != "regressor_b":  # shares the first one's labels
                 seconds[name] += faces * (draw + judged.get(kind, 0.0))
                 disk += faces * (3 * 64**2 + 4 * 64)
-            memory = max(memory, BASE + weights + 2 * faces * 3 * 64**2)
+            memory = max(memory, BASE + weights + together + 2 * faces * 3 * 64**2)
             continue
         if faces > most_faces:  # the smaller set is the beginning of the larger
             seconds[name] += (faces - most_faces) * (draw + 2 * read)
@@ -202,8 +204,12 @@ def foresee(recipes: Mapping[str, Recipe], models: Models, judges: Iterable[Judg
         if name == "mapper":
             redraw = 0.0 if pictures else draw
             seconds[name] += steps * config.batch_size * (gradient + 4 * read + redraw)
+            if config.calibration_faces > 0:  # some ten knob values an attribute, then the aims
+                drawn = config.calibration_faces + columns * 10 * 64 + 16 * 256
+                seconds[name] += drawn * (draw + 2 * read)
             batch = config.batch_size * saved * 1.3
-            memory = max(memory, BASE + 2 * weights + batch + faces * 8 * generator.w_dim)
+            held = BASE + 2 * weights + faces * 8 * generator.w_dim
+            memory = max(memory, held + max(batch, together))
         else:
             probes = int(getattr(config, "response_faces", 16)) * 24
             seconds[name] += columns * probes * (draw + 2 * read)
@@ -273,9 +279,10 @@ def claim_world(folder: Path, source: Mapping[str, Any]) -> None:
             found = None
         for key, value in source.items():
             if not isinstance(found, dict) or found.get(key) != value:
+                also = ", or for another class of it" if key == "generator" else ""
                 raise RecipeError(
-                    f"{folder} was made of another {key}; allowed: the same one, or another folder "
-                    "with --weights"
+                    f"{folder} was made of another {key}{also}; allowed: the same one, or another "
+                    "folder with --weights"
                 )
         return
     if folder.is_dir() and os.listdir(folder):

@@ -10,6 +10,7 @@ from typing import Any
 
 from l2l_widgets import evaluation
 from l2l_widgets.evaluation.report import Protocol
+from l2l_widgets.latents import faces_at_once
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.recipes.imitation import IMITATIONS
 from l2l_widgets.storage import write_atomic
@@ -19,6 +20,9 @@ __all__ = ["REPORT", "measure", "write_text"]
 REPORT = "REPORT.md"
 #: Median share of the request that comes: from here on an edit follows, or at least moves.
 FOLLOWS, MOVES = 0.6, 0.25
+#: From here on more comes than was asked, or too much comes along: the mean change of
+#: the other attributes is a third of the request.
+TOO_MUCH, ALONG = 1.5, 0.1
 #: Share of the judge's variance that an imitation must explain, or its attribute is not to be had.
 IMITATED = 0.3
 
@@ -39,7 +43,7 @@ def measure(
     methods : sequence of str
         Editors.
     faces : int
-        Unseen faces, 2 to 4000.
+        Unseen faces, 3 to 4000.
     folder : Path
         Folder of the report folders; the report's name says what was measured.
     progress : callable
@@ -53,7 +57,12 @@ def measure(
         The report's folder.
     """
     plan = evaluation.Plan(
-        Protocol(attributes=models.table.names, faces=faces), parts=("request", "equal")
+        Protocol(
+            attributes=models.table.names,
+            faces=faces,
+            batch=faces_at_once(models.generator, Protocol.batch),
+        ),
+        parts=("request", "equal"),
     )
     named = json.dumps([dict(models.hashes), list(methods), faces], sort_keys=True)
     path = folder / hashlib.sha256(named.encode()).hexdigest()[:10]
@@ -67,12 +76,25 @@ def measure(
     return evaluation.summary(comparison), path
 
 
-def verdict(share: float | None, explained: float | None) -> str:
-    """One attribute in words: its median share of the request, and how well it was imitated."""
+def verdict(share: float | None, explained: float | None, others: float | None = None) -> str:
+    """One attribute in words.
+
+    Parameters
+    ----------
+    share : float or None
+        Median share of the request that came.
+    explained : float or None
+        How well the judge was imitated, R2.
+    others : float or None
+        Mean change of the other attributes.
+    """
     if share is None:
         return "not measured"
+    if share > TOO_MUCH:
+        return "goes too far: more comes than was asked"
     if share >= FOLLOWS:
-        return "follows"
+        along = others is not None and others > ALONG
+        return "takes others along: they move too" if along else "follows"
     if explained is not None and explained < IMITATED:
         return "not learned: the judge's answers are hardly explained by the pictures"
     return "moves, but less than asked" if share >= MOVES else "hardly moves"
@@ -110,12 +132,12 @@ def write_text(world: Path, report: Mapping[str, Any], folder: Path) -> str:
     counts: dict[str, list[int]] = {}
     for row in report["attributes"]:
         share, explained = row.get("achieved_median"), imitated.get(f"{row['attribute']}_r2")
-        said = verdict(share, explained)
+        said = verdict(share, explained, row.get("others_mean"))
         good = counts.setdefault(row["method"], [0, 0])
         good[0] += said == "follows"
         good[1] += 1
-        cells = [_share(share), _number(row.get("others_mean"))]
-        cells.append(_number(row.get("identity_similarity")))
+        cells = [_within(row, "achieved_median", _share), _within(row, "others_mean", _number)]
+        cells.append(_within(row, "identity_similarity", _number))
         lines.append(f"| {row['method']} | {row['attribute']} | {' | '.join(cells)} | {said} |")
     lines.append("")
     for method, (follows, all_of_them) in counts.items():
@@ -138,6 +160,13 @@ def write_text(world: Path, report: Mapping[str, Any], folder: Path) -> str:
     text = "\n".join(lines)
     write_atomic(world / REPORT, text.encode())
     return text
+
+
+def _within(row: Mapping[str, Any], name: str, words: Callable[[float | None], str]) -> str:
+    """A figure and its interval over faces."""
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    value = words(row.get(name))
+    return value if low is None or high is None else f"{value} [{words(low)}, {words(high)}]"
 
 
 def _share(value: float | None) -> str:

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from l2l_widgets.judges import Judge, load_judge
-from l2l_widgets.latents import to_wplus
+from l2l_widgets.latents import faces_at_once, to_wplus
 from l2l_widgets.perception import TRUNKS, AttributeNet, FaceEmbeddingNet, save_network
 from l2l_widgets.recipes.labelled import faces_folder
 from l2l_widgets.recipes.perception import degrade, set_rate
@@ -267,8 +267,7 @@ def _label_shard(
     seed = (config.data_seed, start)
     w = sample_latents(generator, count, seed, (config.psi_low, config.psi_high))
     small, read = [], []
-    # a picture of 1024 pixels and its activations take some 200 MB
-    for part in w.split(max(1, min(64, 2**22 // generator.img_resolution**2))):
+    for part in w.split(faces_at_once(generator)):
         pictures = generator.synthesis(to_wplus(part, generator.num_ws), noise_mode="const").float()
         pictures = pictures.clamp(-1, 1)
         read.append(judge(pictures).float())

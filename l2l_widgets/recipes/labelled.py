@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.editors.calibration import GainCurve, measure_response
 from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
-from l2l_widgets.latents import to_wplus
+from l2l_widgets.latents import faces_at_once, to_wplus
 from l2l_widgets.models.zoo import TABLE_FILE
 from l2l_widgets.recipes.mapper_calibration import worn_reading
 from l2l_widgets.recipes.progress import say
@@ -187,9 +187,7 @@ class LabelledWorld:
     @torch.no_grad()
     def read(self, ws: Tensor) -> Tensor:
         """Return the ensemble's mean readings (B, A) of latents (B, num_ws, w_dim)."""
-        with torch.autocast(self.device.type, torch.bfloat16):
-            images = self.generator.synthesis(ws.to(self.device), noise_mode="const")
-            return torch.stack([r(images).float() for r in self.regressors]).mean(dim=0)
+        return read_in_parts(self.generator, self.regressors, ws.to(self.device))
 
     def fresh(self, count: int, stream: int) -> Tensor:
         """Return latents (count, num_ws, w_dim) that the labelled set does not hold."""
@@ -290,16 +288,27 @@ def open_labelled(
     def draw(ws: Tensor) -> Tensor:
         device = next(generator.parameters()).device
         with torch.autocast(device.type, torch.bfloat16):
-            image: Tensor = generator.synthesis(ws.to(device), noise_mode="const")
-        return image
+            parts = ws.to(device).split(faces_at_once(generator))
+            return torch.cat([generator.synthesis(p, noise_mode="const") for p in parts])
 
     with torch.autocast(device.type, torch.bfloat16):
         write_triplets(
             folder, generator, ensemble, config.faces, config.data_seed, attributes=table.names,
-            psi=(config.psi_low, config.psi_high), batch=max(1, min(64, 2**22 // (size // 3))),
+            psi=(config.psi_low, config.psi_high), batch=faces_at_once(generator),
             pictures=pictures, progress=_say_progress,
         )  # fmt: skip
     return TripletReader(folder, config.faces, draw)
+
+
+@torch.no_grad()
+def read_in_parts(generator: Any, regressors: Sequence[Any], ws: Tensor) -> Tensor:
+    """The mean readings (B, A) of latents (B, num_ws, w_dim), of no more faces at once than fit."""
+    read = []
+    with torch.autocast(ws.device.type, torch.bfloat16):
+        for part in ws.split(faces_at_once(generator)):
+            images = generator.synthesis(part, noise_mode="const")
+            read.append(torch.stack([r(images).float() for r in regressors]).mean(dim=0))
+    return torch.cat(read)
 
 
 def _say_progress(done: int, total: int) -> None:

@@ -31,7 +31,12 @@ from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, s
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
 from l2l_widgets.recipes import Recipe
-from l2l_widgets.recipes.labelled import faces_folder, open_labelled, world_table
+from l2l_widgets.recipes.labelled import (
+    faces_folder,
+    open_labelled,
+    read_in_parts,
+    world_table,
+)
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
 from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.storage import sha256_file
@@ -310,9 +315,7 @@ class MapperTask:
     @torch.no_grad()
     def read(self, ws: Tensor) -> Tensor:
         """Return the ensemble's mean readings (B, A) of latents (B, num_ws, w_dim)."""
-        with torch.autocast(self.device.type, torch.bfloat16):
-            images = self.generator.synthesis(ws.to(self.device), noise_mode="const")
-            return torch.stack([r(images).float() for r in self.regressors]).mean(dim=0)
+        return read_in_parts(self.generator, self.regressors, ws.to(self.device))
 
     @torch.no_grad()
     def scores(self, ws: Tensor, request: float = 0.3) -> dict[str, float]:
@@ -369,10 +372,12 @@ def _population_range(readings: Tensor) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _people_apart(embedder: Any, reader: TripletReader, pairs: int = 192) -> float:
     """Return the mean squared distance of the embeddings of two faces of the training set."""
-    faces = reader.batch(torch.arange(min(2 * pairs, len(reader))))["image"]
+    device = torch.device("cpu")
     if isinstance(embedder, nn.Module) and any(True for _ in embedder.parameters()):
-        faces = faces.to(next(embedder.parameters()).device)
-    people = torch.cat([embedder(part).float() for part in faces.split(64)])
+        device = next(embedder.parameters()).device
+    # a few at a time: where the set keeps no pictures, they are drawn, and may be large
+    parts = torch.arange(min(2 * pairs, len(reader))).split(64)
+    people = torch.cat([embedder(reader.batch(p)["image"].to(device)).float() for p in parts])
     first, second = people[: len(people) // 2], people[len(people) // 2 :][: len(people) // 2]
     return max(float((first - second).square().sum(dim=1).mean()), 1e-4)
 

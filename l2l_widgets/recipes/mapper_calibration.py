@@ -7,6 +7,7 @@ the mapper, on faces that no triplet holds. The second judges have no say in it.
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -15,11 +16,14 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.editors.calibration import GainCurve, measure_response
 from l2l_widgets.editors.mapper import MapperNetwork
+from l2l_widgets.recipes.progress import say
 
 Read = Callable[[Tensor], Tensor]  # latents (B, num_ws, w_dim) -> readings (B, A)
 
 #: Shares of a request that are tried, the fullest first.
 AIMS = tuple(round(1.0 - 0.02 * i, 2) for i in range(16))
+#: Seconds after which a calibration says how far it is.
+SILENT = 10.0
 
 
 @torch.no_grad()
@@ -71,7 +75,11 @@ def calibrate(
     """
     before = torch.cat([read(part) for part in faces.split(64)])
     fits = []
-    for column in columns:
+    told = time.monotonic()
+    for number, column in enumerate(columns):
+        if time.monotonic() - told > SILENT:  # minutes, where the generator is a large one
+            told = time.monotonic()
+            say(f"calibration: {number} of {len(columns)} attributes")
         worn = None
         if table[table.names[column]].kind == "binary":
             worn = worn_reading(population[:, column])
