@@ -321,7 +321,7 @@ def test_unbelievable_landmarks_leave_the_box(crowd, models):
         return torch.from_numpy(face_points(80, 0.001, (0.9, 0.9)))[None]
 
     aligned = align_photo(crowd, models, found(LARGE), landmarks=elsewhere)
-    assert "cannot read this face" in aligned.notes[-1]
+    assert any("cannot read this face" in note for note in aligned.notes)
     assert aligned.turned == pytest.approx(0)
 
 

@@ -122,7 +122,6 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         what = {
             "attributes": f"{counted(len(names), 'attribute')}: {', '.join(names)}",
             "identity": f"an identity vector of {judge.embedding_dim} numbers",
-            "landmarks": "landmarks of a face",
             "parser": f"{len(set(d.classes))} of the 19 classes of CelebAMask-HQ",
             "landmarks": "landmarks of a face, for l2l invert --landmarks",
         }[d.kind]
