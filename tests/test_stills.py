@@ -168,7 +168,7 @@ def test_every_view_stands_on_the_one_base():
 
 
 def test_a_still_without_a_picture_or_a_table_is_words_alone():
-    html = still_html(Still(None, 'Nothing <yet> "here"'), "key")
+    html = still_html(Still(None, 'Nothing <yet> "here"'), "key", "Run all")
     assert "<img" not in html
     assert "<table" not in html
     assert "Nothing &lt;yet&gt;" in html
