@@ -36,8 +36,9 @@ SHORTCUTS = (
 LARGEST_SIZE = 0.4
 
 
-def painter_schema(session: PaintSession, words: Words) -> dict[str, Any]:
+def painter_schema(session: PaintSession, words: Words | None = None) -> dict[str, Any]:
     """What the page needs to lay itself out; it never changes while the view lives."""
+    words = Words.of() if words is None else words
     classes = [
         {"index": i, "name": MASK_CLASSES[i], "label": words.part(MASK_CLASSES[i], LABELS[i]),
          "colour": list(COLOURS[i]), "key": SHORTCUTS[i]}
