@@ -161,7 +161,7 @@ class Words:
     def meaning(self, text: str) -> str:
         """What a field means, from a docstring; "" where this language has no words for it."""
         known = self.said(text)
-        return text if not self._said or known != text else ""
+        return known if not self._said or known != text else ""
 
     def part(self, name: str, label: str) -> str:
         """The display name of a part of the face, one of the classes of a mask."""

@@ -204,7 +204,7 @@ class Stages:
 
 
 def first_lesson(page, address: str, folder: Path, timeout: float) -> float:
-    """Seconds from Run All of the first lesson to a face that can be edited; its kernel is ended."""
+    """Seconds from Run All of the first lesson to a face to edit; its kernel is ended then."""
     name = next(folder.glob("student_1*.ipynb")).name
     harness.open_notebook(page, address, name, run=False, timeout=timeout)
     start = time.monotonic()

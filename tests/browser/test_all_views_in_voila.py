@@ -7,8 +7,7 @@ import os
 import re
 
 import pytest
-
-from l2l_widgets.widgets.words import Words
+from german_page import still_english
 
 from . import harness
 from .all_views import READY, VIEWS, write_notebook
@@ -43,16 +42,6 @@ root => {
   return found.map(([where, text]) => [where, text.trim()]).filter(([, text]) => text);
 }
 """
-#: Words that no German line has, and every English line of more than a few words does.
-ENGLISH = re.compile(
-    r"\b(?:the|of|and|with|from|this|that|is|are|face|faces|step|steps|seed|each|not|what|how|"
-    r"moved|by|read|number|whole|least|years|before|after|picture|save|saved|load|loads)\b"
-)
-#: Names, the same in every language: methods, recipes, fields as the command line has them.
-NAMES = re.compile(
-    r"[\w.-]*(?:mapper|interfacegan|conditional|ganspace|styleflow|stylespace|imitate|judge|face-"
-    r"|checkpoint|identity-disentangle|faces$)[\w.-]*"
-)
 
 
 def write_page(folder):
@@ -64,30 +53,13 @@ def write_page(folder):
     return path.name
 
 
-def english_phrases():
-    """English lines that the German table says otherwise, as patterns."""
-    english, german = Words.of("en").ui, Words.of("de").ui
-    lines = [text.strip() for key, text in english.items() if german[key].strip() != text.strip()]
-    known = {text.strip() for text in german.values()}
-    plain = [re.sub(r"\\\{\w+\\\}", ".+?", re.escape(line)) for line in lines]
-    long = [
-        p for p, line in zip(plain, lines, strict=True)
-        if line not in known and len(re.sub(r"\{\w+\}|\W", "", line)) >= 4
-    ]  # fmt: skip
-    return re.compile("|".join(f"(?:{p})" for p in long))
-
-
-def still_english(tab, fields):
-    phrases = english_phrases()
-    found = {}
-    for name, root in ROOTS.items():
-        for where, text in tab.locator(root).first.evaluate(TEXTS):
-            if text in fields or NAMES.fullmatch(text):
-                continue
-            plain = re.sub(r"[\w./-]*[/_][\w./-]*|\bface-\d+\b", " ", text)
-            if phrases.fullmatch(text) or ENGLISH.search(plain):
-                found[f"{name} {where}: {text}"] = True
-    return list(found)
+def english_of(tab):
+    """What is English on the page, view by view."""
+    names = set(tab.locator(".l2l-monitor option").all_inner_texts())
+    names |= set(tab.locator(".l2l-field-name").all_inner_texts())
+    texts = [pair for root in ROOTS.values() for pair in tab.locator(root).first.evaluate(TEXTS)]
+    assert len(texts) > 500
+    return still_english((text for _, text in texts), names)
 
 
 def answered(root, question, what, timeout=300):
@@ -195,10 +167,7 @@ def test_every_view_answers_in_german_under_voila(page, tmp_path, monkeypatch):
             tab.goto(address, timeout=300_000)
             tab.locator(ROOTS["photo"]).first.wait_for(timeout=300_000)
             use_each(tab)
-            fields = set(tab.locator(".l2l-monitor option").all_inner_texts()) | set(
-                tab.locator(".l2l-field-name").all_inner_texts()
-            )
-            english = still_english(tab, fields)
+            english = english_of(tab)
             messages = [t for t in tab.locator(".l2l-message").all_inner_texts() if "\u26a0" in t]
     finally:
         if folder := os.environ.get("L2L_SCREENSHOTS"):
