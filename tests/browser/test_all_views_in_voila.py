@@ -170,8 +170,9 @@ def test_every_view_answers_in_german_under_voila(page, tmp_path, monkeypatch):
             english = english_of(tab)
             messages = [t for t in tab.locator(".l2l-message").all_inner_texts() if "\u26a0" in t]
     finally:
-        if folder := os.environ.get("L2L_SCREENSHOTS"):
-            tab.screenshot(path=f"{folder}/voila.png", full_page=True)
+        if folder := os.environ.get("L2L_SCREENSHOTS"):  # for who wants to look
+            for name, root in ROOTS.items():
+                tab.locator(root).first.screenshot(path=f"{folder}/voila-{name}.png")
         context.close()
     assert errors == [], "the kernel complained"
     assert faults == []
