@@ -165,14 +165,14 @@ def test_every_view_answers_in_german_under_voila(page, tmp_path, monkeypatch):
     try:
         with voila(tmp_path, name) as address:
             tab.goto(address, timeout=300_000)
-            tab.locator(ROOTS["photo"]).first.wait_for(timeout=300_000)
+            tab.locator(ROOTS["photo"]).first.wait_for(timeout=600_000)
             use_each(tab)
+            if folder := os.environ.get("L2L_SCREENSHOTS"):  # for who wants to look
+                for view, root in ROOTS.items():
+                    tab.locator(root).first.screenshot(path=f"{folder}/voila-{view}.png")
             english = english_of(tab)
             messages = [t for t in tab.locator(".l2l-message").all_inner_texts() if "\u26a0" in t]
     finally:
-        if folder := os.environ.get("L2L_SCREENSHOTS"):  # for who wants to look
-            for name, root in ROOTS.items():
-                tab.locator(root).first.screenshot(path=f"{folder}/voila-{name}.png")
         context.close()
     assert errors == [], "the kernel complained"
     assert faults == []

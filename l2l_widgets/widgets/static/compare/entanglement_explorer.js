@@ -134,7 +134,7 @@ class ExplorerView {
     }[this.layer];
     this.grid.update(values, this.layer === "world" ? "world" : "signed", words, this.same.checked);
     this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, t("preview"))] : []),
-      (values?.stamp ?? "").replace("PREVIEW, ", ""));
+      (values?.stamp ?? "").replace(`${t("preview")}, `, ""));
     const percent = Math.round(100 * (own.request ?? 0.3));
     this.scale[0].textContent = `\u2212${percent}`;
     this.scale[1].textContent = `+${percent}`;
