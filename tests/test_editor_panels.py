@@ -384,7 +384,7 @@ def test_the_language_is_chosen_by_argument_or_environment(monkeypatch, session,
     assert rows["age"]["unit"] == "Jahre"
     assert "lachen" in rows["smile"]["words"]
     assert "happy" in rows["smile"]["words"]
-    assert editor.schema["words"]["undo"] == "Zurück"
+    assert editor.words["ui"]["undo"] == "Zurück"
     editor.close()
     monkeypatch.setenv("L2L_LANGUAGE", "tlh")
     with pytest.raises(ValueError, match="L2L_LANGUAGE is 'tlh'; allowed: en, de"):

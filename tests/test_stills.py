@@ -109,7 +109,24 @@ def test_a_view_leaves_a_picture_its_words_and_a_table(name, session, tmp_path, 
     assert "Run \u2192 Run All Cells brings it back" in words
     assert "Run All Cells" in repr(view)
     assert f'alt="{words[:20]}' in still, "who cannot see it is told the same"
+    page = exported(view, still)
+    assert "data:image/png;base64," in page
+    assert word in page
+    assert "Run \u2192 Run All Cells" in page
     view.close()
+
+
+def exported(view, still):
+    """The HTML that ``nbconvert --to html`` makes of a saved notebook with this view in it."""
+    import nbformat.v4 as v4
+    from nbconvert import HTMLExporter
+
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": view.model_id},
+              "text/plain": repr(view)}  # fmt: skip
+    outputs = [v4.new_output("display_data", data=d) for d in (widget, {"text/html": still})]
+    cell = v4.new_code_cell("view", outputs=outputs, execution_count=1)
+    body, _ = HTMLExporter(template_name="basic").from_notebook_node(v4.new_notebook(cells=[cell]))
+    return body
 
 
 def test_an_edited_faces_still_says_what_was_asked_and_what_came(session, shown):
@@ -168,7 +185,7 @@ def test_every_view_stands_on_the_one_base():
 
 
 def test_a_still_without_a_picture_or_a_table_is_words_alone():
-    html = still_html(Still(None, 'Nothing <yet> "here"'), "key")
+    html = still_html(Still(None, 'Nothing <yet> "here"'), "key", "Run all")
     assert "<img" not in html
     assert "<table" not in html
     assert "Nothing &lt;yet&gt;" in html

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 
 import pytest
+import torch
+from german_page import still_english
+from mixing_world import build_mixer
 
 import l2l_widgets as l2l
+from l2l_widgets import widgets
 
 VIEWS = {
     "Gallery": lambda session, **words: l2l.Gallery(session, "smile", **words),
@@ -19,6 +25,82 @@ VIEWS = {
     ),
     "LatentMap": lambda session, **words: l2l.LatentMap(session, count=50, **words),
 }
+
+
+def painter(session, **words):
+    face = session.render().before
+    mask = torch.zeros(face.shape[-2:], dtype=torch.uint8)
+    mask[4:12, 4:12] = 1
+    return l2l.MaskPainter(l2l.PaintSession(None, face, mask), **words)
+
+
+ALL = {
+    **VIEWS,
+    "FaceEditor": lambda s, **words: l2l.FaceEditor(s, **words),
+    "IdentityMixer": lambda s, **words: l2l.IdentityMixer(
+        build_mixer(), rows=(3,), columns=(4,), **words
+    ),
+    "MaskPainter": painter,
+    "PhotoInverter": lambda s, **words: l2l.PhotoInverter(s, **words),
+    "Presenter": lambda s, **words: l2l.Presenter([("Los", {})], s, **words),
+    "TrainingCell": lambda s, folder, **words: l2l.TrainingCell(
+        "mapper-lesson", folder / "run", steps=9, **words
+    ),
+    "TrainingMonitor": lambda s, folder, **words: l2l.TrainingMonitor(
+        folder, recipe="mapper-lesson", **words
+    ),
+}
+#: Values of a view's state that are keys, names or files, by their own key.
+KEYS = {
+    "name", "names", "kind", "state", "recipe", "family_key", "methods", "method", "layout",
+    "space", "spaces_of", "allowed", "default", "field", "group", "reader", "still", "search",
+    "words_of", "place", "suggested", "words", "kinds", "models", "columns", "eight", "edited",
+    "read", "format", "stamp", "path",
+}  # fmt: skip
+
+
+def texts_of(value, key=""):
+    """Every text of a view's state that is not a key, a name or a file."""
+    if isinstance(value, str):
+        if key not in KEYS:
+            yield value
+    elif isinstance(value, dict):
+        for inner, one in value.items():
+            yield from texts_of(one, inner)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from texts_of(one, key)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_german_view_has_no_english_word(name, session, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda value, **_: shown.append(value))
+    assert set(ALL) == set(widgets.__all__)
+    where = {"folder": tmp_path} if name.startswith("Training") else {}
+    view = ALL[name](session, language="de", **where)
+    try:
+        view._handle_custom_msg({"kind": "nonsense", "client": "p", "number": 1}, [])
+        with contextlib.suppress(ValueError):  # there is no run to wait for
+            view.wait(20)
+        view._put_still(update=False)
+        traits = ("schema", "words", "notice", "status", "form", "progress", "moved", "slide")
+        state = {key: getattr(view, key) for key in traits if hasattr(view, key)}
+        stills = [
+            block.data.replace(str(tmp_path), "") for block in shown if hasattr(block, "data")
+        ]
+        words = [repr(view).replace(str(tmp_path), "")]
+        for block in stills:
+            words += re.findall(r">([^<>]+)<", block.replace(str(tmp_path), ""))
+        english = still_english([*texts_of(state), *words])
+        assert english == [], "\n".join(english)
+    finally:
+        view.close()
+
+
+def test_the_check_finds_english():
+    assert still_english(["Close", "Face 7", "Run → Run All Cells brings it back"])
+    assert still_english(["Lächeln 31 → 82 %", "l2l train map", "Gesicht 7"]) == []
 
 
 @pytest.mark.parametrize("name", VIEWS)

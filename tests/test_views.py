@@ -369,7 +369,7 @@ def test_a_gallery_that_cannot_be_is_refused(session, options):
 
 def test_the_still_is_a_picture_and_a_table(view, gallery):
     for one, cell in ((view, "identity, as the first"), (gallery, "<td>5</td>")):
-        html = still_html(one._still_parts(), one.still)
+        html = still_html(one._still_parts(), one.still, "again")
         assert 'src="data:image/png;base64,' in html
         assert cell in html
         assert one.still in html
@@ -377,7 +377,7 @@ def test_the_still_is_a_picture_and_a_table(view, gallery):
 
 
 def test_a_still_escapes_what_it_is_told():
-    html = still_html(Still(torch.zeros(3, 4, 4), '<b>"x"', ["<i>"], [["<u>"]]), "key")
+    html = still_html(Still(torch.zeros(3, 4, 4), '<b>"x"', ["<i>"], [["<u>"]]), "key", "again")
     assert "<b>" not in html
     assert "&lt;u&gt;" in html
     assert "&lt;i&gt;" in html

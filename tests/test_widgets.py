@@ -442,6 +442,7 @@ def test_an_editor_of_something_else_says_what_it_takes():
 def test_without_its_kernel_a_widget_says_what_brings_it_back(editor):
     # Its own cell alone would not: the names that it uses are gone with the kernel.
     assert "Run All Cells" in repr(editor)
-    assert "Run All Cells" in still_html(editor._still_parts(), "key")
+    back = editor._words("still_back")
+    assert "Run All Cells" in still_html(editor._still_parts(), "key", back)
     script = (STATIC / "editor" / "face_editor.js").read_text(encoding="utf-8")
     assert "run the cell again" not in script

@@ -169,7 +169,8 @@ class FaceSearch:
         Raises
         ------
         ValueError
-            A filter, and nothing that reads; or counts that are none.
+            A filter, and nothing that reads, or a reading that is not finite; or counts that are
+            none.
         """
         for name, value in (("count", count), ("skip", skip), ("limit", limit)):
             if type(value) is not int or value < 0:
@@ -202,7 +203,17 @@ class FaceSearch:
     def _known(self, wanted: FaceFilter) -> list[int]:
         if not wanted:
             return list(range(self._seen))
-        met = wanted.matches(self.readings(), self.models.table)
+        readings, table = self.readings(), self.models.table
+        asked = readings[:, [table.index(one.name) for one in wanted]]
+        broken = (~asked.isfinite()).nonzero()  # (n, 2): face, condition
+        if len(broken):  # no face would ever meet it, and the search would look like a long one
+            place, column = broken[0].tolist()
+            name = [one.name for one in wanted][column]
+            raise ValueError(
+                f"seed {self.first + place} is read as {name} {float(asked[place, column])}, which "
+                "is not finite; allowed: a judge that gives numbers from 0 to 1"
+            )
+        met = wanted.matches(readings, table)
         return [int(i) for i in met.nonzero()[:, 0]]
 
     def _read_on(self, count: int) -> int:

@@ -105,9 +105,6 @@ def schema_value(
         "seed_max": SEED_MAX,
         "num_ws": num_ws,
         "groups": groups,
-        "words": words.ui,
-        "language": words.name,
-        "decimal": words.decimal,
     }
 
 
@@ -227,9 +224,9 @@ class SessionBridge:
             else:
                 self._change(message)
         except ValueError as error:
-            self._answer(message, {"error": str(error)})
+            self._answer(message, {"error": self._words.said(str(error))})
         except Exception as error:
-            self._answer(message, {"error": f"{message.get('kind')}: {error}"})
+            self._answer(message, {"error": self._words.said(f"{message.get('kind')}: {error}")})
 
     def _change(self, message: Mapping[str, Any]) -> None:
         session, kind = self.session, message.get("kind")
@@ -386,7 +383,7 @@ class SessionBridge:
         values["after"] = {
             "stamp": result.stamp,
             "answers": answers,
-            "error": result.error,
+            "error": self._words.said(result.error) if result.error else None,
             "seconds": dict(result.seconds),
         }
         # An impossible request leaves the last picture up and says why in words.

@@ -54,7 +54,9 @@ class FaceView(View):
     def _whose(self) -> str:
         """The face in words: "face 7", "a face of its own" for a latent."""
         state = self.face.state
-        return f"face {state.seed}" if state.w is None else "a face without a seed"
+        if state.w is not None:
+            return self._words("face_without_seed")
+        return self._words("face_number", seed=state.seed)
 
     def close(self) -> None:
         """Take the view out of the page; the shared face lives on."""

@@ -17,9 +17,6 @@ from torch import Tensor
 
 from l2l_widgets.images import encode_png
 
-#: What brings a view back in a notebook that was opened again. Its own cell alone would not do: the
-#: names that it uses are gone with the kernel.
-BACK = "Run \u2192 Run All Cells brings it back"
 #: Dots an inch of a drawn figure.
 DOTS = 110
 #: Width below which faces are shown twice as large, in pixels.
@@ -49,7 +46,7 @@ class Still(NamedTuple):
     width: int | None = None
 
 
-def still_html(still: Still, key: str) -> str:
+def still_html(still: Still, key: str, back: str) -> str:
     """A still as one piece of HTML.
 
     Parameters
@@ -58,6 +55,9 @@ def still_html(still: Still, key: str) -> str:
         What to show.
     key : str
         What the page finds it by.
+    back : str
+        What brings the view back in a notebook that was opened again, in words. Its own cell alone
+        would not do: the names that it uses are gone with the kernel.
     """
     words = still.words.strip()
     words += "" if words.endswith((".", "!", "?")) else "."
@@ -74,7 +74,7 @@ def still_html(still: Still, key: str) -> str:
             f'<img alt="{html.escape(words)}"{size} style="max-width:100%" '
             f'src="data:image/png;base64,{data}">'
         )
-    parts.append(f"<p>{html.escape(words)} {BACK}.</p>")
+    parts.append(f"<p>{html.escape(words)} {html.escape(back)}.</p>")
     if still.rows:
         heads = "".join(f"<th>{html.escape(value)}</th>" for value in still.head)
         lines = ("".join(f"<td>{html.escape(v)}</td>" for v in row) for row in still.rows)

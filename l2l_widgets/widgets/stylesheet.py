@@ -16,7 +16,8 @@ __all__ = ["scoped", "scripted", "static_text", "themed"]
 STATIC = Path(__file__).parent / "static"
 #: What every view's page needs, before its own scripts and rules.
 SCRIPTS = (
-    "shared/elements.js", "shared/link.js", "shared/pictures.js", "shared/showing.js",
+    "shared/words.js", "shared/elements.js", "shared/link.js",
+    "shared/pictures.js", "shared/showing.js",
 )  # fmt: skip
 SHEETS = ("shared/tokens.css", "shared/base.css")
 

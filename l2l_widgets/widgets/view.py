@@ -21,7 +21,8 @@ import traitlets
 
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.widgets.audience import Audience
-from l2l_widgets.widgets.still import BACK, Still, still_html
+from l2l_widgets.widgets.still import Still, still_html
+from l2l_widgets.widgets.words import Words
 
 _log = logging.getLogger(__name__)
 _NUMBERS = itertools.count(1)
@@ -34,14 +35,21 @@ class View(anywidget.AnyWidget):
     ----------
     folder : path, optional
         Where saved files go; the kernel's working folder if not given.
+    language : str, optional
+        Of what is shown and read aloud, "en" or "de"; the environment's ``L2L_LANGUAGE``, or else
+        English, if not given.
     """
 
     schema = traitlets.Dict(help="layout; changes only with the models").tag(sync=True)
     notice = traitlets.Dict(help="what was saved, or what is wrong").tag(sync=True)
     answered = traitlets.Dict(help="page -> number of its newest request").tag(sync=True)
+    words = traitlets.Dict(help="what the page says, and how it writes numbers").tag(sync=True)
     still = traitlets.Unicode(help="what the page finds the still by, to hide it").tag(sync=True)
 
-    def __init__(self, folder: str | Path | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, folder: str | Path | None = None, language: str | None = None, **kwargs: Any
+    ) -> None:
+        self._words = Words.of(language)
         self.audience = Audience()
         self._folder = Path.cwd() if folder is None else Path(folder)
         self._has_still = False
@@ -50,7 +58,11 @@ class View(anywidget.AnyWidget):
         self._rest_until = 0.0
         self._notices = 0
         self._name = f"{type(self).__name__}-{next(_NUMBERS)}"
-        super().__init__(still=f"l2l-still-{secrets.token_hex(8)}", **kwargs)
+        super().__init__(
+            still=f"l2l-still-{secrets.token_hex(8)}",
+            words=self._words.of_script(str(self._esm)),
+            **kwargs,
+        )
         self._worker = LatestWins(self._serve_safely, name=f"l2l-{self._name}")
         self.on_msg(lambda _, content, buffers: self._handle(content))
 
@@ -66,7 +78,7 @@ class View(anywidget.AnyWidget):
 
     def _without_still(self) -> str:
         """What the still says while :meth:`_still_parts` gives none."""
-        return f"{self._about()}. Nothing has been drawn yet."
+        return self._words("still_nothing", about=self._about())
 
     def _serve(self) -> None:
         """Compute what is asked for, on the worker; asks :meth:`_stale` often."""
@@ -127,12 +139,12 @@ class View(anywidget.AnyWidget):
     def _line(self, error: Exception) -> str:
         """An error as one line; one that nobody expected is logged with its way."""
         if isinstance(error, KeyError):
-            return f"{error.args[0]!r} is missing"
+            return self._words("is_missing", name=repr(error.args[0]))
         line = " ".join(str(error).split())
         if not isinstance(error, (ValueError, OSError)) or not line:
             _log.error("unexpected error in %s", self._name, exc_info=error)
             line = f"{type(error).__name__}: {line}"
-        return line
+        return self._words.said(line)
 
     def _say(self, **values: Any) -> None:
         with self._lock:  # the count makes two equal notices differ, so that both are shown
@@ -187,7 +199,7 @@ class View(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         # What a notebook that is opened again shows until its cells are run.
-        return f"{self._about()}: {BACK}"
+        return f"{self._about()}: {self._words('still_back')}"
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -210,7 +222,7 @@ class View(anywidget.AnyWidget):
         try:
             parts = self._still_parts() if whole else None
             still = Still(None, self._without_still()) if parts is None else Still(*parts)
-            block = HTML(still_html(still, self.still))
+            block = HTML(still_html(still, self.still, self._words("still_back")))
             display(block, display_id=self.still, update=update)
         except Exception:  # a still that cannot be drawn must not take the living view with it
             _log.exception("the still of %s was not drawn", self._name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -87,6 +88,7 @@ class Words:
         self.phrases: dict[str, str] = {**PHRASES, **content.get("receipt", {})}
         self.decimal: str = content["decimal"]
         self._content = content
+        self._said = [(_pattern(key), text) for key, text in content.get("said", {}).items()]
 
     @staticmethod
     def of(language: str | None = None) -> Words:
@@ -104,6 +106,14 @@ class Words:
             where = "language" if language is not None else VARIABLE
             raise ValueError(f"{where} is {asked!r}; allowed: {', '.join(known)}")
         return _read(short)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The phrase of a key with its places filled in, as the page's ``t`` does it."""
+        return self.ui[key].format(**values)
+
+    def of_script(self, script: str) -> dict[str, Any]:
+        """What a page's script needs to speak: its own phrases, no others, and the decimal sign."""
+        return {"ui": _used(self.name, script), "language": self.name, "decimal": self.decimal}
 
     def translate(self, table: AttributeTable) -> AttributeTable:
         """The table with this language's labels, definitions, families and units."""
@@ -135,6 +145,41 @@ class Words:
     def preset(self, name: str) -> str:
         """The display name of a shipped preset."""
         return str(self._content["presets"].get(name, name))
+
+    def said(self, text: str) -> str:
+        """A line of the parts below, which speak English, in this language where it is known.
+
+        The language's ``said`` holds whole lines, and lines with places: what stands in a place
+        is looked up in the same way. A line that is not there stays as it is.
+        """
+        for pattern, wanted in self._said:
+            if match := pattern.fullmatch(text):
+                places = {name: self.said(part) for name, part in match.groupdict().items()}
+                return wanted.format(**places)
+        return text
+
+    def meaning(self, text: str) -> str:
+        """What a field means, from a docstring; "" where this language has no words for it."""
+        known = self.said(text)
+        return known if not self._said or known != text else ""
+
+    def part(self, name: str, label: str) -> str:
+        """The display name of a part of the face, one of the classes of a mask."""
+        return str(self._content.get("parts", {}).get(name, label))
+
+    def asked(self, text: str) -> str:
+        """What somebody looks for, in the words that :mod:`l2l_widgets.face_filter` knows."""
+        for word, plain in self._content.get("filter", {}).items():
+            text = re.sub(rf"(?<!\w){word}(?!\w)", plain, text, flags=re.IGNORECASE)
+        return text
+
+    def short(self, value: float) -> str:
+        """A number with no more digits than it needs."""
+        return f"{value:g}".replace(".", self.decimal).replace("-", "\u2212")
+
+    def count(self, value: int) -> str:
+        """A whole number with its thousands told apart."""
+        return f"{value:,}".replace(",", "," if self.decimal == "." else ".")
 
     def number(self, value: float, digits: int = 2) -> str:
         """A number as people of this language write it."""
@@ -241,6 +286,29 @@ def spans(rows: tuple[int, ...]) -> str:
 
 def _ends_of(receipt: Receipt) -> tuple[Mapping[str, float], Mapping[str, float]]:
     return receipt.before, receipt.after
+
+
+def _pattern(line: str) -> re.Pattern[str]:
+    """A line with places as what finds them: "{a} of {b}" is "(?P<a>.+?) of (?P<b>.+?)"."""
+    parts = re.split(r"\{(\w+)\}", line)
+    places = (f"(?P<{p}>.+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+    return re.compile("".join(places), re.DOTALL)
+
+
+@functools.lru_cache
+def _used(name: str, script: str) -> dict[str, str]:
+    """The phrases whose keys stand in a script, whole or as a pattern: t(`state_${x}`)."""
+    ui = _read(name).ui
+    quoted = set(re.findall(r'"([\w+]+)"', script))
+    patterns = [
+        re.compile(r"[\w+]+".join(map(re.escape, re.split(r"\$\{[^}]*\}", pattern))))
+        for pattern in re.findall(r"\bt\(`([^`]+)`", script)
+    ]
+    return {
+        key: text
+        for key, text in ui.items()
+        if key in quoted or any(pattern.fullmatch(key) for pattern in patterns)
+    }
 
 
 @functools.lru_cache

@@ -5,15 +5,19 @@ keyboard: every press asks for a value that was not asked for before, so nothing
 The clock runs from the browser's stamp of the slider's event until other pixels lie on the canvas.
 Then the same thumb is dragged with the mouse. Prints one JSON object.
 
-``--all-views`` does the same on one page with every view of one session open, sends a burst of 60
-events in a second, and clicks on the map until the editor shows the face. The window is that of a
-laptop, so most views are out of sight, where they cost nothing; ``--in-sight`` makes the window so
-tall that all of them are shown and follow.
+``--all-views`` opens the first lesson, and then one page with every view of one session open: it
+does the same there, sends bursts of 60 events in a second, and clicks on the map until the editor
+shows the face. The window is that of a laptop, so most views are out of sight, where they cost
+nothing; ``--in-sight`` makes the window so tall that all of them are shown and follow.
+
+It says on stderr what it does and since when. Every wait ends: what does not come within
+``--limit`` seconds in all is named under ``unfinished``, and the figures that came are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -23,12 +27,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import Error, TimeoutError
 
 from . import harness
 from .all_views import open_all, quiet, root_of
 from .editor_page import EditorPage
 
+#: Seconds for all of ``--all-views``, and for one part of it.
+LIMIT, PART = 230.0, 90.0
 #: Sliders that are moved, one after the other, until there are enough events.
 ATTRIBUTES = ("age", "gender", "smile", "mouth_open", "yaw")
 
@@ -41,13 +47,18 @@ def resident(pid: int) -> dict[str, float]:
 
 
 def press_keys(
-    editor: EditorPage, attribute: str, count: int, pause: tuple[int, int] = (20, 100)
+    editor: EditorPage,
+    attribute: str,
+    count: int,
+    pause: tuple[int, int] = (20, 100),
+    until: float = float("inf"),
 ) -> list[float]:
     """Milliseconds from each key press's slider event to its picture, for up to ``count`` presses.
 
     ``pause`` is the least and the most milliseconds between a picture and the next press; unequal,
     as fingers are, so that no timer of ours falls into step. A step that changes no pixel has no
-    latency; five of them in a row end the series.
+    latency; five of them in a row end the series, and so does the clock at ``until`` (monotonic
+    seconds).
     """
     slider = editor.slider(attribute)
     slider.focus()
@@ -56,6 +67,8 @@ def press_keys(
     editor.page.evaluate("() => { l2lProbe.times = []; l2lProbe.hash = l2lProbe.look(); }")
     idle = 0
     for i in range(min(count, 78)):
+        if time.monotonic() > until:
+            break
         editor.page.evaluate("() => { l2lProbe.armed = 'wait'; }")
         editor.page.keyboard.press("ArrowRight")
         try:
@@ -84,10 +97,17 @@ def drag(editor: EditorPage, attribute: str) -> dict[str, float]:
     }
 
 
-def burst(editor: EditorPage, attribute: str, rounds: int = 5) -> dict[str, float]:
-    """Milliseconds from the last of 60 mouse moves in a second to the picture that then stays."""
+def burst(
+    editor: EditorPage, attribute: str, rounds: int = 5, until: float = float("inf")
+) -> dict[str, float]:
+    """Milliseconds from the last of 60 mouse moves in a second to the picture that then stays.
+
+    No round begins after ``until`` (monotonic seconds), but the first.
+    """
     late, seconds = [], []
     for i in range(rounds):
+        if late and time.monotonic() > until:
+            break
         editor.page.evaluate("() => { l2lProbe.pictures = []; }")
         ends = (0.05, 0.95 - 0.02 * i) if i % 2 else (0.9, 0.08 + 0.02 * i)
         start = time.monotonic()
@@ -97,7 +117,7 @@ def burst(editor: EditorPage, attribute: str, rounds: int = 5) -> dict[str, floa
         pictures, last = editor.page.evaluate("() => [l2lProbe.pictures, l2lProbe.last]")
         late.append(max(0.0, pictures[-1] - last))
     return {
-        "n": rounds, "events": 60, "seconds": statistics.median(seconds),
+        "n": len(late), "events": 60, "seconds": statistics.median(seconds),
         "last_event_to_picture_ms": statistics.median(late), "max_ms": max(late),
     }  # fmt: skip
 
@@ -128,8 +148,11 @@ MAP_PROBE = """
 """
 
 
-def click_on_map(page, count: int = 20) -> dict[str, float]:
-    """Milliseconds from clicks on faces of the map to the face on its card and in the editor."""
+def click_on_map(page, count: int = 20, until: float = float("inf")) -> dict[str, float]:
+    """Milliseconds from clicks on faces of the map to the face on its card and in the editor.
+
+    There is no click after ``until`` (monotonic seconds), but the first.
+    """
     root = root_of(page, "map")
     root.scroll_into_view_if_needed()
     page.wait_for_timeout(1500)
@@ -147,6 +170,8 @@ def click_on_map(page, count: int = 20) -> dict[str, float]:
         count,
     )
     for i, (x, y) in enumerate(places):
+        if i and time.monotonic() > until:
+            break
         page.evaluate("() => { l2lProbe.changed = false; }")
         page.mouse.click(box["x"] + x, box["y"] + y)
         page.wait_for_timeout(700 + 53 * i % 300)
@@ -158,40 +183,92 @@ def click_on_map(page, count: int = 20) -> dict[str, float]:
     }  # fmt: skip
 
 
-def measure_all(folder: Path, count: int, in_sight: bool) -> dict:
+class Stages:
+    """Parts of a measurement: each says when it begins, and one that fails does not end the rest.
+
+    Parameters
+    ----------
+    out : dict
+        The figures; a part that did not end is named in its ``unfinished``.
+    limit : float
+        Seconds for all parts.
+    """
+
+    def __init__(self, out: dict, limit: float) -> None:
+        self.out, self.began, self.limit = out, time.monotonic(), limit
+        out["unfinished"] = []
+
+    @property
+    def left(self) -> float:
+        """Seconds that a part may take now; a few where the time is over, so that it can fail."""
+        return max(5.0, min(PART, self.limit - (time.monotonic() - self.began)))
+
+    @contextlib.contextmanager
+    def part(self, name: str):
+        began = time.monotonic()
+        print(f"[{began - self.began:5.0f} s] {name} ...", file=sys.stderr, flush=True)
+        try:
+            yield
+        except (AssertionError, Error, statistics.StatisticsError, IndexError) as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            self.out["unfinished"].append(f"{name}: {line}")
+            print(f"          not done: {line}", file=sys.stderr, flush=True)
+
+
+def first_lesson(page, address: str, folder: Path, timeout: float) -> float:
+    """Seconds from Run All of the first lesson to a face to edit; its kernel is ended then."""
+    name = next(folder.glob("student_1*.ipynb")).name
+    harness.open_notebook(page, address, name, run=False, timeout=timeout)
+    start = time.monotonic()
+    page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_selector(".l2l-editor[data-stamp]", timeout=1000 * timeout)
+    seconds = time.monotonic() - start
+    page.evaluate("() => window.panel.sessionContext.shutdown()")
+    return seconds
+
+
+def measure_all(folder: Path, count: int, in_sight: bool, limit: float = LIMIT) -> dict:
     """The figures of a page with every view open."""
     out: dict = {"views": "all", "in_sight": in_sight}
-    with (
-        harness.lab(folder, "student_1") as address,
-        harness.page(*((1400, 9000) if in_sight else (1280, 900))) as page,
-    ):
-        open_all(page, address, folder)
-        pid = harness.kernel_pid(page)
-        out["kernel_mb_opened"] = resident(pid)
-        _tell(out, "kernel_mb_opened")
+    stages = Stages(out, limit)
+    window = (1400, 9000) if in_sight else (1280, 900)
+    with harness.lab(folder, "student_1") as address, harness.page(*window) as page:
+        with stages.part("the first lesson"):
+            out["first_lesson_s"] = first_lesson(page, address, folder, stages.left)
+            _tell(out, "first_lesson_s")
+        with stages.part("opening every view"):
+            open_all(page, address, folder, stages.left)
         editor = EditorPage(page)
-        editor.wait_for_receipt()
-        quiet(page)
-        times: list[float] = []
-        for attribute in ATTRIBUTES:
-            if len(times) < count:
-                times += press_keys(editor, attribute, count - len(times))
-        out.update(
-            n=len(times),
-            asked=count,
-            median_ms=statistics.median(times),
-            p95_ms=percentile(times, 0.95),
-            max_ms=max(times),
-        )
-        _tell(out, "n", "median_ms", "p95_ms", "max_ms")
-        out["burst"] = burst(editor, "smile")
-        _tell(out, "burst")
-        quiet(page)
-        out["map_click"] = click_on_map(page)
-        _tell(out, "map_click")
-        out["kernel_mb"] = resident(pid)
-        out["load_average"] = os.getloadavg()[0]
-        out["faults"] = page.faults + harness.kernel_errors(page) + harness.cell_errors(page)
+        with stages.part("what is drawn at first"):
+            pid = harness.kernel_pid(page)
+            out["kernel_mb_opened"] = resident(pid)
+            _tell(out, "kernel_mb_opened")
+            editor.wait_for_receipt(stages.left)
+            quiet(page, timeout=stages.left)
+        with stages.part(f"{count} moves of a slider"):
+            times: list[float] = []
+            end = time.monotonic() + stages.left
+            for attribute in ATTRIBUTES:
+                if len(times) < count:
+                    times += press_keys(editor, attribute, count - len(times), until=end)
+            out.update(
+                n=len(times), asked=count, median_ms=statistics.median(times),
+                p95_ms=percentile(times, 0.95), max_ms=max(times),
+            )  # fmt: skip
+            _tell(out, "n", "median_ms", "p95_ms", "max_ms")
+        with stages.part("bursts of 60 events in a second"):
+            out["burst"] = burst(editor, "smile", until=time.monotonic() + stages.left)
+            _tell(out, "burst")
+        with stages.part("rest"):
+            quiet(page, timeout=stages.left)
+        with stages.part("clicks on the map"):
+            out["map_click"] = click_on_map(page, until=time.monotonic() + stages.left)
+            _tell(out, "map_click")
+        with stages.part("memory and complaints"):
+            out["kernel_mb"] = resident(pid)
+            out["load_average"] = os.getloadavg()[0]
+            out["faults"] = page.faults + harness.kernel_errors(page) + harness.cell_errors(page)
+    out["seconds"] = time.monotonic() - stages.began
     return out
 
 
@@ -256,12 +333,16 @@ def main() -> None:
     parser.add_argument("--stock", action="store_true", help="without the latency fix, to compare")
     parser.add_argument("--all-views", action="store_true", help="every view on one page")
     parser.add_argument("--in-sight", action="store_true", help="and all of them shown at once")
+    parser.add_argument(
+        "--limit", type=float, default=LIMIT, help=f"seconds for --all-views (default: {LIMIT:g})"
+    )
     args = parser.parse_args()
     if args.in_sight and not args.all_views:
         parser.error("--in-sight needs --all-views")
     with tempfile.TemporaryDirectory() as folder:
         if args.all_views:
-            print(json.dumps(_rounded(measure_all(Path(folder), args.count, args.in_sight))))
+            found = measure_all(Path(folder), args.count, args.in_sight, args.limit)
+            print(json.dumps(_rounded(found)))
             return
         result = measure(Path(folder), args.notebook, args.count, not args.stock)
     print(json.dumps(_rounded(result)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from l2l_widgets.masks import class_index
 from l2l_widgets.widgets.paint.mask_painter import MaskPainter
 from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
+from l2l_widgets.widgets.words import Words
 
 from .harness import until
 
@@ -77,7 +78,8 @@ class Bench:
         self.session, self.published = session, []
         self.bridge = PaintBridge(session, self.published.append, folder)
         self.bridge.start()
-        values = {"schema": painter_schema(session), "settings": {}, "notice": {}}
+        words = Words.of("en").of_script(str(MaskPainter._esm))
+        values = {"schema": painter_schema(session), "words": words, "settings": {}, "notice": {}}
         values |= {"answered": {}, "still": "none"}
         for one in self.published:
             values |= one

@@ -106,14 +106,15 @@ class EditorGrid(FaceView):
         self._labels: dict[str, str] = {}
         self._found: dict[str, Answer] = {}
         self._state, self._error = "waiting", ""
-        super().__init__(face)
+        super().__init__(face, language=language)
         self.schema = self._schema_value()
         self._tell()
         self._ask()
 
     def _about(self) -> str:
         names = ", ".join(f"{n} {c:+g}" for n, c in self._asked.items())
-        return f"EditorGrid of {self._whose()}: {names} by {len(self.side.methods)} methods"
+        count = len(self.side.methods)
+        return self._words("about_grid", face=self._whose(), request=names, count=count)
 
     # -- from Python -------------------------------------------------------------------------------
 
@@ -239,7 +240,7 @@ class EditorGrid(FaceView):
             side.check(request)
             self.side, self._asked = side, request
         except ValueError as error:
-            lost = f"nothing is compared with these models: {error}"
+            lost = self._words.said(f"nothing is compared with these models: {error}")
         self._lost, self._error = lost, ""
         self.schema = self._schema_value()
         self._tell()
@@ -318,7 +319,7 @@ class EditorGrid(FaceView):
         if answer is None:
             return {**card, "state": "waiting"}
         card |= {"state": "ready", "reached": answer.reached}
-        card["reason"] = _told_reason(answer, hidden)
+        card["reason"] = self._told_reason(answer, hidden)
         if answer.image is not None:
             card["picture"] = picture_value(answer.image)
         receipt = answer.receipt
@@ -368,11 +369,7 @@ class EditorGrid(FaceView):
     def _without_still(self) -> str:
         if self._lost:
             return f"{self._about()}: {self._lost}"
-        return (
-            f"{self._about()}, side by side at equal achieved change. Nothing has been compared "
-            "yet; without a page, grid.answers() compares, waits, and returns method -> answer "
-            "with its receipt."
-        )
+        return self._words("still_grid_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
         """The pictures and the receipts."""
@@ -385,13 +382,38 @@ class EditorGrid(FaceView):
         if self._lost or not shown:
             return None
         drawn = [(label, answer.image) for label, answer in shown if answer.image is not None]
-        rows = [_still_row(label, answer, hidden, self._table) for label, answer in shown]
-        words = f"{self._about()}. From left to right: {', '.join(label for label, _ in drawn)}"
-        if not drawn:
-            words = f"{self._about()}. None of them can do it on this face"
+        rows = [self._still_row(label, answer, hidden) for label, answer in shown]
+        names, say = ", ".join(label for label, _ in drawn), self._words
+        words = say("still_grid" if drawn else "still_grid_none", about=self._about(), names=names)
         images = [image for _, image in drawn]
         picture = grid(torch.stack(images), columns=len(images)) if images else None
-        return Still(picture, words, ("method", "came", "largest other", "identity kept"), rows)
+        return Still(
+            picture,
+            words,
+            tuple(say(f"head_{w}") for w in ("method", "came", "other", "kept")),
+            rows,
+        )
+
+    def _told_reason(self, answer: Answer, hidden: bool) -> str:
+        """Why there is no picture; in general words while nobody may know whose answer it is."""
+        if hidden and answer.image is None:
+            return self._words("cannot_here")  # the reason might name the method
+        return self._words.said(answer.reason)
+
+    def _still_row(self, label: str, answer: Answer, hidden: bool) -> tuple[str, str, str, str]:
+        table = self._table
+        if answer.receipt is None:
+            return (label, self._told_reason(answer, hidden), "", "")
+        receipt = answer.receipt
+        came = ", ".join(
+            f"{table[n].label} {table[n].change_text(v)}"
+            for n, v in receipt.achieved.items()
+            if n in table
+        )
+        others = receipt.largest_others(table).items()
+        most = next((f"{table[n].label} {table[n].change_text(v)}" for n, v in others), "")
+        kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
+        return (label, came if answer.reached else self._told_reason(answer, hidden), most, kept)
 
 
 def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:
@@ -406,32 +428,3 @@ def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:
         if name in able:
             return {name: 0.3}
     raise ValueError("no method can change an attribute that is shown; allowed: other models")
-
-
-def _told_reason(answer: Answer, hidden: bool) -> str:
-    """Why there is no picture; in general words while nobody may know whose answer it is."""
-    if hidden and answer.image is None:
-        return "cannot do this on this face"  # the reason might name the method
-    return answer.reason
-
-
-def _still_row(
-    label: str, answer: Answer, hidden: bool, table: AttributeTable
-) -> tuple[str, str, str, str]:
-    if answer.receipt is None:
-        return (label, _told_reason(answer, hidden), "", "")
-    receipt = answer.receipt
-    came = ", ".join(
-        f"{table[n].label} {table[n].change_text(v)}"
-        for n, v in receipt.achieved.items()
-        if n in table
-    )
-    others = receipt.largest_others(table).items()
-    most = next((f"{table[n].label} {table[n].change_text(v)}" for n, v in others), "")
-    kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
-    return (
-        label,
-        came if answer.reached else _told_reason(answer, hidden),
-        most,
-        kept,
-    )

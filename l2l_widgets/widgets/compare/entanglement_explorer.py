@@ -139,7 +139,7 @@ class EntanglementExplorer(FaceView):
         other = HELD if self._method == PLAIN and HELD in methods else ""
         self._against = chosen("against", against, methods, other)
         self._reader = "judge"
-        super().__init__(face)
+        super().__init__(face, language=language)
         self.schema = explorer_schema(self.study, self._table, models)
         self._cells = LatestWins(self._show_cell, name="l2l-cell")
         self._tell()
@@ -147,11 +147,12 @@ class EntanglementExplorer(FaceView):
 
     def _about(self) -> str:
         protocol = self.study.protocol
-        many = "all" if isinstance(self.study, ReportStudy) else len(protocol.attributes)
-        return (
-            f"EntanglementExplorer of {self._method or 'no method'}: {many} attributes edited by "
-            f"{protocol.request:g} on {protocol.faces} faces"
-        )
+        say = self._words
+        many = say("every") if isinstance(self.study, ReportStudy) else len(protocol.attributes)
+        return say(
+            "about_explorer", method=self._method or say("without_method"), count=many,
+            request=say.short(protocol.request), faces=protocol.faces,
+        )  # fmt: skip
 
     # -- from Python -------------------------------------------------------------------------------
 
@@ -373,20 +374,20 @@ class EntanglementExplorer(FaceView):
             self._show_still()
 
     def _value(self, matrix: LeakageMatrix) -> dict[str, Any]:
-        return matrix_value(visible_matrix(matrix, self._table))
+        return matrix_value(visible_matrix(matrix, self._table), self._words)
 
     def _tell(self) -> None:
         with self._lock:
-            p, protocol = self._progress, self.study.protocol
+            p, protocol, said = self._progress, self.study.protocol, self._words.said
             self.settings = {
                 "method": self._method, "against": self._against, "reader": self._reader,
                 "attributes": [n for n in protocol.attributes if n in self._table],
                 "faces": protocol.faces, "seed": protocol.seed, "request": protocol.request,
             }  # fmt: skip
             self.status = {
-                "state": p.state, "done": p.done, "total": p.total, "doing": p.doing,
+                "state": p.state, "done": p.done, "total": p.total, "doing": said(p.doing),
                 "faces": p.faces, "faces_total": p.faces_total, "seconds_left": p.seconds_left,
-                "error": self._error or self._lost or p.error or self._foreign or None,
+                "error": said(self._error or self._lost or p.error or self._foreign or "") or None,
             }  # fmt: skip
 
     def _show_cell(self, which: tuple[str, str]) -> None:
@@ -395,7 +396,8 @@ class EntanglementExplorer(FaceView):
         value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
         try:
             matrix = self.study.matrix(method, reader)
-            value["sentences"] = cell_sentences(matrix, edited, read, self._table)
+            sentences = cell_sentences(matrix, edited, read, self._table)
+            value["sentences"] = [self._words.said(line) for line in sentences]
             value["numbers"] = {
                 k: v for k, v in matrix.cells[edited, read].items() if isinstance(v, (int, float))
             }
@@ -403,11 +405,11 @@ class EntanglementExplorer(FaceView):
             value["faces"] = faces_value(faces)
             value["projection"] = self._projection(edited)
             pairs = []
-            for caption, face in best_and_worst(faces, edited == read):
+            for key, face in best_and_worst(faces, edited == read):
                 if self._cells.stale():
                     return
                 drawn = self.study.pictures(method, edited, face)
-                pairs.append(pair_value(face, drawn, caption))
+                pairs.append(pair_value(face, drawn, self._words(key)))
             value["pairs"] = pairs
         except Exception as error:  # a line in its place, and the rest of the cell stays
             value["error"] = self._line(error)
@@ -433,14 +435,14 @@ class EntanglementExplorer(FaceView):
                 result = self.face.session.render()
                 if result.w is None:
                     raise ValueError(result.error or "the face cannot be drawn")
-                ws, label = result.w, "this face"
+                ws, label = result.w, self._words("this_face_label")
                 if result.state.w is None:
-                    label = f"face {result.state.seed}"
+                    label = self._words("face_number", seed=result.state.seed)
             else:
                 protocol = self.study.protocol
                 seeds = list(protocol.face_seeds())[:TRAJECTORY_FACES]
                 ws = face_latents(models, seeds, protocol.truncation_psi)
-                label = f"{len(seeds)} faces, mean and 95 % interval"
+                label = self._words("faces_with_interval", count=len(seeds))
             source = self.study
             known = source.report["sources"] if isinstance(source, ReportStudy) else {}
             found = measure_trajectories(
@@ -457,12 +459,12 @@ class EntanglementExplorer(FaceView):
     def _without_still(self) -> str:
         if self._lost:
             return f"{self._about()}: {self._lost}"
-        return (
-            f"{self._about()}. Nothing has been measured yet: press Measure; or, without a page, "
-            "explorer.start(), explorer.wait() and explorer.leakage().leaks(), or the command "
-            "l2l evaluate, whose folder EntanglementExplorer(report=...) opens."
-        )
+        return self._words("still_explorer_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
         matrix = self.leakage()
-        return None if self._lost or not matrix.edited else matrix_still(matrix, self._about())
+        return (
+            None
+            if self._lost or not matrix.edited
+            else matrix_still(matrix, self._about(), self._words, self._table)
+        )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from l2l_widgets.attributes import AttributeTable
     from l2l_widgets.models.zoo import Models
+    from l2l_widgets.widgets.words import Words
 
 #: What the page draws of every cell.
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")
@@ -61,7 +62,7 @@ def visible_matrix(matrix: LeakageMatrix, table: AttributeTable) -> LeakageMatri
     return replace(matrix, read=shown, cells=cells, failed=failed)
 
 
-def matrix_value(matrix: LeakageMatrix) -> dict[str, Any]:
+def matrix_value(matrix: LeakageMatrix, say: Words) -> dict[str, Any]:
     """Return a matrix with its words; numbers that are not there are None."""
     arrays = {
         name: [[_plain(value) for value in row] for row in matrix.array(name).tolist()]
@@ -74,8 +75,8 @@ def matrix_value(matrix: LeakageMatrix) -> dict[str, Any]:
         "read": list(matrix.read),
         "verdicts": matrix.verdicts(),
         "faces": faces,
-        "failed": dict(matrix.failed),
-        "stamp": matrix.stamp(),
+        "failed": {name: say.said(why) for name, why in matrix.failed.items()},
+        "stamp": say.said(matrix.stamp()),
         "preview": matrix.preview,
         "request": matrix.protocol.request,
         **arrays,
@@ -127,7 +128,7 @@ def trajectory_value(
     }
 
 
-def matrix_still(matrix: LeakageMatrix, words: str) -> Still:
+def matrix_still(matrix: LeakageMatrix, about: str, say: Words, shown: AttributeTable) -> Still:
     """Return a leakage matrix as a picture with its largest leaks in words; it has rows."""
     from l2l_widgets.plots.entanglement import leakage_plot
 
@@ -139,13 +140,17 @@ def matrix_still(matrix: LeakageMatrix, words: str) -> Still:
     for edited, read in matrix.leaks()[:MOST_LEAKS]:
         cell = matrix.cells[edited, read]
         numbers = (cell["signed"], cell["signed_low"], cell["signed_high"])
-        rows.append((edited, read, *(f"{value:+.3f}" for value in numbers), f"{cell['q']:.3f}"))
-    head = ("edited", "also moved", "mean", "from", "to", "q")
-    return Still(figure_png(axes.figure), words, head, rows)
+        labels = (shown[name].label if name in shown else name for name in (edited, read))
+        signed = (f"{value:+.3f}".replace(".", say.decimal) for value in numbers)
+        rows.append((*labels, *signed, say.number(cell["q"], 3)))
+    head = [say(f"head_{w}") for w in ("edited", "also", "mean")]
+    return Still(
+        figure_png(axes.figure), about, (*head, say("from_small"), say("to_small"), "q"), rows
+    )
 
 
 def best_and_worst(faces: list[FaceChange], own: bool) -> list[tuple[str, FaceChange]]:
-    """Return the two faces that moved least and most, each with its caption.
+    """Return the two faces that moved least and most, each with the key of its caption.
 
     Parameters
     ----------
@@ -157,13 +162,11 @@ def best_and_worst(faces: list[FaceChange], own: bool) -> list[tuple[str, FaceCh
     """
     reached = [face for face in faces if face.reached]
     if not reached:
-        return [("never came so far", face) for face in faces[:2]]
+        return [("never_came", face) for face in faces[:2]]
     ranked = sorted(reached, key=lambda f: f.strength if own else abs(f.change))
     if len(ranked) == 1:
-        return [("the only face", ranked[0])]
-    words = (
-        ("least strength", "most strength") if own else ("best: moved least", "worst: moved most")
-    )
+        return [("only_face", ranked[0])]
+    words = ("least_strength", "most_strength") if own else ("moved_least", "moved_most")
     return [(words[0], ranked[0]), (words[1], ranked[-1])]
 
 

@@ -67,7 +67,7 @@ class FaceEditor(FaceView):
     """
 
     _esm = scripted(
-        "editor", "words.js", "controls.js", "receipt.js", "scope.js", "history.js", "panels.js",
+        "editor", "controls.js", "receipt.js", "scope.js", "history.js", "panels.js",
         "pair.js", "many.js", "face_editor.js",
     )  # fmt: skip
     _css = themed(
@@ -97,7 +97,7 @@ class FaceEditor(FaceView):
         self._hide = tuple(hide)
         face = shared(source)
         visible_table(face.models.table, self._hide)  # refused before there is a view
-        super().__init__(face, folder, **kwargs)
+        super().__init__(face, folder, language=language, **kwargs)
         table = self._table()
         self.schema = self._schema(table)
         session, target = self.session, self._folder
@@ -126,10 +126,15 @@ class FaceEditor(FaceView):
         self._bridge.handle(message)
 
     def _answer_panel(self, content: dict[str, Any], buffers: list[bytes]) -> None:
+        if content.get("error"):
+            content = {**content, "error": self._words.said(content["error"])}
         self.send(content, buffers)
 
     def _tell_many(self, state: dict[str, Any]) -> None:
-        self.many = state
+        spoken = {
+            key: self._words.said(str(state[key])) for key in ("error", "said") if state.get(key)
+        }
+        self.many = {**state, **spoken}
 
     def _on_face(self, event: FaceEvent) -> None:
         """Other models have other attributes: the page is laid out anew, the history stays."""
@@ -139,11 +144,12 @@ class FaceEditor(FaceView):
             self.schema = self._schema(table)
 
     def _about(self) -> str:
-        return f"FaceEditor of {self._whose()}"
+        return self._words("about_editor", face=self._whose())
 
     def _without_still(self) -> str:
-        error = self.session.render().error or "nothing has been drawn"
-        return f"{self._about()}: {error}"
+        error = self.session.render().error
+        why = self._words.said(error) if error else self._words("nothing_drawn")
+        return f"{self._about()}: {why}"
 
     def _still_parts(self) -> Still | None:
         result = self.session.render()
@@ -154,7 +160,7 @@ class FaceEditor(FaceView):
         table = self._table()
         names = [table[n].label for n in (*edit.changes, *edit.targets) if n in table]
         words = ": ".join(
-            [f"{self._about()}, before and after", *([", ".join(names)] * bool(names))]
+            [self._words("still_editor", about=self._about()), *([", ".join(names)] * bool(names))]
         )
         return Still(result.compare(), words, head, rows, WIDTH)
 
@@ -170,10 +176,10 @@ class FaceEditor(FaceView):
                 row, asked = table[name], receipt["requested"].get(name)
                 said = "" if asked is None else change_text(row, asked)
                 rows.append([row.label, said, change_text(row, moved[name])])
-            return ["", "asked", "came"], rows
+            return ["", self._words("head_asked"), self._words("head_came")], rows
         readings = self.settings.get("readings", {})
         shown = [n for n in readings if n in table][:STILL_ROWS]
-        return ["", "read as"], [
+        return ["", self._words("head_read")], [
             [table[n].label, f"{table[n].to_unit(readings[n]):.0f} {table[n].unit}"] for n in shown
         ]
 

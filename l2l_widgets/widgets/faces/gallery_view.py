@@ -31,12 +31,6 @@ PAGE = 24
 TELL_EVERY = 0.2
 #: Searches kept, one a truncation: going back to one finds what it had read.
 MAX_SEARCHES = 3
-EXAMPLES = (
-    "smiling, no glasses, over 60",
-    "young woman with long hair",
-    "beard, hat",
-    "very surprised, 20 to 40",
-)
 
 
 class Gallery(FaceView):
@@ -100,12 +94,12 @@ class Gallery(FaceView):
         self._stopped = False
         self.found: Found | None = None
         self._searches: OrderedDict[tuple[Any, ...], FaceSearch] = OrderedDict()
-        super().__init__(source, None)
+        super().__init__(source, None, language=language)
         for name in self._hide:  # only here: other models may lack what is hidden anyway
             self.face.models.table.index(name)
         self._take_models()
         self._text = filter
-        self._filter = parse_filter(filter, self._table)
+        self._filter = parse_filter(self._words.asked(filter), self._table)
         state = self.face.state
         self._psi, self._noise = state.truncation_psi, state.noise_mode
         self.loaded = {"seed": None if state.w is not None else state.seed}
@@ -121,7 +115,7 @@ class Gallery(FaceView):
 
     def search(self, text: str) -> None:
         """Look for something else, from page one on; ValueError where it is not understood."""
-        self._take_filter(parse_filter(text, self._table), text)
+        self._take_filter(parse_filter(self._words.asked(text), self._table), text)
 
     def show_page(self, number: int) -> None:
         """Show a page; 0 is the first."""
@@ -154,10 +148,14 @@ class Gallery(FaceView):
             "page_size": self._size,
             "limit": LIMIT,
             "seed_max": SEED_MAX,
-            "examples": list(EXAMPLES),
+            "examples": [self._words(f"example_{i}") for i in range(1, 5)],
             "can_filter": models.has(reader),
             "models": models.name,
         }
+
+    def _in_words(self, wanted: FaceFilter) -> str:
+        """A filter as a line that is understood again when it is typed."""
+        return wanted.to_text(self._table).replace(" to ", f" {self._words('to_small')} ")
 
     def _take_filter(self, wanted: FaceFilter, text: str) -> None:
         with self._lock:
@@ -175,7 +173,7 @@ class Gallery(FaceView):
     def _send_settings(self) -> None:
         self.settings = {
             "text": self._text,
-            "canonical": self._filter.to_text(self._table),
+            "canonical": self._in_words(self._filter),
             "conditions": [
                 {"name": c.name, "low": round(c.low, 4), "high": round(c.high, 4)}
                 for c in self._filter
@@ -197,7 +195,7 @@ class Gallery(FaceView):
                 (Condition(c["name"], float(c["low"]), float(c["high"])) for c in asked),
                 self._table,
             )
-            self._take_filter(wanted, wanted.to_text(self._table))
+            self._take_filter(wanted, self._in_words(wanted))
         elif kind == "page":
             self.show_page(message["page"])
         elif kind == "first":
@@ -288,13 +286,11 @@ class Gallery(FaceView):
         super()._ipython_display_()
 
     def _about(self) -> str:
-        return f"Gallery of {self._filter.to_text(self._table) or 'every face'}"
+        shown = self._in_words(self._filter) or self._words("each_face")
+        return self._words("about_gallery", filter=shown)
 
     def _without_still(self) -> str:
-        return (
-            f"{self._about()}. Nothing has been found yet; without a page, gallery.wait() waits "
-            "for the faces and gallery.found has their seeds."
-        )
+        return self._words("still_gallery_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
         found = self.found
@@ -308,6 +304,9 @@ class Gallery(FaceView):
             reading = search.reading(seed)
             cells = [self._table[n].value_text(reading[n]) for n in names]
             rows.append([str(seed), *cells])
-        words = f"{self._about()}: {found.progress.found} of {found.progress.seen} seeds."
-        head = ["seed", *(self._table[n].label for n in names)]
+        words = self._words(
+            "still_gallery", about=self._about(), found=found.progress.found,
+            seen=found.progress.seen,
+        )  # fmt: skip
+        head = [self._words("head_seed"), *(self._table[n].label for n in names)]
         return Still(grid(torch.stack(pictures), 8, gap=1), words, head, rows)

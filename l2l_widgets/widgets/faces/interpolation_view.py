@@ -108,7 +108,7 @@ class InterpolationView(FaceView):
         self._words = Words.of(language)
         self._stamp = 0
         self.strip: Strip | None = None
-        super().__init__(source, folder)
+        super().__init__(source, folder, language=language)
         for name in self._hide:  # only here: other models may lack what is hidden anyway
             self.face.models.table.index(name)
         self._files = LatestWins(self._save, name=f"l2l-{self._name}-files")
@@ -356,7 +356,7 @@ class InterpolationView(FaceView):
             "ranked": shown,
             "identity": {k: [round(x, 4) for x in v] for k, v in kept.items() if v is not None},
             "asked": strip.asked(),
-            "sentences": strip.sentences(self._table),
+            "sentences": [self._words.said(line) for line in strip.sentences(self._table)],
             "judges": list(curves.judges.values()),
             "steps": [round(v, 5) for v in curves.steps],
         }
@@ -393,15 +393,16 @@ class InterpolationView(FaceView):
 
     def _about(self) -> str:
         walk = self.walk
-        names = [str(f) if isinstance(f, int) else "a latent" for f in walk.faces]
-        what = f"{walk.attribute} of face {names[0]}" if walk.kind == "attribute" else None
-        return f"InterpolationView of {what or 'faces ' + ' to '.join(names)}"
+        say, table = self._words, self._table
+        names = [str(f) if isinstance(f, int) else say("a_latent") for f in walk.faces]
+        what = say("faces_from_to", names=f" {say('to_small')} ".join(names))
+        if walk.kind == "attribute":
+            label = table[walk.attribute].label if walk.attribute in table else walk.attribute
+            what = say("walk_of_attribute", attribute=label, face=names[0])
+        return say("about_walk", what=what)
 
     def _without_still(self) -> str:
-        return (
-            f"{self._about()}. The walk has not been drawn yet; without a page, view.wait() waits "
-            "for it and view.strip has its frames and curves."
-        )
+        return self._words("still_walk_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
         strip = self.strip
@@ -411,8 +412,9 @@ class InterpolationView(FaceView):
         picture = torch.nn.functional.interpolate(picture[None], scale_factor=1.5, mode="bicubic")[
             0
         ]
-        head = ["", *(f"frame {i + 1}" for i in range(len(strip.t)))]
-        words = f"{self._about()}. {strip.to_text(self._table)}".strip()
+        head = ["", *(self._words("frame_number", number=i + 1) for i in range(len(strip.t)))]
+        sentences = " ".join(map(self._words.said, strip.sentences(self._table)))
+        words = f"{self._about()}. {sentences}".strip()
         rows = []
         if strip.curves is not None:
             for name in [n for n in strip.curves.ranked() if n in self._table][:STILL_ROWS]:
@@ -422,5 +424,6 @@ class InterpolationView(FaceView):
             for end in ("first", "last"):
                 kept = strip.curves.kept(end)
                 if kept is not None:
-                    rows.append([f"identity, as the {end}", *(f"{100 * v:.0f} %" for v in kept)])
+                    shares = (f"{100 * v:.0f}\u202f%" for v in kept)
+                    rows.append([self._words(f"kept_{end}"), *shares])
         return Still(picture, words, head, rows)

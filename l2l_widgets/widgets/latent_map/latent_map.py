@@ -98,15 +98,16 @@ class LatentMap(FaceView):
         # Drawing a still takes a tenth of a second: never on the thread that answers.
         self._stills = LatestWins(lambda _: self._put_still(update=True), name="l2l-still")
         self._setting = threading.RLock()
-        progress = {"text": "opening the map", "share": 0.0, "ready": False, "error": False}
-        progress["why"] = WHY_OPEN
+        text = Words.of(language).said("opening the map")
+        progress = {"text": text, "share": 0.0, "ready": False, "error": False}
+        progress["why"] = Words.of(language).said(WHY_OPEN)
         face = shared(source)
         models = face.models
         words = Words.of(language)
         # refused before there is a view
         table = words.translate(visible_table(models.table, self._hide))
-        super().__init__(face, progress=progress, **kwargs)
-        self.schema = schema_of(table, models.available_editors)
+        super().__init__(face, progress=progress, language=language, **kwargs)
+        self.schema = schema_of(table, models.available_editors, self._words)
         self._bridge = MapBridge(
             self.face, self.audience, code_map, count, self._hide, self._show, words
         )
@@ -186,15 +187,14 @@ class LatentMap(FaceView):
 
     def _about(self) -> str:
         count = self.points.get("count")
-        faces = "the faces" if count is None else f"{count:,} faces"
-        return f"LatentMap of {faces} of {self.face.models.name}, with {self._whose()} marked"
+        say, name = self._words, self.face.models.name
+        faces = say("the_faces") if count is None else say("faces_count", count=say.count(count))
+        return say("about_map", faces=faces, models=name, face=self._whose())
 
     def _without_still(self) -> str:
         text = self.progress.get("text", "")
-        return (
-            f"{self._about()}. It is not ready yet{': ' + text if text else ''}; without a page, "
-            "view.wait() waits for it and view.plot() draws it."
-        )
+        said = f": {text}" if text else ""
+        return self._words("still_map_nothing", about=self._about(), text=said)
 
     def _show_still(self, update: bool = True) -> None:
         if not update:  # an empty place with its words is there at once
@@ -206,10 +206,14 @@ class LatentMap(FaceView):
         if not self._bridge.ready.wait(0) or not self.points:
             return None
         points, colour = self.points, self.colour
-        rows = [["faces", f"{points['count']:,}"], ["neighbours", str(points["neighbours"])]]
-        rows += [[BELIEFS[n][0], f"{share:.2f}"] for n, share in points["believed"].items()]
-        words = f"{self._about()}, coloured by {colour['label'].lower()}"
-        return Still(figure_png(self.plot().figure, dots=90), words, ("map", ""), rows)
+        say = self._words
+        rows = [
+            [say("head_faces"), say.count(points["count"])],
+            [say("neighbours"), str(points["neighbours"])],
+        ]
+        rows += [[say(f"belief_{n}"), say.number(v)] for n, v in points["believed"].items()]
+        words = say("still_map", about=self._about(), colour=colour["label"])
+        return Still(figure_png(self.plot().figure, dots=90), words, (say("head_map"), ""), rows)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw what is up as a static figure; see :func:`l2l_widgets.plots.maps.plot_map`."""

@@ -238,8 +238,14 @@ class MapBridge:
         if text and not error and now - self._spoke < SAY_EVERY and not text.startswith("map "):
             return
         self._spoke = now
-        progress = {"text": text, "share": share, "ready": self.ready.is_set(), "error": error}
-        self._publish({"progress": {**progress, "why": self._why}})
+        said = self._words.said
+        progress = {
+            "text": said(text),
+            "share": share,
+            "ready": self.ready.is_set(),
+            "error": error,
+        }
+        self._publish({"progress": {**progress, "why": said(self._why)}})
 
     # -- from the browser --------------------------------------------------------------------------
 
@@ -260,7 +266,7 @@ class MapBridge:
             else:
                 raise ValueError(f"request {kind!r}: there is no such request")
         except Exception as error:
-            self._notice(str(error))
+            self._notice(self._words.said(str(error)))
         if kind != "hover" or not self.ready.is_set():
             self._answer(message)
 
@@ -282,7 +288,7 @@ class MapBridge:
                     try:
                         job(message)
                     except Exception as error:
-                        self._notice(str(error))
+                        self._notice(self._words.said(str(error)))
                     if kind == "hover":
                         self._answer(message)
 
@@ -386,7 +392,9 @@ class MapBridge:
         if result.w is None:
             raise ValueError(result.error or "the face cannot be drawn")
         stale = self._worker("trajectory").stale
-        found, value = make_trajectories(self._map, self.layout, result.w, self._attribute, stale)
+        found, value = make_trajectories(
+            self._map, self.layout, result.w, self._attribute, stale, self._words
+        )
         if stale():
             return
         self.trajectories, self._way_of = found, result.state.face_key()
@@ -418,11 +426,13 @@ class MapBridge:
     # -- what is up --------------------------------------------------------------------------------
 
     def _show_points(self) -> None:
-        colour = colour_value(self._map, self.layout, self.table, self._colour)
-        self._publish({"points": points_value(self._map, self.layout), "colour": colour})
+        colour = colour_value(self._map, self.layout, self.table, self._colour, self._words)
+        self._publish(
+            {"points": points_value(self._map, self.layout, self._words), "colour": colour}
+        )
 
     def _show_colour(self) -> None:
-        colour = colour_value(self._map, self.layout, self.table, self._colour)
+        colour = colour_value(self._map, self.layout, self.table, self._colour, self._words)
         self._publish({"colour": colour})
 
     def _refresh(self, key: tuple[str, int]) -> None:
@@ -452,7 +462,7 @@ class MapBridge:
         models = self.face.models
         hidden = [name for name in self._hide if name in models.table]
         self.table = self._words.translate(visible_table(models.table, hidden))
-        self._publish({"schema": schema_of(self.table, models.available_editors)})
+        self._publish({"schema": schema_of(self.table, models.available_editors, self._words)})
         gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
         self._publish({name: {} for name in gone})
         self.start()

@@ -20,13 +20,10 @@ from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.maps.paths import MapTrajectory, MapWalk, compare_groups, trajectories, walk
 from l2l_widgets.plots.maps import CAVEAT
 from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.words import Words
 
-#: Colours that are no attribute: field of the quality, what it is called, and what it says.
-BELIEFS = {
-    "kept": ("Neighbours kept", "share of a face's neighbours here that are neighbours in truth"),
-    "trustworthiness": ("Trust", "falls with neighbours here that are none, the further the more"),
-    "continuity": ("Continuity", "falls with true neighbours that lie elsewhere on this map"),
-}
+#: Colours that are no attribute: fields of a map's quality.
+BELIEFS = ("kept", "trustworthiness", "continuity")
 #: Bytes that stand for "not known yet" and for the largest value.
 UNKNOWN, LARGEST = 255, 254
 #: Pictures of hovered faces that are kept, and attributes that are named beside one.
@@ -35,29 +32,32 @@ NAMED = 5
 STOPS = 9
 
 
-def schema_of(table: AttributeTable, methods: Sequence[str]) -> dict[str, Any]:
+def schema_of(table: AttributeTable, methods: Sequence[str], say: Words) -> dict[str, Any]:
     """What a view needs to lay itself out: attributes by family, methods, words."""
     fields = ("name", "label", "definition", "low", "high", "unit")
     families = [
         {"name": name, "rows": [{f: getattr(a, f) for f in fields} for a in rows]}
         for name, rows in table.families().items()
     ]
-    beliefs = [{"name": n, "label": label, "definition": d} for n, (label, d) in BELIEFS.items()]
+    beliefs = [
+        {"name": n, "label": say(f"belief_{n}"), "definition": say(f"belief_{n}_means")}
+        for n in BELIEFS
+    ]
     return {
         "families": families,
         "beliefs": beliefs,
         "methods": list(methods),
-        "caveat": CAVEAT,
+        "caveat": say.said(CAVEAT),
         "stops": STOPS,
     }
 
 
-def points_value(code_map: CodeMap, layout: Layout) -> dict[str, Any]:
+def points_value(code_map: CodeMap, layout: Layout, say: Words) -> dict[str, Any]:
     """One layout as the browser takes it: float32 coordinates, bytes for what is believed."""
     spaces = {}
     for space, (label, _) in SPACES.items():
         spaces[space] = {
-            "label": label,
+            "label": say.said(label),
             "seeds": sorted(seed for s, seed in code_map.layouts if s == space),
         }
     believed: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def _bytes(values: Tensor) -> bytes:
 
 
 def colour_value(
-    code_map: CodeMap, layout: Layout, table: AttributeTable, name: str
+    code_map: CodeMap, layout: Layout, table: AttributeTable, name: str, say: Words
 ) -> dict[str, Any]:
     """What colours the points: one byte each, and the scale that they are on.
 
@@ -94,8 +94,8 @@ def colour_value(
     1 all would look alike. Attributes keep their own scale, so that two maps can be compared.
     """
     if name in BELIEFS:
-        label, definition = BELIEFS[name]
-        scale = {"name": name, "label": label, "definition": definition, "unit": "%"}
+        label, means = say(f"belief_{name}"), say(f"belief_{name}_means")
+        scale = {"name": name, "label": label, "definition": means, "unit": "%"}
         if layout.quality is None:
             values = torch.full((code_map.count,), torch.nan)
             return {**scale, "low": 0.0, "high": 100.0, "values": _bytes(values), "known": 0}
@@ -219,7 +219,7 @@ def place_walk(code_map: CodeMap, layout: Layout, found: MapWalk) -> tuple[MapWa
 
 
 def make_trajectories(
-    code_map: CodeMap, layout: Layout, w: Tensor, attribute: str, stop: Any
+    code_map: CodeMap, layout: Layout, w: Tensor, attribute: str, stop: Any, say: Words
 ) -> tuple[list[MapTrajectory], dict[str, Any]]:
     """Follow an edit with every method."""
     _check_placing(code_map, layout)
@@ -227,7 +227,7 @@ def make_trajectories(
     value = {
         "attribute": attribute,
         "usual": list(code_map.usual),
-        "reasons": reasons,
+        "reasons": {name: say.said(why) for name, why in reasons.items()},
         "methods": [
             {
                 "name": way.method,

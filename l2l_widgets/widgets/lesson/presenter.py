@@ -81,7 +81,7 @@ class Presenter(FaceView):
         self.presentation = Presentation(face.session, steps)
         self._before_of: tuple[Any, ...] | None = None
         self._result: EditResult | None = None
-        super().__init__(face, title=title, **kwargs)
+        super().__init__(face, title=title, language=language, **kwargs)
         self._unsubscribe = self.session.subscribe(self._on_event)
         self.presentation.go(0)
         self._show_result(self.session.render())
@@ -124,11 +124,12 @@ class Presenter(FaceView):
         """What another view has made of the step's face; "" where it is as the step asks."""
         state, own = self.session.state, self.presentation.step.state
         if state.face_key() != own.face_key():
-            what = f"seed {state.seed}" if state.w is None else "a face without a seed"
-            return f"Another view has loaded {what}; these words are about another face."
+            say = self._words
+            what = say("seed_small", seed=state.seed) if state.w is None else self._whose()
+            return say("strayed_face", face=what)
         edit, asked = state.edits[-1], own.edits[-1]
         if edit.key() != asked.key() and not (edit.empty and asked.empty):
-            return "Another view has moved the sliders since this step began."
+            return self._words("strayed_sliders")
         return ""
 
     def _show_result(self, result: EditResult) -> None:
@@ -147,7 +148,7 @@ class Presenter(FaceView):
                 "head": head,
                 "rest": rest.strip(),
                 "asked": step.asked,
-                "error": result.error or "",
+                "error": self._words.said(result.error or ""),
                 "strayed": self._strayed(),
                 "stamp": result.stamp,
             }
@@ -157,7 +158,8 @@ class Presenter(FaceView):
 
     def _about(self) -> str:
         head = self.presentation.step.words.strip().partition("\n")[0]
-        return f"Presenter, step {self.presentation.at + 1} of {len(self.presentation)} ({head})"
+        at, count = self.presentation.at + 1, len(self.presentation)
+        return self._words("about_presenter", at=at, count=count, head=head)
 
     def _still_parts(self) -> Still:
         """The face of the step, before and after, and the words of the whole lesson."""
@@ -168,9 +170,8 @@ class Presenter(FaceView):
             [f"\u25b8 {i + 1}" if i == at else str(i + 1), step.words.strip(), step.asked]
             for i, step in enumerate(self.presentation.steps)
         ]
-        words = f"{self._about()}: the face before and after"
+        words = self._words("still_presenter", about=self._about())
         strayed = self._strayed()
         picture = grid(torch.stack(shown), len(shown)) if shown else None
-        return Still(
-            picture, f"{words}. {strayed}".strip(), ("step", "words", "asked"), rows, WIDTH
-        )
+        head = [self._words(f"head_{name}") for name in ("step", "words", "asked")]
+        return Still(picture, f"{words}. {strayed}".strip(), head, rows, WIDTH)

@@ -225,7 +225,7 @@ class IdentityMixer(View):
             state.shares, state.space = dict(old.shares), old.space
             self.state, self._lost = state, ""
         except ValueError as error:
-            self._lost = f"nothing is mixed with these models: {error}"
+            self._lost = self._words.said(f"nothing is mixed with these models: {error}")
 
     def _follow(self, event: FaceEvent) -> None:
         """Take the face of an event, as the session draws it; on the worker."""
@@ -234,7 +234,7 @@ class IdentityMixer(View):
             psi = float(event.state.truncation_psi)
             face = read_face(str(event.seed), mixer, truncation_psi=psi)
         else:
-            face = Face("a latent", mixer.draw(event.w.to(mixer.device))[0])
+            face = Face(self._words("a_latent"), mixer.draw(event.w.to(mixer.device))[0])
         state.set_face("identity", face)
         self._shown = None
 
@@ -304,16 +304,17 @@ class IdentityMixer(View):
     def _called(self) -> str:
         row, column = self._shown or (0, 0)
         person = self.state.grid_faces("identity")[row].name
-        return f"{person} as {self.state.grid_faces('attributes')[column].name}"
+        other = self.state.grid_faces("attributes")[column].name
+        return self._words("person_as", person=person, other=other)
 
     # -- without a front end -----------------------------------------------------------------------
 
     def _about(self) -> str:
         names = [self.state.face(side).name for side in SIDES]
-        return f"IdentityMixer of {names[0]} and {names[1]}"
+        return self._words("about_mixer", first=names[0], second=names[1])
 
     def _without_still(self) -> str:
-        why = self._lost or "nothing has been mixed yet; mixer.mix has the latent and its picture"
+        why = self._lost or self._words("nothing_mixed")
         return f"{self._about()}: {why}"
 
     def _still_parts(self) -> Still | None:
@@ -332,14 +333,15 @@ class IdentityMixer(View):
         columns = max(len(rows[0]), len(above))
         sheet = [row + [blank] * (columns - len(row)) for row in (above, *rows)]
         pictures = torch.stack([image.cpu() for row in sheet for image in row])
-        words = (
-            f"{self._about()}. First row: the person, the attributes, and {self._called()}. Below: "
-            "each row keeps a person, each column the attributes at its head"
-        )
+        say = self._words
         table = [
-            [side, state.face(side).name, f"{100 * state.shares[side]:.0f} %"] for side in SIDES
+            [say(f"side_{side}"), state.face(side).name, f"{100 * state.shares[side]:.0f}\u202f%"]
+            for side in SIDES
         ]
-        return Still(grid(pictures, columns), words, ("", "face", "share"), table)
+        words = say("still_mixer", about=self._about(), mix=self._called())
+        return Still(
+            grid(pictures, columns), words, ("", say("head_face"), say("head_share")), table
+        )
 
 
 def _in_world(face: Face, resolution: int) -> int | Face:

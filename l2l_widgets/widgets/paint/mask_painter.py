@@ -14,7 +14,7 @@ import torch
 import traitlets
 
 from l2l_widgets.images import from_uint8, grid
-from l2l_widgets.masks import CLASS_COUNT, LABELS, colour
+from l2l_widgets.masks import CLASS_COUNT, LABELS, MASK_CLASSES, colour
 from l2l_widgets.painting import PaintSession, ParserSource, load_parser
 from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
 from l2l_widgets.widgets.still import Still
@@ -66,6 +66,7 @@ class MaskPainter(View):
         *,
         parser: ParserSource | None = None,
         folder: str | Path | None = None,
+        language: str | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(session, PaintSession):
@@ -76,8 +77,9 @@ class MaskPainter(View):
         self.session = session
         if parser is not None:
             session.parser = load_parser(parser)
-        super().__init__(folder, schema=painter_schema(session), **kwargs)
-        self._bridge = PaintBridge(session, self._show, self._folder)
+        super().__init__(folder, language, **kwargs)
+        self.schema = painter_schema(session, self._words)
+        self._bridge = PaintBridge(session, self._show, self._folder, self._words.said)
         self._bridge.start()
 
     def _request(self, message: Mapping[str, Any]) -> None:
@@ -105,7 +107,7 @@ class MaskPainter(View):
 
     def _about(self) -> str:
         count = len(self.session.operations)
-        return f"MaskPainter after {count} step{'' if count == 1 else 's'}"
+        return self._words("about_painter_one" if count == 1 else "about_painter", count=count)
 
     def _still_parts(self) -> Still:
         """The original, its mask, and what was drawn where there is a network that draws."""
@@ -114,22 +116,26 @@ class MaskPainter(View):
         mask = from_uint8(colour(session.mask))
         scaled = torch.nn.functional.interpolate(mask[None], size=(side, side))[0]
         pictures = [session.image.cpu(), scaled]
-        names = ["the original", "its mask"]
+        say = self._words
+        names = [say("the_original"), say("its_mask")]
         if result is not None and result.image is not None:
             pictures.append(result.image.cpu())
-            names.append("the face that the mask gives")
+            names.append(say("the_given_face"))
         shares = torch.bincount(session.mask.flatten().long(), minlength=CLASS_COUNT)
         first = torch.bincount(session.original.flatten().long(), minlength=CLASS_COUNT)
         rows = [
             [
-                LABELS[i],
-                *(f"{100 * int(n[i]) / session.mask.numel():.1f} %" for n in (first, shares)),
+                say.part(MASK_CLASSES[i], LABELS[i]),
+                *(
+                    f"{say.number(100 * int(n[i]) / session.mask.numel(), 1)}\u202f%"
+                    for n in (first, shares)
+                ),
             ]
             for i in range(CLASS_COUNT)
             if int(first[i]) or int(shares[i])
         ]
         words = f"{self._about()}: {', '.join(names)}"
         if result is not None and result.error and session.model is not None:
-            words += f". {result.error}"
+            words += f". {say.said(result.error)}"
         picture = grid(torch.stack(pictures), len(pictures))
-        return Still(picture, words, ("part", "area before", "area now"), rows)
+        return Still(picture, words, (say("head_part"), say("area_before"), say("area_now")), rows)

@@ -25,6 +25,7 @@ from l2l_widgets.painting import (
 from l2l_widgets.storage import write_atomic
 from l2l_widgets.widgets.bridge import free_path, picture_value
 from l2l_widgets.widgets.requests import Requests, decoded_file
+from l2l_widgets.widgets.words import Words
 
 #: One key a class: digits where the demo's users would look for them, then letters of the names.
 SHORTCUTS = (
@@ -36,11 +37,12 @@ LARGEST_SIZE = 0.4
 MAX_FILE = 30_000_000
 
 
-def painter_schema(session: PaintSession) -> dict[str, Any]:
+def painter_schema(session: PaintSession, words: Words | None = None) -> dict[str, Any]:
     """What the page needs to lay itself out; it never changes while the view lives."""
+    words = Words.of() if words is None else words
     classes = [
-        {"index": i, "name": MASK_CLASSES[i], "label": LABELS[i], "colour": list(COLOURS[i]),
-         "key": SHORTCUTS[i]}
+        {"index": i, "name": MASK_CLASSES[i], "label": words.part(MASK_CLASSES[i], LABELS[i]),
+         "colour": list(COLOURS[i]), "key": SHORTCUTS[i]}
         for i in range(CLASS_COUNT)
     ]  # fmt: skip
     return {
@@ -66,11 +68,18 @@ class PaintBridge:
         on the session's worker or on the thread of :meth:`handle`.
     folder : Path
         Where saved files go.
+    said : callable
+        Puts an error into the reader's language.
     """
 
     def __init__(
-        self, session: PaintSession, publish: Callable[[dict[str, Any]], None], folder: Path
+        self,
+        session: PaintSession,
+        publish: Callable[[dict[str, Any]], None],
+        folder: Path,
+        said: Callable[[str], str] = str,
     ) -> None:
+        self._said = said
         self.session = session
         self._publish, self._folder = publish, folder
         self._requests = Requests()
@@ -99,9 +108,9 @@ class PaintBridge:
         try:
             self._change(message)
         except ValueError as error:
-            self._answer(message, {"error": str(error)})
+            self._answer(message, {"error": self._said(str(error))})
         except Exception as error:
-            self._answer(message, {"error": f"{message.get('kind')}: {error}"})
+            self._answer(message, {"error": self._said(f"{message.get('kind')}: {error}")})
 
     def _change(self, message: Mapping[str, Any]) -> None:
         session, kind = self.session, message.get("kind")
@@ -195,9 +204,9 @@ class PaintBridge:
         value: dict[str, Any] = {
             "stamp": result.stamp,
             "answers": answers,
-            "error": result.error,
+            "error": self._said(result.error) if result.error else None,
             "seconds": result.seconds,
-            "change": "" if result.change is None else result.change.to_text(),
+            "change": "" if result.change is None else self._said(result.change.to_text()),
         }
         if result.image is not None:
             value.update(picture_value(result.image))

@@ -38,7 +38,7 @@ MAX_FILE, SHOWN_SIDE = 24_000_000, 720
 #: Seconds that a moved square rests before it is looked at.
 REST = 0.15
 BY = "photo inverter"
-SPACES = {"w+": "W+: closest to the photo", "w": "W: easiest to edit"}
+SPACES = ("w+", "w")
 
 
 class PhotoInverter(FaceView):
@@ -94,6 +94,7 @@ class PhotoInverter(FaceView):
         *,
         detector: str | Detector | None = None,
         settings: InversionSettings | None = None,
+        language: str | None = None,
     ) -> None:
         begun = None if photo is None else read_photo(photo)
         self._detector = find_detector(detector)
@@ -108,7 +109,7 @@ class PhotoInverter(FaceView):
         self.photo: dict[str, Any] = {}
         self._private: dict[str, bytes] = {}
         self._cut: dict[str, Any] = {}
-        super().__init__(source, None)
+        super().__init__(source, None, language=language)
         self.work = PhotoWork(self.face.models, self._detector)
         self._take_models()
         if begun is not None:
@@ -213,11 +214,12 @@ class PhotoInverter(FaceView):
                 self._queue(photo=photo)
 
     def _take_models(self) -> None:
-        models = self.face.models
+        models, say = self.face.models, self._words
         self.schema = {
-            "spaces": SPACES, "max_file": MAX_FILE, "steps": self._settings.steps,
-            "consent": CONSENT,
-            "likeness": LIKENESS if models.name in list_models() else "",
+            "spaces": {name: say(f"space_photo_{name}") for name in SPACES},
+            "max_file": MAX_FILE, "steps": self._settings.steps,
+            "consent": say.said(CONSENT),
+            "likeness": say.said(LIKENESS) if models.name in list_models() else "",
             "resolution": models.generator.img_resolution,
             "has_encoder": load_encoder(models) is not None,
             "has_detector": self._detector is not None,
@@ -298,7 +300,7 @@ class PhotoInverter(FaceView):
         self.photo = {
             "format": "jpeg", "name": photo.name, "width": width, "height": height,
             "x": square.x, "y": square.y, "side": square.side, "turn": square.turn,
-            "how": work.how, "notes": list(work.notes),
+            "how": self._words.said(work.how), "notes": [self._words.said(n) for n in work.notes],
             "faces": [[f.x, f.y, f.width, f.height] for f in faces],
             "chosen": 0 if work.aligned is None else work.aligned.chosen,
             "count": self.photo.get("count", 0) + (1 if whole else 0),
@@ -319,7 +321,8 @@ class PhotoInverter(FaceView):
     ) -> None:
         read = self.work.read_back()
         largest = read.get("largest")
-        label = self.face.models.table[largest["name"]].label if largest else ""
+        table = self._words.translate(self.face.models.table)
+        label = table[largest["name"]].label if largest else ""
         self._cut = picture_value(self.work.picture()[0])
         self._private["cut"] = self._cut.pop("data")
         self._send_cut()
@@ -328,7 +331,7 @@ class PhotoInverter(FaceView):
             "loss": found.loss, "start_loss": start_loss or found.start_loss,
             "steps": steps, "of": self._settings.steps, "running": running,
             "stopped": found.stopped, "space": self._space,
-            "cloud": found.cloud_distance, "editability": found.editability,
+            "cloud": found.cloud_distance, "editability": self._words.said(found.editability),
             "identity": read.get("identity"), "attributes": read.get("attributes"),
             "largest": [label, largest["difference"]] if largest else None,
             "seconds": found.seconds, "sent": self._sent,
@@ -336,24 +339,23 @@ class PhotoInverter(FaceView):
         }  # fmt: skip
 
     def _about(self) -> str:
-        return "PhotoInverter: from a photo to a face that can be edited"
+        return self._words("about_photo")
 
     def _without_still(self) -> str:
-        return (
-            f"{self._about()}. There is no likeness yet; without a page, view.load_photo(path), "
-            "view.start() and view.wait() find one."
-        )
+        return self._words("still_photo_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
         found = self.work.found
         if found is None:
             return None
-        rows = [["distance to the cloud of W", f"{found.cloud_distance:.2f}: {found.editability}"]]
-        for name, words in (("identity", "identity kept"), ("attributes", "attributes off by")):
+        say = self._words
+        far = f"{say.number(found.cloud_distance)}: {say.said(found.editability)}"
+        rows = [[say("cloud_distance"), far]]
+        for name, key in (("identity", "head_kept"), ("attributes", "attributes_off")):
             if self.result.get(name) is not None:
-                rows.append([words, f"{self.result[name]:.2f}"])
-        words = "The likeness that was found; the photo itself is not kept in the notebook."
-        return Still(found.image[0].detach(), words, ("what", "how much"), rows)
+                rows.append([say(key), say.number(self.result[name])])
+        head = (say("head_what"), say("head_how"))
+        return Still(found.image[0].detach(), say("still_photo"), head, rows)
 
     def close(self) -> None:
         """Take the view out of the page and forget the photo; the shared face lives on."""

@@ -39,11 +39,6 @@ FACES_EVERY = 1.5
 STILL_EVERY = 20.0
 #: Share of the steps below which a stopped run says that it is too early to judge.
 ENOUGH = 1 / 3
-LEARNING = "Training in the background: other cells keep working"
-TOO_EARLY = (
-    "too few to judge it by. Press Resume, wait until it has ended, then select this cell's "
-    "successor and choose Run \u2192 Run Selected Cell and All Below."
-)
 
 
 class TrainingCell(View):
@@ -88,6 +83,7 @@ class TrainingCell(View):
         *,
         preview: Preview | None = None,
         weights: str | Path = DEFAULT_WEIGHTS,
+        language: str | None = None,
         **changes: Any,
     ) -> None:
         self._recipe = get_recipe(recipe).replace(**changes)
@@ -101,7 +97,7 @@ class TrainingCell(View):
         self._records: list[dict[str, Any]] = []
         self._told = self._drawn = self._stood = 0.0
         self._rows_up: Mapping[str, Tensor] = {}
-        super().__init__()
+        super().__init__(language=language)
         self._read_run()
 
     # -- from Python or the page -------------------------------------------------------------------
@@ -185,14 +181,15 @@ class TrainingCell(View):
 
     def summary(self) -> str:
         """One sentence for the cell below: how far the training is, and whether that is enough."""
-        steps = f"{self._step} of {self._recipe.settings.steps} steps"
+        say = self._words
+        steps = say("steps_of", step=self._step, steps=self._recipe.settings.steps)
         if self._state == "failed":
-            return f"No training: {self.status['message']}"
+            return say("no_training", message=self.status["message"])
         if self.share_done >= 1:
-            return f"Trained to the end: {steps}."
+            return say("trained_to_end", steps=steps)
         if self.share_done < ENOUGH:
-            return f"Only {steps}: {TOO_EARLY}"
-        return f"Stopped after {steps}; Resume, above, goes on from there."
+            return say("only_steps", steps=steps, too_early=say("too_early"))
+        return say("stopped_after", steps=steps)
 
     def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind == "start":
@@ -203,7 +200,7 @@ class TrainingCell(View):
             if self._run_handle is not None:
                 # Not waited for: the page hears of the end through the status.
                 self._run_handle.stop()
-                self._tell("stopping", "Stopping after this step")
+                self._tell("stopping", self._words("stopping_after_step"))
         else:
             raise ValueError(f"{kind!r} is no request of this view")
 
@@ -214,7 +211,7 @@ class TrainingCell(View):
             self._train()
         except Exception as error:
             # Errors are data here too: the line stands in the cell, and the next start may work.
-            self._tell("failed", f"{error}" or type(error).__name__)
+            self._tell("failed", self._words.said(f"{error}") or type(error).__name__)
         finally:
             self._run_handle = None
             self._show_still()
@@ -222,16 +219,16 @@ class TrainingCell(View):
     def _train(self) -> None:
         recipe = self._recipe
         if self.task is None:
-            self._tell("preparing", "Preparing: models and training faces")
+            self._tell("preparing", self._words("preparing_models"))
             inputs = input_hashes(recipe, list_recipes(), self._weights)
-            with heard_by(lambda line: self._tell("preparing", f"Preparing: {line}")):
+            with heard_by(self._tell_preparing):
                 self.task = build_task(recipe, self._weights)
             self._config = {**recipe.resolved(), "inputs": inputs}
         self._draw_faces(self._step)
         if self._stop_wanted.is_set():
-            self._tell("stopped", "Stopped before the first step")
+            self._tell("stopped", self._words("stopped_before"))
             return
-        self._tell("running", LEARNING)
+        self._tell("running", self._words("learning"))
         self._run_handle = TrainingHandle(
             self.task,
             recipe.settings,
@@ -247,14 +244,16 @@ class TrainingCell(View):
         self._send_history()
         self._draw_faces(outcome.step)
         if outcome.finished:
-            self._tell("finished", f"Finished after {outcome.step} steps")
+            self._tell("finished", self._words("finished_after", step=outcome.step))
         else:
             early = outcome.step < ENOUGH * recipe.settings.steps
-            self._tell(
-                "stopped",
-                f"Stopped at step {outcome.step} of {recipe.settings.steps}: saved. "
-                + (TOO_EARLY if early else "Resume goes on from here."),
-            )
+            say, steps = self._words, recipe.settings.steps
+            next_step = say("too_early" if early else "resume_goes_on")
+            line = say("stopped_and_saved", step=outcome.step, steps=steps, next=next_step)
+            self._tell("stopped", line)
+
+    def _tell_preparing(self, line: str) -> None:
+        self._tell("preparing", self._words("preparing_line", line=self._words.said(line)))
 
     def _on_step(self, record: dict[str, Any]) -> None:
         self._records = [r for r in self._records if r["step"] < record["step"]]
@@ -264,7 +263,7 @@ class TrainingCell(View):
             self._told = now
             self._send_history()
             if self._state == "running":
-                self._tell("running", LEARNING)
+                self._tell("running", self._words("learning"))
         if now - self._drawn >= FACES_EVERY and not self.is_hidden:
             self._draw_faces(record["step"])
         if now - self._stood >= STILL_EVERY:
@@ -287,9 +286,9 @@ class TrainingCell(View):
         if directory.exists():
             self._records = directory.history()
             self._send_history()
-            self._tell("stopped", f"This folder holds a run up to step {self._step}")
+            self._tell("stopped", self._words("holds_run", step=self._step))
         else:
-            self._tell("ready", f"{self._recipe.name}: {self._recipe.summary}")
+            self._tell("ready", f"{self._recipe.name}: {self._words.said(self._recipe.summary)}")
 
     def _tell(self, state: str, message: str = "") -> None:
         steps = self._recipe.settings.steps
@@ -328,19 +327,20 @@ class TrainingCell(View):
 
     def _about(self) -> str:
         steps = self._recipe.settings.steps
-        return f"TrainingCell of {self._recipe.name}, {self._step} of {steps} steps"
+        return self._words("about_cell", recipe=self._recipe.name, step=self._step, steps=steps)
 
     def _without_still(self) -> str:
-        return (
-            f"{self._about()}. {self._recipe.summary.rstrip('.')}. Press Start; or, without a "
-            f"page, cell.start() and cell.wait(), or the command l2l train {self._recipe.name}."
+        summary = self._words.said(self._recipe.summary).rstrip(".")
+        return self._words(
+            "still_cell_nothing", about=self._about(), summary=summary, recipe=self._recipe.name
         )
 
     def _still_parts(self) -> Still | None:
         """The faces that were drawn last, or else the curves."""
-        rows = losses_rows(self.history)
+        say = self._words
+        rows = losses_rows(self.history, say.decimal)
         words = f"{self._about()}. {self.status.get('message', '')}".rstrip(". ")
-        head = ("loss", "at first", "at last")
+        head = (say("head_loss"), say("head_first"), say("head_last"))
         lines = list(self._rows_up.items())
         if lines:
             columns = max(len(images) for _, images in lines)
@@ -350,7 +350,8 @@ class TrainingCell(View):
                 for _, images in lines
                 for image in (*images, *([blank] * (columns - len(images))))
             ]
-            words += f". Rows: {', '.join(caption for caption, _ in lines)}"
+            names = ", ".join(caption for caption, _ in lines)
+            words = say("rows_named", about=words, names=names)
             return Still(grid(torch.stack(cells), columns), words, head, rows)
         curves = curves_png(self.history)
         return None if curves is None else Still(curves, words, head, rows)

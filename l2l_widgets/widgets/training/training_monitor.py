@@ -90,6 +90,7 @@ class TrainingMonitor(View):
         recipe: str | None = None,
         weights: str | Path = DEFAULT_WEIGHTS,
         recipes: str | Path | None = None,
+        language: str | None = None,
         **changes: Any,
     ) -> None:
         if not isinstance(folder, (str, Path)):
@@ -112,7 +113,7 @@ class TrainingMonitor(View):
         self._pinned: int | None = None  # the step whose faces the reader has chosen
         self._wake = threading.Event()
         self._stood = 0.0
-        super().__init__()
+        super().__init__(language=language)
         found = list_runs(self.folder)
         if found and (found[0].at_work or recipe is None):
             self._show(found[0].path)
@@ -220,7 +221,7 @@ class TrainingMonitor(View):
                 self.history = history_value(self._reader.records)
             changed = self.run.get("state") != run.state
             moved = self.run.get("step") != run.step
-            self._set(run=_long_value(run))
+            self._set(run={**_long_value(run), "message": self._words.said(run.message)})
             late = moved and time.monotonic() - self._stood >= STILL_EVERY
             if self._send_look() or changed or late:
                 self._stood = time.monotonic()
@@ -274,26 +275,28 @@ class TrainingMonitor(View):
         self._send_form()
 
     def _send_form(self) -> None:
-        wrong = check_fields(self._recipe, self._values)
+        say = self._words
+        wrong = {n: say.said(w) for n, w in check_fields(self._recipe, self._values).items()}
         if self._checked != self._recipe.name:  # reading all weights takes a moment
             self._checked = self._recipe.name
-            self._missing = _missing(self._recipe, self._known, self._weights)
+            self._missing = say.said(_missing(self._recipe, self._known, self._weights))
         folder = self.folder / self._new_name if self._new_name else None
         taken = folder is not None and folder.exists()
         if taken:
-            wrong["folder"] = f"{self._new_name!r} is there already; allowed: a new name"
+            wrong["folder"] = self._words("folder_is_there", name=repr(self._new_name))
         elif self._new_name and (
             Path(self._new_name).name != self._new_name or self._new_name.startswith(".")
         ):
-            wrong["folder"] = f"{self._new_name!r}; allowed: the name of a new folder"
+            wrong["folder"] = self._words("folder_name", name=repr(self._new_name))
         self.form = {
             "recipe": self._recipe.name,
             "recipes": [
-                {"name": r.name, "summary": r.summary, "shipped": r.shipped}
+                {"name": r.name, "summary": say.meaning(r.summary), "shipped": r.shipped}
                 for r in self._known.values()
             ],
             "fields": [
-                {**field.__dict__, "limits": field.limits, "default": _as_text(field.default),
+                {**field.__dict__, "limits": say.said(field.limits),
+                 "meaning": say.meaning(field.meaning), "default": _as_text(field.default),
                  "plain": field.name in PLAIN_FIELDS}
                 for field in fields_of(self._recipe)
             ],
@@ -344,28 +347,33 @@ class TrainingMonitor(View):
     # -- without a front end -----------------------------------------------------------------------
 
     def _about(self) -> str:
-        shown = "" if self._shown is None else f", {self._shown.name} shown"
-        return f"TrainingMonitor of {self.folder}{shown}"
+        if self._shown is None:
+            return self._words("about_monitor", folder=self.folder)
+        return self._words("about_monitor_run", folder=self.folder, run=self._shown.name)
 
     def _without_still(self) -> str:
-        return (
-            f"{self._about()}. No run has begun here: choose a recipe and press Start; or, without "
-            "a page, monitor.start() and monitor.wait(), or the command l2l train."
-        )
+        return self._words("still_monitor_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
         """The faces of the run that is shown, or else its curves; and every run in the table."""
         if not self.runs:
             return None
-        look, words = self.look, self._about()
+        look, words, say = self.look, self._about(), self._words
         picture = look["sheet"]["data"] if look else curves_png(self.history)
         if look:
-            words += f". Its faces at step {look['step']}: {', '.join(look['captions'])}"
+            names = ", ".join(look["captions"])
+            words = say("still_monitor", about=words, step=look["step"], names=names)
         rows = [
-            [run["name"], run["recipe"], run["state"], f"{run['step']} of {run['steps'] or '?'}"]
+            [
+                run["name"],
+                run["recipe"],
+                say(f"state_{run['state']}"),
+                say("of", at=run["step"], count=run["steps"] or "?"),
+            ]
             for run in self.runs[:STILL_RUNS]
         ]
-        return Still(picture, words, ("run", "recipe", "state", "steps"), rows)
+        head = [say(f"head_{name}") for name in ("run", "recipe", "state", "steps")]
+        return Still(picture, words, head, rows)
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():

@@ -64,11 +64,12 @@ def curves_png(history: Mapping[str, Any]) -> bytes | None:
     return figure_png(figure)
 
 
-def losses_rows(history: Mapping[str, Any]) -> list[list[str]]:
+def losses_rows(history: Mapping[str, Any], decimal: str = ".") -> list[list[str]]:
     """First and last value of every loss, for a table: name, first, last."""
     rows = []
     for name, values in history.get("losses", {}).items():
         known = [value for value in values if value is not None]
         if known:
-            rows.append([name.replace("_", " "), f"{known[0]:.4g}", f"{known[-1]:.4g}"])
+            ends = (f"{known[i]:.4g}".replace(".", decimal) for i in (0, -1))
+            rows.append([name.replace("_", " "), *ends])
     return rows

@@ -9,12 +9,12 @@ class GridView {
     this.cards = new Map();
     this.message = new Message();
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
-    this.before = new PictureView("before", "The face before the edit");
+    this.before = new PictureView("before", t("before_description"));
     this.queue = new PictureQueue((source) => this.before.show(source));
-    this.list = h("div", { class: "l2l-cards", role: "list", "aria-label": "Methods" });
+    this.list = h("div", { class: "l2l-cards", role: "list", "aria-label": t("methods_list") });
     this.tally = h("p", { class: "l2l-stamp l2l-tally" });
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },
-      this.before.frame, h("strong", { class: "l2l-card-title" }, "before"));
+      this.before.frame, h("strong", { class: "l2l-card-title" }, t("before")));
     this.none = h("div", { class: "l2l-none-reasons" });
     this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.list, this.none,
       h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
@@ -30,22 +30,22 @@ class GridView {
       if (!families.has(row.family)) families.set(row.family, []);
       families.get(row.family).push(h("option", { value: row.name }, row.label));
     }
-    this.name = h("select", { "aria-label": "Attribute", onchange: () => this.ask() },
+    this.name = h("select", { "aria-label": t("attribute"), onchange: () => this.ask() },
       ...[...families].map(([label, options]) => h("optgroup", { label }, ...options)));
     const limit = this.schema.slider;
     this.change = h("input", { type: "range", min: -limit, max: limit, step: 0.05, class: "l2l-change",
-      "aria-label": "Change to be achieved", oninput: () => this.showChange(), onchange: () => this.ask() });
+      "aria-label": t("change_to_be_achieved"), oninput: () => this.showChange(), onchange: () => this.ask() });
     this.amount = h("output", { class: "l2l-amount-asked" });
-    this.take = button("From the sliders", null, () => this.link.post({ kind: "take" }), {
-      title: "Take what the face editor of this session asks for" });
-    this.next = button("New face", "dice", () => this.link.post({ kind: "face", seed: Math.floor(Math.random() * 10000) }));
+    this.take = button(t("from_the_sliders"), null, () => this.link.post({ kind: "take" }), {
+      title: t("take_what_the_face_editor") });
+    this.next = button(t("new_face"), "dice", () => this.link.post({ kind: "face", seed: Math.floor(Math.random() * 10000) }));
     this.blind = h("input", { type: "checkbox", onchange: () => this.link.post({ kind: "blind", blind: this.blind.checked }) });
-    this.reveal = button("Reveal", null, () => this.link.post({ kind: "reveal" }), { class: "l2l-button l2l-reveal" });
+    this.reveal = button(t("reveal"), null, () => this.link.post({ kind: "reveal" }), { class: "l2l-button l2l-reveal" });
     this.progress = h("span", { class: "l2l-progress-text" });
     return h("div", { class: "l2l-panelbar" },
-      labelled("Achieve", "Every method is asked for as much as brings this change, as the judge sees it", this.name),
+      labelled(t("achieve"), t("every_method_is_asked_for"), this.name),
       this.change, this.amount, this.take, this.next,
-      h("label", { class: "l2l-field", title: "Letters instead of names, shuffled anew for every face" }, this.blind, "Blind"),
+      h("label", { class: "l2l-field", title: t("letters_instead_of_names_shuffled") }, this.blind, t("blind")),
       this.reveal, this.progress);
   }
 
@@ -75,7 +75,7 @@ class GridView {
 
   vote(label) {
     this.link.post({ kind: "vote", label });
-    this.said.textContent = `You voted for ${label}.`;
+    this.said.textContent = t("you_voted_for", { label });
   }
 
   sync(name) {
@@ -89,7 +89,7 @@ class GridView {
   showBefore(picture) {
     if (!picture.data) return;
     this.queue.push(picture);
-    this.beforeCard.querySelector("strong").textContent = picture.seed === null ? "before" : `face ${picture.seed}`;
+    this.beforeCard.querySelector("strong").textContent = picture.seed === null ? t("before") : t("face_titled", { seed: picture.seed });
   }
 
   showCards(cards) {
@@ -113,22 +113,22 @@ class GridView {
     const byReason = new Map();
     for (const { reason, title } of cards) byReason.set(reason, [...(byReason.get(reason) ?? []), title]);
     this.none.replaceChildren(...[...byReason].map(([reason, titles]) => h("p", {},
-      h("strong", {}, titles.length === cards.length && titles.length > 1 ? `None of the ${titles.length} methods: ` : `${titles.join(", ")}: `),
-      reason)), ...(byReason.size ? [h("p", { class: "l2l-stamp" }, "Ask for less, for another attribute, or of another face.")] : []));
+      h("strong", {}, titles.length === cards.length && titles.length > 1 ? t("none_of_the_methods", { count: titles.length }) : `${titles.join(", ")}: `),
+      reason)), ...(byReason.size ? [h("p", { class: "l2l-stamp" }, t("ask_for_less_for_another"))] : []));
     this.list.classList.toggle("l2l-none-can", byReason.size > 0);
   }
 
   makeCard(label) {
-    const view = new PictureView("after", `What ${label} made of it`);
+    const view = new PictureView("after", t("what_made_of_it", { label }));
     const parts = { view, queue: new PictureQueue((source) => view.show(source)) };
     parts.title = h("strong", { class: "l2l-card-title" });
-    parts.face = h("button", { type: "button", class: "l2l-cardface", title: "Load this face everywhere",
+    parts.face = h("button", { type: "button", class: "l2l-cardface", title: t("load_this_face_everywhere"),
       onclick: () => this.link.post({ kind: "load", label }) }, view.frame);
     parts.came = h("p", { class: "l2l-came" });
     parts.kept = h("p", { class: "l2l-kept" });
     parts.movers = h("div", { class: "l2l-movers" });
     parts.cost = h("p", { class: "l2l-stamp l2l-cost" });
-    parts.vote = button("Best", null, () => this.vote(label), { class: "l2l-button l2l-vote", "aria-label": `Vote for ${label}` });
+    parts.vote = button(t("best"), null, () => this.vote(label), { class: "l2l-button l2l-vote", "aria-label": t("vote_for", { label }) });
     parts.element = h("div", { class: "l2l-card", role: "listitem", dataset: { label } },
       parts.face, parts.title, parts.came, parts.kept, parts.movers, parts.cost, parts.vote);
     return parts;
@@ -151,12 +151,12 @@ class GridView {
       parts.came.title = parts.came.textContent;
       const kept = card.kept;
       parts.kept.textContent = typeof kept === "number"
-        ? `${card.drifts ? "\u25b3 " : ""}identity kept ${Math.round(100 * Math.max(0, Math.min(1, kept)))}\u202f%` : "";
+        ? (card.drifts ? "\u25b3 " : "") + t("identity_kept", { kept: Math.round(100 * Math.max(0, Math.min(1, kept))) }) : "";
       parts.movers.replaceChildren(...(card.movers ?? []).map((m) => this.makeMover(m)));
       const cost = [];
-      if (typeof card.others === "number") cost.push(`all others ${(100 * card.others).toFixed(1)}\u202f% each`);
-      if (typeof card.strength === "number") cost.push(`asked \u00d7${card.strength.toFixed(2)}`);
-      if (typeof card.seconds === "number") cost.push(`${Math.round(1000 * card.seconds)} ms`);
+      if (typeof card.others === "number") cost.push(t("all_others_each", { others: fixed(100 * card.others, 1) }));
+      if (typeof card.strength === "number") cost.push(t("asked_by", { strength: fixed(card.strength, 2) }));
+      if (typeof card.seconds === "number") cost.push(t("ms", { ms: Math.round(1000 * card.seconds) }));
       parts.cost.textContent = cost.join(" \u00b7 ");
     }
     const blind = this.settings?.blind;
@@ -179,7 +179,9 @@ class GridView {
     bar.style.left = mover.change < 0 ? `${50 - share}%` : "50%";
     const text = `${row.label} ${asAmount(row, mover.change)}`;
     return h("div", { class: `l2l-mover${mover.outside ? " l2l-mover-outside" : ""}`,
-      title: `${text}${mover.outside ? ", beyond" : ", within"} random edits of this size (${asAmount(row, mover.band[0])} to ${asAmount(row, mover.band[1])})` },
+      title: t(mover.outside ? "beyond_random" : "within_random", {
+        change: text, low: asAmount(row, mover.band[0]), high: asAmount(row, mover.band[1]),
+      }) },
       h("span", { class: "l2l-mover-name" }, row.label), h("span", { class: "l2l-mover-amount" },
         `${mover.outside ? "\u25c6" : ""}${asAmount(row, mover.change)}`), h("span", { class: "l2l-mover-track" }, bar));
   }
@@ -191,14 +193,16 @@ class GridView {
       const row = first && this.rows.get(first.name);
       return `${card.title}: ${this.cameText(card)}${row ? `, ${row.label} ${asAmount(row, first.change)}` : ""}`;
     }).join("; ");
-    this.list.setAttribute("aria-label", `Methods. ${text}`);
+    this.list.setAttribute("aria-label", t("methods", { n: text }));
     const reached = cards.filter((c) => c.reached);
     const best = reached.reduce((a, b) => (a && a.others <= b.others ? a : b), null);
     const missed = cards.length - reached.length;
     const words = best
-      ? `${reached.length} of ${cards.length} methods achieve it${missed ? `; ${missed} cannot on this face, and are not compared` : ""}. ` +
-        `Least else moves with ${best.title}: ${(100 * best.others).toFixed(1)}\u202f% of its scale for an attribute, in the mean.`
-      : "No method achieves this change on this face.";
+      ? t("of_methods_achieve_it_least", {
+        reached: reached.length, count: cards.length, method: best.title, others: fixed(100 * best.others, 1),
+        missed: missed ? t("cannot_on_this_face_and", { count: missed }) : "",
+      })
+      : t("no_method_achieves_this_change");
     if (this.heard !== words) this.said.textContent = words;
     this.heard = words;
   }
@@ -221,18 +225,18 @@ class GridView {
       parts.vote.hidden = !settings.blind;
       const own = settings.vote === label;
       parts.vote.setAttribute("aria-pressed", String(own));
-      parts.vote.querySelector("span").textContent = own ? "\u2713 your vote" : "Best";
+      parts.vote.querySelector("span").textContent = own ? t("your_vote") : t("best");
     }
     const counts = Object.entries(settings.tally).map(([m, n]) => `${m} ${n}`).join(", ");
-    this.tally.textContent = settings.votes ? `${settings.votes} vote${settings.votes > 1 ? "s" : ""}${counts ? `: ${counts}` : ", counted until you reveal"}` : "";
+    this.tally.textContent = settings.votes ? `${t(settings.votes > 1 ? "votes" : "one_vote", { count: settings.votes })}, ${counts || t("counted_until_you_reveal")}` : "";
   }
 
   showStatus(status) {
     this.message.show(status.error);
-    this.progress.textContent = status.state === "comparing" ? `${status.done} of ${status.total} methods` : "";
+    this.progress.textContent = status.state === "comparing" ? t("of_methods", { done: status.done, total: status.total }) : "";
     if (status.state === "comparing" && this.element.dataset.state !== "comparing") {
       // the last face's verdict says nothing of this one
-      this.said.textContent = "Comparing \u2026";
+      this.said.textContent = t("comparing");
       this.heard = undefined;
     }
     this.element.dataset.state = status.state;

@@ -19,16 +19,16 @@ class ExplorerView {
   }
 
   layOut() {
-    this.tab = new Choice("View", [["matrix", "Matrix"], ["tracks", "Trajectories"]], (value) => this.showTab(value));
-    this.layers = new Choice("Numbers", [
-      ["signed", "What moved", "Mean change of each attribute when the edited one has changed as asked"],
-      ["world", "The world\u2019s own slope", "How much the attributes differ in the population itself, for the same difference"],
-      ["against", "Other method", "The method it is compared with"],
-      ["difference", "Difference", "The other method minus this one, face by face"],
+    this.tab = new Choice(t("view"), [["matrix", t("matrix")], ["tracks", t("trajectories")]], (value) => this.showTab(value));
+    this.layers = new Choice(t("numbers"), [
+      ["signed", t("what_moved"), t("mean_change_of_each_attribute")],
+      ["world", t("the_worlds_own_slope"), t("how_much_the_attributes_differ")],
+      ["against", t("other_method"), t("the_method_it_is_compared")],
+      ["difference", t("difference"), t("the_other_method_minus_this")],
     ], (value) => this.showLayer(value));
     this.same = h("input", { type: "checkbox", onchange: () => this.draw() });
-    const same = h("label", { class: "l2l-field", title: "Fewer columns, larger numbers: for a projector" }, this.same,
-      "columns as rows");
+    const same = h("label", { class: "l2l-field", title: t("fewer_columns_larger_numbers_for") }, this.same,
+      t("columns_as_rows"));
     this.key = this.makeKey();
     this.stamp = h("p", { class: "l2l-stamp l2l-gridstamp" });
     this.matrixPanel = h("section", { class: "l2l-matrixpanel" },
@@ -38,34 +38,35 @@ class ExplorerView {
   }
 
   makeBar() {
-    this.method = h("select", { "aria-label": "Method", onchange: () => this.choose() });
-    this.against = h("select", { "aria-label": "Compare with", onchange: () => this.choose() });
+    this.method = h("select", { "aria-label": t("method"), onchange: () => this.choose() });
+    this.against = h("select", { "aria-label": t("compare_with"), onchange: () => this.choose() });
     this.fillMethods();
-    this.reader = h("select", { "aria-label": "Read by", onchange: () => this.choose() },
-      ...[["judge", "judge"], ["ensemble", "training"], ["consensus", "both"]].map(([value, text]) => h("option", { value }, text)));
+    const readers = { judge: t("judge"), ensemble: t("training"), consensus: t("both") };
+    this.reader = h("select", { "aria-label": t("read_by_label"), onchange: () => this.choose() },
+      ...Object.entries(readers).map(([value, text]) => h("option", { value }, text)));
     // Not every way to fill a field in is followed by a change event; Enter always means "take it".
     const takes = { onchange: () => this.plan(), onkeydown: (event) => event.key === "Enter" && this.plan() };
-    this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": "Faces", ...takes });
-    this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": "Seed of the faces", ...takes });
-    this.start = button("Measure", "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
-    this.stop = button("Stop", "stop", () => this.link.post({ kind: "stop" }), { class: "l2l-button l2l-stop" });
-    this.bar = h("progress", { max: 1, value: 0, "aria-label": "Measured" });
+    this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": t("many_faces"), ...takes });
+    this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": t("seed_of_the_faces"), ...takes });
+    this.start = button(t("measure"), "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
+    this.stop = button(t("stop"), "stop", () => this.link.post({ kind: "stop" }), { class: "l2l-button l2l-stop" });
+    this.bar = h("progress", { max: 1, value: 0, "aria-label": t("measured") });
     this.numbers = h("span", { class: "l2l-progress-text" });
     this.progress = h("div", { class: "l2l-progress" }, this.bar, this.numbers);
     const measuring = this.schema.editable ? [
-      labelled("Faces", "More faces, narrower intervals; from 1,000 on it is no preview", this.faces),
-      labelled("Seed", "Which faces", this.seed), this.makePicker(), this.start, this.stop, this.progress,
-    ] : [h("span", { class: "l2l-stamp" }, `from the report ${this.schema.report}`)];
-    return h("div", { class: "l2l-panelbar" }, this.tab.element, labelled("Method", "Whose edits", this.method),
-      labelled("compared with", "Another method on the same faces", this.against),
-      labelled("read by", "The judge trained nothing; the training\u2019s own readers; or both. Each has its own crossing", this.reader), ...measuring);
+      labelled(t("many_faces"), t("more_faces_narrower_intervals_from"), this.faces),
+      labelled(t("seed"), t("which_faces"), this.seed), this.makePicker(), this.start, this.stop, this.progress,
+    ] : [h("span", { class: "l2l-stamp" }, t("from_the_report", { report: this.schema.report }))];
+    return h("div", { class: "l2l-panelbar" }, this.tab.element, labelled(t("method"), t("whose_edits"), this.method),
+      labelled(t("compared_with"), t("another_method_on_the_same"), this.against),
+      labelled(t("read_by"), t("the_judge_trained_nothing_the"), this.reader), ...measuring);
   }
 
   /** The methods of the models that draw now. */
   fillMethods() {
     const options = () => this.model.get("schema").methods.map((m) => h("option", { value: m }, m));
     this.method.replaceChildren(...options());
-    this.against.replaceChildren(h("option", { value: "" }, "nothing"), ...options());
+    this.against.replaceChildren(h("option", { value: "" }, t("no_method")), ...options());
   }
 
   /** Which attributes are edited: a list of boxes behind a button. */
@@ -82,15 +83,15 @@ class ExplorerView {
       for (const [name, box] of this.boxes) box.checked = names.includes(name);
     };
     this.pickText = h("summary", { class: "l2l-button" });
-    const apply = button("Use these", null, () => {
+    const apply = button(t("use_these"), null, () => {
       this.picker.open = false;
       this.plan();
     }, { class: "l2l-button l2l-primary" });
     this.picker = h("details", { class: "l2l-picker" }, this.pickText, h("div", { class: "l2l-pickbox" },
       h("div", { class: "l2l-pickbar" },
-        button("The paper\u2019s eight", null, () => take(this.schema.eight)),
-        button("All", null, () => take(this.schema.attributes.map((r) => r.name))),
-        button("None", null, () => take([])), apply),
+        button(t("the_papers_eight"), null, () => take(this.schema.eight)),
+        button(t("all"), null, () => take(this.schema.attributes.map((r) => r.name))),
+        button(t("none"), null, () => take([])), apply),
       h("div", { class: "l2l-picklist" }, ...[...families].map(([name, boxes]) =>
         h("div", {}, h("strong", {}, name), ...boxes)))));
     this.picker.addEventListener("keydown", (event) => {
@@ -101,11 +102,11 @@ class ExplorerView {
 
   makeKey() {
     this.scale = [h("span"), h("span")];
-    return h("div", { class: "l2l-key", "aria-label": "Key" }, this.scale[0],
+    return h("div", { class: "l2l-key", "aria-label": t("key") }, this.scale[0],
       h("span", { class: "l2l-key-ramp", "aria-hidden": "true" }), this.scale[1],
-      h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-hatched l2l-key-cell" }), "undecided"),
-      h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-own l2l-key-cell" }), "edited itself"),
-      h("span", { class: "l2l-key-item" }, "numbers: % of each scale; ! whichever way it is edited"));
+      h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-hatched l2l-key-cell" }), t("undecided")),
+      h("span", { class: "l2l-key-item" }, h("span", { class: "l2l-cell l2l-own l2l-key-cell" }), t("edited_itself")),
+      h("span", { class: "l2l-key-item" }, t("numbers_of_each_scale_whichever")));
   }
 
   showTab(value) {
@@ -127,13 +128,13 @@ class ExplorerView {
     const values = { signed: own, world: own, against: this.model.get("against"), difference: this.model.get("difference") }[this.layer];
     const words = {
       signed: this.emptyWords(),
-      world: "Press Measure: the population\u2019s slopes come with the first row.",
-      against: "No row of the other method has been measured yet: press Measure.",
-      difference: "No row of both methods has been measured yet: press Measure.",
+      world: t("press_measure_the_populations_slopes"),
+      against: t("no_row_of_the_other"),
+      difference: t("no_row_of_both_methods"),
     }[this.layer];
     this.grid.update(values, this.layer === "world" ? "world" : "signed", words, this.same.checked);
-    this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, "PREVIEW")] : []),
-      (values?.stamp ?? "").replace("PREVIEW, ", ""));
+    this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, t("preview"))] : []),
+      (values?.stamp ?? "").replace(`${t("preview")}, `, ""));
     const percent = Math.round(100 * (own.request ?? 0.3));
     this.scale[0].textContent = `\u2212${percent}`;
     this.scale[1].textContent = `+${percent}`;
@@ -143,9 +144,8 @@ class ExplorerView {
   /** What stands in the place of the matrix before its first row is there. */
   emptyWords() {
     const { attributes, faces } = this.model.get("settings");
-    if (this.waiting) return `Measuring: ${this.waiting}.`;
-    return `Press Measure: ${attributes.length} rows appear here one by one. Each draws and reads ${faces} faces at several ` +
-      "strengths; how far it is and how long it will take stands beside the button.";
+    if (this.waiting) return t("measuring_now", { waiting: this.waiting });
+    return t("press_measure_rows_appear_here", { rows: attributes.length, faces });
   }
 
   showEmpty() {
@@ -169,7 +169,7 @@ class ExplorerView {
 
   load(seed) {
     this.link.post({ kind: "load", seed });
-    this.said.textContent = `Face ${seed} is loaded in every view.`;
+    this.said.textContent = t("face_is_loaded_in_every", { seed });
   }
 
   sync(name) {
@@ -193,14 +193,14 @@ class ExplorerView {
     this.reader.value = settings.reader;
     const other = Boolean(settings.against);
     for (const key of ["against", "difference"]) this.layers.buttons.get(key).hidden = !other;
-    this.layers.buttons.get("against").textContent = settings.against || "Other method";
+    this.layers.buttons.get("against").textContent = settings.against || t("other_method");
     if (!other && ["against", "difference"].includes(this.layer)) this.layers.choose("signed");
     this.tracks.setAttributes(settings.attributes);
     if (!this.schema.editable) return;
     if (document.activeElement !== this.faces) this.faces.value = settings.faces;
     if (document.activeElement !== this.seed) this.seed.value = settings.seed;
     const count = settings.attributes.length;
-    const words = count === this.schema.attributes.length ? `all ${count} attributes` : `${count} attribute${count === 1 ? "" : "s"}`;
+    const words = t(count === this.schema.attributes.length ? "all_attributes" : count === 1 ? "one_attribute_chosen" : "some_attributes", { count });
     this.pickText.textContent = words;
     if (!this.picker.open) for (const [name, box] of this.boxes) box.checked = settings.attributes.includes(name);
   }
@@ -210,16 +210,18 @@ class ExplorerView {
     this.start.hidden = busy;
     this.stop.hidden = !busy;
     const some = status.done > 0 && status.done < status.total;
-    this.start.querySelector("span").textContent = some ? "Go on" : "Measure";
+    this.start.querySelector("span").textContent = some ? t("go_on") : t("measure");
     this.bar.value = status.total ? status.done / status.total : 0;
     const left = asTimeLeft(status.seconds_left);
-    const words = { paused: "paused", stopped: "stopped", failed: "failed", running: left };
-    const faces = status.faces_total ? `${status.faces} of ${status.faces_total} faces` : "";
-    this.numbers.textContent = [`${status.done}/${status.total} rows`, faces, words[status.state]].filter(Boolean).join(" \u00b7 ");
-    this.waiting = busy ? [status.doing, faces, left || "how long it takes is known after the first faces"].filter(Boolean).join(" \u00b7 ") : "";
+    const words = {
+      paused: t("state_paused"), stopped: t("state_stopped"), failed: t("state_failed"), running: left,
+    };
+    const faces = status.faces_total ? t("many_progress", { done: status.faces, total: status.faces_total }) : "";
+    this.numbers.textContent = [t("rows_done", { done: status.done, total: status.total }), faces, words[status.state]].filter(Boolean).join(" \u00b7 ");
+    this.waiting = busy ? [status.doing, faces, left || t("how_long_it_takes_is")].filter(Boolean).join(" \u00b7 ") : "";
     this.showEmpty();
-    this.progress.title = status.state === "paused" ? "Paused while out of sight: nothing is computed that nobody looks at"
-      : `${status.done} of ${status.total} rows${left && `, ${left}`}${status.doing && `; now: ${status.doing}`}`;
+    this.progress.title = status.state === "paused" ? t("paused_while_out_of_sight")
+      : [t("of_rows", { done: status.done, total: status.total }), left, status.doing].filter(Boolean).join(", ");
     this.progress.hidden = status.state === "ready";
     this.message.show(status.error);
     this.element.dataset.state = status.state;
@@ -234,8 +236,8 @@ class ExplorerView {
 /** Seconds in the words of somebody who waits. */
 function asTimeLeft(seconds) {
   if (seconds === null || seconds === undefined) return "";
-  if (seconds < 60) return `${Math.max(1, Math.ceil(seconds))} s left`;
-  return `${Math.ceil(seconds / 60)} min left`;
+  if (seconds < 60) return t("many_left", { seconds: Math.max(1, Math.ceil(seconds)) });
+  return t("min_left", { minutes: Math.ceil(seconds / 60) });
 }
 
 ExplorerView.TRAITS = ["schema", "settings", "status", "matrix", "against", "difference", "cell", "trajectory"];

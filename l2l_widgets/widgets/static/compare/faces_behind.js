@@ -10,11 +10,11 @@ class FacesBehind {
     this.strip = s("svg", { class: "l2l-strip", viewBox: "0 0 640 118", role: "img" });
     this.note = h("p", { class: "l2l-stamp" });
     this.pairs = h("div", { class: "l2l-pairs" });
-    this.projection = h("pre", { class: "l2l-projection", tabindex: 0, "aria-label": "What the projection promises" });
+    this.projection = h("pre", { class: "l2l-projection", tabindex: 0, "aria-label": t("what_the_projection_promises") });
     // The strip is drawn at the size it has: what comes beside it changes that.
     this.observer = new ResizeObserver(() => this.cell && this.drawStrip(this.cell, this.rows.get(this.cell.read)));
     this.observer.observe(this.words);
-    this.element = h("section", { class: "l2l-behind", hidden: true, "aria-label": "Faces behind the cell" },
+    this.element = h("section", { class: "l2l-behind", hidden: true, "aria-label": t("faces_behind_the_cell") },
       h("div", { class: "l2l-behind-left" }, this.title, this.words, this.strip, this.note), this.pairs,
       this.projection);
   }
@@ -48,8 +48,8 @@ class FacesBehind {
     const faces = (cell.faces ?? []).filter((f) => f[key] !== null);
     this.strip.style.display = faces.length ? "" : "none";
     const missed = (cell.faces ?? []).length - faces.length;
-    const never = missed ? `${missed} more never came so far. ` : "";
-    this.note.textContent = faces.length ? `${never}Each dot is a face; click one to load it everywhere.` : never;
+    const never = missed ? t("more_never_came_so_far", { count: missed }) : "";
+    this.note.textContent = faces.length ? never + t("each_dot_is_a_face") : never;
     if (!faces.length) return;
     const values = faces.map((f) => f[key]);
     const n = cell.numbers ?? {};
@@ -68,8 +68,8 @@ class FacesBehind {
     }
     parts.push(s("line", { x1: 16, x2: right, y1: 76, y2: 76, class: "l2l-strip-axis" }));
     parts.push(s("line", { x1: place(0), x2: place(0), y1: 8, y2: 80, class: "l2l-strip-axis" }));
-    const unit = (v) => (own ? v.toFixed(2) : asAmount(row, v));
-    text(place(0), 94, own ? "0" : "no change");
+    const unit = (v) => (own ? fixed(v, 2) : asAmount(row, v));
+    text(place(0), 94, own ? "0" : t("no_change"));
     text(right, 94, unit(own ? top / 1.05 : top / 1.08), "end");
     if (!own) text(16, 94, unit(-top / 1.08), "start");
     if (!own && n.signed !== undefined && n.signed_low !== undefined) {
@@ -80,8 +80,8 @@ class FacesBehind {
       const x = place(n.world);
       parts.push(s("path", { d: `M${x} 6v74`, class: "l2l-strip-world" }));
     }
-    const legend = own ? "strength that it took, in attribute units"
-      : "grey: random edits \u00b7 \u25cf mean, interval \u00b7 dashed: the world\u2019s slope";
+    const legend = own ? t("strength_that_it_took_in")
+      : t("grey_random_edits_mean_interval");
     text(middle, 112, legend);
     const marked = new Map((cell.pairs ?? []).map((pair) => [pair.seed, pair.caption]));
     faces.forEach((face, i) => {
@@ -91,10 +91,10 @@ class FacesBehind {
       const dot = s("circle", {
         cx: place(face[key]), cy: y, r: caption ? 5.5 : 3.6, class: `l2l-dot${caption ? " l2l-dot-marked" : ""}`,
         "data-seed": face.seed, tabindex: caption ? 0 : -1, role: "button",
-        "aria-label": `face ${face.seed}: ${unit(face[key])}${caption ? `, ${caption}` : ""}; load it`,
+        "aria-label": t("face_load_it", { seed: face.seed, value: unit(face[key]), caption: caption ? `, ${caption}` : "" }),
       });
       dot.dataset.lmSuppressShortcuts = "true";
-      dot.append(s("title", {}, `face ${face.seed}: ${unit(face[key])}${caption ? ` (${caption})` : ""}`));
+      dot.append(s("title", {}, t("dot_of_face", { seed: face.seed, value: unit(face[key]), caption: caption ? ` (${caption})` : "" })));
       dot.addEventListener("click", () => this.onload(face.seed));
       dot.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" && event.key !== " ") return;
@@ -112,19 +112,19 @@ class FacesBehind {
     this.views = [];
     this.pairs.replaceChildren(...(cell.pairs ?? []).map((pair) => {
       const own = cell.edited === cell.read;
-      const amount = own ? "" : `${row.label} ${pair.change === null ? "not known" : asAmount(row, pair.change)}`;
-      const asked = `${target.label} ${asAmount(target, pair.asked)} ${pair.strength === null ? "not reached at full strength" : `took strength ${pair.strength.toFixed(2)}`}`;
+      const amount = own ? "" : `${row.label} ${pair.change === null ? t("not_known") : asAmount(row, pair.change)}`;
+      const asked = `${target.label} ${asAmount(target, pair.asked)} ${pair.strength === null ? t("not_reached_at_full_strength") : t("took_strength", { strength: fixed(pair.strength, 2) })}`;
       const views = ["before", "after"].map((name) => {
-        const view = new PictureView(name, `Face ${pair.seed} ${name}`);
+        const view = new PictureView(name, t("face_before_or_after", { seed: pair.seed, name: t(name) }));
         new PictureQueue((source) => view.show(source)).push(pair[name]);
         this.views.push(view);
         return view.element;
       });
       return h("button", {
-        type: "button", class: "l2l-pair", dataset: { seed: pair.seed }, title: "Load this face everywhere",
+        type: "button", class: "l2l-pair", dataset: { seed: pair.seed }, title: t("load_this_face_everywhere"),
         onclick: () => this.onload(pair.seed),
       }, h("strong", {}, pair.caption), h("span", { class: "l2l-pair-pictures" }, ...views),
-      h("span", { class: "l2l-stamp" }, `face ${pair.seed}${amount ? ` \u00b7 ${amount}` : ""}`),
+      h("span", { class: "l2l-stamp" }, t("face_and_amount", { seed: pair.seed, amount: amount ? ` \u00b7 ${amount}` : "" })),
       h("span", { class: "l2l-stamp" }, asked));
     }));
   }

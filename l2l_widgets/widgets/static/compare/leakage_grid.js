@@ -10,7 +10,7 @@ class LeakageGrid {
     this.onlook = onlook;
     this.at = null;
     this.cells = new Map();
-    this.table = h("div", { class: "l2l-grid", role: "grid", "aria-label": "Leakage matrix" });
+    this.table = h("div", { class: "l2l-grid", role: "grid", "aria-label": t("leakage_matrix") });
     this.empty = h("p", { class: "l2l-grid-empty" });
     this.element = h("div", { class: "l2l-gridbox" }, this.table, this.empty);
     this.table.addEventListener("keydown", (event) => this.onKey(event));
@@ -49,7 +49,7 @@ class LeakageGrid {
     this.heads = new Map();
     const head = h("div", { role: "row", class: "l2l-gridrow" },
       h("span", { class: "l2l-corner", role: "columnheader" },
-        h("span", {}, "also moves \u2192"), h("span", {}, "edited \u2193")));
+        h("span", {}, t("also_moves")), h("span", {}, t("edited"))));
     let family = null;
     for (const name of read) {
       const first = family !== null && this.rows.get(name).family !== family;
@@ -129,19 +129,23 @@ class LeakageGrid {
     const edit = `${target.label} ${asAmount(target, m.request)}`;
     if (this.layer === "world") {
       const slope = number("world");
-      return slope === null ? `${row.label}: not known of these faces`
-        : `Among the unedited faces, ${edit} goes with ${row.label} ${asAmount(row, slope)}`;
+      return slope === null ? t("not_known_of_these_faces", { label: row.label })
+        : t("among_the_unedited_faces_goes", { edit, label: row.label, slope: asAmount(row, slope) });
     }
     const verdict = m.verdicts[k][a];
-    if (verdict === "untested") return `${edit}: too few faces came so far`;
-    if (name === other) return `${edit}: what was edited, on ${m.faces[k]} faces`;
+    if (verdict === "untested") return t("too_few_faces_came_so", { edit });
+    if (name === other) return t("what_was_edited_on_faces", { edit, count: m.faces[k] });
     if (this.isHabit(verdict, number("drift"), number("signed"))) {
-      return `${target.label} edited either way: ${row.label} ${asAmount(row, number("drift"))} whichever way, leak`;
+      return t("edited_either_way_whichever_way", {
+        edited: target.label, read: row.label, change: asAmount(row, number("drift")),
+      });
     }
-    const pair = `${asAmount(row, number("signed_low"))} to ${asAmount(row, number("signed_high"))}`;
+    const pair = t("from_low_to_high", {
+      low: asAmount(row, number("signed_low")), high: asAmount(row, number("signed_high")),
+    });
     const words = {
-      leak: this.layer === "signed" && m.method.includes(" minus ") ? "differs" : "leak",
-      clear: "undecided", pending: "undecided: chance is not measured yet", partner: "may change on purpose",
+      leak: this.layer === "signed" && m.method.includes(" minus ") ? t("differs") : t("leak"),
+      clear: t("undecided"), pending: t("undecided_chance_is_not_measured"), partner: t("may_change_on_purpose"),
     }[verdict];
     return `${edit}: ${row.label} ${asAmount(row, number("signed"))} (${pair}), ${words}`;
   }

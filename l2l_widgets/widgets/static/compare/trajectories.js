@@ -6,17 +6,17 @@ const HUES = ["#b35806", "#2166ac", "#1b7837", "#762a83", "#8c510a", "#01665e"];
 class TrajectoryPlot {
   constructor(rows, onchoose) {
     this.rows = rows;
-    this.edited = h("select", { "aria-label": "Edited attribute", onchange: () => onchoose(this.edited.value, this.mode.value) });
-    this.mode = new Choice("Faces", [
-      ["one", "This face", "The face that is loaded; it follows what you load"],
-      ["many", "Many faces", "Mean over the study's faces, with its interval"],
+    this.edited = h("select", { "aria-label": t("edited_attribute"), onchange: () => onchoose(this.edited.value, this.mode.value) });
+    this.mode = new Choice(t("many_faces"), [
+      ["one", t("this_face"), t("the_face_that_is_loaded")],
+      ["many", t("tab_many"), t("mean_over_the_studys_faces")],
     ], (value) => onchoose(this.edited.value, value));
     this.svg = s("svg", { class: "l2l-tracks", viewBox: "0 0 900 380", role: "img" });
     this.words = h("p", { class: "l2l-stamp", role: "status" });
     this.error = h("p", { class: "l2l-inline-error" });
     this.table = h("div", { class: "l2l-tracktable" });
     this.element = h("section", { class: "l2l-trackpanel", hidden: true },
-      h("div", { class: "l2l-trackbar" }, labelled("Edit", "What is asked for, more and more", this.edited),
+      h("div", { class: "l2l-trackbar" }, labelled(t("edit"), t("what_is_asked_for_more"), this.edited),
         this.mode.element, this.words), this.error, this.svg);
   }
 
@@ -54,8 +54,8 @@ class TrajectoryPlot {
       parts.push(s("line", { x1: x(v), x2: x(v), y1: floor, y2: floor + 5, class: "l2l-strip-axis" }));
       label(x(v), floor + 20, asAmount(target, v).replace(".0", ""));
     }
-    label((left + right) / 2, floor + 42, `${target.label} asked for`);
-    label(14, 16, "change read by the judge, in % of each scale", "start");
+    label((left + right) / 2, floor + 42, t("label_asked_for", { label: target.label }));
+    label(14, 16, t("change_read_by_the_judge"), "start");
     const line = (c) => found.strengths.map((v, k) => `${k ? "L" : "M"}${x(v).toFixed(1)} ${y(found.mean[k][c.i]).toFixed(1)}`).join("");
     for (const c of others.slice(6)) parts.push(s("path", { d: line(c), class: "l2l-track-faint" }));
     const lines = [...named.map((c, k) => [c, HUES[k], DASHES[k], 2]), ...(own ? [[own, "var(--ink)", "", 4]] : [])];
@@ -70,7 +70,7 @@ class TrajectoryPlot {
     this.nameLines(lines, found, y, right, label, parts);
     this.svg.replaceChildren(...parts);
     const said = lines.reverse().map(([c]) => `${this.rows.get(c.name).label} ${asHundredths(found.mean[found.mean.length - 1][c.i], "+") || "0"}`);
-    this.svg.setAttribute("aria-label", `At the largest strength, in percent of each scale: ${said.join(", ")}.`);
+    this.svg.setAttribute("aria-label", t("at_the_largest_strength_in", { changes: said.join(", ") }));
     this.element.dataset.edited = found.edited;
     this.element.dataset.label = found.label;
   }

@@ -4,8 +4,7 @@ class FaceEditorView {
   constructor(model) {
     this.model = model;
     this.schema = model.get("schema");
-    this.t = translator(this.schema.words);
-    const { t } = this;
+    this.t = t;
     this.shown = 0;
     this.comparing = false;
     this.link = new Link(model, (silent) => this.showSilence(silent));
@@ -114,8 +113,8 @@ class FaceEditorView {
   /** What the keyboard can do, behind a question mark. */
   makeKeys() {
     const { t } = this;
-    const list = [["\u2190 \u2192", "key_arrows"], ["Del", "key_delete"], ["L", "key_l"], ["B", "key_b"],
-      ["Ctrl+Z, Ctrl+Y", "key_undo"], ["/", "key_search"], ["N", "key_n"], ["H", "key_h"], ["Esc", "key_esc"]];
+    const list = [["\u2190 \u2192", "key_arrows"], [t("del_key"), "key_delete"], ["L", "key_l"], ["B", "key_b"],
+      [t("undo_keys"), "key_undo"], ["/", "key_search"], ["N", "key_n"], ["H", "key_h"], [t("esc_key"), "key_esc"]];
     const menu = h("div", { class: "l2l-menu l2l-keys", role: "note", hidden: true },
       ...list.flatMap(([key, text]) => [h("span", {}, h("kbd", {}, key)), h("span", {}, t(text))]));
     this.keys = {
@@ -238,7 +237,7 @@ class FaceEditorView {
   }
 
   decimal(number) {
-    return number.toFixed(2).replace(".", this.schema.decimal);
+    return fixed(number, 2);
   }
 
   /** `how` is what holds the comparison up, "pointer" or "key", or false. */

@@ -1,6 +1,6 @@
 // A filter as controls: one chip an attribute, with its range in the attribute's own unit.
 
-const RANGE_WORDS = [["least", "at least"], ["most", "at most"], ["between", "between"]];
+const RANGE_WORDS = () => ([["least", t("at_least")], ["most", t("at_most")], ["between", t("between")]]);
 
 class FilterChips {
   /** `onChange(conditions)` gets the whole list: [{name, low, high}] in attribute units. */
@@ -8,8 +8,8 @@ class FilterChips {
     this.schema = schema;
     this.onChange = onChange;
     this.conditions = [];
-    this.add = h("select", { "aria-label": "Add an attribute to the filter", onchange: () => this.addOne() });
-    this.list = h("div", { class: "l2l-chips", role: "group", "aria-label": "Filter" });
+    this.add = h("select", { "aria-label": t("add_an_attribute_to_the"), onchange: () => this.addOne() });
+    this.list = h("div", { class: "l2l-chips", role: "group", "aria-label": t("filter") });
     this.element = this.list;
   }
 
@@ -24,7 +24,7 @@ class FilterChips {
     for (const row of this.schema.rows.filter((r) => !used.includes(r.name))) {
       groups.set(row.family, [...(groups.get(row.family) ?? []), row]);
     }
-    this.add.replaceChildren(h("option", { value: "" }, "+ Add attribute"),
+    this.add.replaceChildren(h("option", { value: "" }, t("add_attribute")),
       ...[...groups].map(([family, rows]) => h("optgroup", { label: family },
         ...rows.map((row) => h("option", { value: row.name }, row.label)))));
     this.list.replaceChildren(...conditions.map((one, i) => this.makeChip(one, i)), this.add);
@@ -44,7 +44,7 @@ class FilterChips {
       this.onChange(next);
     };
     const pick = h("select", {
-      "aria-label": `${row.label}: which range`,
+      "aria-label": t("which_range", { label: row.label }),
       onchange: () => {
         const middle = mode === "most" ? one.high : one.low;
         const ranges = {
@@ -53,18 +53,18 @@ class FilterChips {
         };
         send(ranges[pick.value]);
       },
-    }, ...RANGE_WORDS.map(([value, text]) => h("option", { value }, text)));
+    }, ...RANGE_WORDS().map(([value, text]) => h("option", { value }, text)));
     pick.value = mode;
     const number = (end) => {
-      const field = numberField(`${row.label}: ${end === "low" ? "at least" : "at most"}, ${row.unit}`,
+      const field = numberField(`${row.label}: ${end === "low" ? t("at_least") : t("at_most")}, ${row.unit}`,
         { min: row.low, max: row.high, step: 1 }, (text) => text !== "" && send({ [end]: units(text) }));
       field.put(own(one[end]));
       return field;
     };
-    const fields = mode === "between" ? [number("low"), h("span", { class: "l2l-soft" }, "and"), number("high")]
+    const fields = mode === "between" ? [number("low"), h("span", { class: "l2l-soft" }, t("and")), number("high")]
       : [number(mode === "least" ? "low" : "high")];
     const remove = h("button", {
-      type: "button", class: "l2l-clear", "aria-label": `Remove ${row.label} from the filter`,
+      type: "button", class: "l2l-clear", "aria-label": t("remove_from_the_filter", { label: row.label }),
       onclick: () => this.onChange(this.conditions.filter((_, i) => i !== index)),
     }, "\u00d7");
     return h("div", { class: "l2l-chip", role: "group", "aria-label": row.label },

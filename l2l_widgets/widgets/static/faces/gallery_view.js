@@ -1,9 +1,9 @@
 // Gallery: a filter, faces in pages as they are found, and a click that loads one everywhere.
 
-const ENDED = {
-  stopped: "Stopped.",
-  "last seed": "That was the last seed.",
-};
+const ENDED = () => ({
+  stopped: t("stopped"),
+  "last seed": t("that_was_the_last_seed"),
+});
 
 class GalleryView {
   constructor(model) {
@@ -14,27 +14,27 @@ class GalleryView {
     this.items = [];
     this.focused = 0;
     this.text = h("input", {
-      type: "text", class: "l2l-filter", "aria-label": "Filter in words", spellcheck: "false",
-      placeholder: `Every face. Try: ${this.schema.examples[0]}`,
+      type: "text", class: "l2l-filter", "aria-label": t("filter_in_words"), spellcheck: "false",
+      placeholder: t("every_face_try", { example: this.schema.examples[0] }),
       onkeydown: (event) => event.key === "Enter" && this.search(),
     });
     this.chips = new FilterChips(this.schema, (conditions) => this.ask({ kind: "conditions", conditions }));
     this.count = h("span", { class: "l2l-count-line" });
     this.saying = h("span", { class: "l2l-spoken", role: "status", "aria-live": "polite" });
-    this.bar = h("progress", { max: 1, "aria-label": "Searching", hidden: true });
-    this.stop = button("Stop", "stop", () => this.link.post({ kind: "stop" }), { hidden: true });
-    this.more = button("Go on", "start", () => this.ask({ kind: "go on" }), { hidden: true });
-    this.first = numberField("Begin with seed", { min: 0, max: this.schema.seed_max, step: 1, class: "l2l-seed" },
+    this.bar = h("progress", { max: 1, "aria-label": t("searching"), hidden: true });
+    this.stop = button(t("stop"), "stop", () => this.link.post({ kind: "stop" }), { hidden: true });
+    this.more = button(t("go_on"), "start", () => this.ask({ kind: "go on" }), { hidden: true });
+    this.first = numberField(t("begin_with_seed"), { min: 0, max: this.schema.seed_max, step: 1, class: "l2l-seed" },
       (text) => this.ask({ kind: "first", seed: asSeed(text) }));
     this.back = button("", "back", () => this.turn(-1), {
-      class: "l2l-button l2l-icon-button", "aria-label": "Page before", title: "Page before (PageUp)",
+      class: "l2l-button l2l-icon-button", "aria-label": t("page_before"), title: t("page_before_pageup"),
     });
     this.next = button("", "forward", () => this.turn(1), {
-      class: "l2l-button l2l-icon-button", "aria-label": "Next page", title: "Next page (PageDown)",
+      class: "l2l-button l2l-icon-button", "aria-label": t("next_page"), title: t("next_page_pagedown"),
     });
     this.where = h("span", { class: "l2l-page-number" });
     this.grid = h("div", {
-      class: "l2l-face-grid", role: "group", "aria-label": "Faces", onkeydown: (event) => this.onKey(event),
+      class: "l2l-face-grid", role: "group", "aria-label": t("many_faces"), onkeydown: (event) => this.onKey(event),
     });
     this.element = this.layOut();
     this.makeCells(this.schema.page_size);
@@ -53,17 +53,17 @@ class GalleryView {
     const examples = this.schema.examples.map((text) => h("button", {
       type: "button", class: "l2l-example", onclick: () => { this.text.value = text; this.search(); },
     }, text));
-    const find = button("Find", "find", () => this.search(), { class: "l2l-button l2l-primary" });
-    const clear = button("Every face", null, () => { this.text.value = ""; this.search(); });
+    const find = button(t("find"), "find", () => this.search(), { class: "l2l-button l2l-primary" });
+    const clear = button(t("every_face"), null, () => { this.text.value = ""; this.search(); });
     const words = h("div", { class: "l2l-barline" }, this.text, find, clear);
     return h("div", { class: "l2l l2l-gallery" },
       h("div", { class: "l2l-viewbar", hidden: !this.schema.can_filter }, words, this.message.element,
         h("div", { class: "l2l-barline" }, this.chips.element),
-        h("div", { class: "l2l-barline l2l-examples" }, h("span", { class: "l2l-soft" }, "For example"), ...examples)),
+        h("div", { class: "l2l-barline l2l-examples" }, h("span", { class: "l2l-soft" }, t("for_example")), ...examples)),
       this.grid,
       h("div", { class: "l2l-gallery-foot" }, this.back, this.where, this.next, this.bar, this.count, this.stop,
         this.more, this.saying,
-        h("label", { class: "l2l-field l2l-first" }, h("span", {}, "Begin with seed"), this.first)));
+        h("label", { class: "l2l-field l2l-first" }, h("span", {}, t("begin_with_seed")), this.first)));
   }
 
   search() {
@@ -98,7 +98,7 @@ class GalleryView {
     if (!item) return;
     this.focused = index;
     this.link.post({ kind: "load", seed: item.seed });
-    this.spoken(`Seed ${item.seed} is loaded in every view.`);
+    this.spoken(t("seed_is_loaded_in_every", { seed: item.seed }));
   }
 
   onKey(event) {
@@ -143,9 +143,9 @@ class GalleryView {
     if (document.activeElement !== this.text) this.text.value = settings.text;
     this.chips.update(settings.conditions);
     this.first.put(settings.first);
-    this.where.textContent = `Page ${settings.page + 1}`;
+    this.where.textContent = t("page", { number: settings.page + 1 });
     this.back.disabled = settings.page === 0;
-    this.grid.setAttribute("aria-label", settings.canonical ? `Faces: ${settings.canonical}` : "Faces: all");
+    this.grid.setAttribute("aria-label", settings.canonical ? t("faces", { filter: settings.canonical }) : t("faces_all"));
   }
 
   showPage(page) {
@@ -164,18 +164,18 @@ class GalleryView {
       const words = readings.map((pair) => pair.join(" "));
       name.textContent = `${item.seed}`;
       note.replaceChildren(...readings.map(([label, text]) => h("span", {}, `${label} `, h("b", {}, text))));
-      cell.title = [`Seed ${item.seed}: click to load it in every view`, ...words].join("\n");
-      cell.setAttribute("aria-label", [`Seed ${item.seed}`, ...words].join(", "));
+      cell.title = [t("seed_click_to_load_it", { seed: item.seed }), ...words].join("\n");
+      cell.setAttribute("aria-label", [t("seed_titled", { seed: item.seed }), ...words].join(", "));
     });
     if (this.focused >= page.items.length) this.focused = 0;
     this.setFocused(this.focused);
     this.showLoaded();
     this.setSearching(searching);
     const filtered = this.model.get("settings").conditions?.length > 0;
-    const share = page.seen ? ` (${((100 * page.found) / page.seen).toPrecision(2)}\u202f%)` : "";
-    const counts = filtered ? `found ${page.found} of ${page.seen} seen${share}` : `${page.seen} seen`;
-    const limit = `No more among another ${this.schema.limit} seeds.`;
-    const ended = page.ended === "limit" ? limit : ENDED[page.ended] ?? "";
+    const share = page.seen ? ` (${precise((100 * page.found) / page.seen, 2)}\u202f%)` : "";
+    const counts = filtered ? t("found_of_seen", { found: page.found, seen: page.seen }) + share : t("seen", { seen: page.seen });
+    const limit = t("no_more_among_another_seeds", { limit: this.schema.limit });
+    const ended = page.ended === "limit" ? limit : ENDED()[page.ended] ?? "";
     this.count.textContent = `${counts}. ${ended}`.trim();
     if (searching) this.bar.value = page.items.length / this.cells.length;
     else this.spoken(`${counts}. ${ended}`);

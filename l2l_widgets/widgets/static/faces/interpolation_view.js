@@ -15,24 +15,24 @@ class WalkView {
     this.link = new Link(model, (silent) => this.message.setSilence(silent));
     const ask = (fields) => this.ask({ kind: "set", fields });
     this.bar = new WalkBar(this.schema, ask, () => this.ask({ kind: "swap" }));
-    this.big = new PictureView("cursor", "The face at the cursor");
+    this.big = new PictureView("cursor", t("the_face_at_the_cursor"));
     this.strip = h("div", {
-      class: "l2l-strip", role: "slider", tabindex: 0, "aria-label": "Frame of the walk",
+      class: "l2l-strip", role: "slider", tabindex: 0, "aria-label": t("frame_of_the_walk"),
       "aria-valuemin": 1, "aria-orientation": "horizontal",
       onkeydown: (event) => this.onKey(event),
     });
     this.strip.dataset.lmSuppressShortcuts = "true";
-    this.identity = new CurvePanel("Identity", 104, ([low]) => [
-      [1, "same"], ...(low < -0.25 ? [] : [[0.5, "50\u202f%"]]), [0, "stranger"],
+    this.identity = new CurvePanel(t("identity_title"), 104, ([low]) => [
+      [1, t("same")], ...(low < -0.25 ? [] : [[0.5, "50\u202f%"]]), [0, t("stranger")],
     ]);
-    this.attributes = new CurvePanel("Attributes", 178, () => [[1, "100\u202f%"], [0.5, "50\u202f%"], [0, "0\u202f%"]]);
+    this.attributes = new CurvePanel(t("attributes"), 178, () => [[1, "100\u202f%"], [0.5, "50\u202f%"], [0, "0\u202f%"]]);
     this.line = h("div", { class: "l2l-cursor-line", "aria-hidden": "true" });
     this.saying = h("p", { class: "l2l-saying", role: "status", "aria-live": "polite" });
-    this.add = h("select", { "aria-label": "Add a curve", onchange: () => this.addCurve() });
-    this.usual = button("Largest movers", "reset", () => this.choose(null), {
-      title: "Show the attributes that move most on this walk", disabled: true,
+    this.add = h("select", { "aria-label": t("add_a_curve_label"), onchange: () => this.addCurve() });
+    this.usual = button(t("largest_movers"), "reset", () => this.choose(null), {
+      title: t("show_the_attributes_that_move"), disabled: true,
     });
-    this.numbers = h("details", { class: "l2l-all-numbers" }, h("summary", {}, "All numbers as a table"));
+    this.numbers = h("details", { class: "l2l-all-numbers" }, h("summary", {}, t("all_numbers_as_a_table")));
     this.numbers.addEventListener("toggle", () => this.fillTable());
     this.saved = h("p", { class: "l2l-saved-line", role: "status" });
     this.hint = h("span", { class: "l2l-hint" });
@@ -49,15 +49,15 @@ class WalkView {
   }
 
   layOut() {
-    this.play = button("Play", "start", () => this.togglePlay(), { title: "Let the cursor run (Space)" });
-    this.load = button("Load this face", "load", () => this.loadFrame(this.cursor), {
-      class: "l2l-button l2l-primary", title: "Make the face at the cursor the face of every view (Enter)",
+    this.play = button(t("play"), "start", () => this.togglePlay(), { title: t("let_the_cursor_run_space") });
+    this.load = button(t("load_this_face"), "load", () => this.loadFrame(this.cursor), {
+      class: "l2l-button l2l-primary", title: t("make_the_face_at_the"),
     });
-    const save = h("div", { class: "l2l-save-row", role: "group", "aria-label": "Save the walk as" },
-      h("span", { class: "l2l-soft" }, "Save as"),
+    const save = h("div", { class: "l2l-save-row", role: "group", "aria-label": t("save_the_walk_as") },
+      h("span", { class: "l2l-soft" }, t("save_as")),
       ...this.schema.formats.map((format) => button(format.toUpperCase(), null,
         () => this.link.post({ kind: "save", format }), {
-          title: format === "png" ? "The strip, with its recipe inside" : "A moving picture, there and back",
+          title: format === "png" ? t("the_strip_with_its_recipe") : t("a_moving_picture_there_and"),
         })));
     this.stage = h("div", {
       class: "l2l-walk-stage", onpointermove: (event) => this.followMouse(event),
@@ -105,7 +105,7 @@ class WalkView {
   makeCells(count) {
     for (const view of this.views ?? []) view.dispose();
     this.sources = Array(count).fill(null);
-    this.views = Array.from({ length: count }, (_, i) => new PictureView("frame", `Frame ${i + 1}`));
+    this.views = Array.from({ length: count }, (_, i) => new PictureView("frame", t("frame", { number: i + 1 })));
     this.queues = this.views.map((view, i) => new PictureQueue((source) => {
       this.sources[i] = source;
       view.show(source);
@@ -160,7 +160,7 @@ class WalkView {
     this.line.style.top = `${this.strip.offsetTop + this.strip.offsetHeight}px`;
     this.identity.point(this.cursor);
     this.attributes.point(this.cursor);
-    const where = `frame ${this.cursor + 1} of ${this.cells.length}`;
+    const where = t("frame_of", { number: this.cursor + 1, count: this.cells.length });
     this.big.caption.textContent = where;
     this.strip.setAttribute("aria-valuenow", this.cursor + 1);
     this.strip.setAttribute("aria-valuetext", [where, ...this.wordsAtCursor()].join(", "));
@@ -172,8 +172,8 @@ class WalkView {
     const at = (name) => asValue(this.row(name), curves.attributes[name][this.cursor]);
     const words = this.names().map((name) => `${this.row(name).label} ${at(name)}`);
     const { first, last } = curves.identity;
-    if (first) words.push(`identity ${asShare(first[this.cursor])} as the first face`);
-    if (last) words.push(`${asShare(last[this.cursor])} as the last`);
+    if (first) words.push(t("identity_as_the_first_face", { value: asShare(first[this.cursor]) }));
+    if (last) words.push(t("as_the_last", { value: asShare(last[this.cursor]) }));
     return words;
   }
 
@@ -181,7 +181,7 @@ class WalkView {
     if (this.timer) return this.stopPlay();
     const last = (this.cells?.length ?? 1) - 1;
     let step = this.cursor >= last ? -1 : 1;
-    this.play.querySelector("span").textContent = "Stop";
+    this.play.querySelector("span").textContent = t("stop");
     this.timer = setInterval(() => {
       if (document.hidden) return;
       if (this.cursor + step < 0 || this.cursor + step > this.cells.length - 1) step = -step;
@@ -192,13 +192,13 @@ class WalkView {
   stopPlay() {
     clearInterval(this.timer);
     this.timer = null;
-    this.play.querySelector("span").textContent = "Play";
+    this.play.querySelector("span").textContent = t("play");
   }
 
   loadFrame(frame) {
     this.setCursor(frame);
     this.link.post({ kind: "load", frame });
-    this.saved.textContent = `Frame ${frame + 1} is loaded in every view.`;
+    this.saved.textContent = t("frame_is_loaded_in_every", { number: frame + 1 });
   }
 
   // -- curves ---------------------------------------------------------------------------------------
@@ -253,8 +253,8 @@ class WalkView {
         remove: () => this.choose(names.filter((other) => other !== name)),
       })), [0, 1], count, width);
       const { first, last } = curves.identity;
-      const other = this.model.get("settings").kind === "identity" ? "like the other" : "like the last";
-      const ends = [[first, "like the first", 0], [swept ? null : last, other, 1]];
+      const other = this.model.get("settings").kind === "identity" ? t("like_the_other") : t("like_the_last");
+      const ends = [[first, t("like_the_first"), 0], [swept ? null : last, other, 1]];
       const lines = ends.filter(([values]) => values);
       this.identity.element.hidden = !lines.length;
       const low = Math.min(0, ...lines.flatMap(([values]) => values));
@@ -263,11 +263,11 @@ class WalkView {
       })), [low, 1], count, width);
     }
     const others = this.schema.rows.filter((row) => row.name in curves.attributes && !names.includes(row.name));
-    this.add.replaceChildren(h("option", { value: "" }, "Add a curve\u2026"),
+    this.add.replaceChildren(h("option", { value: "" }, t("add_a_curve")),
       ...others.map((row) => h("option", { value: row.name }, row.label)));
     this.add.disabled = names.length >= MAX_CURVES;
-    this.hint.textContent = "Share of each attribute's scale, read by a judge that trained nothing." +
-      (swept ? " Broad line: what was asked." : "") + " Click a frame to load it everywhere.";
+    this.hint.textContent = t("share_of_each_attributes_scale") +
+      (swept ? t("broad_line_what_was_asked") : "") + t("click_a_frame_to_load");
     this.placeCursor();
   }
 
@@ -285,9 +285,9 @@ class WalkView {
       this.bar.update(this.model.get("settings"));
       this.saved.textContent = "";
     } else if (notice.saving) {
-      this.saved.textContent = `Writing ${notice.saving.toUpperCase()}\u2026`;
+      this.saved.textContent = t("writing", { format: notice.saving.toUpperCase() });
     } else if (notice.path) {
-      this.saved.replaceChildren("Saved ", h("code", { title: notice.path }, notice.name));
+      this.saved.replaceChildren(`${t("saved")} `, h("code", { title: notice.path }, notice.name));
     }
   }
 

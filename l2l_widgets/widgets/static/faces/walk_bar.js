@@ -1,26 +1,26 @@
 // The controls of a walk: which faces, which way, which rows.
 
-const KIND_WORDS = {
-  latent: ["Two faces", "From one face to another"],
-  attribute: ["One attribute", "One attribute changes, the identity should stay"],
-  identity: ["Identity only", "The identity changes, the attributes are held"],
-};
-const SPACE_WORDS = {
-  z: ["Z", "Where seeds are drawn: each step passes through the mapping network"],
-  w: ["W", "Behind the mapping network: one vector for all layers"],
-  "w+": ["W+", "A vector of its own for every layer: layers can be mixed"],
-};
-const CURVE_WORDS = {
-  slerp: ["Arc", "Great circle: the length of the vector changes evenly (slerp)"],
-  lerp: ["Line", "Straight line (lerp)"],
-};
-const ROW_WORDS = { all: "All", coarse: "Coarse", middle: "Middle", fine: "Fine" };
-const ROW_TITLES = {
-  all: "Every layer walks",
-  coarse: "Layers of 4 to 8 pixels: pose, shape of the face",
-  middle: "Layers of 16 to 32 pixels: features, hair",
-  fine: "Layers from 64 pixels on: colours, texture",
-};
+const KIND_WORDS = () => ({
+  latent: [t("two_faces"), t("from_one_face_to_another")],
+  attribute: [t("one_attribute"), t("one_attribute_changes_the_identity")],
+  identity: [t("identity_only"), t("the_identity_changes_the_attributes")],
+});
+const SPACE_WORDS = () => ({
+  z: ["Z", t("where_seeds_are_drawn_each")],
+  w: ["W", t("behind_the_mapping_network_one")],
+  "w+": ["W+", t("a_vector_of_its_own")],
+});
+const CURVE_WORDS = () => ({
+  slerp: [t("arc"), t("great_circle_the_length_of")],
+  lerp: [t("line"), t("straight_line_lerp")],
+});
+const ROW_WORDS = () => ({ all: t("all"), coarse: t("coarse"), middle: t("middle"), fine: t("fine") });
+const ROW_TITLES = () => ({
+  all: t("every_layer_walks"),
+  coarse: t("layers_of_4_to_8"),
+  middle: t("layers_of_16_to_32"),
+  fine: t("layers_from_64_pixels_on"),
+});
 
 class WalkBar {
   /** `ask(fields, continuous)` sends what changed. */
@@ -28,51 +28,51 @@ class WalkBar {
     this.schema = schema;
     const words = (table, names) => names.map((name) => [name, ...table[name]]);
     const pick = (field) => (value) => ask({ [field]: value });
-    this.kind = new Segments("What walks", words(KIND_WORDS, schema.kinds), pick("kind"));
-    this.space = new Segments("Space", words(SPACE_WORDS, schema.spaces), pick("space"));
-    this.curve = new Segments("Way", words(CURVE_WORDS, schema.curves), pick("curve"));
+    this.kind = new Segments(t("what_walks"), words(KIND_WORDS(), schema.kinds), pick("kind"));
+    this.space = new Segments(t("space"), words(SPACE_WORDS(), schema.spaces), pick("space"));
+    this.curve = new Segments(t("way"), words(CURVE_WORDS(), schema.curves), pick("curve"));
     const groups = ["all", ...Object.keys(schema.groups)];
-    this.rows = new Segments("Layers", groups.map((g) => [g, ROW_WORDS[g] ?? g, this.rowTitle(g)]), pick("rows"));
+    this.rows = new Segments(t("layers"), groups.map((g) => [g, ROW_WORDS()[g] ?? g, this.rowTitle(g)]), pick("rows"));
     const seed = (name, field) =>
-      numberField(name, { min: 0, max: schema.seed_max, step: 1, class: "l2l-seed", placeholder: "latent" },
+      numberField(name, { min: 0, max: schema.seed_max, step: 1, class: "l2l-seed", placeholder: t("latent") },
         (text) => ask({ [field]: asSeed(text) }));
     this.which = h("input", {
-      type: "text", class: "l2l-which-rows", "aria-label": "Rows of W+ that walk", spellcheck: "false",
-      title: `Any rows of W+, 0 to ${schema.num_ws - 1}, as in 0-3,8`,
+      type: "text", class: "l2l-which-rows", "aria-label": t("rows_of_w_plus_that_walk"), spellcheck: "false",
+      title: t("any_rows_of_w_plus_0", { last: schema.num_ws - 1 }),
       onchange: () => ask({ rows: this.which.value.trim() || "all" }),
       onkeydown: (event) => event.key === "Enter" && this.which.blur(),
     });
-    this.first = seed("First face", "first");
-    this.second = seed("Last face", "second");
-    this.frames = this.select("Frames", schema.frames.map((n) => [n, String(n)]), (v) => ask({ frames: Number(v) }));
-    this.method = this.select("Method", Object.keys(schema.methods).map((n) => [n, n]), (v) => ask({ method: v }));
-    this.attribute = this.select("Attribute", schema.rows.map((r) => [r.name, r.label]), (v) => ask({ attribute: v }));
+    this.first = seed(t("first_face_label"), "first");
+    this.second = seed(t("last_face_label"), "second");
+    this.frames = this.select(t("frames"), schema.frames.map((n) => [n, String(n)]), (v) => ask({ frames: Number(v) }));
+    this.method = this.select(t("method"), Object.keys(schema.methods).map((n) => [n, n]), (v) => ask({ method: v }));
+    this.attribute = this.select(t("attribute"), schema.rows.map((r) => [r.name, r.label]), (v) => ask({ attribute: v }));
     const end = (name) => numberField(name, { class: "l2l-end-field", step: "any" }, () => this.takeSpan(ask));
-    this.low = end("From");
-    this.high = end("To");
+    this.low = end(t("from"));
+    this.high = end(t("to"));
     this.unit = h("span", { class: "l2l-soft" });
     this.via = h("span");
     const dice = (field, name) => button("", "dice", () => ask({ [field]: Math.floor(Math.random() * 10000) }), {
-      "aria-label": `Another ${name}`, title: `Another ${name}`, class: "l2l-button l2l-icon-button",
+      "aria-label": t("another", { name }), title: t("another", { name }), class: "l2l-button l2l-icon-button",
     });
     const field = (text, ...inputs) => h("div", { class: "l2l-field" }, h("span", {}, text), ...inputs);
     this.parts = {
-      first: field("From seed", this.first, dice("first", "first face")),
+      first: field(t("from_seed"), this.first, dice("first", t("first_face"))),
       swap: button("", "swap", swap, {
-        "aria-label": "Exchange the two faces", title: "Exchange the two faces", class: "l2l-button l2l-icon-button",
+        "aria-label": t("exchange_the_two_faces"), title: t("exchange_the_two_faces"), class: "l2l-button l2l-icon-button",
       }),
       via: h("div", { class: "l2l-field" }, this.via, h("button", {
-        type: "button", class: "l2l-clear", "aria-label": "Go straight, without the faces between",
+        type: "button", class: "l2l-clear", "aria-label": t("go_straight_without_the_faces"),
         onclick: () => ask({ via: [] }),
       }, "\u00d7")),
-      second: field("to", this.second, dice("second", "last face")),
-      attribute: field("Sweep", this.attribute),
-      span: field("from", this.low, "to", this.high, this.unit),
-      method: field("Method", this.method),
-      space: field("Space", this.space.element),
-      curve: field("Way", this.curve.element),
-      rows: field("Layers", this.rows.element, this.which),
-      frames: field("Frames", this.frames),
+      second: field(t("to_small"), this.second, dice("second", t("last_face"))),
+      attribute: field(t("sweep"), this.attribute),
+      span: field(t("from_small"), this.low, t("to_small"), this.high, this.unit),
+      method: field(t("method"), this.method),
+      space: field(t("space"), this.space.element),
+      curve: field(t("way"), this.curve.element),
+      rows: field(t("layers"), this.rows.element, this.which),
+      frames: field(t("frames"), this.frames),
     };
     const { first, swap: exchange, via, second, ...others } = this.parts;
     this.element = h("div", { class: "l2l-viewbar" },
@@ -83,8 +83,8 @@ class WalkBar {
 
   rowTitle(group) {
     const ends = this.schema.groups[group];
-    const which = ends ? ` (rows ${ends[0]} to ${ends[1]} of W+)` : "";
-    return (ROW_TITLES[group] ?? group) + which;
+    const which = ends ? t("rows_to_of_w_plus", { first: ends[0], last: ends[1] }) : "";
+    return (ROW_TITLES()[group] ?? group) + which;
   }
 
   select(label, choices, onPick) {
@@ -132,9 +132,9 @@ class WalkBar {
       span: kind === "attribute", method: kind !== "latent", space: kind === "latent",
       curve: kind !== "attribute", rows: kind === "latent",
     };
-    this.via.textContent = `through ${settings.via}`;
+    this.via.textContent = t("through", { face: settings.via });
     for (const [name, on] of Object.entries(show)) this.parts[name].hidden = !on;
-    this.parts.first.firstChild.textContent = kind === "attribute" ? "Face" : "From seed";
+    this.parts.first.firstChild.textContent = kind === "attribute" ? t("face") : t("from_seed");
     // Layers can only be told apart in W+; choosing one goes there.
     this.rows.element.classList.toggle("l2l-elsewhere", space !== "w+");
   }

@@ -47,7 +47,7 @@ class CurvePanel {
     this.y = y;
     this.svg.setAttribute("width", width);
     this.svg.setAttribute("viewBox", `0 0 ${width} ${this.height}`);
-    const words = curves.map((c) => `${c.label} from ${c.text(c.values[0])} to ${c.text(c.values.at(-1))}`);
+    const words = curves.map((c) => t("curve_from_to", { label: c.label, first: c.text(c.values[0]), last: c.text(c.values.at(-1)) }));
     this.svg.setAttribute("aria-label", `${this.title}: ${words.join("; ")}`);
     const shown = this.ticks(range);
     this.scale.replaceChildren(...shown.map(([v, text]) => {
@@ -82,7 +82,7 @@ class CurvePanel {
         marker(shape, 13, 6, colour));
       const value = h("span", { class: "l2l-panel-value" });
       const close = curve.remove && h("button", {
-        type: "button", class: "l2l-clear", "aria-label": `Remove the curve of ${curve.label}`, onclick: curve.remove,
+        type: "button", class: "l2l-clear", "aria-label": t("remove_the_curve_of", { label: curve.label }), onclick: curve.remove,
       }, "\u00d7");
       const row = h("div", { class: "l2l-panel-name" }, sample, h("span", { title: curve.label }, curve.label), value, close);
       return { row, value, curve, top: this.y(curve.values.at(-1)) };
@@ -117,14 +117,14 @@ class CurvePanel {
 /** All readings as a table, for eyes, for copying, and for screen readers. */
 function numbersTable(rows, curves, identity) {
   const count = rows.length ? curves[rows[0].name].length : 0;
-  const head = h("tr", {}, h("th", { scope: "col" }, "frame"),
+  const head = h("tr", {}, h("th", { scope: "col" }, t("frame_head")),
     ...Array.from({ length: count }, (_, i) => h("th", { scope: "col" }, String(i + 1))));
   const line = (label, texts) =>
     h("tr", {}, h("th", { scope: "row" }, label), ...texts.map((text) => h("td", {}, text)));
   const body = rows.map((row) => line(row.label, curves[row.name].map((v) => asValue(row, v))));
-  const ends = { first: "as the first face", last: "as the last face" };
+  const ends = { first: t("as_the_first_face"), last: t("as_the_last_face") };
   for (const [end, values] of Object.entries(identity).reverse()) {
-    body.unshift(line(`Identity ${ends[end]}`, values.map(asShare)));
+    body.unshift(line(t("identity_like", { end: ends[end] }), values.map(asShare)));
   }
   return h("table", { class: "l2l-numbers-table" }, h("thead", {}, head), h("tbody", {}, ...body));
 }

@@ -1,11 +1,11 @@
 // LatentMap: thousands of faces in the plane. It draws and asks; the kernel does the rest.
 
-const TOOLS = [
-  ["look", "Look", "Point at a face to see it, click to load it, drag to move the map"],
-  ["a", "Group A", "Draw around faces: group A"],
-  ["b", "Group B", "Draw around other faces: group B"],
-  ["path", "Path", "Draw a path: the faces along it appear below"],
-];
+const TOOLS = () => ([
+  ["look", t("look"), t("point_at_a_face_to")],
+  ["a", t("group_a"), t("draw_around_faces_group_a")],
+  ["b", t("group_b"), t("draw_around_other_faces_group")],
+  ["path", t("path"), t("draw_a_path_the_faces")],
+]);
 /** Faces that a key takes as a group, and pixels that tell a click from a drag. */
 const AROUND = 200;
 const SLACK = 4;
@@ -29,7 +29,7 @@ class LatentMapView {
       });
     this.edit = new EditPanel(schema.families, this.rows,
       (attribute) => {
-        this.busy("Asking every method, from the least to the most that it reaches");
+        this.busy(t("asking_every_method_from_the"));
         this.edit.waiting(true);
         this.link.post({ kind: "trajectory", attribute });
       },
@@ -56,13 +56,13 @@ class LatentMapView {
   // -- layout ----------------------------------------------------------------------------------------------------
 
   layOut() {
-    this.tools = TOOLS.map(([name, text, title]) => h("button", {
+    this.tools = TOOLS().map(([name, text, title]) => h("button", {
       type: "button", class: "l2l-map-tool", title, dataset: { tool: name }, onclick: () => this.choose(name),
     }, text));
-    this.space = h("select", { "aria-label": "What is mapped", onchange: () => this.askPoints(this.space.value, null) });
-    this.seeds = h("div", { class: "l2l-segments", role: "group", "aria-label": "Seed of the map" });
-    this.colour = h("select", { "aria-label": "Colour by", onchange: () => this.link.post({ kind: "colour", name: this.colour.value }) });
-    this.colour.append(h("optgroup", { label: "How far to believe it" }, ...this.schema.beliefs.map((b) => h("option", { value: b.name }, b.label))));
+    this.space = h("select", { "aria-label": t("what_is_mapped"), onchange: () => this.askPoints(this.space.value, null) });
+    this.seeds = h("div", { class: "l2l-segments", role: "group", "aria-label": t("seed_of_the_map") });
+    this.colour = h("select", { "aria-label": t("colour_by"), onchange: () => this.link.post({ kind: "colour", name: this.colour.value }) });
+    this.colour.append(h("optgroup", { label: t("how_far_to_believe_it") }, ...this.schema.beliefs.map((b) => h("option", { value: b.name }, b.label))));
     for (const family of this.schema.families) {
       this.colour.append(h("optgroup", { label: family.name }, ...family.rows.map((r) => h("option", { value: r.name }, r.label))));
     }
@@ -70,34 +70,34 @@ class LatentMapView {
       const input = h("input", { type: "checkbox", onchange: () => act(input.checked) });
       return h("label", { class: "l2l-map-check", title }, input, text);
     };
-    this.faces = check("Faces", "Show small faces instead of dots", (on) => {
+    this.faces = check(t("many_faces"), t("show_small_faces_instead_of"), (on) => {
       this.canvas.thumbnails = on;
       this.canvas.redraw();
     });
-    this.sizes = check("Size by trust", "Large dots keep their neighbours, small ones do not", (on) => {
+    this.sizes = check(t("size_by_trust"), t("large_dots_keep_their_neighbours"), (on) => {
       this.canvas.sizes = on;
       this.canvas.redraw();
     });
     const zoom = (text, label, act) => h("button", { type: "button", class: "l2l-map-zoom", "aria-label": label, title: label, onclick: act }, text);
     const bar = h("div", { class: "l2l-map-bar-top" },
-      h("div", { class: "l2l-segments", role: "group", "aria-label": "Tool" }, ...this.tools),
-      h("label", {}, "Map of", this.space), h("label", {}, "Seed", this.seeds),
-      h("label", {}, "Colour", this.colour), this.faces, this.sizes);
+      h("div", { class: "l2l-segments", role: "group", "aria-label": t("tool") }, ...this.tools),
+      h("label", {}, t("map_of"), this.space), h("label", {}, t("seed"), this.seeds),
+      h("label", {}, t("colour"), this.colour), this.faces, this.sizes);
     const stage = h("div", { class: "l2l-map-main" }, this.canvas.element, this.legend.element,
-      h("div", { class: "l2l-map-zooms" }, zoom("+", "Zoom in", () => this.canvas.zoom(1.5)),
-        zoom("\u2212", "Zoom out", () => this.canvas.zoom(1 / 1.5)), zoom("\u2922", "Show all", () => this.canvas.showAll())),
+      h("div", { class: "l2l-map-zooms" }, zoom("+", t("zoom_in"), () => this.canvas.zoom(1.5)),
+        zoom("\u2212", t("zoom_out"), () => this.canvas.zoom(1 / 1.5)), zoom("\u2922", t("show_all"), () => this.canvas.showAll())),
       this.progress);
     const panel = (title, body, open) => {
       const element = h("details", { class: "l2l-map-section" }, h("summary", {}, title), body);
       element.open = open;
       return element;
     };
-    this.groupsSection = panel("Two groups", this.groups.element, false);
-    this.editSection = panel("Where an edit goes", this.edit.element, true);
+    this.groupsSection = panel(t("two_groups"), this.groups.element, false);
+    this.editSection = panel(t("where_an_edit_goes"), this.edit.element, true);
     return h("div", { class: "l2l l2l-map" }, bar,
       h("div", { class: "l2l-map-columns" }, stage,
         h("div", { class: "l2l-map-side" }, this.card.element, this.editSection, this.groupsSection)),
-      this.message, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, "How to read it. "), this.schema.caveat), this.said);
+      this.message, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, t("how_to_read_it")), this.schema.caveat), this.said);
   }
 
   choose(tool) {
@@ -235,7 +235,7 @@ class LatentMapView {
     this.groupsSection.open = true;
     if (rows.length && name === "a" && !this.marks.groups.b.length && this.tool === "a") this.choose("b");
     this.link.post({ kind: "compare", ...this.marks.groups });
-    this.say(`Group ${name.toUpperCase()}: ${rows.length} faces`);
+    this.say(t("group_faces", { group: name.toUpperCase(), count: rows.length }));
   }
 
   clearGroups() {
@@ -250,7 +250,7 @@ class LatentMapView {
     // A mouse gives hundreds of places; the kernel needs the shape.
     const step = Math.max(1, Math.floor(points.length / 120));
     const kept = points.filter((_, i) => i % step === 0 || i === points.length - 1);
-    this.busy("Drawing the faces along the path");
+    this.busy(t("drawing_the_faces_along_the"));
     this.link.post({ kind: "path", points: kept });
   }
 
@@ -288,18 +288,20 @@ class LatentMapView {
     this.canvas.trust = points.kept ? new Uint8Array(points.kept.buffer, points.kept.byteOffset, points.kept.byteLength) : null;
     this.canvas.setPoints(xy, same);
     this.space.replaceChildren(...Object.entries(points.spaces).map(([name, { label, seeds }]) =>
-      h("option", { value: name, disabled: !seeds.length, title: seeds.length ? "" : "not laid out" }, label)));
+      h("option", { value: name, disabled: !seeds.length, title: seeds.length ? "" : t("not_laid_out") }, label)));
     this.space.value = points.space;
     this.seeds.replaceChildren(...points.spaces[points.space].seeds.map((seed) => h("button", {
-      type: "button", class: "l2l-map-seed", "aria-pressed": String(seed === points.seed), title: `The same faces, laid out from seed ${seed}`,
+      type: "button", class: "l2l-map-seed", "aria-pressed": String(seed === points.seed), title: t("the_same_faces_laid_out", { seed }),
       onclick: () => this.askPoints(points.space, seed),
     }, String(seed + 1))));
     this.element.dataset.space = points.space;
     this.element.dataset.seed = points.seed;
     const { trustworthiness: trust, kept } = points.believed;
     if (kept !== undefined) {
-      this.say(`Map ${points.seed + 1} of ${points.count.toLocaleString("en")} faces: of a face's ${points.neighbours} neighbours here ` +
-        `${(kept * points.neighbours).toFixed(1)} are true ones on average; trust ${trust.toFixed(2)}`);
+      this.say(t("map_of_faces_of_a", {
+        map: points.seed + 1, count: points.count.toLocaleString(language), neighbours: points.neighbours,
+        true: fixed(kept * points.neighbours, 1), trust: fixed(trust, 2),
+      }));
     }
   }
 
@@ -346,7 +348,10 @@ class LatentMapView {
       this.element.dataset.hover = hover.row;
       const shade = this.legend.value.textContent;
       if (document.activeElement === this.canvas.element) {
-        this.say(`Face ${hover.seed}${shade ? `, ${this.legend.name.textContent} ${shade}` : ""}. ${this.card.trust.textContent}`);
+        this.say(t("face_under_cursor", {
+          seed: hover.seed, shade: shade ? `, ${this.legend.name.textContent} ${shade}` : "",
+          trust: this.card.trust.textContent,
+        }));
       }
     }
   }
@@ -396,8 +401,8 @@ class LatentMapView {
 
   showSilence(silent) {
     if (silent) {
-      this.showError(SILENT);
-    } else if (this.message.textContent === SILENT) this.showError(null);
+      this.showError(t("no_answer"));
+    } else if (this.message.textContent === t("no_answer")) this.showError(null);
   }
 
   /** Something was asked for that may take a while: say what, and count the seconds. */

@@ -26,8 +26,7 @@ class MapCanvas {
     this.over = h("canvas", { class: "l2l-map-marks", "aria-hidden": "true" });
     this.element = h("div", {
       class: "l2l-map-stage", tabindex: 0, role: "application",
-      "aria-label": "Map of faces. Arrow keys go from face to face, Enter loads, A and B take the " +
-        "200 nearest as a group, 1 to 9 choose a map, plus, minus and 0 zoom.",
+      "aria-label": t("map_of_faces_arrow_keys"),
     }, this.base, this.over);
     this.element.dataset.lmSuppressShortcuts = "true";
     this.count = 0;

@@ -48,7 +48,7 @@ class Legend {
     this.low.textContent = withUnit(colour, colour.low, colour.low < 0);
     this.high.textContent = withUnit(colour, colour.high, colour.low < 0);
     this.unknown.hidden = colour.known >= count;
-    this.unknown.textContent = `\u25cb not read yet: ${count - colour.known}`;
+    this.unknown.textContent = t("not_read_yet", { count: count - colour.known });
   }
 
   /** The value of a byte of the scale, as text; "" where it is not known. */
@@ -68,7 +68,7 @@ class Legend {
 class FaceCard {
   constructor(rows) {
     this.rows = rows;
-    this.picture = new SmallPicture(112, { "aria-label": "The face" });
+    this.picture = new SmallPicture(112, { "aria-label": t("the_face") });
     this.role = h("p", { class: "l2l-map-role" });
     this.name = h("p", { class: "l2l-map-name" });
     this.trust = h("p", { class: "l2l-map-trust" });
@@ -79,13 +79,15 @@ class FaceCard {
 
   /** The face under the pointer. */
   hovered(hover, neighbours) {
-    this.role.textContent = "Under the pointer \u2013 click loads it";
-    this.name.textContent = `Face ${hover.seed}`;
+    this.role.textContent = t("under_the_pointer_click_loads");
+    this.name.textContent = t("face_named", { seed: hover.seed });
     this.picture.show(hover.picture);
     const { kept, trustworthiness, continuity } = hover.believed;
-    this.trust.textContent = kept === undefined ? "trust not measured yet"
-      : `${Math.round(kept * neighbours)} of its ${neighbours} neighbours here are true ones; ` +
-        `trust ${trustworthiness.toFixed(2)}, continuity ${continuity.toFixed(2)}`;
+    this.trust.textContent = kept === undefined ? t("trust_not_measured_yet")
+      : t("of_its_neighbours_here_are", {
+        true: Math.round(kept * neighbours), neighbours,
+        trust: fixed(trustworthiness, 2), continuity: fixed(continuity, 2),
+      });
     this.showWords(hover.named);
   }
 
@@ -94,25 +96,25 @@ class FaceCard {
     this.words.replaceChildren(...named.map(([name, value, apart]) => {
       const row = this.rows.get(name);
       return h("li", {}, h("span", {}, row.label), h("b", {}, asValue(row, value)),
-        h("small", {}, apart > 0 ? "\u25b2 high" : "\u25bc low"));
+        h("small", {}, apart > 0 ? t("high") : t("low")));
     }));
   }
 
   /** The face that all views share. */
   loaded(face) {
-    this.role.textContent = "Loaded, here and in every view";
-    this.name.textContent = face.seed === null ? "A face of no seed" : `Face ${face.seed}`;
+    this.role.textContent = t("loaded_here_and_in_every");
+    this.name.textContent = face.seed === null ? t("a_face_of_no_seed") : t("face_named", { seed: face.seed });
     this.picture.show(face.picture);
     this.showWords(face.named ?? []);
     const strange = face.edited ? face.after_strangeness : face.before_strangeness;
     this.trust.textContent = "";
     if (strange === undefined) {
-      this.trust.textContent = face.before ? "" : "It has no place on this map; on the map of W it has.";
+      this.trust.textContent = face.before ? "" : t("it_has_no_place_on");
       return;
     }
     const out = strange > face.usual[1];
-    this.trust.textContent = `${face.edited ? "Edited: " : ""}${strange.toFixed(2)} times as far from its ` +
-      `nearest faces as usual${out ? ": outside the cloud" : ""}`;
+    this.trust.textContent = (face.edited ? t("edited_so") : "") +
+      t("times_as_far", { times: fixed(strange, 2) }) + (out ? t("outside_the_cloud") : "");
   }
 }
 
@@ -123,19 +125,19 @@ class GroupsPanel {
     this.counts = h("div", { class: "l2l-map-counts" });
     this.table = h("div", { class: "l2l-map-table" });
     this.note = h("p", { class: "l2l-map-note" });
-    this.clear = button("Clear groups", "reset", onClear);
+    this.clear = button(t("clear_groups"), "reset", onClear);
     this.element = h("div", { class: "l2l-map-panel" }, this.counts, this.table, this.note, this.clear);
     this.setGroups({ a: [], b: [] });
   }
 
   setGroups(groups) {
-    const text = (name) => `${name.toUpperCase()} ${name === "a" ? "\u25cb" : "\u25a1"} ${groups[name].length} faces`;
+    const text = (name) => `${name.toUpperCase()} ${name === "a" ? "\u25cb" : "\u25a1"} ${t("faces_count", { count: groups[name].length })}`;
     this.counts.replaceChildren(h("span", { class: "l2l-map-a" }, text("a")), h("span", { class: "l2l-map-b" }, text("b")));
     const both = groups.a.length && groups.b.length;
     if (!both) this.table.replaceChildren();
     this.clear.hidden = !(groups.a.length || groups.b.length);
     this.note.textContent = both ? ""
-      : "Draw around some faces with Group A, around others with Group B: what sets them apart stands here.";
+      : t("draw_around_some_faces_with");
   }
 
   update(comparison) {
@@ -150,19 +152,19 @@ class GroupsPanel {
       const whisker = h("span", { class: "l2l-map-whisker" });
       whisker.style.left = at(r.low);
       whisker.style.width = `${(50 * (r.high - r.low)) / most}%`;
-      const words = `${row.label}: A ${asValue(row, r.mean_a)}, B ${asValue(row, r.mean_b)}, B less A ` +
-        `${asChange(row, r.difference)} (${asChange(row, r.low)} to ${asChange(row, r.high)}, 95 %)` +
-        `${r.decided ? "" : ", undecided"}`;
+      const words = t("a_b_b_less_a", {
+        label: row.label, a: asValue(row, r.mean_a), b: asValue(row, r.mean_b), less: asChange(row, r.difference),
+        low: asChange(row, r.low), high: asChange(row, r.high),
+      }) + (r.decided ? "" : `, ${t("undecided")}`);
       return h("div", { class: "l2l-map-line", title: words, role: "listitem", "aria-label": words },
         h("span", {}, row.label), h("span", {}, asValue(row, r.mean_a)),
         h("span", { class: "l2l-map-axis" }, bar, whisker), h("span", {}, asValue(row, r.mean_b)));
     });
     this.table.replaceChildren(
       h("div", { class: "l2l-map-line l2l-map-headline", "aria-hidden": "true" }, h("span", {}, ""),
-        h("span", {}, "A"), h("span", {}, "B less A"), h("span", {}, "B")),
-      h("div", { role: "list", "aria-label": "Differences" }, ...lines));
-    this.note.textContent = "Means as the regressor reads them, 95 % intervals over the faces; hatched: undecided at a " +
-      "false-discovery rate of 5 %. You chose the groups by looking: that no interval knows.";
+        h("span", {}, "A"), h("span", {}, t("b_less_a")), h("span", {}, "B")),
+      h("div", { role: "list", "aria-label": t("differences") }, ...lines));
+    this.note.textContent = t("means_as_the_regressor_reads");
   }
 }
 
@@ -171,10 +173,10 @@ class StripPanel {
   constructor(onPick, onHover, onClear) {
     this.onPick = onPick;
     this.onHover = onHover;
-    this.row = h("div", { class: "l2l-map-faces", role: "list", "aria-label": "Faces along the path" });
+    this.row = h("div", { class: "l2l-map-faces", role: "list", "aria-label": t("faces_along_the_path") });
     this.note = h("p", { class: "l2l-map-note" });
     const close = h("button", {
-      type: "button", class: "l2l-map-close", "aria-label": "Close the path", title: "Close the path", onclick: onClear,
+      type: "button", class: "l2l-map-close", "aria-label": t("close_the_path"), title: t("close_the_path"), onclick: onClear,
     }, "\u00d7");
     this.element = h("div", { class: "l2l-map-strip", hidden: true }, this.row, this.note, close);
   }
@@ -186,17 +188,16 @@ class StripPanel {
     this.row.replaceChildren(...stops.map((stop, i) => {
       const picture = new SmallPicture(104);
       picture.show(stop.picture);
-      const name = stop.seed === null ? "half way" : `face ${stop.seed}`;
+      const name = stop.seed === null ? t("half_way") : t("face_number", { seed: stop.seed });
       const out = stop.strangeness > usual[1];
-      const words = `${i + 1}, ${name}, ${stop.strangeness.toFixed(2)} times as far from its nearest faces as usual`;
+      const words = t("times_as_far_from_its", { number: i + 1, name, times: fixed(stop.strangeness, 2) });
       return h("button", {
-        type: "button", class: `l2l-map-stop${stop.seed === null ? " l2l-map-between" : ""}`, title: `${words}; click loads it`,
+        type: "button", class: `l2l-map-stop${stop.seed === null ? " l2l-map-between" : ""}`, title: t("click_loads_it", { words }),
         "aria-label": words, onclick: () => this.onPick(i), onmouseenter: () => this.onHover(i), onmouseleave: () => this.onHover(-1),
         onfocus: () => this.onHover(i), onblur: () => this.onHover(-1),
-      }, picture.canvas, h("span", {}, `${i + 1} \u00b7 ${name}`), h("small", {}, out ? "\u25b3 outside" : "\u00a0"));
+      }, picture.canvas, h("span", {}, `${i + 1} \u00b7 ${name}`), h("small", {}, out ? t("outside") : "\u00a0"));
     }));
-    this.note.textContent = "Numbered in black: faces of the map nearest to your path. White: half way between two of them " +
-      "in W. Dotted: from where you drew to where the face belongs. The map does not know what lies between its points.";
+    this.note.textContent = t("numbered_in_black_faces_of");
   }
 }
 
@@ -208,12 +209,12 @@ class EditPanel {
     this.onOnly = onOnly;
     this.rows = rows;
     this.onPick = onPick;
-    this.select = h("select", { "aria-label": "Attribute to edit" });
+    this.select = h("select", { "aria-label": t("attribute_to_edit") });
     for (const family of families) {
       this.select.append(h("optgroup", { label: family.name }, ...family.rows.map((r) => h("option", { value: r.name }, r.label))));
     }
-    this.go = button("Draw its way", null, () => onDraw(this.select.value), { class: "l2l-button l2l-primary l2l-map-go" });
-    this.clear = button("Clear", "reset", onClear, { hidden: true });
+    this.go = button(t("draw_its_way"), null, () => onDraw(this.select.value), { class: "l2l-button l2l-primary l2l-map-go" });
+    this.clear = button(t("clear"), "reset", onClear, { hidden: true });
     this.chart = h("div", { class: "l2l-map-chart" });
     this.legend = h("ul", { class: "l2l-map-methods" });
     this.note = h("p", { class: "l2l-map-note" });
@@ -225,7 +226,7 @@ class EditPanel {
   /** The way comes when the networks are free: the button says that it was heard. */
   waiting(is) {
     this.go.disabled = is;
-    this.go.querySelector("span").textContent = is ? "Drawing \u2026" : "Draw its way";
+    this.go.querySelector("span").textContent = is ? t("drawing") : t("draw_its_way");
   }
 
   update(trajectory) {
@@ -233,8 +234,7 @@ class EditPanel {
     if (!trajectory.methods) {
       this.chart.replaceChildren();
       this.legend.replaceChildren();
-      this.note.textContent = "Every method changes the loaded face, from the least to the most that it reaches. " +
-        "Which of them stay among the faces?";
+      this.note.textContent = t("every_method_changes_the_loaded");
       return;
     }
     const { methods, usual, attribute, reasons } = trajectory;
@@ -242,8 +242,8 @@ class EditPanel {
     this.chart.replaceChildren(this.drawChart(methods, usual, row));
     this.legend.replaceChildren(...methods.map((way, i) => this.entry(way, i, usual, row)));
     const missing = Object.entries(reasons).map(([name, why]) => `${name}: ${why}`);
-    this.note.textContent = "Click a point to make it the edit. Upwards: how far from its nearest faces, 1\u00d7 as usual; grey, " +
-      `where nine of ten faces lie; hollow on the map, outside. The map can hide it: it puts everything somewhere.${missing.length ? ` Not drawn \u2013 ${missing.join("; ")}.` : ""}`;
+    this.note.textContent = t("click_a_point_to_make") +
+      (missing.length ? t("not_drawn", { names: missing.join("; ") }) : "");
   }
 
   entry(way, i, usual, row) {
@@ -256,13 +256,14 @@ class EditPanel {
     traceShape(pen, style.shape, 14, 6, 3.6);
     pen.fillStyle = style.colour;
     pen.fill();
-    const far = Math.max(way.strangeness[0], way.strangeness.at(-1)).toFixed(1);
-    const came = way.came ? `; came ${asChange(row, way.came[0])} to ${asChange(row, way.came.at(-1))}` : "";
+    const far = fixed(Math.max(way.strangeness[0], way.strangeness.at(-1)), 1);
+    const came = way.came ? t("and_came", { low: asChange(row, way.came[0]), high: asChange(row, way.came.at(-1)) }) : "";
     return h("li", {
       onmouseenter: () => this.onOnly(i), onmouseleave: () => this.onOnly(-1),
-      title: `asked ${asChange(row, way.asked[0])} to ${asChange(row, way.asked.at(-1))}${came}; ` +
-        `outside the cloud at ${out} of ${way.strangeness.length} sizes`,
-    }, swatch, h("b", {}, way.name), h("small", {}, out ? `\u25b3 up to ${far}\u00d7` : `inside, ${far}\u00d7`));
+      title: t("asked_to_outside_the_cloud", {
+        low: asChange(row, way.asked[0]), high: asChange(row, way.asked.at(-1)), came, out, sizes: way.strangeness.length,
+      }),
+    }, swatch, h("b", {}, way.name), h("small", {}, out ? t("up_to", { far }) : t("inside", { far })));
   }
 
   drawChart(methods, usual, row) {
@@ -274,7 +275,7 @@ class EditPanel {
     const [y0, y1] = [Math.log(Math.min(0.7, usual[0], ...far)), Math.log(1.12 * Math.max(2, ...far))];
     const x = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - right);
     const y = (v) => height - bottom - ((Math.log(v) - y0) / (y1 - y0)) * (height - top - bottom);
-    const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Distance to the cloud over the change asked for" });
+    const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t("distance_to_the_cloud_over") });
     svg.append(s("rect", { class: "l2l-map-usual", x: left, width: width - left - right, y: y(usual[1]), height: y(usual[0]) - y(usual[1]) }));
     const text = (tx, ty, words, anchor) => {
       const node = s("text", { x: tx, y: ty, "text-anchor": anchor });
@@ -289,7 +290,7 @@ class EditPanel {
     text(x(x0), height - bottom + 14, asChange(row, x0), "start");
     text(x(0), height - bottom + 14, "0", "middle");
     text(x(x1), height - bottom + 14, asChange(row, x1), "end");
-    text((left + width - right) / 2, height - 3, `change asked for: ${row.label.toLowerCase()}`, "middle");
+    text((left + width - right) / 2, height - 3, t("change_asked_for", { label: row.label }), "middle");
     methods.forEach((way, i) => {
       const style = STYLES[i % STYLES.length];
       const points = way.asked.map((v, k) => `${x(v).toFixed(1)},${y(way.strangeness[k]).toFixed(1)}`);
@@ -297,8 +298,10 @@ class EditPanel {
       way.asked.forEach((v, k) => {
         const dot = s("circle", { cx: x(v), cy: y(way.strangeness[k]), r: 3.4, fill: style.colour, class: "l2l-map-dot" });
         const title = s("title");
-        title.textContent = `${way.name}: ${asChange(row, v)} asked, ${way.came ? `${asChange(row, way.came[k])} came, ` : ""}` +
-          `${way.strangeness[k].toFixed(2)} times the usual distance`;
+        title.textContent = t("asked_times_the_usual_distance", {
+          name: way.name, asked: asChange(row, v), times: fixed(way.strangeness[k], 2),
+          came: way.came ? `${t("came", { change: asChange(row, way.came[k]) })}, ` : "",
+        });
         dot.append(title);
         dot.addEventListener("click", () => this.onPick(way.name, k));
         svg.append(dot);

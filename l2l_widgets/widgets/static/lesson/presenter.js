@@ -9,7 +9,7 @@ class PresenterView {
   constructor(model) {
     this.model = model;
     this.link = new Link(model, (silent) => this.setSilence(silent));
-    this.face = new PictureView("face", "The face of this step");
+    this.face = new PictureView("face", t("the_face_of_this_step"));
     this.now = new PictureQueue((source) => this.take("after", source));
     this.was = new PictureQueue((source) => this.take("before", source));
     this.pictures = {};
@@ -20,18 +20,18 @@ class PresenterView {
     this.moved = h("p", { class: "l2l-moved", hidden: true });
     this.strayedText = h("span", {});
     this.strayed = h("p", { class: "l2l-strayed", role: "status", hidden: true }, this.strayedText,
-      button("Back to this step", "undo", () => this.link.post({ kind: "back" }), { title: "The face that these words are about" }));
+      button(t("back_to_this_step"), "undo", () => this.link.post({ kind: "back" }), { title: t("the_face_that_these_words") }));
     this.error = h("p", { class: "l2l-error", role: "alert", hidden: true });
     this.where = h("span", { class: "l2l-where" });
     this.dots = h("div", { class: "l2l-dots", "aria-hidden": "true" });
     const go = (kind) => () => this.link.post({ kind });
-    this.back = button("Back", null, go("previous"), { title: "Left arrow" });
-    this.next = button("Next", null, go("next"), { title: "Right arrow, space or a presenter's key" });
-    this.compare = button("Before", null, () => {}, { title: "Hold, or hold the key B", "aria-pressed": "false" });
-    this.what = button("What moved", null, () => this.toggleMoved(), { title: "Key M", "aria-pressed": "false" });
-    this.large = button("Full screen", null, () => this.toggleScreen(), { title: "Key F" });
+    this.back = button(t("back"), null, go("previous"), { title: t("left_arrow") });
+    this.next = button(t("next"), null, go("next"), { title: t("right_arrow_space_or_a") });
+    this.compare = button(t("before_button"), null, () => {}, { title: t("hold_or_hold_the_key"), "aria-pressed": "false" });
+    this.what = button(t("what_moved"), null, () => this.toggleMoved(), { title: t("key_m"), "aria-pressed": "false" });
+    this.large = button(t("full_screen"), null, () => this.toggleScreen(), { title: t("key_f") });
     this.element = h(
-      "div", { class: "l2l l2l-presenter", tabindex: "0", role: "group", "aria-label": "Presentation" },
+      "div", { class: "l2l l2l-presenter", tabindex: "0", role: "group", "aria-label": t("presentation") },
       h("div", { class: "l2l-stage" }, this.face.frame,
         h("div", { class: "l2l-words", "aria-live": "polite" },
           this.above, this.head, this.rest, this.asked, this.strayed, this.error, this.moved)),
@@ -87,7 +87,7 @@ class PresenterView {
     this.strayed.hidden = !slide.strayed;
     this.error.textContent = slide.error ? `\u26a0 ${slide.error}` : "";
     this.error.hidden = !slide.error;
-    this.where.textContent = `${slide.at + 1} of ${slide.count}`;
+    this.where.textContent = t("of", { at: slide.at + 1, count: slide.count });
     this.back.disabled = slide.at === 0;
     this.next.disabled = slide.at === slide.count - 1;
     if (this.dots.childElementCount !== slide.count) {
@@ -99,12 +99,12 @@ class PresenterView {
   }
 
   setSilence(silent) {
-    this.error.textContent = silent ? `\u26a0 ${SILENT}` : "";
+    this.error.textContent = silent ? `\u26a0 ${t("no_answer")}` : "";
     this.error.hidden = !silent;
   }
 
   showMoved(text) {
-    this.moved.textContent = text || "Measuring \u2026";
+    this.moved.textContent = text || t("measuring_step");
     this.moved.dataset.ready = String(Boolean(text));
   }
 
@@ -140,6 +140,9 @@ class PresenterView {
   key(event, down) {
     if (!this.isMeant(event)) return;
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    // Another view on the page has keys of its own: an arrow on its slider is no step of the lesson.
+    const inside = this.element.contains(event.target);
+    if (!inside && event.target.closest?.(".l2l, input, select, textarea, button")) return;
     const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     // A focused button answers space and Enter itself: one press, one step.
     const own = event.target.tagName === "BUTTON" && [" ", "Enter"].includes(event.key);

@@ -1,9 +1,9 @@
 // IdentityMixer: two faces, their mix, two sliders to travel, and a grid whose cells go to the sliders.
 
-const SIDES = {
-  identity: { label: "Identity", says: "whose face it is" },
-  attributes: { label: "Attributes", says: "pose, expression, light, hair" },
-};
+const SIDES = () => ({
+  identity: { label: t("identity_title"), says: t("whose_face_it_is") },
+  attributes: { label: t("attributes"), says: t("pose_expression_light_hair") },
+});
 
 class MixerView {
   constructor(model) {
@@ -15,20 +15,20 @@ class MixerView {
     this.views = [];
     this.message = h("p", { class: "l2l-message", role: "status" });
     this.timing = h("span", { class: "l2l-timing" });
-    this.result = this.picture("mix", "The mix");
+    this.result = this.picture("mix", t("the_mix"));
     this.queue = new PictureQueue((source) => {
       this.result.show(source);
       this.element.dataset.pictures = Number(this.element.dataset.pictures ?? 0) + 1;
     });
-    this.send = button("To the sliders", "start", () => this.link.post({ kind: "send" }), {
-      class: "l2l-button l2l-primary", title: "Make this mix the face of the FaceEditor",
+    this.send = button(t("to_the_sliders"), "start", () => this.link.post({ kind: "send" }), {
+      class: "l2l-button l2l-primary", title: t("make_this_mix_the_face"),
       hidden: !this.schema.can_send,
     });
-    this.space = h("select", { "aria-label": "Where the sliders travel",
+    this.space = h("select", { "aria-label": t("where_the_sliders_travel"),
       onchange: () => this.link.post({ kind: "space", space: this.space.value }) },
       ...this.schema.spaces.map((name) => h("option", { value: name },
-        name === "w" ? "in W" : "in Z, before the mapper")));
-    this.grid = h("div", { class: "l2l-mixgrid", role: "grid", "aria-label": "Mixes" });
+        name === "w" ? t("in_w") : t("in_z_before_the_mapper"))));
+    this.grid = h("div", { class: "l2l-mixgrid", role: "grid", "aria-label": t("mixes") });
     this.element = h("div", { class: "l2l l2l-mixer" },
       h("div", { class: "l2l-mixbody" }, h("div", {}, h("div", { class: "l2l-mixtop" },
         this.well("identity"), h("span", { class: "l2l-sign", "aria-hidden": "true" }, "+"),
@@ -37,12 +37,12 @@ class MixerView {
           h("div", { class: "l2l-line" }, this.send, this.timing))),
       h("div", { class: "l2l-travel" }, this.slider("identity"), this.slider("attributes"),
         h("div", { class: "l2l-line" },
-          button("Swap", "compare", () => this.link.post({ kind: "swap" })),
-          h("label", { class: "l2l-line" }, "Travel", this.space),
+          button(t("swap"), "compare", () => this.link.post({ kind: "swap" })),
+          h("label", { class: "l2l-line" }, t("travel"), this.space),
           this.message))),
       h("div", { class: "l2l-mixright" }, h("div", { class: "l2l-gridhead" },
-        h("p", {}, "Each row keeps a person, each column a pose, an expression and a light."),
-        button("Other faces", "dice", () => this.link.post({ kind: "shuffle" }))),
+        h("p", {}, t("each_row_keeps_a_person")),
+        button(t("other_faces"), "dice", () => this.link.post({ kind: "shuffle" }))),
       this.grid)));
     this.handlers = ["faces", "mixed", "cells", "notice"].map((name) => {
       const handler = () => this.sync(name);
@@ -60,15 +60,15 @@ class MixerView {
 
   /** One of the two inputs: its picture, a seed, a file to pick or to drop. */
   well(side) {
-    const { label, says } = SIDES[side];
+    const { label, says } = SIDES()[side];
     const view = this.picture(side, `${label}: ${says}`);
     view.caption.textContent = label;
     const seed = h("input", { type: "number", min: 0, max: this.schema.seed_max, step: 1,
-      class: "l2l-seed", "aria-label": `${label}: seed`,
+      class: "l2l-seed", "aria-label": t("seed_of", { label }),
       onchange: () => this.askSeed(side),
       // Enter leaves the field where it is, and a value that was filled in fires no change
       onkeydown: (event) => event.key === "Enter" && this.askSeed(side) });
-    const file = h("input", { type: "file", hidden: true, "aria-label": `${label}: a file`,
+    const file = h("input", { type: "file", hidden: true, "aria-label": t("a_file", { label }),
       accept: "image/*,.npy,.safetensors", onchange: () => {
         if (file.files[0]) this.take(side, file.files[0]);
         file.value = "";
@@ -76,8 +76,8 @@ class MixerView {
     const well = h("section", { class: "l2l-well" }, view.element,
       h("div", { class: "l2l-line" }, seed,
         button("", "dice", () => this.link.post({ kind: "seed", side, seed: Math.floor(Math.random() * 1e6) }),
-          { "aria-label": `${label}: another face`, title: "Another face" }),
-        button("Picture\u2026", null, () => file.click(), { title: "A picture or a latent; or drop one on the face" }),
+          { "aria-label": t("another_face_for", { label }), title: t("another_face") }),
+        button(t("picture"), null, () => file.click(), { title: t("a_picture_or_a_latent") }),
         file));
     well.addEventListener("dragover", (event) => {
       event.preventDefault();
@@ -104,19 +104,19 @@ class MixerView {
 
   take(side, file) {
     if (file.size > this.schema.max_file) {
-      this.say(`${file.name} is larger than ${Math.round(this.schema.max_file / 1e6)} MB`, true);
+      this.say(t("is_larger_than_mb", { name: file.name, most: Math.round(this.schema.max_file / 1e6) }), true);
       return;
     }
     const reader = new FileReader();
     reader.onload = () => this.link.post({ kind: "file", side, name: file.name,
       data: String(reader.result).split(",")[1] ?? "" });
-    reader.onerror = () => this.say(`${file.name} cannot be read`, true);
+    reader.onerror = () => this.say(t("cannot_be_read", { name: file.name }), true);
     reader.readAsDataURL(file);
   }
 
   slider(side) {
     const input = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: 1,
-      "aria-label": SIDES[side].label, "aria-description": SIDES[side].says });
+      "aria-label": SIDES()[side].label, "aria-description": SIDES()[side].says });
     const value = h("output", { class: "l2l-share" });
     input.addEventListener("input", () => {
       this.held.add(side);
@@ -128,7 +128,7 @@ class MixerView {
       this.link.post({ kind: "share", side, share: Number(input.value) });
     });
     this.sources[side].slider = { input, value };
-    return h("label", { class: "l2l-travelrow" }, h("span", {}, SIDES[side].label), input, value);
+    return h("label", { class: "l2l-travelrow" }, h("span", {}, SIDES()[side].label), input, value);
   }
 
   /** "70 % of 3, 30 % of 8": whose person, or whose attributes. */
@@ -137,9 +137,9 @@ class MixerView {
     const [own, other] = side === "identity" ? ["identity", "attributes"] : ["attributes", "identity"];
     const percent = Math.round(100 * share);
     const name = (key) => faces[key]?.name ?? "";
-    if (percent === 100) return `all of ${name(own)}`;
-    if (percent === 0) return `all of ${name(other)}`;
-    return `${percent}\u202f% of ${name(own)}, ${100 - percent}\u202f% of ${name(other)}`;
+    if (percent === 100) return t("all_of", { name: name(own) });
+    if (percent === 0) return t("all_of", { name: name(other) });
+    return t("shares_of_two", { own: name(own), share: percent, other: name(other), rest: 100 - percent });
   }
 
   say(text, bad = false) {
@@ -166,17 +166,17 @@ class MixerView {
   }
 
   setSilence(silent) {
-    if (silent) this.say(SILENT, true);
-    else if (this.message.textContent === SILENT) this.say("");
+    if (silent) this.say(t("no_answer"), true);
+    else if (this.message.textContent === t("no_answer")) this.say("");
   }
 
   showFaces(faces) {
-    for (const side of Object.keys(SIDES)) {
+    for (const side of Object.keys(SIDES())) {
       const face = faces[side];
       if (!face) continue;
       const { view, seed, queue } = this.sources[side];
       queue.push(face);
-      view.caption.textContent = `${SIDES[side].label} \u00b7 ${face.name}`;
+      view.caption.textContent = `${SIDES()[side].label} \u00b7 ${face.name}`;
       if (document.activeElement !== seed || seed.value.trim() === this.sources[side].asked) {
         seed.value = face.seed ?? "";
         this.sources[side].asked = seed.value;
@@ -192,7 +192,7 @@ class MixerView {
     if (!mix.data) return;
     this.queue.push(mix);
     this.result.caption.textContent = mix.name;
-    for (const side of Object.keys(SIDES)) {
+    for (const side of Object.keys(SIDES())) {
       const { input, value } = this.sources[side].slider;
       if (!this.held.has(side)) {
         input.value = mix.shares[side];
@@ -200,8 +200,8 @@ class MixerView {
       }
     }
     this.space.value = mix.space;
-    this.timing.textContent = `${Math.max(1, Math.round(1000 * mix.seconds))} ms`;
-    if (mix.sent !== this.sent && this.sent !== undefined) this.say(`Sent to the sliders: ${mix.name}`);
+    this.timing.textContent = t("ms", { ms: Math.max(1, Math.round(1000 * mix.seconds)) });
+    if (mix.sent !== this.sent && this.sent !== undefined) this.say(t("sent_to_the_sliders", { name: mix.name }));
     else this.say("");
     this.sent = mix.sent;
     this.element.dataset.sent = mix.sent;
@@ -226,17 +226,17 @@ class MixerView {
       return Object.assign(new PictureQueue((source) => view.show(source)), { view });
     };
     this.grid.style.setProperty("--columns", cells.columns.length + 1);
-    this.rowQueues = cells.rows.map((_, r) => made(`person ${r + 1}`));
-    this.columnQueues = cells.columns.map((_, c) => made(`attributes ${c + 1}`));
-    this.queues = cells.rows.map((_, r) => cells.columns.map((__, c) => made(`mix ${r + 1}, ${c + 1}`)));
+    this.rowQueues = cells.rows.map((_, r) => made(t("person_number", { number: r + 1 })));
+    this.columnQueues = cells.columns.map((_, c) => made(t("attributes_number", { number: c + 1 })));
+    this.queues = cells.rows.map((_, r) => cells.columns.map((__, c) => made(t("mix_number", { row: r + 1, column: c + 1 }))));
     this.buttons = this.queues.map((row, r) => row.map((queue, c) => {
       const cell = h("button", { type: "button", class: "l2l-mixcell", role: "gridcell",
-        "aria-label": `Person ${r + 1} with attributes ${c + 1}`,
-        title: this.schema.can_send ? "Send to the sliders" : "Show",
+        "aria-label": t("person_with_attributes", { row: r + 1, column: c + 1 }),
+        title: this.schema.can_send ? t("send_to_the_sliders") : t("show"),
         onclick: () => this.link.post({ kind: "cell", row: r, column: c }) }, queue.view.frame);
       return cell;
     }));
-    const head = h("div", { class: "l2l-corner", role: "columnheader" }, "person \u2193  attributes \u2192");
+    const head = h("div", { class: "l2l-corner", role: "columnheader" }, t("person_attributes"));
     this.grid.replaceChildren(
       h("div", { class: "l2l-mixrow", role: "row" }, head, ...this.columnQueues.map((queue) =>
         h("div", { class: "l2l-input", role: "columnheader" }, queue.view.frame))),

@@ -54,7 +54,7 @@ class MaskCanvas {
       "div",
       {
         class: "l2l-canvas", tabindex: 0, role: "application", dataset: { lmSuppressShortcuts: "true" },
-        "aria-label": "Mask of the face. Arrow keys move the brush, Space puts it down and up.",
+        "aria-label": t("mask_of_the_face_arrow"),
       },
       this.picture, this.overlay, this.ring,
     );
@@ -272,7 +272,7 @@ class MaskCanvas {
       if (event.repeat) return;
       if (this.gesture) this.finish();
       else this.begin([...this.cursor]);
-      this.on.status(this.gesture ? "Brush down: arrow keys paint, Space lifts it." : "");
+      this.on.status(this.gesture ? t("brush_down_arrow_keys_paint") : "");
     } else if (event.key === "Escape" && this.gesture) {
       event.preventDefault();
       this.cancel();

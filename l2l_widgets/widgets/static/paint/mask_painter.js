@@ -22,7 +22,7 @@ class MaskPainterView {
       zoom: (by) => this.canvas.setZoom(this.canvas.zoom * by),
       scale: (by) => this.canvas.scalePart(by),
     });
-    this.drawn = new PictureView("result", "The face that the mask gives");
+    this.drawn = new PictureView("result", t("the_face_that_the_mask"));
     this.queue = new PictureQueue((source, picture) => this.showResult(source, picture));
     this.status = h("p", { class: "l2l-status", role: "status" });
     this.message = h("p", { class: "l2l-message", role: "alert" });
@@ -40,47 +40,47 @@ class MaskPainterView {
   }
 
   layOut() {
-    this.undo = button("Undo", "undo", () => this.link.post({ kind: "undo" }), { title: "Undo (Ctrl+Z)" });
-    this.redo = button("Redo", "redo", () => this.link.post({ kind: "redo" }), { title: "Redo (Ctrl+Y)" });
-    this.reset = button("Reset", "reset", () => this.link.post({ kind: "reset" }), {
-      title: "The original mask and style again; Undo brings the painting back",
+    this.undo = button(t("undo"), "undo", () => this.link.post({ kind: "undo" }), { title: t("undo_title") });
+    this.redo = button(t("redo"), "redo", () => this.link.post({ kind: "redo" }), { title: t("redo_title") });
+    this.reset = button(t("reset"), "reset", () => this.link.post({ kind: "reset" }), {
+      title: t("the_original_mask_and_style"),
     });
-    this.save = button("Save", "save", () => this.link.post({ kind: "save", what: "picture" }), {
-      class: "l2l-button l2l-save", title: "Write the picture beside the notebook, with the recipe in it",
+    this.save = button(t("save"), "save", () => this.link.post({ kind: "save", what: "picture" }), {
+      class: "l2l-button l2l-save", title: t("save_title"),
     });
-    const saveMask = button("Save mask", "save", () => this.link.post({ kind: "save", what: "mask" }), {
-      title: "Write the mask as a PNG of class indices",
+    const saveMask = button(t("save_mask"), "save", () => this.link.post({ kind: "save", what: "mask" }), {
+      title: t("write_the_mask_as_a"),
     });
-    const saveRecipe = button("Save recipe", "save", () => this.link.post({ kind: "save", what: "recipe" }), {
-      title: "Write what was done as JSON",
+    const saveRecipe = button(t("save_recipe"), "save", () => this.link.post({ kind: "save", what: "recipe" }), {
+      title: t("write_what_was_done_as"),
     });
     this.keep = h("input", { type: "checkbox", onchange: () => this.link.post({ kind: "keep", on: this.keep.checked }) });
-    this.ownStyle = button("Own style", "reset", () => this.link.post({ kind: "own-style" }), { hidden: true });
+    this.ownStyle = button(t("own_style"), "reset", () => this.link.post({ kind: "own-style" }), { hidden: true });
     this.share = h("input", {
-      type: "range", min: 0, max: 1, step: 0.05, value: 0, "aria-label": "Towards the second mask", disabled: true,
+      type: "range", min: 0, max: 1, step: 0.05, value: 0, "aria-label": t("towards_the_second_mask"), disabled: true,
       oninput: () => this.walk(false), onchange: () => this.walk(true),
     });
     const face = this.schema.can_parse
-      ? "Any picture of a face; the parser finds its mask. Or a painting that was saved here"
-      : "A painting that was saved here; there is no parser to find the mask of another picture";
+      ? t("any_picture_of_a_face")
+      : t("a_painting_that_was_saved");
     // on an edit of the sliders an area is painted: whose face it is, is said there
     const area = this.schema.is_area;
     const files = h(
-      "div", { class: "l2l-toolrow", role: "group", "aria-label": "Files" },
+      "div", { class: "l2l-toolrow", role: "group", "aria-label": t("files") },
       ...(area ? [] : [
-        this.opener("Open a face", "face", face),
-        this.opener("Style of another face", "style", "Its colours and skin; or drop a picture on the result"),
+        this.opener(t("open_a_face"), "face", face),
+        this.opener(t("style_of_another_face"), "style", t("its_colours_and_skin_or")),
         this.ownStyle,
       ]),
-      this.opener("Load mask", "mask", "A PNG of class indices, or in the official colours"),
+      this.opener(t("load_mask"), "mask", t("a_png_of_class_indices")),
       saveMask,
-      ...(area ? [] : [this.opener("Open recipe", "recipe", "A picture that was saved here, or its recipe")]),
+      ...(area ? [] : [this.opener(t("open_recipe"), "recipe", t("a_picture_that_was_saved"))]),
       saveRecipe,
     );
     const walk = h(
       "div", { class: "l2l-toolrow" },
-      this.opener("Second mask", "other", "A mask to interpolate towards, or a saved painting"),
-      h("label", { class: "l2l-field", title: "From the original mask to the second one, through the MaskVAE" }, h("span", {}, "between"), this.share),
+      this.opener(t("second_mask"), "other", t("a_mask_to_interpolate_towards")),
+      h("label", { class: "l2l-field", title: t("from_the_original_mask_to") }, h("span", {}, t("between")), this.share),
     );
     walk.hidden = !this.schema.can_walk;
     return h(
@@ -92,9 +92,9 @@ class MaskPainterView {
           "div", { class: "l2l-paint-stage" },
           h("div", { class: "l2l-pair" }, this.canvas.frame, this.drawn.element),
           this.tools.element,
-          h("div", { class: "l2l-toolrow l2l-actions", role: "group", "aria-label": "Edit" },
+          h("div", { class: "l2l-toolrow l2l-actions", role: "group", "aria-label": t("edit") },
             this.undo, this.redo, this.reset,
-            h("label", { class: "l2l-field", title: "Keep the original picture outside the painted area" }, this.keep, h("span", {}, "Keep the outside")),
+            h("label", { class: "l2l-field", title: t("keep_the_original_picture_outside") }, this.keep, h("span", {}, t("keep_the_outside"))),
             this.timing, this.save),
           files, walk, this.status, this.message, this.change,
         ),
@@ -113,7 +113,7 @@ class MaskPainterView {
   async takeFile(file, use) {
     if (!file) return;
     if (file.size > MaskPainterView.LARGEST_FILE) {
-      this.message.textContent = `${file.name} is larger than 30 MB; choose a smaller file.`;
+      this.message.textContent = t("is_larger_than_30_mb", { name: file.name });
       return;
     }
     const bytes = new Uint8Array(await file.arrayBuffer());
@@ -136,8 +136,8 @@ class MaskPainterView {
     this.model.on("change:notice", this.onNotice);
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     const target = this.drawn.frame;
-    target.title = "Press to see the original" +
-      (this.schema.is_area ? "" : "; drop another face's picture to copy its style");
+    target.title = t("press_to_see_the_original") +
+      (this.schema.is_area ? "" : t("drop_another_faces_picture_to"));
     target.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
       target.setPointerCapture(event.pointerId);
@@ -162,7 +162,7 @@ class MaskPainterView {
   /** Show the original in place of the result while something is held down. */
   compare(on) {
     this.comparing = on;
-    this.drawn.caption.textContent = on ? "original (held)" : "result";
+    this.drawn.caption.textContent = on ? t("original_held") : t("result");
     const source = on ? this.originalSource : this.resultSource;
     if (source) this.drawn.show(source);
   }
@@ -177,7 +177,7 @@ class MaskPainterView {
       event.preventDefault();
       return;
     }
-    const tool = TOOLS.find((one) => one.key === key);
+    const tool = TOOLS().find((one) => one.key === key);
     const label = this.schema.classes.find((one) => one.key === key);
     if (tool) this.setTool(tool.name);
     else if (label) this.choose(label.index);
@@ -257,7 +257,7 @@ class MaskPainterView {
     // Without a network there is nothing to be alarmed about: masks can be painted all the same.
     (this.schema.can_draw ? this.message : this.status).textContent = result.error ?? "";
     this.change.textContent = result.change ?? "";
-    this.timing.textContent = this.schema.can_draw ? `picture ${Math.round(1000 * result.seconds)} ms` : "";
+    this.timing.textContent = this.schema.can_draw ? t("picture_ms", { ms: Math.round(1000 * result.seconds) }) : "";
     this.element.dataset.stamp = result.stamp;
     this.element.dispatchEvent(new CustomEvent("l2l-picture", { bubbles: true, detail: result.stamp }));
   }
@@ -265,15 +265,15 @@ class MaskPainterView {
   showNotice(notice) {
     this.link.acknowledge(notice.answers);
     this.message.textContent = notice.error ?? "";
-    this.status.textContent = notice.error ? "" : `Saved ${notice.name} in ${notice.folder}`;
+    this.status.textContent = notice.error ? "" : t("saved_name_in_folder", { name: notice.name, folder: notice.folder });
     if (!notice.error) return;
     // what was refused is not in the kernel's mask: show that one again
     this.canvas.setMask(bytesOf(this.model.get("mask").data));
   }
 
   showSilence(silent) {
-    if (silent) this.message.textContent = SILENT;
-    else if (this.message.textContent === SILENT) this.message.textContent = "";
+    if (silent) this.message.textContent = t("no_answer");
+    else if (this.message.textContent === t("no_answer")) this.message.textContent = "";
   }
 
   dispose() {

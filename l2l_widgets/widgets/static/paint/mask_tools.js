@@ -12,14 +12,14 @@ Object.assign(ICONS, {
   open: "M3 6h5l2 2h7v8H3z",
 });
 
-const TOOLS = [
-  { name: "brush", text: "Brush", key: "b", title: "Paint the class in hand" },
-  { name: "erase", text: "Eraser", key: "x", title: "Bring the original back" },
-  { name: "fill", text: "Fill", key: "f", title: "Give a whole area the class in hand" },
-  { name: "line", text: "Line", key: "d", title: "A straight stroke" },
-  { name: "pick", text: "Pick", key: "k", title: "Take the class under the pointer in hand" },
-  { name: "move", text: "Move", key: "v", title: "Drag a part; smaller and larger with the buttons or < and >" },
-];
+const TOOLS = () => ([
+  { name: "brush", text: t("brush"), key: "b", title: t("paint_the_class_in_hand") },
+  { name: "erase", text: t("eraser"), key: "x", title: t("bring_the_original_back") },
+  { name: "fill", text: t("fill"), key: "f", title: t("give_a_whole_area_the") },
+  { name: "line", text: t("line"), key: "d", title: t("a_straight_stroke") },
+  { name: "pick", text: t("pick"), key: "k", title: t("take_the_class_under_the") },
+  { name: "move", text: t("move"), key: "v", title: t("drag_a_part_smaller_and") },
+]);
 
 /** The list of classes; `onChoose(index)` when one is taken in hand. */
 class Palette {
@@ -29,14 +29,14 @@ class Palette {
         "button",
         {
           type: "button", class: "l2l-class", "aria-pressed": "false", dataset: { label: one.name },
-          title: `${one.label} (key ${one.key.toUpperCase()})`, onclick: () => onChoose(one.index),
+          title: t("with_key", { name: one.label, key: one.key.toUpperCase() }), onclick: () => onChoose(one.index),
         },
         h("span", { class: "l2l-chip", style: `background: rgb(${one.colour.join(" ")})` }),
         h("span", { class: "l2l-name" }, one.label),
         h("kbd", {}, one.key.toUpperCase()),
       ),
     );
-    this.element = h("div", { class: "l2l-palette", role: "group", "aria-label": "Parts of the face" }, ...this.rows);
+    this.element = h("div", { class: "l2l-palette", role: "group", "aria-label": t("parts_of_the_face") }, ...this.rows);
   }
 
   choose(index) {
@@ -57,19 +57,19 @@ class Palette {
 /** The tools and sliders; `on` hears `tool(name)`, `size(n)`, `opacity(share)`, `zoom(by)`, `scale(by)`. */
 class ToolBar {
   constructor(schema, canvas, on) {
-    this.buttons = Object.fromEntries(TOOLS.map((tool) => [
+    this.buttons = Object.fromEntries(TOOLS().map((tool) => [
       tool.name,
       button(tool.text, tool.name, () => on.tool(tool.name), {
-        title: `${tool.title} (key ${tool.key.toUpperCase()})`, "aria-pressed": "false",
+        title: t("with_key", { name: tool.title, key: tool.key.toUpperCase() }), "aria-pressed": "false",
       }),
     ]));
     this.size = h("input", {
-      type: "range", min: 1, max: schema.largest, step: 1, value: canvas.size, "aria-label": "Brush size",
+      type: "range", min: 1, max: schema.largest, step: 1, value: canvas.size, "aria-label": t("brush_size"),
       oninput: () => on.size(Number(this.size.value)),
     });
     this.sizeText = h("output", {}, `${canvas.size}`);
     this.opacity = h("input", {
-      type: "range", min: 0, max: 1, step: 0.05, value: 0.55, "aria-label": "Mask opacity",
+      type: "range", min: 0, max: 1, step: 0.05, value: 0.55, "aria-label": t("mask_opacity"),
       oninput: () => on.opacity(Number(this.opacity.value)),
     });
     this.zoomText = h("output", { class: "l2l-zoom" }, "1×");
@@ -77,19 +77,19 @@ class ToolBar {
       h("button", { type: "button", class: "l2l-button l2l-small", title: text, "aria-label": text, onclick: () => on.zoom(by) }, icon(name));
     this.scales = h(
       "span", { class: "l2l-scales", hidden: true },
-      button("Smaller", null, () => on.scale(1 / 1.15), { title: "Shrink the part in hand (key <)" }),
-      button("Larger", null, () => on.scale(1.15), { title: "Grow the part in hand (key >)" }),
+      button(t("smaller"), null, () => on.scale(1 / 1.15), { title: t("shrink_the_part_in_hand") }),
+      button(t("larger"), null, () => on.scale(1.15), { title: t("grow_the_part_in_hand") }),
     );
     const field = (text, title, ...inputs) =>
       h("label", { class: "l2l-field", title }, h("span", {}, text), ...inputs);
     this.element = h(
       "div", { class: "l2l-tools" },
-      h("div", { class: "l2l-toolrow", role: "group", "aria-label": "Tools" }, ...Object.values(this.buttons), this.scales),
+      h("div", { class: "l2l-toolrow", role: "group", "aria-label": t("tools") }, ...Object.values(this.buttons), this.scales),
       h(
         "div", { class: "l2l-toolrow" },
-        field("Size", "Brush size in pixels of the mask (keys [ and ])", this.size, this.sizeText),
-        field("Mask", "How much of the mask is seen (key O)", this.opacity),
-        h("span", { class: "l2l-field" }, h("span", {}, "Zoom"), small("Zoom out", "zoomOut", 0.5), this.zoomText, small("Zoom in", "zoomIn", 2)),
+        field(t("size"), t("brush_size_in_pixels_of"), this.size, this.sizeText),
+        field(t("mask"), t("how_much_of_the_mask"), this.opacity),
+        h("span", { class: "l2l-field" }, h("span", {}, t("zoom")), small(t("zoom_out"), "zoomOut", 0.5), this.zoomText, small(t("zoom_in"), "zoomIn", 2)),
       ),
     );
   }

@@ -9,27 +9,27 @@ class PhotoInverterView {
     this.square = new PhotoSquare((square, done) => this.link.post({ kind: "square", ...square }, !done));
     this.photoQueue = new PictureQueue((source) => this.square.showSource(source));
     this.views = [];
-    this.cut = this.picture("cut", "What the square shows", "Photo, as cut");
-    this.likeness = this.picture("likeness", "The likeness", "Likeness");
-    this.file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "A photo",
+    this.cut = this.picture("cut", t("what_the_square_shows"), t("photo_as_cut"));
+    this.likeness = this.picture("likeness", t("the_likeness"), t("likeness"));
+    this.file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": t("a_photo"),
       onchange: () => {
         if (this.file.files[0]) this.take(this.file.files[0]);
         this.file.value = "";
       } });
-    this.choose = button("Photo\u2026", null, () => this.file.click(), { title: "Choose a photo, or drop one here" });
-    this.faces = h("div", { class: "l2l-segments", role: "group", "aria-label": "Which face", hidden: true });
-    this.space = new Segments("What matters more", Object.entries(this.schema.spaces), (space) => {
+    this.choose = button(t("photo"), null, () => this.file.click(), { title: t("choose_a_photo_or_drop") });
+    this.faces = h("div", { class: "l2l-segments", role: "group", "aria-label": t("which_face"), hidden: true });
+    this.space = new Segments(t("what_matters_more"), Object.entries(this.schema.spaces), (space) => {
       this.ask({ kind: "space", space });
     });
-    this.start = button("Come closer", "start", () => this.ask({ kind: "start" }), {
+    this.start = button(t("come_closer"), "start", () => this.ask({ kind: "start" }), {
       class: "l2l-button l2l-primary", disabled: true,
-      title: `${this.schema.steps} steps of descent from the first look`,
+      title: t("steps_of_descent_from_the", { steps: this.schema.steps }),
     });
-    this.stop = button("Stop, take the best", "stop", () => this.link.post({ kind: "stop" }), { hidden: true });
-    this.send = button("To the sliders", "compare", () => this.ask({ kind: "send" }), {
-      disabled: true, title: "Make the likeness the face of every view of this session",
+    this.stop = button(t("stop_take_the_best"), "stop", () => this.link.post({ kind: "stop" }), { hidden: true });
+    this.send = button(t("to_the_sliders"), "compare", () => this.ask({ kind: "send" }), {
+      disabled: true, title: t("make_the_likeness_the_face"),
     });
-    this.bar = h("progress", { max: 1, value: 0, "aria-label": "Descent", hidden: true });
+    this.bar = h("progress", { max: 1, value: 0, "aria-label": t("descent"), hidden: true });
     this.how = h("p", { class: "l2l-hint l2l-how" });
     this.meaning = h("p", { class: "l2l-meaning" });
     this.numbers = h("p", { class: "l2l-hint l2l-numbers" });
@@ -51,7 +51,7 @@ class PhotoInverterView {
   }
 
   layOut() {
-    this.empty = h("p", { class: "l2l-drop-here" }, "Drop a photo here, or choose one.");
+    this.empty = h("p", { class: "l2l-drop-here" }, t("drop_a_photo_here_or"));
     this.well = h("section", { class: "l2l-photo-well" }, this.empty, this.square.element);
     const element = h("div", { class: "l2l l2l-photo" },
       h("div", { class: "l2l-viewbar" },
@@ -64,7 +64,7 @@ class PhotoInverterView {
           h("div", { class: "l2l-barline" }, this.start, this.stop, this.send, this.bar),
           this.status, this.meaning, this.numbers)),
       h("p", { class: "l2l-hint l2l-consent" }, `${this.schema.likeness} ${this.schema.consent} `,
-        "The notebook file keeps the likeness, not the photo."));
+        t("the_notebook_file_keeps_the")));
     element.addEventListener("dragover", (event) => {
       event.preventDefault();
       element.classList.add("l2l-over");
@@ -86,13 +86,13 @@ class PhotoInverterView {
 
   take(file) {
     if (file.size > this.schema.max_file) {
-      this.message.show(`${file.name} is larger than ${Math.round(this.schema.max_file / 1e6)} MB`);
+      this.message.show(t("is_larger_than_mb", { name: file.name, most: Math.round(this.schema.max_file / 1e6) }));
       return;
     }
-    this.status.textContent = `Reading ${file.name}\u2026`;
+    this.status.textContent = t("reading", { name: file.name });
     const reader = new FileReader();
     reader.onload = () => this.ask({ kind: "file", name: file.name, data: String(reader.result).split(",")[1] ?? "" });
-    reader.onerror = () => this.message.show(`${file.name} cannot be read`);
+    reader.onerror = () => this.message.show(t("cannot_be_read", { name: file.name }));
     reader.readAsDataURL(file);
   }
 
@@ -118,7 +118,7 @@ class PhotoInverterView {
     this.faces.hidden = photo.faces.length < 2;
     this.faces.replaceChildren(...photo.faces.map((_, i) => h("button", { type: "button",
       "aria-pressed": String(i + 1 === photo.chosen),
-      onclick: () => this.ask({ kind: "face", face: i + 1 }) }, `Face ${i + 1}`)));
+      onclick: () => this.ask({ kind: "face", face: i + 1 }) }, t("face_of_photo", { number: i + 1 }))));
   }
 
   showResult(result) {
@@ -129,12 +129,12 @@ class PhotoInverterView {
     this.start.hidden = result.running;
     this.stop.hidden = this.bar.hidden = !result.running;
     this.bar.value = result.of ? result.steps / result.of : 0;
-    this.meaning.textContent = `Distance to the sampled faces ${result.cloud.toFixed(2)} (about 1 for one of them): ${result.editability}.`;
+    this.meaning.textContent = t("distance_to_the_sampled_faces", { cloud: fixed(result.cloud, 2), editability: result.editability });
     this.meaning.classList.toggle("l2l-far", result.cloud >= 1.25);
-    const parts = [`difference ${result.start_loss.toFixed(3)} \u2192 ${result.loss.toFixed(3)}`];
-    if (result.identity !== null) parts.push(`identity ${result.identity.toFixed(2)}`);
-    if (result.attributes !== null) parts.push(`attributes off by ${result.attributes.toFixed(3)}`);
-    if (result.largest) parts.push(`most in ${result.largest[0]} (${result.largest[1].toFixed(2)})`);
+    const parts = [t("difference_fell", { before: fixed(result.start_loss, 3), after: fixed(result.loss, 3) })];
+    if (result.identity !== null) parts.push(t("identity_between", { value: fixed(result.identity, 2) }));
+    if (result.attributes !== null) parts.push(t("attributes_off_by", { amount: fixed(result.attributes, 3) }));
+    if (result.largest) parts.push(t("most_in", { label: result.largest[0], amount: fixed(result.largest[1], 2) }));
     this.numbers.textContent = result.running ? parts[0] : parts.join(" \u00b7 ");
     this.status.textContent = this.saying(result);
     this.element.dataset.sent = result.sent;
@@ -144,14 +144,14 @@ class PhotoInverterView {
   }
 
   saying(result) {
-    if (result.running) return `Step ${result.steps} of ${result.of}`;
+    if (result.running) return t("step_of", { steps: result.steps, of: result.of });
     if (result.sent && result.sent !== this.sent) {
       this.sent = result.sent;
-      return "Sent: every view of this session shows the likeness.";
+      return t("sent_every_view_of_this");
     }
-    if (result.stopped) return `Stopped at step ${result.steps}: this is the best so far.`;
-    if (result.steps) return `${result.steps} steps, ${result.seconds.toFixed(1)} s.`;
-    return this.schema.has_encoder ? "A first look by the encoder." : "A first look: the nearest of a few sampled faces.";
+    if (result.stopped) return t("stopped_at_step_this_is", { steps: result.steps });
+    if (result.steps) return t("steps_and_seconds", { steps: result.steps, seconds: fixed(result.seconds, 1) });
+    return this.schema.has_encoder ? t("a_first_look_by_the") : t("a_first_look_the_nearest");
   }
 
   showNotice(notice) {

@@ -8,8 +8,8 @@ class PhotoSquare {
     this.square = null;
     this.drag = null;
     this.canvas = h("canvas", {
-      width: 1, height: 1, tabindex: 0, role: "application", "aria-roledescription": "square on a photo",
-      "aria-label": "The square that is cut: arrow keys move it, plus and minus size it, [ and ] turn it",
+      width: 1, height: 1, tabindex: 0, role: "application", "aria-roledescription": t("square_on_a_photo"),
+      "aria-label": t("the_square_that_is_cut"),
       "data-lm-suppress-shortcuts": "true",
       onkeydown: (event) => this.onKey(event), onpointerdown: (event) => this.onDown(event),
       onpointermove: (event) => this.onPointer(event), onpointerup: (event) => this.onUp(event),
@@ -53,7 +53,7 @@ class PhotoSquare {
     this.drawFaces(context, density);
     this.drawSquare(context, density);
     const { x, y, side } = this.square;
-    this.canvas.setAttribute("aria-description", `middle ${Math.round(x)}, ${Math.round(y)}; side ${Math.round(side)} pixels`);
+    this.canvas.setAttribute("aria-description", t("middle_side_pixels", { x: Math.round(x), y: Math.round(y), side: Math.round(side) }));
   }
 
   drawFaces(context, density) {

@@ -82,8 +82,8 @@ function asSeed(text) {
 /** A change in attribute units in the row's unit, to a tenth where it is small: "+0.4 %". */
 function asAmount(row, change) {
   const number = (row.high - row.low) * change;
-  const text = Math.abs(number).toFixed(Math.abs(number) < 9.95 ? 1 : 0);
-  const sign = Number(text) === 0 ? "" : number < 0 ? "\u2212" : "+";
+  const text = fixed(Math.abs(number), Math.abs(number) < 9.95 ? 1 : 0);
+  const sign = /^[0.,]+$/.test(text) ? "" : number < 0 ? "\u2212" : "+";
   return `${sign}${text}${row.unit === "\u00b0" ? "" : "\u202f"}${row.unit}`;
 }
 

@@ -53,10 +53,6 @@ class Showing {
 }
 Showing.REPEAT = 30_000;
 
-const SILENT =
-  "The kernel does not answer: it is busy with a cell, or it was stopped or restarted. " +
-  "If so, choose Run \u2192 Run All Cells.";
-
 /** The line in which a view says what is wrong, where it happened. */
 class Message {
   constructor() {
@@ -68,8 +64,8 @@ class Message {
   }
 
   setSilence(silent) {
-    if (silent) this.show(SILENT);
-    else if (this.element.textContent === SILENT) this.show("");
+    if (silent) this.show(t("no_answer"));
+    else if (this.element.textContent === t("no_answer")) this.show("");
   }
 }
 
@@ -78,6 +74,7 @@ class Message {
  * A view has `element`, `link` and `dispose()`, and `onShown(visible)` where it wants to know.
  */
 function renderView(View, { model, el }) {
+  speak(model.get("words"));
   const mark = `[title="${model.get("still")}"]`;
   const hide = `div:has(> ${mark}), .jp-OutputArea-child:has(${mark}) { display: none !important; }`;
   const open = () => {

@@ -4,9 +4,9 @@ const CURVE = { width: 168, height: 56, pad: 4 };
 
 /** Seconds as a person says them: "40 s", "12 min", "3 h 10 min". */
 function asDuration(seconds) {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  if (seconds < 90) return t("seconds", { count: Math.ceil(seconds) });
   const minutes = Math.ceil(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 90 ? t("minutes", { count: minutes }) : t("hours", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }
 
 class CurvesView {
@@ -55,8 +55,8 @@ class CurvesView {
     const path = points.map(([step, v], i) => `${i ? "L" : "M"}${x(step).toFixed(1)} ${y(v).toFixed(1)}`);
     curve.line.setAttribute("d", path.join(""));
     const last = numbers.at(-1);
-    const text = (v) => (v !== 0 && Math.abs(v) < 1e-3 ? v.toExponential(1) : v.toPrecision(3));
+    const text = (v) => (v !== 0 && Math.abs(v) < 1e-3 ? v.toExponential(1).replace(".", decimal) : precise(v, 3));
     curve.value.textContent = text(last);
-    curve.svg.setAttribute("aria-label", `${curve.label}: from ${text(numbers[0])} to ${text(last)}`);
+    curve.svg.setAttribute("aria-label", t("from_to", { label: curve.label, first: text(numbers[0]), last: text(last) }));
   }
 }

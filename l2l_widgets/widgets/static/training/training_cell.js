@@ -6,14 +6,14 @@ class TrainingView {
   constructor(model) {
     this.model = model;
     this.link = new Link(model, (silent) => this.setSilence(silent));
-    this.start = button("Start", "start", () => this.link.post({ kind: "start" }), {
+    this.start = button(t("start"), "start", () => this.link.post({ kind: "start" }), {
       class: "l2l-button l2l-primary",
     });
-    this.stop = button("Stop", "stop", () => this.link.post({ kind: "stop" }));
-    this.over = button("Start over", "reset", () => this.link.post({ kind: "start over" }), {
-      title: "A new run in a new folder; the old one is kept",
+    this.stop = button(t("stop"), "stop", () => this.link.post({ kind: "stop" }));
+    this.over = button(t("start_over"), "reset", () => this.link.post({ kind: "start over" }), {
+      title: t("a_new_run_in_a"),
     });
-    this.bar = h("progress", { max: 1, value: 0, "aria-label": "Training" });
+    this.bar = h("progress", { max: 1, value: 0, "aria-label": t("training_bar") });
     this.numbers = h("span", { class: "l2l-numbers" });
     this.message = h("p", { class: "l2l-message", role: "status" });
     this.curves = new CurvesView();
@@ -47,15 +47,15 @@ class TrainingView {
   showStatus(status) {
     const busy = BUSY.includes(status.state);
     const begun = status.step > 0 && status.state !== "finished";
-    this.start.querySelector("span").textContent = begun ? "Resume" : "Start";
+    this.start.querySelector("span").textContent = begun ? t("resume") : t("start");
     this.start.disabled = busy || status.state === "finished";
     this.stop.disabled = status.state !== "running";
     this.over.disabled = busy || (!begun && status.state !== "finished");
     if (status.state === "preparing") this.bar.removeAttribute("value");
     else this.bar.value = status.step / status.steps;
     const left = status.state === "running" && status.seconds_left !== null
-      ? ` \u00b7 ${asDuration(status.seconds_left)} left` : "";
-    this.numbers.textContent = `step ${status.step} of ${status.steps}${left}`;
+      ? ` \u00b7 ${t("time_left", { time: asDuration(status.seconds_left) })}` : "";
+    this.numbers.textContent = t("step_of_left", { step: status.step, steps: status.steps, left });
     this.message.textContent = status.message;
     this.element.dataset.state = status.state;
     this.element.dataset.step = status.step;
@@ -64,8 +64,8 @@ class TrainingView {
 
   /** Beside what the training said last, which stays true. */
   setSilence(silent) {
-    if (silent) this.message.textContent = SILENT;
-    else if (this.message.textContent === SILENT) this.message.textContent = this.model.get("status").message;
+    if (silent) this.message.textContent = t("no_answer");
+    else if (this.message.textContent === t("no_answer")) this.message.textContent = this.model.get("status").message;
   }
 
   showNotice(notice) {
@@ -81,7 +81,7 @@ class TrainingView {
     const rows = faces.rows ?? [];
     this.faces.hidden = !rows.length;
     if (!rows.length) return;
-    this.at.textContent = `Faces at step ${faces.step}`;
+    this.at.textContent = t("faces_at_step", { step: faces.step });
     const shape = rows.map((row) => row.pictures.length).join();
     if (shape !== this.shape) this.makeGrid(rows, shape);
     rows.forEach((row, r) => {
@@ -96,7 +96,7 @@ class TrainingView {
     this.clear();
     this.captions = rows.map(() => h("span", { class: "l2l-row-caption" }));
     this.queues = rows.map((row) => row.pictures.map((_, c) => {
-      const view = new PictureView("face", `${row.caption}, face ${c + 1}`);
+      const view = new PictureView("face", t("face_of_row", { caption: row.caption, number: c + 1 }));
       this.views.push(view);
       return Object.assign(new PictureQueue((source) => view.show(source)), { view });
     }));

@@ -7,22 +7,22 @@ class TrainingForm {
     this.fields = new Map();
     this.meaning = h("p", { class: "l2l-meaning", "aria-live": "polite" });
     this.recipe = h("select", {
-      class: "l2l-input", "aria-label": "Recipe",
+      class: "l2l-input", "aria-label": t("tab_recipe"),
       onchange: () => link.post({ kind: "recipe", name: this.recipe.value }),
     });
     this.summary = h("p", { class: "l2l-hint" });
-    this.folder = this.makeInput("folder", "Folder", (value) => link.post({ kind: "folder", value }, true));
+    this.folder = this.makeInput("folder", t("folder"), (value) => link.post({ kind: "folder", value }, true));
     this.plain = h("div", { class: "l2l-fields" });
     this.rest = h("div", { class: "l2l-fields" });
-    this.count = h("summary", { class: "l2l-more" }, "All settings");
-    this.start = button("Start", "start", () => link.post({ kind: "start" }), {
+    this.count = h("summary", { class: "l2l-more" }, t("all_settings"));
+    this.start = button(t("start"), "start", () => link.post({ kind: "start" }), {
       class: "l2l-button l2l-primary",
     });
     this.verdict = h("span", { class: "l2l-verdict", role: "status" });
     this.element = h(
-      "section", { class: "l2l-form", "aria-label": "New training" },
+      "section", { class: "l2l-form", "aria-label": t("new_training") },
       h("div", { class: "l2l-formhead" },
-        h("label", { class: "l2l-field" }, h("span", { class: "l2l-field-name" }, "Recipe"), this.recipe),
+        h("label", { class: "l2l-field" }, h("span", { class: "l2l-field-name" }, t("tab_recipe")), this.recipe),
         this.folder.element),
       this.summary, this.plain, h("details", {}, this.count, this.rest), this.meaning,
       h("div", { class: "l2l-trainbar" }, this.start, this.verdict),
@@ -40,7 +40,7 @@ class TrainingForm {
     const chosen = form.recipes.find((r) => r.name === form.recipe);
     this.summary.textContent = chosen ? `${chosen.summary[0].toUpperCase()}${chosen.summary.slice(1)}.` : "";
     this.folder.input.placeholder = form.suggested;
-    this.say(this.folder, form.wrong.folder, `in ${form.place}/`);
+    this.say(this.folder, form.wrong.folder, t("in_place", { place: form.place }));
     if (document.activeElement !== this.folder.input) this.folder.input.value = form.folder;
     for (const field of form.fields) {
       const view = this.fields.get(field.name);
@@ -49,13 +49,13 @@ class TrainingForm {
         view.input.value = changed ? form.values[field.name] : field.default;
       }
       view.element.classList.toggle("l2l-changed", changed);
-      view.was.textContent = changed ? `default ${field.default || "empty"}` : "";
+      view.was.textContent = changed ? t("default", { default: field.default || t("empty") }) : "";
       this.say(view, form.wrong[field.name], field.limits);
     }
     const wrong = Object.keys(form.wrong).length;
     this.start.disabled = wrong > 0 || Boolean(form.missing);
     this.verdict.textContent = form.missing || (wrong
-      ? `${wrong} setting${wrong > 1 ? "s do" : " does"} not fit` : "All settings fit");
+      ? t(wrong > 1 ? "settings_do_not_fit" : "setting_does_not_fit", { wrong }) : t("all_settings_fit"));
     this.verdict.classList.toggle("l2l-wrong", wrong > 0 || Boolean(form.missing));
   }
 
@@ -71,7 +71,7 @@ class TrainingForm {
     this.plain.replaceChildren(...form.fields.filter((f) => f.plain).map(made));
     const others = form.fields.filter((f) => !f.plain);
     this.rest.replaceChildren(...others.map(made));
-    this.count.textContent = `${others.length} more settings`;
+    this.count.textContent = t("more_settings", { count: others.length });
   }
 
   makeInput(name, label, onValue, field = {}) {
@@ -99,7 +99,7 @@ class TrainingForm {
 
   wordOf(field, word) {
     if (field.kind !== "switch") return word;
-    return word === "true" ? "on" : "off";
+    return t(word === "true" ? "on" : "off");
   }
 
   /** What a field may be, or, in its place, why the value is not that. */

@@ -12,23 +12,23 @@ class MonitorView {
       this.pause.disabled = this.stop.disabled = true;
       this.link.post({ kind });
     };
-    this.fresh = button("New training", "add", post("new"), { class: "l2l-button l2l-new" });
+    this.fresh = button(t("new_training"), "add", post("new"), { class: "l2l-button l2l-new" });
     this.list = new RunList((run) => this.link.post({ kind: "select", run }));
     this.form = new TrainingForm(model, this.link);
-    this.pause = button("Pause", "pause", ask("pause", "pausing after this step \u2026"), { title: "Hold after this step; its memory is kept" });
-    this.resume = button("Resume", "start", post("resume"), { class: "l2l-button l2l-primary" });
-    this.stop = button("Stop", "stop", ask("stop", "saving after this step \u2026"), { title: "Save after this step, and end the process" });
+    this.pause = button(t("pause"), "pause", ask("pause", t("pausing_after_this_step")), { title: t("hold_after_this_step_its") });
+    this.resume = button(t("resume"), "start", post("resume"), { class: "l2l-button l2l-primary" });
+    this.stop = button(t("stop"), "stop", ask("stop", t("saving_after_this_step")), { title: t("save_after_this_step_and") });
     this.title = h("h3", {});
     this.state = h("span", { class: "l2l-state", role: "status" });
-    this.bar = h("progress", { max: 1, value: 0, "aria-label": "Training" });
+    this.bar = h("progress", { max: 1, value: 0, "aria-label": t("training_bar") });
     this.numbers = h("span", { class: "l2l-numbers" });
     this.message = h("p", { class: "l2l-message" });
     this.facts = h("div", { class: "l2l-facts" });
     this.curves = new CurvesView();
     this.faces = new FacesAtStep((step) => this.link.post({ kind: "look", step }, true));
     this.leakage = new LeakageView();
-    this.nothing = h("p", { class: "l2l-hint" }, "This recipe draws no faces while it trains.");
-    this.details = h("section", { class: "l2l-details", "aria-label": "Run" },
+    this.nothing = h("p", { class: "l2l-hint" }, t("this_recipe_draws_no_faces"));
+    this.details = h("section", { class: "l2l-details", "aria-label": t("run") },
       h("div", { class: "l2l-titlebar" }, this.title, this.state),
       h("div", { class: "l2l-trainbar" }, this.pause, this.resume, this.stop, this.bar, this.numbers),
       this.message, this.facts,
@@ -37,7 +37,7 @@ class MonitorView {
         h("div", { class: "l2l-seen" }, this.faces.element, this.leakage.element, this.nothing)));
     this.notice = h("p", { class: "l2l-notice", role: "alert", hidden: true });
     this.element = h("div", { class: "l2l l2l-monitor" },
-      h("nav", { class: "l2l-side", "aria-label": "Trainings" }, this.fresh, this.list.element),
+      h("nav", { class: "l2l-side", "aria-label": t("trainings") }, this.fresh, this.list.element),
       h("div", { class: "l2l-main" }, this.notice, this.form.element, this.details));
     this.handlers = ["form", "runs", "run", "history", "look", "notice"].map((name) => {
       const handler = () => this.sync(name, model.get(name));
@@ -72,7 +72,7 @@ class MonitorView {
     const waiting = this.asked && this.asked.run === run.name && this.asked.state === run.state;
     if (!waiting) {
       this.asked = null;
-      this.state.textContent = `${STATES[run.state] ?? "?"} ${run.state}`;
+      this.state.textContent = `${STATES[run.state] ?? "?"} ${t(`state_${run.state}`)}`;
     }
     this.pause.hidden = !run.at_work || held;
     this.pause.disabled = waiting || run.state !== "running";
@@ -81,7 +81,7 @@ class MonitorView {
     this.stop.disabled = waiting || run.state === "finishing";
     if (["preparing", "finishing"].includes(run.state)) this.bar.removeAttribute("value");
     else this.bar.value = run.steps ? run.step / run.steps : 0;
-    this.numbers.textContent = run.steps ? `step ${run.step} of ${run.steps}` : "";
+    this.numbers.textContent = run.steps ? t("step_of_steps", { step: run.step, steps: run.steps }) : "";
     this.message.textContent = run.message;
     this.message.hidden = !run.message;
     this.message.classList.toggle("l2l-wrong", ["failed", "died", "silent"].includes(run.state));
@@ -92,14 +92,14 @@ class MonitorView {
 
   showFacts(run) {
     const megabytes = (bytes) => `${Math.round(bytes / 1e6)}\u202fMB`;
-    const facts = [["Recipe", run.recipe]];
-    if (run.images_per_second >= 1) facts.push(["Rate", `${run.images_per_second.toPrecision(3)} images/s`]);
-    else if (run.seconds && run.step) facts.push(["Rate", `${(60 * run.step / run.seconds).toPrecision(2)} steps a minute`]);
-    if (run.seconds) facts.push(["Trained", asDuration(run.seconds)]);
-    if (run.seconds_left !== null && run.state === "running") facts.push(["Left", asDuration(run.seconds_left)]);
-    if (run.memory) facts.push(["Memory", `${megabytes(run.memory)}, at most ${megabytes(run.peak)}`]);
-    if (run.pid) facts.push(["Process", String(run.pid)]);
-    facts.push(["Folder", run.path]);
+    const facts = [[t("tab_recipe"), run.recipe]];
+    if (run.images_per_second >= 1) facts.push([t("rate"), t("images_a_second", { rate: precise(run.images_per_second, 3) })]);
+    else if (run.seconds && run.step) facts.push([t("rate"), t("steps_a_minute", { rate: precise(60 * run.step / run.seconds, 2) })]);
+    if (run.seconds) facts.push([t("trained"), asDuration(run.seconds)]);
+    if (run.seconds_left !== null && run.state === "running") facts.push([t("left"), asDuration(run.seconds_left)]);
+    if (run.memory) facts.push([t("memory"), t("memory_at_most", { memory: megabytes(run.memory), peak: megabytes(run.peak) })]);
+    if (run.pid) facts.push([t("process"), String(run.pid)]);
+    facts.push([t("folder"), run.path]);
     this.facts.replaceChildren(...facts.map(([name, value]) =>
       h("div", {}, h("span", { class: "l2l-fact" }, name), h("span", { title: value }, value))));
   }
@@ -128,8 +128,8 @@ class MonitorView {
   }
 
   setSilence(silent) {
-    if (silent) this.showNotice({ error: SILENT });
-    else if (this.notice.textContent.endsWith(SILENT)) this.showNotice({});
+    if (silent) this.showNotice({ error: t("no_answer") });
+    else if (this.notice.textContent.endsWith(t("no_answer"))) this.showNotice({});
   }
 
   dispose() {

@@ -9,7 +9,7 @@ const STATES = {
 class RunList {
   constructor(onSelect) {
     this.onSelect = onSelect;
-    this.element = h("ul", { class: "l2l-runs", "aria-label": "Runs" });
+    this.element = h("ul", { class: "l2l-runs", "aria-label": t("runs") });
   }
 
   update(runs, shown) {
@@ -25,8 +25,8 @@ class RunList {
       dataset: { run: run.name, state: run.state }, onclick: () => this.onSelect(run.name),
     };
     const state = h("span", { class: "l2l-state", dataset: { state: run.state } },
-      h("span", { class: "l2l-sign", "aria-hidden": "true" }, STATES[run.state] ?? "?"), ` ${run.state}`);
-    const steps = run.steps ? `${run.step} of ${run.steps}` : "";
+      h("span", { class: "l2l-sign", "aria-hidden": "true" }, STATES[run.state] ?? "?"), ` ${t(`state_${run.state}`)}`);
+    const steps = run.steps ? t("of", { at: run.step, count: run.steps }) : "";
     const bar = h("span", { class: "l2l-share", "aria-hidden": "true" });
     bar.style.setProperty("--share", share);
     return h("li", {}, h("button", props,
@@ -39,7 +39,7 @@ class RunList {
 class FacesAtStep {
   constructor(onStep) {
     this.slider = h("input", {
-      type: "range", min: 0, step: 1, "aria-label": "Step of the faces",
+      type: "range", min: 0, step: 1, "aria-label": t("step_of_the_faces"),
       oninput: () => {
         const last = Number(this.slider.value) === this.steps.length - 1;
         onStep(last ? null : this.steps[Number(this.slider.value)]);
@@ -49,8 +49,8 @@ class FacesAtStep {
     this.at = h("span", { class: "l2l-at" });
     this.rows = h("div", { class: "l2l-rows" });
     this.queue = new PictureQueue((source, picture) => this.draw(source, picture));
-    this.element = h("section", { class: "l2l-faces", "aria-label": "Faces" },
-      h("div", { class: "l2l-scrub" }, h("h4", {}, "The same faces"), this.slider, this.at), this.rows);
+    this.element = h("section", { class: "l2l-faces", "aria-label": t("many_faces") },
+      h("div", { class: "l2l-scrub" }, h("h4", {}, t("the_same_faces")), this.slider, this.at), this.rows);
   }
 
   update(look) {
@@ -60,7 +60,7 @@ class FacesAtStep {
     this.slider.max = Math.max(1, look.steps.length - 1);
     this.slider.value = look.steps.indexOf(look.step);
     this.slider.disabled = look.steps.length < 2;
-    this.at.textContent = `step ${look.step}${look.follows ? ", newest" : ""}`;
+    this.at.textContent = t(look.follows ? "newest_step" : "step", { step: look.step });
     this.slider.setAttribute("aria-valuetext", this.at.textContent);
     this.queue.push({ ...look.sheet, look });
     this.element.dataset.step = look.step;
@@ -82,7 +82,7 @@ class FacesAtStep {
   lay(look, shape) {
     this.shape = shape;
     this.canvases = look.captions.map((caption) => Array.from({ length: look.columns }, (_, c) =>
-      h("canvas", { width: 1, height: 1, role: "img", "aria-label": `${caption}, face ${c + 1}` })));
+      h("canvas", { width: 1, height: 1, role: "img", "aria-label": t("face_of_row", { caption, number: c + 1 }) })));
     this.rows.replaceChildren(...look.captions.map((caption, r) =>
       h("div", { class: "l2l-facerow" }, h("span", { class: "l2l-row-caption" }, caption),
         ...this.canvases[r].map((canvas) => h("div", { class: "l2l-frame" }, canvas)))));
@@ -93,11 +93,10 @@ class FacesAtStep {
 class LeakageView {
   constructor() {
     this.table = h("table", { class: "l2l-leakage" });
-    this.element = h("section", { "aria-label": "What edits move" },
-      h("h4", {}, "What edits move"), this.table,
+    this.element = h("section", { "aria-label": t("what_edits_move") },
+      h("h4", {}, t("what_edits_move")), this.table,
       h("p", { class: "l2l-hint" },
-        "Asked for: rows, by +1. Moved: columns, read by the regressors that train. " +
-        "Off the diagonal nobody asked for it."));
+        t("asked_in_rows")));
   }
 
   update(leakage) {
@@ -112,7 +111,7 @@ class LeakageView {
   }
 
   cell(value, wanted) {
-    const text = `${value < 0 ? "\u2212" : "+"}${Math.abs(value).toFixed(2).replace(/^0/, "")}`;
+    const text = `${value < 0 ? "\u2212" : "+"}${fixed(Math.abs(value), 2).replace(/^0/, "")}`;
     const cell = h("td", { class: wanted ? "l2l-wanted" : "l2l-leak" }, h("span", {}, text));
     cell.style.setProperty("--size", Math.min(1, Math.abs(value)).toFixed(3));
     return cell;
