@@ -10,7 +10,8 @@ class Link {
     this.onSilence = onSilence;
     this.client = Math.random().toString(36).slice(2);
     this.sent = 0;
-    this.answered = 0;
+    this.answered = 0; // or given up
+    this.heard = 0; // really answered
     this.waiting = null;
     this.timer = null;
   }
@@ -35,8 +36,9 @@ class Link {
   /** `answers` is what the kernel has dealt with: client -> number of its newest request. */
   acknowledge(answers) {
     const number = answers?.[this.client] ?? 0;
-    if (number <= this.answered) return;
-    this.answered = number;
+    if (number <= this.heard) return;
+    this.heard = number; // a late answer too: it ends the silence
+    this.answered = Math.max(this.answered, number);
     this.watch();
     if (this.waiting) {
       const message = this.waiting;
@@ -48,6 +50,11 @@ class Link {
   /** Whether everything that was sent has been answered. */
   get idle() {
     return this.answered >= this.sent && !this.waiting;
+  }
+
+  /** Whether that is so without having given anything up. */
+  get settled() {
+    return this.heard >= this.sent && !this.waiting;
   }
 
   watch() {

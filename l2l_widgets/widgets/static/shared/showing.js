@@ -82,6 +82,7 @@ function renderView(View, { model, el }) {
   const hide = `div:has(> ${mark}), .jp-OutputArea-child:has(${mark}) { display: none !important; }`;
   const open = () => {
     const view = new View(model);
+    view.element.l2lLink = view.link; // for who must know when everything has been answered
     const showing = new Showing(view.element, model, view.link.client, (visible) => view.onShown?.(visible));
     return { view, showing };
   };
