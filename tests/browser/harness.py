@@ -223,6 +223,8 @@ def write_notebook(folder: Path, name: str, *cells: str) -> Path:
 
 def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 120) -> None:
     """Open a notebook in JupyterLab, listen to its kernel, and run all cells."""
+    page.goto("about:blank")  # what an earlier notebook complains about when it is left is not ours
+    page.faults.clear()
     page.goto(f"{address}/lab/tree/{name}?reset")
     page.wait_for_function(
         """() => window.jupyterapp?.shell?.currentWidget?.content?.model?.cells""",

@@ -43,7 +43,6 @@ explorer
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, NAME, *CELLS)
-    page.faults.clear()
     harness.open_notebook(page, address, NAME, timeout=300)
     assert harness.cell_errors(page) == []
     return page

@@ -97,6 +97,12 @@ def test_reopened_without_a_kernel_every_view_stands_still(opened, address):
     opened.evaluate(
         "async () => { await panel.context.save(); await panel.sessionContext.shutdown(); }"
     )
+    # a click into the void is answered in words, and nothing breaks
+    gallery = opened.locator(".l2l-gallery")
+    gallery.get_by_role("button", name="Next page").click()
+    silence = gallery.locator(".l2l-message")
+    harness.until(lambda: "does not answer" in silence.inner_text(), what="the word for it")
+    assert opened.faults == []
     with harness.page_beside(opened) as other:
         other.goto(f"{address}/lab/tree/family.ipynb?reset")
         alone = other.locator('div:has(> [title^="l2l-still"]) > p')

@@ -1,5 +1,14 @@
 // The line to the kernel: at most a few requests under way, the newest wins, and no answer is noticed.
 
+/** Send, also where the kernel went first: nobody hears it then, and the missing answer is what tells. */
+function sendQuietly(model, message) {
+  try {
+    Promise.resolve(model.send(message)).catch(() => {});
+  } catch {
+    // as above
+  }
+}
+
 /**
  * `post(message, continuous)`: a continuous message (a slider under the finger) may be replaced by a newer one
  * while the kernel is busy; any other is sent at once and never dropped, after the continuous one that waits.
@@ -29,7 +38,7 @@ class Link {
 
   sendNow(message) {
     this.sent += 1;
-    this.model.send({ ...message, client: this.client, number: this.sent });
+    sendQuietly(this.model, { ...message, client: this.client, number: this.sent });
     this.watch();
   }
 
