@@ -17,8 +17,8 @@ def fail(page):
     """What a test does whose page closes because of its failure."""
     with harness.page_beside(page) as own:
         own.set_content(VIEW)
-        own.evaluate("() => { setTimeout(() => { throw new Error('thrown'); }); }")
-        harness.until(lambda: own.faults, what="the error that nobody caught")
+        with own.expect_event("pageerror"):
+            own.evaluate("() => { setTimeout(() => { throw new Error('thrown'); }); }")
         raise RuntimeError("a test")
 
 
