@@ -17,6 +17,11 @@ SERVER_CONFIG := l2l_widgets/jupyter/jupyter_server_config.d/l2l_widgets.json
 # Two threads gain nothing on pictures of this size, and cost much when a notebook and a browser share the cores.
 TEST_ENV := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+# Processes that share the tests; each takes some 700 MB.
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help lab test quick format lint types tests clean
 
@@ -58,11 +63,18 @@ lint: $(VENV)/.test-installed
 types: $(VENV)/.test-installed
 	$(BIN)/mypy
 
+# A module's tests stay in one process, for they share what is dear to make. Those that start kernels and browsers
+# fill the cores by themselves, and wait for each other's pictures: they come one after the other. The second part
+# runs whatever became of the first, and what failed in either stands at the end.
 tests: $(VENV)/.test-installed
-	$(TEST_ENV) $(BIN)/python -m pytest -m "not gpu"
+	@failed=0; \
+	$(PYTEST) --cache-clear $(SHARED) -m "not gpu and not browser and not notebook" || failed=1; \
+	$(PYTEST) -m "(browser or notebook) and not gpu" || failed=1; \
+	[ $$failed = 0 ] || $(PYTEST) --cache-show cache/lastfailed; \
+	exit $$failed
 
 quick: $(VENV)/.test-installed
-	$(TEST_ENV) $(BIN)/python -m pytest
+	$(PYTEST) $(SHARED)
 
 format: $(VENV)/.test-installed
 	$(BIN)/ruff format .

@@ -8,7 +8,6 @@ measured is the page, not what they draw).
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 
 from . import harness
@@ -107,16 +106,7 @@ def write_notebook(folder: Path) -> Path:
     all views are in it.
     """
     shows = "\n".join(f"{name} = {make}\ndisplay({name})" for name, (_, make) in VIEWS.items())
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
-         "source": source.strip()}
-        for i, source in enumerate((FIRST, MIXER, PAINTER, shows))
-    ]  # fmt: skip
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4}
-    path = folder / NAME
-    path.write_text(json.dumps({**notebook, "nbformat_minor": 5}))
-    return path
+    return harness.write_notebook(folder, NAME, FIRST, MIXER, PAINTER, shows)
 
 
 def open_all(page, address: str, folder: Path, timeout: float = 400) -> None:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from . import harness
+from . import evidence, harness
 
 #: Restarting a kernel costs half a minute; the tests share one notebook each and leave it tidy.
 SMOKE = {"L2L_SMOKE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Let a test that failed leave pictures and words: a run far away cannot be looked at."""
+    report = yield
+    if report.failed:
+        chosen = os.environ.get("L2L_SCREENSHOTS")
+        own = item.config._tmp_path_factory.getbasetemp() / "browser-failures"
+        folder = Path(chosen) if chosen else own
+        report.sections.append(("What the browser showed", evidence.leave(folder, item.name)))
+    return report
 
 
 @pytest.fixture(scope="package")

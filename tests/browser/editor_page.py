@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from .harness import until
+from .harness import PATIENCE, settle, until
 
 #: Listens to what the user does and to what the canvas shows. ``l2lProbe.times`` holds, for each
 #: event that was armed, the milliseconds from the event to other pixels on the canvas.
@@ -77,10 +77,11 @@ class EditorPage:
     def __init__(self, page) -> None:
         self.page = page
         self.root = page.locator(".l2l-editor").first
-        self.root.wait_for(timeout=60_000)
-        until(lambda: self.stamp() is not None, 60, what="the first picture")
+        self.root.wait_for()
+        until(lambda: self.stamp() is not None, what="the first picture")
         self.root.scroll_into_view_if_needed()
         page.evaluate(PROBE)
+        self.settle()
 
     # -- what can be seen --------------------------------------------------------------------------
 
@@ -100,24 +101,19 @@ class EditorPage:
     def value(self, attribute: str) -> str:
         return self.row(attribute).locator(".l2l-value").inner_text()
 
-    def wait_for_receipt(self, timeout: float = 60) -> None:
-        """Until the numbers belong to the picture that is up."""
+    def wait_for_receipt(self, timeout: float = 2 * PATIENCE) -> None:
+        """Until the numbers belong to the picture that is up; settle first."""
         until(
             lambda: self.root.evaluate("e => e.dataset.stamp === e.dataset.receipt"),
             timeout,
             what="a receipt of the picture that is up",
         )
 
-    def settle(self, timeout: float = 20) -> None:
-        """Until the slider's last word has been drawn."""
-        until(
-            lambda: self.root.evaluate(
-                "e => new Promise(r => { const s = e.dataset.stamp;"
-                " setTimeout(() => r(s === e.dataset.stamp), 250); })"
-            ),
-            timeout,
-            what="a picture that stays",
-        )
+    def settle(self) -> None:
+        """Until what was asked for has been drawn, and the page shows that and its settings."""
+        stamp = settle(self.page, self.root, "view.after['stamp']")
+        # A picture that has to be decoded is up a little after its message has come.
+        until(lambda: self.stamp() is not None and self.stamp() >= int(stamp), what="the picture")
 
     # -- what can be done --------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from . import evidence
+
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -28,6 +30,9 @@ CHROMIUM_ARGS = [
     "--force-color-profile=srgb",
 ]
 START_LAB = "import sys; from l2l_widgets.cli import main; sys.exit(main(['lab', *sys.argv[1:]]))"
+#: Seconds after which something that should happen is held not to: what happens is noticed at once,
+#: so this costs a healthy machine nothing, and a slow one that is busy with other things needs it.
+PATIENCE = 60.0
 #: What a browser says without anything being wrong.
 HARMLESS = ("favicon", "is not trusted", "preloaded using link preload")
 
@@ -53,8 +58,12 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def until(question, timeout: float = 10.0, step: float = 0.05, what: str = ""):
-    """The first true answer to ``question()``; an AssertionError after ``timeout`` seconds."""
+def until(question, timeout: float = PATIENCE, step: float = 0.05, what: str = ""):
+    """The first true answer to ``question()``; an AssertionError after ``timeout`` seconds.
+
+    What the kernel sends arrives in several messages: whatever follows an action is asked for with
+    this, also where another part of the answer is already there.
+    """
     end, last = time.monotonic() + timeout, None
     while time.monotonic() < end:
         last = question()
@@ -117,8 +126,10 @@ def lab(
         address = f"http://127.0.0.1:{port}"
         try:
             until(lambda: _answers(address, process, log), 300, 0.2, "the server's first answer")
+            evidence.logs.append(log)
             yield address
         finally:
+            evidence.logs[:] = [other for other in evidence.logs if other != log]
             process.terminate()
             try:
                 process.wait(15)
@@ -151,9 +162,11 @@ def page(width: int = 1280, height: int = 900, scale: float = 1):
         browser = playwright.chromium.launch(
             executable_path=executable, headless=True, args=CHROMIUM_ARGS
         )
+        new = _new_page(browser, width, height, scale)
         try:
-            yield _new_page(browser, width, height, scale)
+            yield new
         finally:
+            evidence.pages.remove(new)
             browser.close()
 
 
@@ -163,7 +176,11 @@ def page_beside(other, width: int = 1280, height: int = 900):
     new = _new_page(other.context.browser, width, height, 1)
     try:
         yield new
+    except BaseException:  # it is closed before pytest makes its report
+        evidence.keep(new)
+        raise
     finally:
+        evidence.pages.remove(new)
         new.context.close()
 
 
@@ -172,8 +189,10 @@ def _new_page(browser, width: int, height: int, scale: float):
     context = browser.new_context(
         viewport={"width": width, "height": height}, device_scale_factor=scale
     )
+    context.set_default_timeout(1000 * PATIENCE)
     new = context.new_page()
     new.faults = []
+    evidence.pages.append(new)
 
     def hear(message) -> None:
         if message.type == "error" and not any(h in message.text for h in HARMLESS):
@@ -184,8 +203,28 @@ def _new_page(browser, width: int, height: int, scale: float):
     return new
 
 
+def write_notebook(folder: Path, name: str, *cells: str) -> Path:
+    """Write a notebook of code cells, with a kernel's name: without one Lab asks for it."""
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {
+        "cells": [
+            {
+                "cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [],
+                "execution_count": None, "source": source.strip(),
+            }
+            for i, source in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5,
+    }  # fmt: skip
+    path = folder / name
+    path.write_text(json.dumps(notebook))
+    return path
+
+
 def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 120) -> None:
     """Open a notebook in JupyterLab, listen to its kernel, and run all cells."""
+    page.goto("about:blank")  # what an earlier notebook complains about when it is left is not ours
+    page.faults.clear()
     page.goto(f"{address}/lab/tree/{name}?reset")
     page.wait_for_function(
         """() => window.jupyterapp?.shell?.currentWidget?.content?.model?.cells""",
@@ -218,7 +257,7 @@ def run_all(page, timeout: float = 120) -> None:
     wait_idle(page, timeout)
 
 
-def wait_idle(page, timeout: float = 60) -> None:
+def wait_idle(page, timeout: float = PATIENCE) -> None:
     page.wait_for_function(
         "() => window.panel.sessionContext.session?.kernel?.status === 'idle'",
         timeout=1000 * timeout,
@@ -267,3 +306,48 @@ def evaluate_in_kernel(page, expression: str) -> str:
     )
     assert reply["status"] == "ok", reply
     return reply["data"]["text/plain"]
+
+
+#: Whether the kernel has answered all that a view asked for.
+SETTLED = "e => e.l2lLink.settled"
+#: The view of the kernel that an element of the page shows, by the name of its still.
+_STILL = "e => e.previousElementSibling.textContent.match(/l2l-still-[0-9a-f]+/)[0]"
+_DRAIN = """(lambda view: [part.drain(60) for part in
+  [*([view.session] if hasattr(view, 'session') else []), view._worker]] and view)(
+  next(view for view in list(__import__('ipywidgets').widgets.widget._instances.values())
+  if getattr(view, 'still', None) == '{still}'))"""
+
+
+def settle(page, root, then: str = "True") -> str:
+    """Wait until a view is answered, its kernel has drawn, and the page has taken it all.
+
+    The kernel's messages are taken in the order in which they were sent, and before the reply to
+    what is evaluated after them; so nothing that was asked for is still on its way.
+
+    Parameters
+    ----------
+    page : playwright page
+    root : locator
+        Of the view's element.
+    then : str
+        An expression of the kernel's ``view``, evaluated when it has drawn.
+
+    Returns
+    -------
+    str
+        The ``repr`` of ``then``.
+    """
+    while True:  # a request that had to wait for an answer goes out when that has come
+        until(lambda: root.evaluate(SETTLED), what="answers to all requests")
+        drain = _DRAIN.format(still=root.evaluate(_STILL))
+        found = evaluate_in_kernel(page, f"(lambda view: {then})({drain})")
+        if root.evaluate(SETTLED):
+            return found
+
+
+def bring_into_sight(page, root) -> None:
+    """Scroll to a view and wait until it has done what it put off while nobody saw it."""
+    root.scroll_into_view_if_needed()
+    seen = "view.audience.is_there"
+    until(lambda: settle(page, root, seen) == "True", what="a view that knows it is seen")
+    settle(page, root)

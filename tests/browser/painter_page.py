@@ -18,7 +18,7 @@ from l2l_widgets.widgets.paint.mask_painter import MaskPainter
 from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
 from l2l_widgets.widgets.words import Words
 
-from .harness import until
+from .harness import PATIENCE, SETTLED, until
 
 #: A model as anywidget gives it: values, listeners, and a line that ``answer`` is at the end of.
 PAGE = """
@@ -122,8 +122,8 @@ class PainterPage:
     def __init__(self, page, session=None) -> None:
         self.page, self.session = page, session
         self.root = page.locator(".l2l-painter").first
-        self.root.wait_for(timeout=60_000)
-        until(lambda: self.stamp() is not None, 60, what="the first picture")
+        self.root.wait_for()
+        until(lambda: self.stamp() is not None, what="the first picture")
         self.root.scroll_into_view_if_needed()
         page.evaluate(PROBE)
 
@@ -160,16 +160,9 @@ class PainterPage:
         self.page.mouse.up()
         self.settle()
 
-    def settle(self, timeout: float = 20) -> None:
-        """Until the newest state has been drawn and stays."""
-        until(
-            lambda: self.root.evaluate(
-                "e => new Promise(r => { const s = e.dataset.stamp;"
-                " setTimeout(() => r(s === e.dataset.stamp), 200); })"
-            ),
-            timeout,
-            what="a picture that stays",
-        )
+    def settle(self) -> None:
+        """Until every request has been answered, and with that drawn: both come in one message."""
+        until(lambda: self.root.evaluate(SETTLED), what="answers to all requests")
 
     def count(self, label: str) -> int:
         """Pixels of a class in the kernel's mask."""
@@ -177,12 +170,12 @@ class PainterPage:
 
     def until(self, question, what: str):
         """As ``harness.until``, but the page's own messages are dealt with meanwhile."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if question():
                 return
             self.page.wait_for_timeout(50)
-        raise AssertionError(f"{what} not within 20 s")
+        raise AssertionError(f"{what} not within {PATIENCE} s")
 
     def seen_mask(self) -> list[int]:
         """How many pixels of each class the page's own copy has."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import tempfile
 from pathlib import Path
 
@@ -70,21 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     chosen = {name: view for name, view in VIEWS.items() if name in (args.only or VIEWS)}
-    cells = [
-        {
-            "cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [],
-            "execution_count": None, "source": source,
-        }
-        for i, source in enumerate([FIRST, *(cell for cell, _ in chosen.values())])
-    ]  # fmt: skip
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {
-        "cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5,
-    }  # fmt: skip
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         with harness.lab(folder, "student_1") as address, harness.page(1400, 1400) as page:
-            (folder / NAME).write_text(json.dumps(notebook))
+            harness.write_notebook(folder, NAME, FIRST, *(cell for cell, _ in chosen.values()))
             harness.open_notebook(page, address, NAME, timeout=300)
             for name, (_, selector) in chosen.items():
                 root = page.locator(selector).first

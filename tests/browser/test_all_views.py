@@ -9,6 +9,8 @@ from .all_views import VIEWS, drawings, open_all, quiet, root_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+#: Those that draw, each a variable of the notebook.
+DRAWING = ("editor", "map", "grid", "explorer", "walk", "gallery", "presenter", "mixer")
 #: The session's own thread draws what is asked for, with no view at all.
 OWN = "l2l-session"
 
@@ -41,6 +43,13 @@ def edit_and_load(page, size, seed):
     return after_edit, drawings(page)
 
 
+def out_of_sight(page):
+    """Wait until the kernel has heard that nobody sees the views that draw, and all is done."""
+    hidden = f"all(view.is_hidden for view in ({', '.join(DRAWING)}))"
+    harness.until(lambda: harness.evaluate_in_kernel(page, hidden) == "True", what="hidden views")
+    quiet(page)
+
+
 def test_all_views_stand_on_one_page(opened):
     assert [name for name in VIEWS if root_of(opened, name).count() != 1] == []
 
@@ -49,9 +58,9 @@ def test_what_is_scrolled_out_of_sight_draws_nothing(opened):
     root_of(opened, "training").scroll_into_view_if_needed()
     opened.mouse.move(640, 450)
     opened.mouse.wheel(0, 20_000)
-    opened.wait_for_timeout(500)
-    assert root_of(opened, "mixer").evaluate("e => e.getBoundingClientRect().bottom") < 0
-    quiet(opened)
+    above = "e => e.getBoundingClientRect().bottom < 0"
+    harness.until(lambda: root_of(opened, "mixer").evaluate(above), what="all of them above")
+    out_of_sight(opened)
     after_edit, after_load = edit_and_load(opened, 0.231, 1041)
     assert after_edit
     assert set(after_edit) == {OWN}
@@ -64,16 +73,15 @@ def test_a_view_that_comes_into_sight_shows_the_face_of_now(opened):
     root_of(opened, "walk").scroll_into_view_if_needed()
     assert harness.until(
         lambda: any("InterpolationView" in name for name in drawings(opened)),
-        60, what="the walk that was owed",
-    )  # fmt: skip
+        what="the walk that was owed",
+    )
 
 
 def test_a_tab_in_the_background_draws_nothing(opened):
     quiet(opened)
     opened.evaluate("() => window.jupyterapp.commands.execute('launcher:create')")
     root_of(opened, "walk").wait_for(state="hidden")
-    opened.wait_for_timeout(500)
-    quiet(opened)
+    out_of_sight(opened)
     try:
         after_edit, after_load = edit_and_load(opened, 0.187, 1042)
     finally:

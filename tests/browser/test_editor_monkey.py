@@ -13,13 +13,12 @@ from . import harness
 from .all_views import VIEWS, open_all, root_of
 from .editor_page import EditorPage
 from .monkey import ACTIONS, SEED, act
-from .test_editor_panels import write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def test_a_monkey_leaves_no_error_in_kernel_console_or_page(page, address, folder):
-    write_notebook(
+    harness.write_notebook(
         folder,
         "monkey.ipynb",
         "from l2l_widgets import EditSession, FaceEditor, load\n"
@@ -42,13 +41,13 @@ def test_a_monkey_leaves_no_error_in_kernel_console_or_page(page, address, folde
     harness.evaluate_in_kernel(page, "editor._batch.close() or editor._batch.join(60)")
     harness.evaluate_in_kernel(page, "session.update(seed=7, method='mapper') and session.reset()")
     harness.evaluate_in_kernel(page, "editor.refresh()")
-    harness.until(lambda: editor.root.locator(".l2l-row.l2l-asked").count() == 0, 30)
+    harness.until(lambda: editor.root.locator(".l2l-row.l2l-asked").count() == 0)
     editor.settle()
     before = editor.pixels()
     editor.root.get_by_label("Search attributes").fill("")
     editor.drag("smile", 0.3, 0.95)
     editor.settle()
-    harness.until(lambda: editor.pixels() != before, 20, what="an edit after the monkey")
+    harness.until(lambda: editor.pixels() != before, what="an edit after the monkey")
     assert page.faults == []
     assert harness.kernel_errors(page) == []
 
@@ -83,11 +82,11 @@ def test_a_monkey_at_all_views_leaves_no_error_anywhere(page, address, trainings
         harness.evaluate_in_kernel(own, "session.update(method='mapper') and session.reset()")
         harness.evaluate_in_kernel(own, "session.update(seed=7) and session.request()")
         editor = EditorPage(own)
-        editor.settle(60)
+        editor.settle()
         before = editor.pixels()
         editor.root.get_by_label("Search attributes").fill("")
         editor.drag("smile", 0.3, 0.95)
-        editor.settle(60)
-        harness.until(lambda: editor.pixels() != before, 30, what="an edit after the monkey")
+        editor.settle()
+        harness.until(lambda: editor.pixels() != before, what="an edit after the monkey")
         assert own.faults == []
         assert harness.kernel_errors(own) == []

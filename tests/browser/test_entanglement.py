@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -43,19 +42,7 @@ explorer
 
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
-    cells = [
-        {
-            "cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [],
-            "execution_count": None, "source": text.strip(),
-        }
-        for i, text in enumerate(CELLS)
-    ]  # fmt: skip
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {
-        "cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5
-    }  # fmt: skip
-    (folder / NAME).write_text(json.dumps(notebook))
-    page.faults.clear()
+    harness.write_notebook(folder, NAME, *CELLS)
     harness.open_notebook(page, address, NAME, timeout=300)
     assert harness.cell_errors(page) == []
     return page
@@ -71,52 +58,76 @@ def kernel(page, expression):
     return harness.evaluate_in_kernel(page, expression)
 
 
-def state_of(widget, wanted, timeout=60):
+def state_of(widget, wanted, timeout=120):
     harness.until(lambda: widget.get_attribute("data-state") == wanted, timeout, what=wanted)
+
+
+def comes(locator, count, what):
+    """Wait for as many elements: what is in them comes with them."""
+    harness.until(lambda: locator.count() == count, what=what)
+
+
+def says(locator, words):
+    harness.until(lambda: words in locator.inner_text(), what=words)
+
+
+@pytest.fixture
+def measured(opened):
+    """The explorer with its matrix, whichever test comes first."""
+    explorer = opened.locator(".l2l-explorer")
+    explorer.scroll_into_view_if_needed()
+    if explorer.get_attribute("data-state") != "finished":
+        explorer.get_by_role("button", name="Measure").click()
+        state_of(explorer, "finished")
+    comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "the matrix")
+    return explorer
 
 
 def test_the_grid_compares_hides_names_takes_a_vote_and_reveals(opened):
     page = opened
     grid = page.locator(".l2l-editorgrid")
-    grid.scroll_into_view_if_needed()
+    harness.bring_into_sight(page, grid)
     state_of(grid, "ready")
     cards = grid.locator(".l2l-card[data-label]")
-    assert cards.count() == 4
+    comes(cards, 4, "a card a method")
     weak = grid.locator('.l2l-card[data-label="weak"]')
     perfect = grid.locator('.l2l-card[data-label="perfect"]')
-    assert perfect.get_attribute("data-reached") == "true"
-    assert "Age +16" in perfect.inner_text()
+    harness.until(lambda: perfect.get_attribute("data-reached") == "true", what="the perfect one")
+    says(perfect, "Age +16")
     # the keyboard moves the request; equal change is compared anew
     slider = grid.get_by_label("Change to be achieved")
     slider.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    harness.until(lambda: kernel(page, "grid.settings['request']") == "{'age': 0.3}", 30)
+    harness.until(lambda: kernel(page, "grid.settings['request']") == "{'age': 0.3}")
+    harness.settle(page, grid)  # "ready" was said of the request before, too
     state_of(grid, "ready")
-    harness.until(lambda: weak.get_attribute("data-reached") == "false", 30, what="the weak one")
-    assert "reaches" in weak.inner_text()
+    harness.until(lambda: weak.get_attribute("data-reached") == "false", what="the weak one")
+    says(weak, "reaches")
     picture_of(page, "grid")
 
     grid.get_by_label("Blind").check()
-    harness.until(lambda: "A" in grid.locator(".l2l-card-title").all_inner_texts(), 30)
+    harness.until(lambda: "A" in grid.locator(".l2l-card-title").all_inner_texts())
+    harness.settle(page, grid)
     state_of(grid, "ready")
     text = grid.inner_text()
     assert not any(name in text for name in ("plants", "follows", "perfect", "weak"))
     votes = grid.locator(".l2l-vote:not([disabled])")
-    assert votes.count() == 3
+    comes(votes, 3, "three that can be voted for")
     votes.first.click()
-    harness.until(lambda: grid.locator('.l2l-vote[aria-pressed="true"]').count() == 1, 30)
+    harness.until(lambda: grid.locator('.l2l-vote[aria-pressed="true"]').count() == 1)
     # a letter on the keyboard changes the vote
     other = votes.nth(1).get_attribute("aria-label").removeprefix("Vote for ")
     cards.first.locator(".l2l-cardface").focus()
     page.keyboard.press(other.lower())
-    harness.until(lambda: kernel(page, "grid.votes[-1]['label']") == repr(other), 30)
+    harness.until(lambda: kernel(page, "grid.votes[-1]['label']") == repr(other))
     assert kernel(page, "len(grid.votes)") == "1"
     picture_of(page, "blind")
     grid.get_by_role("button", name="Reveal").click()
-    harness.until(lambda: "perfect" in grid.inner_text(), 30, what="names")
-    assert "1 vote" in grid.locator(".l2l-tally").inner_text()
+    harness.until(lambda: "perfect" in grid.inner_text(), what="names")
+    says(grid.locator(".l2l-tally"), "1 vote")
     grid.get_by_label("Blind").uncheck()
+    harness.settle(page, grid)
     state_of(grid, "ready")
 
 
@@ -124,22 +135,22 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     page = opened
     explorer = page.locator(".l2l-explorer")
     explorer.scroll_into_view_if_needed()
-    assert explorer.locator(".l2l-grid-empty").is_visible()
+    harness.until(explorer.locator(".l2l-grid-empty").is_visible, what="the empty matrix")
     explorer.get_by_role("button", name="Measure").click()
     state_of(explorer, "finished")
-    assert explorer.locator(".l2l-cell[data-edited]").count() == 2 * 35
+    comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "the matrix")
     leaks = explorer.locator(".l2l-cell.l2l-leak[data-edited]")
-    assert leaks.count() == 1
+    comes(leaks, 1, "the leak")
     assert (leaks.get_attribute("data-edited"), leaks.get_attribute("data-read")) == (
         "age", "smile",
     )  # fmt: skip
     assert "20" in leaks.inner_text()
-    assert explorer.locator(".l2l-preview-mark").is_visible()
-    assert "n = 12 faces, face seed 0" in explorer.locator(".l2l-gridstamp").inner_text()
+    harness.until(explorer.locator(".l2l-preview-mark").is_visible, what="its mark")
+    says(explorer.locator(".l2l-gridstamp"), "n = 12 faces, face seed 0")
     assert explorer.locator(".l2l-cell.l2l-hatched[data-edited]").count() > 40
     # the still pictures are in the notebook for who opens it later, and hidden while this lives
     stills = page.locator('div:has(> [title^="l2l-still"]) img')
-    harness.until(lambda: stills.count() >= 2, 60, what="still pictures")
+    harness.until(lambda: stills.count() >= 2, what="still pictures")
     assert not any(stills.nth(i).is_visible() for i in range(stills.count()))
 
     # one stop of the Tab key, then the arrow keys over all cells
@@ -159,60 +170,55 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     assert "Smile +20 % whichever way, leak" in said.inner_text().replace("\u202f", " ")
     page.keyboard.press("Enter")
     pairs = explorer.locator(".l2l-pair")
-    harness.until(lambda: pairs.count() == 2, 30, what="best and worst")
-    assert "whichever way" in explorer.locator(".l2l-behind-words").inner_text()
-    assert explorer.locator(".l2l-dot").count() == 12
+    harness.until(lambda: pairs.count() == 2, what="best and worst")
+    says(explorer.locator(".l2l-behind-words"), "whichever way")
+    comes(explorer.locator(".l2l-dot"), 12, "a dot a face")
     picture_of(page, "matrix")
     # for a projector: the rows' own columns alone, as large as there is room for
     explorer.get_by_label("columns as rows").check()
-    assert explorer.locator(".l2l-cell[data-edited]").count() == 4
-    harness.until(lambda: first.bounding_box()["width"] > 2 * small, 10, what="larger cells")
+    comes(explorer.locator(".l2l-cell[data-edited]"), 4, "the rows' own columns")
+    harness.until(lambda: first.bounding_box()["width"] > 2 * small, what="larger cells")
     picture_of(page, "projector")
     explorer.get_by_label("columns as rows").uncheck()
-    assert explorer.locator(".l2l-cell[data-edited]").count() == 2 * 35
+    comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "all columns")
 
     # a click on a face loads it in every view of the session
     seed = pairs.nth(1).get_attribute("data-seed")
     pairs.nth(1).click()
-    harness.until(lambda: kernel(page, "session.state.truncation_psi") != "", 30)
-    harness.until(lambda: kernel(page, "session.state.seed") == seed, 30, what="the face")
+    harness.until(lambda: kernel(page, "session.state.seed") == seed, what="the face")
     page.locator(".l2l-editorgrid").scroll_into_view_if_needed()
     title = page.locator(".l2l-beforecard .l2l-card-title")
-    harness.until(lambda: title.inner_text() == f"face {seed}", 60, what="the grid's face")
+    harness.until(lambda: title.inner_text() == f"face {seed}", what="the grid's face")
 
 
-def test_the_layers_show_the_world_and_the_other_method_apart(opened):
-    page = opened
-    explorer = page.locator(".l2l-explorer")
-    explorer.scroll_into_view_if_needed()
+def test_the_layers_show_the_world_and_the_other_method_apart(opened, measured):
+    page, explorer = opened, measured
     cell = explorer.locator('.l2l-cell[data-edited="age"][data-read="smile"]')
-    measured = cell.inner_text()
+    as_measured = cell.inner_text()
     explorer.get_by_role("radio", name="What moved").click()
     page.keyboard.press("ArrowRight")
     assert explorer.get_by_role("radio", name="own slope").get_attribute("aria-checked") == "true"
-    assert cell.inner_text() != measured
+    harness.until(lambda: cell.inner_text() != as_measured, what="the world's slope")
     assert "Among the unedited faces" in cell.get_attribute("aria-label")
     assert explorer.locator(".l2l-cell.l2l-hatched[data-edited]").count() == 0
     explorer.get_by_role("radio", name="perfect").click()
-    assert explorer.locator(".l2l-cell.l2l-leak[data-edited]").count() == 0
+    comes(explorer.locator(".l2l-cell.l2l-leak[data-edited]"), 0, "a method without leaks")
     explorer.get_by_role("radio", name="Difference").click()
-    assert "perfect minus plants" in explorer.locator(".l2l-gridstamp").inner_text()
+    says(explorer.locator(".l2l-gridstamp"), "perfect minus plants")
     explorer.get_by_role("radio", name="What moved").click()
-    assert cell.inner_text() == measured
+    harness.until(lambda: cell.inner_text() == as_measured, what="what was measured")
 
 
-def test_trajectories_follow_the_face_that_is_loaded(opened):
-    page = opened
-    explorer = page.locator(".l2l-explorer")
-    explorer.scroll_into_view_if_needed()
+def test_trajectories_follow_the_face_that_is_loaded(opened, measured):
+    page, explorer = opened, measured
     explorer.get_by_role("radio", name="Trajectories").click()
     panel = explorer.locator(".l2l-trackpanel")
-    harness.until(lambda: (panel.get_attribute("data-label") or "").startswith("face"), 30)
-    assert explorer.locator('.l2l-track[data-attribute="age"]').count() == 1
+    harness.until(lambda: (panel.get_attribute("data-label") or "").startswith("face"))
+    comes(explorer.locator('.l2l-track[data-attribute="age"]'), 1, "the track of age")
     kernel(page, "explorer.face.load(seed=11) and None")
-    harness.until(lambda: panel.get_attribute("data-label") == "face 11", 30, what="the new face")
+    harness.until(lambda: panel.get_attribute("data-label") == "face 11", what="the new face")
     explorer.get_by_role("radio", name="Many faces").click()
-    harness.until(lambda: explorer.locator(".l2l-track-band").count() > 3, 30, what="bands")
+    harness.until(lambda: explorer.locator(".l2l-track-band").count() > 3, what="bands")
     picture_of(page, "trajectories")
     explorer.get_by_role("radio", name="Matrix").click()
 
@@ -230,18 +236,18 @@ def test_a_measurement_rests_out_of_sight_and_stops_on_request(opened):
         explorer.get_by_role("button", name="Go on")
     ).click()
     state_of(explorer, "running")
-    harness.until(lambda: int(explorer.get_attribute("data-rows")) >= 2, 60, what="two rows")
+    harness.until(lambda: int(explorer.get_attribute("data-rows") or 0) >= 2, 120, what="two rows")
     # out of sight: the view's box leaves the screen
     explorer.evaluate("e => { e.parentElement.style.display = 'none'; }")
-    harness.until(lambda: kernel(page, "explorer.status['state']") == "'paused'", 30)
+    harness.until(lambda: kernel(page, "explorer.status['state']") == "'paused'")
     explorer.evaluate("e => { e.parentElement.style.display = ''; }")
     state_of(explorer, "running")
     explorer.get_by_role("button", name="Stop").click()
     state_of(explorer, "stopped")
     rows = int(explorer.get_attribute("data-rows"))
     assert 2 <= rows < 35
-    assert "stopped" in explorer.locator(".l2l-progress-text").inner_text()
-    assert explorer.get_by_role("button", name="Go on").is_visible()
+    says(explorer.locator(".l2l-progress-text"), "stopped")
+    harness.until(explorer.get_by_role("button", name="Go on").is_visible, what="Go on")
 
 
 def test_what_cannot_be_is_a_line_in_its_place_and_nothing_breaks(opened):
@@ -252,7 +258,7 @@ def test_what_cannot_be_is_a_line_in_its_place_and_nothing_breaks(opened):
     faces.press("Enter")
     message = explorer.locator(".l2l-message")
     harness.until(lambda: "faces is 1; allowed: an integer from 2 to 4000" in
-                  message.inner_text(), 30, what="the reason")  # fmt: skip
+                  message.inner_text(), what="the reason")  # fmt: skip
     assert harness.kernel_errors(page) == []
     assert page.faults == []
 
@@ -262,9 +268,11 @@ def test_the_page_takes_the_attributes_of_other_models(opened):
     explorer, grid = page.locator(".l2l-explorer"), page.locator(".l2l-editorgrid")
     narrow = "__import__('test_swapped_views').narrow_world(perfect=Moves(), follows=Follows())"
     kernel(page, f"explorer.face.swap({narrow}) is None")
-    harness.until(lambda: explorer.locator(".l2l-pick").count() == 2, 30, what="two attributes")
-    words = grid.get_by_role("combobox").first.locator("option").all_inner_texts()
-    assert sorted(words) == ["Beard", "Smile"]
+    harness.until(lambda: explorer.locator(".l2l-pick").count() == 2, what="two attributes")
+    words = grid.get_by_role("combobox").first.locator("option")
+    harness.until(
+        lambda: sorted(words.all_inner_texts()) == ["Beard", "Smile"], what="the grid's attributes"
+    )
     assert (explorer.count(), grid.count()) == (1, 1)
     assert harness.kernel_errors(page) == []
     assert page.faults == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -27,8 +28,10 @@ def editor(opened):
     """The editor with the lesson's face and nothing asked; hidden errors are read at the end."""
     page = opened.page
     seed = opened.root.get_by_label("Seed")
+    opened.settle()
     seed.fill("7")
     seed.press("Enter")
+    opened.settle()
     if opened.button("Reset").is_enabled():
         opened.button("Reset").click()
     opened.settle()
@@ -106,8 +109,9 @@ def test_the_picture_never_blanks_during_a_drag(editor):
     )
     editor.drag("age", 0.2, 0.8, moves=40, pause=12)
     editor.settle()
+    # a slow machine draws few frames: what it draws must not be blank either
+    harness.until(lambda: editor.page.evaluate("() => watched.frames") >= 10, what="ten frames")
     watched = editor.page.evaluate("() => { watched.on = false; return watched; }")
-    assert watched["frames"] >= 10
     assert watched["blank"] == 0
 
 
@@ -217,13 +221,13 @@ def test_an_impossible_seed_is_one_line_in_place(editor):
     seed.fill("99999999999")
     seed.press("Enter")
     editor.settle()
-    harness.until(lambda: "99999999999" in editor.error(), 10, what="the refusal")
+    harness.until(lambda: "99999999999" in editor.error(), what="the refusal")
     assert editor.error().startswith("seed")
     assert editor.pixels() == before, "the picture must stay"
     assert seed.input_value() == "7", "the field names the face that is up"
     seed.fill("")
     seed.press("Enter")
-    harness.until(lambda: seed.input_value() == "7", 10, what="the seed of the face that is up")
+    harness.until(lambda: seed.input_value() == "7", what="the seed of the face that is up")
     editor.drag("smile", 0.5, 0.9)
     editor.settle()
     assert editor.error() == ""
@@ -239,7 +243,7 @@ def test_a_saved_picture_replays_bit_for_bit_on_the_command_line(editor, folder)
     editor.settle()
     editor.button("Save").click()
     saved = editor.root.locator(".l2l-saved code")
-    saved.wait_for(timeout=10_000)
+    saved.wait_for()
     path = folder / saved.inner_text()
     assert path.is_file()
     assert str(folder) in editor.root.locator(".l2l-saved").inner_text()
@@ -251,7 +255,7 @@ def test_a_saved_picture_replays_bit_for_bit_on_the_command_line(editor, folder)
         [sys.executable, "-m", "l2l_widgets", "replay", str(path), "--out", str(again)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": str(harness.ROOT)},
         check=False,
     )
@@ -275,9 +279,9 @@ def test_a_busy_kernel_is_said_and_the_request_is_not_lost(editor):
     editor.slider("age").focus()
     page.keyboard.press("End")
     said = editor.root.locator(".l2l-error")
-    harness.until(lambda: said.inner_text() != "" or editor.pixels() != before, 8)
+    harness.until(lambda: said.inner_text() != "" or editor.pixels() != before)
     page.evaluate("async () => { await window.busy; }")
-    harness.until(lambda: editor.pixels() != before, 10, what="the picture that was asked for")
+    harness.until(lambda: editor.pixels() != before, what="the picture that was asked for")
     editor.settle()
     assert editor.value("age").startswith("85")
     assert "does not answer" not in editor.error()
@@ -417,7 +421,8 @@ def test_what_the_method_does_not_reach_is_hatched_and_said(editor):
     assert "nothing more comes" in row.get_attribute("title")
     slider.focus()
     editor.page.keyboard.press("End")
-    assert "beyond reach" in row.inner_text() or "came" in row.inner_text()
+    said = re.compile("beyond reach|came")
+    harness.until(lambda: said.search(row.inner_text()), what="the word for it")
     editor.settle()
 
 
@@ -432,7 +437,7 @@ def test_it_keeps_one_height_that_fits_a_small_projector(editor):
     editor.wait_for_receipt()
     assert editor.root.evaluate(height) == first
     editor.button("Save").click()
-    editor.root.locator(".l2l-saved code").wait_for(timeout=20_000)
+    editor.root.locator(".l2l-saved code").wait_for()
     assert editor.root.evaluate(height) == first
     cut = editor.root.locator(".l2l-chart").evaluate(
         """chart => [...chart.querySelectorAll('.l2l-name')].filter(e =>
@@ -456,36 +461,29 @@ def test_control_s_saves_the_notebook(editor):
     editor.page.evaluate("() => { panel.context.model.dirty = true; }")
     editor.page.keyboard.press("Control+s")
     clean = "() => !panel.context.model.dirty"
-    assert harness.until(lambda: editor.page.evaluate(clean), 20, what="a saved notebook")
+    assert harness.until(lambda: editor.page.evaluate(clean), what="a saved notebook")
 
 
 def test_opened_without_its_kernel_it_shows_its_last_picture(editor):
     page = editor.page
     still = page.locator('div:has(> [title^="l2l-still"]) img')
-    assert still.count() == 1
+    harness.until(lambda: still.count() == 1, what="the still")
     assert not still.first.is_visible(), "the widget lives, and the still hides"
     first = still.first.get_attribute("src")
     editor.drag("smile", 0.5, 0.95)
     editor.settle()
     editor.wait_for_receipt()
-    harness.until(lambda: still.first.get_attribute("src") != first, 10, what="the newer still")
+    harness.until(lambda: still.first.get_attribute("src") != first, what="the newer still")
     page.evaluate("async () => { await panel.context.save(); }")
-    other = page.context.new_page()
-    try:
-        name = page.evaluate("() => panel.context.path")
-        page.evaluate(
-            """async (name) => {
-              const copy = await window.jupyterapp.serviceManager.contents.copy(name, '');
-              window.copied = copy.path;
-            }""",
-            name,
-        )
-        copied = page.evaluate("() => window.copied")
-        address = page.url.split("/lab")[0]
-        other.goto(f"{address}/lab/tree/{copied}?reset")
+    copied = page.evaluate(
+        """async () => {
+          const contents = window.jupyterapp.serviceManager.contents;
+          return (await contents.copy(panel.context.path, '')).path;
+        }"""
+    )
+    with harness.page_beside(page) as other:
+        other.goto(f"{page.url.split('/lab')[0]}/lab/tree/{copied}?reset")
         alone = other.locator('div:has(> [title^="l2l-still"]) img')
-        harness.until(lambda: alone.count() == 1 and alone.first.is_visible(), 60)
-        loaded = alone.first.evaluate("e => e.complete && e.naturalWidth > 0")
-        assert loaded
-    finally:
-        other.close()
+        harness.until(lambda: alone.count() == 1 and alone.first.is_visible(), 120)
+        loaded = "e => e.complete && e.naturalWidth > 0"
+        harness.until(lambda: alone.first.evaluate(loaded), what="its picture")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from . import harness
@@ -37,20 +35,9 @@ editor""",
 )
 
 
-def write_notebook(path):
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
-         "source": source}
-        for i, source in enumerate(CELLS)
-    ]  # fmt: skip
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4}
-    path.write_text(json.dumps({**notebook, "nbformat_minor": 5}))
-
-
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
-    write_notebook(folder / "mixer.ipynb")
+    harness.write_notebook(folder, "mixer.ipynb", *CELLS)
     harness.open_notebook(page, address, "mixer.ipynb", timeout=400)
     page.locator(".l2l-mixer .l2l-mixcell").first.wait_for(timeout=200_000)
     return page
@@ -78,21 +65,22 @@ def press(page, locator):
 def test_a_cell_that_is_clicked_goes_to_the_face_editor(opened):
     page = opened
     mixer = page.locator(".l2l-mixer")
-    assert mixer.locator(".l2l-mixcell").count() == 16
+    harness.until(lambda: mixer.locator(".l2l-mixcell").count() == 16, what="all cells")
     result = mixer.locator(".l2l-mix canvas")
-    harness.until(lambda: hash_of(result) != 0, 60, what="the first mix")
+    harness.until(lambda: hash_of(result) != 0, what="the first mix")
     before = hash_of(result)
+    page.locator(".l2l-editor[data-stamp]").wait_for(timeout=120_000)
     editor = page.locator(".l2l-editor .l2l-before canvas")
-    editor.wait_for(timeout=120_000)
     edited = hash_of(editor)
     cell = mixer.locator(".l2l-mixcell").nth(6)
     press(page, cell)
-    harness.until(lambda: cell.get_attribute("aria-selected") == "true", 60, what="the cell")
-    harness.until(lambda: hash_of(result) != before, 60, what="the cell in large")
-    harness.until(lambda: hash_of(editor) != edited, 60, what="the mix in the editor")
-    assert "Sent to the sliders" in mixer.locator(".l2l-message").inner_text()
+    harness.until(lambda: cell.get_attribute("aria-selected") == "true", what="the cell")
+    harness.until(lambda: hash_of(result) != before, what="the cell in large")
+    harness.until(lambda: hash_of(editor) != edited, what="the mix in the editor")
+    message = mixer.locator(".l2l-message")
+    harness.until(lambda: "Sent to the sliders" in message.inner_text(), what="the word about it")
     w = "bool((session.state.w == view.state.cell(1, 2).w).all())"
-    assert harness.evaluate_in_kernel(page, w) == "True"
+    harness.until(lambda: harness.evaluate_in_kernel(page, w) == "True", what="the cell's w")
 
 
 def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
@@ -108,24 +96,25 @@ def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
     before = hash_of(result)
     page.mouse.move(box["x"] + 0.3 * box["width"], y, steps=8)
     page.mouse.up()
-    harness.until(lambda: hash_of(result) != before, 60, what="a picture on the way")
+    harness.until(lambda: hash_of(result) != before, what="a picture on the way")
     share = "round(view.state.shares['identity'], 2)"
-    harness.until(lambda: 0.2 < float(harness.evaluate_in_kernel(page, share)) < 0.4, 60)
-    assert "% of 1" in mixer.locator(".l2l-share").first.inner_text()
+    harness.until(lambda: 0.2 < float(harness.evaluate_in_kernel(page, share)) < 0.4)
+    words = mixer.locator(".l2l-share").first
+    harness.until(lambda: "% of 1" in words.inner_text(), what="the share in words")
     mixer.get_by_label("Where the sliders travel").select_option("z")
-    harness.until(lambda: harness.evaluate_in_kernel(page, "view.state.space") == "'z'", 60)
+    harness.until(lambda: harness.evaluate_in_kernel(page, "view.state.space") == "'z'")
 
     seed = mixer.get_by_label("Attributes: seed")
     seed.fill("77")
     seed.press("Enter")
     caption = mixer.locator(".l2l-attributes figcaption")
-    harness.until(lambda: "77" in caption.inner_text(), 60, what="the new face")
+    harness.until(lambda: "77" in caption.inner_text(), what="the new face")
     path = harness.evaluate_in_kernel(page, "str(Path('dropped.png').resolve())").strip("'")
     mixer.get_by_label("Identity: a file").set_input_files(path)
     caption = mixer.locator(".l2l-identity figcaption")
-    harness.until(lambda: "dropped.png" in caption.inner_text(), 60, what="the picture")
+    harness.until(lambda: "dropped.png" in caption.inner_text(), what="the picture")
     press(page, mixer.get_by_role("button", name="Swap"))
-    harness.until(lambda: "77" in caption.inner_text(), 60, what="the two faces exchanged")
+    harness.until(lambda: "77" in caption.inner_text(), what="the two faces exchanged")
 
 
 def test_a_wrong_face_is_a_line_and_nothing_is_left_in_the_log(opened):
@@ -135,8 +124,9 @@ def test_a_wrong_face_is_a_line_and_nothing_is_left_in_the_log(opened):
     seed.fill("-4")
     seed.press("Enter")
     message = mixer.locator(".l2l-message")
-    harness.until(lambda: "seed is -4" in message.inner_text(), 60, what="the line")
-    assert mixer.evaluate("(e) => e.classList.contains('l2l-has-error')")
+    harness.until(lambda: "seed is -4" in message.inner_text(), what="the line")
+    marked = "(e) => e.classList.contains('l2l-has-error')"
+    harness.until(lambda: mixer.evaluate(marked), what="its mark")
     assert mixer.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1"), "it fits its cell"
     assert harness.kernel_errors(page) == []
     assert harness.cell_errors(page) == []

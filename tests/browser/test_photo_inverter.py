@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from . import harness
@@ -32,14 +30,7 @@ editor""",
 
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
-         "source": source}
-        for i, source in enumerate(CELLS)
-    ]  # fmt: skip
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4}
-    (folder / "photo.ipynb").write_text(json.dumps({**notebook, "nbformat_minor": 5}))
+    harness.write_notebook(folder, "photo.ipynb", *CELLS)
     harness.open_notebook(page, address, "photo.ipynb", timeout=400)
     page.locator(".l2l-photo .l2l-drop-here").wait_for(timeout=200_000)
     return page
@@ -62,8 +53,9 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     view.get_by_label("A photo", exact=True).set_input_files(path)
     likeness = view.locator(".l2l-likeness canvas")
     harness.until(lambda: count(view) >= 1, 120, what="the first look")
-    harness.until(lambda: hash_of(likeness) != 0, 30, what="the likeness")
-    assert "me.png" in view.locator(".l2l-how").inner_text()
+    harness.until(lambda: hash_of(likeness) != 0, what="the likeness")
+    how = view.locator(".l2l-how")
+    harness.until(lambda: "me.png" in how.inner_text(), what="how it was found")
     x, y, side, _ = square(page)
     assert 200 < x < 328, "around the face"
     assert 90 < y < 218
@@ -77,14 +69,15 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     page.mouse.down()
     page.mouse.move(box["x"] + (x + 30) * scale, box["y"] + (y - 10) * scale, steps=6)
     page.mouse.up()
-    harness.until(lambda: abs(square(page)[0] - x - 30) < 3, 60, what="the dragged square")
+    harness.until(lambda: abs(square(page)[0] - x - 30) < 3, what="the dragged square")
+    harness.settle(page, view)
     assert abs(square(page)[2] - side) < 1, "moved, not sized"
-    harness.until(lambda: count(view) > seen, 60, what="a look at the new cut")
+    harness.until(lambda: count(view) > seen, what="a look at the new cut")
     canvas.focus()
     before = square(page)
     for key in ("ArrowLeft", "ArrowLeft", "+", "]"):
         page.keyboard.press(key)
-    harness.until(lambda: square(page)[3] > before[3] + 0.5, 60, what="the turned square")
+    harness.until(lambda: square(page)[3] > before[3] + 0.5, what="the turned square")
     after = square(page)
     assert after[0] < before[0]
     assert after[2] > before[2]
@@ -92,15 +85,17 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     press(page, view.get_by_role("button", name="Come closer"))
     steps = "view.result['steps']"
     harness.until(lambda: harness.evaluate_in_kernel(page, steps) == "40", 200, what="the descent")
-    harness.until(lambda: view.get_attribute("data-steps") == "40", 60)
-    assert "Distance to the sampled faces" in view.locator(".l2l-meaning").inner_text()
-    assert "identity" in view.locator(".l2l-numbers").inner_text()
+    harness.until(lambda: view.get_attribute("data-steps") == "40")
+    for place, words in ((".l2l-meaning", "Distance to the sampled"), (".l2l-numbers", "identity")):
+        told = view.locator(place)
+        harness.until(lambda t=told, w=words: w in t.inner_text(), what=words)
+    page.locator(".l2l-editor[data-stamp]").wait_for()
     edited = page.locator(".l2l-editor .l2l-before canvas")
     shown = hash_of(edited)
     press(page, view.get_by_role("button", name="To the sliders"))
-    harness.until(lambda: hash_of(edited) != shown, 60, what="the likeness in the editor")
+    harness.until(lambda: hash_of(edited) != shown, what="the likeness in the editor")
     same = "bool((session.state.w == view.found.ws).all())"
-    assert harness.evaluate_in_kernel(page, same) == "True"
+    harness.until(lambda: harness.evaluate_in_kernel(page, same) == "True", what="its latent")
 
 
 def test_a_descent_is_stopped_and_a_bad_file_is_a_line(opened, folder):
@@ -111,14 +106,14 @@ def test_a_descent_is_stopped_and_a_bad_file_is_a_line(opened, folder):
     )
     press(page, view.get_by_role("button", name="Come closer"))
     stop = view.get_by_role("button", name="Stop, take the best")
-    stop.wait_for(timeout=60_000)
+    stop.wait_for()
     press(page, stop)
     status = view.locator(".l2l-photo-status")
     harness.until(lambda: "best so far" in status.inner_text(), 120, what="the stop")
     (folder / "none.png").write_bytes(b"no picture, whatever it is called")
     view.get_by_label("A photo", exact=True).set_input_files(str(folder / "none.png"))
     message = view.locator(".l2l-message")
-    harness.until(lambda: "none.png" in message.inner_text(), 60, what="the line")
+    harness.until(lambda: "none.png" in message.inner_text(), what="the line")
     assert view.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1"), "it fits its cell"
     assert harness.kernel_errors(page) == []
     assert harness.cell_errors(page) == []

@@ -92,29 +92,29 @@ def play(page, root):
     assert steps >= 6
     first = face(root)
     page.keyboard.press("ArrowRight")
-    harness.until(lambda: at(root) == 1, 60, what="the next step")
+    harness.until(lambda: at(root) == 1, what="the next step")
     page.keyboard.press("Space")
-    harness.until(lambda: at(root) == 2, 60, what="another")
-    harness.until(lambda: face(root) != first, 60, what="an edited face")
+    harness.until(lambda: at(root) == 2, what="another")
+    harness.until(lambda: face(root) != first, what="an edited face")
     edited = face(root)
     page.keyboard.down("b")
-    harness.until(lambda: root.get_attribute("data-shows") == "before", 10)
-    harness.until(lambda: face(root) != edited, 10, what="the face as it was")
+    harness.until(lambda: root.get_attribute("data-shows") == "before")
+    harness.until(lambda: face(root) != edited, what="the face as it was")
     page.keyboard.up("b")
-    harness.until(lambda: root.get_attribute("data-shows") == "after", 10)
+    harness.until(lambda: root.get_attribute("data-shows") == "after")
     page.keyboard.press("m")
     moved = root.locator(".l2l-moved")
     harness.until(lambda: moved.get_attribute("data-ready") == "true", 120, what="a receipt")
-    assert moved.is_visible()
+    harness.until(moved.is_visible, what="what moved")
     page.keyboard.press("PageUp")
-    harness.until(lambda: at(root) == 1, 60, what="one step back")
+    harness.until(lambda: at(root) == 1, what="one step back")
     page.keyboard.press("End")
-    harness.until(lambda: at(root) == steps - 1, 60, what="the last step")
-    assert root.get_by_role("button", name="Next").is_disabled()
+    harness.until(lambda: at(root) == steps - 1, what="the last step")
+    harness.until(root.get_by_role("button", name="Next").is_disabled, what="the end")
     page.keyboard.press("Home")
-    harness.until(lambda: at(root) == 0, 60, what="the first step again")
+    harness.until(lambda: at(root) == 0, what="the first step again")
     root.get_by_role("button", name="Next").click()
-    harness.until(lambda: at(root) == 1, 60, what="a click on Next")
+    harness.until(lambda: at(root) == 1, what="a click on Next")
     size = root.locator("h2").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
     assert size >= 28, "type for the last row"
 
@@ -134,15 +134,9 @@ def test_in_jupyterlab_the_panel_takes_the_keys_after_a_click(page, address):
 
 def test_under_voila_the_keys_work_without_a_click(page, tmp_path):
     shutil.copy(harness.ROOT / "notebooks" / NOTEBOOK, tmp_path)
-    tab = page.context.new_page()  # one browser for all tests of this folder
-    faults = []
-    tab.on("pageerror", lambda error: faults.append(str(error)))
-    try:
-        with voila(tmp_path, NOTEBOOK) as address:
-            tab.goto(address, timeout=300_000)
-            root = first_presenter(tab, 300)
-            assert tab.locator(".jp-InputArea-editor").count() == 0, "code is shown"
-            play(tab, root)
-    finally:
-        tab.close()
-    assert faults == []
+    with voila(tmp_path, NOTEBOOK) as address, harness.page_beside(page) as tab:
+        tab.goto(address, timeout=300_000)
+        root = first_presenter(tab, 300)
+        assert tab.locator(".jp-InputArea-editor").count() == 0, "code is shown"
+        play(tab, root)
+        assert [fault for fault in tab.faults if fault.startswith("page: ")] == []

@@ -43,7 +43,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     cell.wait_for(timeout=300_000)
 
     def step():
-        return int(cell.get_attribute("data-step"))
+        return int(cell.get_attribute("data-step") or 0)
 
     def state():
         return cell.get_attribute("data-state")
@@ -58,20 +58,23 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened):
     harness.wait_idle(page, 300)
     assert harness.cell_errors(page) == []
     curves = cell.locator(".l2l-curve-line")
-    assert curves.count() >= 4
-    assert all("L" in (curves.nth(i).get_attribute("d") or "") for i in range(2))
-    assert cell.locator(".l2l-facerow").count() == 4
-    assert cell.locator(".l2l-facerow canvas").count() == 16
+    harness.until(lambda: curves.count() >= 4, what="curves")
+    for i in range(2):
+        harness.until(lambda i=i: "L" in (curves.nth(i).get_attribute("d") or ""), what="a line")
+    for place, count in ((".l2l-facerow", 4), (".l2l-facerow canvas", 16)):
+        faces = cell.locator(place)
+        harness.until(lambda f=faces, n=count: f.count() == n, what=place)
 
     cell.get_by_role("button", name="Resume").click()
-    harness.until(lambda: state() == "running" and step() > stopped, 300, what="Resume")
+    on = ("running", "finished")
+    harness.until(lambda: state() in on and step() > stopped, 300, what="Resume")
     harness.until(lambda: state() == "finished", 900, what="the end of the training")
-    assert step() == STEPS
+    harness.until(lambda: step() == STEPS, what="the last step")
     first, last = ends_of(cell, "loss")
     assert last < FALLS_TO * first, "it did not learn"
 
     editor = EditorPage(page)
-    assert editor.root.locator("select.l2l-method").is_visible()
+    harness.until(editor.root.locator("select.l2l-method").is_visible, what="the methods")
     before = editor.pixels()
     # The lesson's mapper knows three attributes: the others are off, and say so.
     hat = editor.slider("hat")

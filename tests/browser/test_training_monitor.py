@@ -6,7 +6,6 @@ import json
 import os
 import signal
 
-import nbformat
 import pytest
 
 from . import harness
@@ -23,15 +22,7 @@ CELLS = (
 
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
-        # without a kernel's name the page asks for one, and waits
-        metadata={
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "language_info": {"name": "python"},
-        },
-    )
-    nbformat.write(notebook, folder / NOTEBOOK)
+    harness.write_notebook(folder, NOTEBOOK, *CELLS)
     harness.open_notebook(page, address, NOTEBOOK, timeout=300)
     yield page
     for path in (folder / "monitored").glob("*/process.json"):
@@ -62,26 +53,27 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
     steps.click()
     steps.fill("many")
     field = root.locator(".l2l-field", has=page.locator('[data-field="steps"]'))
-    harness.until(lambda: "allowed: a whole number" in field.inner_text(), 60)
+    harness.until(lambda: "allowed: a whole number" in field.inner_text())
     start = root.get_by_role("button", name="Start")
-    assert start.is_disabled()
-    assert steps.get_attribute("aria-invalid") == "true"
+    harness.until(start.is_disabled, what="a form that cannot start")
+    harness.until(lambda: steps.get_attribute("aria-invalid") == "true", what="the marked field")
     steps.fill("")
     page.keyboard.type("4000")
-    harness.until(lambda: start.is_enabled(), 60, what="a form that fits")
+    harness.until(lambda: start.is_enabled(), what="a form that fits")
 
     start.click()  # a real one, press and release: the form must not move in between
-    harness.until(lambda: state() != "form", 60, what="a training that was started")
+    harness.until(lambda: state() != "form", what="a training that was started")
     harness.until(lambda: state() == "running" and step() >= 3, 400, what="a training that runs")
     name = root.get_attribute("data-run")
     assert name == "mapper-lesson"
     harness.until(lambda: root.locator(".l2l-facerow canvas").count() == 16, 120, what="faces")
     harness.until(lambda: root.locator(".l2l-leakage tbody tr").count() == 3, 120, what="leakage")
-    harness.until(lambda: "Left" in root.locator(".l2l-facts").inner_text(), 60)
+    harness.until(lambda: "Left" in root.locator(".l2l-facts").inner_text())
+    facts = root.locator(".l2l-facts")
     for word in ("Rate", "Memory", "Process"):
-        assert word in root.locator(".l2l-facts").inner_text()
+        harness.until(lambda w=word: w in facts.inner_text(), what=word)
     curves = root.locator(".l2l-curve-line")
-    harness.until(lambda: "L" in (curves.first.get_attribute("d") or ""), 60, what="curves")
+    harness.until(lambda: "L" in (curves.first.get_attribute("d") or ""), what="curves")
 
     root.get_by_role("button", name="Pause").click()
     harness.until(lambda: state() == "paused", 120, what="Pause")
@@ -93,7 +85,7 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
     harness.run_all(page, 300)
     root = monitor_of(page)
     harness.until(lambda: state() == "paused", 120, what="the same training, found again")
-    assert step() == held
+    harness.until(lambda: step() == held, what="the step it was held at")
     assert root.get_attribute("data-run") == name
     root.get_by_role("button", name="Resume").focus()
     page.keyboard.press("Enter")
@@ -105,16 +97,16 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
     slider.focus()
     page.keyboard.press("Home")
     faces = root.locator("section.l2l-faces")
-    harness.until(lambda: faces.get_attribute("data-step") == "0", 60, what="step 0")
+    harness.until(lambda: faces.get_attribute("data-step") == "0", what="step 0")
 
     root.get_by_role("button", name="Stop").click()
     harness.until(lambda: state() == "stopped", 120, what="Stop")
-    assert root.get_by_role("button", name="Resume").is_visible()
+    harness.until(root.get_by_role("button", name="Resume").is_visible, what="Resume")
     assert (folder / "monitored" / name / f"step-{step():07d}").is_dir()
     root.get_by_role("button", name="New training").click()
-    harness.until(lambda: state() == "form", 60)
+    harness.until(lambda: state() == "form")
     root.locator(f'.l2l-run[data-run="{name}"]').click()
-    harness.until(lambda: state() == "stopped", 60)
+    harness.until(lambda: state() == "stopped")
     assert harness.cell_errors(page) == []
     assert harness.kernel_errors(page) == []
     assert page.faults == []

@@ -41,16 +41,26 @@ def gallery(opened):
 
 
 def settle(walk):
-    """Until the curves belong to the frames that are up."""
+    """Until the curves belong to the frames that are up, and nothing newer is asked for."""
+    harness.bring_into_sight(walk.page, walk)
     same = "e => e.dataset.frames && e.dataset.frames === e.dataset.curves"
-    harness.until(lambda: walk.evaluate(same), 60, what="curves of the frames that are up")
+    harness.until(lambda: walk.evaluate(same), what="curves of the frames that are up")
 
 
 def change(walk, act):
+    settle(walk)
     before = walk.get_attribute("data-frames")
     act()
-    harness.until(lambda: walk.get_attribute("data-frames") not in (before, ""), 60)
+    harness.until(lambda: walk.get_attribute("data-frames") not in (before, ""), what="frames")
     settle(walk)
+
+
+def says(locator, words):
+    harness.until(lambda: words in locator.inner_text(), what=words)
+
+
+def shows(field, value):
+    harness.until(lambda: field.input_value() == value, what=f"{value} in its field")
 
 
 def test_all_cells_of_the_lesson_run(opened):
@@ -62,7 +72,8 @@ def test_the_cursor_follows_the_mouse_and_stands_below_its_frame(opened, walk):
     box = strip.bounding_box()
     for frame in (2, 6):
         opened.mouse.move(box["x"] + box["width"] * (frame + 0.5) / 9, box["y"] + 150)
-        assert strip.get_attribute("aria-valuenow") == str(frame + 1)
+        at = str(frame + 1)
+        harness.until(lambda a=at: strip.get_attribute("aria-valuenow") == a, what="the cursor")
         line = walk.locator(".l2l-cursor-line").bounding_box()
         cell = walk.locator(".l2l-strip-frame").nth(frame).bounding_box()
         assert abs(line["x"] + 1 - (cell["x"] + cell["width"] / 2)) < 2
@@ -88,7 +99,7 @@ def test_the_keyboard_alone_walks_reads_and_loads(opened, walk):
     harness.until(
         lambda: harness.evaluate_in_kernel(opened, "session.state.seed") == "11", what="the seed"
     )
-    assert "loaded" in walk.locator(".l2l-saved-line").inner_text()
+    says(walk.locator(".l2l-saved-line"), "loaded")
     # nothing but the walk heard the keys
     assert opened.evaluate("() => panel.content.mode") == "command"
 
@@ -98,20 +109,20 @@ def test_each_kind_of_walk_and_the_layers(opened, walk):
         return lambda: walk.get_by_role("button", name=text, exact=True).click()
 
     change(walk, press("One attribute"))
-    assert "goes" in walk.locator(".l2l-saying").inner_text()
-    assert walk.locator(".l2l-asked-line").count() == 1
+    says(walk.locator(".l2l-saying"), "goes")
+    harness.until(lambda: walk.locator(".l2l-asked-line").count() == 1, what="what was asked")
     change(walk, lambda: walk.get_by_label("Attribute", exact=True).select_option("age"))
-    assert walk.locator(".l2l-saying").inner_text().startswith("Age goes")
+    says(walk.locator(".l2l-saying"), "Age goes")
     change(walk, press("Identity only"))
-    assert "without holding" in walk.locator(".l2l-saying").inner_text()
+    says(walk.locator(".l2l-saying"), "without holding")
     change(walk, press("Two faces"))
     change(walk, press("Coarse"))
     pressed = walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
     assert {"W+", "Coarse", "Line"} <= set(pressed)
     rows = walk.get_by_label("Rows of W+ that walk")
-    assert rows.input_value() == "0-3"
+    shows(rows, "0-3")
     change(walk, lambda: (rows.fill("0,8-9"), rows.press("Enter")))
-    assert rows.input_value() == "0,8-9"
+    shows(rows, "0,8-9")
     change(walk, press("Z"))
     assert "Arc" in walk.locator(".l2l-segments button[aria-pressed=true]").all_inner_texts()
     change(walk, press("W"))
@@ -125,32 +136,32 @@ def test_what_is_wrong_is_said_in_place(opened, walk):
     walk.locator(".l2l-strip").focus()
     harness.until(lambda: field.input_value() == "11", what="the field shows what is up again")
     change(walk, lambda: (field.fill("12"), field.press("Enter")))
-    assert walk.locator(".l2l-message").inner_text() == ""
+    harness.until(lambda: walk.locator(".l2l-message").inner_text() == "", what="no message")
 
 
 def test_a_curve_can_be_added_and_removed(opened, walk):
     names = walk.locator(".l2l-panel").nth(1).locator(".l2l-panel-name")
     before = names.count()
     walk.get_by_label("Add a curve").select_option("pitch")
-    assert names.count() == before + 1
+    harness.until(lambda: names.count() == before + 1, what="one curve more")
     remove = walk.get_by_role("button", name="Remove the curve of Pitch")
     remove.focus()
     opened.keyboard.press("Enter")
-    assert names.count() == before
+    harness.until(lambda: names.count() == before, what="one curve less")
     walk.get_by_role("button", name="Largest movers").click()
 
 
 def test_the_table_holds_every_number(opened, walk):
     walk.locator("summary").click()
     rows = walk.locator(".l2l-numbers-table tbody tr")
-    assert rows.count() == 37
+    harness.until(lambda: rows.count() == 37, what="every number")
     assert rows.first.locator("td").first.inner_text() == "100\u202f%"
     walk.locator("summary").click()
 
 
 def test_save_writes_a_strip_beside_the_notebook(opened, walk, folder):
     walk.get_by_role("button", name="PNG", exact=True).click()
-    harness.until(lambda: "Saved" in walk.locator(".l2l-saved-line").inner_text(), 30)
+    harness.until(lambda: "Saved" in walk.locator(".l2l-saved-line").inner_text())
     name = walk.locator(".l2l-saved-line code").inner_text()
     assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
@@ -160,7 +171,8 @@ def test_a_click_in_the_gallery_loads_the_face_everywhere(opened, walk, gallery)
     seed = face.locator(".l2l-face-name").inner_text()
     face.click()
     harness.until(lambda: face.get_attribute("aria-pressed") == "true", what="the tick")
-    assert harness.evaluate_in_kernel(opened, "session.state.seed") == seed
+    loaded = "session.state.seed"
+    harness.until(lambda: harness.evaluate_in_kernel(opened, loaded) == seed, what="the seed")
     walk.scroll_into_view_if_needed()
     harness.until(lambda: walk.get_by_label("First face", exact=True).input_value() == seed)
     settle(walk)
@@ -172,19 +184,20 @@ def test_the_gallery_by_keyboard(opened, gallery):
     text.fill("over 40, no hat")
     text.press("Enter")
     harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 120)
-    assert gallery.locator(".l2l-chip strong").all_inner_texts() == ["Age", "Hat"]
-    assert "found" in gallery.locator(".l2l-count-line").inner_text()
+    chips = gallery.locator(".l2l-chip strong")
+    harness.until(lambda: chips.all_inner_texts() == ["Age", "Hat"], what="the conditions")
+    says(gallery.locator(".l2l-count-line"), "found")
     gallery.locator(".l2l-face").first.focus()
     opened.keyboard.press("ArrowRight")
     second = gallery.locator(".l2l-face").nth(1)
     assert second.evaluate("e => e === document.activeElement")
     opened.keyboard.press("Enter")
     harness.until(lambda: second.get_attribute("aria-pressed") == "true")
-    assert "loaded" in gallery.locator(".l2l-spoken").inner_text()
+    says(gallery.locator(".l2l-spoken"), "loaded")
     stamp = gallery.get_attribute("data-page")
     opened.keyboard.press("PageDown")
     harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 120)
-    assert gallery.locator(".l2l-page-number").inner_text() == "Page 2"
+    says(gallery.locator(".l2l-page-number"), "Page 2")
 
 
 def test_a_filter_that_is_not_understood_keeps_the_faces(opened, gallery):
@@ -201,10 +214,10 @@ def test_a_search_for_nobody_can_be_stopped(opened, gallery):
     text.fill("smile > 99.9, age at most 5.01")
     text.press("Enter")
     stop = gallery.get_by_role("button", name="Stop", exact=True)
-    stop.wait_for(timeout=30_000)
+    stop.wait_for()
     stop.click()
-    harness.until(lambda: "Stopped" in gallery.locator(".l2l-count-line").inner_text(), 60)
-    assert gallery.get_by_role("button", name="Go on").is_visible()
+    harness.until(lambda: "Stopped" in gallery.locator(".l2l-count-line").inner_text())
+    harness.until(gallery.get_by_role("button", name="Go on").is_visible, what="Go on")
     gallery.get_by_role("button", name="Every face").click()
     harness.until(lambda: gallery.locator(".l2l-chip").count() == 0)
 
@@ -214,13 +227,15 @@ def test_nothing_is_computed_for_a_view_that_is_scrolled_away(opened, walk):
     hidden += " if type(o).__name__ == 'InterpolationView')"
     opened.locator(".jp-Cell").first.scroll_into_view_if_needed()
     harness.until(lambda: harness.evaluate_in_kernel(opened, hidden) == "True", what="hidden")
+    harness.settle(opened, walk)
     before = walk.get_attribute("data-frames")
     harness.evaluate_in_kernel(opened, "session.request(seed=77)")
-    opened.wait_for_timeout(700)
+    opened.wait_for_timeout(700)  # longer than the view rests before it follows
+    harness.settle(opened, walk)
     assert walk.get_attribute("data-frames") == before
     walk.scroll_into_view_if_needed()
-    harness.until(lambda: walk.get_attribute("data-frames") not in (before, ""), 60)
-    assert walk.get_by_label("First face", exact=True).input_value() == "77"
+    harness.until(lambda: walk.get_attribute("data-frames") not in (before, ""))
+    shows(walk.get_by_label("First face", exact=True), "77")
 
 
 @pytest.mark.parametrize("root", [".l2l-walk", ".l2l-gallery"])
@@ -256,7 +271,7 @@ def test_control_s_on_the_strip_saves_the_notebook(opened, walk):
     opened.evaluate("() => { panel.context.model.dirty = true; }")
     opened.keyboard.press("Control+s")
     clean = "() => !panel.context.model.dirty"
-    assert harness.until(lambda: opened.evaluate(clean), 20, what="a saved notebook")
+    assert harness.until(lambda: opened.evaluate(clean), what="a saved notebook")
 
 
 def test_a_view_that_is_shown_twice_is_one_view(opened, walk):
@@ -272,7 +287,7 @@ def test_a_view_that_is_shown_twice_is_one_view(opened, walk):
         "InterpolationView(",
     )
     twins = opened.locator(".l2l-walk")
-    harness.until(lambda: twins.count() == 2, 60, what="two views")
+    harness.until(lambda: twins.count() == 2, what="two views")
     for i in range(2):
         twins.nth(i).scroll_into_view_if_needed()
         settle(twins.nth(i))
@@ -280,12 +295,12 @@ def test_a_view_that_is_shown_twice_is_one_view(opened, walk):
     change(twins.nth(0), lambda: (field.fill("14"), field.press("Enter")))
     twins.nth(1).scroll_into_view_if_needed()
     settle(twins.nth(1))
-    assert twins.nth(1).get_by_label("Last face", exact=True).input_value() == "14"
+    shows(twins.nth(1).get_by_label("Last face", exact=True), "14")
 
 
 def test_opened_without_its_kernel_both_show_their_last_pictures_and_numbers(opened, walk, gallery):
     stills = 'div:has(> [title^="l2l-still"]) img'
-    assert opened.locator(stills).count() >= 2
+    harness.until(lambda: opened.locator(stills).count() >= 2, what="both stills")
     assert not any(s.is_visible() for s in opened.locator(stills).all()), "the stills hide"
     opened.evaluate("async () => { await panel.context.save(); }")
     copied = opened.evaluate(
@@ -294,14 +309,14 @@ def test_opened_without_its_kernel_both_show_their_last_pictures_and_numbers(ope
           return (await contents.copy(panel.context.path, '')).path;
         }"""
     )
-    other = opened.context.new_page()
-    try:
+    with harness.page_beside(opened) as other:
         other.goto(f"{opened.url.split('/lab')[0]}/lab/tree/{copied}?reset")
         alone = other.locator(stills)
-        harness.until(lambda: alone.count() >= 2, 60, what="both stills")
+        harness.until(lambda: alone.count() >= 2, 120, what="both stills")
         alone.first.scroll_into_view_if_needed()
-        assert alone.first.evaluate("e => e.complete && e.naturalWidth > 0")
-        tables = other.locator(".jp-OutputArea td").all_inner_texts()
-        assert any(text.endswith("%") for text in tables)
-    finally:
-        other.close()
+        loaded = "e => e.complete && e.naturalWidth > 0"
+        harness.until(lambda: alone.first.evaluate(loaded), what="its picture")
+        cells = other.locator(".jp-OutputArea td")
+        harness.until(
+            lambda: any(text.endswith("%") for text in cells.all_inner_texts()), what="its numbers"
+        )

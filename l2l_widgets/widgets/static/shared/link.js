@@ -1,5 +1,14 @@
 // The line to the kernel: at most a few requests under way, the newest wins, and no answer is noticed.
 
+/** Send, also where the kernel went first: nobody hears it then, and the missing answer is what tells. */
+function sendQuietly(model, message) {
+  try {
+    Promise.resolve(model.send(message)).catch(() => {});
+  } catch {
+    // as above
+  }
+}
+
 /**
  * `post(message, continuous)`: a continuous message (a slider under the finger) may be replaced by a newer one
  * while the kernel is busy; any other is sent at once and never dropped, after the continuous one that waits.
@@ -10,7 +19,8 @@ class Link {
     this.onSilence = onSilence;
     this.client = Math.random().toString(36).slice(2);
     this.sent = 0;
-    this.answered = 0;
+    this.answered = 0; // or given up
+    this.heard = 0; // really answered
     this.waiting = null;
     this.timer = null;
   }
@@ -28,15 +38,16 @@ class Link {
 
   sendNow(message) {
     this.sent += 1;
-    this.model.send({ ...message, client: this.client, number: this.sent });
+    sendQuietly(this.model, { ...message, client: this.client, number: this.sent });
     this.watch();
   }
 
   /** `answers` is what the kernel has dealt with: client -> number of its newest request. */
   acknowledge(answers) {
     const number = answers?.[this.client] ?? 0;
-    if (number <= this.answered) return;
-    this.answered = number;
+    if (number <= this.heard) return;
+    this.heard = number; // a late answer too: it ends the silence
+    this.answered = Math.max(this.answered, number);
     this.watch();
     if (this.waiting) {
       const message = this.waiting;
@@ -48,6 +59,11 @@ class Link {
   /** Whether everything that was sent has been answered. */
   get idle() {
     return this.answered >= this.sent && !this.waiting;
+  }
+
+  /** Whether that is so without having given anything up. */
+  get settled() {
+    return this.heard >= this.sent && !this.waiting;
   }
 
   watch() {

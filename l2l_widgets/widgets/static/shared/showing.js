@@ -5,7 +5,7 @@ class Showing {
   /** `client` is the name under which this page speaks to the kernel; `onShown` hears the same. */
   constructor(element, model, client, onShown) {
     // Not through the link: nobody waits for an answer, and a busy kernel is no fault here.
-    this.send = (message) => model.send({ ...message, client });
+    this.send = (message) => sendQuietly(model, { ...message, client });
     this.inView = null;
     this.told = null;
     const isVisible = () => this.inView && !document.hidden;
@@ -44,11 +44,7 @@ class Showing {
     clearInterval(this.timer);
     this.observer.disconnect();
     document.removeEventListener("visibilitychange", this.tell);
-    try {
-      this.send({ kind: "gone" });
-    } catch {
-      // The kernel went first.
-    }
+    this.send({ kind: "gone" });
   }
 }
 Showing.REPEAT = 30_000;
@@ -79,6 +75,7 @@ function renderView(View, { model, el }) {
   const hide = `div:has(> ${mark}), .jp-OutputArea-child:has(${mark}) { display: none !important; }`;
   const open = () => {
     const view = new View(model);
+    view.element.l2lLink = view.link; // for who must know when everything has been answered
     const showing = new Showing(view.element, model, view.link.client, (visible) => view.onShown?.(visible));
     return { view, showing };
   };

@@ -1,0 +1,67 @@
+"""The line to the kernel by itself, in a real page: silence is said, and taken back."""
+
+from __future__ import annotations
+
+import pytest
+
+from l2l_widgets.widgets.stylesheet import static_text
+
+from . import harness
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def line(page):
+    with harness.page_beside(page) as own:
+        own.set_content("<p></p>")
+        own.add_script_tag(content=static_text("shared/link.js"))
+        own.evaluate(
+            """() => {
+              Link.PATIENCE = 20;
+              window.said = [];
+              window.sent = [];
+              window.open = send => {
+                window.link = new Link({ send }, silent => said.push(silent));
+              };
+              open(message => { sent.push(message); });
+            }"""
+        )
+        yield own
+        assert own.faults == []
+
+
+def last_said(line):
+    return line.evaluate("() => said.at(-1)")
+
+
+def test_a_late_answer_ends_the_silence(line):
+    line.evaluate("() => link.post({ kind: 'load' })")
+    harness.until(lambda: last_said(line) is True, what="the silence")
+    assert line.evaluate("() => [link.idle, link.settled]") == [True, False], (
+        "given up, not answered"
+    )
+    line.evaluate("() => link.acknowledge({ [link.client]: 1 })")
+    assert last_said(line) is False
+    assert line.evaluate("() => [link.idle, link.settled]") == [True, True]
+
+
+def test_of_a_slider_the_newest_waits_and_nothing_else_is_dropped(line):
+    line.evaluate("() => { for (const n of [1, 2, 3, 4]) link.post({ n }, true); }")
+    assert line.evaluate("() => sent.map(m => m.n)") == [1, 2]
+    assert line.evaluate("() => link.settled") is False
+    line.evaluate("() => link.acknowledge({ [link.client]: 2 })")
+    assert line.evaluate("() => sent.map(m => m.n)") == [1, 2, 4]
+    line.evaluate("() => link.post({ n: 5 })")
+    assert line.evaluate("() => sent.map(m => m.n)") == [1, 2, 4, 5]
+    line.evaluate("() => link.acknowledge({ [link.client]: 4 })")
+    assert line.evaluate("() => link.settled") is True
+
+
+@pytest.mark.parametrize(
+    "send", ["() => { throw new Error('Cannot send'); }", "() => Promise.reject(Error('gone'))"]
+)
+def test_a_kernel_that_went_first_is_said_and_breaks_nothing(line, send):
+    line.evaluate(f"() => open({send})")
+    line.evaluate("() => link.post({ kind: 'load' })")
+    harness.until(lambda: last_said(line) is True, what="the silence")
