@@ -273,7 +273,7 @@ def test_a_full_disk_is_a_message(view, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("l2l_widgets.walks.files.write_atomic", full)
+    monkeypatch.setattr("l2l_widgets.images.write_atomic", full)
     Page(view).send("save", format="png")
     assert view._files.drain(60)
     assert "No space left" in view.notice["error"]

@@ -1,0 +1,84 @@
+"""The tables of ``l2l evaluate`` for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+#: What the columns of the two tables are.
+_REQUESTED = (
+    "achieved: median share of the request that the judge reads; others: mean change of the other "
+    "attributes, of their scale; identity: cosine, 1 for the same face; placed: the same from "
+    "strangers (0) to one person (1); cycle: what the edit and its undoing leave, of its length"
+)
+_EQUAL = (
+    "reached: share of faces that reach the change; others, identity: as above, there; leaks: "
+    "attributes that move beyond chance, of those that are decided"
+)
+
+
+def comparison_text(comparison: Any, mark: str) -> str:
+    """Return the tables for a terminal."""
+    lines: list[str] = []
+    for seed, report in comparison.requested.items():
+        lines += _requested_lines(report, f"of training seed {seed}" if seed else "")
+    if comparison.methods:
+        head = (
+            f"{'method':<26}{'reader':<11}{'seeds':>6}{'reached':>9}{'others':>9}{'interval':>18}"
+        )
+        lines += ["", "at equal achieved change", f"{head}{'identity':>10}{'leaks':>12}"]
+    for row in comparison.methods:
+        found = number_cell(row, "leak_mean", 9)
+        interval = "-"
+        if row.get("leak_mean") is not None:
+            interval = f"{row['leak_mean_low']:.3f} .. {row['leak_mean_high']:.3f}"
+        lines.append(
+            f"{row['method']:<26}{row['reader']:<11}{row['seeds']:>6}{row['reach_score']:>9.3f}"
+            f"{found}{interval:>18}{number_cell(row, 'identity_similarity', 10)}"
+            f"{row['leaks']:>5} of {row['cells']}"
+        )
+    if comparison.methods:
+        lines += textwrap.wrap(_EQUAL, 96)
+    if comparison.paper:
+        labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
+        lines += ["", "the paper's protocol: identity distance and picture quality"]
+        lines.append(f"{'':<12}" + "".join(f"{label:>24}" for label in labels))
+        for name in dict.fromkeys(row["row"] for row in comparison.paper):
+            values = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
+            shown = (f"{values[m]:>24.4g}" if m in values else f"{'-':>24}" for m in labels)
+            lines.append(f"{name:<12}" + "".join(shown))
+    for cell in comparison.failed:
+        where = " ".join(str(cell[k]) for k in ("part", "method", "seed", "attribute"))
+        lines.append(f"not measured: {where}: {cell['reason']}")
+    lines.append(mark)
+    readers = comparison.provenance["judges"].items()
+    lines.append(f"read by {', '.join(f'{judge} ({what})' for what, judge in readers)}")
+    return "\n".join(lines)
+
+
+def number_cell(row: dict[str, Any], key: str, width: int) -> str:
+    """Return a figure of a row to three digits, or a dash where there is none."""
+    value = row.get(key)
+    return f"{'-' if value is None else format(value, '.3f'):>{width}}"
+
+
+def _requested_lines(report: Any, title: str) -> list[str]:
+    head = f"{'method':<26}{'attribute':<14}{'faces':>6}{'achieved':>10}{'others':>9}"
+    title = f"at equal request {title}".rstrip()
+    lines = [title, f"{head}{'identity':>10}{'placed':>8}{'cycle':>8}"]
+    rows = [*report.attributes, *({**m, "attribute": "all"} for m in report.methods)]
+    for row in rows:
+        shown = "".join(
+            number_cell(row, key, width)
+            for key, width in (
+                ("achieved_median", 10), ("others_mean", 9), ("identity_similarity", 10),
+                ("identity_placement_score", 8), ("cycle_error_mean", 8),
+            )
+        )  # fmt: skip
+        lines.append(f"{row['method']:<26}{row['attribute']:<14}{row['faces']:>6}{shown}")
+    for m in report.methods:
+        lines.append(
+            f"{m['method']}: asked for nothing it moves by {m['null_error']:.2g} standard "
+            f"deviations of W; {m['milliseconds_per_edit']:.2f} ms an edit"
+        )
+    return [*lines, *textwrap.wrap(_REQUESTED, 96)]
