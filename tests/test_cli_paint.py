@@ -313,7 +313,7 @@ def test_a_folder_is_looked_through(tmp_path, capsys):
 
     write_layout(tmp_path / "hq", LayoutConfig(seed=1, size=16), 1)
     assert main(["masks", str(tmp_path / "hq"), "--read"]) == 0
-    assert "1 pictures" in capsys.readouterr().out
+    assert "1 picture\n" in capsys.readouterr().out
 
 
 def test_the_mask_that_the_parser_sees_is_written_and_obeyed(capsys, tmp_path):

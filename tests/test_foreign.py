@@ -247,7 +247,10 @@ def test_bad_words_are_answered_before_anything_is_written(brought, capsys, tmp_
         (["mapper", *both, "--report-faces", "2"], "--report-faces is '2'; allowed: 0, or 3"),
         (["mapper", *words(brought)], "which of its 3 classes"),
         (["mapper", *words(brought, "--class", "7")], "class is 7; allowed: 0 to 2"),
-        (["mapper", "--generator", brought[0], "--class", "1", "--judge", brought[2]], "'attrib"),
+        (
+            ["mapper", "--generator", brought[0], "--class", "1", "--judge", brought[2]],
+            "reads attributes",
+        ),
         (["hairdresser", *both], "NAME is 'hairdresser'"),
     ):
         assert answer in refused(capsys, "train", *typed)

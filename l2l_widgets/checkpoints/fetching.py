@@ -122,8 +122,6 @@ def fetch(location: Location, progress: bool = True) -> Path:
         No connection, an error of the server, another file than the SHA-256 says, a web page in
         place of a model, a full disk; one line, with what helps.
     """
-    import pooch
-
     scheme = urlsplit(location.base).scheme.lower()
     if scheme not in ("https", "http") or (scheme == "http" and location.sha256 is None):
         raise CheckpointError(
@@ -134,47 +132,47 @@ def fetch(location: Location, progress: bool = True) -> Path:
     make_folder(folder)
     path = folder / _file_name(location.base)
     with locked(folder / f".{path.name}.lock", wait=True):
-        if path.is_file():
-            return _as_promised(path, location)
-        logger = pooch.get_logger()
-        before = logger.level
-        logger.setLevel(logging.ERROR)  # it would print what is said better below
-        known = None if location.sha256 is None else f"sha256:{location.sha256}"
-        try:
-            pooch.retrieve(
-                location.base,
-                known_hash=known,
-                fname=path.name,
-                path=folder,
-                downloader=_Download(folder / f".{path.name}.part", progress),
-            )
-        except CheckpointError:
-            raise
-        except ValueError as error:  # pooch's word for another hash
-            found = re.search(r"\(([0-9a-f]{64})\)", str(error))
-            what = f": {location.sha256} was asked for, it has {found[1]}" if found else ""
-            raise CheckpointError(
-                f"{location.base!r} is not the file that #sha256= promises{what}; nothing was kept"
-            ) from None
-        except OSError as error:
-            reason = error.strerror or " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{location.base!r}: {reason}") from None
-        finally:
-            logger.setLevel(before)
+        if not path.is_file():
+            return _retrieved(location, path, progress)
+        if location.sha256 is None or sha256_file(path) == location.sha256:
+            return path
+        # Damaged, changed at its address, or the hash was mistyped: only what was promised may
+        # take its place.
+        fresh = _retrieved(location, path.with_name(f".{path.name}.fresh"), progress, path)
+        os.replace(fresh, path)
         return path
 
 
-def _as_promised(path: Path, location: Location) -> Path:
-    """A file that is in the cache; it stays there where it is not what the location says."""
-    if location.sha256 is None:
-        return path
-    found = sha256_file(path)
-    if found != location.sha256:
-        raise CheckpointError(
-            f"{location.base!r} is not the file that #sha256= promises: {location.sha256} was "
-            f"asked for, the one in the cache has {found}; it is kept. Where it has changed at its "
-            f"address, delete {path}"
+def _retrieved(location: Location, path: Path, progress: bool, cached: Path | None = None) -> Path:
+    """A file from the web, written to ``path`` if it is what the location says."""
+    import pooch
+
+    logger = pooch.get_logger()
+    before = logger.level
+    logger.setLevel(logging.ERROR)  # it would print what is said better below
+    try:
+        pooch.retrieve(
+            location.base,
+            known_hash=None if location.sha256 is None else f"sha256:{location.sha256}",
+            fname=path.name,
+            path=path.parent,
+            downloader=_Download(path.with_name(f".{path.name.strip('.')}.part"), progress),
         )
+    except CheckpointError:
+        raise
+    except ValueError as error:  # pooch's word for another hash
+        found = re.search(r"\(([0-9a-f]{64})\)", str(error))
+        has = f", it has {found[1]}" if found else ""
+        what = f": {location.sha256} was asked for{has}"
+        kept = "nothing was kept" if cached is None else f"the one in the cache is kept, {cached}"
+        raise CheckpointError(
+            f"{location.base!r} is not the file that #sha256= promises{what}; {kept}"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{location.base!r}: {reason}") from None
+    finally:
+        logger.setLevel(before)
     return path
 
 
