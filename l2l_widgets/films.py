@@ -7,11 +7,12 @@ clips; Pillow reads and writes animations.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -41,6 +42,8 @@ CLIPS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 #: What is written.
 WRITTEN = (".gif", ".mp4")
 DEFAULT_FPS = 25.0
+#: Frames a second that a film may have; a head that states others is not believed.
+SLOWEST, FASTEST = 0.001, 1000.0
 MOST = 100_000  # frames
 #: Pixels of a frame, judged before it is decoded; 8K has 33 million.
 MAX_PIXELS = 40_000_000
@@ -138,14 +141,20 @@ class Film:
         self._animated = self.path.suffix.lower() in ANIMATIONS
         if self._animated:
             with self._animation() as picture:
-                stated, pause = getattr(picture, "n_frames", 1), picture.info.get("duration", 0)
-                self.fps = 1000 / pause if pause else DEFAULT_FPS
+                try:
+                    stated = int(getattr(picture, "n_frames", 1))
+                    pause = float(picture.info.get("duration", 0))
+                except Exception as error:  # Pillow's readers raise what they like
+                    raise FilmError(
+                        f"{self.path.name}: damaged or cut short ({first_line(error)})"
+                    ) from None
+                self.fps = _believable(1000 / pause if pause else DEFAULT_FPS)
                 self.size = picture.size
         else:
             with self._clip() as container:
                 stream = container.streams.video[0]
                 rate = stream.average_rate or stream.guessed_rate
-                self.fps = float(rate) if rate else DEFAULT_FPS
+                self.fps = _believable(float(rate) if rate else DEFAULT_FPS)
                 self.size = (stream.width, stream.height)
                 stated = int(stream.frames or 0)
         self.total = min(stated, self.limit)
@@ -190,10 +199,12 @@ class Film:
             while True:
                 try:
                     picture.seek(made)
+                    if picture.width * picture.height > MAX_PIXELS:  # a later frame may grow
+                        raise self._too_large(picture.size)
                     shown = picture.convert("RGB")
                 except EOFError:
                     return
-                except (OSError, ValueError, SyntaxError) as error:
+                except Exception as error:  # Pillow's readers raise what they like
                     self.broken = f"frame {made + 1}: {first_line(error)}"
                     return
                 yield shown
@@ -242,15 +253,15 @@ class Film:
 class FilmWriter:
     """A film that is written frame by frame, and stands under its name when it is whole.
 
-    Used as a context. What was written when an exception ends it is kept all the same; without a
-    frame there is no file.
+    Used as a context. What was written when Ctrl+C ends it is kept all the same; any other
+    exception leaves what stood under the name before, and without a frame there is no file.
 
     Parameters
     ----------
     path : path
         Ends in ``.mp4`` (H.264, which every browser plays) or ``.gif``.
     fps : float
-        Frames a second; a GIF cannot show more than 50.
+        Frames a second, 0.001 to 1000; a GIF cannot show more than 50.
     comment : str
         Kept in the file: what was done to it.
     scale : int
@@ -259,7 +270,7 @@ class FilmWriter:
     Raises
     ------
     FilmError
-        Another ending, no PyAV, or a film that cannot be written.
+        Another ending or rate, no PyAV, or a film that cannot be written.
     """
 
     def __init__(
@@ -267,6 +278,8 @@ class FilmWriter:
     ) -> None:
         self.path, self.fps, self.comment, self.scale = Path(path), fps, comment, scale
         check_film_name(self.path)
+        if not SLOWEST <= fps <= FASTEST:
+            raise FilmError(f"fps is {fps:g}; allowed: {SLOWEST:g} to {FASTEST:g}")
         self._moving = self.path.suffix.lower() == ".gif"
         if not self._moving:
             _pyav(f"out is {self.path.name!r}")
@@ -311,10 +324,10 @@ class FilmWriter:
         make_folder(self.path.parent)
         try:
             # FFmpeg writes to a name: beside the target, and moved when it is whole
-            handle, name = tempfile.mkstemp(suffix=".mp4", dir=self.path.parent)
-            os.close(handle)
-            self._temporary = Path(name)
-            self._container = av.open(name, "w", format="mp4")
+            name = self.path.with_name(f".{self.path.stem}.{secrets.token_hex(4)}.mp4")
+            name.open("xb").close()  # as readable as any new file of this user
+            self._temporary = name
+            self._container = av.open(str(name), "w", format="mp4")
         except (OSError, av.error.FFmpegError) as error:
             raise self._cannot(error) from None
         self._container.metadata["comment"] = self.comment
@@ -334,12 +347,16 @@ class FilmWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        wanted = kind is None or issubclass(kind, KeyboardInterrupt)
         try:
-            if self.count and self._moving:
+            if self.count and wanted and self._moving:
                 self._end_animation()
-            elif self.count:
+            elif self.count and wanted:
                 self._end_clip()
         finally:
+            if self._container is not None:
+                with contextlib.suppress(Exception):  # it may be closed, or beyond closing
+                    self._container.close()
             if self._temporary is not None:
                 self._temporary.unlink(missing_ok=True)
 
@@ -361,10 +378,13 @@ class FilmWriter:
         try:
             self._container.mux(self._stream.encode())
             self._container.close()
-            self._temporary.chmod(0o644)  # made for the maker's eyes only
             os.replace(self._temporary, self.path)
         except (OSError, av.error.FFmpegError) as error:
             raise self._cannot(error) from None
+
+
+def _believable(fps: float) -> float:
+    return fps if SLOWEST <= fps <= FASTEST else DEFAULT_FPS
 
 
 def _pyav(what: str) -> Any:

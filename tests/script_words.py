@@ -31,6 +31,8 @@ SPOKEN = {
 }  # fmt: skip
 #: Calls whose literals are keys of the language table, not words.
 TRANSLATORS = {"t", "translator"}
+#: Calls whose literals are CSS selectors.
+SELECTORS = {"closest", "matches", "querySelector", "querySelectorAll"}
 #: Names of keys, of classes, of units and signs: the same in every language.
 CODE = {"class", "style", "kind", "d", "transform", "viewBox", "points", "rootMargin", "font"}
 CODE_TEXT = re.compile(r"\(prefers-|\d+ \d+px |color-mix\(|div:has\(|Arrow$")
@@ -81,7 +83,8 @@ def _read(source: str, at: int, stack: list[_Bracket], found: list, until: str) 
             at = _template(source, match.end(), stack, last, found)
         else:
             if text in "([{":
-                callee = previous if text == "(" and re.match(r"[\w$]+$", previous or "-") else ""
+                called = re.search(r"([\w$]+)(\?\.)?$", source[max(0, at - 60) : at])
+                callee = called[1] if text == "(" and called else ""
                 stack.append(_Bracket(text, callee))
             elif text in ")]}" and len(stack) > base:
                 stack.pop()
@@ -121,7 +124,7 @@ def _judge(
     source: str, at: int, text: str, stack: list[_Bracket], last: tuple[str, int], found: list
 ) -> None:
     calls = [b.callee for b in stack if b.mark == "("]
-    if any(call in TRANSLATORS for call in calls[-1:]) or "import" in calls:
+    if any(call in (*TRANSLATORS, *SELECTORS) for call in calls[-1:]) or "import" in calls:
         return
     words = re.sub(r"\\u[0-9a-fA-F]{4}|\\n", " ", text)
     words = " ".join(w for w in words.split() if not w.startswith(("l2l-", ".l2l-", "jp-", "--")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from pathlib import Path
 
@@ -67,6 +68,68 @@ def test_a_name_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
     with pytest.raises(FilmError, match=r"an \.mp4 needs PyAV; .*l2l-widgets\[video\]"):
         check_film_name("x.mp4")
     check_film_name("x.gif")
+
+
+def test_a_failure_leaves_the_film_that_stood_there_and_no_other_file(tmp_path):
+    for name in ("a.mp4", "a.gif"):
+        with FilmWriter(tmp_path / name, 12) as writer:
+            writer.write(frames()[0])
+        before = (tmp_path / name).read_bytes()
+        with contextlib.suppress(MemoryError), FilmWriter(tmp_path / name, 12) as writer:
+            writer.write(frames()[1])
+            raise MemoryError
+        assert (tmp_path / name).read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gif", "a.mp4"]
+
+
+def test_a_film_is_as_readable_as_any_new_file(tmp_path):
+    old = os.umask(0o077)
+    try:
+        with FilmWriter(tmp_path / "a.mp4", 12) as writer:
+            writer.write(frames()[0])
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a.mp4").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("fps", [1e-4, 0, 1e6, float("nan")])
+def test_a_rate_that_no_film_has_is_refused(tmp_path, fps):
+    with pytest.raises(FilmError, match=r"fps is .*; allowed: 0\.001 to 1000"):
+        FilmWriter(tmp_path / "a.gif", fps)
+
+
+def test_an_animation_that_is_cut_short_says_so(tmp_path):
+    with FilmWriter(tmp_path / "a.gif", 12) as writer:
+        for frame in frames():
+            writer.write(frame)
+    data, ways = (tmp_path / "a.gif").read_bytes(), set()
+    for end in range(1, len(data), 7):
+        (tmp_path / "cut.gif").write_bytes(data[:end])
+        try:
+            film = Film(tmp_path / "cut.gif")
+        except FilmError:
+            ways.add("refused")
+            continue
+        shown = len(list(film))
+        assert film.broken or shown <= 4
+        ways.add("broken" if film.broken else "shown")
+    assert "refused" in ways
+
+
+def test_a_later_frame_of_an_animation_may_not_grow(tmp_path):
+    with FilmWriter(tmp_path / "a.gif", 12) as writer:
+        for frame in frames(2):
+            writer.write(frame)
+    data = bytearray((tmp_path / "a.gif").read_bytes())
+    with Image.open(tmp_path / "a.gif") as picture:
+        box = b"\x2c" + bytes(4) + picture.width.to_bytes(2, "little")
+    second = data.index(box, data.index(box) + 1)
+    for side in (7_000, 20_000):
+        data[second + 5 : second + 9] = side.to_bytes(2, "little") * 2
+        (tmp_path / "grows.gif").write_bytes(data)
+        film = Film(tmp_path / "grows.gif")
+        assert len(list(film)) == 1
+        assert "frame 2" in film.broken
 
 
 def test_the_head_of_an_animation_is_judged_before_a_frame_is_decoded(tmp_path):

@@ -161,7 +161,7 @@ def _retrieved(location: Location, path: Path, progress: bool, cached: Path | No
     except CheckpointError:
         raise
     except ValueError as error:  # pooch's word for another hash
-        found = re.search(r"\(([0-9a-f]{64})\)", str(error))
+        found = re.search(r"but got ([0-9a-f]{64})", str(error))
         has = f", it has {found[1]}" if found else ""
         what = f": {location.sha256} was asked for{has}"
         kept = "nothing was kept" if cached is None else f"the one in the cache is kept, {cached}"

@@ -89,7 +89,7 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # "--crop -50,0,300": several numbers, too, may begin with a minus
-        self._negative_number_matcher = re.compile(r"-[\d.][\d.,:e+-]*")
+        self._negative_number_matcher = re.compile(r"-[\d.][\d.,:e+-]*$")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; an option that does not exist is refused by its verb, which knows the others."""

@@ -247,7 +247,12 @@ def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
         "--ablations, which trains and measures the mapper's variants; or the other without it",
     )  # fmt: skip
     check_needed(args, ["--steps"], "--ablations")
-    check_needed(args, ("--train-seeds", "--trained"), "--seeds")
+    if args.train_seeds and str(args.seeds) == "1" and args.ablations is None:
+        raise ValueError(
+            "--seeds is '1', the networks that ship: nothing would be trained; allowed with "
+            "--train-seeds: 2 or more"
+        )
+    check_needed(args, ["--trained"], "--seeds")
     if args.steps is not None:
         whole_number("--steps", args.steps, 1, 10**9)
     if "paper" not in parts:

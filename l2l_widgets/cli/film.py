@@ -18,7 +18,6 @@ from l2l_widgets.cli.checks import (
 )
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, check_cut, interruptible, square_of
-from l2l_widgets.cli.judge_checks import check_detector
 from l2l_widgets.consent import CONSENT
 from l2l_widgets.films import Film, check_film_name, picture_files
 
@@ -89,7 +88,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         check_file("CLIP", args.source)
     # what cannot be read is refused by its head, before torch is imported
     _ = picture_files(args.source) if args.source.is_dir() else Film(args.source)
-    check_detector(args.detector)
     models = models_of(with_class(args.generator, args.class_index))
 
     from tqdm import tqdm

@@ -113,7 +113,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"{missing} is missing; allowed: PHOTO --out DIR, or --evaluate N")
     check_file("PHOTO", args.picture)
     check_folder(args.out)
-    check_detector(args.detector)
     check_judge("--landmarks", args.landmarks, "landmarks")
     models = models_of(with_class(args.generator, args.class_index))
 
@@ -245,13 +244,14 @@ def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> di
     from l2l_widgets.faceworld import render, sample_factors
     from l2l_widgets.images import from_uint8, to_uint8
     from l2l_widgets.inversion import InversionSettings
-    from l2l_widgets.models.zoo import load
     from l2l_widgets.photos.measuring import measure_inversion
     from l2l_widgets.storage import make_folder, write_atomic
 
     if args.out is not None:
+        check_folder(args.out)
+    models = models_of(with_class(args.generator, args.class_index))
+    if args.out is not None:
         make_folder(args.out)
-    models = load(with_class(args.generator, args.class_index))
     settings = InversionSettings(steps=steps, seed=seed)
     side = models.generator.img_resolution
 

@@ -142,7 +142,7 @@ class PresenterView {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
     // Another view on the page has keys of its own: an arrow on its slider is no step of the lesson.
     const inside = this.element.contains(event.target);
-    if (!inside && event.target.closest?.([".l2l", "input", "select", "textarea", "button"].join())) return;
+    if (!inside && event.target.closest?.(".l2l, input, select, textarea, button")) return;
     const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     // A focused button answers space and Enter itself: one press, one step.
     const own = event.target.tagName === "BUTTON" && [" ", "Enter"].includes(event.key);
