@@ -70,8 +70,11 @@ def test_a_monkey_at_all_views_leaves_no_error_anywhere(page, address, trainings
             name = monkey.choice(list(VIEWS))
             done.append(f"{name}: {act(own, root_of(own, name), monkey)}")
             own.wait_for_timeout(monkey.choice((0, 0, 20, 60)))
-        own.set_viewport_size({"width": 1280, "height": 900})
         own.mouse.up()
+        # the presenter may fill the screen, over all that follows
+        own.evaluate("document.fullscreenElement && document.exitFullscreen()")
+        harness.until(lambda: own.evaluate("!document.fullscreenElement"), what="the whole page")
+        own.set_viewport_size({"width": 1280, "height": 900})
         tail = "; ".join(done[-12:])
         harness.evaluate_in_kernel(own, "training.stop()")
         assert own.faults == [], tail
