@@ -29,7 +29,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.face_view import FaceView
-from l2l_widgets.widgets.requests import decoded_file
+from l2l_widgets.widgets.requests import NEUTRAL, decoded_file
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 
@@ -41,8 +41,6 @@ MAX_FILE, SHOWN_SIDE = 24_000_000, 720
 REST = 0.15
 BY = "photo inverter"
 SPACES = ("w+", "w")
-#: What refusals call a photo: they stand in a trait, which is saved, and a name may be a person's.
-NEUTRAL = "as chosen"
 
 
 class PhotoInverter(FaceView):
