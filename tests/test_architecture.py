@@ -87,8 +87,8 @@ ARROWS = {
     ),
     "bench": "attributes images stylegan2 editors models session maps",
     "widgets": (
-        "storage latents attributes images masks face_filter policy latest_wins training"
-        " inversion models disentangle session photos walks many painting teaching plots"
+        "storage latents attributes images masks face_filter policy consent latest_wins"
+        " training inversion models disentangle session photos walks many painting teaching plots"
         " evaluation maps entanglement recipes"
     ),
     "cli": (

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from ipywidgets import Widget
 from mixing_world import build_mixer, face, write_mixing_world
 
 from l2l_widgets import FaceEditor, IdentityMixer
@@ -157,11 +158,20 @@ def test_faces_are_taken_from_seeds_and_files_and_swapped(widget):
     ask(widget, 1, kind="seed", side="attributes", seed=9)
     assert widget.faces["attributes"]["seed"] == 9
     data = base64.b64encode(encode_png(face(5))).decode()
-    ask(widget, 2, kind="file", side="identity", name="me.png", data=data)
-    assert widget.faces["identity"]["name"] == "me.png"
-    assert widget.cells["rows"][0]["name"] == "me.png"
+    ask(widget, 2, kind="file", side="identity", name="anna.png", data=data)
+    assert widget.faces["identity"]["name"] == "your picture"
+    assert widget.cells["rows"][0]["name"] == "your picture"
+    sheet, words, *_ = widget._still_parts()
+    side = sheet.shape[-1] // 3
+    assert (sheet[:, :side, :side] == 1).all(), "a still is saved: it leaves out the picture"
+    assert not (sheet[:, :side, side : 2 * side] == 1).all(), "faces of seeds stand in it"
+    assert "your picture" in words
     ask(widget, 3, kind="swap")
-    assert widget.faces["attributes"]["name"] == "me.png"
+    assert widget.faces["attributes"]["name"] == "your picture"
+    ask(widget, 3, kind="file", side="identity", name="anna.png", data="eA==")
+    assert "your picture: not a pic" in widget.notice["error"]
+    assert "anna" not in repr(Widget.get_manager_state(widgets=[widget]))
+    assert "Ask before you edit" in widget.schema["consent"]
     rows = [f["name"] for f in widget.cells["rows"]]
     ask(widget, 4, kind="shuffle")
     again = [f["name"] for f in widget.cells["rows"]]
@@ -175,7 +185,10 @@ def test_faces_are_taken_from_seeds_and_files_and_swapped(widget):
         ({"kind": "seed", "side": "identity", "seed": -3}, "-3: seed is -3"),
         ({"kind": "share", "side": "identity", "share": 7}, "identity is 7; allowed: a number"),
         ({"kind": "cell", "row": 5, "column": 0}, "row is 5; allowed: a whole number from 0 to 1"),
-        ({"kind": "file", "side": "identity", "name": "x.png", "data": "eA=="}, "x.png: not a pic"),
+        (
+            {"kind": "file", "side": "identity", "name": "x.png", "data": "eA=="},
+            "your picture: not a pic",
+        ),
         (
             {"kind": "file", "side": "identity", "name": "x.png", "data": "?"},
             "did not arrive whole",

@@ -12,7 +12,7 @@ from l2l_widgets.cli import main
 from l2l_widgets.inversion import InversionSettings
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos import invert_picture
-from l2l_widgets.photos.measuring import measure_inversion
+from l2l_widgets.photos.measuring import MeasuredFaces, measure_inversion
 from l2l_widgets.photos.reading import PhotoError
 
 FEW = InversionSettings(steps=3, candidates=8)
@@ -101,6 +101,38 @@ def test_rows_of_something_else_are_refused(models, picture_of, tmp_path):
     bare = Models.from_parts(build_generator())
     with pytest.raises(PhotoError, match="no attribute_judge"):
         measure_inversion(bare, picture_of, 1, FEW)
+
+
+def test_seconds_of_another_number_of_threads_are_not_gone_on_with(
+    models, picture_of, tmp_path, monkeypatch
+):
+    kept = tmp_path / "faces.json"
+    first = measure_inversion(models, picture_of, 1, FEW, named="x", kept=kept, spaces=("w",))
+    before, others = kept.read_bytes(), first["threads"] + 1
+    monkeypatch.setattr(torch, "get_num_threads", lambda: others)
+    with pytest.raises(PhotoError, match="another number of threads"):
+        measure_inversion(models, picture_of, 1, FEW, named="x", kept=kept, spaces=("w",))
+    assert kept.read_bytes() == before
+
+
+ROW = {"apart": [0.1, 0.2], "identity": 1, "seconds": 1.0, "processor": 1.0, "cloud": 1.0}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        3, None, [], {}, {**ROW, "apart": []}, {**ROW, "apart": [0.1]}, {**ROW, "apart": "12"},
+        {**ROW, "apart": [0.1, None]}, {**ROW, "cloud": None}, {**ROW, "seconds": float("nan")},
+        {**ROW, "identity": True},
+    ],
+)  # fmt: skip
+def test_a_kept_row_that_is_none_is_refused_by_its_name(row, tmp_path):
+    kept = tmp_path / "faces.json"
+    kept.write_text(json.dumps({"key": "k", "rows": {"0/w": ROW, "1/w": row}}), encoding="utf-8")
+    with pytest.raises(PhotoError, match=r"row 1/w is .*; allowed: apart, identity"):
+        MeasuredFaces(kept, "k")
+    kept.write_text(json.dumps({"key": "k", "rows": {"0/w": ROW}}), encoding="utf-8")
+    assert MeasuredFaces(kept, "k").get(0, "w") == ROW
 
 
 def test_the_command_says_n_seed_judges_and_quartiles(tmp_path, capsys):

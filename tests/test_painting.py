@@ -350,6 +350,8 @@ def test_messages_change_the_session_and_are_answered(bridge, faces):
     values = send(bridge, 2, kind="undo")
     assert values["mask"]["data"] == session.original.numpy().tobytes()
     data = base64.b64encode(encode_mask(faces.mask[1])).decode()
+    said = send(bridge, 2, kind="file", use="mask", name="anna.png", data="eA==")["notice"]["error"]
+    assert "mask as chosen is no picture" in said, "the name may be a person's, and this is saved"
     values = send(bridge, 3, kind="file", use="mask", name="m.png", data=data)
     assert torch.equal(session.mask, faces.mask[1])
     send(bridge, 4, kind="file", use="other", name="m.png", data=data)

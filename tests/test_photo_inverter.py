@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from l2l_widgets.photos import DetectedFace
 from l2l_widgets.photos.reading import Photo, PhotoError
 from l2l_widgets.photos.work import PhotoWork, Square
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.shared_face import FaceEvent
 from l2l_widgets.widgets import PhotoInverter
 
 STEPS = InversionSettings(space="w", steps=8, candidates=8)
@@ -87,6 +89,74 @@ def test_no_saved_state_holds_the_photo_and_a_page_gets_it_when_it_asks(view, da
         assert "anna" not in repr(state)
     assert Widget.get_manager_state(widgets=[view])["state"], "what nbconvert saves"
     assert "anna" not in repr(Widget.get_manager_state(widgets=[view]))
+
+
+HEIC = b"\0\0\0\x18ftypheic" + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [(HEIC, "HEIC"), (b"no picture at all", "no picture that can be read"), (b"", "empty")],
+    ids=["heic", "text", "nothing"],
+)
+def test_the_name_of_a_photo_that_is_refused_is_in_no_state(view, head, why):
+    send(view, kind="file", name="anna_at_clinic.heic", data=base64.b64encode(head).decode())
+    assert why in view.notice["error"]
+    assert "anna" not in repr(Widget.get_manager_state(widgets=[view]))
+
+
+def test_the_name_of_a_photo_is_in_no_state_when_a_face_of_it_is_refused(view, data):
+    send(view, kind="file", name="anna.png", data=base64.b64encode(data).decode())
+    send(view, kind="face", face=5)
+    assert "face 5; allowed: 1 to 1" in view.notice["error"]
+    assert view.photo["name"] == "anna.png", "the page is told"
+    assert "anna" not in repr(Widget.get_manager_state(widgets=[view]))
+    view._on_face(FaceEvent("models", "", view.session.state, 1))
+    assert view.wait(170)
+    assert view.photo["name"] == "anna.png"
+    assert "anna" not in repr(Widget.get_manager_state(widgets=[view]))
+
+
+def test_a_page_may_ask_at_any_moment_for_what_is_shown(view, monkeypatch):
+    """Between any two lines of the worker: what is sent is whole, and its bytes are buffers."""
+    sent = []
+    monkeypatch.setattr(
+        view, "_send", lambda message, buffers=None: sent.append((message, list(buffers or [])))
+    )
+
+    class Asking(type(view)):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name.endswith("_shown"):
+                self._handle({"kind": "pictures", "client": "late", "number": 1})
+
+    view.__class__ = Asking
+    send(view, kind="square", x=70, y=50, side=48, turn=10)
+    custom = [(m["content"], b) for m, b in sent if m["method"] == "custom"]
+    assert {c["type"] for c, _ in custom} == {"photo", "cut"}
+    assert json.dumps([c for c, _ in custom])
+    assert all(b for c, b in custom if c["type"] == "cut")
+    assert view.notice.get("error") is None
+
+
+def test_a_request_for_pictures_that_fails_is_answered(view, monkeypatch):
+    def broken(whole):
+        raise ValueError("the line is down")
+
+    monkeypatch.setattr(view, "_send_photo", broken)
+    view._handle({"kind": "pictures", "client": "late", "number": 7})
+    assert view.answered["late"] == 7
+    assert view.notice["error"] == "the line is down"
+
+
+def test_a_closed_view_has_forgotten_the_photo_also_where_its_worker_comes_late(models, data):
+    view = PhotoInverter(models, data, detector=one_face, settings=STEPS)
+    assert view.wait(170)
+    view.close()
+    assert view.photo == {}
+    view._photo_shown = ({"name": "late"}, b"")
+    view._forget_if_closed()
+    assert view.photo == {}
 
 
 def test_a_photo_is_looked_at_at_once_and_comes_closer_when_asked(view):
@@ -163,7 +233,7 @@ def test_a_view_that_nobody_sees_looks_when_its_likeness_is_wanted(models, data)
 
 def test_files_arrive_as_text_and_bad_ones_are_one_line(view):
     send(view, kind="file", name="x.jpg", data=base64.b64encode(b"no picture at all ...").decode())
-    assert "x.jpg" in view.notice["error"]
+    assert "no picture that can be read" in view.notice["error"]
     send(view, kind="file", name="x.jpg", data="%%%")
     assert "did not arrive whole" in view.notice["error"]
     send(view, kind="space", space="z")

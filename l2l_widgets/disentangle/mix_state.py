@@ -122,8 +122,9 @@ class MixState:
             self._faces[side], self._signatures[side] = face, signature
         return face
 
-    def set_picture(self, side: str, data: bytes, name: str) -> Face:
-        """Take a dropped file: a picture, or a latent by its ending."""
+    def set_picture(self, side: str, data: bytes, name: str, called: str = "") -> Face:
+        """Take a dropped file: a picture, or a latent by its ending; ``called`` as it is shown."""
+        called = called or name
         suffix = Path(name).suffix.lower()
         if suffix in (".npy", ".safetensors"):
             import tempfile
@@ -132,10 +133,10 @@ class MixState:
                 path = Path(folder) / f"dropped{suffix}"
                 path.write_bytes(data)
                 w = read_latent(path, self.mixer.generator)
-            return self.set_face(side, Face(name, self.mixer.draw(w)[0]))
+            return self.set_face(side, Face(called, self.mixer.draw(w)[0]))
         resolution = self.mixer.generator.img_resolution
-        image = read_picture(data, name, resolution, self.counter)
-        return self.set_face(side, Face(name, image))
+        image = read_picture(data, called, resolution, self.counter)
+        return self.set_face(side, Face(called, image))
 
     def set_share(self, side: str, share: float) -> None:
         """Set a slider: 1 is the face of that side, 0 the other one's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -60,9 +61,15 @@ class MeasuredFaces:
             ) from None
         if known != key:
             raise PhotoError(
-                f"{path}: measured with other models or settings; allowed: the same ones, or "
-                "another --out"
+                f"{path}: measured with other models or settings, or another number of threads; "
+                "allowed: the same ones, or another --out"
             )
+        for name, row in rows.items():
+            if not _is_row(row) or len(row["apart"]) != len(next(iter(rows.values()))["apart"]):
+                raise PhotoError(
+                    f"{path}: row {name} is {str(row)[:60]}; allowed: {ROWS}, in finite numbers, "
+                    "or another --out"
+                )
         self.rows = rows
 
     def get(self, number: int, way: str) -> dict[str, Any] | None:
@@ -75,6 +82,14 @@ class MeasuredFaces:
         if self.path is not None:
             text = json.dumps({"key": self.key, "rows": self.rows})
             write_atomic(self.path, (text + "\n").encode())
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it is what :func:`_one` gives."""
+    if not isinstance(row, dict) or not isinstance(row.get("apart"), list) or not row["apart"]:
+        return False
+    values = [*row["apart"], *(row.get(name) for name in ROWS.split(", ")[1:])]
+    return all(type(v) in (int, float) and math.isfinite(v) for v in values)
 
 
 def measure_inversion(
@@ -138,7 +153,9 @@ def measure_inversion(
     hashes["generator"] = models.hashes.get("generator", "")
     encoder = models.folder / ENCODER_FILE if models.folder and "encoder" in ways else None
     how = asdict(replace(settings, space="w"))  # the stages have spaces of their own
-    parts = [ROWS, hashes, encoder and sha256_file(encoder), how, named]
+    # seconds of one number of threads say nothing about another's
+    threads = torch.get_num_threads()
+    parts = [ROWS, hashes, encoder and sha256_file(encoder), how, named, threads]
     decides = json.dumps(parts, sort_keys=True)
     measured = MeasuredFaces(kept, hashlib.sha256(decides.encode()).hexdigest())
     done = 0
@@ -153,7 +170,7 @@ def measure_inversion(
                 progress(done, count * len(ways))
     rows = {way: [measured.get(n, way) for n in range(count)] for way in ways}
     return {
-        "n": count, "seed": settings.seed, "threads": torch.get_num_threads(),
+        "n": count, "seed": settings.seed, "threads": threads,
         "settings": asdict(settings), "judges": hashes,
         "ways": {way: _summary(models, found, settings.seed) for way, found in rows.items()},
     }  # fmt: skip

@@ -8,6 +8,10 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+#: What refusals call a file of somebody's own: they stand in a trait, which is saved with the
+#: notebook, and the name may be a person's.
+NEUTRAL = "as chosen"
+
 
 class Requests:
     """The requests of a view's pages, each with its client and number. Thread-safe.

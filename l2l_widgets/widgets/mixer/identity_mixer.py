@@ -16,6 +16,7 @@ import traitlets
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from l2l_widgets.consent import CONSENT
 from l2l_widgets.disentangle import Face, FaceMixer, read_face
 from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
 from l2l_widgets.disentangle.mixer import SPACES
@@ -103,7 +104,8 @@ class IdentityMixer(View):
             "can_send": self._target is not None,
             "max_file": MAX_FILE,
         }
-        super().__init__(schema=schema, **kwargs)
+        super().__init__(**kwargs)
+        self.schema = {**schema, "consent": self._words.said(CONSENT)}
         self._due = {"faces", "mixed", "cells"}
         self._draw_due()
         if self._target is not None:
@@ -188,7 +190,9 @@ class IdentityMixer(View):
             state.set_face(message["side"], message["seed"])
         elif kind == "file":
             data = decoded_file(message["data"], MAX_FILE)
-            state.set_picture(message["side"], data, str(message["name"]))
+            # the name of the file may be a person's, and what is shown is saved with the notebook
+            called = self._words("your_picture")
+            state.set_picture(message["side"], data, str(message["name"]), called)
         elif kind == "swap":
             state.swap()
         else:
@@ -318,7 +322,10 @@ class IdentityMixer(View):
         return f"{self._about()}: {why}"
 
     def _still_parts(self) -> Still | None:
-        """The two faces with their mix above the grid of people and attributes."""
+        """The two faces with their mix above the grid of people and attributes.
+
+        A picture that was dropped is left out: it may be of a person, and the still is saved.
+        """
         if self._lost:
             return None
         state, mix = self.state, self._current()
@@ -327,9 +334,14 @@ class IdentityMixer(View):
         if len(cells) != len(people) or len(cells[0]) != len(others):
             return None  # they are being drawn
         blank = torch.ones_like(mix.image)
-        rows = [[blank, *(face.image for face in others)]]
-        rows += [[face.image, *line] for face, line in zip(people, cells, strict=True)]
-        above = [state.face("identity").image, state.face("attributes").image, mix.image]
+        own = self._words("your_picture")
+
+        def shown(face: Any) -> Tensor:
+            return blank if face.name == own else face.image
+
+        rows = [[blank, *(shown(face) for face in others)]]
+        rows += [[shown(face), *line] for face, line in zip(people, cells, strict=True)]
+        above = [shown(state.face("identity")), shown(state.face("attributes")), mix.image]
         columns = max(len(rows[0]), len(above))
         sheet = [row + [blank] * (columns - len(row)) for row in (above, *rows)]
         pictures = torch.stack([image.cpu() for row in sheet for image in row])

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from l2l_widgets.consent import CONSENT
 from l2l_widgets.masks import CLASS_COUNT, COLOURS, LABELS, MASK_CLASSES, encode_mask, read_mask
 from l2l_widgets.painting import (
     RECIPE,
@@ -24,7 +25,7 @@ from l2l_widgets.painting import (
 )
 from l2l_widgets.storage import write_atomic
 from l2l_widgets.widgets.bridge import free_path, picture_value
-from l2l_widgets.widgets.requests import Requests, decoded_file
+from l2l_widgets.widgets.requests import NEUTRAL, Requests, decoded_file
 from l2l_widgets.widgets.words import Words
 
 #: One key a class: digits where the demo's users would look for them, then letters of the names.
@@ -53,6 +54,7 @@ def painter_schema(session: PaintSession, words: Words | None = None) -> dict[st
         "can_walk": session.model is not None and session.model.vae is not None,
         "can_parse": session.parser is not None,
         "is_area": isinstance(session, AreaSession),
+        "consent": words.said(CONSENT),
     }
 
 
@@ -139,7 +141,7 @@ class PaintBridge:
 
     def _take_file(self, message: Mapping[str, Any]) -> None:
         """A file that was dropped or chosen: a mask, a face for its style, or a recipe."""
-        use, name = message.get("use"), str(message.get("name", "file"))
+        use, name = message.get("use"), f"mask {NEUTRAL}"
         data = decoded_file(message.get("data", ""), MAX_FILE)
         session = self.session
         if use == "style":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from l2l_widgets.photos import CONSENT, LIKENESS, find_detector, read_photo
 from l2l_widgets.photos.detection import Detector
 from l2l_widgets.photos.finding import as_tensor
 from l2l_widgets.photos.inverting import load_encoder
+from l2l_widgets.photos.reading import Photo
 from l2l_widgets.photos.work import PhotoWork, Square
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.face_view import FaceView
-from l2l_widgets.widgets.requests import decoded_file
+from l2l_widgets.widgets.requests import NEUTRAL, decoded_file
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 
@@ -106,16 +108,23 @@ class PhotoInverter(FaceView):
         self._running = False
         self._sent = 0
         # Of the person, so no traits: a trait that the page sees is saved with the widgets' state.
-        self.photo: dict[str, Any] = {}
-        self._private: dict[str, bytes] = {}
-        self._cut: dict[str, Any] = {}
+        # Each is one tuple, (what the page is told, JPEG), for a page may ask while it changes.
+        self._called = ""
+        self._photo_shown: tuple[dict[str, Any], bytes] | None = None
+        self._cut_shown: tuple[dict[str, Any], bytes] | None = None
         super().__init__(source, None, language=language)
         self.work = PhotoWork(self.face.models, self._detector)
         self._take_models()
         if begun is not None:
-            self._queue(photo=begun)
+            self._take(begun, begun.name)
 
     # -- from Python -------------------------------------------------------------------------------
+
+    @property
+    def photo(self) -> dict[str, Any]:
+        """What the page shows of the photo; {} before there is one."""
+        shown = self._photo_shown
+        return {} if shown is None else dict(shown[0])
 
     @property
     def found(self) -> Inversion | None:
@@ -124,7 +133,8 @@ class PhotoInverter(FaceView):
 
     def load_photo(self, source: str | Path | bytes, name: str = "") -> None:
         """Take another photo; ValueError where it cannot be read."""
-        self._queue(photo=read_photo(source, name))
+        photo = read_photo(source, name)
+        self._take(photo, photo.name)
 
     def place(self, square: Square) -> None:
         """Move the square by hand."""
@@ -161,16 +171,20 @@ class PhotoInverter(FaceView):
     # -- requests ----------------------------------------------------------------------------------
 
     def _request(self, message: Mapping[str, Any]) -> None:
-        if message.get("kind") == "pictures":  # a page that was opened later, or again
+        if message.get("kind") != "pictures":
+            super()._request(message)
+            return
+        try:  # a page that was opened later, or again: what was wrong before still is
             self._send_photo(whole=True)
             self._send_cut()
-            self._answer(message)
-        else:
-            super()._request(message)
+        except Exception as error:
+            self._say_error(error)
+        self._answer(message)
 
     def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         if kind == "file":
-            self.load_photo(decoded_file(message["data"], MAX_FILE), str(message["name"]))
+            name, data = str(message["name"]), decoded_file(message["data"], MAX_FILE)
+            self._take(read_photo(data, NEUTRAL), name)
         elif kind == "square":
             values = (float(message[key]) for key in ("x", "y", "side", "turn"))
             self.place(Square(*values))
@@ -189,6 +203,10 @@ class PhotoInverter(FaceView):
             self.send_on()
         else:
             raise ValueError("no such request")
+
+    def _take(self, photo: Photo, name: str) -> None:
+        """Have a photo looked at; its name goes to the page alone."""
+        self._queue(photo=replace(photo, name=NEUTRAL), called=name)
 
     def _queue(self, **job: Any) -> None:
         """Newer wishes replace older ones: a photo undoes squares, a square undoes a descent."""
@@ -211,7 +229,7 @@ class PhotoInverter(FaceView):
             self.work = PhotoWork(self.face.models, self._detector)
             self._take_models()
             if photo is not None:
-                self._queue(photo=photo)
+                self._take(photo, self._called)
 
     def _take_models(self) -> None:
         models, say = self.face.models, self._words
@@ -238,6 +256,7 @@ class PhotoInverter(FaceView):
             work.go_on()  # a stop from here on is meant for these
         try:
             if "photo" in jobs:
+                self._called = jobs["called"]
                 work.take(jobs["photo"])
                 self._show_photo(whole=True)
             if "face" in jobs:
@@ -287,34 +306,44 @@ class PhotoInverter(FaceView):
     # -- to the page -------------------------------------------------------------------------------
 
     def _show_photo(self, whole: bool = False) -> None:
-        work = self.work
+        work, before = self.work, self._photo_shown
         photo, square = work.photo, work.square
         assert photo is not None
         assert square is not None
         width, height = photo.size
-        if whole:
+        if whole or before is None:
             image = photo.image.copy()
             image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
-            self._private["photo"] = encode_jpeg(as_tensor(image)[0])
+            pixels = encode_jpeg(as_tensor(image)[0])
+        else:
+            pixels = before[1]
         faces = () if work.aligned is None else work.aligned.faces
-        self.photo = {
-            "format": "jpeg", "name": photo.name, "width": width, "height": height,
+        told = {
+            "format": "jpeg", "name": self._called, "width": width, "height": height,
             "x": square.x, "y": square.y, "side": square.side, "turn": square.turn,
             "how": self._words.said(work.how), "notes": [self._words.said(n) for n in work.notes],
             "faces": [[f.x, f.y, f.width, f.height] for f in faces],
             "chosen": 0 if work.aligned is None else work.aligned.chosen,
-            "count": self.photo.get("count", 0) + (1 if whole else 0),
+            "count": (0 if before is None else before[0]["count"]) + (1 if whole else 0),
         }  # fmt: skip
+        self._photo_shown = told, pixels
+        self._forget_if_closed()
         self._send_photo(whole)
 
     def _send_photo(self, whole: bool) -> None:
-        if self.photo:
-            pixels = [self._private["photo"]] if whole else []
-            self.send({"type": "photo", **self.photo}, pixels)
+        if (shown := self._photo_shown) is not None:
+            told, pixels = shown
+            self.send({"type": "photo", **told}, [pixels] if whole else [])
 
     def _send_cut(self) -> None:
-        if self._cut:
-            self.send({"type": "cut", **self._cut}, [self._private["cut"]])
+        if (shown := self._cut_shown) is not None:
+            told, pixels = shown
+            self.send({"type": "cut", **told}, [pixels])
+
+    def _forget_if_closed(self) -> None:
+        """Forget what the worker put up after :meth:`close` had forgotten it."""
+        if self.work.photo is None:
+            self._photo_shown = self._cut_shown = None
 
     def _show_result(
         self, found: Inversion, steps: int, running: bool, start_loss: float | None = None
@@ -323,8 +352,10 @@ class PhotoInverter(FaceView):
         largest = read.get("largest")
         table = self._words.translate(self.face.models.table)
         label = table[largest["name"]].label if largest else ""
-        self._cut = picture_value(self.work.picture()[0])
-        self._private["cut"] = self._cut.pop("data")
+        told = picture_value(self.work.picture()[0])
+        pixels = told.pop("data")
+        self._cut_shown = told, pixels
+        self._forget_if_closed()
         self._send_cut()
         self.result = {
             "likeness": picture_value(found.image[0]),
@@ -363,5 +394,6 @@ class PhotoInverter(FaceView):
             self.work.stop()
             self.work.photo = self.work.aligned = self.work.found = None
             self._jobs.clear()
-            self.photo, self._cut, self._private, self.result = {}, {}, {}, {}
+            self._photo_shown = self._cut_shown = None
+            self._called, self.result = "", {}
         super().close()

@@ -43,7 +43,8 @@ class MixerView {
       h("div", { class: "l2l-mixright" }, h("div", { class: "l2l-gridhead" },
         h("p", {}, t("each_row_keeps_a_person")),
         button(t("other_faces"), "dice", () => this.link.post({ kind: "shuffle" }))),
-      this.grid)));
+      this.grid)),
+      h("p", { class: "l2l-consent" }, this.schema.consent));
     this.handlers = ["faces", "mixed", "cells", "notice"].map((name) => {
       const handler = () => this.sync(name);
       model.on(`change:${name}`, handler);

@@ -97,6 +97,7 @@ class MaskPainterView {
             h("label", { class: "l2l-field", title: t("keep_the_original_picture_outside") }, this.keep, h("span", {}, t("keep_the_outside"))),
             this.timing, this.save),
           files, walk, this.status, this.message, this.change,
+          h("p", { class: "l2l-consent" }, this.schema.consent),
         ),
       ),
     );
