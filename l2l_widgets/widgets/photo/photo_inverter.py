@@ -298,7 +298,8 @@ class PhotoInverter(FaceView):
             self._private["photo"] = encode_jpeg(as_tensor(image)[0])
         faces = () if work.aligned is None else work.aligned.faces
         self.photo = {
-            "format": "jpeg", "name": photo.name, "width": width, "height": height,
+            "format": "jpeg", "name": self._words.said(photo.name),
+            "width": width, "height": height,
             "x": square.x, "y": square.y, "side": square.side, "turn": square.turn,
             "how": self._words.said(work.how), "notes": [self._words.said(n) for n in work.notes],
             "faces": [[f.x, f.y, f.width, f.height] for f in faces],
