@@ -13,6 +13,8 @@ from mixing_world import build_mixer
 
 import l2l_widgets as l2l
 from l2l_widgets import widgets
+from l2l_widgets.maskgan.regions import RegionChange
+from l2l_widgets.widgets.words import Words
 
 VIEWS = {
     "Gallery": lambda session, **words: l2l.Gallery(session, "smile", **words),
@@ -101,6 +103,21 @@ def test_a_german_view_has_no_english_word(name, session, tmp_path, monkeypatch)
 def test_the_check_finds_english():
     assert still_english(["Close", "Face 7", "Run → Run All Cells brings it back"])
     assert still_english(["Lächeln 31 → 82 %", "l2l train map", "Gesicht 7"]) == []
+
+
+def test_what_was_measured_is_told_in_german():
+    """Sentences of parts that know no language; in two of them the units stand inside a place."""
+    change = RegionChange(0.02, 20.0, 12.0, 0.78, 0.43, 0.03).to_text()
+    lines = [
+        change,
+        *(f"reaches {v} on this face" for v in ("+9 years of +28 years", "+3° of +9°")),
+    ]
+    said = [Words.of("de").said(line) for line in lines]
+    assert still_english(lines) == lines
+    assert still_english(said) == []
+    assert "78 % der Bildpunkte" in said[0]
+    assert "+9 von +28 Jahren" in said[1]
+    assert "years" not in "".join(said)
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -1,4 +1,8 @@
-"""Every view on one page of Voila, in German: each is used once, and none has an English word."""
+"""Every view on one page of Voila, in German: each is used once, and none has an English word.
+
+The page is opened once. Each view is a test of its own, so that a failure names the view, and what
+the page says is read in any case. No step is waited for by the clock: a view tells when it is done.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,32 @@ from l2l_widgets.images import encode_png
 photo = l2l.PhotoInverter(session, encode_png(session.render().before))
 display(photo)
 """
+#: View -> its element; in the order of the page.
 ROOTS = {**{name: root for name, (root, _) in VIEWS.items()}, "photo": ".l2l-photo"}
+#: What a view's element says when its first work is done, beside those of every page.
+BEGUN = {
+    **READY,
+    "explorer": "e => e.dataset.state === 'ready'",
+    "presenter": "e => e.dataset.at === '0'",
+    "painter": "e => e.dataset.stamp !== undefined",
+    "training": "e => e.dataset.state !== undefined",
+    "photo": "e => e.dataset.count !== undefined",
+}
+#: Seconds that one answer may take: what is there sooner is not waited for.
+PATIENCE = 300.0
+#: Keeps every state that an element has been in, however short.
+WATCH = """
+e => {
+  e.l2lStates = [];
+  new MutationObserver((records) => {
+    e.l2lStates.push(...records.map((r) => r.oldValue), e.dataset.state);
+  }).observe(e, { attributes: true, attributeFilter: ['data-state'], attributeOldValue: true });
+}
+"""
 #: What a person sees, hears read aloud, or is told by a tooltip: pairs of where and what.
 TEXTS = """
 root => {
-  const found = [], seen = (e) => e.closest('.l2l-still') === null;
+  const found = [];
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const parent = walker.currentNode.parentElement;
@@ -53,128 +78,191 @@ def write_page(folder):
     return path.name
 
 
-def english_of(tab):
-    """What is English on the page, view by view."""
-    names = set(tab.locator(".l2l-monitor option").all_inner_texts())
-    names |= set(tab.locator(".l2l-field-name").all_inner_texts())
-    texts = [pair for root in ROOTS.values() for pair in tab.locator(root).first.evaluate(TEXTS)]
-    assert len(texts) > 500
-    return still_english((text for _, text in texts), names)
+@pytest.fixture(scope="module")
+def opened(page, tmp_path_factory):
+    """The page with all views; what its kernel complains about is in ``kernel_errors``."""
+    folder = tmp_path_factory.mktemp("all-views")
+    name = write_page(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("L2L_LANGUAGE", "de")
+        with voila(folder, name) as address, harness.page_beside(page) as tab:
+            tab.kernel_errors = []
+
+            def hear(frame):
+                text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+                if re.search(r'"msg_type":\s*"error"', text):
+                    tab.kernel_errors.append(text[:2000])
+
+            tab.on("websocket", lambda socket: socket.on("framereceived", hear))
+            tab.goto(address, timeout=600_000)
+            # the last one is there, or it never comes: a cell that failed ends the page
+            tab.locator(ROOTS["photo"]).first.wait_for(timeout=600_000)
+            yield tab
 
 
-def answered(root, question, what, timeout=300):
-    harness.until(lambda: root.evaluate(question), timeout, 0.2, what)
+def answered(root, question, what):
+    return harness.until(lambda: root.evaluate(question), PATIENCE, 0.2, what)
 
 
-def use_each(tab):
-    """One real gesture on every view, and what must come of it."""
-    at = {name: tab.locator(root).first for name, root in ROOTS.items()}
+def settled(root, name):
+    answered(root, harness.SETTLED, f"answers to all requests of the {name}")
 
-    def show(name):
-        at[name].scroll_into_view_if_needed()
-        if name in READY:
-            answered(at[name], READY[name], f"the {name}", 300)
-        return at[name]
 
-    editor = show("editor")
-    stamp = editor.get_attribute("data-stamp")
-    editor.locator(".l2l-row[data-attribute=smile] input[type=range]").focus()
+def middle(canvas):
+    """Where the middle of a canvas is, once it stands still: what is above it may yet grow."""
+
+    def still():
+        before = canvas.bounding_box()
+        canvas.page.wait_for_timeout(300)
+        after = canvas.bounding_box()
+        return after if after == before else None
+
+    canvas.scroll_into_view_if_needed()
+    box = harness.until(still, what="a page that stands still")
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def use_editor(tab, root):
+    stamp = root.get_attribute("data-stamp")
+    root.locator(".l2l-row[data-attribute=smile] input[type=range]").focus()
     tab.keyboard.press("ArrowRight")
-    answered(editor, f"e => e.dataset.stamp !== '{stamp}'", "an edited face")
+    answered(root, f"e => e.dataset.stamp !== '{stamp}'", "an edited face")
+    answered(root, "e => Boolean(e.dataset.receipt)", "its receipt")
 
-    chart = show("map")
-    box = chart.locator("canvas").first.bounding_box()
-    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    chart.locator("canvas").first.focus()
+
+def use_map(tab, root):
+    canvas = root.locator("canvas").first
+    tab.mouse.move(*middle(canvas))
+    canvas.focus()
     tab.keyboard.press("ArrowRight")
-    answered(chart, "e => e.dataset.hover !== undefined", "a face under the cursor")
+    answered(root, "e => e.dataset.hover !== undefined", "a face under the cursor")
 
-    grid = show("grid")
-    grid.locator("input[type=range]").first.focus()
+
+def use_grid(tab, root):
+    root.evaluate(WATCH)
+    root.locator("input[type=range]").first.focus()
     tab.keyboard.press("ArrowRight")
-    answered(grid, "e => e.dataset.state === 'ready'", "the methods")
+    answered(root, "e => e.l2lStates.includes('comparing')", "another comparison")
+    answered(root, "e => e.dataset.state === 'ready'", "all methods")
 
-    explorer = show("explorer")
-    explorer.locator(".l2l-start").click()
-    answered(explorer, "e => e.dataset.state !== 'ready'", "a study that begins")
-    explorer.locator(".l2l-stop").click()
 
-    walk = show("walk")
-    walk.locator(".l2l-strip").focus()
-    now = walk.locator(".l2l-strip").get_attribute("aria-valuenow")
+def use_explorer(tab, root):
+    root.evaluate(WATCH)
+    root.locator(".l2l-start").click()
+    answered(root, "e => e.l2lStates.includes('running')", "a study that begins")
+    answered(root, "e => ['finished', 'failed'].includes(e.dataset.state)", "an ended study")
+    assert root.get_attribute("data-state") == "finished"
+    answered(root, "e => e.dataset.rows === '2'", "both rows")
+
+
+def use_walk(tab, root):
+    strip = root.locator(".l2l-strip")
+    now = strip.get_attribute("aria-valuenow")
+    strip.focus()
     tab.keyboard.press("ArrowRight")
-    answered(walk, f"e => e.querySelector('.l2l-strip').ariaValueNow !== '{now}'", "the next frame")
+    harness.until(lambda: strip.get_attribute("aria-valuenow") != now, what="the next frame")
 
-    gallery = show("gallery")
-    gallery.locator(".l2l-face").nth(3).click()
-    answered(gallery, "e => e.querySelectorAll('.l2l-face')[3].ariaPressed === 'true'", "its face")
 
-    monitor = show("monitor")
-    before = monitor.locator(".l2l-hint").first.inner_text()
-    monitor.locator("select").first.focus()
+def use_gallery(tab, root):
+    root.locator(".l2l-face").nth(3).click()
+    answered(root, "e => e.querySelectorAll('.l2l-face')[3].ariaPressed === 'true'", "its face")
+
+
+def use_monitor(tab, root):
+    hint = root.locator(".l2l-hint").first
+    before = hint.inner_text()
+    root.locator("select").first.focus()
     tab.keyboard.press("ArrowDown")
-    harness.until(lambda: monitor.locator(".l2l-hint").first.inner_text() != before, 60)
+    harness.until(lambda: hint.inner_text() != before, PATIENCE, what="another recipe")
 
-    presenter = show("presenter")
-    presenter.locator("h2").click()
+
+def use_presenter(tab, root):
+    root.locator("h2").click()
     tab.keyboard.press("ArrowRight")
-    answered(presenter, "e => e.dataset.at === '1'", "the next step")
+    answered(root, "e => e.dataset.at === '1'", "the next step")
 
-    mixer = show("mixer")
-    pictures = mixer.get_attribute("data-pictures")
-    mixer.locator("input[type=range]").first.focus()
+
+def use_mixer(tab, root):
+    pictures = root.get_attribute("data-pictures")
+    root.locator("input[type=range]").first.focus()
     tab.keyboard.press("ArrowLeft")
-    answered(mixer, f"e => e.dataset.pictures !== '{pictures}'", "another mix")
+    answered(root, f"e => e.dataset.pictures !== '{pictures}'", "another mix")
 
-    painter = show("painter")
-    stamp = painter.get_attribute("data-stamp")
-    box = painter.locator(".l2l-stage canvas, canvas").first.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+def use_painter(tab, root):
+    stamp = root.get_attribute("data-stamp")
+    x, y = middle(root.locator(".l2l-stage canvas, canvas").first)
     tab.mouse.move(x, y)
     tab.mouse.down()
     tab.mouse.move(x + 20, y + 8, steps=4)
     tab.mouse.up()
-    answered(painter, f"e => e.dataset.stamp !== '{stamp}'", "a painted face")
+    answered(root, f"e => e.dataset.stamp !== '{stamp}'", "a painted face")
 
-    training = show("training")
-    training.locator(".l2l-primary").click()
-    answered(training, "e => e.dataset.state !== 'ready'", "a training that begins")
 
-    photo = show("photo")
-    answered(photo, "e => e.dataset.count !== undefined", "a likeness", 300)
-    photo.locator("canvas").first.focus()
-    count = photo.get_attribute("data-count")
+def use_training(tab, root):
+    root.locator(".l2l-primary").click()
+    answered(root, "e => ['finished', 'failed'].includes(e.dataset.state)", "an ended training")
+    assert root.get_attribute("data-state") == "finished"
+
+
+def use_photo(tab, root):
+    count = root.get_attribute("data-count")
+    root.locator("canvas").first.focus()
     tab.keyboard.press("ArrowLeft")
-    answered(photo, f"e => e.dataset.count !== '{count}'", "the likeness of the moved square", 300)
+    answered(root, f"e => e.dataset.count !== '{count}'", "the likeness of the moved square")
 
 
-def test_every_view_answers_in_german_under_voila(page, tmp_path, monkeypatch):
-    monkeypatch.setenv("L2L_LANGUAGE", "de")
-    name = write_page(tmp_path)
-    context = page.context.browser.new_context(viewport={"width": 1280, "height": 900})
-    tab = context.new_page()
-    faults, errors = [], []
-    tab.on("pageerror", lambda error: faults.append(str(error)))
+USE = {
+    "editor": use_editor,
+    "map": use_map,
+    "grid": use_grid,
+    "explorer": use_explorer,
+    "walk": use_walk,
+    "gallery": use_gallery,
+    "monitor": use_monitor,
+    "presenter": use_presenter,
+    "mixer": use_mixer,
+    "painter": use_painter,
+    "training": use_training,
+    "photo": use_photo,
+}
 
-    def hear(frame):
-        text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
-        if re.search(r'"msg_type":\s*"error"', text):
-            errors.append(text[:2000])
 
-    tab.on("websocket", lambda socket: socket.on("framereceived", hear))
-    try:
-        with voila(tmp_path, name) as address:
-            tab.goto(address, timeout=300_000)
-            tab.locator(ROOTS["photo"]).first.wait_for(timeout=600_000)
-            use_each(tab)
-            if folder := os.environ.get("L2L_SCREENSHOTS"):  # for who wants to look
-                for view, root in ROOTS.items():
-                    tab.locator(root).first.screenshot(path=f"{folder}/voila-{view}.png")
-            english = english_of(tab)
-            messages = [t for t in tab.locator(".l2l-message").all_inner_texts() if "\u26a0" in t]
-    finally:
-        context.close()
-    assert errors == [], "the kernel complained"
-    assert faults == []
-    assert messages == []
-    assert english == []
+@pytest.mark.parametrize("name", ROOTS)
+def test_a_view_does_what_it_is_asked_for(opened, name):
+    root = opened.locator(ROOTS[name]).first
+    root.scroll_into_view_if_needed()
+    if name in BEGUN:
+        answered(root, BEGUN[name], f"the {name}")
+    settled(root, name)
+    USE[name](opened, root)
+    settled(root, name)
+    if folder := os.environ.get("L2L_SCREENSHOTS"):  # for who wants to look
+        root.screenshot(path=f"{folder}/voila-{name}.png")
+
+
+def names_in(tab):
+    """Names of recipes, their fields and what a training lowers: the same in every language."""
+    names = set()
+    for where in (".l2l-monitor option", ".l2l-field-name", ".l2l-curve-head > span:first-child"):
+        found = [text.strip() for text in tab.locator(where).all_text_contents()]
+        assert found, where
+        names.update(found)
+    return names
+
+
+def test_no_english_word_is_left(opened):
+    names = names_in(opened)
+    of_curve = re.compile(rf"(?:{'|'.join(map(re.escape, names))}): (?=von )")
+    texts = [t for root in ROOTS.values() for t in opened.locator(root).first.evaluate(TEXTS)]
+    assert len(texts) > 500
+    english = still_english((of_curve.sub("", text) for _, text in texts), names)
+    assert not english, "\n".join(english)
+
+
+def test_nothing_went_wrong_unseen(opened):
+    warnings = opened.locator(".l2l-message, .l2l-notice").filter(has_text="\u26a0")
+    # that a kernel is silent is said while it is busy, and taken back
+    harness.until(lambda: warnings.count() == 0, what="messages without a complaint")
+    assert opened.kernel_errors == []
+    assert [fault for fault in opened.faults if fault.startswith("page: ")] == []

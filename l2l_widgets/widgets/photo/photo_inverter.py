@@ -319,7 +319,8 @@ class PhotoInverter(FaceView):
             pixels = before[1]
         faces = () if work.aligned is None else work.aligned.faces
         told = {
-            "format": "jpeg", "name": self._called, "width": width, "height": height,
+            "format": "jpeg", "name": self._words.said(self._called),
+            "width": width, "height": height,
             "x": square.x, "y": square.y, "side": square.side, "turn": square.turn,
             "how": self._words.said(work.how), "notes": [self._words.said(n) for n in work.notes],
             "faces": [[f.x, f.y, f.width, f.height] for f in faces],

@@ -23,6 +23,7 @@ class MaskPainterView {
       scale: (by) => this.canvas.scalePart(by),
     });
     this.drawn = new PictureView("result", t("the_face_that_the_mask"));
+    this.drawn.caption.textContent = t("result");
     this.queue = new PictureQueue((source, picture) => this.showResult(source, picture));
     this.status = h("p", { class: "l2l-status", role: "status" });
     this.message = h("p", { class: "l2l-message", role: "alert" });
