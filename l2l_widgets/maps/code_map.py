@@ -11,6 +11,7 @@ picture of every face.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -419,7 +420,7 @@ class CodeMap:
             Of :class:`CodeMap`.
         """
         # Compiling takes longer than anything else and needs nothing of what is drawn meanwhile.
-        warming = threading.Thread(target=warm_up, name="l2l-warm-up", daemon=True)
+        warming = threading.Thread(target=_warm_up_quietly, name="l2l-warm-up", daemon=True)
         warming.start()
         new = cls(models, count, **options)
         progress(f"drawing {count} codes", 0.05)
@@ -464,3 +465,9 @@ class CodeMap:
             self.near("w")
         low, middle, high = self.edges
         return low / middle, high / middle
+
+
+def _warm_up_quietly() -> None:
+    # What is wrong with umap is said where a layout is asked for, not from a thread.
+    with contextlib.suppress(Exception):
+        warm_up()
