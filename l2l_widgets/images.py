@@ -119,7 +119,7 @@ def encode_jpeg(image: Tensor, quality: int = 90, scale: int = 1) -> bytes:
     if type(quality) is not int or not 1 <= quality <= 100:
         raise ValueError(f"quality is {quality!r}; allowed: a whole number from 1 to 100")
     stream = io.BytesIO()
-    # At 64 px a face's colour is detail: halving it, as JPEG does by default, blurs lips and eyes.
+    # In a small face colour is detail: halving it, as JPEG does by default, blurs lips and eyes.
     to_pil(image, scale).save(stream, format="JPEG", quality=quality, subsampling=0)
     return stream.getvalue()
 

@@ -160,7 +160,44 @@ class Inversion:
         return "outside the sampled faces: expect weaker edits that disturb more; try space 'w'"
 
 
-def perceptual_distance(networks: Sequence[Any]) -> Distance:
+class PerceptualDistance:
+    """Distance of what networks see; :func:`perceptual_distance` makes one.
+
+    Parameters
+    ----------
+    networks : sequence
+        Each with ``feature_maps(images) -> list of (B, C, H, W)``.
+    """
+
+    def __init__(self, networks: Sequence[Any]) -> None:
+        self.networks = tuple(networks)
+
+    def __call__(self, first: Tensor, second: Tensor) -> Tensor:
+        """Two batches of pictures, (B, 3, R, R) in [-1, 1], to (B,)."""
+        return self._apart(self._maps(first), self._maps(second))
+
+    @torch.no_grad()
+    def to_picture(self, picture: Tensor) -> Callable[[Tensor], Tensor]:
+        """The distance of pictures (B, 3, R, R) to this one, (1, 3, R, R), which is seen only once.
+
+        A descent compares hundreds of pictures with the same one.
+        """
+        known = self._maps(picture)
+        return lambda images: self._apart(self._maps(images), known)
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        """Every network's maps, their channels scaled to length 1 at each place."""
+        maps = (m.float() for network in self.networks for m in network.feature_maps(images))
+        return [m / (m.norm(dim=1, keepdim=True) + 1e-6) for m in maps]
+
+    def _apart(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
+        total = first[0].new_zeros(len(first[0]))
+        for a, b in zip(first, second, strict=True):
+            total = total + (a - b).square().sum(1).mean((1, 2))
+        return total / len(self.networks)
+
+
+def perceptual_distance(networks: Sequence[Any]) -> PerceptualDistance:
     """Distance of what networks see: mean squared difference of their feature maps.
 
     Each map's channels are scaled to length 1 at each place first, as LPIPS does (Zhang et al.
@@ -187,17 +224,7 @@ def perceptual_distance(networks: Sequence[Any]) -> Distance:
             "networks: none has feature_maps; allowed: convolutional regressors, or a distance of "
             "your own, such as LPIPS"
         )
-
-    def distance(first: Tensor, second: Tensor) -> Tensor:
-        total = first.new_zeros(len(first))
-        for network in seeing:
-            maps = zip(network.feature_maps(first), network.feature_maps(second), strict=True)
-            for a, b in maps:
-                a, b = (x.float() / (x.float().norm(dim=1, keepdim=True) + 1e-6) for x in (a, b))
-                total = total + (a - b).square().sum(1).mean((1, 2))
-        return total / len(seeing)
-
-    return distance
+    return PerceptualDistance(seeing)
 
 
 def invert(
@@ -245,10 +272,16 @@ def invert(
     picture = picture.float().clamp(-1, 1).to(device)
     cloud = _cloud_of(generator, settings.seed)
 
+    seen: Callable[[Tensor], Tensor] | None = None
+    if isinstance(distance, PerceptualDistance) and settings.feature_weight:
+        seen = distance.to_picture(picture)
+
     def compare(images: Tensor) -> Tensor:
         wanted = picture.expand(len(images), -1, -1, -1)
         loss = settings.pixel_weight * pixel_distance(images, wanted)
-        if distance is not None and settings.feature_weight:
+        if seen is not None:
+            loss = loss + settings.feature_weight * seen(images)
+        elif distance is not None and settings.feature_weight:
             loss = loss + settings.feature_weight * distance(images, wanted)
         return loss
 

@@ -13,10 +13,12 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
+import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,11 +33,17 @@ __all__ = [
     "load_safetensors",
     "locked",
     "make_folder",
+    "remove_leftovers",
     "save_safetensors",
     "sha256_file",
     "sha256_tensors",
     "write_atomic",
+    "write_together",
 ]
+
+
+#: What :func:`write_together` calls a file that is not whole yet.
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 class StorageError(ValueError):
@@ -123,16 +131,42 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         The folder is missing or not writable, the disk is full, or the path is a folder. The
         temporary file is removed and an existing target is left as it was.
     """
-    target = Path(path)
-    # A random suffix: two processes that write the same target must not share a temporary file.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    write_together([(path, data)])
+
+
+def write_together(files: Iterable[tuple[str | os.PathLike[str], bytes]]) -> None:
+    """Write several files that belong together: all their bytes first, then only renames.
+
+    Whatever fails before the last byte is on the disk leaves every target as it was. The renames
+    follow in the order of the files, so what describes the others comes last.
+
+    Parameters
+    ----------
+    files
+        Pairs of a target and its whole content, as for :func:`write_atomic`; taken one by one, so
+        that a generator need not hold all contents in memory.
+
+    Raises
+    ------
+    StorageError
+        As :func:`write_atomic`.
+    """
+    staged: list[tuple[Path, Path]] = []
+    target = Path()
     try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, target)
-        _sync_folder(target.parent)
+        for path, data in files:
+            target = Path(path)
+            # Random: two processes that write the same target must not share a temporary file.
+            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+            staged.append((temporary, target))
+            with open(temporary, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for temporary, target in staged:
+            os.replace(temporary, target)
+        for folder in dict.fromkeys(target.parent for _, target in staged):
+            _sync_folder(folder)
     except OSError as error:
         raise StorageError(
             f"cannot write {str(target)!r}: {error.strerror or error}; "
@@ -141,8 +175,25 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     finally:
         # After a rename there is nothing left to remove; after any failure, Ctrl-C included,
         # the temporary must not stay.
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        for temporary, _ in staged:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def remove_leftovers(folder: str | os.PathLike[str], idle: float = 0.0) -> None:
+    """Remove the temporary files of writers that were killed (SIGKILL, a power cut).
+
+    Parameters
+    ----------
+    folder
+        Where they wrote; one that does not exist holds none.
+    idle
+        Seconds since anybody wrote to one. More than 0 where others may be writing just now.
+    """
+    for left in Path(folder).glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # its writer may finish meanwhile
+            if LEFTOVER.fullmatch(left.name) and time.time() - left.stat().st_mtime >= idle:
+                left.unlink()
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:

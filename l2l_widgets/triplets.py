@@ -7,7 +7,7 @@ into memory, so the set may be larger than the memory is.
 
 ::
 
-    triplets.json             what made the set: seed, truncation, attribute names, sizes
+    triplets.json             what made the set: models, seed, truncation, attribute names, sizes
     shard-00000.safetensors   image (n, 3, R, R) uint8, w (n, w_dim) float32, a (n, A) float32
 
 All rows of a sampled W+ are equal, so one is stored. A set without pictures (400,000 of 256 px
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.latents import to_wplus
-from l2l_widgets.storage import save_safetensors, write_atomic
+from l2l_widgets.storage import locked, remove_leftovers, save_safetensors, write_atomic
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Generator
@@ -89,9 +89,13 @@ def write_triplets(
     psi: tuple[float, float] = (0.7, 1.0),
     batch: int = 64,
     pictures: bool = True,
+    origin: Mapping[str, str] | None = None,
+    named_after_origin: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Sample and label triplets; whole shards that are there already are kept.
+
+    Two processes that write the same set do so one after the other.
 
     Parameters
     ----------
@@ -115,6 +119,12 @@ def write_triplets(
         Faces drawn at a time.
     pictures : bool
         Whether they are kept, or only latents and readings.
+    origin : mapping of str to str, optional
+        Part -> hash of generator and regressors, kept in the description: a folder that other
+        models made, or that does not say which, is refused.
+    named_after_origin : bool
+        Whether the folder's name is a hash of the origin: then a set that does not say which
+        models made it is one of an earlier version, and theirs.
     progress : callable, optional
         Gets (triplets done, n) after each shard.
 
@@ -143,33 +153,52 @@ def write_triplets(
     }
     if not pictures:
         description["pictures"] = False
-    whole_set = _claim(folder, description)
-    for index, size in enumerate(_shard_sizes(whole_set, shard)):
-        if index * shard >= n:
-            break
-        path = folder / _shard_name(index)
-        if not (path.is_file() and _shard_length(path) == size):
-            w = sample_latents(generator, size, (seed, index), psi)
-            images, labels = [], []
-            for part in w.split(batch):
-                image = generator.synthesis(to_wplus(part, generator.num_ws), noise_mode="const")
-                labels.append(regressor(image).float().cpu())
-                if pictures:
-                    images.append(_to_bytes(image).cpu())
-            tensors = {"w": w.float().cpu().contiguous(), "a": torch.cat(labels)}
-            if pictures:
-                tensors["image"] = torch.cat(images)
-            save_safetensors(path, tensors, {"format": "l2l-triplets/1"})
-        if progress is not None:
-            progress(min((index + 1) * shard, n), n)
+    if origin:
+        description["origin"] = dict(origin)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TripletError(f"{folder}: cannot be created ({error})") from error
+    with locked(folder / "lock", wait=True):
+        remove_leftovers(folder)
+        whole_set = _claim(folder, description, named_after_origin)
+        for index, size in enumerate(_shard_sizes(whole_set, shard)):
+            if index * shard >= n:
+                break
+            path = folder / _shard_name(index)
+            if not (path.is_file() and _shard_length(path) == size):
+                w = sample_latents(generator, size, (seed, index), psi)
+                _write_shard(path, generator, regressor, w, batch, pictures)
+            if progress is not None:
+                progress(min((index + 1) * shard, n), n)
     return folder
+
+
+def _write_shard(
+    path: Path,
+    generator: Generator,
+    regressor: Callable[[Tensor], Tensor],
+    w: Tensor,
+    batch: int,
+    pictures: bool,
+) -> None:
+    images, labels = [], []
+    for part in w.split(batch):
+        image = generator.synthesis(to_wplus(part, generator.num_ws), noise_mode="const")
+        labels.append(regressor(image).float().cpu())
+        if pictures:
+            images.append(_to_bytes(image).cpu())
+    tensors = {"w": w.float().cpu().contiguous(), "a": torch.cat(labels)}
+    if pictures:
+        tensors["image"] = torch.cat(images)
+    save_safetensors(path, tensors, {"format": "l2l-triplets/1"})
 
 
 def _to_bytes(image: Tensor) -> Tensor:
     return (image.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
-def _claim(folder: Path, description: dict[str, Any]) -> int:
+def _claim(folder: Path, description: dict[str, Any], named_after_origin: bool) -> int:
     """Write the description, or refuse a folder of another set; return how many it shall hold."""
     path = folder / DESCRIPTION
     if path.exists():
@@ -182,6 +211,11 @@ def _claim(folder: Path, description: dict[str, Any]) -> int:
                 "folder"
             )
         description["n"] = max(description["n"], int(found["n"]))
+        if named_after_origin:
+            found.setdefault("origin", description.get("origin"))
+        _refuse_other_models(folder, found.get("origin"), description.get("origin"))
+        if found.get("origin"):
+            description["origin"] = found["origin"]  # a caller that names no models changes nothing
         for key, value in description.items():
             # a set may grow: shards do not depend on how many follow
             if key != "n" and found.get(key) != value:
@@ -189,13 +223,26 @@ def _claim(folder: Path, description: dict[str, Any]) -> int:
                     f"{folder} holds triplets with {key} {found.get(key)!r}; asked for {value!r}: "
                     "name another folder"
                 )
-    else:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TripletError(f"{folder}: cannot be created ({error})") from error
     write_atomic(path, (json.dumps(description, indent=1) + "\n").encode())
     return int(description["n"])
+
+
+def _refuse_other_models(folder: Path, held: Any, asked: Mapping[str, str] | None) -> None:
+    if not asked:
+        return
+    if not isinstance(held, dict):
+        raise TripletError(
+            f"{folder} holds triplets that do not say which models made them; asked for those of "
+            f"{', '.join(f'{part} {code[:12]}' for part, code in asked.items())}: name another "
+            "folder"
+        )
+    for part in sorted({*held, *asked}):
+        if held.get(part) != asked.get(part):
+            had, wanted = (str(of.get(part, "none"))[:12] for of in (held, asked))
+            raise TripletError(
+                f"{folder} holds triplets made by {part} {had}; asked for {wanted}: name another "
+                "folder"
+            )
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

@@ -8,8 +8,14 @@ import sys
 import pytest
 import torch
 
-from l2l_widgets.bench import GOALS, SUBJECTS, check_goals, compare, machine
-from l2l_widgets.bench.linear import closeness, planted_components, planted_scores
+from l2l_widgets.bench import GOALS, SUBJECTS, check_goals, compare, machine, rounds
+from l2l_widgets.bench.linear import (
+    _side,
+    by_machines,
+    closeness,
+    planted_components,
+    planted_scores,
+)
 from l2l_widgets.bench.rounds import _quartiles, ratios
 from l2l_widgets.cli import main
 from l2l_widgets.cli.bench import _goal_line, _text
@@ -92,6 +98,7 @@ def test_every_subject_runs(capsys, subject):
         (["mapper", "--rounds", "0"], "--rounds is '0'; allowed"),
         (["mapper", "--threads", "-2"], "--threads is '-2'; allowed"),
         (["directions", "--batch", "8"], "--batch is '8'; allowed with directions: none"),
+        (["components", "--out", "a.txt"], "--out is 'a.txt'; allowed: a name that ends in .json"),
         (["directions", "--codes", "99"], "--codes is '99'; allowed: a whole number from 1000"),
         (["components", "--attributes", "35"], "allowed with components: none"),
         (["components", "--dim", "2048"], "--dim is '2048'; allowed: a whole number from 64 to"),
@@ -146,14 +153,18 @@ def test_ratios_are_of_pairs_of_one_round():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", ["directions", "components"])
-def test_what_is_found_lies_along_what_was_planted(capsys, subject):
+def test_what_is_found_lies_along_what_was_planted(capsys, tmp_path, subject):
     sizes = {"codes": 3000, "rounds": 1, "threads": 1, "dim": 64}
     if subject == "directions":
         sizes |= {"attributes": 5, "components": 2000}
     words = [word for name, size in sizes.items() for word in (f"--{name}", str(size))]
-    code, out, err = bench(capsys, subject, *words, "--json")
+    kept = tmp_path / "bench" / "found.json"
+    code, out, err = bench(capsys, subject, *words, "--json", "--out", str(kept))
     assert code == 0, err
     report = json.loads(out.splitlines()[-1])
+    assert json.loads(kept.read_text()) == {**report, "finished": True}
+    assert err.count("round 1 of 1") == 1 + (subject == "directions")
+    assert "warming up" in err
     if subject == "directions":  # what finds components is compared in the same run
         assert report["components"]["codes"] == 2000
         assert list(report["components"]["batches"]["1"]) == list(SUBJECTS["components"].sides)
@@ -171,6 +182,8 @@ def test_what_is_found_lies_along_what_was_planted(capsys, subject):
     # they are other ways, with other answers, at other speeds
     if subject == "directions":
         assert sides["ridge"]["cosine_median"] > reference["cosine_median"]
+        alone = sides["its machines alone"]
+        assert alone["cosine_median"] == reference["cosine_median"], "the same machines"
     assert all(side["ratio"] != reference["ratio"] for side in others)
 
 
@@ -194,6 +207,62 @@ def test_what_is_asked_is_checked_at_its_size_alone():
     assert "MISSED: editor: 0.051, asked: at most 0.05 s" in _goal_line(quick)
     for subject, goals in GOALS.items():
         assert {goal.side for goal in goals} <= set(SUBJECTS[subject].sides)
+
+
+def test_every_round_is_kept_and_named_with_its_seconds(capsys, tmp_path, monkeypatch):
+    """A run that is stopped leaves the rounds that it had, marked as not finished."""
+
+    class Side:
+        def __init__(self, subject, side, options, threads):
+            self.name, self.left = side, 3
+
+        def work(self):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return {"wall": 2.0 if self.name == "training path" else 0.5, "cpu": 0.1,
+                    "memory_mb": 9}  # fmt: skip
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(rounds, "_Side", Side)
+    out = tmp_path / "kept.json"
+    args = ("mapper", "--batch", "7", "--rounds", "5", "--threads", "1", "--out", str(out))
+    assert bench(capsys, *args)[0] != 0
+    kept = json.loads(out.read_text())
+    assert kept["finished"] is False
+    assert kept["batches"]["7"]["editor"]["ratio"] == 4
+    assert kept["machine"]["threads"] == 1
+
+
+def test_what_was_found_is_not_found_again_to_be_judged():
+    calls = []
+
+    def answer():
+        calls.append(1)
+        return torch.eye(2)
+
+    work, facts = _side(answer, torch.eye(2))
+    work()
+    assert facts()["cosine_median"] == 1
+    assert len(calls) == 1
+
+
+def test_the_script_classifies_the_codes_between_as_well(monkeypatch):
+    from sklearn.svm import SVC
+
+    scored, original = [], SVC.score
+
+    def score(self, x, y):
+        scored.append(len(x))
+        return original(self, x, y)
+
+    monkeypatch.setattr(SVC, "score", score)
+    options = {"codes": 1000, "attributes": 1, "dim": 64}
+    answers = [by_machines(whole)(options)[0]() for whole in (True, False)]
+    assert scored == [12, 960, 12]
+    assert torch.equal(*answers)
 
 
 def test_closeness_knows_a_direction_from_another():

@@ -78,28 +78,28 @@ def test_info_on_models(capsys, tiny_world):
 
 
 def test_info_on_the_embedded_models_names_every_network(capsys):
-    report = run_json(capsys, "info", "faceworld-64")
+    report = run_json(capsys, "info", "faceworld-128")
     named = {*report["parts"], *report["editors"], *report["more"], *report["only_trained"]}
     files = {
         "judge_regressor.safetensors": "attribute_judge",
         "judge_embedder.safetensors": "identity_judge",
     }
-    listed = [file for file in load("faceworld-64").manifest if file.endswith(".safetensors")]
+    listed = [file for file in load("faceworld-128").manifest if file.endswith(".safetensors")]
     assert len(listed) > 12
     assert {files.get(file, file.removesuffix(".safetensors")) for file in listed} == named
-    text = run(capsys, "info", "faceworld-64")[1]
+    text = run(capsys, "info", "faceworld-128")[1]
     assert [name for name in sorted(named) if name not in text] == []
 
 
 def test_convert_takes_the_generator_of_models_by_name_or_folder(capsys, tiny_world, tmp_path):
-    for name in ("faceworld-64", tiny_world):
+    for name in ("faceworld-128", tiny_world):
         target = tmp_path / "generator.safetensors"
         report = run_json(capsys, "convert", name, target, "--overwrite")
         assert report["provenance"]["source"] == "generator.safetensors"
         latents = run_json(capsys, "info", name)["latents"]
         assert run_json(capsys, "info", target)["spaces"] == latents
     err = fails(capsys, "convert", "faceworld-63", tmp_path / "x.safetensors")
-    assert "no models are called so (did you mean faceworld-64?)" in err
+    assert "no models are called so (did you mean faceworld-128?)" in err
 
 
 def test_convert_and_draw_the_same_picture(capsys, official, tmp_path):

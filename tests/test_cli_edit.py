@@ -1,6 +1,8 @@
+import base64
 import io
 import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -310,9 +312,17 @@ def test_a_recipe_of_another_generator_is_refused(capsys, tmp_path):
     path.write_text(json.dumps(recipe))
     code, text, err = run(capsys, "replay", path, "--out", tmp_path / "again.png")
     assert (code, text) == (2, "")
-    assert "models.hashes.generator is 000000000000..." in err
+    assert "drawn by another generator: models.hashes.generator is 000000000000..." in err
     assert "'tiny-world'" in err
     assert not (tmp_path / "again.png").exists()
+    # as an older version of the package wrote it: another name, another number of rows
+    recipe["models"]["name"] = "faceworld-64"
+    recipe["latent"] = {"w": base64.b64encode(bytes(4 * 3 * 16)).decode(), "shape": [3, 16]}
+    path.write_text(json.dumps(recipe))
+    assert run(capsys, "replay", path, "--out", tmp_path / "again.png")[0] == 2
+    said = run(capsys, "replay", path, "--out", tmp_path / "again.png")[2]
+    assert said.count("\n") == 1
+    assert re.search(r"drawn by another generator: .*'faceworld-64'.*'tiny-world'", said)
 
 
 def test_a_recipe_cannot_choose_a_path(capsys, tmp_path, tiny_world, monkeypatch):

@@ -11,6 +11,7 @@ import torch
 from conftest import write_manifest, write_world
 
 from l2l_widgets.cli import main
+from l2l_widgets.cli import paint as cli_paint
 from l2l_widgets.evaluation.painting import (
     DISTANCES,
     PER_FACE,
@@ -23,9 +24,12 @@ from l2l_widgets.evaluation.painting import (
     share_of,
 )
 from l2l_widgets.faceworld import render, sample_factors
-from l2l_widgets.images import load_image, save_image
+from l2l_widgets.images import load_image, read_png_text, save_image
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
 from l2l_widgets.masks import class_index, encode_mask, read_mask, resize_mask, to_order
+from l2l_widgets.models.zoo import load
+from l2l_widgets.painting import AREA_FORMAT, load_painter
+from l2l_widgets.painting.recipe import MAX_FILE, RECIPE, RECIPE_FORMAT
 from l2l_widgets.perception import ParsingNet, save_network
 from l2l_widgets.recipes import mask_faces, rendered
 
@@ -81,7 +85,7 @@ def test_a_mask_that_asks_for_nothing_says_so(files, world, capsys):
     words = ("--image-mask", str(files / "a_mask.png"))
     assert paint(files, world, *words, mask="a_mask.png") == 0
     told = capsys.readouterr().out
-    assert "the face as it was, for " in told
+    assert "drawn anew by the painter, for " in told
     assert "asks for nothing else than what the face has already" in told
     assert paint(files, world, *words) == 0
     assert capsys.readouterr().out.endswith("outside the area as it was: --keep-outside\n")
@@ -133,6 +137,34 @@ def test_an_edit_of_the_sliders_is_seen_through_an_area(files, world, capsys):
     again = ["paint", "--replay", str(files / "o.png"), "--out", str(files / "c.png")]
     assert main([*again, "--generator", str(world)]) == 0
     assert torch.equal(load_image(files / "c.png", 512), drawn)
+    # no painter draws it, so one that is named would be passed over
+    weights = ("--weights", str(world / "maskgan.safetensors"))
+    (files / "o.json").write_text(read_png_text(files / "o.png")[RECIPE])
+    capsys.readouterr()
+    for saved in ("o.png", "o.json"):
+        words = ["paint", "--replay", str(files / saved), "--out", str(files / "d.png"), *weights]
+        assert main([*words, "--generator", str(world)]) == 2
+        assert "--replay and --weights are both given; allowed: --replay alone" in (
+            capsys.readouterr().err
+        )
+    assert not (files / "d.png").exists()
+
+
+def test_the_formats_that_are_known_before_torch_are_those_of_painting():
+    assert (cli_paint.CHUNK, cli_paint.PAINTING) == (RECIPE, RECIPE_FORMAT)
+    assert (cli_paint.AREA, cli_paint.LARGEST) == (AREA_FORMAT, MAX_FILE)
+
+
+def test_a_replay_needs_a_painter(files, world, tiny_world, capsys):
+    assert paint(files, world, "--image-mask", str(files / "a_mask.png")) == 0
+    again = ["paint", "--replay", str(files / "b.png"), "--out", str(files / "c.png")]
+    assert main([*again, "--generator", str(tiny_world)]) == 2
+    assert "have no MaskGAN" in capsys.readouterr().err
+    assert main([*again, "--generator", str(world), "--weights", "no.safetensors"]) == 2
+    assert "--weights is 'no.safetensors': no such file" in capsys.readouterr().err
+    own = ("--weights", str(world / "maskgan.safetensors"))
+    assert main([*again, "--generator", str(world), *own]) == 0
+    assert torch.equal(load_image(files / "c.png", 512), load_image(files / "b.png", 512))
 
 
 def test_the_other_order_is_read_on_request(files, world):
@@ -321,8 +353,12 @@ def test_the_mask_that_the_parser_sees_is_written_and_obeyed(capsys, tmp_path):
     assert main(["sample", "-n", "1", "--seed", "8", "--scale", "1", "--out", str(face)]) == 0
     assert main(["paint", "--image", str(face), "--read-mask", "--out", str(mask)]) == 0
     assert "1 Skin" in capsys.readouterr().out
-    found = read_mask(mask, 64)
+    found = read_mask(mask)
+    assert len(found) == load_painter(load()).resolution
     assert {1, 17} <= set(found.unique().tolist())
+    obeyed = ["paint", "--image", str(face), "--mask", str(mask), "--out", str(tmp_path / "o.png")]
+    assert main(obeyed) == 0
+    assert "asks for nothing else than what the face has already" in capsys.readouterr().out
     assert main(["paint", "--read-mask", "--out", str(mask)]) == 2
     assert "--read-mask needs --image" in capsys.readouterr().err
 

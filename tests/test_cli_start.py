@@ -114,6 +114,7 @@ MISTAKES = {
     "paint --image own.png --read-mask --parser none.toml --out m.png": "--parser 'none.toml': no",
     "paint-scores --parser arcface=no.onnx --out d": "kind 'identity'; allowed: 'parser'",
     "paint --image a.png --mask m.png --out m.png": "--image is 'a.png': no such file",
+    "paint --replay area.json --weights w.st --out m.png": "--replay and --weights are both given",
     "paint-scores --faces 1 --out d": "--faces is '1'",
     "masks nowhere": "DIR is 'nowhere'",
     "runs nowhere": "DIR is 'nowhere'",
@@ -126,13 +127,14 @@ MISTAKES = {
 
 def test_mistakes_are_found_before_torch_is_imported(tmp_path):
     (tmp_path / "own.png").write_bytes(b"")
+    (tmp_path / "area.json").write_text('{"format": "l2l-area/1"}')
     answers = answers_of([line.split() for line in MISTAKES], tmp_path)
     for (line, message), (code, out, err, torch) in zip(MISTAKES.items(), answers, strict=True):
         assert (code, out) == (2, ""), line
         assert message in err, f"{line}: {err}"
         assert err.count("\n") == 1, line
         assert not torch, f"{line}: torch was imported first"
-    assert [path.name for path in tmp_path.iterdir()] == ["own.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["area.json", "own.png"]
 
 
 def test_every_argument_of_every_verb_has_its_line_of_help():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from regression_task import RECIPES, RegressionConfig
 from l2l_widgets import recipes
 from l2l_widgets.cli import VERBS, main
 from l2l_widgets.recipes import Recipe, RecipeError
+from l2l_widgets.recipes.registry import MANIFEST, refuse_other_run, run_config
+from l2l_widgets.recipes.source_commit import source_commit
 from l2l_widgets.storage import load_safetensors, sha256_file
-from l2l_widgets.training import RunDirectory, Settings
+from l2l_widgets.training import RunDirectory, Settings, TrainingError
 
 TASKS = str(Path(__file__).resolve().parent / "regression_task.py")
 
@@ -334,6 +337,74 @@ def test_publish_refuses_a_promise_that_was_not_kept(tmp_path):
     with pytest.raises(RecipeError, match=r"promised a\.safetensors"):
         recipes.publish(make_recipe("a"), tmp_path, tmp_path / "w", {}, {})
     assert not (tmp_path / "w").exists()
+
+
+def finished_run(folder, content, commit=None):
+    (folder / "final").mkdir(parents=True)
+    (folder / "final" / "a.safetensors").write_bytes(content)
+    (folder / "final" / "b.safetensors").write_bytes(content)
+    if commit is not None:
+        RunDirectory(folder).create({"commit": commit})
+    return folder
+
+
+def test_a_publishing_that_is_killed_leaves_the_world_that_was_there(tmp_path, monkeypatch):
+    recipe = make_recipe("a", outputs=("a.safetensors", "b.safetensors"))
+    weights = tmp_path / "w"
+    hashes = recipes.publish(recipe, finished_run(tmp_path / "old", b"old"), weights, {}, {})
+    manifest = (weights / MANIFEST).read_bytes()
+    new = finished_run(tmp_path / "new", b"new")
+    for fatal in range(3):  # two files and the manifest
+        calls = []
+
+        def dies(descriptor, calls=calls, fatal=fatal):
+            calls.append(descriptor)
+            if len(calls) > fatal:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("l2l_widgets.storage.os.fsync", dies)
+            with pytest.raises(KeyboardInterrupt):
+                recipes.publish(recipe, new, weights, {}, {})
+        assert (weights / MANIFEST).read_bytes() == manifest
+        for file, digest in hashes.items():
+            assert sha256_file(weights / file) == digest
+        assert len(list(weights.iterdir())) == 3, "nothing half-written stays"
+    left = weights / ".a.safetensors.0a1b2c3d.tmp"  # as SIGKILL leaves it
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    published = recipes.publish(recipe, new, weights, {}, {})
+    assert published == {file: sha256_file(weights / file) for file in hashes}
+    assert published["a.safetensors"] != hashes["a.safetensors"]
+    assert not left.exists()
+
+
+def test_the_commit_of_a_file_is_the_one_its_run_was_begun_with(tmp_path):
+    recipe, weights = make_recipe("a"), tmp_path / "w"
+    for name, begun_with, published in (
+        ("new", "0123abc-dirty", "0123abc-dirty"),
+        ("outside", "", ""),
+        ("old", None, source_commit()),  # a run from before this was written down
+    ):
+        folder = finished_run(tmp_path / name, b"x", begun_with)
+        recipes.publish(recipe, folder, weights, {}, {})
+        assert recipes.read_manifest(weights)["a.safetensors"]["commit"] == published
+    assert run_config(recipe, weights, {"x": "y"})["commit"] == source_commit()
+
+
+def test_a_run_of_another_recipe_config_or_input_is_refused(tmp_path):
+    recipe = make_recipe("a")
+    run = RunDirectory(tmp_path / "run")
+    run.create(run_config(recipe, tmp_path, {"g.safetensors": "1" * 64}))
+    inputs = {"g.safetensors": "1" * 64}
+    refuse_other_run(run, recipe, inputs)
+    refuse_other_run(run, recipe.replace(steps=7, log_every=2), inputs)
+    with pytest.raises(TrainingError, match="begun by recipe 'a', not 'b'"):
+        refuse_other_run(run, make_recipe("b"), inputs)
+    with pytest.raises(TrainingError, match="begun with width 16, not 17"):
+        refuse_other_run(run, recipe.replace(width=17), inputs)
+    with pytest.raises(TrainingError, match=r"begun with another g\.safetensors"):
+        refuse_other_run(run, recipe, {"g.safetensors": "2" * 64})
 
 
 def test_the_embedded_recipes_fit_together():

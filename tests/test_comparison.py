@@ -11,6 +11,7 @@ from open_world import A, Moves, Reads, open_models
 import l2l_widgets
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation import Plan, compare
+from l2l_widgets.evaluation import bench as bench_module
 from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.equal_change import measure_random_edits, measure_truth
 from l2l_widgets.evaluation.report import Protocol
@@ -282,6 +283,47 @@ def test_training_seeds_have_a_spread_of_their_own(tmp_path) -> None:
     assert rows["trained"]["leak_mean_seed_spread"] == pytest.approx(0.03, abs=1e-3)
     assert rows["closed"]["leak_mean_seed_spread"] is None
     assert result.provenance["trained_seeds"] == {"trained": 3, "closed": 1}
+
+
+def test_a_seed_that_lacks_an_attribute_leaves_the_mean_to_what_all_have(tmp_path) -> None:
+    less = Moves(leak=0.3)
+    less.attributes = ("age",)
+    plan = Plan(PROTOCOL, seeds=2, parts=("equal",))
+    result = run({"m": [Moves(leak=0.1), less]}, tmp_path, plan)
+    (row,) = (r for r in result.methods if r["reader"] == "judge")
+    assert (row["seeds"], row["attributes"]) == (2, 1)
+    assert row["leak_mean"] == pytest.approx(0.06, abs=1e-3)
+
+
+def test_the_faces_own_pictures_are_drawn_once_for_all_methods(tmp_path, monkeypatch) -> None:
+    people = torch.full((8, 3, 6, 6), 0.5)
+    changed = people.clone()
+    changed[:, :, AGE // 6, AGE % 6] += 0.3
+    models, drawn = open_models(), []
+    synthesis = models.generator.synthesis
+
+    def counted(ws, **options):
+        if len(ws) > 1:  # models try a new generator with one face
+            drawn.append(len(ws))
+        return synthesis(ws, **options)
+
+    monkeypatch.setattr(models.generator, "synthesis", counted)
+    found = []
+    for most in (bench_module.KEPT_BYTES, 0):
+        monkeypatch.setattr(bench_module, "KEPT_BYTES", most)
+        methods = {"one": Moves(leak=0.2), "two": Moves()}
+        result = run(
+            methods, tmp_path / str(most), models=models, truth=lambda *_: (people, changed)
+        )
+        found.append((result.equal, sum(drawn)))
+        drawn.clear()
+    (kept, fewer), (plain, more) = found
+    assert kept == plain
+    assert more - fewer == 3 * 40  # two methods, two attributes, each face with room in both
+    assert any(row.get("outside_region_error") is not None for row in kept)
+    again = run(methods, tmp_path / "0", models=models, truth=lambda *_: (people, changed))
+    assert again.equal == plain
+    assert sum(drawn) == 0, "what is at hand needs no picture"
 
 
 @pytest.mark.parametrize(

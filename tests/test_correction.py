@@ -58,6 +58,10 @@ def test_threshold_keeps_implications_both_ways() -> None:
     assert of(dark, "glasses") == pytest.approx(0.8)
     off = correct(faces(glasses=0.9, sunglasses=0.8), change(glasses=-0.8))
     assert of(off, "sunglasses") == pytest.approx(-0.7)  # to no more than the glasses have
+    # asked for more glasses, nobody loses the dark lenses there are
+    more = correct(faces(glasses=0.1, sunglasses=0.6), change(glasses=0.3))
+    assert of(more, "glasses") == pytest.approx(0.3)
+    assert of(more, "sunglasses") == 0
     on = correct(faces(), change(glasses=0.8))
     assert of(on, "sunglasses") == 0
 

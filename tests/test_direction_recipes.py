@@ -15,7 +15,7 @@ from l2l_widgets.editors.checks import check_editor
 from l2l_widgets.models.zoo import load
 from l2l_widgets.recipes import build_task, list_recipes
 from l2l_widgets.recipes.directions import DirectionTask, boundaries, channels, components
-from l2l_widgets.recipes.labelled import LabelledWorld
+from l2l_widgets.recipes.labelled import LabelledFaces, LabelledWorld
 from l2l_widgets.recipes.styleflow import FlowTask
 from l2l_widgets.storage import load_safetensors
 from l2l_widgets.training import TrainingError, train
@@ -31,6 +31,16 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def triplets(tmp_path_factory):
     return tmp_path_factory.mktemp("labelled") / "triplets"
+
+
+def test_mapper_and_directions_learn_from_one_labelled_set():
+    config = {name: recipe.config for name, recipe in list_recipes().items()}
+    wanted = {
+        name: [getattr(config[name], field.name) for field in dataclasses.fields(LabelledFaces)]
+        for name in ("mapper", "mapper-plain", "interfacegan", "stylespace")
+    }
+    assert len({tuple(values) for values in wanted.values()}) == 1, wanted
+    assert config["mapper-lesson"].faces < config["mapper"].faces
 
 
 @pytest.mark.parametrize("name", LINEAR)

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from l2l_widgets.metrics import editing
+from l2l_widgets.metrics import editing, resampling
+from l2l_widgets.metrics.resampling import resampled_means, resampled_medians
 
 
 def test_achieved_fraction_perfect_constant_adversarial() -> None:
@@ -123,3 +124,34 @@ def test_bootstrap_of_a_constant_is_the_constant_and_nan_is_left_out() -> None:
 def test_bootstrap_refuses_other_shapes(bad: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="shape"):
         editing.bootstrap_interval(bad, seed=0)
+
+
+def test_counted_resamples_are_the_drawn_ones():
+    """Sums by counts give what drawing the rows one resample after another gives."""
+    generator = torch.Generator().manual_seed(1)
+    values = torch.rand(23, 3, generator=generator, dtype=torch.float64)
+    values[values < 0.2] = float("nan")
+    values[0, 0], values[1, 0], values[4] = 0.4, float("nan"), float("nan")
+    values[7, 1] = values[8, 2] = values[9, 0] = 0.5  # ties
+    for x in (values, values[:, :1], values[:2, :1]):
+        draw = torch.Generator().manual_seed(5)
+        rows = [x[torch.randint(len(x), (len(x),), generator=draw)].flatten() for _ in range(200)]
+        means = torch.stack([row.nanmean() for row in rows])
+        medians = torch.stack([row.nanquantile(0.5) for row in rows])
+        assert torch.allclose(resampled_means(x, 5, 200), means, equal_nan=True, atol=1e-12)
+        assert torch.equal(resampled_medians(x, 5, 200).isnan(), medians.isnan())
+        known = ~medians.isnan()
+        assert torch.equal(resampled_medians(x, 5, 200)[known], medians[known])
+
+
+def test_resamples_come_in_blocks_and_know_infinity(monkeypatch):
+    values = torch.tensor([[1.0], [2.0], [float("inf")], [4.0]])
+    whole = resampled_means(values, 3, 50), resampled_medians(values, 3, 50)
+    draw = torch.Generator().manual_seed(3)
+    rows = torch.stack([torch.randint(4, (4,), generator=draw) for _ in range(50)])
+    assert torch.equal(whole[0].isinf(), (rows == 2).any(dim=1))
+    assert not bool(whole[0].isnan().any())
+    monkeypatch.setattr(resampling, "BLOCK", 8)
+    assert torch.equal(resampled_means(values, 3, 50), whole[0])
+    assert torch.equal(resampled_medians(values, 3, 50), whole[1])
+    assert sum(len(block) for block in resampling.resamples(4, 3, 51)) == 51

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import pytest
 import torch
-from open_world import Moves, open_models
+from open_world import A, Knows, Moves, OpenWorld, Reads, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError
 from l2l_widgets.cli import main
@@ -15,6 +14,8 @@ from l2l_widgets.evaluation import choose_requests, evaluate
 from l2l_widgets.evaluation.report import FIRST_FACE, Protocol
 from l2l_widgets.faceworld import sample_factors
 from l2l_widgets.faceworld.truth import rerendered_pairs, with_attribute
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
 
 
 @pytest.fixture
@@ -102,23 +103,57 @@ def test_directions_have_room_by_both_readers() -> None:
     assert 150 < int((many > 0).sum()) < 250
 
 
-def test_the_folder_holds_what_was_measured(world, tmp_path) -> None:
+def test_the_summary_holds_what_was_measured(world) -> None:
     report = evaluate(world, {"perfect": Moves()}, PROTOCOL)
-    report.write(tmp_path / "r")
-    found = json.loads((tmp_path / "r" / "report.json").read_text())
+    found = json.loads(json.dumps(report.summary()))
     assert found["format"] == "l2l-evaluation/1"
     assert found["protocol"]["faces"] == 40
     assert found["judges"] == {"attribute": "attribute_judge", "identity": "identity_judge"}
     assert set(found["hashes"]) >= {"generator", "attribute_judge"}
-    with open(tmp_path / "r" / "measurements.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
+    columns = ("method", "attribute", "face", "requested", "reader", "quantity", "value")
+    rows = [dict(zip(columns, row, strict=True)) for row in report.measurements]
     achieved = [r for r in rows if r["quantity"] == "achieved" and r["reader"] == "judge"]
     expected = sum(row["faces"] for row in report.attributes)
     assert len(achieved) == expected > 0
     assert int(achieved[0]["face"]) >= FIRST_FACE
     assert all(abs(float(r["value"]) - 1) < 1e-3 for r in achieved)
-    with open(tmp_path / "r" / "attributes.csv", newline="") as file:
-        assert [r["attribute"] for r in csv.DictReader(file)] == ["age", "beard"]
+    assert [row["attribute"] for row in found["attributes"]] == ["age", "beard"]
+
+
+def test_a_measured_edit_carries_what_a_sessions_does_also_while_it_is_timed() -> None:
+    """A session asks with one regressor's readings; the mean of all corrects other targets."""
+
+    class Half(Reads):
+        def __call__(self, images):
+            return 0.5 * super().__call__(images)
+
+    class Heard(Moves):
+        def __init__(self):
+            super().__init__()
+            self.requests = []
+
+        def edit(self, w, request):
+            self.requests.append((w, request))
+            return super().edit(w, request)
+
+    editor, one = Heard(), Half()
+    models = Models.from_parts(
+        OpenWorld(), regressor=one, regressors=[one, Reads()], embedder=Knows(),
+        attribute_judge=Reads(), editors={"heard": editor}, name="open",
+    )  # fmt: skip
+    session = EditSession(models, method="heard", seed=FIRST_FACE, truncation_psi=0.7)
+    session.set_changes({"age": 0.1})
+    assert session.render().error is None
+    ((w, of_session),) = editor.requests
+    editor.requests.clear()
+    evaluate(models, {"heard": editor}, PROTOCOL)
+    carried = [(w, request) for w, request in editor.requests if request.current is not None]
+    assert carried
+    for latents, request in carried:
+        assert torch.allclose(request.current, 0.5 * latents[:, 0, :A], atol=1e-6)
+    assert torch.allclose(of_session.current, 0.5 * w[:, 0, :A], atol=1e-6)
+    timed = [request for latents, request in carried if request.changes == {"age": 0.3}]
+    assert len([r for r in timed if len(r.current) == 1]) >= 50, "timed without the correction"
 
 
 def test_equal_seeds_give_equal_numbers_and_others_other_faces(world) -> None:

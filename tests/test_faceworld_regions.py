@@ -5,7 +5,16 @@ import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.faceworld import MASK_CLASSES
-from l2l_widgets.faceworld.regions import INSIDE, LEAST_AREA, REGIONS, Region, main, visibility
+from l2l_widgets.faceworld.regions import (
+    FACES,
+    HIDDEN,
+    INSIDE,
+    LEAST_AREA,
+    REGIONS,
+    Region,
+    main,
+    visibility,
+)
 from l2l_widgets.faceworld.render import Render
 
 
@@ -16,18 +25,25 @@ def test_every_attribute_has_a_region_and_no_other_name_has():
         assert "background" not in region.classes
 
 
-#: What world 2 is known to draw too faintly: the red of thin lips on dark skin.
-TOO_FAINT = {"lip_makeup"}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DEFAULT_TABLE.names)
-def test_an_attribute_shows_where_it_should_and_only_there(name):
-    found = visibility(name, faces=3, seed=1, size=128)
+@pytest.mark.parametrize(("kind", "faces"), [(k, 3 if k == "bare" else 2) for k in FACES])
+def test_an_attribute_shows_where_it_should_and_only_there(kind, faces, name):
+    found = visibility(name, faces=faces, seed=1, size=128, kind=kind)
     assert found.inside.min() >= INSIDE, found.inside
-    visible = bool(found.area.min() >= LEAST_AREA)
-    # a mended attribute fails here too, and is then taken from the list
-    assert visible == (name not in TOO_FAINT), found.area * 128**2
+    if name not in HIDDEN.get(kind, ()):
+        assert found.area.min() >= LEAST_AREA, found.area * 128**2
+
+
+def test_what_is_hidden_is_named_of_a_kind_and_an_attribute():
+    for kind, names in HIDDEN.items():
+        assert kind in FACES
+        assert set(names) < set(DEFAULT_TABLE.names)
+
+
+def test_an_unknown_kind_of_face_is_refused():
+    with pytest.raises(ValueError, match="kind is 'masked'"):
+        visibility("smile", kind="masked")
 
 
 @pytest.mark.parametrize("name", ["smile", "glasses", "hair_blond", "hat", "eyes_open"])

@@ -14,7 +14,7 @@ import torch
 
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.dataset import DatasetConfig, FaceDataset, render_dataset
-from l2l_widgets.faceworld.version import WORLD
+from l2l_widgets.faceworld.version import WORLD, known_flaws
 
 PROBE = Path(__file__).parent / "golden" / "faceworld_probe.npz"
 
@@ -85,6 +85,12 @@ def test_a_set_of_another_world_is_refused(tmp_path) -> None:
         FaceDataset(tmp_path)
     with pytest.raises(ValueError, match="world is 1"):
         DatasetConfig(count=2, seed=1, world=1)
+
+
+def test_flaws_are_named_as_parts_of_one_sentence() -> None:
+    flaws = known_flaws()
+    assert 5 <= len(flaws) == len(set(flaws))
+    assert not [f for f in flaws if f[-1] in ".;," or f[0].isupper()]
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ def test_faces_are_drawn_in_parts_alike():
     z = torch.randn(5, 16, generator=torch.Generator().manual_seed(3))
     whole = ((generator(z, noise_mode="const").clamp(-1, 1) + 1) * 127.5).round()
     assert (faces.float() - whole).abs().max() <= 1
+    half = draw_faces(generator, 5, seed=3, side=16).float()
+    assert (half - whole.unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean((3, 5))).abs().max() <= 1
 
 
 def test_a_set_is_as_far_from_itself_as_nothing(judge):

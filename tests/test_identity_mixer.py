@@ -14,6 +14,7 @@ from l2l_widgets import FaceEditor, IdentityMixer
 from l2l_widgets.images import encode_png
 from l2l_widgets.models.zoo import load
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.replay import read_recipe
 from l2l_widgets.session.shared_face import SharedFace
 
 
@@ -177,6 +178,32 @@ def test_faces_are_taken_from_seeds_and_files_and_swapped(widget):
     again = [f["name"] for f in widget.cells["rows"]]
     assert again[0] == rows[0], "the two faces stay, the others are new"
     assert again[1] != rows[1]
+
+
+def test_a_mix_is_taken_home_with_the_recipe_that_draws_it(session, tmp_path):
+    made = IdentityMixer(
+        session, identity=1, attributes=2, rows=(3,), columns=(4,), folder=tmp_path
+    )
+    try:
+        ask(made, 1, kind="cell", row=1, column=0)
+        ask(made, 2, kind="save")
+        assert made.notice["error"] is None
+        assert made.notice["name"] == "mix-3-2.png"
+        again = EditSession.from_recipe(session.models, read_recipe(tmp_path / "mix-3-2.png"))
+        assert torch.equal(again.state.w, made.mix.w)
+        torch.testing.assert_close(again.render().before, made.mix.image, rtol=0, atol=2e-2)
+        again.close()
+        assert made.save().name == "mix-3-2-2.png", "nothing is written over"
+        (tmp_path / "none").write_bytes(b"")
+        made._folder = tmp_path / "none"
+        ask(made, 3, kind="save")
+        assert "cannot make the folder" in made.notice["error"]
+    finally:
+        made.close()
+    alone = IdentityMixer(build_mixer(), identity=1, attributes=2, rows=(), columns=())
+    with pytest.raises(ValueError, match="a recipe names the models"):
+        alone.save()
+    alone.close()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -93,6 +94,7 @@ def test_every_kind_of_step_trains_and_the_file_mixes(world, triplets, tmp_path)
     assert "teacher" in records[0]
     assert "adversarial" not in records[0], "D_W is asked only once pictures are drawn"
     assert {"identity_cross", "landmark_cross", "reading_cross", "adversarial"} <= set(records[4])
+    assert "background_cross" in records[4]
     assert "reconstruction_cross" not in records[2]
     assert {"reconstruction_same", "identity_same"} <= set(records[3])
     assert "judge" not in records[3]
@@ -106,8 +108,8 @@ def test_every_kind_of_step_trains_and_the_file_mixes(world, triplets, tmp_path)
     ).shape == (2, 16)
 
 
-def test_the_judge_and_the_readers_take_turns_that_do_not_meet(world, triplets):
-    task = build_task(small(triplets, ensemble=2), world)
+def test_the_judge_and_the_readers_take_turns_that_do_not_meet(world, tmp_path):
+    task = build_task(small(tmp_path / "set", ensemble=2), world)
     task.regressors = (*task.regressors, *task.regressors)[:2]
     for cross, every in ((2, 2), (3, 2), (2, 1), (2, 3)):
         task.config = replace(task.config, cross_every=cross, adversarial_every=every)
@@ -129,6 +131,20 @@ def test_a_short_training_lowers_the_teachers_loss(world, tmp_path):
     assert losses[-1] < 0.85 * losses[0], losses
 
 
+def test_the_identity_weighs_more_towards_the_end_and_readings_in_their_spread(world, triplets):
+    recipe = small(
+        triplets, warm_steps=0, schedule_steps=6, landmark_weight=0.0, reading_weight=0.0,
+        background_weight=0.0, adversarial_weight=0.0, identity_weight=1.0, identity_rise=3.0,
+    )  # fmt: skip
+    task = build_task(recipe, world)
+    assert torch.allclose(task.spread, task.readings[:, task.columns].std(dim=0).clamp_min(0.03))
+    batch = task.batch(0, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        early, late = (task._picture_step(dict(batch), step) for step in (2, 4))
+    assert float(late["identity_cross"]) == pytest.approx(float(early["identity_cross"]))
+    assert float(late["loss"]) == pytest.approx(3 * float(early["loss"]), rel=1e-4)
+
+
 @pytest.mark.slow
 def test_a_resumed_run_ends_where_an_unbroken_one_does(world, triplets, tmp_path):
     def train_to(steps, folder, resume=False):
@@ -142,7 +158,11 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(world, triplets, tmp_path
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-def test_signatures_are_written_once_and_a_damaged_shard_again(world, triplets):
+def test_signatures_are_written_once_and_a_damaged_shard_again(world, triplets, tmp_path):
+    # a copy of its own: another test may have left signatures by other networks in the set
+    build_task(small(triplets), world)
+    kept = shutil.ignore_patterns("signatures-*")
+    triplets = shutil.copytree(triplets, tmp_path / "set", ignore=kept)
     first = build_task(small(triplets), world)
     (folder,) = triplets.glob("signatures-*")
     (shard,) = folder.iterdir()
@@ -160,6 +180,7 @@ def test_the_papers_schedule_and_every_ablation_resolve():
     assert (paper.warm_steps, paper.reading_weight, paper.cross_every) == (0, 0.0, 3)
     for changes in mixing_report.ABLATIONS.values():
         assert get_recipe("identity-disentangle").replace(**changes)
+    assert (paper.background_weight, paper.identity_rise) == (0.0, 1.0)
     with pytest.raises(ValueError, match=r"landmark_weight is -1\.0; allowed: 0 or more"):
         get_recipe("identity-disentangle").replace(landmark_weight=-1.0)
     with pytest.raises(ValueError, match="cross_every is 0; allowed: 1 or more"):

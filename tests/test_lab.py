@@ -53,9 +53,9 @@ def test_a_name_that_fits_none_or_several_lists_the_notebooks(name):
         lab.run(parse(name, "--dry-run"))
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "-1"])
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "abc", "80.5"])
 def test_an_impossible_port_is_refused(port):
-    with pytest.raises(ValueError, match=r"port .*1 to 65535"):
+    with pytest.raises(ValueError, match=r"--port is .*1 to 65535"):
         lab.run(parse(f"--port={port}", "--dry-run"))
 
 

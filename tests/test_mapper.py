@@ -204,6 +204,10 @@ def test_what_is_saved_is_what_edits(editor, tmp_path) -> None:
     assert torch.equal(again.edit(ws, request), editor.edit(ws, request))
     assert again.attributes == ("smile", "age")
     assert again.provenance == {"generator": "abc"}
+    editor.save(tmp_path / "half.safetensors", half=True)
+    near = MapperEditor.load(tmp_path / "half.safetensors").edit(ws, request)
+    assert near.dtype == torch.float32
+    assert (near - again.edit(ws, request)).abs().max() < 2e-3 * (near - ws).abs().max()
 
 
 def test_foreign_files_are_refused_in_one_line(editor, tmp_path) -> None:

@@ -85,7 +85,7 @@ def test_variants_are_trained_measured_verified_and_put_into_a_table(tmp_path, c
     ]
     assert {row["method"] for row in found.equal} == set(names)
     table = (out / "ablations.md").read_text()
-    assert table.startswith("PREVIEW, n = 4 faces, face seed 0, 1 training seed, judge: ")
+    assert table.startswith("PREVIEW, n = 4 faces, face seed 0, 1 training seed (another ")
     for name, changed in (("relu", "activation = relu"), ("3 layers", "layers = 3")):
         assert f"| {name} | {changed} | judge |" in table
     assert "| whole |  | judge |" in table

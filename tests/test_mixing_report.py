@@ -11,7 +11,7 @@ import torch
 from l2l_widgets.disentangle import MIXER_FILE
 from l2l_widgets.evaluation.mixing import correlation, mean_correlation, means
 from l2l_widgets.recipes import mixing_report, mixing_truth
-from l2l_widgets.recipes.card_text import _parser
+from l2l_widgets.recipes.card_sections import masks_section
 from l2l_widgets.recipes.mixing_report import Parts, _check_folder
 from l2l_widgets.recipes.mixing_text import card_section, factor_table, reached, score_table
 
@@ -103,7 +103,8 @@ def test_tables_and_the_card_say_what_was_measured_and_how():
 
 
 def test_another_network_with_landmarks_is_not_taken_for_the_parser():
-    assert _parser({"mixer": {"scores": {"landmark_error": 0.02}}}) == ""
+    entry = {"recipe": "landmarks", "scores": {"landmark_error": 0.02}}
+    assert masks_section({"landmarks.safetensors": entry}, {}) == ""
 
 
 def test_a_measured_part_is_kept_until_what_it_depends_on_changes(tmp_path):

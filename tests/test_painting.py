@@ -248,6 +248,20 @@ def test_without_a_network_masks_can_be_painted_and_the_picture_says_why_not(fac
     session.close()
 
 
+def test_a_face_of_a_larger_generator_is_painted_at_the_painters_size(model, faces):
+    large = torch.nn.functional.interpolate(faces.image[:2], (64, 64))
+    session = PaintSession(model, large[0], parser=lambda images: faces.mask[:1])
+    assert session.image.shape == faces.image[0].shape
+    assert (session.image - faces.image[0]).abs().mean() < 0.2 * faces.image[0].std()
+    session.copy_style(large[1:], faces.mask[1])
+    session.apply(brush())
+    drawn = session.render().image
+    again = PaintSession.from_recipe(model, session.recipe())
+    assert torch.equal(again.render().image, drawn)
+    session.close()
+    again.close()
+
+
 def test_what_does_not_fit_is_refused(model, faces):
     with pytest.raises(PaintError, match=r"image has shape \(3, 16, 16\)"):
         PaintSession(model, faces.image[0][:, :16, :16], faces.mask[0])
@@ -255,6 +269,8 @@ def test_what_does_not_fit_is_refused(model, faces):
         PaintSession(model, faces.image[0], faces.mask[0][:16, :16])
     with pytest.raises(MaskError, match="l2l train parser"):
         PaintSession(model, faces.image[0])
+    with pytest.raises(PaintError, match=r"image has shape \(3, 64, 48\)"):
+        PaintSession(model, torch.zeros(3, 64, 48), faces.mask[0])
     seen = PaintSession(model, faces.image[0], parser=lambda images: faces.mask[:1])
     assert torch.equal(seen.original, faces.mask[0])
     seen.close()

@@ -79,8 +79,8 @@ def test_overlap_counts_small_parts_as_much_as_large_ones() -> None:
 @pytest.mark.slow
 def test_it_learns_and_reports_every_class_that_is_shown(rendered, tmp_path) -> None:
     recipe = get_recipe("parser").replace(
-        width=8, batch_size=8, steps=60, learning_rate=0.06, log_every=10, evaluate_every=0,
-        checkpoint_every=60, precision="no",
+        width=8, batch_size=8, steps=90, learning_rate=0.06, log_every=10, evaluate_every=0,
+        checkpoint_every=90, precision="no",
     )  # fmt: skip
     records = []
     outcome = train(
@@ -90,7 +90,7 @@ def test_it_learns_and_reports_every_class_that_is_shown(rendered, tmp_path) -> 
     assert records[-1]["mask_loss"] < 0.6 * records[0]["mask_loss"]
     assert records[-1]["overlap_loss"] < records[0]["overlap_loss"]
     assert records[-1]["landmark_loss"] < 0.7 * records[0]["landmark_loss"]
-    look = read_look(tmp_path / "run", 60)
+    look = read_look(tmp_path / "run", 90)
     assert look is not None, "those who watch see nothing"
     assert (look.captions, look.columns) == (("held out", "read", "true"), 4)
     shown = {MASK_CLASSES[i] for i in rendered.masks[-8:].unique().tolist()}

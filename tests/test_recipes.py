@@ -10,11 +10,12 @@ import torch
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.dataset import DatasetConfig
+from l2l_widgets.faceworld.factors import IDENTITY_FACTORS
 from l2l_widgets.perception import AttributeNet, load_network, save_network
 from l2l_widgets.recipes import build_task, list_recipes
 from l2l_widgets.recipes import generator as generator_recipe
 from l2l_widgets.recipes import perception as perception_recipe
-from l2l_widgets.recipes.perception import degrade, verification_scores
+from l2l_widgets.recipes.perception import degrade, ridge, verification_scores
 from l2l_widgets.stylegan2 import load_generator
 from l2l_widgets.training import read_look, train
 
@@ -53,7 +54,14 @@ def rendered(monkeypatch, small_set):
 def test_every_embedded_recipe_is_listed_after_what_it_needs():
     recipes = list_recipes()
     names = list(recipes)
-    assert {"generator", "regressor", "regressor_b", "embedder", "judge_regressor"} <= set(names)
+    assert {
+        "generator_base",
+        "generator",
+        "regressor",
+        "regressor_b",
+        "embedder",
+        "judge_regressor",
+    } <= set(names)
     for recipe in recipes.values():
         for needed in recipe.depends_on:
             assert names.index(needed) < names.index(recipe.name)
@@ -69,22 +77,25 @@ def regressors(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_generator_trains_through_its_three_phases(rendered, regressors, tmp_path):
+def test_the_generator_trains_through_its_four_phases(rendered, regressors, tmp_path):
     recipe = generator_recipe.RECIPES[0].replace(
-        channel_base=256, channel_max=16, w_dim=16, batch_size=4, distil_steps=6, paired_steps=3,
-        steps=34, log_every=1, checkpoint_every=100, precision="no",
+        channel_base=256, channel_max=16, w_dim=16, mapping_width=160, batch_size=4,
+        portraits=1000, mapping_steps=4, distil_steps=6, paired_steps=3, steps=38, log_every=1,
+        checkpoint_every=100, precision="no",
     )  # fmt: skip
     task = build_task(recipe, tmp_path)
-    assert [task.resolution(step) for step in (0, 2, 5)] == [16, 32, 64]
+    assert [task.resolution(step) for step in (4, 6, 9)] == [16, 32, 64]
     start = {k: v.clone() for k, v in task.generator.state_dict().items()}
     records: list[dict] = []
     outcome = train(
         task, recipe.settings, tmp_path / "run", callbacks=(records.append,), progress=False
     )
     assert outcome.finished
-    assert ["distil_loss" in r for r in records] == [True] * 6 + [False] * 28
-    assert all(r["projected_loss"] > 0 for r in records[6:])
-    assert [r.get("discriminator_loss", 0) > 0 for r in records[6:14]] == [
+    assert ["mapping_loss" in r for r in records] == [True] * 4 + [False] * 34
+    assert records[3]["mapping_loss"] < records[0]["mapping_loss"]
+    assert ["distil_loss" in r for r in records[4:]] == [True] * 6 + [False] * 28
+    assert all(r["projected_loss"] > 0 for r in records[10:])
+    assert [r.get("discriminator_loss", 0) > 0 for r in records[10:18]] == [
         False,
         False,
         True,
@@ -93,20 +104,32 @@ def test_the_generator_trains_through_its_three_phases(rendered, regressors, tmp
     moved = [k for k, v in task.generator.state_dict().items() if not torch.equal(v, start[k])]
     assert any("noise_strength" in k for k in moved)
     assert float(task.path_mean.value) > 0, "path length regularisation never ran"
-    look = read_look(tmp_path / "run", 34)
+    look = read_look(tmp_path / "run", 38)
     assert look is not None, "those who watch see nothing"
     assert (look.captions[0], look.columns, look.side) == ("as drawn", 6, (64, 64))
-    shipped = load_generator(tmp_path / "run" / "final" / "generator.safetensors")
+    shipped = load_generator(tmp_path / "run" / "final" / "generator_base.safetensors")
     images = shipped(torch.randn(2, shipped.z_dim), truncation_psi=0.7)
     assert images.shape == (2, 3, 64, 64)
     assert images.std() > 0.01
 
 
 def test_z_is_standard_normal_and_no_coordinate_is_a_factor(rendered, regressors, tmp_path):
-    task = build_task(generator_recipe.RECIPES[0].replace(channel_base=256, channel_max=16))
+    small = {"channel_base": 256, "channel_max": 16, "portraits": 1000}
+    task = build_task(generator_recipe.RECIPES[0].replace(**small))
     z = sample_factors(20000, seed=9).latents @ task.to_z
     assert (torch.cov(z.T) - torch.eye(z.shape[1])).abs().max() < 0.06
     assert task.to_z.abs().max() < 2.5
+
+
+def test_the_mapping_starts_from_the_factors(rendered, regressors, tmp_path):
+    task = build_task(
+        generator_recipe.RECIPES[0].replace(channel_base=256, channel_max=16), tmp_path
+    )
+    latents, layer = sample_factors(8, seed=9).latents, task.generator.mapping.fc0
+    first = latents @ task.to_z @ (layer.weight * layer.weight_gain).T
+    count = latents.shape[1]
+    torch.testing.assert_close(first[:, :count], latents, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(first[:, count : 2 * count], -latents, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["regressor", "regressor_b", "judge_regressor"])
@@ -133,6 +156,21 @@ def test_an_embedder_starts_from_the_regressors_trunk(rendered, tmp_path):
         assert torch.equal(value, trunk[name].to(value.dtype)), name
     outcome = train(task, recipe.settings, tmp_path / "run2", progress=False)
     assert 0 <= outcome.scores["tar_at_far_1pct"] <= 1
+    shipped = load_network(tmp_path / "run2" / "final" / "embedder.safetensors")
+    assert shipped(torch.zeros(2, 3, 64, 64)).shape == (2, len(IDENTITY_FACTORS))
+
+
+def test_ridge_finds_a_line_and_passes_over_noise_and_dead_features():
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(4000, 5, generator=generator) * torch.tensor([1.0, 10.0, 0.1, 1.0, 0.0])
+    noise = torch.randn(4000, generator=generator)
+    y = torch.stack([2 * x[:, 0] - 0.3 * x[:, 1] + 5, noise], 1)
+    weight, bias = ridge(x, y, damping=1e-6)
+    assert torch.allclose(weight[0, :4], torch.tensor([2.0, -0.3, 0.0, 0.0]), atol=2e-3)
+    assert weight[:, 4].abs().max() == 0  # no spread, no say
+    said = x @ weight.T + bias
+    assert abs(float(said[:, 0].mean())) < 1e-4  # the distance from the mean
+    assert said[:, 1].std() < 0.1  # what cannot be read is said to be nothing
 
 
 def test_degrading_is_a_function_of_the_generator():
@@ -157,8 +195,13 @@ def test_verification_of_perfect_and_blind_embeddings():
 @pytest.mark.parametrize(
     ("recipe", "field", "value", "message"),
     [
-        ("generator", "channel_base", "7", "channel_base is 7; it must be at least img_resolution"),
-        ("generator", "channel_max", "0", "channel_max is 0"),
+        (
+            "generator_base",
+            "channel_base",
+            "7",
+            "channel_base is 7; it must be at least img_resolution",
+        ),
+        ("generator_base", "channel_max", "0", "channel_max is 0"),
         ("regressor", "width", "0", "width is 0; allowed: 1 or more"),
         ("embedder", "family", "round", "family is 'round'; allowed: residual, separable"),
         ("judge_regressor", "sets", "people", "sets is people; allowed: population, independent"),

@@ -12,11 +12,19 @@ from open_world import A, Moves, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
-from l2l_widgets.evaluation import Plan, cascade_detector, compare, verify, write_report
+from l2l_widgets.cli.evaluate import _world_of
+from l2l_widgets.evaluation import (
+    Comparison,
+    Plan,
+    cascade_detector,
+    compare,
+    verify,
+    write_report,
+)
 from l2l_widgets.evaluation.figures import curves_figure
 from l2l_widgets.evaluation.paper_protocol import judged_inception_score
 from l2l_widgets.evaluation.report import Protocol
-from l2l_widgets.evaluation.report_folder import as_latex
+from l2l_widgets.evaluation.report_folder import as_latex, paper_table
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.version import WORLD
 
@@ -49,7 +57,7 @@ def test_the_papers_rows_perfect_constant_adversarial(tmp_path) -> None:
     # half a turn at the ends, a quarter half-way: distances 2, 1, 0, 1, 2
     assert lost["Age"]["value"] == pytest.approx(1.2, abs=1e-3)
     assert lost["Age"]["low"] <= 1.2 <= lost["Age"]["high"] + 1e-3
-    assert idle["FID"]["pictures"] == 2 * 5 * 5
+    assert idle["frechet_identity"]["pictures"] == 2 * 5 * 5
     assert perfect["Time (s)"]["value"] > 0
     assert (perfect["Age"]["range_low"], perfect["Age"]["range_high"]) == (-1, 1)
 
@@ -58,10 +66,40 @@ def test_pictures_that_did_not_change_are_as_good_as_the_generators_own(tmp_path
     plan = Plan(PROTOCOL, parts=("paper",), paper_faces=12, positions=3)
     result = paper({"idle": Moves(reach=0.0), "far": Moves(leak=2.0, person=2.0)}, tmp_path, plan)
     idle, far = by_row(result, "idle"), by_row(result, "far")
-    assert idle["ISD"]["value"] == pytest.approx(0, abs=1e-6)
-    assert idle["FID"]["value"] < 0.1 * far["FID"]["value"]
-    assert idle["KID"]["value"] < far["KID"]["value"]
-    assert far["ISD"]["value"] > 0.01
+    assert idle["inception_score_judge"]["value"] == pytest.approx(0, abs=1e-6)
+    assert idle["frechet_identity"]["value"] < 0.1 * far["frechet_identity"]["value"]
+    assert idle["kernel_identity"]["value"] < far["kernel_identity"]["value"]
+    assert far["inception_score_judge"]["value"] > 0.01
+
+
+@pytest.mark.parametrize(
+    ("manifest", "world"),
+    [
+        ({"generator.safetensors": {"config": {"world": 7}}}, 7),
+        ({"generator.safetensors": {"config": {}}}, 0),  # one of somebody's own pictures
+        ({"generator.safetensors": {}}, 0),
+        ({}, 0),
+    ],
+)
+def test_the_world_of_a_generator_is_in_its_manifest_and_not_in_its_name(manifest, world) -> None:
+    models = open_models()
+    models.name, models.manifest = "faceworld-of-mine", manifest
+    assert _world_of(models) == world
+
+
+def test_our_distances_stand_in_no_row_of_the_papers() -> None:
+    ours = {"Age": 0.2, "frechet_judge": 1.5, "kernel_judge": 0.1, "Time (s)": 0.3}
+    found = Comparison(
+        PAPER, paper=[{"method": "m", "row": k, "value": v} for k, v in ours.items()]
+    )
+    table = {row.pop("row"): row for row in paper_table(found)}
+    assert list(table) == [
+        "Age", "frechet_judge", "FID (paper)", "kernel_judge", "KID (paper)", "Time (s)"
+    ]  # fmt: skip
+    theirs = "paper (other generator): L2L"
+    assert table["frechet_judge"] == {"m": 1.5, **dict.fromkeys(list(table["Age"])[1:])}
+    assert (table["FID (paper)"]["m"], table["FID (paper)"][theirs]) == (None, 39.83)
+    assert (table["Age"]["m"], table["Age"][theirs]) == (0.2, 0.57)
 
 
 def test_the_range_ends_where_no_face_is_found(tmp_path) -> None:
@@ -98,12 +136,22 @@ def test_the_folder_holds_the_tables_figures_and_the_papers_own_figures(tmp_path
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["format"] == "l2l-evaluation/2"
     assert report["preview"] is True
-    assert report["stamp"].startswith("PREVIEW, n = 12 faces, face seed 0, 1 training seed")
+    assert report["stamp"].startswith("PREVIEW, n = 12 faces, face seed 0, 1 training seed (")
     assert [row["method"] for row in report["methods"]] == ["clean_100%", "leaky"]
     assert set(report["hashes"]) >= {"generator", "attribute_judge"}
     assert len(rows_of(tmp_path / "leakage.csv")) == 2 * 3 * 2 * A
     table = {row["row"]: row for row in rows_of(tmp_path / "paper.csv")}
-    assert list(table) == ["Age", "Beard", "FID", "KID", "ISD", "Time (s)"]
+    ours = ["frechet_identity", "kernel_identity", "inception_score_judge"]
+    papers = ["FID (paper)", "KID (paper)", "ISD (paper)"]
+    pairs = [row for pair in zip(ours, papers, strict=True) for row in pair]
+    assert list(table) == ["Age", "Beard", *pairs, "Time (s)"]
+    # features of two kinds of networks never stand in one row
+    for row in ours:
+        assert table[row]["clean_100%"] != ""
+        assert table[row]["paper (other generator): L2L"] == ""
+    for row in papers:
+        assert table[row]["clean_100%"] == ""
+        assert table[row]["paper (other generator): L2L"] != ""
     assert table["Beard"]["paper (other generator): L2L"] == "0.28"
     assert float(table["Beard"]["clean_100%"]) == pytest.approx(0, abs=1e-3)
     assert rows_of(tmp_path / "failed.csv") == []
@@ -222,6 +270,9 @@ def test_a_report_of_another_world_is_neither_resumed_nor_verified(
 ) -> None:
     weights, out = tmp_path / "faceworld-tiny", tmp_path / "report"
     shutil.copytree(tiny_world, weights)
+    manifest = json.loads((weights / "MANIFEST.json").read_text())
+    manifest["generator.safetensors"]["config"] = {"world": WORLD}
+    (weights / "MANIFEST.json").write_text(json.dumps(manifest))
     words = [
         "evaluate", "--generator", str(weights), "--attributes", "smile", "--faces", "3",
         "--parts", "request", "--truth-people", "2", "--no-figures", "--out", str(out),
@@ -237,7 +288,8 @@ def test_a_report_of_another_world_is_neither_resumed_nor_verified(
     (out / "report.json").unlink()
     assert main(words) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert f"holds a run whose plan.world is {WORLD}, not {WORLD + 1}" in error
+    # a world that is not drawn any more knows no people to place identities by
+    assert "holds a run whose plan.truth_people is 2, not 0" in error
     assert "allowed: the same settings, or another folder" in error
 
 

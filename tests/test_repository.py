@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -52,8 +53,41 @@ def test_licence_is_the_whole_apache_text_and_named_everywhere():
 def test_every_paper_is_cited():
     text = (ROOT / "CITATION.cff").read_text("utf-8")
     assert text.count("\n  - type: ") == text.count("\n    title: ") >= 10
-    names = ["Khodadadeh", "Shen", "Härkönen", "Abdal", "Wu", "Karras", "Nitzan", "Lee", "McInnes"]
-    assert [n for n in names if f"family-names: {n}," not in text] == []
+    known = set()
+    for entry in text.split("\n  - type: ")[1:]:
+        year = re.search(r"\n    year: (\d{4})", entry)
+        first = re.search(r"family-names: ([^,]+),", entry)
+        known.add((first.group(1), year.group(1)))
+    named = set(papers_in_docstrings())
+    assert len(named) >= 30
+    assert ("Khodadadeh", "2022") in named
+    assert sorted(named - known) == []
+
+
+def papers_in_docstrings():
+    """First author and year of every "NAME et al. YEAR", also with a venue or a title between."""
+    for path in sorted((ROOT / "l2l_widgets").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                continue
+            text = " ".join((ast.get_docstring(node) or "").split())
+            for found in re.finditer(r"([A-Z][\w-]+) et al\.", text):
+                year = re.search(r"\b(?:19|20)\d\d\b", text[found.end() : found.end() + 90])
+                yield found.group(1), year.group() if year else f"no year in {path.name}"
+
+
+def test_every_file_of_golden_numbers_names_the_tests_that_read_it():
+    golden = ROOT / "tests" / "golden"
+    table = (golden / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+\.npz)` \|.*\| ([^|]+) \|$", table, re.MULTILINE)
+    assert dict(rows).keys() == {path.name for path in golden.glob("*.npz")}
+    for file, named in rows:
+        tests = re.findall(r"`(test_\w+\.py)`", named)
+        assert tests, file
+        for test in tests:
+            text = (ROOT / "tests" / test).read_text("utf-8")
+            # one imports the place from another that names the file
+            assert file.removesuffix(".npz") in text or "GOLDEN" in text, (file, test)
 
 
 def test_changelog_has_a_line_for_each_change():

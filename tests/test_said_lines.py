@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import base64
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 import l2l_widgets
 from l2l_widgets.films import FilmError, check_film_name, picture_files
 from l2l_widgets.photos.reading import PhotoError, read_photo
+from l2l_widgets.session.replay import Recipe, RecipeError
 from l2l_widgets.widgets.requests import decoded_file
 from l2l_widgets.widgets.words import LANGUAGES, Words, languages
 
@@ -120,7 +123,9 @@ def strings():
 @pytest.mark.parametrize("name", [name for name in languages() if name != "en"])
 def test_no_template_is_of_a_line_that_nobody_says(name):
     content = json.loads((LANGUAGES / f"{name}.json").read_text(encoding="utf-8"))
-    said, all_lines = content["said"], "\n".join(strings())
+    of_system = (os.strerror(number) for number in errno.errorcode)
+    all_lines = "\n".join([*strings(), *of_system])
+    said = [*content["said"], *content.get("said_within", {})]
     assert len(said) > 100
     gone = {}
     for line in said:
@@ -130,3 +135,13 @@ def test_no_template_is_of_a_line_that_nobody_says(name):
         if missing := [p for p in pieces if len(p) > 3 and p not in all_lines]:
             gone[line] = missing
     assert gone == {}, "nothing in the package says these pieces: follow its words"
+
+
+def test_a_recipe_of_another_generator_is_refused_in_german():
+    recipe = Recipe("faceworld-64", {"generator": "7" * 64})
+    with pytest.raises(RecipeError) as refused:
+        recipe.check_models("faceworld-128", {"generator": "8" * 64})
+    said = GERMAN.said(str(refused.value))
+    assert said.startswith("Rezept: von einem anderen Generator gezeichnet: ")
+    assert "'faceworld-64'" in said
+    assert not ENGLISH.search(said)

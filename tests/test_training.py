@@ -77,6 +77,54 @@ def test_a_damaged_checkpoint_is_passed_over_and_replaced(tmp_path):
     assert_equal_states(whole, task)
 
 
+def test_a_damaged_checkpoint_does_not_push_out_the_good_ones_that_follow(tmp_path):
+    """By number the damaged step 20 is the newest for ever: with keep=1 it outlived step 15."""
+    folder = tmp_path / "run"
+    whole, _ = fit(tmp_path / "whole", 17)
+    fit(folder, 20)
+    (folder / "step-0000020" / "state.json").write_text("{")
+    with pytest.warns(UserWarning, match="damaged checkpoint"):
+        task, _ = fit(folder, 17, resume=True, keep=1)
+    assert [path.name for path in RunDirectory(folder).checkpoints()] == ["step-0000017"]
+    assert (folder / "damaged-step-0000020" / "network.safetensors").is_file()
+    task, outcome = fit(folder, 17, resume=True, keep=1)
+    assert outcome.step == 17
+    assert_equal_states(whole, task)
+
+
+def test_where_no_checkpoint_can_be_read_nothing_is_begun_anew(tmp_path):
+    folder = tmp_path / "run"
+    fit(folder, 10)
+    before = losses(folder)
+    assert len(before) == 10
+    for saved in RunDirectory(folder).checkpoints():
+        (saved / "network.safetensors").write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="damaged checkpoint"),
+        pytest.raises(TrainingError, match=r"no checkpoint in .* can be read"),
+    ):
+        fit(folder, 12, resume=True)
+    assert losses(folder) == before
+    assert len(list(folder.glob("step-*"))) == 2
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_is_not(tmp_path):
+    folder = tmp_path / "run"
+    fit(folder, 5)
+    (folder / "pictures").mkdir(exist_ok=True)
+    old = [folder / ".best.0a1b2c3d.tmp", folder / "final" / ".x.safetensors.0a1b2c3d.tmp",
+           folder / "pictures" / ".step-0000005.png.0a1b2c3d.tmp"]  # fmt: skip
+    written_now, of_the_user = folder / ".process.json.0a1b2c3d.tmp", folder / ".notes.tmp"
+    for path in (*old, written_now, of_the_user):
+        path.write_bytes(b"half")
+    os.utime(old[0], (1, 1))
+    os.utime(of_the_user, (1, 1))
+    fit(folder, 6, resume=True)
+    assert not any(path.exists() for path in old)
+    assert written_now.exists()
+    assert of_the_user.exists()
+
+
 def test_code_in_an_optimizer_file_does_not_run(tmp_path):
     fit(tmp_path / "run", 5)
     canary = tmp_path / "canary"
@@ -86,7 +134,10 @@ def test_code_in_an_optimizer_file_does_not_run(tmp_path):
             return (os.mkdir, (str(canary),))
 
     torch.save({"state": Hostile()}, tmp_path / "run" / "step-0000005" / "network.optimizer.pt")
-    with pytest.warns(UserWarning, match="cannot be read as an optimizer's state"):
+    with (
+        pytest.warns(UserWarning, match="cannot be read as an optimizer's state"),
+        pytest.raises(TrainingError, match="no checkpoint"),
+    ):
         fit(tmp_path / "run", 6, resume=True)
     assert not canary.exists()
 
@@ -165,7 +216,7 @@ def test_handle_pauses_goes_on_and_stops(tmp_path):
     assert not handle.is_running
     assert outcome.step == handle.history[-1]["step"] == seen[-1]["step"]
     assert {"step", "loss", "penalty", "images_per_second", "seconds"} <= seen[-1].keys()
-    assert (tmp_path / "run" / "latest").read_text() == f"step-{outcome.step:07d}"
+    assert (tmp_path / "run" / f"step-{outcome.step:07d}" / "state.json").is_file()
 
 
 def test_handle_hands_over_what_ended_the_run(tmp_path):
@@ -352,6 +403,7 @@ def test_clipping_bounds_the_averaged_gradient():
 # -- functions of the step ---------------------------------------------------------------------
 def test_schedules_in_closed_form():
     assert [warmup(step, 4) for step in (0, 1, 3, 10)] == [0.25, 0.5, 1.0, 1.0]
+    assert [warmup(step, 4) for step in (-100, -2, -1)] == [0, 0, 0]
     assert cosine(5, 10, 20) == 1.0
     assert cosine(15, 10, 20) == pytest.approx(0.5)
     assert cosine(15, 10, 20, floor=0.2) == pytest.approx(0.6)

@@ -8,7 +8,9 @@ import threading
 import pytest
 from test_widgets import wait_for
 
-from l2l_widgets.recipes import build_task, get_recipe
+from l2l_widgets.recipes import build_task, get_recipe, input_hashes, list_recipes
+from l2l_widgets.recipes.registry import run_config
+from l2l_widgets.training import RunDirectory
 from l2l_widgets.widgets import TrainingCell
 from l2l_widgets.widgets.training import training_cell
 
@@ -121,6 +123,40 @@ def test_a_training_that_cannot_begin_says_why(tmp_path):
     assert "generator.safetensors" in cell.status["message"]
     assert not (tmp_path / "run").exists()
     cell.close()
+
+
+def test_a_folder_with_another_run_is_not_gone_on_with(tiny_world, tmp_path):
+    """It went on with what lay there, and wrote one recipe's steps into another's history."""
+    weights = {"weights": tiny_world, **LESSON}
+    cell = TrainingCell("mapper-lesson", tmp_path / "run", **weights)
+    inputs = input_hashes(cell._recipe, list_recipes(), tiny_world)
+    config = run_config(cell._recipe.replace(learning_rate=0.5), tiny_world, inputs)
+    RunDirectory(tmp_path / "run").create(config)
+    before = sorted(path.name for path in (tmp_path / "run").iterdir())
+    cell.start()
+    assert cell.wait(60)
+    assert cell.status["state"] == "failed"
+    assert "was begun with learning_rate 0.5, not" in cell.status["message"]
+    assert cell.task is None
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
+    cell.close()
+
+
+def test_a_preview_that_raises_is_a_line_and_not_the_end(lesson):
+    calls = []
+
+    def preview(task):
+        calls.append(task)
+        raise KeyError("no such row")
+
+    cell = lesson(steps=2)
+    cell._preview = preview
+    cell.start()
+    assert cell.wait(240)
+    assert cell.status["state"] == "finished", cell.status
+    assert "The preview cannot be drawn" in cell.status["message"]
+    assert "no such row" in cell.status["message"]
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 from regression_task import make_task
 from training_runs import assert_equal_states, fit, losses, settings, wait_for_step
 
-from l2l_widgets.training import RunDirectory, TrainingHandle, load_checkpoint
+from l2l_widgets.cli import main
+from l2l_widgets.training import RunDirectory, TrainingHandle, load_checkpoint, stop_run
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS = Path(__file__).resolve().parent / "regression_task.py"
@@ -93,7 +94,7 @@ def test_another_process_stops_a_run_and_may_not_train_in_it(tmp_path, run_l2l):
     _, err = process.communicate(timeout=300)
     assert process.returncode == 2
     assert err.strip().splitlines()[-1].startswith("l2l resume: ")
-    RunDirectory(tmp_path / "run").request_stop()
+    stop_run(tmp_path / "run")
     outcome = handle.wait(120)
     assert outcome is not None
     assert not outcome.finished
@@ -103,20 +104,46 @@ def test_another_process_stops_a_run_and_may_not_train_in_it(tmp_path, run_l2l):
     assert outcome.finished
 
 
+def launch_two(*words):
+    """Run a command of `l2l` on two processes under `accelerate launch`."""
+    launch = [
+        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+        "--main_process_port", "0", "-m", "l2l_widgets", *words,
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    two = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=500)
+    assert two.returncode == 0, two.stderr
+    return two
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_mappers_curve_of_one(tmp_path, tiny_world):
+    """A recipe of the package, not the test's regression: all that it draws, `batch` draws."""
+    fixed = ["train", "mapper", "--weights", str(tiny_world), "--steps", "4"]
+    for name, value in {
+        "faces": 48, "hidden_dim": 8, "layers": 1, "batch_size": 4, "calibration_faces": 0,
+        "log_every": 1, "checkpoint_every": 100, "evaluate_every": 0, "threads": 1,
+        "device": "cpu", "precision": "no", "triplets": tmp_path / "triplets",
+    }.items():  # fmt: skip
+        fixed += ["--set", f"{name}={value}"]
+    assert main([*fixed, "--run", str(tmp_path / "one")]) == 0
+    launch_two(*fixed, "--run", str(tmp_path / "two"))
+    one, two = (RunDirectory(tmp_path / name).history() for name in ("one", "two"))
+    assert [r["step"] for r in one] == [r["step"] for r in two] == [1, 2, 3, 4]
+    for alone, together in zip(one, two, strict=True):
+        for name in alone.keys() - {"seconds", "images_per_second"}:
+            assert together[name] == pytest.approx(alone[name], rel=1e-3, abs=1e-6), name
+    assert one[-1]["attribute"] != one[0]["attribute"]
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(tmp_path, run_l2l):
     fixed = ("--set", "dropout=0", "--set", "log_every=1", "--steps", "30")
     one = run_l2l("train", "regression", "--run", str(tmp_path / "one"), *fixed)
     assert one.wait(300) == 0
-    launch = [
-        sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-        "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-        "--main_process_port", "0", "-m", "l2l_widgets",
-        "train", "regression", "--recipes", str(TASKS), "--run", str(tmp_path / "two"), *fixed,
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    two = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=500)
-    assert two.returncode == 0, two.stderr
+    words = ("train", "regression", "--recipes", str(TASKS), "--run", str(tmp_path / "two"))
+    two = launch_two(*words, *fixed)
     assert two.stdout.count("trained to step 30") == 1
     alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert [step for step, _ in together] == list(range(1, 31))

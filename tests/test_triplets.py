@@ -121,3 +121,41 @@ def test_latents_follow_their_seed_and_truncation(tiny_generator) -> None:
         assert not torch.equal(one, sample_latents(tiny_generator, 64, (1, 3), (1.0, 1.0)))
         none = sample_latents(tiny_generator, 4, (1, 2), (0.0, 0.0))
     assert torch.allclose(none, tiny_generator.w_avg.expand(4, -1))
+
+
+def test_triplets_of_other_models_are_refused_by_part(tmp_path, tiny_generator, label) -> None:
+    """Sizes and seed of two generators agree; their latents have nothing in common."""
+    made_by = {"generator": "a" * 64, "regressor": "b" * 64}
+
+    def write(folder, **options):
+        return write_triplets(tmp_path / folder, tiny_generator, label, 4, 3, shard=4, **options)
+
+    folder = write("t", origin=made_by)
+    before = (folder / "triplets.json").read_bytes()
+    for part in made_by:
+        with pytest.raises(
+            TripletError, match=rf"made by {part} {made_by[part][:12]}; asked for c"
+        ):
+            write("t", origin={**made_by, part: "c" * 64})
+    with pytest.raises(TripletError, match="made by regressor_b none; asked for d"):
+        write("t", origin={**made_by, "regressor_b": "d" * 64})
+    write("t", origin=made_by)
+    write("t")  # whoever names no models does not take the names away
+    assert (folder / "triplets.json").read_bytes() == before
+    write("old")
+    with pytest.raises(TripletError, match="do not say which models"):
+        write("old", origin=made_by)
+    old = write("old", origin=made_by, named_after_origin=True)
+    assert json.loads((old / "triplets.json").read_text())["origin"] == made_by
+
+
+def test_what_a_killed_writer_left_among_the_shards_is_removed(
+    tmp_path, tiny_generator, label
+) -> None:
+    left = tmp_path / ".shard-00000.safetensors.0a1b2c3d.tmp"
+    left.write_bytes(b"half")
+    write_triplets(tmp_path, tiny_generator, label, 4, 3, shard=4)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "shard-00000.safetensors",
+        "triplets.json",
+    ]

@@ -309,6 +309,23 @@ def test_save_writes_a_picture_that_replays(editor, page, session, tmp_path):
     assert editor.notice["name"] == "face-3-smile-2.png", "an earlier picture is never overwritten"
 
 
+def test_the_recipe_shown_is_that_of_the_picture_and_not_of_a_later_slider(
+    editor, page, session, tmp_path, monkeypatch
+):
+    saves = session.save
+
+    def and_then_somebody_moves_a_slider(path, **options):
+        recipe = saves(path, **options)
+        session.set_seed(session.state.seed + 1)
+        return recipe
+
+    monkeypatch.setattr(session, "save", and_then_somebody_moves_a_slider)
+    page.send("save")
+    page.settle()
+    notice = editor.notice
+    assert json.loads(notice["recipe"]) == read_recipe(tmp_path / notice["name"]).to_dict()
+
+
 def test_a_save_that_fails_leaves_nothing_and_says_why(session, tmp_path):
     (tmp_path / "gone").write_text("a file where the folder would be")
     editor = FaceEditor(session, folder=tmp_path / "gone")

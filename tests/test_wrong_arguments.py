@@ -26,7 +26,7 @@ def refused(build, *words):
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_view_of_something_that_is_no_face_says_what_is_allowed():
     for name in VIEWS:
-        for given in (3, "faceworld-64"):
+        for given in (3, "faceworld-128"):
             refused(lambda n=name, g=given: getattr(l2l, n)(g), repr(given), "Session")
     gc.collect()  # what was half made is closed without another error
 
@@ -43,7 +43,7 @@ def test_models_are_asked_for_by_name(session):
         lambda given: l2l.with_judges(given, []), lambda given: l2l.make_editor("mapper", given),
     ):  # fmt: skip
         refused(lambda build=build: build(3), "models is 3", "load()")
-    refused(lambda: l2l.EditSession("faceworld-64"), "load('faceworld-64')")
+    refused(lambda: l2l.EditSession("faceworld-128"), "load('faceworld-128')")
     refused(lambda: l2l.SharedFace(3), "session is 3", "EditSession")
     refused(lambda: l2l.load(3), "name is 3", "folder")
     refused(

@@ -117,6 +117,8 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
 def test_an_unknown_name_is_refused_with_what_there_is():
     with pytest.raises(ZooError, match=r"'faceworld-65'.*no embedded world, folder or file"):
         load("faceworld-65")
+    with pytest.raises(ZooError, match=r"'faceworld-64'.*did you mean faceworld-128\?"):
+        load("faceworld-64")  # as the embedded world was called when it drew 64 pixels
 
 
 def test_an_unknown_device_is_refused(world):

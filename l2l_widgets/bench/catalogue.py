@@ -17,7 +17,8 @@ CATALOGUE: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "directions": (
         "find the directions of all attributes: beside a support vector machine for each, as "
-        "InterFaceGAN; then what components does",
+        "InterFaceGAN's script, with and without the accuracy that it ends with; then what "
+        "components does",
         ("codes", "attributes", "dim", "components"),
     ),
     "components": (

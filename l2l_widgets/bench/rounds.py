@@ -87,6 +87,7 @@ def compare(
     rounds: int,
     threads: int,
     progress: Callable[[str], None] = lambda line: None,
+    keep: Callable[[dict[str, Any]], None] = lambda report: None,
 ) -> dict[str, Any]:
     """Time the sides of a subject against its first one.
 
@@ -103,7 +104,10 @@ def compare(
     threads
         Of torch and of NumPy, in each side.
     progress
-        Gets one line before each step.
+        Gets one line before each step, and one after each round with its seconds.
+    keep
+        Gets the figures of the rounds so far after each timed one, without what the sides say of
+        themselves, which is asked last.
 
     Returns
     -------
@@ -126,23 +130,32 @@ def compare(
             progress(f"{subject}: preparing {name}")
             running.append(_Side(subject, name, options, threads))
         for number in range(rounds + 1):
-            progress(f"{subject}: round {number} of {rounds}")
+            progress(f"{subject}: {'warming up' if not number else f'round {number} of {rounds}'}")
             for i in range(len(running)):
                 side = running[(i + number) % len(running)]
                 times[side.name].append(side.work())
+            took = ", ".join(f"{name} {times[name][-1]['wall']:.3g} s" for name in sides)
+            progress(f"{subject}: {took}")
+            if number:
+                keep(_report(times))
         facts = {side.name: side.facts() for side in running}
     finally:
         for side in running:
             side.close()
+    return {name: {**row, **facts[name]} for name, row in _report(times).items()}
+
+
+def _report(times: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dict[str, Any]]:
+    """The figures of each side by its rounds, the first of which warms up; the reference first."""
+    reference = next(iter(times.values()))
     return {
         name: {
-            **ratios(times[sides[0]][1:], times[name][1:]),
-            "seconds": _figures(statistics.median(t["wall"] for t in times[name][1:])),
-            "first_ratio": _figures(times[sides[0]][0]["wall"] / times[name][0]["wall"]),
-            "memory_mb": round(max(t["memory_mb"] for t in times[name])),
-            **facts[name],
+            **ratios(reference[1:], own[1:]),
+            "seconds": _figures(statistics.median(t["wall"] for t in own[1:])),
+            "first_ratio": _figures(reference[0]["wall"] / own[0]["wall"]),
+            "memory_mb": round(max(t["memory_mb"] for t in own)),
         }
-        for name in sides
+        for name, own in times.items()
     }
 
 

@@ -243,7 +243,8 @@ _SIDES: dict[str, dict[str, Side]] = {
     "mapper": {"training path": _mapper_training, "editor": _mapper_edit},
     "widget": {"textbook generator": _plain_session, "session": _own_session},
     "directions": {
-        "a machine each": by_machines,
+        "InterFaceGAN's script": by_machines(whole=True),
+        "its machines alone": by_machines(whole=False),
         "svm": by_boundaries("svm"),
         "ridge": by_boundaries("ridge"),
     },

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from l2l_widgets.cli.checks import check_place
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.errors import suggestion
 
@@ -24,7 +28,7 @@ DEFAULTS = {
     "dim": "64", "components": "1000000", "rounds": "7",
 }  # fmt: skip
 DEFAULTS_OF = {
-    "directions": {"codes": "100000", "attributes": "35", "dim": "128", "rounds": "3"},
+    "directions": {"codes": "100000", "attributes": "35", "dim": "128", "rounds": "2"},
     "components": {"codes": "1000000", "dim": "128", "rounds": "3"},
     "mapper": {"batch": "1,1000"},
 }
@@ -59,6 +63,11 @@ def add_parser(subparsers: Any) -> None:
         plain = "; ".join([DEFAULTS[option], *own])
         parser.add_argument(f"--{option}", help=f"{what} (default: {plain})")
     parser.add_argument("--threads", default=None, help="of torch (default: torch's own choice)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.json",
+        help="keep the figures in a file, written after every round: a run that is stopped leaves "
+        "what it found, marked as not finished",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object as last line")
 
 
@@ -110,6 +119,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             )
     if words["allocator"] not in ALLOCATORS:
         raise ValueError(f"--allocator is {words['allocator']!r}; allowed: {', '.join(ALLOCATORS)}")
+    if args.out is not None:
+        if args.out.suffix != ".json":
+            raise ValueError(f"--out is {str(args.out)!r}; allowed: a name that ends in .json")
+        check_place(args.out)
 
     import torch
 
@@ -118,13 +131,27 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     threads = threads or torch.get_num_threads()
     options = {"size": size, "allocator": words["allocator"], **sizes}
     result: dict[str, Any] = {"subject": args.subject, "machine": machine(threads)}
-    result |= _compared(args, args.subject, options, batches, rounds, threads)
+    result |= _compared(args, args.subject, options, batches, rounds, threads, dict(result))
     if args.subject == "directions" and beside:  # what finds components is compared as well
         options["codes"] = beside
-        result["components"] = _compared(args, "components", options, [1], rounds, threads)
+        if args.rounds is None:
+            rounds = int(DEFAULTS_OF["components"]["rounds"])
+        result["components"] = _compared(args, "components", options, [1], rounds, threads, result)
+    _keep(args, result)
     if not args.json:
         print(_machine_line(result["machine"]))
     return result
+
+
+def _keep(args: argparse.Namespace, result: dict[str, Any], finished: bool = True) -> None:
+    """Write what is known so far, where a file was asked for."""
+    if args.out is None:
+        return
+    from l2l_widgets.storage import make_folder, write_atomic
+
+    make_folder(args.out.parent)
+    text = json.dumps({**result, "finished": finished}, indent=1) + "\n"
+    write_atomic(args.out, text.encode())
 
 
 def _compared(
@@ -134,8 +161,12 @@ def _compared(
     batches: list[int],
     rounds: int,
     threads: int,
+    known: dict[str, Any],
 ) -> dict[str, Any]:
-    """Compare the sides of one subject, print their table, return the figures."""
+    """Compare the sides of one subject, print their table, return the figures.
+
+    What is found on the way is kept beside what is ``known``.
+    """
     from l2l_widgets.bench import SAME_MEMORY, SUBJECTS, check_goals, compare
 
     used = SUBJECTS[subject].options
@@ -144,19 +175,26 @@ def _compared(
         sides.remove(SAME_MEMORY)
     result: dict[str, Any] = {o: v for o, v in options.items() if o in used}
     result.update(rounds=rounds, reference=sides[0], batches={}, goals=[])
+
+    def keep(batch: int, report: dict[str, Any]) -> None:
+        result["batches"][str(batch)] = report
+        own = result if subject == args.subject else {subject: result}
+        _keep(args, {**known, **own}, finished=False)
+
     for batch in batches:
         sizes = {**options, "batch": batch}
         report = compare(
             subject, sides, sizes, rounds, threads,
-            progress=lambda line: print(line, file=sys.stderr),
+            progress=lambda line: print(line, file=sys.stderr, flush=True),
+            keep=partial(keep, batch),
         )  # fmt: skip
-        result["batches"][str(batch)] = report
         goals = check_goals(subject, sizes, report)
         result["goals"] += goals
+        keep(batch, report)
         if not args.json:
             if subject != args.subject:
                 print(subject)
-            print("\n".join([_text(batch, report, sides[0]), *map(_goal_line, goals)]))
+            print("\n".join([_text(batch, report, sides[0]), *map(_goal_line, goals)]), flush=True)
     return result
 
 

@@ -197,7 +197,13 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         request=request,
         truncation_psi=psi,
     )
-    is_faceworld = models.name.startswith("faceworld")
+    world = _world_of(models)
+    if world and world != WORLD and numbers["truth_people"]:
+        print(
+            f"the generator draws world {world}, this release renders world {WORLD}: identity is "
+            "not placed between true changes",
+            file=sys.stderr,
+        )
     plan = evaluation.Plan(
         protocol,
         seeds=numbers["seeds"],
@@ -205,8 +211,8 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         paper_faces=numbers["paper_faces"],
         positions=numbers["positions"],
         detector=args.detector,
-        truth_people=numbers["truth_people"] if is_faceworld else 0,
-        world=WORLD if is_faceworld else 0,
+        truth_people=numbers["truth_people"] if world == WORLD else 0,
+        world=world,
     )
     if args.ablations is not None:
         return _ablate(args, models, plan)
@@ -419,16 +425,16 @@ def _choices(field: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _truth(people: int, models: Any) -> Any:
-    return _faceworld_truth(people, models.generator.img_resolution) if people else None
+    if not people:
+        return None
+    from l2l_widgets.faceworld.truth import people_again
+
+    return people_again(people, models.generator.img_resolution)
 
 
-def _faceworld_truth(people: int, resolution: int) -> Any:
-    from l2l_widgets.faceworld.truth import rerendered_pairs
-
-    def truth(name: str, request: float, seed: int) -> Any:
-        try:
-            return rerendered_pairs(name, request, people, 700_000 + seed, resolution)
-        except ValueError:  # nobody among them can change it: identity is then not placed
-            return None
-
-    return truth
+def _world_of(models: Any) -> int:
+    """The rendered world that the generator learned to draw, by its manifest; 0 for none."""
+    entry = models.manifest.get("generator.safetensors")
+    config = entry.get("config") if isinstance(entry, dict) else None
+    world = config.get("world") if isinstance(config, dict) else None
+    return world if isinstance(world, int) else 0

@@ -42,11 +42,11 @@ def comparison_text(comparison: Any, mark: str) -> str:
     if comparison.paper:
         labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
         lines += ["", "the paper's protocol: identity distance and picture quality"]
-        lines.append(f"{'':<12}" + "".join(f"{label:>24}" for label in labels))
+        lines.append(f"{'':<22}" + "".join(f"{label:>24}" for label in labels))
         for name in dict.fromkeys(row["row"] for row in comparison.paper):
             values = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
             shown = (f"{values[m]:>24.4g}" if m in values else f"{'-':>24}" for m in labels)
-            lines.append(f"{name:<12}" + "".join(shown))
+            lines.append(f"{name:<22}" + "".join(shown))
     for cell in comparison.failed:
         where = " ".join(str(cell[k]) for k in ("part", "method", "seed", "attribute"))
         lines.append(f"not measured: {where}: {cell['reason']}")

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from l2l_widgets.cli.checks import whole_number
+
 PACKAGE = Path(__file__).resolve().parent.parent
 #: Server and Lab settings of our own; put before the user's in Jupyter's search path, and below
 #: them in rank.
@@ -38,7 +40,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"notebook to open, or the start of its name (default: {FIRST})",
     )
-    parser.add_argument("--port", type=int, default=8888, help="port to try first (default: 8888)")
+    parser.add_argument("--port", default="8888", help="port to try first (default: 8888)")
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument(
         "--folder",
@@ -157,8 +159,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     ValueError
         The notebook does not exist, the port is impossible, or the server ended with an error.
     """
-    if not 1 <= args.port <= 65535:
-        raise ValueError(f"--port {args.port} is impossible; allowed: 1 to 65535")
+    port = whole_number("--port", args.port, 1, 65535)
     source, checkout = shipped_notebooks()
     folder = source
     find_notebook(source, args.name)
@@ -168,7 +169,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
             made = copy_notebooks(source, folder)
             print(f"notebooks in {folder} ({len(made)} new)", flush=True)
     notebook = folder / find_notebook(source, args.name).name
-    command = server_command(notebook, args.port, browser=not args.no_browser)
+    command = server_command(notebook, port, browser=not args.no_browser)
     report = {"notebook": str(notebook), "command": command, "config": str(CONFIG)}
     if args.dry_run:
         print(" ".join(command))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 ORDERS = ("official", "bisenet")
 #: Files of a MaskGAN, as `l2l_widgets.maskgan` names them, the one trained farthest first.
 PAINTERS = ("maskgan.safetensors", "dense_mapping.safetensors")
+#: Where a saved painting's recipe stands, its formats, and the largest that is read, as
+#: `l2l_widgets.painting` has them.
+CHUNK, PAINTING, AREA, LARGEST = "l2l-paint", "l2l-paint/1", "l2l-area/1", 64 << 20
 _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
     "official order of CelebAMask-HQ, or in its colours; a mask in the other common order is "
@@ -137,8 +141,15 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
         if path is not None:
             check_file(f"--{name.replace('_', '-')}", path)
     check_judge("--parser", args.parser, "parser")
+    saved = None if args.replay is None else _saved_format(args.replay)
+    if saved == AREA:
+        check_ignored(
+            args, "--replay", ("--parser", "--weights"),
+            f"--replay alone, for {args.replay} is an edit seen through an area, which no painter "
+            "draws and no parser reads",
+        )  # fmt: skip
     models = models_of(with_class(args.generator, args.class_index), args.device)
-    if args.edit is None and args.replay is None:
+    if saved == PAINTING if args.replay else args.edit is None:
         check_weights(args, models)
 
     session = _session(args, models)
@@ -150,15 +161,35 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
 
 
+def _saved_format(path: Path) -> str | None:
+    """Which format a saved painting says it has; None where it says none.
+
+    What reads it whole says what is wrong with it, but imports torch.
+    """
+    from PIL import Image
+
+    try:
+        if path.suffix == ".json":
+            text = path.read_text(encoding="utf-8") if path.stat().st_size <= LARGEST else ""
+        else:
+            with Image.open(path, formats=("PNG",)) as picture:
+                text = str(picture.info.get(CHUNK, ""))  # stands before the pixels
+        recipe = json.loads(text)
+    except (OSError, SyntaxError, ValueError, RecursionError, Image.DecompressionBombError):
+        return None
+    found = recipe.get("format") if isinstance(recipe, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def _change_text(args: argparse.Namespace, change: RegionChange | None) -> str:
     """What was changed, and how to keep what should not have been."""
     if change is None and args.mask is None:
-        return "the face as it was: the painting changes nothing"
+        return "drawn anew by the painter: the painting asks for no change"
     if change is None:
         return (
-            f"the face as it was, for {args.mask} asks for nothing else than what the face has "
-            "already: change some of its pixels to the number of another part (--read-mask lists "
-            "them)"
+            f"drawn anew by the painter, for {args.mask} asks for nothing else than what the face "
+            "has already: change some of its pixels to the number of another part (--read-mask "
+            "lists them)"
         )
     text = change.to_text()
     if change.changed_outside >= 0.01 and args.replay is None and not args.keep_outside:
@@ -175,13 +206,16 @@ def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
     models = models_of(with_class(args.generator, args.class_index), args.device)
 
     from l2l_widgets.masks import LABELS, encode_mask
-    from l2l_widgets.painting import load_parser, read_face
+    from l2l_widgets.painting import load_painter, load_parser, read_face
     from l2l_widgets.storage import make_folder, write_atomic
 
     parser = load_parser(args.parser, models)
     if parser is None:
         raise ValueError(f"--read-mask: models {models.name!r} have no parser; give --parser")
-    found = read_face(args.image, models.generator.img_resolution, parser)[1]
+    # at the painter's own size: a mask that comes back undrawn-on must ask for nothing
+    paints = any(file in models.manifest for file in PAINTERS)
+    side = load_painter(models).resolution if paints else models.generator.img_resolution
+    found = read_face(args.image, side, parser)[1]
     assert found is not None
     make_folder(args.out.parent)
     write_atomic(args.out, encode_mask(found))

@@ -40,7 +40,7 @@ def scales_for(side: int) -> int:
     """How many of MS-SSIM's five scales a picture has room for.
 
     The coarsest scale must be larger than the window of 11 px: five scales need 176 px, and a
-    picture of 64 px has room for three (64, 32 and 16 px).
+    picture of 64 px has room for three (64, 32 and 16 px), one of 128 px for four.
 
     Parameters
     ----------

@@ -120,7 +120,8 @@ class TargetCorrection:
                 lifts = edited[:, one] & present[:, one] & risen[:, one] & ~edited[:, implied]
                 lifted = torch.maximum(target[:, implied], target[:, one])
                 target[:, implied] = torch.where(lifts, lifted, target[:, implied])
-                lowers = edited[:, implied] & ~present[:, implied] & ~edited[:, one]
+                falls = target[:, implied] < current[:, implied]
+                lowers = edited[:, implied] & falls & ~present[:, implied] & ~edited[:, one]
                 lowered = torch.minimum(target[:, one], target[:, implied])
                 target[:, one] = torch.where(lowers, lowered, target[:, one])
         return target

@@ -12,6 +12,7 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latents import truncate, z_from_seed
+from l2l_widgets.models.drawing import request_reader
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 #: (attribute, size of the change, seed) -> pictures (M, 3, R, R) of the same people with less of
 #: the attribute and with more of it, or None where nobody can change it.
 Truth = Callable[[str, float, int], tuple[Tensor, Tensor] | None]
+
+
+#: Unedited pictures of all faces are kept up to this size: 1,000 faces of 128 pixels take 200 MB.
+KEPT_BYTES = 256 << 20
 
 
 @dataclass
@@ -126,13 +131,16 @@ class Bench:
     ws : Tensor, shape (N, num_ws, w_dim)
         The faces.
     before : dict of str to Tensor
-        Readings of the unedited faces, as :meth:`Readers.read` gives them.
+        Readings of the unedited faces, as :meth:`Readers.read` gives them; and ``request``, the
+        readings (N, A) that a request carries in a session, where the models have a reader.
     scale : float
         Standard deviation of the latents.
     anchors : dict
         Two ends of the identity scale for each attribute, where the truth is known.
     regions : dict of str to Tensor
         Attribute -> bool (R, R), where its true change moves pixels.
+    unedited : Tensor or None, shape (N, 3, R, R)
+        The faces' own pictures, where they are kept: every method is compared with them.
     """
 
     models: Models
@@ -142,6 +150,7 @@ class Bench:
     scale: float
     anchors: dict[str, Any] = field(default_factory=dict)
     regions: dict[str, Tensor] = field(default_factory=dict)
+    unedited: Tensor | None = None
 
     @classmethod
     def of(cls, models: Models, protocol: Protocol) -> Bench:
@@ -152,13 +161,24 @@ class Bench:
     def of_seeds(cls, models: Models, protocol: Protocol, seeds: Sequence[int]) -> Bench:
         """Draw the faces of some seeds, as a protocol draws them, and read them."""
         readers, ws = Readers.of(models), face_latents(models, seeds, protocol.truncation_psi)
-        before = readers.read(ws, protocol.batch)
+        reader, parts = request_reader(models), []
+        for part in ws.split(protocol.batch):
+            images = readers.draw(part)
+            asks = {} if reader is None else {"request": reader(images).float()}
+            parts.append({**readers.look(images), **asks})
+        before = _joined(parts)
         return cls(models, readers, ws, before, float((ws - models.generator.w_avg).std()))
 
     def chosen(self, rows: Tensor) -> Bench:
-        """Return the bench with some of its faces alone."""
+        """Return the bench with some of its faces alone, their pictures not kept."""
         before = {key: value[rows] for key, value in self.before.items()}
-        return replace(self, ws=self.ws[rows], before=before)
+        return replace(self, ws=self.ws[rows], before=before, unedited=None)
+
+    def keep_pictures(self, batch: int) -> None:
+        """Draw the unedited faces once for all methods, where they take little memory."""
+        side = self.models.generator.img_resolution
+        if self.unedited is None and len(self.ws) * 3 * side**2 * 4 <= KEPT_BYTES:
+            self.unedited = torch.cat([self.readers.draw(part) for part in self.ws.split(batch)])
 
     def requests(self, name: str, protocol: Protocol) -> Tensor:
         """Return the signed request (N,) of every face for one attribute, NaN without room."""

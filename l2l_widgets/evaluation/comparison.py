@@ -192,7 +192,7 @@ def compare(
     if not methods or any(not editors for editors in methods.values()):
         raise ValueError("methods are empty; allowed: at least one editor each")
     settings = {
-        "format": "l2l-evaluation-run/1",
+        "format": "l2l-evaluation-run/2",
         "plan": {**asdict(plan), "protocol": asdict(protocol)},
         "methods": {label: (sources or {}).get(label, label) for label in methods},
         "models": models.name,
@@ -322,6 +322,14 @@ class _Run:
             self.say(f"{part} {label} {seed}: {len(found)} of {len(self.plan.protocol.attributes)}")
         return found
 
+    def _misses(self, part: str) -> bool:
+        """Whether a cell of a part is not at hand."""
+        return any(
+            not self.cells.path(part, label, seed, name).is_file()
+            for label, seed, _ in self.trained()
+            for name in self.plan.protocol.attributes
+        )
+
     def requested(self) -> None:
         """Measure at equal request."""
         protocol = self.plan.protocol
@@ -346,6 +354,8 @@ class _Run:
     def equal(self) -> None:
         """Measure at equal achieved change."""
         protocol, result = self.plan.protocol, self.result
+        if self.bench.regions and self._misses("equal"):
+            self.bench.keep_pictures(protocol.batch)
         random_edits = self.cells.get(
             ("random",), lambda: equal_change.measure_random_edits(self.bench, protocol)
         )

@@ -72,7 +72,8 @@ def measure_equal(
     rows = (~asked.isnan()).nonzero()[:, 0]
     part = bench.chosen(rows)
     signs = asked[rows].sign()
-    sweep = _sweep(editor, part, name, signs, protocol)
+    kept = None if bench.unedited is None else bench.unedited[rows]
+    sweep = _sweep(editor, part, name, signs, protocol, kept)
     knobs = torch.tensor(KNOBS, dtype=torch.float64)
     full: dict[str, Tensor] = {}
     for reader in READERS:
@@ -103,15 +104,20 @@ def measure_equal(
 
 
 def _sweep(
-    editor: Editor, bench: Bench, name: str, signs: Tensor, protocol: Protocol
+    editor: Editor, bench: Bench, name: str, signs: Tensor, protocol: Protocol, kept: Tensor | None
 ) -> dict[str, Tensor]:
-    """Return changes (n, S, A) by reader, and (n, S) similarity, length and outside change."""
+    """Return changes (n, S, A) by reader, and (n, S) similarity, length and outside change.
+
+    ``kept`` are the unedited pictures (n, 3, R, R), where they need not be drawn.
+    """
     found: dict[str, list[Tensor]] = {}
     n, region = len(signs), bench.regions.get(name)
     for batch in torch.arange(n).split(protocol.batch):
         ws = bench.ws[batch]
         before = {key: value[batch] for key, value in bench.before.items()}
-        unedited = bench.readers.draw(ws) if region is not None else None
+        unedited = None
+        if region is not None:
+            unedited = bench.readers.draw(ws) if kept is None else kept[batch]
         columns: dict[str, list[Tensor]] = {}
         for knob in KNOBS:
             edited = _edit(editor, ws, name, signs[batch] * knob) if knob else ws

@@ -37,7 +37,9 @@ COMPARED_SIDE = 16
 
 
 @torch.inference_mode()
-def draw_faces(generator: Any, count: int, seed: int = 0, batch: int = 64) -> Tensor:
+def draw_faces(
+    generator: Any, count: int, seed: int = 0, batch: int = 64, side: int | None = None
+) -> Tensor:
     """Draw faces without truncation.
 
     Parameters
@@ -50,6 +52,8 @@ def draw_faces(generator: Any, count: int, seed: int = 0, batch: int = 64) -> Te
         Of their codes.
     batch : int
         Faces at a time.
+    side : int, optional
+        Average them down to so many pixels, so that they compare with renders of that size.
 
     Returns
     -------
@@ -58,10 +62,13 @@ def draw_faces(generator: Any, count: int, seed: int = 0, batch: int = 64) -> Te
     """
     stream = torch.Generator().manual_seed(seed)
     codes = torch.randn(count, generator.z_dim, generator=stream)
-    parts = [
-        generator.synthesis(generator.mapping(z), noise_mode="const") for z in codes.split(batch)
-    ]
-    return torch.cat([((p.clamp(-1, 1) + 1) * 127.5).round().byte().cpu() for p in parts])
+    parts = []
+    for z in codes.split(batch):
+        images = generator.synthesis(generator.mapping(z), noise_mode="const").clamp(-1, 1)
+        if side is not None and side != images.shape[-1]:
+            images = F.interpolate(images, (side, side), mode="area")
+        parts.append(((images + 1) * 127.5).round().byte().cpu())
+    return torch.cat(parts)
 
 
 @torch.inference_mode()

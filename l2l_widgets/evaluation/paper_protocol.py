@@ -60,6 +60,9 @@ PAPER_FIGURES = {
     "ISD": (0.0025, 0.0014, 0.0044, 0.0085),
     "Time (s)": (0.1080, 0.6783, 0.1095, 0.1654),
 }
+#: The paper's rows of Inception's features -> the start of ours of a judge's features: those are
+#: other quantities, and never stand in one row.
+OF_FEATURES = {"FID": "frechet", "KID": "kernel", "ISD": "inception_score"}
 
 
 def measure_paper(
@@ -239,10 +242,11 @@ def paper_rows(
     kernel, _ = distribution.kernel_distance(own, edited, seed=protocol.seed)
     sharp, plain = judged_inception_score(readings), judged_inception_score(reference["readings"])
     counts = {"faces": len(own), "pictures": len(edited)}
+    frechet = distribution.frechet_distance(own, edited)
     for row, quantity, value in (
-        ("FID", f"Fréchet distance of {of} features", distribution.frechet_distance(own, edited)),
-        ("KID", f"kernel distance of {of} features", kernel),
-        ("ISD", "difference of judged Inception Scores", abs(sharp - plain)),
+        (f"frechet_{of}", f"Fréchet distance of {of} features", frechet),
+        (f"kernel_{of}", f"kernel distance of {of} features", kernel),
+        ("inception_score_judge", "difference of judged Inception Scores", abs(sharp - plain)),
         ("Time (s)", "seconds an edited picture", seconds),
     ):
         rows.append({"row": row, "quantity": quantity, "value": value, **counts})

@@ -1,32 +1,15 @@
-"""What an evaluation is told and what it found: the protocol and the report folder.
-
-::
-
-    report.json         protocol, n, seeds, hashes, judges, versions, wall time, summary
-    measurements.csv    one row per method, attribute, face, reader and quantity
-    attributes.csv      one row per method and attribute
-    methods.csv         one row per method
-"""
+"""What an evaluation is told and what it found."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import platform
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
-from l2l_widgets.storage import write_atomic
 
 #: Evaluation faces start here: far from the small seeds that people type and tests use.
 FIRST_FACE = 1_000_000
-
-#: Columns of ``measurements.csv``.
-COLUMNS = ("method", "attribute", "face", "requested", "reader", "quantity", "value")
 
 
 def versions() -> dict[str, str]:
@@ -105,7 +88,7 @@ class EvaluationReport:
     methods, attributes : list of dict
         One row a method; one row a method and attribute.
     measurements : list of tuple
-        Long form, columns as in :data:`COLUMNS`.
+        Long form: method, attribute, face, requested, reader, quantity, value.
     """
 
     protocol: Protocol
@@ -123,24 +106,3 @@ class EvaluationReport:
             "methods": self.methods,
             "attributes": self.attributes,
         }
-
-    def write(self, directory: str | Path) -> Path:
-        """Write the report folder; ``report.json`` comes last, so it marks a whole one."""
-        folder = Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in self.measurements]
-        write_atomic(folder / "measurements.csv", _csv(rows, COLUMNS))
-        for name, table in (("attributes", self.attributes), ("methods", self.methods)):
-            columns = tuple(dict.fromkeys(key for row in table for key in row))
-            write_atomic(folder / f"{name}.csv", _csv(table, columns))
-        text = json.dumps(self.summary(), indent=1) + "\n"
-        write_atomic(folder / "report.json", text.encode())
-        return folder
-
-
-def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode()

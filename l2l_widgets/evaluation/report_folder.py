@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.evaluation.comparison import Comparison
-from l2l_widgets.evaluation.paper_protocol import PAPER_FIGURES, PAPER_METHODS
+from l2l_widgets.evaluation.paper_protocol import OF_FEATURES, PAPER_FIGURES, PAPER_METHODS
 from l2l_widgets.storage import write_atomic
 
 #: Columns of ``measurements.csv``.
@@ -39,6 +39,8 @@ COLUMNS = (
 
 #: What the bands in the figures and the ends in the tables are.
 INTERVALS = "95 % bootstrap intervals over faces"
+#: What a method that was trained once must say: no interval here knows of another training.
+ONE_TRAINING = "1 training seed (another training may differ by more than the intervals)"
 
 
 def stamp(comparison: Comparison) -> str:
@@ -47,7 +49,7 @@ def stamp(comparison: Comparison) -> str:
     counts = set(p["trained_seeds"].values())
     if len(counts) == 1:
         (count,) = counts
-        seeds = f"{count} training seed{'s' * (count > 1)}"
+        seeds = f"{count} training seeds" if count > 1 else ONE_TRAINING
     else:  # some were trained more often than others
         each = ", ".join(f"{label} {count}" for label, count in p["trained_seeds"].items())
         seeds = f"training seeds: {each}"
@@ -130,7 +132,7 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
             "paper",
             paper_table(comparison),
             "The paper's protocol. Columns marked 'paper' are the paper's own figures, of another "
-            "generator; FID, KID and ISD here are of the judge's features, not Inception's.",
+            "generator; rows of a judge's features are ours, those marked (paper) of Inception's.",
         ),
     ):
         text = as_latex(table, f"{title} {mark}.", f"tab:{name}")
@@ -145,21 +147,35 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
 
 
 def paper_table(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return the paper's rows: our methods by this world, then the paper's own of another one."""
+    """Return the paper's rows: our methods by this world, then the paper's own of another one.
+
+    Distances of a judge's features have rows of their own, and the paper's of Inception's features
+    follow under a name that says whose they are.
+    """
     labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
+    names = dict.fromkeys(row["row"] for row in comparison.paper)
     rows = []
-    for name in dict.fromkeys((*PAPER_FIGURES, *(r["row"] for r in comparison.paper))):
-        ours = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
-        if not ours:
-            continue
+
+    def add(name: str, ours: Mapping[str, float], theirs: Sequence[float | None]) -> None:
         row: dict[str, Any] = {"row": name}
         row |= {label: _rounded(ours.get(label)) for label in labels}
-        theirs = PAPER_FIGURES.get(name, (None,) * len(PAPER_METHODS))
         row |= {
             f"paper (other generator): {method}": value
             for method, value in zip(PAPER_METHODS, theirs, strict=True)
         }
         rows.append(row)
+
+    nothing = (None,) * len(PAPER_METHODS)
+    order = [n for n in PAPER_FIGURES if n in names or n in OF_FEATURES]
+    for name in dict.fromkeys((*order, *names)):
+        start = OF_FEATURES.get(name)
+        found = [n for n in names if n == name or (start and n.startswith(f"{start}_"))]
+        for one in found:
+            ours = {r["method"]: r["value"] for r in comparison.paper if r["row"] == one}
+            add(one, ours, nothing if start else PAPER_FIGURES.get(one, nothing))
+            names.pop(one)
+        if start and found:
+            add(f"{name} (paper)", {}, PAPER_FIGURES[name])
     return rows
 
 

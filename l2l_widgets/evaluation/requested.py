@@ -160,7 +160,7 @@ def measure_requested(
     """
     table, anchors = bench.models.table, bench.anchors
     column = table.index(name)
-    edited, cycle = _edit_all(editor, bench.ws, name, asked, bench.before["ensemble"])
+    edited, cycle = _edit_all(editor, bench.ws, name, asked, bench.before.get("request"))
     after = bench.readers.read(edited, protocol.batch)
     values = _measure_faces(bench.before, after, column, asked, partners(table, name))
     values[":cycle_error"] = cycle
@@ -203,19 +203,22 @@ def null_and_speed(
     """Return ``null_error`` and ``milliseconds_per_edit`` of a method that can edit ``names``."""
     return {
         "null_error": _null_error(editor, bench.ws, names, bench.scale),
-        "milliseconds_per_edit": _milliseconds(editor, bench.ws, names[0], request),
+        "milliseconds_per_edit": _milliseconds(
+            editor, bench.ws, names[0], request, bench.before.get("request")
+        ),
     }
 
 
 def _edit_all(
-    editor: Editor, ws: Tensor, name: str, asked: Tensor, current: Tensor
+    editor: Editor, ws: Tensor, name: str, asked: Tensor, current: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Return edited latents, and the (N,) cycle error; unasked faces come back as they were."""
     edited = ws.clone()
     cycle = torch.full_like(asked, float("nan"))
     for value in asked[~asked.isnan()].unique().tolist():
         rows = (asked == value).nonzero()[:, 0]
-        request = EditRequest(changes={name: value}, current=current[rows])
+        read = None if current is None else current[rows]
+        request = EditRequest(changes={name: value}, current=read)
         edited[rows] = editor.edit(ws[rows], request)
         # without readings no target is corrected, so that undoing asks for exactly the opposite
         there = editor.edit(ws[rows], EditRequest(changes={name: value}))
@@ -325,9 +328,15 @@ def _null_error(editor: Editor, ws: Tensor, attributes: Sequence[str], scale: fl
     return float(torch.maximum(torch.stack(errors), torch.stack(tiny)).mean())
 
 
-def _milliseconds(editor: Editor, ws: Tensor, name: str, change: float) -> float:
-    """Return the median time of one edit of one face, in milliseconds."""
-    request = EditRequest(changes={name: change})
+def _milliseconds(
+    editor: Editor, ws: Tensor, name: str, change: float, current: Tensor | None
+) -> float:
+    """Return the median time of one edit of one face, in milliseconds.
+
+    With the face's readings (N, A), as a session asks: without them a request is not corrected.
+    """
+    read = None if current is None else current[:1]
+    request = EditRequest(changes={name: change}, current=read)
     one, times = ws[:1], []
     for _ in range(60):
         start = time.perf_counter()

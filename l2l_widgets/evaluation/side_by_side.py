@@ -56,22 +56,23 @@ def method_rows(
     rows = []
     for label in dict.fromkeys(label for label, _ in kept):
         seeds = sorted(seed for own, seed in kept if own == label)
+        # only what all its training seeds can change, or the mean would be of other attributes
+        names = [n for n in kept[label, seeds[0]] if all(n in kept[label, s] for s in seeds)]
+        if not names:
+            seeds, names = seeds[:1], list(kept[label, seeds[0]])
         row: dict[str, Any] = {"method": label, "reader": reader, "seeds": len(seeds)}
-        row["attributes"] = len(kept[label, seeds[0]])
+        row["attributes"] = len(names)
         for quantity, name in (
             ("others", "leak_mean"),
             ("identity_similarity", "identity_similarity"),
             ("outside", "outside_region_error"),
         ):
             found = [per_face(kept[label, seed], reader, quantity, bench) for seed in seeds]
-            if not all(found):
+            measured = [name for name in names if all(name in one for one in found)]
+            if not measured:
                 continue
-            # over seeds first, so that a face counts once
-            each = [torch.stack(list(one.values()), dim=1) for one in found]  # (N, K) a seed
-            if len({e.shape for e in each}) == 1:
-                values = torch.stack(each).nanmean(dim=0)
-            else:
-                values = each[0]
+            each = [torch.stack([one[n] for n in measured], dim=1) for one in found]  # (N, K)
+            values = torch.stack(each).nanmean(dim=0)  # over seeds first: a face counts once
             if bool(values.isnan().all()):
                 continue
             low, high = editing.bootstrap_interval(values, seed=protocol.seed, draws=protocol.draws)
@@ -79,11 +80,8 @@ def method_rows(
             row[f"{name}_low"], row[f"{name}_high"] = round(low, 4), round(high, 4)
             spread = torch.stack([e.nanmean() for e in each])
             row[f"{name}_seed_spread"] = round(float(spread.std()), 5) if len(seeds) > 1 else None
-        positions = [
-            cell[f"{reader}:position"][~cell["asked"].isnan()]
-            for seed in seeds
-            for cell in kept[label, seed].values()
-        ]
+        cells = [kept[label, seed][name] for seed in seeds for name in names]
+        positions = [cell[f"{reader}:position"][~cell["asked"].isnan()] for cell in cells]
         row["reach_score"] = round(float((~torch.cat(positions).isnan()).float().mean()), 4)
         own = [r for r in leaks if (r["method"], r["reader"]) == (label, reader)]
         row["leaks"] = sum(r["verdict"] == "leak" for r in own)

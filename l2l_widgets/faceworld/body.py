@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2l_widgets.faceworld.camera import PIVOT, View, plane
+from l2l_widgets.faceworld.camera import PIVOT, View, plane, without_strays
 from l2l_widgets.faceworld.field import ellipsoid, hsv, mix, smooth_min, smoothstep
 from l2l_widgets.faceworld.geometry import Shape
 
@@ -114,18 +114,26 @@ def trace_body(view: View, b: Body, rays: int) -> tuple[Tensor, Tensor, Tensor]:
     for _ in range(2):
         t, d = secant(lambda t: body_distance(*place(view, t), b), t)
     x, y, _ = place(view, t)
-    return torch.where(d < 0.014, t, t - 9.0), x, y
+    return without_strays(torch.where(d < 0.014, t, t - 9.0)), x, y
 
 
 def secant(distance: Callable[[Tensor], Tensor], t: Tensor) -> tuple[Tensor, Tensor]:
     """Two evaluations that bring a depth close to a surface; also the distance before the last."""
     d0 = distance(t)
-    step = 0.95 * d0
-    t = t - step
-    d1 = distance(t)
-    # a ray that grazes a surface falls off more slowly along itself than the distance does
-    slope = ((d0 - d1) / (step + 1e-6 * (step.abs() < 1e-6))).clamp(0.15, 1.5)
-    return (t - torch.minimum(d1 / slope, d1 + 0.05)).clamp_min(-1.6), d1
+    t1 = t - 0.95 * d0
+    d1 = distance(t1)
+    return meet(t, d0, t1, d1), d1
+
+
+def meet(t0: Tensor, d0: Tensor, t1: Tensor, d1: Tensor) -> Tensor:
+    """Depth at which a surface lies, from the distances ``d0``, ``d1`` at two depths of the ray.
+
+    A ray that grazes a surface falls off more slowly along itself than the distance does: the slope
+    between the two says by how much.
+    """
+    step = t0 - t1
+    slope = ((d0 - d1) / torch.where(step.abs() < 1e-6, 1e-6, step)).clamp(0.15, 1.5)
+    return (t1 - torch.minimum(d1 / slope, d1 + 0.05)).clamp_min(-1.6)
 
 
 def paint_body(x: Tensor, y: Tensor, skin: Tensor, b: Body, s: Shape) -> tuple[Tensor, Tensor]:
@@ -136,6 +144,7 @@ def paint_body(x: Tensor, y: Tensor, skin: Tensor, b: Body, s: Shape) -> tuple[T
     light = q["cloth_light"]
     dye = hsv(q["cloth_hue"], 0.58 - 0.34 * light, 0.16 + 0.70 * light)
     band = smoothstep(0.075, 0.060, below) * (b.round_neck + b.v_neck)
+    band = band * smoothstep(b.radius + 0.19, b.radius + 0.10, x.abs())
     dye = dye * (1 - 0.20 * band)
     is_leaf = smoothstep(-0.006, 0.006, leaf)
     dye = mix(dye, dye * 0.5 + 0.46, is_leaf * 0.8)

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-EXTENT = 1.37  # half height of the picture in head units
-CENTRE_Y = -0.14  # head height at the picture's centre
+EXTENT = 1.42  # half height of the picture in head units
+CENTRE_Y = -0.09  # head height at the picture's centre
 PIVOT = (0.0, -0.30, -0.10)  # the neck joint, about which the head turns
 
 
@@ -37,6 +37,30 @@ class View:
         x, y, z = x - PIVOT[0], y - PIVOT[1], z - PIVOT[2]
         r = self.rotation[:, :, :, None, None]
         return tuple(r[:, i, 0] * x + r[:, i, 1] * y + r[:, i, 2] * z + PIVOT[i] for i in range(3))
+
+
+def without_strays(t: Tensor, least: float = 0.03) -> Tensor:
+    """Depth without rays that ended elsewhere than those on both sides of them, by ``least``."""
+    for axis in (1, 2):
+        n = t.shape[axis]
+        a, b, c = t.narrow(axis, 0, n - 2), t.narrow(axis, 1, n - 2), t.narrow(axis, 2, n - 2)
+        middle = torch.maximum(torch.minimum(a, c), torch.minimum(torch.maximum(a, c), b))
+        middle = torch.where((middle - b).abs() > least, middle, b)
+        t = torch.cat([t.narrow(axis, 0, 1), middle, t.narrow(axis, n - 1, 1)], axis)
+    return t
+
+
+def smooth_grazed(t: Tensor, upright: Tensor) -> Tensor:
+    """Depth averaged with its neighbours where rays graze a surface.
+
+    There the last steps leave errors of a ray's width, which would speckle the shading. ``upright``
+    is the normal's part towards the viewer; edges, where depth jumps, are kept.
+    """
+    d = t[:, None]
+    mean = F.avg_pool2d(d, 3, 1, 1, count_include_pad=False)[:, 0]
+    jump = (F.max_pool2d(d, 3, 1, 1) + F.max_pool2d(-d, 3, 1, 1))[:, 0]
+    share = ((0.60 - upright) * 4).clamp(0, 1) * ((0.20 - jump) * 20).clamp(0, 1)
+    return t + (mean - t) * share
 
 
 def surface_normals(t: Tensor, spacing: float) -> Tensor:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from l2l_widgets.faceworld.batches import render_batches
@@ -224,6 +225,17 @@ def _render_shards(
 class FaceDataset:
     """A rendered set, read into memory.
 
+    Parameters
+    ----------
+    folder : path
+        As :func:`render_dataset` wrote it.
+    limit : int, optional
+        Read only the first so many portraits.
+    resolution : int, optional
+        Side to shrink the pictures to while they are read, so that a set of a larger size costs no
+        more memory than one of this: colours are averaged, and a mask's pixel is the class that
+        most of its area has. None keeps the set's own.
+
     Attributes
     ----------
     images : Tensor, shape (N, 3, R, R), uint8
@@ -233,7 +245,9 @@ class FaceDataset:
     identity : Tensor, shape (N,), int32
     """
 
-    def __init__(self, folder: str | Path, limit: int | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, limit: int | None = None, resolution: int | None = None
+    ) -> None:
         folder = Path(folder)
         if not (folder / "config.json").exists():
             raise ValueError(f"folder {folder} holds no rendered set")
@@ -244,13 +258,22 @@ class FaceDataset:
                 f"{WORLD}; render it again"
             )
         self.config = DatasetConfig(**stated)
+        side = self.config.resolution
+        if resolution is not None and (resolution not in RESOLUTIONS or resolution > side):
+            raise ValueError(
+                f"resolution is {resolution}; allowed: one of "
+                f"{', '.join(str(r) for r in RESOLUTIONS if r <= side)}, as folder {folder} was "
+                f"rendered at {side}"
+            )
+        factor = side // (resolution or side)
+        self.config = replace(self.config, resolution=side // factor)
         count = self.config.count if limit is None else min(limit, self.config.count)
         parts: dict[str, list[Tensor]] = {}
         for k in range((count + SHARD - 1) // SHARD):
             path = shard_path(folder, k)
             if not path.exists():
                 raise ValueError(f"folder {folder}: {path.name} is missing; render the set again")
-            for name, tensor in load_safetensors(path)[0].items():
+            for name, tensor in _shrunk(load_safetensors(path)[0], factor).items():
                 parts.setdefault(name, []).append(tensor)
         whole = {name: torch.cat(tensors)[:count] for name, tensors in parts.items()}
         if whole["latents"].shape[1] != len(FACTORS):
@@ -261,3 +284,15 @@ class FaceDataset:
 
     def __len__(self) -> int:
         return self.images.shape[0]
+
+
+def _shrunk(shard: dict[str, Tensor], factor: int) -> dict[str, Tensor]:
+    """A shard's tensors with pictures of a side ``factor`` times smaller."""
+    if factor == 1:
+        return shard
+    images = F.avg_pool2d(shard["image"].float(), factor).round().to(torch.uint8)
+    blocks = shard["mask"].unfold(1, factor, factor).unfold(2, factor, factor)
+    masks = blocks.flatten(3).mode(dim=3).values
+    # a pixel's centre is half a pixel from its corner, at either size
+    landmarks = (shard["landmarks"] + 0.5) / factor - 0.5
+    return {**shard, "image": images, "mask": masks.contiguous(), "landmarks": landmarks}

@@ -47,7 +47,7 @@ def paint_eyes(x: Tensor, ax: Tensor, y: Tensor, s: Shape, front: Tensor) -> Eye
     # Lashes thicken towards the outer corner; liner makes them heavier and draws a wing.
     feminine, paint = 1 - q["gender"], q["eye_makeup"]
     reach = 0.25 + 0.75 * smoothstep(-0.9, 0.7, u)
-    thick = (0.011 + 0.018 * feminine) * reach + 0.006 + 0.020 * paint * (0.5 + reach)
+    thick = (0.011 + 0.018 * feminine) * reach + 0.006 + 0.016 * paint * (0.5 + reach)
     dark = 0.42 + 0.40 * feminine + 0.20 * paint
     wing = 1.04 + 0.16 * feminine + 0.18 * paint
     off = (above - 0.4 * thick - 0.055 * (u - 0.95).clamp_min(0)).abs()
@@ -99,11 +99,11 @@ def _ball(
 def _eye_shadow(above: Tensor, below: Tensor, u: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     """Coverage and colour of eye shadow: the lid up to the crease and beyond, most outside."""
     q = s.q
-    height = (0.115 + 0.05 * u) * s.eye_scale
-    lid = smoothstep(height, 0.25 * height, above) * smoothstep(-0.03, 0.0, above)
+    height = (0.145 + 0.05 * u) * s.eye_scale
+    lid = smoothstep(height, 0.45 * height, above) * smoothstep(-0.03, 0.0, above)
     lid = lid * smoothstep(1.45, 0.85, u) * smoothstep(-1.25, -0.6, u)
     under = 0.35 * smoothstep(-0.045, -0.005, below) * smoothstep(0.02, 0.0, below)
     under = under * smoothstep(1.1, 0.8, u.abs())
     flat = 0 * q["cloth_hue"]
-    hue = hsv((0.72 + 0.42 * q["cloth_hue"]) % 1, flat + 0.58, flat + 0.50 - 0.10 * q["skin"])
-    return q["eye_makeup"] * 0.85 * torch.maximum(lid, under), hue
+    hue = hsv(0.56 + 0.38 * q["cloth_hue"], flat + 0.66, flat + 0.50 + 0.30 * q["skin"])
+    return q["eye_makeup"] * 0.72 * torch.maximum(lid, under), hue

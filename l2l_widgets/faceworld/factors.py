@@ -76,19 +76,19 @@ MIRRORED = ("yaw", "roll", "gaze", "part", "light_azimuth", "face_asymmetry")
 MUSCLES = {
     "brow_raise": dict(anger=-0.7, fear=0.8, surprise=1.3, sadness=-0.1),
     "brow_inner": dict(fear=0.9, sadness=1.2),
-    "brow_frown": dict(anger=1.3, disgust=0.7),
+    "brow_frown": dict(anger=1.15, disgust=0.55),
     "lid": dict(anger=-0.05, disgust=-0.30, fear=0.40, surprise=0.45, sadness=-0.28, contempt=-0.2),
     "squint": dict(disgust=0.7, happiness=0.6, anger=0.4),
     "nose_wrinkle": dict(disgust=1.0, anger=0.35),
     "cheek": dict(happiness=1.0),
     "lip_corner": dict(
-        happiness=0.95, sadness=-0.95, anger=-0.45, disgust=-0.55, fear=-0.3, contempt=0.1
+        happiness=0.95, sadness=-0.85, anger=-0.40, disgust=-0.45, fear=-0.25, contempt=0.1
     ),
     "lip_skew": dict(contempt=1.0),
     "lip_stretch": dict(fear=1.0, happiness=0.3),
     "lip_press": dict(anger=1.0, contempt=0.3),
-    "lip_raise": dict(disgust=1.0),
-    "jaw": dict(surprise=0.85, fear=0.35, happiness=0.22),
+    "lip_raise": dict(disgust=0.8),
+    "jaw": dict(surprise=0.75, fear=0.35, happiness=0.22),
 }
 
 
@@ -265,7 +265,7 @@ def _natural(latents: Tensor, gated: bool) -> dict[str, Tensor]:
     p["eye_makeup"] = _step(r["eye_makeup"], 0.30, 3.5) * made_up
     p["hat"], p["earrings"] = _step(r["hat"], 1.175, 40.0), _step(r["earrings"], 0.6, 30.0)
     for name in IDENTITY_FACTORS:
-        p[name] = _bounded(r[name], 2.4)
+        p[name] = _bounded(r[name], 1.9)
     p["skin"] = _uniform(r["skin"] - 0.3)
     p["fullness"], p["eye_hue"] = _uniform(r["fullness"]), _uniform(r["eye_hue"])
     p["freckles"] = _step(r["freckles"], 0.9, 4.0)
@@ -279,7 +279,7 @@ def _natural(latents: Tensor, gated: bool) -> dict[str, Tensor]:
 
 def _expression(r: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Emotion shares (they sum to 1) and the face-muscle parameters they drive."""
-    prior = {"neutral": 0.45, "happiness": 0.45}
+    prior = {"neutral": 0.9, "happiness": 0.9}
     logits = torch.stack([r[f"emotion_{e}"] + prior.get(e, 0.0) for e in EMOTIONS], 1)
     shares = torch.softmax(3.0 * logits, 1)
     p = {e: shares[:, i] for i, e in enumerate(EMOTIONS)}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from l2l_widgets.faceworld.geometry import Shape
 
 BROW_HALF = 0.215  # half length of a brow, head units
+OVERDRAWN = 0.012  # by how much lip makeup goes beyond the lips, head units
 
 
 def to_face(x: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
@@ -24,8 +25,8 @@ def to_face(x: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     The lower face is shifted sideways, and the eyes and the mouth are tilted against each other.
     """
     a = s.q["face_asymmetry"]
-    x = x - 0.020 * a * smoothstep(0.35, -0.75, y)
-    return x, y - 0.060 * a * x * (y + 0.25).clamp(-0.35, 0.35)
+    x = x - 0.014 * a * smoothstep(0.35, -0.75, y)
+    return x, y - 0.042 * a * x * (y + 0.25).clamp(-0.35, 0.35)
 
 
 def from_face(x: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
@@ -33,8 +34,8 @@ def from_face(x: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     a = s.q["face_asymmetry"]
     face_y = y
     for _ in range(3):
-        y = face_y + 0.060 * a * x * (y + 0.25).clamp(-0.35, 0.35)
-    return x + 0.020 * a * smoothstep(0.35, -0.75, y), y
+        y = face_y + 0.042 * a * x * (y + 0.25).clamp(-0.35, 0.35)
+    return x + 0.014 * a * smoothstep(0.35, -0.75, y), y
 
 
 def eye_rim(u: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
@@ -48,7 +49,8 @@ def eye_rim(u: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     hood = 0.10 * s.old * (1 + u)  # with age the lid droops, most at its outer end
     upper = 0.100 * s.eye_scale * (q["lid"] * (1 - hood)).clamp_min(0) * full * (1 - 0.13 * u)
     open_ = 0.30 + 0.70 * q["lid"].clamp(max=1) + 0.25 * (q["lid"] - 1).clamp_min(0)
-    squint = (1 - 0.45 * q["squint"] - 0.30 * q["cheek"]).clamp_min(0.2)
+    smile = q["lip_corner"].clamp_min(0)
+    squint = (1 - 0.45 * q["squint"] - 0.35 * smile).clamp_min(0.2)
     lower = -0.060 * s.eye_scale * open_ * squint * full * (1 + 0.20 * u)
     return upper, lower
 
@@ -61,7 +63,7 @@ def brow_line(u: Tensor, s: Shape, side: Tensor | float) -> Tensor:
     height = s.eye_y + s.brow_y + s.brow_arch * (1 - 0.65 * rise * rise)
     height = height - 0.045 * (u - 0.35).clamp_min(0) - 0.01 * u
     frown = q["brow_frown"].clamp(-1, 1.6)
-    height = height - frown * (0.115 * inner * inner - 0.018 * (1 - inner))
+    height = height - frown * (0.100 * inner * inner - 0.018 * (1 - inner))
     height = height + q["brow_inner"] * (0.135 * inner * inner - 0.055 * (1 - inner))
     skew = q["lip_skew"].clamp_min(0) * side
     return height + skew * (0.045 - 0.015 * inner)  # contempt raises one brow, lowers the other
@@ -70,7 +72,7 @@ def brow_line(u: Tensor, s: Shape, side: Tensor | float) -> Tensor:
 def lip_line(x: Tensor, s: Shape) -> Tensor:
     """Height of the line between the closed lips: a smile lifts its ends, contempt one of them."""
     u = (x / s.mouth_width).clamp(-1.25, 1.25)
-    line = s.mouth_y + (s.q["lip_corner"] + 0.12) * 0.125 * (u * u - 0.35)
+    line = s.mouth_y + (s.q["lip_corner"] + 0.18) * 0.125 * (u * u - 0.35)
     return line + s.q["lip_skew"] * (0.125 * smoothstep(0.15, 1.05, u) - 0.015)
 
 
@@ -81,7 +83,7 @@ def mouth_curves(x: Tensor, s: Shape) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     c = (1 - u * u).clamp_min(0)
     line = lip_line(x, s)
     smile = q["lip_corner"].clamp_min(0)
-    bare = 0.085 * smoothstep(0.22, 0.85, smile) * (1 - 0.8 * q["lip_press"])
+    bare = 0.120 * smoothstep(0.18, 0.85, smile) * (1 - 0.8 * q["lip_press"])
     bare = (bare + 0.060 * q["lip_raise"] + 0.050 * q["lip_stretch"] * (1 - smile)) * c
     top = line + 0.14 * op * c + 0.40 * bare + 0.035 * q["lip_raise"] * c
     bottom = line - 0.85 * op * c - 0.60 * bare
@@ -97,13 +99,3 @@ def cheek_fold(ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     start = 0.115 * s.nose_width
     across = ax - start - (s.mouth_width + 0.075 - start) * t * (1.3 - 0.3 * t)
     return across, smoothstep(-0.05, 0.25, t) * smoothstep(1.25, 0.85, t)
-
-
-def jaw_outline(y: Tensor, s: Shape) -> Tensor:
-    """Half width of the face at a height, from the ears down to the chin."""
-    drop = 0.5 * s.opening + 0.5 * s.chin
-    down = ((-0.20 - y) * 1.25).clamp(0, 1.1)
-    low = (y + 0.30 + drop) / (0.74 + drop)
-    low = 0.590 * s.jaw * (1 - 0.55 * s.taper * down * down) * (1 - low * low).clamp_min(0).sqrt()
-    skull = (y - 0.32 - s.forehead) / (0.76 + s.forehead)
-    return torch.maximum(low + 0.02, 0.735 * s.width * (1 - skull * skull).clamp_min(0).sqrt())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2l_widgets.faceworld.features import cheek_fold, eye_rim, mouth_curves, to_face
+from l2l_widgets.faceworld.features import OVERDRAWN, cheek_fold, eye_rim, mouth_curves, to_face
 from l2l_widgets.faceworld.field import ellipsoid, smooth_min, smoothstep, sphere
 from l2l_widgets.faceworld.hair import HairShape, facial_hair_height, hair_and_hat, hair_shape
 
@@ -71,12 +71,15 @@ def shape_of(natural: dict[str, Tensor]) -> Shape:
     grown = smoothstep(0.0, 0.25, q["age"])
     young, old = 1 - grown, smoothstep(0.20, 1.10, q["age"])
     male, female = m * (0.25 + 0.75 * grown), (1 - m) * (0.35 + 0.65 * grown)
-    width = 1 + 0.055 * q["head_width"] + 0.04 * (full - 0.4) + 0.02 * young
+    width = 1 + 0.045 * q["head_width"] + 0.04 * (full - 0.4) + 0.02 * young
     forehead = 0.05 * q["forehead"]
     smile = q["lip_corner"].clamp_min(0)
-    eye_scale = 1.05 * (1 + 0.12 * q["eye_size"]) + 0.10 * female - 0.10 * male
-    eye_scale = eye_scale + 0.18 * young - 0.10 * old
-    lips = (1 - 0.45 * old) * (1 - 0.60 * q["lip_press"])
+    eye_scale = 1.17 * (1 + 0.11 * q["eye_size"]) + 0.09 * female - 0.05 * male
+    eye_scale = eye_scale + 0.13 * young - 0.08 * old
+    lips = (1 - 0.35 * old) * (1 - 0.60 * q["lip_press"])
+    eye_x = 0.304 * (1 + 0.070 * q["eye_distance"]) * (0.5 + 0.5 * width)
+    eye_x = eye_x + 0.07 * (eye_scale - 1.15)  # large eyes need room by the nose
+    brow_x = 0.045 * q["brow_spacing"] - 0.035 * q["brow_frown"].clamp_min(0)
     brow_y = (
         0.195
         + 0.036 * q["brow_height"]
@@ -89,61 +92,61 @@ def shape_of(natural: dict[str, Tensor]) -> Shape:
         old=old,
         width=width,
         jaw=0.97
-        + 0.080 * q["jaw_width"]
-        + 0.08 * male
+        + 0.062 * q["jaw_width"]
+        + 0.045 * male
         - 0.015 * female
-        + 0.13 * (full - 0.45)
+        + 0.10 * (full - 0.45)
         + 0.03 * young,
-        taper=0.46
-        - 0.13 * q["jaw_width"]
-        - 0.30 * male
+        taper=0.34
+        - 0.11 * q["jaw_width"]
+        - 0.20 * male
         + 0.10 * female
-        - 0.25 * (full - 0.45)
-        + 0.05 * young
-        - 0.14 * old,
-        angle=0.110 + 0.050 * male + 0.020 * q["jaw_width"] + 0.035 * old,
-        chin=0.085 * q["chin_length"] + 0.07 * male - 0.15 * young,
-        chin_width=0.90 + 0.45 * male + 0.08 * q["jaw_width"],
-        cheek=0.048 * q["cheekbone"]
+        - 0.20 * (full - 0.45)
+        + 0.02 * young
+        - 0.10 * old,
+        angle=0.105 + 0.030 * male + 0.016 * q["jaw_width"] + 0.022 * old,
+        chin=0.052 * q["chin_length"] + 0.040 * male - 0.12 * young - 0.02,
+        chin_width=0.94 + 0.30 * male + 0.07 * q["jaw_width"],
+        cheek=0.034 * q["cheekbone"]
         + 0.06 * (full - 0.3)
         + 0.03 * young
         + 0.020 * female
         + 0.040 * q["cheek"]
-        - 0.04 * old,
-        hollow=(0.085 * old + 0.020 * male) * (1.15 - full) * (1 - 0.5 * smile),
-        eye_x=0.300 * (1 + 0.075 * q["eye_distance"]) * (0.5 + 0.5 * width),
+        - 0.02 * old,
+        hollow=(0.055 * old + 0.006 * male) * (1.15 - full) * (1 - 0.5 * smile),
+        eye_x=eye_x,
         eye_y=0.05 + 0.040 * q["eye_height"] - 0.11 * young,
         eye_scale=eye_scale,
         eye_half=0.168 * eye_scale,
         eye_tilt=0.09 * q["eye_tilt"] + 0.04 + 0.04 * female - 0.10 * old,
-        eye_depth=0.5 + 0.55 * q["eye_depth"] + 0.35 * male + 0.4 * old - 0.4 * young,
-        brow_x=0.045 * q["brow_spacing"] - 0.035 * q["brow_frown"].clamp_min(0),
-        brow_thickness=(0.027 * (1 + 0.34 * q["brow_thickness"]) + 0.017 * male - 0.005 * female)
-        * (1 - 0.25 * young),
-        brow_y=brow_y - 0.050 * male + 0.030 * female - 0.02 * old,
+        eye_depth=0.40 + 0.42 * q["eye_depth"] + 0.25 * male + 0.35 * old - 0.4 * young,
+        brow_x=torch.maximum(brow_x, 0.262 - eye_x),  # two brows, never one
+        brow_thickness=(0.033 * (1 + 0.32 * q["brow_thickness"]) + 0.012 * male - 0.004 * female)
+        * (1 - 0.15 * young),
+        brow_y=brow_y - 0.040 * male + 0.030 * female - 0.02 * old,
         brow_arch=0.035 + 0.026 * q["brow_arch"] + 0.035 * female - 0.015 * male,
-        brow_ridge=0.30 + 0.45 * q["brow_ridge"] + 0.75 * male - 0.2 * young,
-        nose_y=-0.29
-        - 0.060 * q["nose_length"]
+        brow_ridge=0.22 + 0.36 * q["brow_ridge"] + 0.55 * male - 0.2 * young,
+        nose_y=-0.270
+        - 0.045 * q["nose_length"]
         + 0.09 * young
-        - 0.045 * old
+        - 0.040 * old
         - 0.02 * male
         + 0.03 * q["nose_wrinkle"],
         nose_width=0.92
-        + 0.28 * q["nose_width"]
-        + 0.22 * male
+        + 0.22 * q["nose_width"]
+        + 0.15 * male
         + 0.12 * q["skin"]
-        + 0.16 * old
+        + 0.12 * old
         - 0.08 * young,
-        nose_out=0.055 * q["nose_projection"] + 0.03 * male - 0.06 * young + 0.025 * old,
-        mouth_width=0.245
-        * (1 + 0.16 * q["mouth_width"])
-        * (1 + 0.26 * q["lip_corner"])
+        nose_out=0.042 * q["nose_projection"] + 0.03 * male - 0.06 * young + 0.025 * old,
+        mouth_width=0.252
+        * (1 + 0.13 * q["mouth_width"])
+        * (1 + 0.33 * q["lip_corner"].clamp_min(-0.6))
         * (1 + 0.24 * q["lip_stretch"])
         * (1 - 0.28 * q["surprise"])
         * (1 - 0.14 * young)
         + 0.014 * male,
-        mouth_y=-0.580
+        mouth_y=-0.570
         + 0.030 * q["mouth_height"]
         - 0.034 * q["philtrum"]
         + 0.05 * young
@@ -153,10 +156,12 @@ def shape_of(natural: dict[str, Tensor]) -> Shape:
         * (1 - 0.42 * male)
         * (1 - 0.2 * smile)
         * lips
-        + 0.012 * female,
+        + 0.012 * female
+        + OVERDRAWN * q["lip_makeup"],
         lower_lip=0.086 * (1 + 0.40 * q["lower_lip"]).clamp_min(0.35) * (1 - 0.30 * male) * lips
-        + 0.014 * female,
-        opening=0.28 * q["jaw"],
+        + 0.014 * female
+        + OVERDRAWN * q["lip_makeup"],
+        opening=0.25 * q["jaw"],
         ear=1 + 0.25 * q["ear_size"] + 0.22 * old + 0.05 * male,
         forehead=forehead,
         hair=hair_shape(q, young, old, width, forehead),
@@ -177,7 +182,7 @@ def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool) -> tu
     """
     skull_y = y
     x, y = to_face(x, y, s)
-    ax, op = x.abs(), s.opening
+    ax, op = x.abs(), 0.65 * s.opening  # the rest of the opening is the lips'
     d = ellipsoid(
         x, skull_y - 0.32 - s.forehead, z + 0.13, 0.735 * s.width, 0.76 + s.forehead, 0.87
     )
@@ -190,15 +195,15 @@ def head_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, detail: bool) -> tu
     # The corner of the jaw; with age it comes forward and sinks, as a jowl.
     jowl = sphere(
         ax - 0.38 * s.jaw * (1 - 0.30 * s.taper),
-        y + 0.58 + 0.05 * s.old + op * 0.6,
-        z - 0.12 - 0.20 * s.old,
+        y + 0.57 + 0.03 * s.old + op * 0.6,
+        z - 0.12 - 0.12 * s.old,
         s.angle,
     )
     d = smooth_min(d, jowl, 0.20)
     chin = sphere(x / s.chin_width, y + 0.89 + op + s.chin, z - 0.51, 0.145)
     d = smooth_min(d, chin * s.chin_width.clamp_max(1), 0.22)
-    lift = 0.05 * s.q["cheek"] - 0.04 * s.old
-    d = smooth_min(d, sphere(ax - 0.36, y + 0.17 - lift, z - 0.45, 0.20 + s.cheek), 0.15)
+    lift = 0.03 * s.q["cheek"] + 0.03 * s.q["lip_corner"].clamp_min(0) - 0.04 * s.old
+    d = smooth_min(d, sphere(ax - 0.345, y + 0.19 - lift, z - 0.45, 0.20 + s.cheek), 0.20)
     d = smooth_min(d, ellipsoid(x, y + 0.53 + 0.3 * op, z - 0.59, 0.25, 0.20, 0.15), 0.14)
     front = smoothstep(0.1, 0.4, z)
     socket = (0.060 + 0.028 * s.eye_depth) * dome(ax - s.eye_x + 0.015, y - s.eye_y, 0.27, 0.17)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from l2l_widgets.faceworld.features import OVERDRAWN
 from l2l_widgets.faceworld.field import (
     bump,
     colour,
@@ -40,7 +41,7 @@ class HairShape:
     """Measures of what grows, each (B, 1, 1).
 
     ``back``, ``swept``, ``centre`` and ``tousled`` are the shares of the four styles; ``side`` is
-    the side to which hair is swept, -1 to 1.
+    the side to which hair is swept, -1 to 1, and ``hand`` its sign, by which texture is mirrored.
     """
 
     back: Tensor
@@ -48,6 +49,7 @@ class HairShape:
     centre: Tensor
     tousled: Tensor
     side: Tensor
+    hand: Tensor
     line: Tensor
     recession: Tensor
     sweep: Tensor
@@ -70,6 +72,7 @@ class HairShape:
     crown: Tensor
     thinning: Tensor
     beard: Tensor
+    hat: Tensor
 
 
 def hair_shape(
@@ -88,23 +91,24 @@ def hair_shape(
     long = smoothstep(0.34, 0.48, q["hair_length"]) * (1 - 0.9 * smoothstep(0.5, 0.9, bald))
     burns = smoothstep(0.2, 0.6, q["sideburns"])
     short = smoothstep(0.30, 0.0, q["hair_length"])
-    top = 0.035 + (0.055 + 0.13 * q["hair_volume"]) * (1 - 0.6 * short)
+    top = 0.035 + (0.045 + 0.17 * q["hair_volume"]) * (1 - 0.6 * short)
     top = top * (1 + 0.35 * curl + 0.15 * tousled + 0.10 * centre * long)
-    top = top * (1 - 0.5 * smoothstep(0.3, 0.8, bald))
-    over_ear = smoothstep(0.26, 0.42, q["hair_length"]) * (1 - burns) * (1 - 0.9 * back)
+    top = top * (1 - 0.35 * smoothstep(0.3, 0.8, bald))
+    over_ear = smoothstep(0.36, 0.46, q["hair_length"]) * (1 - burns) * (1 - 0.9 * back)
     return HairShape(
         back=back,
         swept=swept,
         centre=centre,
         tousled=tousled,
         side=side,
+        hand=1 - 2.0 * (q["part"] < 0),
         line=0.635
         + forehead
         + 0.03 * old
         - 0.30 * fringe
         + 0.03 * back
         - 0.05 * tousled * free
-        + 0.40 * smoothstep(0.25, 0.75, bald),
+        + 0.60 * smoothstep(0.20, 0.65, bald),
         recession=free * (0.02 + 0.05 * male - 0.03 * q["hairline"])
         + 0.45 * smoothstep(0.05, 0.55, bald),
         sweep=(0.20 * swept * free * (1 - 0.6 * short) + 0.09 * fringe) * (1 - bald),
@@ -124,8 +128,9 @@ def hair_shape(
         bottom=mix(-0.50 + 0 * male, -1.9, smoothstep(0.36, 1.0, q["hair_length"])),
         over_ear=over_ear,
         tuck=(0.9 * back + 0.9 * swept + burns).clamp(0, 1),
-        crown=mix(1.8 + 0 * male, 0.54, smoothstep(0.30, 0.92, bald)),
-        thinning=smoothstep(0.30, 0.92, bald),
+        crown=mix(1.8 + 0 * male, 0.60, smoothstep(0.40, 0.95, bald)),
+        thinning=smoothstep(0.05, 0.60, bald),
+        hat=(q["hat"] > 0.5).to(male.dtype),
         beard=0.13 * smoothstep(0.30, 1.0, q["beard"]),
     )
 
@@ -145,7 +150,7 @@ class Growth:
 def _scalp(x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     """Depth inside the region where hair grows (negative outside), in head units."""
     h = s.hair
-    clumps = torch.sin(14 * x + 9 * x * ax + 5 * h.side)
+    clumps = torch.cos(14 * x + 9 * x * ax + 5 * h.side)
     line = h.line - 0.28 * ax * ax + (h.recession - h.curtain) * smoothstep(0.06, 0.46, ax)
     line = line - h.sweep * smoothstep(-0.30, 0.42, x * h.side) + h.clumps * clumps
     line = line - h.peak / (1 + 130 * ax * ax)
@@ -175,19 +180,26 @@ def hair_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, head: Tensor) -> Te
     """Distance to the hair; ``head`` is the distance to the bare head."""
     ax, h = x.abs(), s.hair
     inside = _scalp(x, ax, y, z, s)
-    curls = h.curl * _curls(x, y, z)
+    curls = h.curl * _curls(x * h.hand, y, z)
     upper, front = smoothstep(0.10, 0.75, y), smoothstep(0.0, 0.6, z)
     thick = h.top * mix(h.sides * (1 - 0.6 * front), 1 + h.lift * front, upper)
     off = (x - h.parting) / 0.10
     thick = thick * (1 - h.groove * upper * smoothstep(-0.3, 0.3, z) * 0.35 / (1 + off * off))
     # Around the ear hair is short, over it it lies flat.
-    thick = thick * (1 - 0.85 / (1 + 0.25 * _ear(y, z, s) ** 2))
-    rise = smoothstep(0.0, h.ramp, inside)
-    d = head + 0.02 - (thick + curls) * rise - (0.02 + h.lip) * smoothstep(0.0, 0.07, inside)
+    near = 1 - 0.92 / (1 + 0.18 * _ear(y, z, s) ** 2)
+    press = 1 - 0.75 * h.hat * smoothstep(-0.35, 0.30, y)  # a hat holds the hair down
+    thick = (thick + curls) * near * press
+    rise = smoothstep(0.0, h.ramp + 0.15 * h.thinning, inside)
+    d = (
+        head
+        + 0.02
+        - thick * rise
+        - (0.02 + h.lip) * smoothstep(0.0, 0.07 + 0.10 * h.thinning, inside)
+    )
     # The curtain: an elliptic cylinder around the neck, open before face and throat.
     down = (0.2 - y).clamp_min(0)
     wave = 1 + 0.035 * h.wave * torch.sin(9 * y + 4 * z)
-    rx = 0.76 * s.width + 0.6 * h.top + 0.05 * down
+    rx = 0.74 * s.width + 0.85 * h.top * press + 0.05 * down
     tuck = h.tuck * (1 - h.swept * smoothstep(-0.2, 0.2, x * h.side))
     rx = (rx - 0.20 * tuck * smoothstep(-0.5, 0.1, y)) * wave
     rz = 0.62 + 0.5 * h.top
@@ -198,8 +210,7 @@ def hair_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape, head: Tensor) -> Te
     half = mix(0.53 * s.width, 0.43, smoothstep(0.0, -0.75, y))
     half = half + 0.14 * smoothstep(0.55, 0.0, y - h.bottom)  # locks run out in a point
     fall = smooth_max(fall, torch.minimum(half - ax, z + 0.22), 0.10)
-    d = mix(d, smooth_min(d, fall - curls, 0.14), h.long)
-    return d
+    return mix(d, smooth_min(d, fall - curls, 0.14), h.long)
 
 
 def hat_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
@@ -215,11 +226,14 @@ def hat_distance(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     band = torch.maximum(d - 0.035, y - 0.18 - tilt)
     # One flat ellipsoid is the peak of a cap, or the brim of a hat as it grows around the head.
     round_ = smoothstep(0.62, 0.80, style)
-    plate = ellipsoid(
-        x, y - tilt - 0.05 + 0.12 * x * x + 0.10 * (z - 0.3).clamp_min(0) * (1 - round_),
-        z - mix(0.62, -0.08, round_), mix(0.54, 0.96, round_) + v, 0.06 + 0 * v,
-        mix(0.60, 1.0, round_) + v,
-    )  # fmt: skip
+    # It droops outwards: seen edge-on it would be a line.
+    peak = tilt + 0.05 - 0.12 * x * x - 0.34 * (z - 0.5).clamp_min(0)
+    droop = 0.55 - 0.17 * (x * x + z * z)
+    # Its edge is round and its distance exact: a thinning edge would be stepped over.
+    beyond = z - mix(0.62, -0.05, round_)
+    beyond = (x * x + beyond * beyond + 1e-6).sqrt() - mix(0.52, 1.00, round_) - v
+    level = y - mix(peak, droop, round_)
+    plate = (beyond.clamp_min(0) ** 2 + level * level + 1e-6).sqrt() * 0.85 - 0.040
     brimmed = smooth_min(d, plate, 0.05)
     d = mix(torch.minimum(d, band), brimmed, brim)
     return d + (s.q["hat"] <= 0.5) * 3.0
@@ -241,13 +255,15 @@ def beard_region(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     line = line + 0.42 * (ax - 0.45).clamp_min(0)
     inside = smoothstep(-0.12, 0.16, line - y)
     lips = bump(ax, y - (s.mouth_y - 0.02), s.mouth_width * 0.98, 0.09 + s.opening * 0.6)
-    return inside * (1 - smoothstep(0.2, 0.65, lips)) * smoothstep(-0.22, 0.05, z)
+    back = 0.16 * smoothstep(-0.52, -0.30, y)  # it ends before the ear, and on the jaw below it
+    return inside * (1 - smoothstep(0.2, 0.65, lips)) * smoothstep(-0.20, 0.03, z - back)
 
 
 def moustache_region(ax: Tensor, y: Tensor, s: Shape) -> Tensor:
     """Where a moustache grows, 0 to 1: it tapers from below the nose to beyond the mouth's ends."""
     reach = s.mouth_width + 0.07
-    centre = s.mouth_y + s.upper_lip + 0.085 - 0.95 * ax * ax + 0.05 * s.q["lip_corner"] * ax
+    lip = s.upper_lip - OVERDRAWN * s.q["lip_makeup"]  # what is painted over it moves no hair
+    centre = s.mouth_y + lip + 0.085 - 0.95 * ax * ax + 0.05 * s.q["lip_corner"] * ax
     half = 0.105 - 0.065 * smoothstep(0.05, 1.0, ax / reach)
     region = smoothstep(1.0, 0.35, (y - centre).abs() / half) * smoothstep(reach, reach - 0.09, ax)
     return region * (1 - 0.35 * smoothstep(0.035, 0.0, ax))
@@ -257,7 +273,7 @@ def sideburn_region(ax: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     """Where sideburns grow, 0 to 1: a strip before the ear that broadens towards the jaw."""
     along = (0.30 - y).clamp(0, 0.8)
     front = 0.27 + 0.32 * along
-    strip = smoothstep(front + 0.08, front - 0.10, z) * smoothstep(-0.12, 0.0, z)
+    strip = smoothstep(front + 0.08, front - 0.10, z) * smoothstep(0.01, 0.09, z)
     end = 0.05 - 0.60 * smoothstep(0.1, 0.9, s.q["sideburns"]) - 0.4 * (z - 0.15)
     return strip * smoothstep(end - 0.08, end + 0.14, y) * smoothstep(0.40, 0.20, y)
 
@@ -297,22 +313,22 @@ def paint_hair(
     base, greyed = hair_colours(s)
     skin, facial_hair = _facial_hair(skin, x, ax, y, z, s, greyed, front)
     strands = _strands(x, y, z, s)
-    curls = _curls(x, y, z)
+    curls = _curls(x * h.hand, y, z)
     curly = smoothstep(0.0, 0.04, h.curl)
     # Temples grey first.
     temple = smoothstep(0.45, 0.75, ax) * smoothstep(0.75, 0.35, y) * smoothstep(-0.7, 0.1, y)
-    grey = (1.5 * q["greyness"] - 0.5 * (1 - temple)).clamp(0, 1)
+    grey = (1.2 * q["greyness"] - 0.2 * (1 - temple)).clamp(0, 1)
     tone = mix(base, colour(0.78, 0.78, 0.79, x), grey * 0.95)
     depth = mix(0.98 + 0.22 * strands, 0.90 + 0.34 * curls, curly)
     hair = tone * depth
     # Roots: hair thins into the skin over a broad border; far down it is the curtain, all hair.
     inside = _scalp(x, ax, y, z, s)
     fringe = q["fringe"]
-    frayed = inside + (0.025 + 0.025 * fringe) * (1 - 0.7 * h.thinning) * strands
-    roots = smoothstep(-0.03, 0.11 - 0.05 * fringe, frayed)
+    frayed = inside + (0.025 + 0.025 * fringe) * strands
+    roots = smoothstep(-0.03, 0.11 - 0.05 * fringe + 0.16 * h.thinning, frayed)
     cover = torch.maximum(roots, h.long * smoothstep(0.52, 0.40, y))
     line = torch.exp(-(((x - h.parting) / 0.028) ** 2)) * h.groove
-    cover = cover * (1 - 0.45 * line * smoothstep(0.45, 0.6, y) * smoothstep(-0.1, 0.3, z))
+    cover = cover * (1 - 0.36 * line * smoothstep(0.45, 0.6, y) * smoothstep(-0.1, 0.3, z))
     hair = mix(skin, hair, cover)
     skin = mix(skin, tone, roots * 0.9)
     shade = 0.40 * (q["hat"] > 0.5) * smoothstep(-0.02, 0.36, y - 0.18 * z)
@@ -336,7 +352,9 @@ def _hat_colour(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     fold = 1 - 0.25 * knitted * smoothstep(0.06, 0.0, (over - 0.18).abs())
     ribbon = (1 - knitted) * smoothstep(0.60, 0.70, q["hat_style"])
     ribbon = ribbon * smoothstep(0.08, 0.10, over) * smoothstep(0.24, 0.22, over)
-    return cloth * ribs * fold * (1 - 0.55 * ribbon)
+    peaked = (1 - knitted) * smoothstep(0.70, 0.60, q["hat_style"])
+    peak = peaked * smoothstep(0.84, 0.90, z)
+    return cloth * ribs * fold * (1 - 0.55 * ribbon) * (1 - 0.40 * peak)
 
 
 def _facial_hair(
@@ -351,24 +369,25 @@ def _facial_hair(
     lip = moustache_region(ax, y, s) * smoothstep(0.05, 0.45, q["moustache"]) * front * 0.95
     side = sideburn_region(ax, y, z, s) * smoothstep(0.05, 0.45, q["sideburns"]) * 0.94
     cover = torch.maximum(torch.maximum(cover, lip), side)
-    strands = torch.sin(27 * x + 2 * torch.sin(8 * y)) * (0.5 + 0.5 * torch.sin(9 * y + 6 * ax))
+    strands = torch.sin(27 * ax + 2 * torch.sin(8 * y)) * (0.5 + 0.5 * torch.sin(9 * y + 6 * ax))
     return mix(skin, hair * (0.92 + 0.10 * strands), cover), cover
 
 
 def _strands(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Tensor:
     """Light and dark of broad strands in [-1, 1], along the way the hair is combed."""
     q, h = s.q, s.hair
-    aside = x - h.parting
+    x, part, side = x * h.hand, q["part"].abs(), h.side.abs()
+    aside = x - h.parting * h.hand
     down = 0.75 * torch.atan2(x, z + 0.35)
     back = 0.75 * torch.atan2(x, y - 0.05)
-    parted = z + 0.35 * aside.abs() + 0.8 * h.side * h.swept * x * smoothstep(0.3, 0.6, z)
+    parted = z + 0.35 * aside.abs() + 0.8 * side * h.swept * x * smoothstep(0.3, 0.6, z)
     style = h.back * back + (h.swept + h.centre) * parted + h.tousled * (0.6 * parted + 0.5 * x)
     style = style / (h.back + h.swept + h.centre + h.tousled)
     low = torch.maximum(smoothstep(0.45, -0.05, y) * h.long, q["fringe"] * smoothstep(0.4, 0.6, z))
     phase = mix(style, down, low) + 0.03 * h.wave * torch.sin(8 * y + 5 * z)
     phase = phase + 0.05 * h.tousled * torch.sin(9 * x + 6 * y)
-    one = torch.sin(11 * phase + q["part"] * 7)
-    two = torch.sin(23 * phase + 1.5 * one + q["part"] * 13)
+    one = torch.sin(11 * phase + part * 7)
+    two = torch.sin(23 * phase + 1.5 * one + part * 13)
     return 0.45 * one + 0.35 * two + 0.20 * torch.sin(41 * phase + 1.5 * two)
 
 

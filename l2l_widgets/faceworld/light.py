@@ -55,7 +55,7 @@ class Light:
         self.key = torch.stack([1.0 + 0.08 * warm, 1 + 0 * warm, 1 - 0.14 * warm])
         self.key = self.key * (0.90 - 0.20 * self.soft)
         self.ambient = torch.stack([0.97 - 0.04 * warm, 0.98 + 0 * warm, 1.04 + 0.06 * warm])
-        level = (0.32 + 0.20 * self.soft) * (1 + 0.22 * n[1])
+        level = (0.35 + 0.20 * self.soft) * (1 + 0.22 * n[1])
         fill = 0.12 * (0.5 * n[2] - n[0] * self.direction[0]).clamp_min(0)
         self.sky = (level + fill) * self.occlusion
         half = self.direction + torch.tensor([0.0, 0.0, 1.0]).to(depth).view(3, 1, 1, 1)

@@ -21,7 +21,7 @@ from l2l_widgets.faceworld.geometry import Shape, dome, ear_hollow
 from l2l_widgets.faceworld.hair import hair_colours, paint_hair
 
 SKIN = (
-    (0.97, 0.84, 0.76), (0.91, 0.74, 0.62), (0.77, 0.57, 0.44), (0.56, 0.39, 0.29),
+    (0.95, 0.80, 0.70), (0.89, 0.70, 0.57), (0.77, 0.57, 0.44), (0.56, 0.39, 0.29),
     (0.34, 0.235, 0.18),
 )  # fmt: skip
 
@@ -70,10 +70,10 @@ def paint_head(x: Tensor, y: Tensor, z: Tensor, s: Shape) -> Paint:
     skin = grown.skin
     nostril = dome(ax - 0.052 * s.nose_width, y - s.nose_y + 0.045, 0.040 * s.nose_width, 0.030)
     skin = skin * (1 - 0.70 * nostril * smoothstep(0.5, 0.65, z) * colour(0.92, 1.0, 1.0, x))
-    skin, brow = _brows(skin, x, ax, y, s, base, front)
     eyes = paint_eyes(x, ax, y, s, front)
-    skin = mix(skin, eyes.shadow_colour * (0.55 + 0.45 * skin_tone(s)), eyes.shadow)
+    skin = mix(skin, eyes.shadow_colour, eyes.shadow)
     skin = skin * (1 - eyes.crease * colour(0.85, 1.0, 1.02, x))
+    skin, brow = _brows(skin, x, ax, y, s, base, front)
     mouth = _mouth(x, y, s, front)
     skin = _lips(skin, x, mouth, s)
     return Paint(
@@ -106,11 +106,11 @@ def _skin(x: Tensor, ax: Tensor, y: Tensor, z: Tensor, s: Shape, front: Tensor) 
     # Freckles: a tan band over cheeks and nose, and dots in it broad enough for 64 pixels.
     dots = torch.sin(x * 37 + 1.3 * torch.sin(y * 13)) * torch.sin(y * 35 + 1.3 * torch.sin(x * 15))
     band = dome(ax - 0.20, y + 0.13, 0.44, 0.28) * q["freckles"] * (1 - 0.55 * q["skin"])
-    dots = band * (0.12 + 0.30 * smoothstep(0.20, 0.75, dots.abs()))
+    dots = band * (0.11 + 0.24 * smoothstep(0.38, 0.85, dots.abs()))
     skin = skin * (1 - dots * colour(0.55, 1.0, 1.10, x))
     blots = torch.sin(x * 15 + 2 * torch.sin(y * 9)) * torch.sin(y * 17 + 2 * torch.sin(x * 8))
     blots = smoothstep(0.55, 0.9, blots) * smoothstep(0.40, 1.0, s.old) * smoothstep(0.20, 0.5, ax)
-    skin = skin * (1 - 0.26 * blots * colour(0.55, 0.9, 1.1, x))
+    skin = skin * (1 - 0.20 * blots * colour(0.55, 0.9, 1.1, x))
     hollow = ear_hollow(ax, y, z, s)
     skin = skin * (1 - (0.45 * hollow).clamp(-0.06, 0.45) * colour(0.75, 1.0, 1.0, x))
     dark, light = _lines(x, ax, y, s)
@@ -125,14 +125,14 @@ def _lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     dx, dy = ax - s.eye_x, y - s.eye_y
     across, band = cheek_fold(ax, y, s)
     skew = q["lip_skew"].clamp_min(0) * (x > 0)
-    fold = (1 - (across / 0.055) ** 2).clamp_min(0) ** 2
-    strength = 0.36 * old + 0.20 * smile + 0.12 * q["lip_raise"] + 0.16 * skew
+    fold = (1 - (across / 0.066) ** 2).clamp_min(0) ** 2
+    strength = 0.27 * old + 0.12 * smile + 0.10 * q["lip_raise"] + 0.08 * skew
     dark = strength * fold * band
     light = 0.10 * (old + 0.4 * smile) * band * (1 - ((across - 0.085) / 0.06) ** 2).clamp_min(0)
     # Bags: a dark crescent below a lighter swelling.
     under = dy + 0.135 * s.eye_scale - 0.7 * dx * dx
     wide = dome(dx + 0.01, dx * 0, 0.21, 1.0)
-    dark = dark + (0.40 * old + 0.07) * wide * (1 - (under / 0.045) ** 2).clamp_min(0)
+    dark = dark + (0.30 * old + 0.05) * wide * (1 - (under / 0.045) ** 2).clamp_min(0)
     light = light + 0.10 * old * wide * (1 - ((under - 0.06) / 0.04) ** 2).clamp_min(0)
     # From the corners of the mouth down, and the edge of the jowl.
     corner = ax - s.mouth_width - 0.035 - 0.10 * (s.mouth_y - y)
@@ -140,27 +140,27 @@ def _lines(x: Tensor, ax: Tensor, y: Tensor, s: Shape) -> tuple[Tensor, Tensor]:
     droop = droop * smoothstep(s.mouth_y + 0.03, s.mouth_y - 0.05, y)
     sad = (-q["lip_corner"]).clamp_min(0)
     mario = droop * (1 - (corner / 0.050) ** 2).clamp_min(0) ** 2
-    dark = dark + (0.32 * smoothstep(0.2, 1.0, old) + 0.14 * sad) * mario
+    dark = dark + (0.17 * smoothstep(0.2, 1.0, old) + 0.10 * sad) * mario
     # The forehead: three soft lines, and crow's feet fanning out from the eyes.
     up = y - s.eye_y - s.brow_y
     rows = torch.cos((up + 0.10 * x * x) * 44.0 - 1.83).clamp_min(0)
     rows = rows * rows * smoothstep(0.07, 0.13, up) * smoothstep(0.52, 0.36, up)
     rows = rows * smoothstep(0.52, 0.22, ax)
     raised = q["brow_raise"].clamp(0, 1)
-    dark = dark + (0.27 * old + raised * (0.06 + 0.20 * old) + 0.1 * q["brow_inner"]) * rows
+    dark = dark + (0.20 * old + raised * (0.05 + 0.14 * old) + 0.08 * q["brow_inner"]) * rows
     fan = torch.cos(dy / (ax - s.eye_x + 0.05).clamp_min(0.10) * 9.0).clamp_min(0)
     fan = fan * fan * smoothstep(1.12, 1.30, dx / s.eye_half) * smoothstep(0.46, 0.30, dx)
     fan = fan * (1 - (dy / 0.17) ** 2).clamp_min(0)
-    dark = dark + (0.36 * old + 0.10 * smile * q["cheek"]) * fan
+    dark = dark + (0.27 * old + 0.08 * smile * q["cheek"]) * fan
     glabella = dome(ax - 0.050, dy - 0.135, 0.036, 0.11)
-    dark = dark + (0.36 * frown + 0.20 * old).clamp_max(0.42) * glabella
+    dark = dark + (0.27 * frown + 0.13 * old).clamp_max(0.34) * glabella
     # A wrinkled nose: lines across its root and from its wings up.
     wrinkle = q["nose_wrinkle"]
     bridge = torch.cos(dy * 58.0).clamp_min(0) * dome(ax, dy + 0.03, 0.16, 0.12)
     wing = dome(ax - 0.165 - 0.25 * (s.nose_y - y), y - s.nose_y - 0.03, 0.045, 0.16)
     dark = dark + wrinkle * (0.32 * bridge + 0.34 * wing)
     # Hollow cheeks and temples.
-    hollow = dome(ax - 0.45, y + 0.42, 0.20, 0.24) * s.hollow * 1.6
+    hollow = dome(ax - 0.45, y + 0.42, 0.20, 0.24) * s.hollow * 1.0
     deep = 0.10 * s.eye_depth * dome(dx + 0.03, dy - 0.05, 0.27, 0.15)
     return dark + hollow + deep + 0.25 * old * dome(ax - 0.60, y - 0.25, 0.15, 0.22), light
 
@@ -176,7 +176,7 @@ def _brows(
     soft = 0.020
     cover = smoothstep(thick + soft, thick - soft, (y - height).abs())
     cover = cover * smoothstep(1.14, 0.85, u) * smoothstep(-1.12, -0.72, u) * front
-    strength = 0.80 - 0.14 * (1 - q["gender"]) - 0.25 * s.young
+    strength = 0.86 - 0.08 * (1 - q["gender"]) - 0.14 * s.young
     grey = mix(hair, colour(0.70, 0.70, 0.71, x), q["greyness"] * 0.7)
     tone = 0.52 * grey + 0.02
     return mix(skin, mix(tone, skin * 0.45, 0.25 + 0 * cover), cover * strength), cover
@@ -194,7 +194,7 @@ def _mouth(x: Tensor, y: Tensor, s: Shape, front: Tensor) -> dict[str, Tensor]:
     upper = smoothstep(0.016, -0.016, y - crest) * smoothstep(-EDGE, EDGE, y - top) * edge
     lower = smoothstep(EDGE, -EDGE, y - bottom) * smoothstep(-0.018, 0.018, y - floor) * edge
     # Upper teeth, in the upper lip's shadow and darker towards the corners; below them the tongue.
-    rows = 0.040 + 0.55 * gap.clamp_max(0.11)
+    rows = 0.022 + 0.58 * gap.clamp_max(0.14)
     teeth = smoothstep(-0.014, 0.010, y - (top - rows)) * inside
     tongue = smoothstep(0.03, -0.04, y - bottom - 0.04) * inside
     dark = mix(colour(0.16, 0.075, 0.075, x), colour(0.66, 0.30, 0.29, x), tongue * 0.85)
@@ -204,16 +204,16 @@ def _mouth(x: Tensor, y: Tensor, s: Shape, front: Tensor) -> dict[str, Tensor]:
     seam = (1 - ((y - 0.5 * (top + bottom)) / 0.022) ** 2).clamp_min(0) * smoothstep(0.0, 0.15, c)
     seam = (0.55 + 0.25 * q["lip_press"]) * seam * (1 - smoothstep(0.012, 0.035, gap))
     ends = dome(x.abs() - s.mouth_width * 1.02, y - line, 0.055, 0.050)
-    deep = 0.30 + 0.25 * q["lip_corner"].clamp_min(0) + 0.35 * q["lip_skew"].clamp_min(0) * (x > 0)
+    deep = 0.24 + 0.16 * q["lip_corner"].clamp_min(0) + 0.14 * q["lip_skew"].clamp_min(0) * (x > 0)
     seam = torch.maximum(seam, deep * ends) * front * (1 - inside)
     return dict(colour=mix(dark, ivory, teeth), cover=inside, upper=upper, lower=lower, seam=seam)
 
 
 def _lips(skin: Tensor, x: Tensor, mouth: dict[str, Tensor], s: Shape) -> Tensor:
     m, old, flat = s.q["gender"], s.old, 0 * s.q["cloth_hue"]
-    pale = 0.13 * m + 0.06 * old
+    pale = 0.10 * m + 0.06 * old
     bare = skin_tone(s) * torch.stack([0.91 - 0.03 * m, 0.61 + pale, 0.61 + pale])
-    red = hsv((0.955 + 0.06 * s.q["cloth_hue"]) % 1, flat + 0.82, flat + 0.70 - 0.18 * s.q["skin"])
+    red = hsv((0.955 + 0.06 * s.q["cloth_hue"]) % 1, flat + 0.82, flat + 0.72 - 0.10 * s.q["skin"])
     tone = mix(bare, red, s.q["lip_makeup"] * 0.90)
     cover = (mouth["upper"] + mouth["lower"]).clamp(0, 1)
     skin = mix(skin, tone * (1 - 0.14 * mouth["upper"]), cover * 0.92)

@@ -3,8 +3,9 @@
 :data:`REGIONS` declares for each of the 35 attributes which part of a portrait it belongs to, in
 terms of the mask classes and landmarks of the low and the high picture. :func:`visibility` draws
 faces twice, the attribute low and high and all else fixed, and measures how much of the change lies
-in the region and how many pixels change visibly. ``python -m l2l_widgets.faceworld.regions`` prints
-that for all of them.
+in the region and how many pixels change visibly: on bare calm faces, and on faces with a hat, a
+beard or glasses and on turned heads (:data:`FACES`). ``python -m l2l_widgets.faceworld.regions``
+prints that for all of them.
 """
 
 from __future__ import annotations
@@ -123,6 +124,36 @@ _NEEDS = {
 }
 
 
+#: Kinds of faces, by the latents that make them out of bare ones. A turned head looks aside by
+#: about 26 degrees and up by 7.
+FACES: dict[str, dict[str, float]] = {
+    "bare": {},
+    "hat": {"hat": 2.5},
+    "beard": {"beard": 1.5, "moustache": 1.0},
+    "glasses": {"glasses": 2.5},
+    "turned": {"yaw": 1.8, "pitch": 0.8},
+}
+
+_UNDER_HAT = Region(("hat",), 4)  # a hat is as large as the hair below it
+_THROUGH_LENSES = Region(("eye_g",), 2)
+_BEARD = Region(("skin", "neck", *LIPS), 3, "lower")  # hair of a face, shaved or not, is skin there
+_COLOURS = tuple(f"hair_{c}" for c in ("black", "brown", "blond", "red", "grey"))
+
+#: What belongs to an attribute on such faces besides its region.
+_ALSO: dict[str, dict[str, Region]] = {
+    "hat": {
+        **{name: _BEARD for name in _COLOURS},
+        **{f"hair_{name}": _UNDER_HAT for name in ("length", "curl", "volume")},
+        **{name: _UNDER_HAT for name in ("baldness", "fringe")},
+    },
+    "beard": {name: _BEARD for name in _COLOURS},
+    "glasses": {name: _THROUGH_LENSES for name in (*_COLOURS, "eyes_open", "eye_makeup")},
+}
+
+#: What need not be seen there: of two earrings one is behind the head.
+HIDDEN: dict[str, tuple[str, ...]] = {"turned": ("earrings",)}
+
+
 @dataclass(frozen=True)
 class Visibility:
     """What a change of one attribute from low to high does.
@@ -130,7 +161,7 @@ class Visibility:
     Attributes
     ----------
     inside : Tensor, shape (B,)
-        Share of the changed energy that lies in the declared region.
+        Share of the changed energy that lies in the declared region; 1 where nothing changes.
     area : Tensor, shape (B,)
         Share of the picture's pixels that change visibly inside it.
     low, high : Render
@@ -150,7 +181,9 @@ class Visibility:
         return bool((self.inside >= INSIDE).all() and (self.area >= LEAST_AREA).all())
 
 
-def visibility(name: str, faces: int = 4, seed: int = 1, size: int = 128) -> Visibility:
+def visibility(
+    name: str, faces: int = 4, seed: int = 1, size: int = 128, kind: str = "bare"
+) -> Visibility:
     """Draw faces with an attribute low and high, all else fixed, and compare.
 
     Parameters
@@ -163,12 +196,18 @@ def visibility(name: str, faces: int = 4, seed: int = 1, size: int = 128) -> Vis
         Which.
     size : int
         Side of the pictures in pixels.
+    kind : str
+        One of :data:`FACES`.
     """
     index = DEFAULT_TABLE.index(name)
+    if kind not in FACES:
+        raise ValueError(f"kind is {kind!r}; allowed: {', '.join(FACES)}")
     people = sample_factors(faces, seed, correlated=False)
-    pose = {k: people.latents[:, factor_index(k)].clamp(-1, 1) for k in ("yaw", "pitch", "roll")}
+    people = people.replace(**{
+        k: people.latents[:, factor_index(k)].clamp(-1, 1) for k in ("yaw", "pitch", "roll")
+    })  # fmt: skip
     calm = {f"emotion_{e}": 1.2 if e == "neutral" else -0.3 for e in EMOTIONS}
-    people = people.replace(**pose, **calm, **{**_BARE, **_NEEDS.get(name, {})})
+    people = people.replace(**calm, **{**_BARE, **FACES[kind], **_NEEDS.get(name, {})})
     drawn: list[Render] = []
     for value in (0.0, 1.0):
         changed, _ = with_attribute(people, name, torch.full((faces,), value))
@@ -177,7 +216,9 @@ def visibility(name: str, faces: int = 4, seed: int = 1, size: int = 128) -> Vis
     change = (high.image - low.image) / 2  # (B, 3, R, R), in [0, 1]
     energy = change.square().sum(1)
     region = REGIONS[DEFAULT_TABLE.names[index]].mask(low, high)
-    inside = (energy * region).sum((1, 2)) / energy.sum((1, 2)).clamp_min(1e-9)
+    if name in _ALSO.get(kind, {}):
+        region = region | _ALSO[kind][name].mask(low, high)
+    inside = 1 - (energy * ~region).sum((1, 2)) / energy.sum((1, 2)).clamp_min(1e-9)
     seen = (change.abs().amax(1) >= VISIBLE) & region
     return Visibility(inside, seen.float().mean((1, 2)), low, high, region)
 
@@ -196,13 +237,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faces", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--kind", choices=FACES, default="bare", help="of faces (default: bare)")
     parser.add_argument("--sheet", default=None, help="picture to write: low, high, region")
     args = parser.parse_args(argv)
     torch.set_flush_denormal(True)
     failing, rows = [], []
     sys.stdout.write(f"{'attribute':<14}{'inside: least':>14}{'mean':>7}{'pixels: least':>15}\n")
     for name in args.names or DEFAULT_TABLE.names:
-        found = visibility(name, args.faces, args.seed, args.size)
+        found = visibility(name, args.faces, args.seed, args.size, args.kind)
         pixels = found.area.min() * args.size**2
         sys.stdout.write(
             f"{name:<14}{found.inside.min():>14.3f}{found.inside.mean():>7.3f}{pixels:>15.0f}"

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2l_widgets.faceworld.body import body_of, paint_body, secant, trace_body
+from l2l_widgets.faceworld.body import body_of, meet, paint_body, secant, trace_body
 from l2l_widgets.faceworld.camera import (
     BACKGROUND_DEPTH,
     CENTRE_Y,
@@ -23,15 +23,17 @@ from l2l_widgets.faceworld.camera import (
     View,
     head_rotation,
     plane,
+    smooth_grazed,
     surface_normals,
+    without_strays,
 )
 from l2l_widgets.faceworld.factors import Factors
-from l2l_widgets.faceworld.field import colour, hsv, mix, ramp
+from l2l_widgets.faceworld.field import colour, hsv, mix
 from l2l_widgets.faceworld.geometry import Shape, nearest, shape_of, surfaces
 from l2l_widgets.faceworld.hair import hair_colours, hair_gloss
 from l2l_widgets.faceworld.labels import MASK_CLASSES, label_rays, landmarks
 from l2l_widgets.faceworld.light import Light, soften_edges, tone
-from l2l_widgets.faceworld.paint import SKIN, Paint, paint_head
+from l2l_widgets.faceworld.paint import Paint, paint_head, skin_tone
 from l2l_widgets.faceworld.worn import earrings, frame_of, glasses, glasses_shadow
 
 __all__ = [
@@ -175,18 +177,25 @@ def march_rays(view: View, s: Shape, t: Tensor, own: Tensor | None = None) -> Te
     def distance(t: Tensor) -> Tensor:
         return nearest(*view.head(t), s)
 
-    if own is not None:
-        d = distance(t)
-        t = t - 0.95 * d
-        # Just inside an outline the coarser grid may have met nothing: then the ray gets longer.
-        passed = d > torch.where(own > -1.5, 0.012, 0.03)
-        t = torch.where(passed, torch.minimum(t, own + 0.01), t)
-    return secant(distance, t)[0]
+    if own is None:
+        return secant(distance, t)[0]
+    d = distance(t)
+    crept = t - 0.95 * d
+    # Just inside an outline the coarser grid may have met nothing: then the ray must get farther.
+    passed = (d > torch.where(own > -1.5, 0.012, 0.03)) & (crept > own + 0.01)
+    ahead = torch.where(passed, own + 0.01, crept)
+    d_ahead = distance(ahead)
+    # Inside the head there: the surface was passed over, so it lies where the ray was creeping.
+    over = passed & (d_ahead < -0.002)
+    t, d = torch.where(over, t, ahead), torch.where(over, d, d_ahead)
+    last = torch.where(over, crept, ahead - 0.95 * d_ahead)
+    return meet(t, d, last, distance(last))
 
 
 def shade_rays(view: View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Colour, label, depth and normal of every ray."""
     spacing = 2 * EXTENT / t.shape[-1]
+    t = without_strays(t)
     x, y, z = view.head(t)
     head, hair, hat, ears = surfaces(x, y, z, s, True)
     d = torch.minimum(torch.minimum(head, hair), hat)
@@ -197,10 +206,13 @@ def shade_rays(view: View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor, Tensor,
     missed = ((t < -1.5) | (d > 0.1)).to(t)
     by = F.max_pool2d(F.max_pool2d(missed[:, None], 2), 3, 1, 1)
     by = F.interpolate(by, size=t.shape[1:])[:, 0]
-    hit = (d < 0.006) | ((d < torch.where(body_t > -1.6, 0.018, 0.1)) & (by < 0.5))
+    hit = (d < 0.012) | ((d < torch.where(body_t > -1.6, 0.018, 0.1)) & (by < 0.5))
+    # Single rays that arrived late or early would notch the outline: most of those around decide.
+    most = F.avg_pool2d(hit.to(t)[:, None], 5, 1, 2, count_include_pad=False)[:, 0]
+    hit = (most > 0.5) & (d < 0.1)
     # Folds and strands are in ``d`` alone, so the last step is taken along the slope found so far.
     slope = surface_normals(t, spacing)[2].clamp_min(0.3)
-    t = t - (d / slope).clamp(-0.04, 0.03)
+    t = smooth_grazed(without_strays(t - (d / slope).clamp(-0.04, 0.03), 0.006), slope)
     is_hair, is_hat = (
         ((hair < head) & (hair <= hat)).to(t),
         ((hat < head) & (hat < hair)).to(t),
@@ -214,7 +226,7 @@ def shade_rays(view: View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor, Tensor,
     light = Light(view, s, normal, anything, depth)
     frame_shape = frame_of(s)
     light.shadow = light.shadow * (1 - glasses_shadow(x, y, z, s, frame_shape, view) * front)
-    own = _skin_tone(s)
+    own = skin_tone(s)
     body_rgb, cloth = paint_body(body_x, body_y, own, b, s)
     rgb = _surface_colour(s, view, paint, light, body_rgb, cloth, is_hair, is_hat, front, behind)
     near = torch.where(anything > 0, depth, -9 + 0 * depth)
@@ -227,14 +239,6 @@ def shade_rays(view: View, s: Shape, t: Tensor) -> tuple[Tensor, Tensor, Tensor,
         is_hat * front, behind, cloth * behind, ring, frame, lens,
     )  # fmt: skip
     return rgb.transpose(0, 1), labels, depth, (normal * anything).transpose(0, 1)
-
-
-def _skin_tone(s: Shape) -> Tensor:
-    q = s.q
-    tint = torch.stack([
-        1 + 0.02 * q["undertone"], 1 + 0 * q["undertone"], 1 - 0.035 * q["undertone"],
-    ])  # fmt: skip
-    return ramp(q["skin"], SKIN) * tint
 
 
 def _background(s: Shape, view: View) -> Tensor:

@@ -7,6 +7,8 @@ be held against an editor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -108,6 +110,34 @@ def rerendered_pairs(
     redrawn = _render_in_parts(changed[possible], resolution)
     rises = (reached > current)[possible][:, None, None, None]
     return torch.where(rises, drawn, redrawn), torch.where(rises, redrawn, drawn)
+
+
+def people_again(
+    people: int, resolution: int
+) -> Callable[[str, float, int], tuple[Tensor, Tensor] | None]:
+    """Return what gives an evaluation the same people with less and with more of an attribute.
+
+    Parameters
+    ----------
+    people : int
+        To start from, see :func:`rerendered_pairs`; who they are follows from the seed.
+    resolution : int
+        Side of the pictures, in pixels.
+
+    Returns
+    -------
+    callable
+        (attribute, request, seed) -> two sets of pictures, or None where nobody can change it:
+        identity is then not placed.
+    """
+
+    def truth(name: str, request: float, seed: int) -> tuple[Tensor, Tensor] | None:
+        try:
+            return rerendered_pairs(name, request, people, 700_000 + seed, resolution)
+        except ValueError:
+            return None
+
+    return truth
 
 
 def _render_in_parts(factors: Factors, resolution: int, part: int = 16) -> Tensor:

@@ -57,7 +57,7 @@ def frame_of(s: Shape) -> Frame:
         corner=corner * size,
         taper=pick(0.0, 0.10, 0.42 - 0.10 * cat, 0.12),
         lift=pick(0.0, 0.0, 0.24 * cat - 0.04, 0.04),
-        thick=pick(0.019, 0.029, 0.015 + 0.016 * cat, 0.024),
+        thick=pick(0.025, 0.030, 0.021 + 0.010 * cat, 0.027),
         open_below=weights[3],
         metal=pick(1.0, 0.0, 1 - cat, 0.0),
     )
@@ -95,8 +95,12 @@ def glasses_shadow(x: Tensor, y: Tensor, z: Tensor, s: Shape, f: Frame, view: Vi
     gap = (LENS_Z - LENS_BEND * x * x - z).clamp(0, 0.4) / lz.clamp_min(0.35)
     edge, frame, _ = rim(x + lx * gap, y + ly * gap, f)
     lens = smoothstep(0.02, -0.03, edge)
-    cast = torch.maximum(0.42 * frame, (0.05 + 0.45 * q["dark_lenses"]) * lens)
-    return cast * q["glasses"] * smoothstep(0.35, 0.5, z) * smoothstep(0.005, 0.03, gap)
+    cast = torch.maximum(
+        (0.40 - 0.15 * q["light_softness"]) * frame, (0.05 + 0.45 * q["dark_lenses"]) * lens
+    )
+    # Far from the face a thin rim's shadow has spread until nothing is left of it.
+    cast = cast * smoothstep(0.005, 0.03, gap) * smoothstep(0.36, 0.12, gap)
+    return cast * q["glasses"] * smoothstep(0.35, 0.5, z)
 
 
 def glasses(
@@ -173,11 +177,11 @@ def earrings(
     )  # fmt: skip
     open_width = 0.62 + 0.5 * q["yaw"].abs()
     for side in (-1.0, 1.0):
-        u, v, t = view.camera(side * 0.765 * s.width, -0.25 * s.ear - 0.02, -0.05 + 0 * s.ear)
+        u, v, t = view.camera(side * 0.765 * s.width, -0.215 * s.ear - 0.02, -0.05 + 0 * s.ear)
         du, dv = view.u - u, view.v - v
         r = (du * du + dv * dv + 1e-8).sqrt()
-        stud = smoothstep(0.068, 0.054, r)
-        hoop = ((du / open_width) ** 2 + (dv + 0.125) ** 2 + 1e-8).sqrt()
+        stud = smoothstep(0.078, 0.062, r)
+        hoop = ((du / open_width) ** 2 + (dv + 0.105) ** 2 + 1e-8).sqrt()
         hoop = smoothstep(0.026, 0.014, (hoop - 0.115).abs())
         seen = ((t + 0.08) > near - 0.03).to(near) * q["earrings"]
         disc = mix(stud, hoop, is_ring) * seen

@@ -30,7 +30,6 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.references import N_RANDOM
-from l2l_widgets.session.replay import Recipe
 from l2l_widgets.session.states import DEFAULT_PSI, Edit
 from l2l_widgets.storage import locked, make_folder, write_atomic
 
@@ -197,16 +196,6 @@ class Batch:
             if i:
                 self._session.stack(edit.method)
             self._session.update(**{k: getattr(edit, k) for k in Edit.__dataclass_fields__})
-
-    @classmethod
-    def of_recipe(
-        cls, models: Models, recipe: Recipe, items: Sequence[BatchItem],
-        folder: str | os.PathLike[str], **options: Any,
-    ) -> Batch:  # fmt: skip
-        """A batch that does to every face what a recipe did to its own."""
-        recipe.check_models(models.name, models.hashes)
-        own = {"truncation_psi": recipe.truncation_psi, "noise_mode": recipe.noise_mode}
-        return cls(models, recipe.edits, items, folder, **{**own, **options})
 
     def run(
         self,

@@ -24,7 +24,7 @@ from l2l_widgets.session.states import DEFAULT_PSI, NOISE_MODES, SessionState
 
 __all__ = ["FaceSearch", "Found", "Progress"]
 
-#: Faces drawn and read together: a batch at 64 pixels takes a twentieth of a second on one core.
+#: Faces drawn and read together: few, so that a search can be stopped between two batches.
 BATCH = 8
 #: Bytes of pictures that are kept; a seed whose picture is gone is drawn again when it is shown.
 PICTURE_BYTES = 48 << 20

@@ -187,8 +187,7 @@ class CodeMap:
         Parameters
         ----------
         space : str
-            A key of :data:`SPACES`. All but ``w`` draw every face, about 2 minutes for 10,000 of
-            64 pixels on one core.
+            A key of :data:`SPACES`. All but ``w`` draw every face: minutes for 10,000 on one core.
         progress : callable
             Gets a text and the share done.
         stop : callable

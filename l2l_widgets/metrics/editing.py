@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from l2l_widgets.metrics.resampling import resampled_means, resampled_medians
+
 
 def _check_rows(name: str, first: Tensor, second: Tensor) -> None:
     if first.shape != second.shape:
@@ -212,13 +214,9 @@ def bootstrap_interval(
         raise ValueError("values are all NaN; allowed: at least one number")
     if not 0 < level < 1:
         raise ValueError(f"level is {level!r}; allowed: between 0 and 1")
-    generator = torch.Generator().manual_seed(seed)
     rows = values.double().cpu().reshape(len(values), -1)  # (N, K)
-    found = []
-    for _ in range(draws):
-        drawn = rows[torch.randint(len(rows), (len(rows),), generator=generator)].flatten()
-        # quantile, as torch's median takes the lower of two middle values
-        found.append(drawn.nanmean() if statistic == "mean" else drawn.nanquantile(0.5))
+    resampled = resampled_means if statistic == "mean" else resampled_medians
+    found = resampled(rows, seed, draws)
     tail = (1 - level) / 2
-    ends = torch.stack(found).nanquantile(torch.tensor([tail, 1 - tail], dtype=torch.float64))
+    ends = found.nanquantile(torch.tensor([tail, 1 - tail], dtype=torch.float64))
     return float(ends[0]), float(ends[1])

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from l2l_widgets.metrics.resampling import resamples
+
 
 def mean_intervals(
     values: Tensor, *, seed: int, draws: int = 1000, level: float = 0.95
@@ -35,13 +37,8 @@ def mean_intervals(
     _check(values)
     if not 0 < level < 1:
         raise ValueError(f"level is {level!r}; allowed: between 0 and 1")
-    generator = torch.Generator().manual_seed(seed)
     rows, n = values.double().cpu(), len(values)
-    drawn = torch.randint(n, (draws, n), generator=generator)
-    # how often each face was drawn: resampled means are then one product, not draws x N x K numbers
-    counts = torch.zeros(draws, n, dtype=torch.float64)
-    counts.scatter_add_(1, drawn, torch.ones(draws, n, dtype=torch.float64))
-    means = counts @ rows / n  # (draws, K)
+    means = torch.cat([counts @ rows for counts in resamples(n, seed, draws)]) / n  # (draws, K)
     tail = (1 - level) / 2
     low, high = torch.quantile(means, torch.tensor([tail, 1 - tail], dtype=torch.float64), dim=0)
     return low, high

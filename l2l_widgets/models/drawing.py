@@ -16,10 +16,19 @@ from torch import Tensor
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.protocols import Drawing, InteractiveGenerator
 
-__all__ = ["Abandoned", "Face", "FaceDrawing", "cached"]
+__all__ = ["Abandoned", "Face", "FaceDrawing", "cached", "request_reader"]
 
 Stale = Callable[[], bool]
 Early = Callable[[Tensor], None]
+
+
+def request_reader(models: Models) -> Callable[[Tensor], Tensor] | None:
+    """What reads the values a request starts from, in a session as in an evaluation.
+
+    One regressor, and not the mean of those that trained the editors: a session reads each face
+    while somebody waits. None where the models have none; requests then carry no readings.
+    """
+    return models.regressor if models.has("regressor") else None
 
 
 class Abandoned(Exception):  # noqa: N818 - it is no error

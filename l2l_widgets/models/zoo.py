@@ -53,7 +53,7 @@ class Models:
     Parameters
     ----------
     name : str
-        Name of the world, as in ``faceworld-64``.
+        Name of the world, as in ``faceworld-128``.
     table : AttributeTable
         What the columns of every attribute reading mean.
     loaders : mapping of str to callable
@@ -311,7 +311,7 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
     Parameters
     ----------
     name : str or path, optional
-        An embedded world (``faceworld-64``), a folder with a ``MANIFEST.json``, or the file or
+        An embedded world (``faceworld-128``), a folder with a ``MANIFEST.json``, or the file or
         address of one generator (:mod:`l2l_widgets.checkpoints` says of which kinds), which can be
         sampled but neither edited nor judged. Default: the first embedded world.
     device : str

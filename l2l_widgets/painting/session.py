@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from l2l_widgets.images import (
     encode_png,
@@ -123,7 +124,8 @@ class PaintSession:
     model : MaskGAN or None
         Draws. Without one masks can be painted, and every picture says what is missing.
     image : Tensor, shape (3, R, R) or (1, 3, R, R)
-        RGB in [-1, 1], of the model's size.
+        RGB in [-1, 1], of the model's size; a larger square, such as a face of a generator that
+        draws larger ones, is averaged down to it.
     mask : Tensor, shape (R, R), optional
         Its mask, class indices in the official order. Default: what ``parser`` sees.
     parser : Segmenter, Declaration, str or path, optional
@@ -134,7 +136,7 @@ class PaintSession:
     Raises
     ------
     PaintError, MaskError
-        A picture of another size, a mask that is none, or neither mask nor parser.
+        A smaller picture, one that is not square, a mask that is none, or neither mask nor parser.
     """
 
     def __init__(
@@ -472,6 +474,9 @@ class PaintSession:
     def _checked_image(self, image: Tensor) -> Tensor:
         one = image[0] if image.ndim == 4 and len(image) == 1 else image
         wanted = (3, self.side, self.side)
+        if one.ndim == 3 and one.shape[-1] == one.shape[-2] > self.side:
+            size = (self.side, self.side)
+            one = interpolate(one[None].float(), size, mode="bilinear", antialias=True)[0]
         if tuple(one.shape) != wanted:
             raise PaintError(f"image has shape {tuple(one.shape)}; allowed: {wanted}")
         if not bool(torch.isfinite(one).all()):

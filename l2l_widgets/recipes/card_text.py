@@ -6,17 +6,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2l_widgets.evaluation.readers import measured
-from l2l_widgets.recipes.markdown import markdown_table
+from l2l_widgets.faceworld.version import WORLD, known_flaws
+from l2l_widgets.recipes.card_sections import (
+    NOT_MEASURED,
+    TRAINING,
+    latency_section,
+    masks_section,
+)
+from l2l_widgets.recipes.manifest_worlds import outdated, worlds
+from l2l_widgets.recipes.mapper_text import mapper_section
+from l2l_widgets.recipes.markdown import markdown_table, wrapped
 from l2l_widgets.recipes.mixing_text import card_section
 
 __all__ = ["card"]
 
 #: How far a share may be from the population's, and how narrow a spread, before it is named.
 SHARE_ERROR, LEAST_SPREAD, LARGEST_SHIFT = 0.2, 0.7, 0.05
+BASE, GROWN, MAPPER = "generator_base", "generator", "mapper"
 
 
 def card(name: str, manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
-    """Return the model card in Markdown."""
+    """Return the model card in Markdown.
+
+    Parameters
+    ----------
+    name : str
+        Of the world.
+    manifest : mapping
+        File -> entry, as ``MANIFEST.json`` holds them.
+    scores : mapping
+        As ``scores.json`` holds them; parts that are not there are said to be not measured.
+    """
     intro = f"""# Model card: {name}
 
 Written by `l2l train cards`, which measures what is said here; `MANIFEST.json` has the hash,
@@ -26,30 +46,62 @@ how the methods behave in this world, and nothing about photographs.
     parts = [
         intro,
         _files(manifest),
-        _generator(manifest, scores["generator"], scores.get("detection")),
-        _readers(scores["readers"]),
+        _generator(manifest, scores.get("generator"), scores.get("detection")),
+        _readers(scores.get("readers")),
         _embedders(manifest),
-        _parser(manifest),
-        _editing("The mapper on the paper's eight attributes", "paper", scores["mapper"]),
-        _editing("The mapper on every attribute", "all", scores["mapper_all"]),
+        masks_section(manifest, scores),
+        _mapper(manifest, scores),
         card_section(scores["mixer"]) if "mixer" in scores else "",
-        LIMITS,
+        latency_section(scores.get("latency"), scores.get("side")),
+        TRAINING,
+        _limits(manifest, scores),
     ]
     return "\n".join(part for part in parts if part)
 
 
 def _files(manifest: Mapping[str, Any]) -> str:
+    found = worlds(manifest)
     rows = [
-        (f"`{file}`", e["kind"], f"`l2l train {e['recipe']}`", e["steps"], e["seed"])
+        (
+            f"`{file}`",
+            e["kind"] + (" (not shipped: only recipes read it)" if e.get("intermediate") else ""),
+            f"`l2l train {e['recipe']}`",
+            e["steps"],
+            e["seed"],
+            "-" if found[file] is None else found[file],
+        )
         for file, e in sorted(manifest.items())
     ]
-    return "## Files\n\n" + markdown_table(("file", "what", "trained by", "steps", "seed"), rows)
+    table = markdown_table(("file", "what", "trained by", "steps", "seed", "world"), rows)
+    return f"## Files\n\n{table}\n{_outdated(manifest)}\n"
+
+
+def _outdated(manifest: Mapping[str, Any]) -> str:
+    old = outdated(manifest, WORLD)
+    said = (
+        f"*World* is the version of the renderer whose pictures a file learned from, itself or "
+        f"through the files that it was made from; today's renderer draws world {WORLD}."
+    )
+    if not old:
+        return wrapped(f"{said} Every file is of that world, and made from files that lie here.")
+    by_reason: dict[str, list[str]] = {}
+    for file, why in sorted(old.items()):
+        by_reason.setdefault(why, []).append(f"`{file}`")
+    names = "; ".join(f"{', '.join(files)} ({why})" for why, files in by_reason.items())
+    return wrapped(
+        f"{said} Older than that, or made from other files than lie here: {names}. Figures that "
+        f"`l2l train cards` measures are those of these files on renders of world {WORLD}, "
+        "whatever they learned from."
+    )
 
 
 def _generator(
-    manifest: Mapping[str, Any], s: Mapping[str, Any], detection: Mapping[str, Any] | None
+    manifest: Mapping[str, Any],
+    s: Mapping[str, Any] | None,
+    detection: Mapping[str, Any] | None,
 ) -> str:
-    config = next(e["config"] for e in manifest.values() if e["recipe"] == "generator")
+    if s is None:
+        return f"## Generator\n\n{_history(manifest)}\n\n{NOT_MEASURED}"
     narrow = [f"{n} {_number(v)}" for n, v in s["spread_ratio"].items() if (v or 0) < LEAST_SPREAD]
     shifted = [
         f"{n} {v:+.2f}"
@@ -65,15 +117,10 @@ def _generator(
     )
     return f"""## Generator
 
-A StyleGAN2 of world {config.get("world", 1)}, bootstrapped: {config["distil_steps"]} steps of
-distillation from the renderer's factors, {config["paired_steps"]} adversarial steps on paired
-pictures, and only then unpaired adversarial training. Directions are easier to find in such a
-latent space than in one that no factor ever touched. Its discriminator looks through the features
-of the two regressors that train the mapper; the judge whose features are compared below had no part
-in it.
+{_history(manifest)}
 
 `l2l train cards`: {s["faces"]} generated faces (seed {s["seed"]}, no truncation) against as many
-held-out renders, in the attribute judge's features:
+held-out renders, in the attribute judge's features{_compared_at(s)}:
 
 {markdown_table(("measure", "value"), rows)}
 Attributes whose spread is below {LEAST_SPREAD} of the renders': {", ".join(narrow) or "none"}.
@@ -85,9 +132,63 @@ Attributes whose mean is off by more than {LARGEST_SHIFT}: {", ".join(shifted) o
 {_memorisation(s["memorisation"])}"""
 
 
+def _history(manifest: Mapping[str, Any]) -> str:
+    """How the generator came about: its own recipe alone, or a base and a block grown onto it."""
+    by_recipe = {e["recipe"]: e for e in manifest.values()}
+    base, block = by_recipe.get(BASE), by_recipe.get(GROWN)
+    first = base or block
+    if first is None:
+        return "A StyleGAN2 whose training `MANIFEST.json` does not list."
+    config = first["config"]
+    steps = [
+        f"{config[name]} {what}"
+        for name, what in (
+            ("mapping_steps", "steps in which the mapping network alone learns where a portrait's "
+             "looks lie in z"),
+            ("distil_steps", "steps of distillation from the renderer's factors"),
+            ("paired_steps", "adversarial steps on paired pictures"),
+        )
+        if name in config
+    ]  # fmt: skip
+    parts = [
+        f"A StyleGAN2 of world {config.get('world', 1)}, bootstrapped: {', '.join(steps)}, and "
+        "only then unpaired adversarial training. Directions are easier to find in such a latent "
+        "space than in one that no factor ever touched. The discriminator of that training looks "
+        "through the features of the two regressors that train the mapper; the judge whose "
+        "features are compared below had no part in it."
+    ]
+    if base is not None and block is not None:
+        doubling = block["config"].get("doubling_steps")
+        learns = "learns to double renders" + (f", {doubling} steps" if doubling else "")
+        parts += [
+            f"In two recipes: `l2l train {BASE}` does all of this at 64 px, {base['steps']} steps. "
+            f"Then `l2l train {GROWN}`, {block['steps']} steps, freezes it and trains one more "
+            "block on top, for 128 px. That block has no discriminator and is not adversarial: a "
+            f"small network {learns}, and the block learns to draw what that network makes of the "
+            "picture of 64 px. W, and the picture of 64 px that the skip output still gives, stay "
+            "what they were to the bit; averaged over 2 x 2 pixels, the picture of 128 px is "
+            "taught to be that one: close to it, not equal.",
+            "Readers, judges, editors, the mixer and the painter look at 64 px, in training and "
+            "below; a larger picture is shrunk for them. So every figure of this card is taken of "
+            "pictures of 64 px, and none says how crisp those of 128 px are.",
+        ]
+    return "\n\n".join(wrapped(part) for part in parts)
+
+
+def _compared_at(scores: Mapping[str, Any]) -> str:
+    """Say at which side the pictures were compared, where the scores know it."""
+    side = scores.get("side")
+    if side is None:
+        return ""
+    return f""". Both are compared at {side} px, the
+size that the judge looks at: larger generated pictures are averaged down to it first, so neither
+distance, precision nor recall says anything of finer detail"""
+
+
 def _frechet_name(s: Mapping[str, Any]) -> str:
-    """Named with its protocol: whose features, how many thousand faces."""
-    return f"frechet_judge_{s['frechet_faces'][0] / 1000:g}k"
+    """Named with its protocol: whose features, at which side, how many thousand faces."""
+    side = f"_{s['side']}px" if s.get("side") else ""
+    return f"frechet_judge{side}_{s['frechet_faces'][0] / 1000:g}k"
 
 
 def _shares(shares: Mapping[str, Mapping[str, Any]]) -> str:
@@ -139,25 +240,42 @@ Finds a picture by OpenCV's cascades, which were trained on photographs, upscale
 {markdown_table(("what", "generated", "renders", "ratio"), rows)}"""
 
 
-def _memorisation(s: Mapping[str, Any]) -> str:
+def _memorisation(sets: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
         (
+            f"{which}, {s['training_faces']}",
             space,
             f"{s[space]['ratio']:.3f} [{s[space]['low']:.3f}, {s[space]['high']:.3f}]",
             f"{s[space]['closer_share']:.3f}",
         )
+        for which, s in sets.items()
         for space in ("pixels", "features")
     ]
+    faces = next(iter(sets.values()))["faces"]
+    large = ""
+    if "large" in sets:
+        large = (
+            "`large` are the renders of the block's own size that taught the network which taught "
+            "it. They are averaged down as well: a copy of fine detail alone would not be seen."
+        )
+    said = wrapped(
+        f"Distance to the nearest training picture: median over {faces} generated faces, as a "
+        "ratio to that of as many held-out renders; and the share of generated faces that lie "
+        "nearer than 99 % of the held-out ones (0.01 where nothing is memorised). Compared are "
+        "means over 16 x 16 pieces of the picture, and the judge's features. "
+        f"{large} `neighbours.png`, which the command writes beside this card, shows the nearest "
+        "pairs of `population`:"
+    )
+    head = ("training set, pictures", "space", "ratio", "closer")
     return f"""\
-Distance to the nearest of {s["training_faces"]} training pictures: median over {s["faces"]}
-generated faces, as a ratio to that of as many held-out renders; and the share of generated faces
-that lie nearer than 99 % of the held-out ones (0.01 where nothing is memorised). `neighbours.png`,
-which the command writes beside this card, shows the nearest pairs:
+{said}
 
-{markdown_table(("space", "ratio", "closer"), rows)}"""
+{markdown_table(head, rows)}"""
 
 
-def _readers(readers: Mapping[str, Mapping[str, Any]]) -> str:
+def _readers(readers: Mapping[str, Mapping[str, Any]] | None) -> str:
+    if readers is None:
+        return f"## Regressors and their judge\n\n{NOT_MEASURED}"
     first = next(iter(readers.values()))
     rows = [
         (
@@ -233,82 +351,74 @@ Verification on unseen people, every other attribute drawn anew, by the recipes 
 {markdown_table(("embedder", "TAR at 1 % FAR", "same", "different", "people"), people)}"""
 
 
-def _parser(manifest: Mapping[str, Any]) -> str:
-    # others divide pictures or find landmarks; it does both
-    both = {"mean_iou_score", "landmark_error"}
-    entry = next((e for e in manifest.values() if both <= e["scores"].keys()), None)
-    if entry is None:
-        return ""
-    s = entry["scores"]
-    parts = sorted((k.removesuffix("_iou"), v) for k, v in s.items() if k.endswith("_iou"))
-    return f"""## Parser
-
-`l2l train parser`, on {s["faces"]:.0f} held-out faces of the independent population. Mean
-intersection over union of the {len(parts)} classes that they show: {s["mean_iou_score"]:.3f}.
-Landmarks: mean error {s["landmark_error"]:.4f} of the distance between the eyes' outer corners.
-
-{markdown_table(("class", "intersection over union"), parts)}"""
+def _mapper(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
+    """How the mapper is built, and what it reached on both lists of attributes."""
+    parts = [f"## The mapper\n\n{_mapper_built(manifest)}\n"]
+    for key, which, title in (
+        ("mapper", "paper", "The mapper on the paper's eight attributes"),
+        ("mapper_all", "all", "The mapper on every attribute"),
+    ):
+        if key in scores:
+            parts.append(mapper_section(title, which, scores[key]))
+        else:
+            parts.append(f"## {title}\n\n{NOT_MEASURED}")
+    return "\n".join(parts)
 
 
-def _editing(title: str, which: str, report: Mapping[str, Any]) -> str:
-    p, method = report["protocol"], report["methods"][0]
-    truth = "" if report.get("identity_anchors", {}).get("same") else " --truth-people 0"
-    rows = []
-    for row in report["attributes"]:
-        low, high = row.get("achieved_median_low"), row.get("achieved_median_high")
-        rows.append(
-            (
-                row["attribute"],
-                row["faces"],
-                f"{_number(row['achieved_median'])} [{_number(low)}, {_number(high)}]",
-                _number(row["others_mean"], 3),
-                _number(row["identity_similarity"]),
-                _number(row["identity_placement_score"]),
-                _number(row["cycle_error_mean"], 3),
-            )
-        )
-    head = ("attribute", "faces", "achieved", "others", "identity", "placed", "cycle")
-    together = ", ".join(
-        (
-            f"achieved {_number(method['achieved_median'])}",
-            f"others {_number(method['others_mean'], 4)}",
-            f"placed {_number(method['identity_placement_score'])}",
-        )
+def _mapper_built(manifest: Mapping[str, Any]) -> str:
+    entry = next((e for e in manifest.values() if e["recipe"] == MAPPER), None)
+    config = {} if entry is None else entry["config"]
+    if "topology" not in config:
+        return "`MANIFEST.json` does not say how it is built."
+    width = config["hidden_dim"] or "the latent's size of"
+    text = (
+        f"Topology {config['topology']}, {config['layers']} hidden layers of {width} units"
+        f"{' (the paper has layers of the size of the input)' if config['hidden_dim'] else ''}, "
+        f"output {config['output']}, null {config['null']}."
     )
-    return f"""## {title}
-
-`l2l evaluate --attributes {which} --faces {p["faces"]} --seed {p["seed"]}{truth} --out report`
-
-Requests of ±{p["request"]} within reach on unseen seeds, read by the second judges. *Achieved* is
-the median share of the request that came, with its 95 % bootstrap interval over faces; *others*
-the mean absolute change of the other attributes; *placed* is identity on a scale from two
-different people (0) to the same person drawn again with the attribute truly changed (1).
-
-{markdown_table(head, rows)}
-All together: {together}; intervals from {p["draws"]} resamples.
-
-Null edit: {method["null_error"]:.2g} of std(w). One edit: {method["milliseconds_per_edit"]:.2f} ms.
-"""
+    if config["null"] == "symmetric":
+        text += (
+            " An edit therefore runs the network four times, for the change and its opposite, at "
+            "the start and half way; the time below is that of all four."
+        )
+    return wrapped(text)
 
 
-LIMITS = """## Limits
-
-- Sixty-four pixels: what is thinner than a pixel (fine wrinkles, lashes) cannot be edited.
-- What is still wrong with the renders of world 2: the edge of a brimmed hat is ragged; short hair
-  with a fringe hints at a bowl; long hair tucked behind the ears ends in lobes; full hair and hats
-  touch the picture's upper edge; earrings are drawn over hair; glasses half way between absent and
-  present are see-through; shirt collars are all alike; freckles are regular; with thin lips on dark
-  skin the red of lip makeup hardly shows; the mouth of a wide smile shows too few teeth.
-- The judges saw renders, not generated faces; where the generator draws what the renderer never
-  does, their readings are extrapolation.
-- The 35 attributes and their correlations are ours; gender is a rendered presentation, no more.
-- The mapper's gains are chosen by the regressors that trained it, with a budget of 0.05 for side
-  effects. The second judge reads more of them than they do. With a budget of 0.04 it reads 0.0497,
-  and 0.68 of what was asked.
-- The identity judge tells people apart only as well as its TAR says, so *placed* is a noisy scale.
-  Its upper end is measured on renders, its lower end on renders or on generated faces, whichever
-  are more alike.
-"""
+def _limits(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
+    recipes = {e["recipe"]: e for e in manifest.values()}
+    side, seen = scores.get("side"), scores.get("generator", {}).get("side", 64)
+    size = f"The generator draws {side} px. " if side else ""
+    size += (
+        f"What readers, judges and editors learned from is {seen} px wide: what is thinner than a "
+        "pixel of these (fine wrinkles, lashes) is neither edited nor measured, whatever the "
+        "generator draws of it."
+    )
+    gains = "The mapper's gains are chosen by the regressors that trained it"
+    budget = recipes.get(MAPPER, {}).get("config", {}).get("others_budget")
+    if budget is not None:
+        gains += (
+            f", with a budget of {budget:g} for the mean change of the other attributes. The "
+            "budget is a choice: it was lowered after a second judge had been seen to read more "
+            "side effects than the regressors do, on other faces than those of this card"
+        )
+    found = scores["mapper"]["methods"][0].get("others_mean") if "mapper" in scores else None
+    if found is not None:
+        gains += f". Here the second judge, who trained nothing, reads {_number(found, 4)}"
+    flaws = "; ".join(known_flaws())
+    points = (
+        size,
+        f"What is still wrong with the renders of world {scores.get('world', WORLD)}: {flaws}.",
+        "The judges saw renders, not generated faces; where the generator draws what the renderer "
+        "never does, their readings are extrapolation.",
+        "The attributes and their correlations are ours; gender is a rendered presentation, no "
+        "more.",
+        f"{gains}.",
+        "The identity judge tells people apart only as well as its TAR says, so *placed* is a "
+        "noisy scale. Its upper end is measured on renders, its lower end on renders or on "
+        "generated faces, whichever are more alike.",
+        "Intervals are over faces: another training of the same recipe may differ by more.",
+    )
+    return "## Limits\n\n" + "\n".join(wrapped(f"- {point}", "  ") for point in points) + "\n"
 
 
 def _number(value: float | None, digits: int = 2) -> str:

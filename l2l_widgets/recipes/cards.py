@@ -1,15 +1,19 @@
 """The model card: what the embedded weights are, measured, with the command beside each figure.
 
 ``l2l train cards`` measures the generator against held-out renders in the judge's features, holds
-every reader against the truth, runs the evaluations of the mapper and of the identity mixer where
-there is one, and writes ``scores.json``, ``CARD.md`` and two pictures into the weights folder. What
-was measured on the same weights is not measured again.
+every reader and the mask networks against the truth, runs the evaluations of the mapper and of the
+identity mixer where there is one, and writes ``scores.json``, ``CARD.md`` and two pictures into the
+weights folder. Each part is kept when it is measured, with the hashes of the files that it speaks
+of: what was measured on the same files is not measured again. The text is built before anything is
+measured and after each part, so that a fault in it shows at once.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +33,7 @@ from l2l_widgets.evaluation.generated import (
 from l2l_widgets.evaluation.readers import score_reader
 from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.images import from_uint8, grid, save_image
+from l2l_widgets.maskgan.model import VAE, WHOLE
 from l2l_widgets.plots.reliability import reliability_figure
 from l2l_widgets.recipes.card_text import card
 from l2l_widgets.recipes.registry import read_manifest
@@ -37,17 +42,46 @@ from l2l_widgets.storage import write_atomic
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
 
-FORMAT = "l2l-scores/3"
+FORMAT = "l2l-scores/4"
 #: Generated faces, and renders in each of two sets that nothing was trained on.
 FACES = 10_000
 #: Of each, those whose nearest training picture is looked for, and those that detectors search.
 NEIGHBOURS, SEARCHED = 2048, 500
-SCORES, CARD = "scores.json", "CARD.md"
+#: Faces that the mask networks are held against.
+PAINTED = 256
+#: Chooses the mapper's faces. Nobody read those of another number before choosing something: the
+#: budget for side effects was lowered after a look at what the judge had read on seed 0.
+FACE_SEED = 1
+#: People drawn again with an attribute truly changed, as ``l2l evaluate`` draws them by itself.
+PEOPLE = 60
+SCORES, CARD, LATENCY = "scores.json", "CARD.md", "latency.json"
 SHEET, CURVES = "neighbours.png", "reliability.png"
-#: Kinds of weights that the scores are of, or are measured with; the others' stand in the manifest.
-SCORED = ("generator", "regressor", "embedder", "judge", "mapper")
 #: The readers, as the zoo calls them, in the order of the card.
 READERS = ("attribute_judge", "regressor", "regressor_b")
+PARSER = "parser.safetensors"
+
+#: Beginnings of the names of files that a part is of, or is measured with.
+_JUDGES = ("judge", "regressor")
+_EDITING = ("generator.", "mapper.", *_JUDGES)
+
+
+class NotMeasurableError(ValueError):
+    """A part that cannot be measured here; the card says so, and the rest goes on."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is measured, on which files, at which sizes, and how."""
+
+    what: str
+    files: tuple[str, ...]
+    sizes: Mapping[str, Any]
+    measure: Callable[[], Any]
+
+    def made_by(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what must be the same for a figure to be as good as a new one."""
+        hashes = {f: e["sha256"] for f, e in manifest.items() if f.startswith(self.files)}
+        return {"format": FORMAT, "world": WORLD, "hashes": hashes, **self.sizes}
 
 
 def make_cards(
@@ -63,50 +97,117 @@ def make_cards(
         Gets a line for each part that is measured.
     faces : int
         Generated faces to compare with as many renders; the sets hold 10,240.
+
+    Raises
+    ------
+    ValueError
+        ``latency.json`` in the folder is none, or the mapper cannot be measured.
     """
     from l2l_widgets.models.zoo import load
 
     models = load(weights)
     manifest = read_manifest(weights)
-    hashes = {file: entry["sha256"] for file, entry in manifest.items() if file.startswith(SCORED)}
     path = weights / SCORES
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    made_by = {"hashes": hashes, "world": WORLD, "faces": faces, "format": FORMAT}
-    # what was measured with other files beside these is as good
-    before = {f: sha for f, sha in known.get("hashes", {}).items() if f.startswith(SCORED)}
-    same = before == hashes and all(known.get(k) == made_by[k] for k in made_by if k != "hashes")
-    scores = {**known, **made_by} if same else made_by
-    parts: dict[str, tuple[str, Callable[[], Any]]] = {
-        "generator": ("the generator", lambda: score_generator(models, weights, faces)),
-        "detection": ("faces and eyes", lambda: score_found(models, faces)),
-        "readers": ("the readers", lambda: score_readers(models, weights)),
-        "mapper": (
-            "the mapper on the paper's eight attributes",
-            lambda: _score_mapper(models, progress, PAPER_EIGHT, 500, 1000),
-        ),
-        "mapper_all": (
-            "the mapper on all attributes",
-            lambda: _score_mapper(models, progress, models.table.names, 100, 200, truth=False),
-        ),
+    parts = _parts(models, weights, faces, progress)
+    made_by = {name: part.made_by(manifest) for name, part in parts.items()}
+    kept = {
+        name: known[name]
+        for name in parts
+        if name in known and known.get("made_by", {}).get(name) == made_by[name]
     }
-    if MIXER_FILE in manifest:
-        mixer_hash = manifest[MIXER_FILE]["sha256"]
-        if scores.get("mixer_sha256") != mixer_hash:
-            scores.pop("mixer", None)
-            scores["mixer_sha256"] = mixer_hash
-        parts["mixer"] = ("the identity mixer", lambda: _score_mixer(models, progress))
-    for name, (what, measure) in parts.items():
+    scores: dict[str, Any] = {
+        "format": FORMAT,
+        "world": WORLD,
+        "side": models.generator.img_resolution,
+        "made_by": {name: made_by[name] for name in kept},
+        **kept,
+    }
+    latency = read_latency(weights / LATENCY)
+    if latency is not None:
+        scores["latency"] = latency
+    text = card(models.name, manifest, scores)  # a fault in it shows before hours of measuring
+    for name, part in parts.items():
         if name in scores:
             continue
-        progress(f"measuring {what}")
+        progress(f"measuring {part.what}")
         try:
-            scores[name] = measure()
-        except DetectorError as error:  # hours of training must not end at an optional library
+            scores[name] = part.measure()
+        except (DetectorError, NotMeasurableError) as error:
+            # hours of training must not end at an optional library
             progress(f"not measured: {error}")
             continue
+        scores["made_by"][name] = made_by[name]
         write_atomic(path, (json.dumps(scores, indent=1) + "\n").encode())
-    write_atomic(weights / CARD, card(models.name, manifest, scores).encode())
+        text = card(models.name, manifest, scores)
+    write_atomic(path, (json.dumps(scores, indent=1) + "\n").encode())
+    write_atomic(weights / CARD, text.encode())
     return scores
+
+
+def _parts(
+    models: Models, weights: Path, faces: int, progress: Callable[[str], None]
+) -> dict[str, _Part]:
+    """What there is to measure, what takes least first."""
+    parts = {
+        "readers": _Part("the readers", _JUDGES, {}, lambda: score_readers(models, weights)),
+        "detection": _Part(
+            "faces and eyes", ("generator.",), {"faces": min(faces, SEARCHED)},
+            lambda: score_found(models, faces),
+        ),
+    }  # fmt: skip
+    if models.has("parser"):
+        parts["parser"] = _Part("the parser", (PARSER,), {}, lambda: score_own_parser(models))
+    if VAE in models.manifest and (weights / VAE).is_file():
+        parts["mask_vae"] = _Part(
+            "the mask autoencoder", (VAE,), {"faces": PAINTED}, lambda: score_own_masks(models)
+        )
+    if WHOLE in models.manifest and (weights / WHOLE).is_file() and models.has("parser"):
+        parts["painting"] = _Part(
+            "the painter", (WHOLE, PARSER, "judge"), {"faces": PAINTED},
+            lambda: score_painter(models),
+        )  # fmt: skip
+    parts["mapper_all"] = _mapper_part(
+        models, progress, "the mapper on all attributes", models.table.names, 100, 0
+    )
+    parts["mapper"] = _mapper_part(
+        models, progress, "the mapper on the paper's eight attributes", PAPER_EIGHT, 500, PEOPLE
+    )
+    parts["generator"] = _Part(
+        "the generator", ("generator.", "judge_regressor"), {"faces": faces},
+        lambda: score_generator(models, weights, faces),
+    )  # fmt: skip
+    if MIXER_FILE in models.manifest:
+        parts["mixer"] = _Part(
+            "the identity mixer",
+            (MIXER_FILE, "generator.", "embedder", PARSER, "landmarks", *_JUDGES), {},
+            lambda: _score_mixer(models, progress),
+        )  # fmt: skip
+    return parts
+
+
+def read_latency(path: Path) -> dict[str, Any] | None:
+    """Return what ``python -m tests.browser.latency --out FILE`` measured; None without a file.
+
+    Raises
+    ------
+    ValueError
+        The file is not such a report.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as JSON ({error}); measure it again") from None
+    wanted = ("n", "median_ms", "p95_ms", "first_face_s", "side", "kernel_mb")
+    missing = [name for name in wanted if not isinstance(found, dict) or name not in found]
+    if missing:
+        raise ValueError(
+            f"{path}: holds no {missing[0]}; allowed: what python -m tests.browser.latency --out "
+            "writes, without --all-views"
+        )
+    return dict(found)
 
 
 def score_generator(
@@ -129,17 +230,33 @@ def score_generator(
 
     held_out, unseen = (rendered_set(name).images[:faces] for name in ("held_out", "unseen"))
     training = rendered_set("population").images
-    judge = models.attribute_judge
-    fake = draw_faces(models.generator, len(held_out), seed)
-    memorised = score_memorisation(judge, fake[:NEIGHBOURS], held_out[:NEIGHBOURS], training)
+    judge, side = models.attribute_judge, held_out.shape[-1]
+    fake = draw_faces(models.generator, len(held_out), seed, side=side)
+    near = (fake[:NEIGHBOURS], held_out[:NEIGHBOURS])
+    memorised = score_memorisation(judge, *near, training)
     save_image(folder / SHEET, neighbour_sheet(memorised.pairs, fake, training), scale=2)
     return {
         "faces": len(held_out),
         "seed": seed,
+        "side": int(side),
         **score_distribution(judge, fake, held_out, unseen),
         **score_attributes(judge, models.table.names, fake, held_out),
-        "memorisation": memorised.scores,
+        "memorisation": {"population": memorised.scores, **_large(models, judge, *near)},
     }
+
+
+def _large(models: Models, judge: Any, fake: Tensor, held_out: Tensor) -> dict[str, Any]:
+    """The same against the larger renders, where the generator's last block learned from them.
+
+    They are shrunk to the others' size: what is compared, 16 x 16 means and the judge's features,
+    is of no finer detail.
+    """
+    from l2l_widgets.recipes.rendered import SETS, rendered_set
+
+    if models.generator.img_resolution != SETS["large"].resolution:
+        return {}
+    training = rendered_set("large", fake.shape[-1]).images
+    return {"large": score_memorisation(judge, fake, held_out, training).scores}
 
 
 def score_found(models: Models, faces: int = FACES, seed: int = 0) -> dict[str, Any]:
@@ -153,7 +270,8 @@ def score_found(models: Models, faces: int = FACES, seed: int = 0) -> dict[str, 
     from l2l_widgets.recipes.rendered import rendered_set
 
     held_out = rendered_set("held_out").images[: min(faces, SEARCHED)]
-    return score_detection(draw_faces(models.generator, len(held_out), seed), held_out, SEARCHED)
+    fake = draw_faces(models.generator, len(held_out), seed, side=held_out.shape[-1])
+    return score_detection(fake, held_out, SEARCHED)
 
 
 def neighbour_sheet(
@@ -206,26 +324,133 @@ def _score_mixer(models: Models, progress: Callable[[str], None]) -> dict[str, A
     return measure_mixer(models, FaceMixer.of(models), MixProtocol(), say=progress)
 
 
-def _score_mapper(
+def _mapper_part(
     models: Models,
     progress: Callable[[str], None],
+    what: str,
     attributes: tuple[str, ...],
     faces: int,
-    draws: int,
-    truth: bool = True,
+    people: int,
+) -> _Part:
+    sizes = {
+        "attributes": list(attributes), "faces": faces, "seed": FACE_SEED, "people": people,
+    }  # fmt: skip
+    return _Part(
+        what, _EDITING, sizes, lambda: score_mapper(models, attributes, faces, people, progress)
+    )
+
+
+def score_mapper(
+    models: Models,
+    attributes: tuple[str, ...],
+    faces: int,
+    people: int,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    from l2l_widgets.evaluation import evaluate
+    """Run the part at equal request of ``l2l evaluate``, as its command does.
+
+    Parameters
+    ----------
+    models : Models
+        With a mapper.
+    attributes : tuple of str
+        What is edited.
+    faces, people : int
+        Faces; people drawn again with the attribute truly changed, 0 for none.
+    progress : callable
+        Gets a line for each method and part.
+
+    Returns
+    -------
+    dict
+        As :func:`l2l_widgets.evaluation.summary`.
+
+    Raises
+    ------
+    ValueError
+        An attribute could not be measured.
+    """
+    from l2l_widgets.evaluation import Plan, compare, summary
     from l2l_widgets.evaluation.report import Protocol
-    from l2l_widgets.faceworld.truth import rerendered_pairs
+    from l2l_widgets.faceworld.truth import people_again
 
-    side = models.generator.img_resolution
+    protocol = Protocol(attributes, faces, seed=FACE_SEED)
+    plan = Plan(protocol, parts=("request",), truth_people=people, world=WORLD)
+    truth = people_again(people, models.generator.img_resolution) if people else None
+    with tempfile.TemporaryDirectory() as folder:  # its cells; a part is kept or measured whole
+        methods = {"mapper": [models.editor("mapper")]}
+        found = compare(models, methods, plan, folder, truth=truth, progress=progress)
+    if found.failed:
+        first = found.failed[0]
+        raise ValueError(f"mapper, {first['attribute']}: {first['reason']}")
+    return summary(found)
 
-    def rendered(name: str, request: float, seed: int) -> tuple[Tensor, Tensor] | None:
-        try:
-            return rerendered_pairs(name, request, 60, 700_000 + seed, side)
-        except ValueError:  # nobody among them can change it: identity is then not placed
-            return None
 
-    protocol = Protocol(attributes, faces, draws=draws)
-    given = rendered if truth else None
-    return evaluate(models, ("mapper",), protocol, truth=given, progress=progress).summary()
+# -- masks -----------------------------------------------------------------------------------------
+
+
+def score_own_parser(models: Models) -> dict[str, float]:
+    """Hold the parser against true masks and landmarks, as its recipe does, on today's renders.
+
+    Raises
+    ------
+    NotMeasurableError
+        It is not one of ours.
+    """
+    from l2l_widgets.perception import ParsingNet
+    from l2l_widgets.recipes.parser import score_parser
+    from l2l_widgets.recipes.perception import HELD_OUT
+    from l2l_widgets.recipes.rendered import rendered_set
+
+    parser = models.parser
+    if not isinstance(parser, ParsingNet):
+        raise NotMeasurableError("the parser has no landmarks")
+    faces = rendered_set("independent")
+    rows = torch.arange(len(faces))[-HELD_OUT:]
+    pictures = (
+        (part, (faces.images[part].float() / 127.5 - 1).to(models.device))
+        for part in rows.split(64)
+    )
+    return score_parser(parser, faces, pictures)
+
+
+def score_own_masks(models: Models) -> dict[str, float]:
+    """Send masks of renders that nothing was trained on through the mask autoencoder and back."""
+    from l2l_widgets.maskgan import MaskGAN
+    from l2l_widgets.recipes.mask_vae import score_masks
+
+    vae = MaskGAN.load(models.check_file(VAE), models.device).vae
+    if vae is None:
+        raise NotMeasurableError(f"{VAE} holds no mask autoencoder")
+    masks = _unseen(vae.config.resolution)[1]
+    return {"faces": len(masks), **score_masks(vae, masks)}
+
+
+def score_painter(models: Models) -> dict[str, Any]:
+    """Measure the painter, as ``l2l paint-scores --faces 256 --seed 0`` does."""
+    from l2l_widgets.evaluation import judge_features
+    from l2l_widgets.evaluation.painting import PaintJudges, score_painting
+    from l2l_widgets.maskgan import MaskGAN
+
+    features = judge_features(models)
+    if features is None or not models.has("identity_judge"):
+        raise NotMeasurableError("there is no second judge of attributes and identity")
+    judges = PaintJudges(
+        models.parser, models.attribute_judge, models.identity_judge, features, models.table.names
+    )
+    painter = MaskGAN.load(models.check_file(WHOLE), models.device)
+    found = score_painting(painter, *_unseen(painter.resolution), judges)
+    return {name: value for name, value in found.items() if name != "rows"}
+
+
+def _unseen(side: int) -> tuple[Tensor, Tensor]:
+    """Pictures in [-1, 1] and masks of the first unseen renders that ``paint-scores`` draws."""
+    from l2l_widgets.recipes.rendered import rendered_set
+
+    faces = rendered_set("unseen")
+    if faces.images.shape[-1] != side:
+        raise NotMeasurableError(
+            f"the mask networks are of {side} px, the renders of {faces.images.shape[-1]}"
+        )
+    rows = torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))[:PAINTED]
+    return faces.images[rows].float() / 127.5 - 1, faces.masks[rows]

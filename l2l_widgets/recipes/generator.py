@@ -1,15 +1,16 @@
 """Training the embedded StyleGAN2 on rendered portraits.
 
-``generator`` runs three phases in one run:
+``generator_base`` runs four phases in one run:
 
-1. *distillation*: each picture's factors, rotated, are the latent z, and G learns to draw that
-picture, at 16, 32
-   and then 64 pixels;
-2. *paired adversarial*: discriminators join, the pictures still paired with their z;
-3. *unpaired adversarial*: the StyleGAN2 game on fresh z, with style mixing and path length
+1. *mapping*: portraits' factors, rotated, are the latent z, and the mapping network alone learns a
+   w from which a linear map reads what the portrait is to look like. A face either wears glasses or
+   does not: such a step lies across all coordinates of z, and pictures teach it only slowly;
+2. *distillation*: G learns to draw each rendered picture from its z, at 16, 32 and then 64 pixels;
+3. *paired adversarial*: discriminators join, the pictures still paired with their z;
+4. *unpaired adversarial*: the StyleGAN2 game on fresh z, with style mixing and path length
    regularisation, so that W becomes the generator's own and not a linear image of the factors.
 
-The first two are a bootstrap, which makes a generator trainable within an hour of one CPU core; the
+The first three are a bootstrap, which makes a generator trainable within hours of one CPU core; the
 model card says so. Two discriminators play: one looks through the frozen features of the two
 attribute regressors (``projected.py``), which learns from few pictures, and at every fourth step
 StyleGAN2's own looks at the pixels, whose R1 penalty it keeps. The second judges take no part.
@@ -27,17 +28,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from l2l_widgets.faceworld.factors import FACTORS, MIRRORED, cholesky_factor
+from l2l_widgets.faceworld.factors import (
+    FACTORS,
+    MIRRORED,
+    Factors,
+    cholesky_factor,
+    sample_factors,
+)
 from l2l_widgets.faceworld.render import MASK_CLASSES
 from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.perception import AttributeNet, load_network
 from l2l_widgets.projected import ProjectedDiscriminator, hinge_losses
 from l2l_widgets.recipes import Recipe
+from l2l_widgets.recipes.drawing_losses import edge_loss, match_loss, picture_loss
 from l2l_widgets.recipes.rendered import POPULATION, rendered_set
-from l2l_widgets.stylegan2 import Generator, path_lengths, save_generator, update_ema
+from l2l_widgets.stylegan2 import Generator, path_lengths, save_generator
 from l2l_widgets.stylegan2.discriminator import Discriminator, r1_penalty
-from l2l_widgets.stylegan2.layers import channel_table
-from l2l_widgets.training import Context, Settings, cosine, warmup
+from l2l_widgets.stylegan2.layers import FullyConnectedLayer, channel_table
+from l2l_widgets.training import Context, Settings, cosine, update_average, warmup
 
 #: Parts whose pixels count more in the distillation: small, and what a face is read by.
 FEATURES = ("eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_lip", "nose")
@@ -45,22 +53,27 @@ FEATURES = ("eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "mouth", "u_lip", "l_
 
 @dataclass(frozen=True)
 class GeneratorTraining:
-    """What ``l2l train generator --set FIELD=VALUE`` may change.
+    """What ``l2l train generator_base --set FIELD=VALUE`` may change.
 
     Parameters
     ----------
-    w_dim, mapping_layers, channel_base, channel_max : int
+    w_dim, mapping_layers, mapping_width, channel_base, channel_max : int
         The network; see ``stylegan2.Generator``.
-    distil_steps, paired_steps : int
-        Lengths of the first two phases; the third takes the rest.
+    mapping_steps, distil_steps, paired_steps : int
+        Lengths of the first three phases; the fourth takes the rest.
     batch_size : int
-        At the full size; twice as many at lower ones.
-    distil_rate, generator_rate, discriminator_rate : float
+        At the full size; twice as many at lower ones, 32 times as many for the mapping alone.
+    portraits : int
+        Portraits sampled for the mapping; none of them is rendered.
+    mapping_rate, distil_rate, generator_rate, discriminator_rate : float
         Learning rates of Adam.
     feature_weight : float
         Extra weight of :data:`FEATURES` in the distillation.
     paired_weight : float
-        Weight of the picture loss beside the adversarial one in phase 2.
+        Weight of the picture loss beside the adversarial one in phase 3.
+    match_weight, distil_match_weight : float
+        Weight of the difference of the frozen networks' feature maps in phase 3, and in phase 2 at
+        the full size; see :func:`match_loss`.
     head_channels, head_rate : int, float
         Width and learning rate of the projected discriminator's heads.
     pixel_every : int
@@ -70,7 +83,7 @@ class GeneratorTraining:
     r1_gamma, path_weight : float
         R1 at every 16th step of the discriminator of pixels, path length at every 16th step.
     mixing : float
-        Probability of style mixing in phase 3.
+        Probability of style mixing in phase 4.
     average : float
         Decay of the moving average, which is what is shipped.
     world : int
@@ -79,11 +92,15 @@ class GeneratorTraining:
 
     w_dim: int = 128
     mapping_layers: int = 3
+    mapping_width: int = 512
     channel_base: int = 2048
     channel_max: int = 128
-    distil_steps: int = 7000
-    paired_steps: int = 1000
+    mapping_steps: int = 5000
+    distil_steps: int = 14000
+    paired_steps: int = 4000
     batch_size: int = 16
+    portraits: int = 200_000
+    mapping_rate: float = 2e-3
     distil_rate: float = 4e-3
     generator_rate: float = 1e-3
     discriminator_rate: float = 2e-3
@@ -93,6 +110,8 @@ class GeneratorTraining:
     pixel_weight: float = 1.0
     feature_weight: float = 6.0
     paired_weight: float = 2.0
+    match_weight: float = 5.0
+    distil_match_weight: float = 0.0
     r1_gamma: float = 0.3
     path_weight: float = 1.0
     mixing: float = 0.5
@@ -107,9 +126,14 @@ class GeneratorTraining:
         # before an hour of rendering, not after it
         channel_table(POPULATION.resolution, self.channel_base, self.channel_max)
 
+    @property
+    def adversarial_from(self) -> int:
+        """The step at which discriminators join."""
+        return self.mapping_steps + self.distil_steps
+
 
 class GeneratorTask:
-    """The three phases as the training loop sees them.
+    """The four phases as the training loop sees them.
 
     Parameters
     ----------
@@ -130,15 +154,30 @@ class GeneratorTask:
         }
         self.generator = Generator(
             len(FACTORS), 0, config.w_dim, self.data.config.resolution, 3,
-            mapping_kwargs={"num_layers": config.mapping_layers, "lr_multiplier": 1.0},
+            mapping_kwargs={
+                "num_layers": config.mapping_layers, "layer_features": config.mapping_width,
+                "lr_multiplier": 1.0,
+            },
             **network,
         )  # fmt: skip
         self.discriminator = Discriminator(0, self.data.config.resolution, 3, **network)
         self.projected = ProjectedDiscriminator(
             self.networks, self.data.config.resolution, config.head_channels
         )
+        # z = R L^-1 g: standard normal, and no single z coordinate is a factor
+        rotation, _ = torch.linalg.qr(torch.randn(len(FACTORS), len(FACTORS), generator=_seeded(7)))
+        self.to_z = torch.linalg.inv(cholesky_factor()).T @ rotation.T
+        start_from_factors(self.generator.mapping.fc0, torch.linalg.inv(self.to_z))
+        self.portraits = sample_factors(config.portraits, seed=PORTRAITS_SEED)
+        looks = _looks(self.portraits)
+        self.looks = (looks - looks.mean(0)) / looks.std(0).clamp_min(1e-4)
+        self.reader = nn.Linear(config.w_dim, looks.shape[1])
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.path_mean = _Scalar()
+        self._mapping = torch.optim.Adam(
+            [*self.generator.mapping.parameters(), *self.reader.parameters()],
+            config.mapping_rate, betas=(0.9, 0.99),
+        )  # fmt: skip
         self._distil = torch.optim.Adam(
             self.generator.parameters(), config.distil_rate, betas=(0.9, 0.99)
         )
@@ -151,45 +190,49 @@ class GeneratorTask:
         self._heads = torch.optim.Adam(
             self.projected.parameters(), config.head_rate, betas=(0.0, 0.99)
         )
-        # z = R L^-1 g: standard normal, and no single z coordinate is a factor
-        generator = torch.Generator().manual_seed(7)
-        rotation, _ = torch.linalg.qr(torch.randn(len(FACTORS), len(FACTORS), generator=generator))
-        self.to_z = torch.linalg.inv(cholesky_factor()).T @ rotation.T
         self.weights = torch.zeros(len(MASK_CLASSES))
         self.weights[[MASK_CLASSES.index(n) for n in FEATURES]] = config.feature_weight
         self.mirror = torch.ones(len(FACTORS))
         self.mirror[[FACTORS.index(n) for n in MIRRORED]] = -1
 
     def modules(self) -> dict[str, nn.Module]:
-        """G, both D, the moving average of G, and the running mean of path lengths."""
+        """G, both D, the reader of w, the moving average of G, and the mean of path lengths."""
         return {
             "generator": self.generator, "discriminator": self.discriminator,
             "projected": self.projected, "average": self.average, "path_mean": self.path_mean,
+            "reader": self.reader,
         }  # fmt: skip
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """One for each network, and one for G while it is distilled."""
+        """One for each network, and two for G before it plays."""
         return {
-            "distil": self._distil, "generator": self._generator,
+            "mapping": self._mapping, "distil": self._distil, "generator": self._generator,
             "discriminator": self._discriminator, "projected": self._heads,
         }  # fmt: skip
 
     def prepare(self, device: torch.device) -> None:
         """Channels last is the layout in which convolutions are fast."""
-        networks = (self.generator, self.discriminator, self.projected, self.average)
+        networks = (self.generator, self.discriminator, self.projected, self.average, self.reader)
         for network in (*networks, *self.networks):
             # PyTorch's own types do not know this form of `to`.
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def resolution(self, step: int) -> int:
         """Side of the pictures at a step: distillation grows from 16 over 32 to the full one."""
-        share = step / max(self.config.distil_steps, 1)
+        share = (step - self.config.mapping_steps) / max(self.config.distil_steps, 1)
         return min(
             self.data.config.resolution, 16 if share < 0.15 else 32 if share < 0.45 else 4096
         )
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Pictures, half of them mirrored, with their z; fresh z for the unpaired phase."""
+        """Pictures, half of them mirrored, with their z; fresh z for the unpaired phase.
+
+        For the mapping alone: z and what the portrait is to look like.
+        """
+        if step < self.config.mapping_steps:
+            size = 32 * self.config.batch_size
+            rows = torch.randint(len(self.portraits), (size,), generator=generator)
+            return {"z": self.portraits.latents[rows] @ self.to_z, "looks": self.looks[rows]}
         full = self.resolution(step) == self.data.config.resolution
         size = self.config.batch_size * (1 if full else 2)
         rows = torch.randint(len(self.data), (size,), generator=generator)
@@ -211,34 +254,58 @@ class GeneratorTask:
     ) -> dict[str, Tensor]:
         """One step of whichever phase ``step`` lies in."""
         config = self.config
+        if step < config.mapping_steps:
+            return self._mapping_step(batch, step, context)
         batch["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
-        if step < config.distil_steps:
+        if step < config.adversarial_from:
             losses = self._distil_step(batch, step, context)
         else:
             losses = self._adversarial_step(batch, step, context)
-        update_ema(self.average, self.generator, min(config.average, (1 + step) / (10 + step)))
+        seen = step - config.mapping_steps
+        update_average(self.average, self.generator, min(config.average, (1 + seen) / (10 + seen)))
         return losses
+
+    def _mapping_step(
+        self, batch: dict[str, Tensor], step: int, context: Context
+    ) -> dict[str, Tensor]:
+        config = self.config
+        context.set_learning_rate(
+            "mapping", config.mapping_rate * cosine(step, 0, config.mapping_steps, 0.02)
+        )
+        with torch.autocast(batch["z"].device.type, enabled=False):  # steps are sharp: float32
+            read = self.reader(self.generator.mapping(batch["z"])[:, 0])
+            loss = (read - batch["looks"]).square().mean()
+        context.backward(loss)
+        context.optimize("mapping")
+        return {"mapping_loss": loss}
 
     def _distil_step(
         self, batch: dict[str, Tensor], step: int, context: Context
     ) -> dict[str, Tensor]:
-        config = self.config
-        rate = config.distil_rate * warmup(step, 100)
-        rate *= cosine(step, config.distil_steps // 2, config.distil_steps, 0.03)
+        config, first = self.config, self.config.mapping_steps
+        half = first + config.distil_steps // 2
+        rate = config.distil_rate * warmup(step - first, 100)
+        rate *= cosine(step, half, config.adversarial_from, 0.03)
         context.set_learning_rate("distil", rate)
         side = self.resolution(step)
         target, weight = _shrink(batch["image"], side), _shrink(batch["weight"], side)
         drawn = self.generator.synthesis(self.generator.mapping(batch["z"]), "none", side).float()
         loss = picture_loss(drawn, target) + edge_loss(drawn, target)
         loss = loss + 0.7 * ((1 + weight) * (drawn - target).abs()).mean()
+        losses = {"distil_loss": loss}
+        if config.distil_match_weight and side == self.data.config.resolution:
+            with torch.no_grad():
+                wanted = self.projected.features(target)
+            losses["match_loss"] = match_loss(self.projected.features(drawn), wanted)
+            loss = loss + config.distil_match_weight * losses["match_loss"]
         context.backward(loss)
         context.optimize("distil")
-        return {"distil_loss": loss}
+        return losses
 
     def _adversarial_step(
         self, batch: dict[str, Tensor], step: int, context: Context
     ) -> dict[str, Tensor]:
-        config, first = self.config, self.config.distil_steps
+        config, first = self.config, self.config.adversarial_from
         paired = step < first + config.paired_steps
         real = batch["image"]
         decay = cosine(step, (first + 3 * context.steps) // 4, context.steps, 0.1)
@@ -274,6 +341,8 @@ class GeneratorTask:
             network.requires_grad_(True)
         if paired:
             loss = loss + config.paired_weight * picture_loss(drawn.float(), real)
+            losses["match_loss"] = match_loss(maps, real_maps)
+            loss = loss + config.match_weight * losses["match_loss"]
         context.backward(loss)
         if not paired and config.path_weight and step % self.INTERVAL == self.INTERVAL // 2:
             context.backward(self._path_penalty(batch["fresh"], context) * self.INTERVAL)
@@ -327,14 +396,49 @@ class GeneratorTask:
         }
 
     def finish(self, directory: Path) -> dict[str, float]:
-        """Write ``generator.safetensors``, with w_avg measured on 20,000 codes."""
+        """Write ``generator_base.safetensors``, with w_avg measured on 20,000 codes."""
         network = self.average.eval()
         generator = torch.Generator().manual_seed(11)
         z = torch.randn(20000, network.z_dim, generator=generator).to(network.w_avg.device)
         with torch.no_grad():
             network.mapping.w_avg.copy_(network.mapping(z)[:, 0].mean(0))
-        save_generator(directory / "generator.safetensors", network)
+        save_generator(directory / "generator_base.safetensors", network)
         return {}
+
+
+#: Seed of the portraits of the first phase, which no rendered set has.
+PORTRAITS_SEED = 1001
+
+
+def start_from_factors(layer: FullyConnectedLayer, to_factors: Tensor) -> None:
+    """Let a layer's outputs start as the factors themselves, each of both signs, by turns.
+
+    Parameters
+    ----------
+    layer : FullyConnectedLayer
+        The mapping's first, (width, z_dim).
+    to_factors : Tensor
+        (z_dim, F); ``z @ to_factors`` are a portrait's factors.
+    """
+    width, count = layer.weight.shape[0], to_factors.shape[1]
+    rows = torch.arange(width)
+    sign = 1.0 - 2.0 * (rows // count % 2)
+    with torch.no_grad():
+        layer.weight.copy_(to_factors.T[rows % count] * sign[:, None] / layer.weight_gain)
+        if layer.bias is not None:  # where the leaky ReLU bends
+            places = torch.rand(width, generator=_seeded(9)) * 2.6 - 1.3
+            layer.bias.copy_(places / layer.bias_gain)
+
+
+def _looks(portraits: Factors) -> Tensor:
+    """Everything that portraits are rendered from, and the attributes they are named by, (N, L)."""
+    return torch.cat(
+        [torch.stack(list(portraits.natural().values()), 1), portraits.attributes()], dim=1
+    )
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 class _Scalar(nn.Module):
@@ -352,21 +456,6 @@ def _shrink(images: Tensor, side: int) -> Tensor:
     return images if factor == 1 else F.avg_pool2d(images, factor)
 
 
-def picture_loss(a: Tensor, b: Tensor) -> Tensor:
-    """L1 over a pyramid of three sizes, (B, 3, R, R) each."""
-    loss = (a - b).abs().mean()
-    for _ in range(2):
-        a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
-        loss = loss + 0.5 * (a - b).abs().mean()
-    return loss
-
-
-def edge_loss(a: Tensor, b: Tensor) -> Tensor:
-    """L1 between the horizontal and vertical differences of two pictures."""
-    d = a - b
-    return (d[..., 1:] - d[..., :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
-
-
 def _build(config: GeneratorTraining, weights: Path) -> GeneratorTask:
     files = ("regressor.safetensors", "regressor_b.safetensors")
     return GeneratorTask(config, [load_network(weights / file) for file in files])
@@ -374,15 +463,16 @@ def _build(config: GeneratorTraining, weights: Path) -> GeneratorTask:
 
 RECIPES = (
     Recipe(
-        name="generator",
-        summary="StyleGAN2, 64 px, on rendered portraits: distilled, paired, then unpaired",
+        name="generator_base",
+        summary="StyleGAN2, 64 px, on rendered portraits: mapped, distilled, paired, then unpaired",
         config=GeneratorTraining(),
         settings=Settings(
-            steps=16400, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
+            steps=36500, seed=1, checkpoint_every=500, log_every=50, precision="bf16", threads=1
         ),
         build=_build,
-        outputs=("generator.safetensors",),
+        outputs=("generator_base.safetensors",),
         depends_on=("regressor", "regressor_b"),
         kind="generator",
+        intermediate=True,
     ),
 )

@@ -1,9 +1,11 @@
 """Training the mixer of identity and attributes (Nitzan et al., ACM TOG 39(6), 2020).
 
-The authors' losses, weights and schedule, with three things of our own, each a field of the config:
+The authors' losses, weights and schedule, with some things of our own, each a field of the config:
 a teacher in closed form for the first steps, which need no picture (``warm_steps``), a loss on what
-the training regressors read of pose and expression (``reading_weight``), and an encoder that starts
-from the regressor's trunk (``start_from``), as theirs starts from ImageNet. Everything that the
+the training regressors read of pose, expression and what is worn (``reading_weight``), one on the
+background (``background_weight``), the identity weighed more towards the end (``identity_rise``),
+and an encoder that starts from the regressor's trunk (``start_from``), as theirs starts from
+ImageNet. Everything that the
 frozen networks say of an input is computed once and kept in shards, so that a step costs one pass
 of the generator and of what reads its output.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,81 +34,15 @@ from l2l_widgets.disentangle.objective import (
     reconstruction_distance,
 )
 from l2l_widgets.latents import to_wplus
-from l2l_widgets.recipes.labelled import TrunkOnFaces, load_parts, open_labelled
+from l2l_widgets.losses import background_kept_loss
+from l2l_widgets.recipes.identity_fields import FOLLOWED, MixerTraining
+from l2l_widgets.recipes.labelled import load_parts, open_labelled
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.recipes.signatures import signatures
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError
 from l2l_widgets.training.schedules import cosine, update_average, warmup
 from l2l_widgets.triplets import sample_latents
-
-#: Pose and expression as the table names them; a table without some of them is read without them.
-FOLLOWED = (
-    "yaw", "pitch", "roll", "smile", "mouth_open", "eyes_open", "anger", "contempt", "disgust",
-    "fear", "happiness", "neutral", "sadness", "surprise",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class MixerTraining(TrunkOnFaces):
-    """What ``l2l train identity-disentangle --set FIELD=VALUE`` may change.
-
-    The faces are shared with the mapper's training; the authors have 70,000.
-
-    Parameters
-    ----------
-    hidden : tuple of int
-        Layers of M, as in ``disentangle.MixerConfig``.
-    learning_rate : float
-        Of M and E_attr on the losses of pictures.
-    adversarial_rate, discriminator_rate : float
-        Of M and E_attr on D_W's verdict, and of D_W, as shares of ``learning_rate``.
-    warm_steps : int
-        First steps, against the teacher in latent space; 0 is the authors' way.
-    cross_every : int
-        Every so many steps the two inputs are different pictures (3 with the authors); else they
-        are one picture, which must come back.
-    adversarial_every : int
-        Every so many rounds of ``cross_every`` steps D_W is trained and asked, in all steps of the
-        round: so it meets both kinds of pairs, as often as they come.
-    adversarial_weight, identity_weight, landmark_weight, reconstruction_weight : float
-        Of the authors' losses; 0 leaves one out. Theirs are 1, 1, 0.001 and 0.02, for identity
-        vectors of length 512 and a reconstruction that is summed over the batch.
-    reading_weight : float
-        Of the readings of pose and expression; 0 leaves them out.
-    r1_gamma : float
-        Of D_W's gradient penalty.
-    schedule_steps : int
-        Step at which the learning rate has fallen to a tenth.
-    average : float
-        Decay of the moving average of the weights, which is what is shipped.
-    """
-
-    hidden: tuple[int, ...] = (256, 256, 128)
-    learning_rate: float = 5e-4
-    adversarial_rate: float = 0.1
-    discriminator_rate: float = 0.4
-    warm_steps: int = 2500
-    cross_every: int = 2
-    adversarial_every: int = 2
-    adversarial_weight: float = 1.0
-    identity_weight: float = 10.0
-    landmark_weight: float = 0.005
-    reconstruction_weight: float = 0.3
-    reading_weight: float = 2.0
-    r1_gamma: float = 10.0
-    schedule_steps: int = 12000
-    average: float = 0.998
-
-    def __post_init__(self) -> None:
-        least = {"faces": 2, "batch_size": 2, "cross_every": 1, "adversarial_every": 1}
-        for name, low in {**least, "warm_steps": 0, "schedule_steps": 1, "ensemble": 1}.items():
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is {getattr(self, name)}; allowed: {low} or more")
-        for name in ("adversarial", "identity", "landmark", "reconstruction", "reading"):
-            weight = getattr(self, f"{name}_weight")
-            if not weight >= 0:
-                raise ValueError(f"{name}_weight is {weight}; allowed: 0 or more")
 
 
 class MixerTask:
@@ -161,6 +97,8 @@ class MixerTask:
         self.w, self.readings = self.reader.latents()
         self.person, self.points = signatures(self.reader, embedder, landmarks, self.origin)
         self.columns = [table.index(name) for name in FOLLOWED if name in table]
+        # a reading that hardly ever changes must not weigh without bound
+        self.spread = self.readings[:, self.columns].std(dim=0).clamp_min(0.03)
         self.teacher = LinearSwap(self.w, self.person, self.readings[:, self.columns])
         cloud = _spread(self.w)
         self.network = MixerNetwork(
@@ -288,14 +226,21 @@ class MixerTask:
             # the regressors take turns: nothing that only one of them reads is worth painting
             reads = self.regressors[self.turn(step)]
             read = reads(drawn).float()[:, self.columns]
-            terms["reading"] = (read - batch["readings"]).square().sum(dim=1).mean()
+            away = (read - batch["readings"]) / self.spread.to(read)
+            terms["reading"] = away.square().mean()
+        if config.background_weight > 0:
+            terms["background"] = background_kept_loss(batch["image"].float(), drawn.float())
         if config.reconstruction_weight > 0 and not self.is_cross(step):
             with torch.autocast(self.device.type, enabled=False):
                 terms["reconstruction"] = reconstruction_distance(
                     drawn.float(), batch["image"].float()
                 )
+        late = 3 * step >= 2 * config.schedule_steps
+        weights = {name: getattr(config, f"{name}_weight") for name in terms}
+        if late and "identity" in weights:
+            weights["identity"] *= config.identity_rise
         loss = sum(
-            (getattr(config, f"{name}_weight") * value for name, value in terms.items()),
+            (weights[name] * value for name, value in terms.items()),
             torch.zeros((), device=w.device),
         )
         kind = "cross" if self.is_cross(step) else "same"
@@ -450,7 +395,13 @@ RECIPES = (
     _recipe(
         "identity-disentangle-paper",
         "the same with the authors' losses alone: no teacher, no readings, one in three cross",
-        MixerTraining(warm_steps=0, reading_weight=0.0, cross_every=3),
+        MixerTraining(
+            warm_steps=0,
+            reading_weight=0.0,
+            background_weight=0.0,
+            identity_rise=1.0,
+            cross_every=3,
+        ),
         _SETTINGS,
         _INPUTS,
     ),

@@ -25,6 +25,7 @@ from l2l_widgets.latents import faces_at_once, to_wplus
 from l2l_widgets.models.zoo import TABLE_FILE
 from l2l_widgets.recipes.mapper_calibration import worn_reading
 from l2l_widgets.recipes.progress import say
+from l2l_widgets.recipes.reading import draw_as_read
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import TrainingError
 from l2l_widgets.triplets import TripletReader, sample_latents, write_triplets
@@ -44,9 +45,10 @@ class LabelledFaces:
     psi_low, psi_high : float
         Range of their truncation.
     triplets : str
-        Their folder; where empty one in the system's temporary folder, shared with the mapper's.
+        Their folder; where empty one in the system's temporary folder, named after what made it, so
+        that recipes, runs and processes share it.
     data_seed : int
-        Of the faces.
+        Seed of the faces.
     ensemble : int
         Regressors that label them; their mean is the score.
     """
@@ -266,8 +268,9 @@ def open_labelled(
         Folder for the set's folder; the system's temporary folder if not given. There, sets of
         different sizes are one, and the smaller is the beginning of the larger.
     """
+    models = {k: v for k, v in origin.items() if k != "embedder"}
     made_by = {
-        **{k: v for k, v in origin.items() if k != "embedder"},
+        **models,
         **({"faces": config.faces} if cache is None else {}),
         "psi": [config.psi_low, config.psi_high],
         "seed": config.data_seed,
@@ -295,7 +298,8 @@ def open_labelled(
         write_triplets(
             folder, generator, ensemble, config.faces, config.data_seed, attributes=table.names,
             psi=(config.psi_low, config.psi_high), batch=faces_at_once(generator),
-            pictures=pictures, progress=_say_progress,
+            pictures=pictures, origin=models, named_after_origin=not config.triplets,
+            progress=_say_progress,
         )  # fmt: skip
     return TripletReader(folder, config.faces, draw)
 
@@ -320,8 +324,13 @@ def faces_folder(weights: Path) -> Path | None:
     return weights / "faces" if (weights / "judge_regressor.toml").is_file() else None
 
 
-def load_parts(weights: Path, ensemble: int, what: str) -> tuple[Any, list[Any], dict[str, str]]:
-    """Return generator, regressors and their hashes from a weights folder.
+def load_parts(
+    weights: Path, ensemble: int, what: str, others: tuple[str, ...] = ()
+) -> tuple[Any, list[Any], dict[str, str]]:
+    """Return generator, networks and their hashes from a weights folder.
+
+    The networks are the regressors, and after them the ``others``, by name. The generator draws no
+    larger than they all look.
 
     Raises
     ------
@@ -331,14 +340,17 @@ def load_parts(weights: Path, ensemble: int, what: str) -> tuple[Any, list[Any],
     from l2l_widgets.perception import load_network
     from l2l_widgets.stylegan2 import load_generator
 
-    names = ["generator", "regressor", "regressor_b"][: 3 if ensemble > 1 else 2]
+    regressors = ("regressor", "regressor_b")[: 2 if ensemble > 1 else 1]
+    names = ("generator", *regressors, *others)
     paths = {name: weights / f"{name}.safetensors" for name in names}
     for name, path in paths.items():
         if not path.is_file():
             raise TrainingError(f"{path} is missing: {what} needs a trained {name}")
-    regressors = [load_network(paths[name]) for name in names[1:]]
+    networks = [load_network(paths[name]) for name in names[1:]]
     hashes = {name: sha256_file(path) for name, path in paths.items()}
-    return load_generator(paths["generator"]), regressors, hashes
+    generator = load_generator(paths["generator"])
+    draw_as_read(generator, networks)
+    return generator, networks, hashes
 
 
 def world_table(weights: Path) -> AttributeTable:

@@ -32,14 +32,15 @@ from l2l_widgets.latents import to_wplus
 from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.labelled import (
+    LabelledFaces,
     faces_folder,
+    load_parts,
     open_labelled,
     read_in_parts,
     world_table,
 )
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
 from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
-from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
 from l2l_widgets.triplets import TripletReader, sample_latents
 
@@ -48,8 +49,8 @@ FITTED = 65536
 
 
 @dataclass(frozen=True)
-class MapperTraining:
-    """What `l2l train mapper --set FIELD=VALUE` may change.
+class MapperTraining(LabelledFaces):
+    """What `l2l train mapper --set FIELD=VALUE` may change, beside which faces it learns from.
 
     Parameters
     ----------
@@ -68,13 +69,6 @@ class MapperTraining:
         Step at which the cosine has brought the learning rate to a tenth.
     faces : int
         Triplets in the training set.
-    psi_low, psi_high : float
-        Range of their truncation.
-    triplets : str
-        Folder of the triplets; where empty one in the system's temporary folder, named after what
-        made it, so that runs and processes share it.
-    data_seed : int
-        Seed of the triplets.
     ensemble : int
         Regressors in the loss: 1 is the paper's single H.
     take_turns : bool
@@ -91,8 +85,9 @@ class MapperTraining:
         Decay of the moving average of the weights, which is what is shipped.
     calibration_faces : int
         Faces on which the gains are measured after the training; 0 leaves them at 1.
-    others_budget, sure_faces : float
-        How gentle and how sure the calibrated edits are; see ``mapper_calibration.calibrate``.
+    others_budget, sure_faces, enough : float
+        How gentle and how sure the calibrated edits are, and where they stop; see
+        ``mapper_calibration.calibrate``.
     symmetric_gain : bool
         One gain curve for rises and falls, which keeps the cycle error small.
     """
@@ -109,12 +104,6 @@ class MapperTraining:
     batch_size: int = 32
     learning_rate: float = 1e-3
     schedule_steps: int = 7500
-    faces: int = 16384
-    psi_low: float = 0.6
-    psi_high: float = 1.0
-    triplets: str = ""
-    data_seed: int = 20
-    ensemble: int = 2
     take_turns: bool = True
     augment: bool = True
     attribute_loss_weight: float = 30.0
@@ -128,7 +117,8 @@ class MapperTraining:
     average: float = 0.998
     calibration_faces: int = 1024
     others_budget: float = 0.0375
-    sure_faces: float = 0.9
+    sure_faces: float = 0.8
+    enough: float = 0.9
     symmetric_gain: bool = True
 
     def loss_weights(self) -> LossWeights:
@@ -298,7 +288,7 @@ class MapperTask:
             faces = _fixed_faces(self, count=max(config.calibration_faces, 96))
             aim = calibrate(
                 network, self.read, faces, self.reader.latents()[1], self.table, self.columns,
-                config.others_budget, config.sure_faces, config.symmetric_gain,
+                config.others_budget, config.sure_faces, config.symmetric_gain, config.enough,
             )  # fmt: skip
         editor = MapperEditor(network.cpu(), self.table, self._editor_correction(), self.origin)
         return editor, aim
@@ -306,7 +296,7 @@ class MapperTask:
     def finish(self, directory: Path) -> dict[str, float]:
         """Calibrate, write the editor's file, and score the calibrated editor."""
         editor, aim = self.calibrated_editor()
-        editor.save(directory / self.output)
+        editor.save(directory / self.output, half=True)
         self.average.eval().gain.load_state_dict(editor.network.gain.state_dict())
         held_out = _fixed_faces(self, count=8 * len(self.columns), stream=2)
         return {**self.scores(held_out), "aim": aim}
@@ -393,27 +383,16 @@ def _fixed_faces(task: MapperTask, count: int, stream: int = 1) -> Tensor:
 
 def build_from(weights: Path, config: MapperTraining, output: str) -> MapperTask:
     """Build the task over the frozen parts in a weights folder."""
-    from l2l_widgets.perception import load_network
-    from l2l_widgets.stylegan2 import load_generator
-
-    files = ["generator", "regressor", "regressor_b", "embedder"]
-    if config.ensemble == 1:
-        files.remove("regressor_b")
-    paths = {name: weights / f"{name}.safetensors" for name in files}
-    for name, path in paths.items():
-        if not path.is_file():
-            raise TrainingError(f"{path} is missing: the mapper needs a trained {name}")
-    parts = {
-        name: load_generator(path) if name == "generator" else load_network(path)
-        for name, path in paths.items()
-    }
+    generator, networks, origin = load_parts(
+        weights, config.ensemble, "the mapper", others=("embedder",)
+    )
     return MapperTask(
         config,
-        parts["generator"],
-        [part for name, part in parts.items() if name.startswith("regressor")],
-        parts["embedder"],
+        generator,
+        networks[:-1],
+        networks[-1],
         world_table(weights),
-        origin={name: sha256_file(path) for name, path in paths.items()},
+        origin=origin,
         output=output,
         cache=faces_folder(weights),
     )

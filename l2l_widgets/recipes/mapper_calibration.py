@@ -1,7 +1,9 @@
 """The last step of the mapper's recipe: gains fitted and chosen by the training ensemble alone.
 
-Every number that decides how strong an edit comes out is read here by the regressors that trained
-the mapper, on faces that no triplet holds. The second judges have no say in it.
+The curves that decide how strong an edit comes out are fitted here to what the regressors that
+trained the mapper read, on faces that no triplet holds. The second judges read nothing here. The
+budget for side effects, which the curves keep to, is a person's choice: it was lowered once after a
+second judge had read more than it allows, so the model card reports on faces of another seed.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ def calibrate(
     others_budget: float,
     sure_faces: float = 0.9,
     symmetric: bool = True,
+    enough: float = 1.0,
 ) -> float:
     """Fit the network's gain curves in place.
 
@@ -67,6 +70,9 @@ def calibrate(
         Share of the faces on which a full request for a binary attribute must come.
     symmetric : bool
         One curve for rises and falls, which keeps the cycle error small.
+    enough : float
+        Share of the largest response that is asked for at most, see ``GainCurve.fit``: past it a
+        face is bent for next to nothing, and clear lenses come out dark.
 
     Returns
     -------
@@ -95,14 +101,14 @@ def calibrate(
     chosen = AIMS[-1]
     for aim in AIMS:
         for column, sides, typical, _, _ in fits:
-            plain.fit(column, *typical, sides, aim)
+            plain.fit(column, *typical, sides, aim, enough)
         others = single_changes(network, plain, read, faces[:256], before[:256], columns)[1]
         if float(others.mean()) <= others_budget:
             chosen = aim
             break
     for column, sides, _, sure, worn in fits:
         if sure is not None and worn is not None:
-            top = copy.deepcopy(plain).fit(column, *sure, sides, worn)
+            top = copy.deepcopy(plain).fit(column, *sure, sides, worn, enough)
             plain.raise_top(column, sides, top)
     network.gain.load_state_dict(plain.state_dict())
     return chosen

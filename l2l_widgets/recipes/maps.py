@@ -18,6 +18,7 @@ from l2l_widgets.maps.code_map import CodeMap, Layout
 from l2l_widgets.maps.files import MAP_FILE, save_map
 from l2l_widgets.models.zoo import PART_FILES, Models
 from l2l_widgets.recipes.progress import say
+from l2l_widgets.recipes.reading import draw_as_read
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.training import Context, Settings, TrainingError
 
@@ -174,6 +175,7 @@ def build(config: MapDrawing, weights: Path) -> MapTask:
             raise TrainingError(f"{path} is missing: recipe 'map' needs a trained {name}")
         network = load_generator(path) if name == "generator" else load_network(path)
         parts[name] = network.eval().requires_grad_(False)
+    draw_as_read(parts["generator"], [p for name, p in parts.items() if name != "generator"])
     hashes = {"generator": sha256_file(weights / PART_FILES["generator"])}
     models = Models.from_parts(parts.pop("generator"), **parts, name=weights.name, hashes=hashes)
     return MapTask(config, models)

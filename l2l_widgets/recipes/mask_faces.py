@@ -33,7 +33,7 @@ class MaskData:
     faces : int
         At most so many of each; 0 for all.
     resolution : int
-        Side of pictures and masks in pixels; rendered sets have 64.
+        Side of pictures and masks in pixels; the sets that recipes learn from have 64.
     flip : bool
         Whether pictures are mirrored at random, and the sides of their masks with them. The
         authors' code does not.

@@ -105,28 +105,38 @@ class MaskVAETask:
         MaskGAN(vae=self.network.eval()).save(directory / VAE)
         return self.scores(len(self.faces.held))
 
-    @torch.no_grad()
     def scores(self, count: int) -> dict[str, float]:
-        """How well held-out masks come back from their codes.
-
-        ``mask_accuracy`` is the share of pixels, ``mean_iou_score`` the mean over classes that are
-        shown of intersection over union.
-        """
-        masks = self.faces.held_out(count)[1]
-        device = next(self.network.parameters()).device
+        """On the first held-out masks, see :func:`score_masks`."""
         self.network.eval()
-        back = torch.cat(
-            [self.network(one_hot(m).to(device))[0].argmax(1).cpu() for m in masks.split(64)]
-        )
+        scores = score_masks(self.network, self.faces.held_out(count)[1])
         self.network.train()
-        pairs = (masks.long() * CLASS_COUNT + back).flatten()
-        table = torch.bincount(pairs, minlength=CLASS_COUNT**2).view(CLASS_COUNT, -1).float()
-        hit, shown = table.diagonal(), table.sum(1) > 0
-        iou = hit / (table.sum(0) + table.sum(1) - hit).clamp_min(1)
-        return {
-            "mask_accuracy": float(hit.sum() / table.sum()),
-            "mean_iou_score": float(iou[shown].mean()),
-        }
+        return scores
+
+
+@torch.no_grad()
+def score_masks(network: MaskVAE, masks: Tensor) -> dict[str, float]:
+    """How well masks come back from their codes.
+
+    ``mask_accuracy`` is the share of pixels, ``mean_iou_score`` the mean over classes that are
+    shown of intersection over union.
+
+    Parameters
+    ----------
+    network : MaskVAE
+        In evaluation mode.
+    masks : Tensor, shape (N, R, R), uint8
+        Classes.
+    """
+    device = next(network.parameters()).device
+    back = torch.cat([network(one_hot(m).to(device))[0].argmax(1).cpu() for m in masks.split(64)])
+    pairs = (masks.long() * CLASS_COUNT + back).flatten()
+    table = torch.bincount(pairs, minlength=CLASS_COUNT**2).view(CLASS_COUNT, -1).float()
+    hit, shown = table.diagonal(), table.sum(1) > 0
+    iou = hit / (table.sum(0) + table.sum(1) - hit).clamp_min(1)
+    return {
+        "mask_accuracy": float(hit.sum() / table.sum()),
+        "mean_iou_score": float(iou[shown].mean()),
+    }
 
 
 RECIPES = (

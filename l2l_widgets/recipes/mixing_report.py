@@ -50,12 +50,13 @@ from l2l_widgets.recipes.registry import (
 from l2l_widgets.storage import make_folder, sha256_file, write_atomic
 
 RECIPE = "identity-disentangle"
-#: What the paper leaves out, and what it shows; and the part of the loss that is ours.
+#: What the paper leaves out, and what it shows; and the parts of the loss that are ours.
 ABLATIONS: dict[str, dict[str, float]] = {
     "without D_W": {"adversarial_weight": 0.0},
     "without landmarks": {"landmark_weight": 0.0},
     "without reconstruction": {"reconstruction_weight": 0.0},
     "without readings": {"reading_weight": 0.0},
+    "without background": {"background_weight": 0.0},
 }
 SHEET = 6
 

@@ -7,7 +7,14 @@ from typing import Any
 
 from l2l_widgets.recipes.markdown import markdown_table
 
-__all__ = ["card_section", "factor_table", "reached", "report_text", "score_table"]
+__all__ = [
+    "card_section",
+    "factor_table",
+    "reach_table",
+    "reached",
+    "report_text",
+    "score_table",
+]
 
 #: What a mixer should reach: a measure, in which direction, how far, and what it is.
 GOALS = (
@@ -37,8 +44,10 @@ CEILINGS = {
 }
 
 
-def reached(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Hold what was measured against the goals.
+def reached(
+    measured: Mapping[str, Any], goals: Sequence[tuple[str, str, float, str]] = GOALS
+) -> list[dict[str, Any]]:
+    """Hold what was measured against goals, the mixer's own where no others are given.
 
     Returns
     -------
@@ -48,7 +57,7 @@ def reached(measured: Mapping[str, Any]) -> list[dict[str, Any]]:
         ``reached``. What was not measured is left out.
     """
     rows = []
-    for name, relation, goal, what in GOALS:
+    for name, relation, goal, what in goals:
         value = measured.get(name)
         if value is None:
             continue
@@ -73,7 +82,7 @@ def report_text(report: Mapping[str, Any]) -> str:
     parts = [
         f"# The identity mixer of {report['models']}, measured\n",
         _intro(protocol, command),
-        _reach_table(report["reach"]),
+        reach_table(report["reach"]),
     ]
     if report["factors"]:
         parts += ["## Which factor followed which input\n", _followed(report["truth"])]
@@ -93,7 +102,7 @@ def card_section(found: Mapping[str, Any]) -> str:
     """The mixer's part of the model card, from what ``mixing_report.measure_mixer`` returns."""
     protocol = found["protocol"]
     command = _command(protocol, found["truth"], "report")
-    parts = ["## Identity mixer\n", _intro(protocol, command), _reach_table(found["reach"])]
+    parts = ["## Identity mixer\n", _intro(protocol, command), reach_table(found["reach"])]
     if found["factors"]:
         parts += [_followed(found["truth"]), factor_table(found["factors"])]
     return "\n".join(parts)
@@ -118,7 +127,8 @@ def _intro(protocol: Mapping[str, Any], command: str) -> str:
     )
 
 
-def _reach_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def reach_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A row for each goal, as :func:`reached` returns them."""
     return markdown_table(
         ("measure", "goal", "value", "at best", "reached"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from l2l_widgets.faceworld.dataset import FaceDataset
 from l2l_widgets.faceworld.render import MASK_CLASSES
 from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.perception import ParsingNet, expected_positions
@@ -131,41 +133,57 @@ class ParserTask(FaceReaderTask):
         self.save(directory)
         return self.scores()
 
-    @torch.no_grad()
     def scores(self) -> dict[str, float]:
-        """On the held-out faces of the first set.
-
-        ``mean_iou_score`` is the mean over classes of intersection over union, classes that no
-        held-out face shows left out; ``landmark_error`` the mean distance of the landmarks as a
-        share of the distance of the eyes' outer corners.
-        """
-        faces = self.sets[0]
+        """On the held-out faces of the first set, see :func:`score_parser`."""
         self.network.eval()
-        count = len(MASK_CLASSES)
-        confusion = torch.zeros(count, count)
-        errors = []
-        for rows, images in self.held_out(64):
-            read = self.network(images).long().cpu()
-            pairs = faces.masks[rows].long() * count + read
-            confusion += torch.bincount(pairs.flatten(), minlength=count**2).view(count, count)
-            found = self.network.landmarks(images).cpu()
-            errors.append(eye_shares(found, faces.landmarks[rows], EYE_CORNERS))
+        scores = score_parser(self.network, self.sets[0], self.held_out(64))
         self.network.train()
-        hit = confusion.diagonal()
-        union = confusion.sum(0) + confusion.sum(1) - hit
-        shown = confusion.sum(1) > 0
-        iou = hit / union.clamp_min(1)
-        scores = {
-            f"{name}_iou": round(float(v), 4)
-            for name, v, s in zip(MASK_CLASSES, iou, shown, strict=True)
-            if s
-        }
-        return {
-            "mean_iou_score": round(float(iou[shown].mean()), 4),
-            "landmark_error": round(float(torch.cat(errors).mean()), 4),
-            "faces": len(self.held_rows),
-            **scores,
-        }
+        return scores
+
+
+@torch.no_grad()
+def score_parser(
+    network: ParsingNet, faces: FaceDataset, pictures: Iterable[tuple[Tensor, Tensor]]
+) -> dict[str, float]:
+    """Hold a parser against true masks and landmarks.
+
+    ``mean_iou_score`` is the mean over classes of intersection over union, classes that no
+    face shows left out; ``landmark_error`` the mean distance of the landmarks as a share of the
+    distance of the eyes' outer corners; ``faces`` how many there are.
+
+    Parameters
+    ----------
+    network : ParsingNet
+        In evaluation mode.
+    faces : FaceDataset
+        Whose masks and landmarks are true.
+    pictures : iterable of (Tensor, Tensor)
+        Rows (B,) of the set, and their pictures (B, 3, R, R) in [-1, 1] on the network's device.
+    """
+    count = len(MASK_CLASSES)
+    confusion = torch.zeros(count, count)
+    errors = []
+    for rows, images in pictures:
+        read = network(images).long().cpu()
+        pairs = faces.masks[rows].long() * count + read
+        confusion += torch.bincount(pairs.flatten(), minlength=count**2).view(count, count)
+        found = network.landmarks(images).cpu()
+        errors.append(eye_shares(found, faces.landmarks[rows], EYE_CORNERS))
+    hit = confusion.diagonal()
+    union = confusion.sum(0) + confusion.sum(1) - hit
+    shown = confusion.sum(1) > 0
+    iou = hit / union.clamp_min(1)
+    scores = {
+        f"{name}_iou": round(float(v), 4)
+        for name, v, s in zip(MASK_CLASSES, iou, shown, strict=True)
+        if s
+    }
+    return {
+        "mean_iou_score": round(float(iou[shown].mean()), 4),
+        "landmark_error": round(float(torch.cat(errors).mean()), 4),
+        "faces": sum(len(part) for part in errors),
+        **scores,
+    }
 
 
 def missing_overlap(logits: Tensor, mask: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,12 @@ from l2l_widgets.recipes.registry import (
     read_manifest,
     run,
 )
-from l2l_widgets.storage import sha256_file, write_atomic
-from l2l_widgets.training import Outcome
+from l2l_widgets.recipes.source_commit import source_commit
+from l2l_widgets.storage import locked, remove_leftovers, sha256_file, write_together
+from l2l_widgets.training import Outcome, RunDirectory, TrainingError
+
+#: Seconds after which a half-written file among the weights is nobody's.
+IDLE = 60.0
 
 
 def is_current(recipe: Recipe, inputs: Mapping[str, str], weights: Path) -> bool:
@@ -56,31 +59,13 @@ def is_wanted(recipe: Recipe, recipes: Mapping[str, Recipe], weights: Path) -> b
     return False
 
 
-def _git(*words: str) -> str | None:
-    """Return what git says of this source file's repository, or None where it says nothing."""
+def _commit_of(run_directory: Path) -> str:
+    """Return the commit a run was begun with; today's for a run that did not write it down."""
     try:
-        done = subprocess.run(
-            ["git", *words],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _commit() -> str:
-    """Return the commit of the source tree, with "-dirty" after it where changed; "" outside one.
-
-    An installed package may lie in an environment inside somebody else's repository: that commit
-    says nothing about this code, so the file itself must be tracked.
-    """
-    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
-        return ""
-    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or ""
+        begun_with = RunDirectory(run_directory).config().get("commit")
+    except TrainingError:
+        begun_with = None
+    return begun_with if isinstance(begun_with, str) else source_commit()
 
 
 def publish(
@@ -92,8 +77,8 @@ def publish(
 ) -> dict[str, str]:
     """Copy a finished run's outputs into a weights folder and describe them in its manifest.
 
-    Every file is written atomically and the manifest last: a reader that checks hashes never takes
-    a half-published file for whole.
+    All bytes are on the disk before the first file is replaced, and the manifest comes last:
+    whatever ends this before leaves the world that was there, with the hashes that fit it.
 
     Parameters
     ----------
@@ -117,26 +102,33 @@ def publish(
     for file, path in finished.items():
         if not path.is_file():
             raise RecipeError(f"recipe {recipe.name!r} promised {file}, but {path} is missing")
-    manifest = read_manifest(weights)
     weights.mkdir(parents=True, exist_ok=True)
-    commit = _commit()
-    for file, path in finished.items():
-        write_atomic(weights / file, path.read_bytes())
-        manifest[file] = {
-            "sha256": sha256_file(weights / file),
-            "kind": recipe.kind,
-            "recipe": recipe.name,
-            "seed": recipe.settings.seed,
-            "steps": recipe.settings.steps,
-            "commit": commit,
-            "config": recipe.resolved()["config"],
-            "config_hash": recipe.config_hash(),
-            "inputs": dict(inputs),
-            "scores": dict(scores),
-            **({"intermediate": True} if recipe.intermediate else {}),
-        }
-    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    write_atomic(weights / MANIFEST, text.encode())
+    entry = {
+        "kind": recipe.kind,
+        "recipe": recipe.name,
+        "seed": recipe.settings.seed,
+        "steps": recipe.settings.steps,
+        "commit": _commit_of(run_directory),
+        "config": recipe.resolved()["config"],
+        "config_hash": recipe.config_hash(),
+        "inputs": dict(inputs),
+        "scores": dict(scores),
+        **({"intermediate": True} if recipe.intermediate else {}),
+    }
+    # one at a time: two that add to the same manifest would each lose the other's entry
+    with locked(weights / ".publish.lock", wait=True):
+        remove_leftovers(weights, IDLE)
+        manifest = read_manifest(weights)
+
+        def contents() -> Iterator[tuple[Path, bytes]]:
+            for file, path in finished.items():
+                data = path.read_bytes()
+                manifest[file] = {"sha256": hashlib.sha256(data).hexdigest(), **entry}
+                yield weights / file, data
+            text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+            yield weights / MANIFEST, text.encode()
+
+        write_together(contents())
     return {file: manifest[file]["sha256"] for file in recipe.outputs}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.errors import suggestion
+from l2l_widgets.recipes.source_commit import source_commit
 from l2l_widgets.storage import sha256_file
 from l2l_widgets.training import (
     Outcome,
@@ -31,6 +32,7 @@ from l2l_widgets.training import (
 #: Modules that hold recipes; each names its own in a tuple ``RECIPES``.
 RECIPE_MODULES = (
     "l2l_widgets.recipes.generator",
+    "l2l_widgets.recipes.refinement",
     "l2l_widgets.recipes.perception",
     "l2l_widgets.recipes.parser",
     "l2l_widgets.recipes.landmarks",
@@ -46,7 +48,7 @@ RECIPE_MODULES = (
     "l2l_widgets.recipes.maskgan",
 )
 #: Where the embedded weights lie: what recipes read, and where ``publish`` puts what they make.
-DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "faceworld-64"
+DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "faceworld-128"
 MANIFEST = "MANIFEST.json"
 
 
@@ -346,9 +348,7 @@ def run(
         How it ended.
     """
     directory = RunDirectory(run_directory)
-    config: dict[str, Any] = {**recipe.resolved(), "inputs": dict(inputs or {})}
-    if weights != DEFAULT_WEIGHTS:
-        config["weights"] = str(weights.resolve())
+    config = run_config(recipe, weights, inputs or {})
     with main_process_first(recipe.settings) as is_main:
         # checked before the task is built, which may take long (data, judges)
         if not resume and is_main:
@@ -357,6 +357,35 @@ def run(
             _refuse_other_inputs(directory, config["inputs"])
         task = build_task(recipe, weights)
     return train(task, recipe.settings, run_directory, config=config, resume=resume, **options)
+
+
+def run_config(recipe: Recipe, weights: Path, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a run folder keeps about its beginning: recipe, inputs, weights, commit."""
+    config: dict[str, Any] = {**recipe.resolved(), "inputs": dict(inputs)}
+    if weights != DEFAULT_WEIGHTS:
+        config["weights"] = str(weights.resolve())
+    return {**config, "commit": source_commit()}
+
+
+def refuse_other_run(directory: RunDirectory, recipe: Recipe, inputs: Mapping[str, str]) -> None:
+    """Raise TrainingError where a folder's run is of another recipe, config or other inputs.
+
+    Settings may differ, the number of steps above all; the loop itself refuses another seed. A
+    field that the folder does not know is one the recipe has got since.
+    """
+    held, asked = directory.config(), recipe.resolved()
+    if held.get("recipe") != recipe.name:
+        raise TrainingError(
+            f"{directory.path} was begun by recipe {held.get('recipe')!r}, not {recipe.name!r}: "
+            "start a new run"
+        )
+    for name, value in dict(held.get("config") or {}).items():
+        if asked["config"].get(name) != value:
+            raise TrainingError(
+                f"{directory.path} was begun with {name} {value!r}, not "
+                f"{asked['config'].get(name)!r}: start a new run"
+            )
+    _refuse_other_inputs(directory, inputs)
 
 
 def _refuse_other_inputs(directory: RunDirectory, inputs: Mapping[str, str]) -> None:

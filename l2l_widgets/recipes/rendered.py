@@ -24,12 +24,15 @@ IDENTITIES = DatasetConfig(count=12288, seed=3, population="identities")
 HELD_OUT = DatasetConfig(count=10240, seed=4, population="correlated")
 #: Two sets of the same population that nothing was trained on: how far apart such sets are at best.
 UNSEEN = DatasetConfig(count=10240, seed=5, population="correlated")
+#: Larger pictures, for the last block of the generator.
+LARGE = DatasetConfig(count=10240, seed=6, population="correlated", resolution=128)
 SETS = {
     "population": POPULATION,
     "independent": INDEPENDENT,
     "identities": IDENTITIES,
     "held_out": HELD_OUT,
     "unseen": UNSEEN,
+    "large": LARGE,
 }
 
 
@@ -46,8 +49,11 @@ def check_sets(names: Sequence[str]) -> None:
         raise ValueError(f"sets is {', '.join(names) or 'empty'}; allowed: {', '.join(SETS)}")
 
 
-def rendered_set(name: str) -> FaceDataset:
-    """Read one of :data:`SETS`, rendering what is missing first (about an hour on two cores)."""
+def rendered_set(name: str, resolution: int | None = None) -> FaceDataset:
+    """Read one of :data:`SETS`, rendering what is missing first (about an hour on two cores).
+
+    ``resolution`` shrinks the pictures while they are read, see :class:`FaceDataset`.
+    """
     folder = cache_folder() / f"{name}-{WORLD}"
     config = SETS[name]
     shards = range(-(-config.count // SHARD))
@@ -59,4 +65,4 @@ def rendered_set(name: str) -> FaceDataset:
     compiled = compiler_found() and len(missing) > 8
     # also where nothing is missing: the folder may say that it holds fewer
     render_dataset(folder, config, workers=workers, compiled=compiled)
-    return FaceDataset(folder, limit=config.count)
+    return FaceDataset(folder, config.count, resolution)

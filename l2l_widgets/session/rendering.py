@@ -23,7 +23,7 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.errors import error_line
 from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
-from l2l_widgets.models.drawing import Abandoned, Face, FaceDrawing, cached
+from l2l_widgets.models.drawing import Abandoned, Face, FaceDrawing, cached, request_reader
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.holding import check_holding, held_edit
@@ -282,7 +282,7 @@ class Renderer:
         early: Callable[[Tensor], None] | None,
     ) -> EditRequest:
         current = None
-        if self.models.has("regressor"):
+        if request_reader(self.models) is not None:
             self._image(face, state, watch, stale, early)
             current = self._reading(face, "regressor", state, watch)
         return EditRequest(edit.changes, edit.targets, edit.preserve, current)
@@ -339,7 +339,8 @@ class Renderer:
     def _reading(self, face: Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
         if who not in face.readings:
             image = self._image(face, state, watch)
-            network = self.models.regressor if who == "regressor" else attribute_judge(self.models)
+            asks = request_reader(self.models) if who == "regressor" else None
+            network = attribute_judge(self.models) if asks is None else asks
             with watch.stage("read"):
                 values = network(image)
             face.readings[who] = checked_readings(values, who, self.models.table)

@@ -4,8 +4,8 @@ A recipe is JSON. It names the models by the SHA-256 of what drew the picture, t
 the truncation and the ordered edits::
 
     {"format": "l2l-recipe/1",
-     "models": {"name": "faceworld-64", "hashes": {"generator": "9f...", "mapper": "07..."}},
-     "latent": {"seed": 7},              or {"w": "<base64 float32>", "shape": [10, 128]}
+     "models": {"name": "faceworld-128", "hashes": {"generator": "9f...", "mapper": "07..."}},
+     "latent": {"seed": 7},              or {"w": "<base64 float32>", "shape": [12, 128]}
      "truncation_psi": 0.7,
      "space": "w",
      "edits": [{"method": "mapper", "changes": {"smile": 0.3}, "targets": {"age": 0.8},
@@ -179,16 +179,39 @@ class Recipe:
         hashes : mapping of str to str
             Their hashes, part or method -> SHA-256.
         """
-        for part, wanted in self.hashes.items():
-            here = hashes.get(part)
-            if here != wanted:
-                found = (
-                    f"models {name!r} have {here[:12]}..." if here else f"models {name!r} have none"
-                )
-                raise RecipeError(
-                    f"recipe: models.hashes.{part} is {wanted[:12]}... (of {self.name!r}), "
-                    f"{found}; allowed: the models that drew the picture"
-                )
+        refuse_other_models("recipe", "picture", (self.name, self.hashes), (name, hashes))
+
+
+def refuse_other_models(
+    kind: str,
+    what: str,
+    drawn_by: tuple[str, Mapping[str, str]],
+    here: tuple[str, Mapping[str, str]],
+) -> None:
+    """Refuse models that would not draw the same again.
+
+    Parameters
+    ----------
+    kind, what : str
+        What is read ("recipe"), and what it drew ("picture").
+    drawn_by, here : (name, hashes)
+        Of the models that are named there, part or method -> SHA-256; of those at hand.
+
+    Raises
+    ------
+    RecipeError
+        The first part that differs; a generator, on which all else stands, in so many words.
+    """
+    for part, wanted in drawn_by[1].items():
+        found = here[1].get(part)
+        if found != wanted:
+            said = "drawn by another generator: " if found and part == "generator" else ""
+            have = f"{found[:12]}..." if found else "none"
+            line = (
+                f"models.hashes.{part[:80]} is {str(wanted)[:12]}... (of {drawn_by[0]!r}), models "
+                f"{here[0]!r} have {have}; allowed: the models that drew the {what}"
+            )
+            raise RecipeError(f"{kind}: {said}{line}")
 
 
 def parse_recipe(text: str | bytes) -> Recipe:

@@ -12,7 +12,6 @@ from l2l_widgets.stylegan2.generator import (
     load_generator,
     path_lengths,
     save_generator,
-    update_ema,
 )
 from l2l_widgets.stylegan2.interactive import InteractiveDrawing
 from l2l_widgets.stylegan2.layers import Conv2dLayer, FullyConnectedLayer
@@ -39,5 +38,4 @@ __all__ = [
     "load_generator",
     "path_lengths",
     "save_generator",
-    "update_ema",
 ]

@@ -20,7 +20,7 @@ from l2l_widgets.stylegan2.layers import channel_table, check_size
 from l2l_widgets.stylegan2.mapping import MappingNetwork
 from l2l_widgets.stylegan2.synthesis import SynthesisNetwork
 
-__all__ = ["Generator", "load_generator", "path_lengths", "save_generator", "update_ema"]
+__all__ = ["Generator", "load_generator", "path_lengths", "save_generator"]
 
 GENERATOR_FORMAT = "l2l-stylegan2-generator/1"
 
@@ -46,6 +46,9 @@ class Generator(nn.Module):
     ----------
     config : dict
         Arguments that build the same network again: `Generator(**G.config)`.
+    faithful_from : int
+        Smallest side whose skip output is the whole picture averaged, as far as its training could
+        see to it; the full side where it was never taught.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class Generator(nn.Module):
         self.c_dim = c_dim
         self.w_dim = w_dim
         self.img_resolution = img_resolution
+        self.faithful_from = img_resolution
         self.img_channels = img_channels
         _refuse_unknown("synthesis option", synthesis_kwargs, SynthesisNetwork.OPTIONS)
         _refuse_unknown("mapping_kwargs", mapping_kwargs or {}, MappingNetwork.OPTIONS)
@@ -103,6 +107,21 @@ class Generator(nn.Module):
         if classes is not None:
             options["classes"] = list(classes)
         self.config["mapping_kwargs"] = options
+
+    def draw_up_to(self, side: int) -> None:
+        """Make the skip output of a smaller side the picture of this network, from now on.
+
+        The blocks above stay as they are and are not computed. `num_ws` stays too.
+
+        Raises
+        ------
+        ValueError
+            A side that the network has no block of.
+        """
+        allowed = self.synthesis.block_resolutions
+        if side not in allowed:
+            raise ValueError(f"side is {side!r}; it must be one of {allowed}")
+        self.synthesis.img_resolution = self.img_resolution = side
 
     def forward(
         self,
@@ -191,33 +210,6 @@ def path_lengths(
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()
 
 
-@torch.no_grad()
-def update_ema(average: nn.Module, source: nn.Module, decay: float) -> None:
-    """Move `average`'s parameters towards `source`'s and copy its buffers, in place.
-
-    Parameters
-    ----------
-    average, source
-        Networks of the same shape.
-    decay
-        Share of the old value that stays, in [0, 1].
-
-    Raises
-    ------
-    ValueError
-        `decay` is outside [0, 1].
-    """
-    if not 0 <= decay <= 1:
-        raise ValueError(f"decay is {decay}; it must be in 0 to 1")
-    kept: list[torch.Tensor] = list(average.parameters())
-    new = [
-        parameter.detach().to(old) for parameter, old in zip(source.parameters(), kept, strict=True)
-    ]
-    torch._foreach_lerp_(kept, new, 1 - decay)
-    for old, buffer in zip(average.buffers(), source.buffers(), strict=True):
-        old.copy_(buffer)
-
-
 def save_generator(
     path: str | os.PathLike[str],
     generator: Generator,
@@ -238,6 +230,8 @@ def save_generator(
     entries = dict(metadata or {})
     entries["format"] = GENERATOR_FORMAT
     entries["config"] = json.dumps(generator.config)
+    if generator.faithful_from != generator.config["img_resolution"]:
+        entries["faithful_from"] = str(generator.faithful_from)
     save_safetensors(path, generator.state_dict(), entries)
 
 
@@ -279,6 +273,14 @@ def load_generator(path: str | os.PathLike[str], device: str | torch.device = "c
                 f"by its metadata field 'config' it must be {tuple(tensor.shape)}"
             )
     generator.load_state_dict(tensors)
+    stated = metadata.get("faithful_from", str(generator.img_resolution))
+    allowed = [str(side) for side in generator.synthesis.block_resolutions]
+    if stated not in allowed:
+        raise StorageError(
+            f"{str(path)!r}: its metadata field 'faithful_from' is {stated!r}; allowed: "
+            f"{', '.join(allowed)}"
+        )
+    generator.faithful_from = int(stated)
     return generator.eval().requires_grad_(False).to(device)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["InteractiveDrawing", "draft_is_faster"]
 
 #: Smaller pictures are drawn faster than a screen shows them; they need no draft.
-DRAFT_FROM_SIDE = 128
+DRAFT_FROM_SIDE = 256
 
 
 class InteractiveDrawing:

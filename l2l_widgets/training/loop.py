@@ -7,7 +7,11 @@ Two rules make runs reproducible:
 
 - every random number is a function of (seed, step): the batch, its noise and the torch stream;
 - the batch is drawn for all processes together and each process takes its slice, gradients and
-  losses being averaged, so the number of processes does not change the curve.
+  losses being averaged. The number of processes then does not change the curve of a task that draws
+  everything in `batch` or from `context.generator`. A task that draws from torch's own stream
+  (dropout, a generator's random noise) draws other numbers in each process, and one whose loss
+  looks across the batch (the deviation within groups of pictures) sees a part of it: those train
+  as well on several processes, along another curve.
 
 Gradients are averaged explicitly when an optimizer steps (the official StyleGAN code does the
 same) and not by a wrapper around the network, so that several networks and several backward

@@ -5,7 +5,8 @@
     config.json        the resolved configuration, written first
     history.jsonl      one JSON object a line, append-only
     step-0001200/      one checkpoint: <module>.safetensors, <optimizer>.optimizer.pt, state.json
-    latest, best       text files holding the name of a checkpoint
+    best               text file holding the name of a checkpoint
+    damaged-step-...   a checkpoint that could not be read, set aside
     final/             the finished weights
     process.json       who trains, and how far it is (`presence.py`)
     pictures/          what the training shows of itself (`watch.py`)
@@ -39,11 +40,15 @@ from l2l_widgets.storage import (
     StorageError,
     load_safetensors,
     locked,
+    remove_leftovers,
     save_safetensors,
     write_atomic,
 )
 
 STEP_NAME = re.compile(r"step-(\d{7,})")
+#: Seconds after which a half-written file of the run folder itself is nobody's: other processes
+#: write there too, to say how the run stands and to ask it to stop.
+IDLE = 60.0
 
 
 class TrainingError(ValueError):
@@ -86,6 +91,7 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike[str], keep: int = 2) -> None:
         self.path = Path(path)
         self.keep = keep
+        self._damaged: list[Path] = []
 
     # -- configuration ---------------------------------------------------------------------------
     def exists(self) -> bool:
@@ -175,10 +181,12 @@ class RunDirectory:
     # -- checkpoints -----------------------------------------------------------------------------
     def checkpoints(self) -> list[Path]:
         """Return the complete checkpoints, oldest first."""
+        return [entry for entry in self._step_folders() if (entry / "state.json").is_file()]
+
+    def _step_folders(self) -> list[Path]:
         found = []
         for entry in self.path.iterdir() if self.path.is_dir() else []:
-            match = STEP_NAME.fullmatch(entry.name)
-            if match and (entry / "state.json").is_file():
+            if match := STEP_NAME.fullmatch(entry.name):
                 found.append((int(match.group(1)), entry))
         return [entry for _, entry in sorted(found)]
 
@@ -189,7 +197,7 @@ class RunDirectory:
         optimizers: Mapping[str, Optimizer],
         state: Mapping[str, Any],
     ) -> Path:
-        """Write `step-NNNNNNN/`, sync it, rename it into place, point `latest` at it, prune."""
+        """Write `step-NNNNNNN/`, sync it, rename it into place, prune."""
         target = self.path / f"step-{step:07d}"
         temporary = self.path / f".partial-{target.name}-{os.getpid()}"
         try:
@@ -203,11 +211,10 @@ class RunDirectory:
                 torch.save(optimizer.state_dict(), buffer)
                 write_atomic(temporary / f"{name}.optimizer.pt", buffer.getvalue())
             write_atomic(temporary / "state.json", json.dumps({"step": step, **state}).encode())
-            if target.exists():  # a damaged one that the run was resumed from before
+            if target.exists():  # left by a run that was begun anew in this folder
                 shutil.rmtree(target)
             os.rename(temporary, target)
             _sync_directory(self.path)
-            write_atomic(self.path / "latest", target.name.encode())
         except (OSError, StorageError) as error:
             raise TrainingError(
                 f"cannot save step {step} in {self.path}: {error}; {self.what_is_safe()}"
@@ -236,26 +243,45 @@ class RunDirectory:
         """Load the newest checkpoint that is whole; return its state, or None where there is none.
 
         A damaged checkpoint (a disk fault, not a kill: those leave none) is passed over with a
-        warning and the one before it is used.
+        warning, the one before it is used, and `clean` sets the damaged one aside. Where none is
+        whole, TrainingError is raised: starting again at step 0 would overwrite what a repair of
+        the disk might bring back.
         """
-        for path in reversed(self.checkpoints()):
+        self._damaged = []
+        last: StorageError | None = None
+        for path in reversed(self._step_folders()):
             try:
                 return load_checkpoint(path, modules, optimizers)
             except StorageError as error:
                 warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
+                self._damaged.append(path)
+                last = last or error
+        if last is not None:
+            raise TrainingError(
+                f"no checkpoint in {self.path} can be read, and nothing has been changed: {last}; "
+                "bring one back from a copy, or start a new run in another folder"
+            )
         return None
 
     def clean(self) -> None:
-        """Remove what a killed process left half-written, and old requests."""
+        """Remove what a killed process left half-written, and old requests.
+
+        The damaged checkpoints that `load_checkpoint` met are set aside under another name: by
+        number they would count among the newest, which stay, and a good one would be pruned.
+        """
         for entry in self.path.glob(".partial-*"):
             shutil.rmtree(entry, ignore_errors=True)
+        remove_leftovers(self.path, IDLE)
+        for folder in ("final", "pictures"):  # nobody but who trains writes there
+            remove_leftovers(self.path / folder)
+        for path in self._damaged:
+            aside = path.with_name(f"damaged-{path.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.rename(path, aside)
+        self._damaged = []
         for name in ("stop", "pause"):
             (self.path / name).unlink(missing_ok=True)
-
-    def request_stop(self) -> None:
-        """Ask the process that trains in this folder, whichever it is, to save and end."""
-        self.config()  # refuses a folder without a run
-        write_atomic(self.path / "stop", b"")
 
     def stop_requested(self) -> bool:
         """Say whether somebody asked for a stop."""
@@ -263,7 +289,7 @@ class RunDirectory:
 
     def request_pause(self) -> None:
         """Ask the process that trains in this folder, whichever it is, to hold."""
-        self.config()
+        self.config()  # refuses a folder without a run
         write_atomic(self.path / "pause", b"")
 
     def withdraw_pause(self) -> None:

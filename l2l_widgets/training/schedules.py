@@ -16,8 +16,9 @@ from torch import nn
 
 
 def warmup(step: int, steps: int) -> float:
-    """Return a factor that rises linearly from 1/steps (at step 0) to 1, then stays there."""
-    return min(1.0, (step + 1) / max(steps, 1))
+    """Return a factor that rises linearly from 1/steps (at step 0) to 1; 0 before, 1 after."""
+    # never below 0: a rate below it would climb the loss
+    return max(0.0, min(1.0, (step + 1) / max(steps, 1)))
 
 
 def cosine(step: int, start: int, end: int, floor: float = 0.0) -> float:
@@ -64,8 +65,12 @@ def update_average(average: nn.Module, source: nn.Module, decay: float) -> None:
     """Set the parameters of `average` to decay * average + (1 - decay) * source.
 
     Buffers (such as StyleGAN's `w_avg`) are copied, as in the official StyleGAN2 training loop.
+    Networks of another shape, and a `decay` outside [0, 1], raise ValueError.
     """
-    for target, current in zip(average.parameters(), source.parameters(), strict=True):
-        target.lerp_(current.to(target.dtype), 1.0 - decay)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay is {decay}; allowed: 0 to 1")
+    mean: list[torch.Tensor] = list(average.parameters())
+    new = [p.detach().to(old) for p, old in zip(source.parameters(), mean, strict=True)]
+    torch._foreach_lerp_(mean, new, 1.0 - decay)
     for kept, newest in zip(average.buffers(), source.buffers(), strict=True):
         kept.copy_(newest)

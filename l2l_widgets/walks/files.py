@@ -4,8 +4,8 @@ The recipe of a walk is JSON, the text chunk ``l2l-walk`` of a strip's PNG and t
 or an MP4::
 
     {"format": "l2l-walk/1",
-     "models": {"name": "faceworld-64", "hashes": {"generator": "9f..."}},
-     "faces": [{"seed": 3}, {"w": "<base64 float32>", "shape": [10, 128]}],
+     "models": {"name": "faceworld-128", "hashes": {"generator": "9f..."}},
+     "faces": [{"seed": 3}, {"w": "<base64 float32>", "shape": [12, 128]}],
      "kind": "latent", "space": "w", "curve": "lerp", "rows": "all", "frames": 9,
      "attribute": "", "span": null, "method": null, "hold": [],
      "truncation_psi": 0.7, "noise_mode": "const"}
@@ -30,7 +30,7 @@ from torch import Tensor
 from l2l_widgets.films import FilmWriter
 from l2l_widgets.images import grid, picture_format, read_png_text, save_image, to_pil
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.session.replay import RecipeError
+from l2l_widgets.session.replay import RecipeError, refuse_other_models
 from l2l_widgets.session.states import MAX_LATENT
 from l2l_widgets.walks.walk import Strip, Walk
 
@@ -239,7 +239,8 @@ def parse_walk(text: str, models: Models | None = None) -> Walk:
         if not sound(raw[name]):
             raise RecipeError(f"walk: {name} is {raw[name]!r:.80}; allowed: {allowed}")
     if models is not None:
-        _check_models(raw["models"], models)
+        drawn_by = raw["models"]["name"], raw["models"]["hashes"]
+        refuse_other_models("walk", "walk", drawn_by, (models.name, models.hashes))
     span, psi = raw["span"], raw["truncation_psi"]
     return Walk(
         faces=tuple(_face_of(face, f"faces[{i}]") for i, face in enumerate(raw["faces"])),
@@ -293,18 +294,6 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "truncation_psi": (_is_number, "a number"),
     "noise_mode": (_is_text, "text"),
 }
-
-
-def _check_models(raw: dict[str, Any], models: Models) -> None:
-    here = models.hashes
-    for part, wanted in raw["hashes"].items():
-        if here.get(part) != wanted:
-            found = str(here.get(part, "none"))[:12]
-            raise RecipeError(
-                f"walk: models.hashes.{part[:80]} is {str(wanted)[:12]}... (of "
-                f"{raw['name']!r}), models {models.name!r} have {found}; "
-                "allowed: the models that drew the walk"
-            )
 
 
 def _face_of(raw: dict[str, Any], where: str) -> Any:

@@ -331,8 +331,8 @@ class SessionBridge:
         path = free_path(self._folder, picture_name(self.session))
         side = self.session.models.generator.img_resolution
         scale = max(1, -(-SAVED_SIDE // side))
-        self.session.save(path, scale=scale)
-        recipe = self.session.recipe({"scale": scale, "compare": False})
+        # that of the picture: asked for afterwards, it could be that of a slider moved meanwhile
+        recipe = self.session.save(path, scale=scale)
         notice = {
             "path": str(path),
             "name": path.name,
@@ -418,6 +418,7 @@ def receipt_value(receipt: Receipt, table: AttributeTable, words: Words) -> dict
     """A receipt as the page takes it, with its words about the attributes of ``table``."""
     return {
         **receipt.to_dict(),
+        "error": words.said(receipt.error) if receipt.error else None,
         "sentences": words.sentences(receipt, table),
         "line": words.line(receipt, table),
         "identity_text": receipt.identity_text(words.phrases, words.decimal),

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from l2l_widgets.attributes import Attribute, AttributeTable
 from l2l_widgets.session.receipt import PHRASES, Receipt, change_text
@@ -70,6 +70,34 @@ ENDS = {
     "pitch": ("down", "up"),
 }
 
+#: Code, names and paths, which keep their points and commas; then a number that stands free.
+_FIGURES = re.compile(
+    r"""(?<!\w)'[^']*'(?!\w)|"[^"]*"|`[^`]*`|\{[^}]*\}|\[[^\]]*\]"""
+    r"""|[^\s(]*[/\\_=]\S*"""
+    r"""|(?<![\w.,])(?P<number>(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?:e[-+]?\d+)?)"""
+    r"""(?!\w|[.,]\w)"""
+)
+
+#: A number with a comma for its point, or with points that can only tell thousands apart.
+_TYPED = re.compile(
+    r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+(?:e[+-]?\d+)?|[+-]?\d{1,3}(?:\.\d{3}){2,}"
+)
+
+
+class _Template(NamedTuple):
+    """A line that the parts below say, with places, and what is said in its stead."""
+
+    words: str
+    pattern: re.Pattern[str]
+    wanted: str
+
+    @classmethod
+    def of(cls, line: str, wanted: str) -> _Template:
+        """Of "{a} of {b}": its longest words, and what finds its places."""
+        parts = re.split(r"\{(\w+)\}", line)
+        places = (f"(?P<{p}>.+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+        return cls(max(parts[::2], key=len), re.compile("".join(places), re.DOTALL), wanted)
+
 
 class Words:
     """The words of one language.
@@ -88,7 +116,11 @@ class Words:
         self.phrases: dict[str, str] = {**PHRASES, **content.get("receipt", {})}
         self.decimal: str = content["decimal"]
         self._content = content
-        self._said = [(_pattern(key), text) for key, text in content.get("said", {}).items()]
+        self._said, within = (
+            [_Template.of(key, text) for key, text in content.get(part, {}).items()]
+            for part in ("said", "said_within")
+        )
+        self._within = [*self._said, *within]
 
     @staticmethod
     def of(language: str | None = None) -> Words:
@@ -150,13 +182,41 @@ class Words:
         """A line of the parts below, which speak English, in this language where it is known.
 
         The language's ``said`` holds whole lines, and lines with places: what stands in a place
-        is looked up in the same way. A line that is not there stays as it is.
+        is looked up in the same way, and in ``said_within``, whose templates are too wide for a
+        whole line; what is found in neither gets this language's figures, but for what stands in
+        a place called ``code``. A line that is not there stays as it is; one that begins with
+        what it is about ("7.png: ...") is known by the rest.
         """
-        for pattern, wanted in self._said:
-            if match := pattern.fullmatch(text):
-                places = {name: self.said(part) for name, part in match.groupdict().items()}
-                return wanted.format(**places)
-        return text
+        found = self._known(text, self._said)
+        return text if found is None else found
+
+    def _known(self, text: str, templates: list[_Template]) -> str | None:
+        found = self._find(text, templates)
+        about, colon, rest = text.partition(": ")
+        if found is None and colon:
+            found = self._find(rest, templates)
+            found = None if found is None else f"{about}: {found}"
+        return found
+
+    def _find(self, text: str, templates: list[_Template]) -> str | None:
+        for template in templates:
+            # there are hundreds, and looking for the longest words first passes over nearly all
+            if template.words in text and (match := template.pattern.fullmatch(text)):
+                places = match.groupdict().items()
+                told = {n: part if n == "code" else self._inside(part) for n, part in places}
+                return template.wanted.format(**told)
+        return None
+
+    def _inside(self, text: str) -> str:
+        found = self._known(text, self._within)
+        return self.figures(text) if found is None else found
+
+    def lines(self, text: str) -> str:
+        """Lines below each other, each said for itself; figures alone are this language's."""
+        bare = [line.lstrip() for line in text.split("\n")]
+        told = (self.figures(line) if self.said(line) == line else self.said(line) for line in bare)
+        rows = zip(text.split("\n"), bare, told, strict=True)
+        return "\n".join(whole[: len(whole) - len(line)] + new for whole, line, new in rows)
 
     def meaning(self, text: str) -> str:
         """What a field means, from a docstring; "" where this language has no words for it."""
@@ -169,24 +229,48 @@ class Words:
 
     def asked(self, text: str) -> str:
         """What somebody looks for, in the words that :mod:`l2l_widgets.face_filter` knows."""
+        if self.decimal == ",":  # "0,5": a comma between two digits divides no list of attributes
+            text = re.sub(r"(?<=\d),(?=\d)", ".", text)
         for word, plain in self._content.get("filter", {}).items():
             text = re.sub(rf"(?<!\w){word}(?!\w)", plain, text, flags=re.IGNORECASE)
         return text
 
+    def figures(self, text: str) -> str:
+        """The text with its numbers, "4,294,967,295" and "0.3", as this language writes them.
+
+        What is code stays as it is typed: in quotes, brackets and braces, in paths and names.
+        """
+        if self.decimal == ".":
+            return text
+        return _FIGURES.sub(lambda m: self._swap(m[0]) if m["number"] else m[0], text)
+
+    def typed(self, text: str) -> str:
+        """A number as somebody types it in this language, in English figures; else the text."""
+        if self.decimal == "," and _TYPED.fullmatch(text.strip()):
+            return text.strip().replace(".", "").replace(",", ".")
+        return text
+
+    def _swap(self, number: str) -> str:
+        """A number in English figures with this language's two signs."""
+        other = "." if self.decimal == "," else ","
+        return number.translate({ord("."): self.decimal, ord(","): other})
+
     def short(self, value: float) -> str:
         """A number with no more digits than it needs."""
-        return f"{value:g}".replace(".", self.decimal).replace("-", "\u2212")
+        return self._swap(f"{value:g}").replace("-", "\u2212")
 
     def count(self, value: int) -> str:
         """A whole number with its thousands told apart."""
-        return f"{value:,}".replace(",", "," if self.decimal == "." else ".")
+        return self._swap(f"{value:,}").replace("-", "\u2212")
 
     def number(self, value: float, digits: int = 2) -> str:
         """A number as people of this language write it."""
-        return f"{value:.{digits}f}".replace(".", self.decimal).replace("-", "\u2212")
+        return self._swap(f"{value:.{digits}f}").replace("-", "\u2212")
 
     def sentences(self, receipt: Receipt, table: AttributeTable) -> list[str]:
         """A receipt's sentences; ``table`` is a translated one."""
+        if receipt.error is not None:
+            return [self.said(receipt.error)]
         lines = receipt.sentences(table, self.phrases)
         return [line.replace(" -", " \u2212") for line in lines]
 
@@ -197,7 +281,7 @@ class Words:
         beyond the band, at most ``most`` of them.
         """
         if receipt.error is not None:
-            return receipt.error
+            return self.said(receipt.error)
         words = self._content["line"]
         if not receipt.requested:
             return str(words["nothing"])
@@ -286,13 +370,6 @@ def spans(rows: tuple[int, ...]) -> str:
 
 def _ends_of(receipt: Receipt) -> tuple[Mapping[str, float], Mapping[str, float]]:
     return receipt.before, receipt.after
-
-
-def _pattern(line: str) -> re.Pattern[str]:
-    """A line with places as what finds them: "{a} of {b}" is "(?P<a>.+?) of (?P<b>.+?)"."""
-    parts = re.split(r"\{(\w+)\}", line)
-    places = (f"(?P<{p}>.+?)" if i % 2 else re.escape(p) for i, p in enumerate(parts))
-    return re.compile("".join(places), re.DOTALL)
 
 
 @functools.lru_cache

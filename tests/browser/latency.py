@@ -3,7 +3,8 @@
 Starts `l2l lab` on a copy of a notebook, runs all cells in Chromium, and moves a slider with the
 keyboard: every press asks for a value that was not asked for before, so nothing comes from a cache.
 The clock runs from the browser's stamp of the slider's event until other pixels lie on the canvas.
-Then the same thumb is dragged with the mouse. Prints one JSON object.
+Then the same thumb is dragged with the mouse. Prints one JSON object, and writes it into a
+file with ``--out FILE``; `l2l train cards` puts ``latency.json`` beside the weights into the card.
 
 ``--all-views`` opens the first lesson, and then one page with every view of one session open: it
 does the same there, sends bursts of 60 events in a second, and clicks on the map until the editor
@@ -28,6 +29,8 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Error, TimeoutError
+
+from l2l_widgets.storage import write_atomic
 
 from . import harness
 from .all_views import open_all, quiet, root_of
@@ -336,16 +339,19 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=float, default=LIMIT, help=f"seconds for --all-views (default: {LIMIT:g})"
     )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures here too")
     args = parser.parse_args()
     if args.in_sight and not args.all_views:
         parser.error("--in-sight needs --all-views")
     with tempfile.TemporaryDirectory() as folder:
         if args.all_views:
             found = measure_all(Path(folder), args.count, args.in_sight, args.limit)
-            print(json.dumps(_rounded(found)))
-            return
-        result = measure(Path(folder), args.notebook, args.count, not args.stock)
-    print(json.dumps(_rounded(result)))
+        else:
+            found = measure(Path(folder), args.notebook, args.count, not args.stock)
+    text = json.dumps(_rounded(found))
+    if args.out is not None:
+        write_atomic(args.out, (text + "\n").encode())
+    print(text)
 
 
 def _rounded(value):

@@ -42,8 +42,12 @@ PAGE = """
     off(event, f) {{ heard[event] = (heard[event] ?? []).filter((g) => g !== f); }},
     async send(message) {{
       for (const values of await window.answer(JSON.stringify(message))) {{
-        Object.assign(this.values, fromJson(values));
-        const events = Object.keys(values).map((name) => `change:${{name}}`);
+        const {{ own = {{}}, ...traits }} = fromJson(values);
+        for (const [type, {{ data, ...told }}] of Object.entries(own)) {{
+          for (const f of heard['msg:custom'] ?? []) f({{ type, ...told }}, [data]);
+        }}
+        Object.assign(this.values, traits);
+        const events = Object.keys(traits).map((name) => `change:${{name}}`);
         for (const f of events.flatMap((event) => heard[event] ?? [])) f();
       }}
     }},

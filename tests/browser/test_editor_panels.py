@@ -178,7 +178,7 @@ def test_a_recipe_is_taken_away_pasted_back_and_applied(editor):
     recipe = editor.root.get_by_label("As recipe")
     harness.until(lambda: '"smile"' in recipe.input_value())
     code = editor.root.get_by_label("As code")
-    harness.until(lambda: "load('faceworld-64')" in code.input_value(), what="the code")
+    harness.until(lambda: "load('faceworld-128')" in code.input_value(), what="the code")
     compile(code.input_value(), "code", "exec")
     shot(editor, "recipe")
     text = recipe.input_value()

@@ -110,9 +110,17 @@ def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
     caption = mixer.locator(".l2l-attributes figcaption")
     harness.until(lambda: "77" in caption.inner_text(), what="the new face")
     path = harness.evaluate_in_kernel(page, "str(Path('dropped.png').resolve())").strip("'")
+    well, beside = mixer.locator(".l2l-identity canvas"), mixer.locator(".l2l-input canvas").nth(4)
+    drawn, row = hash_of(well), hash_of(beside)
     mixer.get_by_label("Identity: a file").set_input_files(path)
     caption = mixer.locator(".l2l-identity figcaption")
-    harness.until(lambda: "your picture" in caption.inner_text(), what="the picture")
+    harness.until(lambda: "your picture" in caption.inner_text(), what="the picture's name")
+    harness.until(lambda: hash_of(well) != drawn, what="the picture, in a message of its own")
+    harness.until(lambda: hash_of(beside) != row, what="the picture beside its row")
+    kept = "[view.faces['identity'].get('data'), view.cells['rows'][0].get('data')]"
+    harness.until(
+        lambda: harness.evaluate_in_kernel(page, kept) == "[None, None]", what="a state without it"
+    )
     press(page, mixer.get_by_role("button", name="Swap"))
     harness.until(lambda: "77" in caption.inner_text(), what="the two faces exchanged")
 

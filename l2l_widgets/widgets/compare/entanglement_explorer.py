@@ -420,9 +420,9 @@ class EntanglementExplorer(FaceView):
         if {self._method, self._against} != {PLAIN, HELD}:
             return None
         try:
-            return stored_projection(self.face.models, edited).to_text()
+            return self._words.lines(stored_projection(self.face.models, edited).to_text())
         except ValueError as error:
-            return str(error)
+            return self._words.said(str(error))
 
     def _serve(self) -> None:
         """Follow the trajectory that is asked for."""

@@ -7,8 +7,10 @@ everything. Whatever stands in the grid, or where the sliders are, goes to the s
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,11 +22,12 @@ from l2l_widgets.consent import CONSENT
 from l2l_widgets.disentangle import Face, FaceMixer, read_face
 from l2l_widgets.disentangle.mix_state import SIDES, Mix, MixState
 from l2l_widgets.disentangle.mixer import SPACES
+from l2l_widgets.disentangle.sources import LATENTS
 from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.widgets.bridge import SEED_MAX, picture_value
+from l2l_widgets.widgets.bridge import SAVED_SIDE, SEED_MAX, free_path, picture_value
 from l2l_widgets.widgets.requests import decoded_file
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
@@ -37,6 +40,10 @@ BY = "identity mixer"
 
 class IdentityMixer(View):
     """The identity of one face on the attributes of another.
+
+    A picture of somebody, dropped or given from Python, stays in the kernel's memory and on the
+    page: it goes there in messages that no state holds. The notebook file keeps the mixes alone,
+    also where it is saved together with the widgets' state.
 
     Parameters
     ----------
@@ -98,6 +105,9 @@ class IdentityMixer(View):
         self._cells_up: list[list[Tensor]] = []
         self._lost = ""  # why the models that draw now cannot mix
         self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
+        # Side -> a picture that is in no trait, for those are saved, and the number it is asked by.
+        self._own: dict[str, tuple[Face, int]] = {}
+        self._own_numbers = itertools.count(1)
         schema = {
             "seed_max": SEED_MAX,
             "spaces": list(SPACES),
@@ -144,6 +154,37 @@ class IdentityMixer(View):
         self._sent += 1
         return w
 
+    def save(self) -> Path:
+        """Write the mix that is up as a PNG, the recipe that draws it again inside.
+
+        Returns
+        -------
+        Path
+            In the view's folder, under a name that nothing had yet.
+
+        Raises
+        ------
+        ValueError
+            There are no models that a recipe could name.
+        StorageError
+            It cannot be written.
+        """
+        if self._lost:
+            raise ValueError(self._lost)
+        if self._target is None:
+            raise ValueError(
+                "a recipe names the models that draw it; allowed: IdentityMixer(session), or face="
+            )
+        session = EditSession(self._target.models, truncation_psi=1.0)
+        try:
+            session.set_latent(self._current().w)
+            path = free_path(self._folder, self._file_stem())
+            side = session.models.generator.img_resolution
+            session.save(path, scale=max(1, -(-SAVED_SIDE // side)))
+        finally:
+            session.close()
+        return path
+
     def close(self) -> None:
         """Take the mixer out of the page; a session lives on."""
         target = getattr(self, "_target", None)  # lacking where it was refused before it was whole
@@ -153,8 +194,19 @@ class IdentityMixer(View):
 
     # -- from the page -----------------------------------------------------------------------------
 
+    def _request(self, message: Mapping[str, Any]) -> None:
+        if message.get("kind") == "pictures":  # a page that was opened later, or again
+            self._send_own()
+            self._answer(message)
+        else:
+            super()._request(message)
+
     def _change(self, kind: str, message: Mapping[str, Any]) -> None:
-        self._want(*self._taken(kind, message))
+        if kind == "save":
+            path = self.save()
+            self._say(name=path.name, folder=str(path.parent))
+        else:
+            self._want(*self._taken(kind, message))
 
     def _taken(self, kind: str, message: Mapping[str, Any]) -> tuple[str, ...]:
         """Take a request; what has to be drawn for it."""
@@ -281,7 +333,7 @@ class IdentityMixer(View):
         state = self.state
         values: dict[str, Any] = {}
         if "faces" in due:
-            values["faces"] = {side: _face_value(state.face(side)) for side in SIDES}
+            values["faces"] = {side: self._face_value(side, state.face(side)) for side in SIDES}
         mix = self._current()
         values["mixed"] = {
             **picture_value(mix.image),
@@ -296,25 +348,64 @@ class IdentityMixer(View):
         with self.hold_sync():
             for name, value in values.items():
                 setattr(self, name, value)
+        if "faces" in due:
+            self._send_own()
         if "cells" in due:  # after the mix: it takes longer, and nobody waits for all of it
             mixes = state.grid()
             self._cells_up = [[m.image for m in row] for row in mixes]
             self.cells = {
                 "pictures": [[picture_value(m.image) for m in row] for row in mixes],
-                "rows": [_face_value(face) for face in state.grid_faces("identity")],
-                "columns": [_face_value(face) for face in state.grid_faces("attributes")],
+                "rows": [self._face_value("identity", f) for f in state.grid_faces("identity")],
+                "columns": [
+                    self._face_value("attributes", f) for f in state.grid_faces("attributes")
+                ],
             }
+
+    def _is_own(self, face: Face) -> bool:
+        """Whether a face is a picture of somebody's, and not drawn by the generator."""
+        name = face.name
+        drawn = name == self._words("a_latent") or Path(name).suffix.lower() in LATENTS
+        return not (name.isdigit() or drawn)
+
+    def _name_of(self, face: Face) -> str:
+        return self._words("your_picture") if self._is_own(face) else face.name
+
+    def _face_value(self, side: str, face: Face) -> dict[str, Any]:
+        """A face as the page takes it; of somebody's picture, the number of the message with it."""
+        seed = int(face.name) if face.name.isdigit() else None
+        value = {"name": self._name_of(face), "seed": seed}
+        if not self._is_own(face):
+            return {**picture_value(face.image), **value}
+        if self._own.get(side, (None, 0))[0] is not face:
+            self._own[side] = face, next(self._own_numbers)
+        return {**value, "own": self._own[side][1]}
+
+    def _send_own(self) -> None:
+        """Tell the pages the pictures that no state may hold."""
+        for side in SIDES:
+            face, number = self._own.get(side, (None, 0))
+            if face is not None and face is self.state.face(side):
+                told = picture_value(face.image)
+                pixels = told.pop("data")
+                # this class's own send() is another: it makes the mix the face of the session
+                super().send({"type": "own", "side": side, "number": number, **told}, [pixels])
 
     def _called(self) -> str:
         row, column = self._shown or (0, 0)
-        person = self.state.grid_faces("identity")[row].name
-        other = self.state.grid_faces("attributes")[column].name
+        person = self._name_of(self.state.grid_faces("identity")[row])
+        other = self._name_of(self.state.grid_faces("attributes")[column])
         return self._words("person_as", person=person, other=other)
+
+    def _file_stem(self) -> str:
+        """What the mix is of: "mix-3-8", or only "mix" where a picture of somebody's is in it."""
+        row, column = self._shown or (0, 0)
+        faces = self.state.grid_faces("identity")[row], self.state.grid_faces("attributes")[column]
+        return "-".join(["mix", *(f.name for f in faces if f.name.isdigit())])
 
     # -- without a front end -----------------------------------------------------------------------
 
     def _about(self) -> str:
-        names = [self.state.face(side).name for side in SIDES]
+        names = [self._name_of(self.state.face(side)) for side in SIDES]
         return self._words("about_mixer", first=names[0], second=names[1])
 
     def _without_still(self) -> str:
@@ -334,10 +425,9 @@ class IdentityMixer(View):
         if len(cells) != len(people) or len(cells[0]) != len(others):
             return None  # they are being drawn
         blank = torch.ones_like(mix.image)
-        own = self._words("your_picture")
 
-        def shown(face: Any) -> Tensor:
-            return blank if face.name == own else face.image
+        def shown(face: Face) -> Tensor:
+            return blank if self._is_own(face) else face.image
 
         rows = [[blank, *(shown(face) for face in others)]]
         rows += [[shown(face), *line] for face, line in zip(people, cells, strict=True)]
@@ -347,8 +437,8 @@ class IdentityMixer(View):
         pictures = torch.stack([image.cpu() for row in sheet for image in row])
         say = self._words
         table = [
-            [say(f"side_{side}"), state.face(side).name, f"{100 * state.shares[side]:.0f}\u202f%"]
-            for side in SIDES
+            [say(f"side_{side}"), self._name_of(state.face(side)), f"{share:.0f}\u202f%"]
+            for side, share in ((side, 100 * state.shares[side]) for side in SIDES)
         ]
         words = say("still_mixer", about=self._about(), mix=self._called())
         return Still(
@@ -365,11 +455,6 @@ def _in_world(face: Face, resolution: int) -> int | Face:
         size = (resolution, resolution)
         image = interpolate(image, size=size, mode="bilinear", antialias=True)
     return Face(face.name, image[0])
-
-
-def _face_value(face: Any) -> dict[str, Any]:
-    seed = int(face.name) if face.name.isdigit() else None
-    return {"name": face.name, "seed": seed, **picture_value(face.image)}
 
 
 def _resolve(source: Any) -> tuple[FaceMixer, Any]:

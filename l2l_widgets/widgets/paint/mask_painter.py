@@ -25,6 +25,10 @@ from l2l_widgets.widgets.view import View
 class MaskPainter(View):
     """Nineteen brushes on a face's mask, and the picture that comes of it.
 
+    A picture that is opened on the page, and what is drawn of it or in the style of another, go to
+    the page in messages that no state holds: the notebook file keeps the mask alone. What a
+    session was made with in Python is kept, as any output of a cell is.
+
     Parameters
     ----------
     session : PaintSession
@@ -96,6 +100,9 @@ class MaskPainter(View):
         super().close()
 
     def _show(self, values: dict[str, Any]) -> None:
+        for kind, value in values.pop("own", {}).items():
+            told = {key: part for key, part in value.items() if key != "data"}
+            self.send({"type": kind, **told}, [value["data"]])
         # One message for all that belongs together: mask and picture are of one state.
         with self.hold_sync():
             for name, value in values.items():
@@ -115,10 +122,12 @@ class MaskPainter(View):
         side = session.image.shape[-1]
         mask = from_uint8(colour(session.mask))
         scaled = torch.nn.functional.interpolate(mask[None], size=(side, side))[0]
-        pictures = [session.image.cpu(), scaled]
         say = self._words
-        names = [say("the_original"), say("its_mask")]
-        if result is not None and result.image is not None:
+        pictures, names = [scaled], [say("its_mask")]
+        own = self._bridge.is_own
+        if not own:
+            pictures, names = [session.image.cpu(), scaled], [say("the_original"), say("its_mask")]
+        if result is not None and result.image is not None and not own and not session.state.style:
             pictures.append(result.image.cpu())
             names.append(say("the_given_face"))
         shares = torch.bincount(session.mask.flatten().long(), minlength=CLASS_COUNT)
@@ -135,6 +144,8 @@ class MaskPainter(View):
             if int(first[i]) or int(shares[i])
         ]
         words = f"{self._about()}: {', '.join(names)}"
+        if own:
+            words += f". {say('still_own_left_out')}"
         if result is not None and result.error and session.model is not None:
             words += f". {say.said(result.error)}"
         picture = grid(torch.stack(pictures), len(pictures))

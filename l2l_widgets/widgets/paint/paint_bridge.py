@@ -7,6 +7,7 @@ worker where the newest state wins, and results name the newest request that the
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,16 +59,25 @@ def painter_schema(session: PaintSession, words: Words | None = None) -> dict[st
     }
 
 
+#: Pictures that were dropped on a page, by identity: several painters may share a session.
+_DROPPED: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+
+
 class PaintBridge:
     """One view's line to a paint session.
+
+    A picture that was dropped on the page may be of a person, and what a page has in traits is
+    saved with the notebook. So such a picture, and what is drawn of it or in its style, are
+    published as ``own``, for messages that no state holds.
 
     Parameters
     ----------
     session : PaintSession
         What holds the state.
     publish : callable
-        Gets a dict with any of ``picture``, ``result``, ``mask``, ``settings``, ``notice``; called
-        on the session's worker or on the thread of :meth:`handle`.
+        Gets a dict with any of ``picture``, ``result``, ``mask``, ``settings``, ``notice``, and
+        ``own``, the pictures that belong in messages; called on the session's worker or on the
+        thread of :meth:`handle`.
     folder : Path
         Where saved files go.
     said : callable
@@ -88,11 +98,18 @@ class PaintBridge:
         self.result: PaintResult | None = None  # the newest that was drawn
         self._shown: Tensor | None = None  # the original that the page has
         self._other: Tensor | None = None  # the mask that interpolation goes towards
+        self._opening = False  # a dropped picture is being taken
         self._unsubscribe = session.subscribe(self._on_result)
 
     def start(self) -> None:
         """Publish the picture and the first result from the calling thread."""
         self._on_result(self.session.render())
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the picture is one that somebody dropped on a page."""
+        image = self.session.image
+        return self._opening or _DROPPED.get(id(image)) is image
 
     def _face(self) -> dict[str, Any]:
         """The original picture and mask, which the page's eraser brings back."""
@@ -129,6 +146,8 @@ class PaintBridge:
             session.between(self._other, float(message["share"]), gesture)
         elif kind == "file":
             self._take_file(message)
+        elif kind == "pictures":  # a page that was opened later, or again
+            self._shown = None
         elif kind == "own-style":
             session.apply({"kind": "style"})
         elif kind == "save":
@@ -150,15 +169,24 @@ class PaintBridge:
             session.set_mask(read_mask(data, session.side, name=name))
         elif use == "other":
             self._other = self._mask_in(data, name)
-        elif use == "recipe":
-            recipe = read_paint_recipe(data)
-            # replayed as one line of operations on this very session's picture and model
-            other = PaintSession.from_recipe(session.model, recipe, session.parser)
-            session.adopt(other)
-        elif use == "face":
-            session.open(data)
+        elif use in ("recipe", "face"):
+            self._opening = True
+            try:
+                self._open(data, use)
+                _DROPPED[id(session.image)] = session.image
+            finally:
+                self._opening = False
         else:
             raise ValueError(f"use is {use!r}; allowed: face, style, mask, other, recipe")
+
+    def _open(self, data: bytes, use: str) -> None:
+        session = self.session
+        if use == "face":
+            session.open(data)
+            return
+        recipe = read_paint_recipe(data)
+        # replayed as one line of operations on this very session's picture and model
+        session.adopt(PaintSession.from_recipe(session.model, recipe, session.parser))
 
     def _mask_in(self, data: bytes, name: str) -> Tensor:
         """A mask file, or a saved painting, whose mask is taken."""
@@ -210,13 +238,23 @@ class PaintBridge:
             "seconds": result.seconds,
             "change": "" if result.change is None else self._said(result.change.to_text()),
         }
+        session, state = self.session, self.session.state
+        own: dict[str, Any] = {}
         if result.image is not None:
-            value.update(picture_value(result.image))
-        session = self.session
+            drawn = picture_value(result.image)
+            if self.is_own or state.style is not None:
+                own["result"] = {"stamp": result.stamp, **drawn}
+                value["own"] = True
+            else:
+                value.update(drawn)
         if self._shown is not session.image:  # the first, another one opened, another seed
             self._shown = session.image
-            self._publish({"picture": self._face()})
-        state = session.state
+            face = self._face()
+            if self.is_own:
+                shown = {key: face[key] for key in ("width", "height", "format", "data")}
+                own["picture"] = shown
+                face = {"original": face["original"], "own": True}
+            self._publish({"picture": face})
         settings = {
             "can_undo": session.can_undo,
             "can_redo": session.can_redo,
@@ -233,3 +271,5 @@ class PaintBridge:
                 "result": value,
             }
         )
+        if own:
+            self._publish({"own": own})

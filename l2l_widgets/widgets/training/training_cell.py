@@ -23,6 +23,7 @@ from l2l_widgets.images import grid
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe, input_hashes, list_recipes
 from l2l_widgets.recipes.processes import free_folder
 from l2l_widgets.recipes.progress import heard_by
+from l2l_widgets.recipes.registry import refuse_other_run, run_config
 from l2l_widgets.training import RunDirectory, Task, TrainingHandle
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.still import Still
@@ -52,7 +53,8 @@ class TrainingCell(View):
         Where the run is written. If it already holds a run, Resume goes on with it.
     preview : callable, optional
         Gets the task, between two steps; returns rows of faces, caption -> Tensor (B, 3, R, R),
-        RGB in [-1, 1], which are drawn anew while the training goes on.
+        RGB in [-1, 1], which are drawn anew while the training goes on. If it raises, the message
+        stands in the cell, nothing more is drawn, and the training goes on.
     weights : path
         Folder of the frozen models that the recipe needs.
     **changes
@@ -97,6 +99,7 @@ class TrainingCell(View):
         self._records: list[dict[str, Any]] = []
         self._told = self._drawn = self._stood = 0.0
         self._rows_up: Mapping[str, Tensor] = {}
+        self._undrawn = ""
         super().__init__(language=language)
         self._read_run()
 
@@ -221,9 +224,12 @@ class TrainingCell(View):
         if self.task is None:
             self._tell("preparing", self._words("preparing_models"))
             inputs = input_hashes(recipe, list_recipes(), self._weights)
+            if RunDirectory(self.run_directory).exists():
+                refuse_other_run(RunDirectory(self.run_directory), recipe, inputs)
             with heard_by(self._tell_preparing):
                 self.task = build_task(recipe, self._weights)
-            self._config = {**recipe.resolved(), "inputs": inputs}
+            self._config = run_config(recipe, self._weights, inputs)
+        self._undrawn = ""  # the cell with the preview may have been mended and run again
         self._draw_faces(self._step)
         if self._stop_wanted.is_set():
             self._tell("stopped", self._words("stopped_before"))
@@ -294,6 +300,8 @@ class TrainingCell(View):
         steps = self._recipe.settings.steps
         last = self._records[-1] if self._records else {}
         seconds = float(last.get("seconds", 0.0))
+        if self._undrawn and state != "failed":
+            message = f"{message}. {self._words('no_preview', message=self._undrawn)}"
         self.status = {
             "state": state,
             "message": message,
@@ -308,19 +316,22 @@ class TrainingCell(View):
         self.history = history_value(self._records)
 
     def _draw_faces(self, step: int) -> None:
-        if self._preview is None or self.task is None:
+        if self._preview is None or self.task is None or self._undrawn:
             return
-        # The preview is the user's code and must not disturb what is trained.
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            rows = self._preview(self.task)
-        self.faces = {
-            "step": step,
-            "rows": [
+        # The preview is the user's code and must not disturb what is trained, nor end it.
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                rows = self._preview(self.task)
+            pictures = [
                 {"caption": caption, "pictures": [picture_value(image.float()) for image in images]}
                 for caption, images in rows.items()
-            ],
-        }
-        self._rows_up = {caption: images.float().cpu() for caption, images in rows.items()}
+            ]
+            rows_up = {caption: images.float().cpu() for caption, images in rows.items()}
+        except Exception as error:
+            self._undrawn = self._words.said(" ".join(f"{error}".split())) or type(error).__name__
+            return
+        self.faces = {"step": step, "rows": pictures}
+        self._rows_up = rows_up
         self._drawn = time.monotonic()
 
     # -- without a front end -----------------------------------------------------------------------

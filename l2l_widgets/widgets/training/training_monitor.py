@@ -268,6 +268,9 @@ class TrainingMonitor(View):
 
     def _take(self, name: str, value: Any) -> None:
         defaults = {field.name: field.default for field in fields_of(self._recipe)}
+        kinds = {field.name: field.kind for field in fields_of(self._recipe)}
+        if isinstance(value, str) and kinds.get(name) in ("integer", "number"):
+            value = self._words.typed(value)
         if str(value) == _as_text(defaults.get(name)):
             self._values.pop(name, None)
         else:

@@ -52,7 +52,7 @@ class TrajectoryPlot {
     }
     for (const v of found.strengths) {
       parts.push(s("line", { x1: x(v), x2: x(v), y1: floor, y2: floor + 5, class: "l2l-strip-axis" }));
-      label(x(v), floor + 20, asAmount(target, v).replace(".0", ""));
+      label(x(v), floor + 20, asAmount(target, v).replace(/[.,]0(?!\d)/, ""));
     }
     label((left + right) / 2, floor + 42, t("label_asked_for", { label: target.label }));
     label(14, 16, t("change_read_by_the_judge"), "start");

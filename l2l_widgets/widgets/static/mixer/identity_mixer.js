@@ -12,6 +12,7 @@ class MixerView {
     this.link = new Link(model, (silent) => this.setSilence(silent));
     this.held = new Set();
     this.sources = {};
+    this.own = {}; // side -> a picture of somebody's, which comes in messages: traits are saved
     this.views = [];
     this.message = h("p", { class: "l2l-message", role: "status" });
     this.timing = h("span", { class: "l2l-timing" });
@@ -24,6 +25,9 @@ class MixerView {
       class: "l2l-button l2l-primary", title: t("make_this_mix_the_face"),
       hidden: !this.schema.can_send,
     });
+    this.save = button(t("save"), "save", () => this.link.post({ kind: "save" }), {
+      title: t("save_title"), hidden: !this.schema.can_send,
+    });
     this.space = h("select", { "aria-label": t("where_the_sliders_travel"),
       onchange: () => this.link.post({ kind: "space", space: this.space.value }) },
       ...this.schema.spaces.map((name) => h("option", { value: name },
@@ -34,7 +38,7 @@ class MixerView {
         this.well("identity"), h("span", { class: "l2l-sign", "aria-hidden": "true" }, "+"),
         this.well("attributes"), h("span", { class: "l2l-sign l2l-equals", "aria-hidden": "true" }, "="),
         h("section", { class: "l2l-well l2l-mix" }, this.result.element,
-          h("div", { class: "l2l-line" }, this.send, this.timing))),
+          h("div", { class: "l2l-line" }, this.send, this.save, this.timing))),
       h("div", { class: "l2l-travel" }, this.slider("identity"), this.slider("attributes"),
         h("div", { class: "l2l-line" },
           button(t("swap"), "compare", () => this.link.post({ kind: "swap" })),
@@ -49,8 +53,26 @@ class MixerView {
       const handler = () => this.sync(name);
       model.on(`change:${name}`, handler);
       handler();
-      return [name, handler];
+      return [`change:${name}`, handler];
     });
+    const hear = (content, buffers) => this.hear(content, buffers);
+    this.handlers.push(["msg:custom", hear]);
+    model.on("msg:custom", hear);
+    if (Object.values(model.get("faces")).some((face) => face.own)) this.link.post({ kind: "pictures" });
+  }
+
+  hear(content, buffers) {
+    if (content.type !== "own") return;
+    this.own[content.side] = { ...content, data: buffers[0] };
+    this.showOwn(content.side);
+  }
+
+  /** Show somebody's picture in its well and beside the grid, once it is here and is still the one. */
+  showOwn(side) {
+    const own = this.own[side];
+    if (!own || this.model.get("faces")[side]?.own !== own.number) return;
+    this.sources[side].queue.push(own);
+    (side === "identity" ? this.rowQueues : this.columnQueues)?.[0]?.push(own);
   }
 
   picture(name, description) {
@@ -158,6 +180,7 @@ class MixerView {
 
   showNotice(notice) {
     if (notice.error) this.refuse(notice.error);
+    else if (notice.name) this.say(t("saved_name_in_folder", { name: notice.name, folder: notice.folder }));
     else if (this.element.classList.contains("l2l-has-error")) this.say("");
   }
 
@@ -176,7 +199,8 @@ class MixerView {
       const face = faces[side];
       if (!face) continue;
       const { view, seed, queue } = this.sources[side];
-      queue.push(face);
+      if (face.own) this.showOwn(side);
+      else queue.push(face);
       view.caption.textContent = `${SIDES()[side].label} \u00b7 ${face.name}`;
       if (document.activeElement !== seed || seed.value.trim() === this.sources[side].asked) {
         seed.value = face.seed ?? "";
@@ -214,8 +238,9 @@ class MixerView {
     const shape = `${pictures.length}x${pictures[0]?.length ?? 0}`;
     if (shape !== this.shape) this.makeGrid(cells, shape);
     pictures.forEach((row, r) => row.forEach((picture, c) => this.queues[r][c].push(picture)));
-    cells.rows?.forEach((face, r) => this.rowQueues[r].push(face));
-    cells.columns?.forEach((face, c) => this.columnQueues[c].push(face));
+    cells.rows?.forEach((face, r) => face.own || this.rowQueues[r].push(face));
+    cells.columns?.forEach((face, c) => face.own || this.columnQueues[c].push(face));
+    for (const side of Object.keys(SIDES())) this.showOwn(side);
     this.element.dataset.grids = Number(this.element.dataset.grids ?? 0) + 1;
     this.mark(this.model.get("mixed").shown);
   }
@@ -252,7 +277,7 @@ class MixerView {
   }
 
   dispose() {
-    for (const [name, handler] of this.handlers) this.model.off(`change:${name}`, handler);
+    for (const [event, handler] of this.handlers) this.model.off(event, handler);
     for (const view of this.views) view.dispose();
     this.link.dispose();
   }

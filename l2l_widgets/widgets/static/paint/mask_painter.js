@@ -38,6 +38,8 @@ class MaskPainterView {
     this.setTool("brush");
     this.showPicture();
     this.sync();
+    // what was dropped is in no trait: those are saved with the notebook
+    if (model.get("picture").own || model.get("result").own) this.link.post({ kind: "pictures" });
   }
 
   layOut() {
@@ -133,6 +135,8 @@ class MaskPainterView {
     this.onResult = () => this.sync();
     this.onPicture = () => this.showPicture();
     this.onNotice = () => this.showNotice(this.model.get("notice"));
+    this.onOwn = (content, buffers) => this.hear(content, buffers);
+    this.model.on("msg:custom", this.onOwn);
     this.model.on("change:result", this.onResult);
     this.model.on("change:picture", this.onPicture);
     this.model.on("change:notice", this.onNotice);
@@ -224,6 +228,20 @@ class MaskPainterView {
   showPicture() {
     const picture = this.model.get("picture");
     this.canvas.original = bytesOf(picture.original);
+    this.takePicture(picture);
+  }
+
+  /** Pictures that were dropped here, and what comes of them. */
+  hear(content, buffers) {
+    const picture = { ...content, data: buffers?.[0] };
+    if (content.type === "picture") this.takePicture(picture);
+    else if (content.type === "result") {
+      const result = this.model.get("result");
+      if (content.stamp === result.stamp) this.queue.push({ ...result, ...picture });
+    }
+  }
+
+  takePicture(picture) {
     const source = decodePicture(picture);
     const take = (one) => {
       this.originalSource = one;
@@ -279,6 +297,7 @@ class MaskPainterView {
   }
 
   dispose() {
+    this.model.off("msg:custom", this.onOwn);
     this.model.off("change:result", this.onResult);
     this.model.off("change:picture", this.onPicture);
     this.model.off("change:notice", this.onNotice);

@@ -1,0 +1,116 @@
+"""Sections of the model card that stand alone: mask networks, the page's speed, the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from l2l_widgets.recipes.markdown import markdown_table, wrapped
+from l2l_widgets.recipes.mixing_text import reach_table, reached
+
+__all__ = ["LATENCY_GOALS", "NOT_MEASURED", "TRAINING", "latency_section", "masks_section"]
+
+NOT_MEASURED = "Not measured: `l2l train cards` measures it.\n"
+
+#: What a page with one editor should keep to.
+LATENCY_GOALS = (
+    ("median_ms", "<=", 60.0, "slider event to decoded pixels, median, ms"),
+    ("p95_ms", "<=", 150.0, "the same, 95th percentile, ms"),
+    ("first_face_s", "<=", 10.0, "first face after Run all in a fresh kernel, s"),
+    ("kernel_peak_mb", "<=", 500.0, "memory of the kernel at its peak, MB"),
+)
+#: What the painter's figures are called.
+PAINTED = {
+    "own_iou": "overlap of the mask asked for and the one that the parser sees, own mask",
+    "own_identity": "likeness of drawing and picture, cosine",
+    "own_attributes": "share of the attributes that the judge reads alike",
+    "edited_iou": "overlap, edited mask",
+    "edited_identity": "likeness, edited mask",
+    "edited_attributes": "what the edit is about reads as in the face it is from",
+    "changed_outside": "share of the pixels outside the edited area that changed visibly",
+    "changed_outside_kept": "the same with the outside kept by blending",
+}
+TRAINING = """## Training
+
+- 10 steps, stopping, and 10 more equal 20 bit for bit:
+  `tests/test_training.py::test_ten_resume_ten_equals_twenty_bit_for_bit`.
+- Two processes of `accelerate launch` give the curve of one at the same global batch, within float
+  error, where a recipe draws all its chance with the batch:
+  `tests/test_training_processes.py::test_two_processes_give_the_curve_of_one`.
+"""
+
+
+def masks_section(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
+    """Parser, mask autoencoder and painter, as far as the manifest lists them."""
+    recipes = {e["recipe"] for e in manifest.values()}
+    parts = []
+    for recipe, key, title, write in (
+        ("parser", "parser", "Parser", _parser),
+        ("mask-vae", "mask_vae", "Mask autoencoder", _mask_vae),
+        ("mask-edit", "painting", "Mask to face", _painting),
+    ):
+        if recipe in recipes:
+            text = write(scores[key]) if key in scores else NOT_MEASURED
+            parts.append(f"## {title}\n\n{text}")
+    return "\n".join(parts)
+
+
+def _parser(s: Mapping[str, Any]) -> str:
+    parts = sorted((k.removesuffix("_iou"), v) for k, v in s.items() if k.endswith("_iou"))
+    return f"""`l2l train cards`, on {s["faces"]:.0f} held-out faces of the independent population.
+Mean intersection over union of the {len(parts)} classes that they show: {s["mean_iou_score"]:.3f}.
+Landmarks: mean error {s["landmark_error"]:.4f} of the distance between the eyes' outer corners.
+
+{markdown_table(("class", "intersection over union"), parts)}"""
+
+
+def _mask_vae(s: Mapping[str, Any]) -> str:
+    return wrapped(
+        f"`l2l train cards`, on {s['faces']} masks that nothing was trained on, sent through their "
+        f"codes and back: {s['mask_accuracy']:.3f} of the pixels keep their class; mean "
+        f"intersection over union {s['mean_iou_score']:.3f}."
+    ) + "\n"  # fmt: skip
+
+
+def _painting(s: Mapping[str, Any]) -> str:
+    rows = [
+        (PAINTED[name], f"{value:.3f} [{s['intervals'][name][0]:.3f}, "
+         f"{s['intervals'][name][1]:.3f}]")
+        for name, value in s["means"].items()
+    ]  # fmt: skip
+    middle, low, high = s["frechet"]["frechet_share"]
+    said = wrapped(
+        f"{s['faces']} unseen renders, drawn from their own masks and from edited ones; the parser "
+        "sees masks, the second judges read; in brackets 95 % of the bootstrap over faces. On the "
+        f"true pictures the parser itself overlaps by {s['parser_iou']:.3f}, the most that can be "
+        f"reached. Fréchet distance of faces drawn from their own masks: {middle:.2f} times that "
+        f"of two halves of the renders ({low:.2f} to {high:.2f} over random halvings)."
+    )
+    return f"""`l2l paint-scores --faces {s["faces"]} --seed 0 --out report`
+
+{said}
+
+{markdown_table(("measure", "value"), rows)}"""
+
+
+def latency_section(found: Mapping[str, Any] | None, side: int | None) -> str:
+    """What a user waits for in the browser, from the file that the measuring command writes."""
+    command = "`python -m tests.browser.latency --out FILE`"
+    if found is None:
+        text = (
+            f"Not measured. {command} measures it in Chromium; as `latency.json` in the folder of "
+            "these weights, `l2l train cards` puts it here."
+        )
+        return f"## In the browser\n\n{wrapped(text)}\n"
+    figures = {**found, "kernel_peak_mb": found["kernel_mb"]["peak"]}
+    other = ""
+    if side is not None and found["side"] != side:
+        other = (
+            f" They are of a generator of {found['side']} px, not of this one of {side} px: "
+            "measure again."
+        )
+    text = (
+        f"{command}, in a real JupyterLab and Chromium on `{found.get('notebook', '-')}`: "
+        f"n = {found['n']} slider events at {found['side']} px.{other}"
+    )
+    return f"## In the browser\n\n{wrapped(text)}\n\n{reach_table(reached(figures, LATENCY_GOALS))}"
