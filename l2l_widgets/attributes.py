@@ -51,6 +51,10 @@ class Attribute:
         Exclusive group: at most one member should be high.
     implies : tuple of str
         Attributes that must be high when this one is (dark glasses are glasses).
+    moves_with : tuple of str
+        Attributes whose definitions name the same movement: a smile and happiness both lift the lip
+        corners, so neither can be asked to stay when the other goes. It says nothing about what a
+        column holds: tables that differ in it alone are equal.
     low, high : float
         What 0 and 1 mean in ``unit``.
     unit : str
@@ -70,6 +74,7 @@ class Attribute:
     high: float = 100.0
     unit: str = "%"
     shown: bool = True
+    moves_with: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -164,11 +169,12 @@ class AttributeTable:
             raise ValueError("attribute table: two rows share a name")
         self._index = {name: i for i, name in enumerate(self.names)}
         for a in self._rows:
-            for other in a.implies:
-                if other not in self._index:
-                    raise ValueError(
-                        f"attribute {a.name!r} implies {other!r}, which is not in the table"
-                    )
+            for word, others in (("implies", a.implies), ("moves with", a.moves_with)):
+                for other in others:
+                    if other not in self._index:
+                        raise ValueError(
+                            f"attribute {a.name!r} {word} {other!r}, which is not in the table"
+                        )
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -221,11 +227,17 @@ class AttributeTable:
         return {k: tuple(v) for k, v in out.items()}
 
     def subset(self, names: Iterable[str]) -> AttributeTable:
-        """The named rows, in table order; implications that leave the subset are dropped."""
+        """The named rows, in table order; what names a row outside the subset is dropped."""
         wanted = {self.names[self.index(n)] for n in names}
         rows = [a for a in self._rows if a.name in wanted]
         return AttributeTable(
-            Attribute(**{**asdict(a), "implies": tuple(i for i in a.implies if i in wanted)})
+            Attribute(
+                **{
+                    **asdict(a),
+                    "implies": tuple(i for i in a.implies if i in wanted),
+                    "moves_with": tuple(i for i in a.moves_with if i in wanted),
+                }
+            )
             for a in rows
         )
 
@@ -247,7 +259,8 @@ class AttributeTable:
             extra = set(row) - known
             if extra:
                 raise ValueError(f"attribute table: unknown field {sorted(extra)[0]!r}")
-        return cls(Attribute(**{**r, "implies": tuple(r.get("implies", ()))}) for r in rows)
+        several = ("implies", "moves_with")
+        return cls(Attribute(**{**r, **{k: tuple(r.get(k, ())) for k in several}}) for r in rows)
 
 
 @dataclass(frozen=True)
@@ -376,10 +389,13 @@ def _as_number(name: str, value: object) -> float:
     return float(value)
 
 
-def _emotion(name: str, definition: str, *, shown: bool = True) -> Attribute:
+def _emotion(
+    name: str, definition: str, moves_with: tuple[str, ...] = (), *, shown: bool = True
+) -> Attribute:
     return Attribute(
-        name, name.capitalize(), definition, "Emotion", "member", "emotion", shown=shown
-    )
+        name, name.capitalize(), definition, "Emotion", "member", "emotion", shown=shown,
+        moves_with=moves_with,
+    )  # fmt: skip
 
 
 def _hair_colour(name: str, definition: str) -> Attribute:
@@ -394,7 +410,11 @@ DEFAULT_TABLE = AttributeTable(
             "gender", "Gender", "Presentation, from feminine (0) to masculine (1).", "Person"
         ),
         Attribute(
-            "smile", "Smile", "Lip corners, from down (0) over level to up (1).", "Expression"
+            "smile",
+            "Smile",
+            "Lip corners, from down (0) over level to up (1).",
+            "Expression",
+            moves_with=("happiness", "neutral", "sadness", "contempt"),
         ),
         Attribute("beard", "Beard", "Hair on chin and jaw, from none to full.", "Facial hair"),
         Attribute("moustache", "Moustache", "Hair on the upper lip, none to full.", "Facial hair"),
@@ -420,13 +440,15 @@ DEFAULT_TABLE = AttributeTable(
             implies=("glasses",),
         ),
         _emotion("anger", "Brows down and together, lips pressed."),
-        _emotion("contempt", "One lip corner up.", shown=False),
+        _emotion("contempt", "One lip corner up.", ("smile",), shown=False),
         _emotion("disgust", "Nose wrinkled, upper lip raised.", shown=False),
-        _emotion("fear", "Brows up and together, eyes wide, lips stretched.", shown=False),
-        _emotion("happiness", "Lip corners up, cheeks raised."),
-        _emotion("neutral", "No emotion."),
-        _emotion("sadness", "Inner brows up, lip corners down."),
-        _emotion("surprise", "Brows up, eyes wide, jaw dropped."),
+        _emotion(
+            "fear", "Brows up and together, eyes wide, lips stretched.", ("eyes_open",), shown=False
+        ),
+        _emotion("happiness", "Lip corners up, cheeks raised.", ("smile",)),
+        _emotion("neutral", "No emotion.", ("smile",)),
+        _emotion("sadness", "Inner brows up, lip corners down.", ("smile",)),
+        _emotion("surprise", "Brows up, eyes wide, jaw dropped.", ("eyes_open", "mouth_open")),
         Attribute("baldness", "Baldness", "Scalp without hair, from none to bald.", "Hair"),
         _hair_colour("hair_black", "Black hair."),
         _hair_colour("hair_brown", "Brown hair."),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.editors.correction import RULES, TargetCorrection
+from l2l_widgets.editors.correction import RULES, TargetCorrection, held_columns
 
 TABLE = DEFAULT_TABLE
 
@@ -126,3 +126,24 @@ def test_bad_arguments_are_refused(arguments, message) -> None:
 def test_readings_of_another_table_are_refused() -> None:
     with pytest.raises(ValueError, match=r"allowed: \(B, 35\)"):
         TargetCorrection(TABLE)(torch.rand(2, 3), torch.zeros(2, 3))
+
+
+def held(**asked) -> set[str]:
+    """Names without a target of their own when that is asked for."""
+    row = held_columns(TABLE, change(**asked))[0]
+    return {name for name, one in zip(TABLE.names, row.tolist(), strict=True) if one == 0}
+
+
+def test_what_shares_the_movement_has_no_target_unless_it_was_asked_for() -> None:
+    assert held() == set()
+    assert held(age=0.3) == set()
+    assert held(smile=0.3) == {"happiness", "neutral", "sadness", "contempt"}
+    assert held(smile=-0.3, happiness=0.2) == {"neutral", "sadness", "contempt"}
+    assert held(surprise=0.5) == {"eyes_open", "mouth_open"}
+
+
+def test_a_movement_is_shared_from_both_sides() -> None:
+    for row in TABLE:
+        for other in row.moves_with:
+            if TABLE[other].group == "emotion":  # an emotion is made of movements, not they of it
+                assert row.name in TABLE[other].moves_with

@@ -289,6 +289,28 @@ def test_the_objective_is_its_weighted_parts_and_trains_only_the_mapper(
     assert all(p.grad is None for p in frozen)
 
 
+def test_what_has_no_target_costs_nothing(tiny_parts, objective_batch) -> None:
+    objective = MapperObjective(
+        tiny_parts["generator"], [tiny_parts["regressor"]], tiny_parts["embedder"], LossWeights(),
+        objective_batch["w"][:, 0], augmentation=Augmentation(),
+    )  # fmt: skip
+    network = MapperNetwork(
+        MapperConfig(tiny_parts["generator"].num_ws, 16, 35), directions=0.3 * torch.randn(35, 16)
+    )
+    out = objective(network, objective_batch)["attribute"].item()
+    one = torch.ones(4, 35)
+    same = objective(network, {**objective_batch, "held": one})["attribute"].item()
+    assert same == pytest.approx(out, rel=1e-6)
+    none = objective(network, {**objective_batch, "held": 0 * one})
+    assert none["attribute"].item() == 0
+    half = one.clone()
+    half[:, ::2] = 0
+    some = objective(network, {**objective_batch, "held": half})["attribute"].item()
+    rest = objective(network, {**objective_batch, "held": 1 - half})["attribute"].item()
+    assert 0 < some < out
+    assert some + rest == pytest.approx(out, rel=1e-5)
+
+
 def test_an_edit_that_asks_nothing_and_does_nothing_costs_nothing(
     tiny_parts, objective_batch
 ) -> None:

@@ -28,6 +28,32 @@ from l2l_widgets.attributes import AttributeTable
 RULES = ("threshold", "nearest", "plausible", "none")
 
 
+def held_columns(table: AttributeTable, delta: Tensor) -> Tensor:
+    """Return 1 where an attribute has a target, 0 where the movement asked for takes it along.
+
+    A target vector that asks for a smile and for the same happiness contradicts itself: no face has
+    both, and an editor that is trained on it bends whatever else moves the mouth.
+
+    Parameters
+    ----------
+    table : AttributeTable
+        Which attributes move together (``Attribute.moves_with``).
+    delta : Tensor, shape (B, A)
+        Requested change, before any correction; 0 means "not edited".
+
+    Returns
+    -------
+    Tensor, shape (B, A)
+        What was asked for is always 1.
+    """
+    edited = delta != 0
+    free = torch.zeros_like(edited)
+    for row in table:
+        for other in row.moves_with:
+            free[:, table.index(other)] |= edited[:, table.index(row.name)]
+    return (edited | ~free).to(delta)
+
+
 class TargetCorrection:
     """One named rule, bound to a table and (where it needs one) to a population.
 

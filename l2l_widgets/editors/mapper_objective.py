@@ -164,7 +164,9 @@ class MapperObjective:
             The one part that is trained.
         batch : dict of Tensor
             ``w`` (B, num_ws, w_dim); ``image`` (B, 3, R, R) in [-1, 1], the unedited faces;
-            ``delta`` (B, A), corrected changes; and the keys of ``Augmentation.draw``.
+            ``delta`` (B, A), corrected changes; the keys of ``Augmentation.draw``; and where some
+            attributes have no target, ``held`` (B, A), 0 for those
+            (``correction.held_columns``).
         turn : int, optional
             Only this regressor judges, modulo their number: cheaper, and over the steps the same
             objective. All judge where it is not given.
@@ -183,7 +185,10 @@ class MapperObjective:
         judges = self.regressors
         if turn is not None:
             judges = (judges[turn % len(judges)],)
-        out["attribute"] = self._attribute_loss(judges, seen_before, seen_after, delta)
+        weight = self.attribute_weight
+        if "held" in batch:
+            weight = batch["held"] if weight is None else weight * batch["held"]
+        out["attribute"] = self._attribute_loss(judges, seen_before, seen_after, delta, weight)
         if self.weights.face > 0:
             with torch.no_grad():
                 person = self.embedder(seen_before).float()
@@ -215,11 +220,12 @@ class MapperObjective:
         before: Tensor,
         after: Tensor,
         delta: Tensor,
+        weight: Tensor | None,
     ) -> Tensor:
         total = torch.zeros((), device=delta.device)
         for regressor in regressors:
             with torch.no_grad():
                 target = (regressor(before).float() + delta).clamp(0, 1)
             reached = regressor(after).float()
-            total = total + losses.attribute_loss(reached, target, self.attribute_weight)
+            total = total + losses.attribute_loss(reached, target, weight)
         return total / len(regressors)

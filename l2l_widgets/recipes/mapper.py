@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.editors.correction import TargetCorrection
+from l2l_widgets.editors.correction import TargetCorrection, held_columns
 from l2l_widgets.editors.directions import fit_directions
 from l2l_widgets.editors.mapper import MapperConfig, MapperEditor, MapperNetwork
 from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, sample_changes
@@ -58,6 +58,9 @@ class MapperTraining(LabelledFaces):
         Attributes that are trained to change; all of the table where empty. The others are kept.
     topology, layers, hidden_dim, output, linear, null, correction
         See ``MapperConfig``; ``hidden_dim`` 0 is the paper's width, that of the input.
+    leave_free : bool
+        Whether what moves with an edited attribute (``Attribute.moves_with``) has no target of its
+        own; otherwise a smile is to come with the happiness that the face had.
     start : str
         Where the linear term starts: svm, mean-difference, ridge (``editors/directions.py``), or
         zero.
@@ -100,6 +103,7 @@ class MapperTraining(LabelledFaces):
     linear: bool = True
     null: str = "symmetric"
     correction: str = "threshold"
+    leave_free: bool = True
     start: str = "svm"
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -239,6 +243,8 @@ class MapperTask:
         change = torch.zeros_like(readings)
         change[:, self.columns] = sample_changes(readings[:, self.columns], low, high, generator)
         batch["delta"] = self.correction(readings, change)
+        if self.config.leave_free:
+            batch["held"] = held_columns(self.table, change)
         if self.augmentation is not None:
             batch.update(self.augmentation.draw(batch["image"].shape, generator))
         return batch

@@ -61,6 +61,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no face loss": {"face_loss_weight": 0.0},
     "no cloud loss": {"cloud_loss_weight": 0.0},
     "no background loss": {"background_loss_weight": 0.0},
+    "nothing left free": {"leave_free": False},
     "learned null edit": {"null": "learned"},
     "learned, no identity loss": {"null": "learned", "identity_loss_weight": 0.0},
 }
