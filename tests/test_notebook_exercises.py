@@ -55,7 +55,7 @@ def test_every_notebook_with_an_exercise_runs_over_the_dots():
 def test_student_1(models, tmp_path):
     names = {"EditSession": EditSession, "models": models}
     found = exercises_of("student_1_edit_a_face", **names)
-    session = EditSession(models, seed=3)
+    session = EditSession(models, seed=17)
     session.set_changes({"smile": 0.2})
     share = receipt_of(session, models).achieved["smile"] / 0.2
     start = time.process_time()  # whatever else the machine does meanwhile
@@ -65,7 +65,7 @@ def test_student_1(models, tmp_path):
 
     calmer = found["calmer_glasses"]
     session.set_changes({"glasses": 0.3})
-    assert "face 3 itself" in calmer.check(session).message
+    assert "face 17 itself" in calmer.check(session).message
     session.update(seed=5, changes={"smile": 0.1})
     assert "it asks for {'smile': 0.1}" in calmer.check(session).message
 
@@ -73,14 +73,14 @@ def test_student_1(models, tmp_path):
         session.update(seed=seed, changes={"glasses": 0.3})
         return max(map(abs, receipt_of(session, models).others.values()))
 
-    by_seed = {seed: largest(seed) for seed in (3, *range(40, 44))}
+    by_seed = {seed: largest(seed) for seed in (17, *range(40, 48))}
     calmest, wildest = min(by_seed, key=by_seed.get), max(by_seed, key=by_seed.get)
     assert wildest != calmest
     for seed, passes in ((calmest, True), (wildest, False)):
         session.update(seed=seed, changes={"glasses": 0.3})
         session.save(tmp_path / f"{seed}.png")
         verdict = calmer.check(tmp_path / f"{seed}.png")
-        assert bool(verdict) == (passes and seed != 3), verdict
+        assert bool(verdict) == (passes and seed != 17), verdict
 
 
 def test_student_2(models):
