@@ -107,7 +107,7 @@ class MapperTraining(LabelledFaces):
     start: str = "svm"
     batch_size: int = 32
     learning_rate: float = 1e-3
-    schedule_steps: int = 7500
+    schedule_steps: int = 6000
     take_turns: bool = True
     augment: bool = True
     attribute_loss_weight: float = 30.0
@@ -421,7 +421,7 @@ LESSON = MapperTraining(
 INPUTS = ("generator", "regressor", "regressor_b", "embedder")
 
 SETTINGS = Settings(
-    steps=7500, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
+    steps=6000, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
 )
 
 
