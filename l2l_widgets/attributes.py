@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from l2l_widgets.errors import suggestion
@@ -52,9 +52,10 @@ class Attribute:
     implies : tuple of str
         Attributes that must be high when this one is (dark glasses are glasses).
     moves_with : tuple of str
-        Attributes whose definitions name the same movement: a smile and happiness both lift the lip
-        corners, so neither can be asked to stay when the other goes. It says nothing about what a
-        column holds: tables that differ in it alone are equal.
+        Attributes that cannot be asked to stay when this one moves, as their definitions share the
+        movement: a smile and happiness both lift the lip corners. Surprise drops the jaw, while an
+        open mouth need not be surprised: the relation may go one way. It says nothing about what a
+        column holds, so tables that differ in it alone are equal.
     low, high : float
         What 0 and 1 mean in ``unit``.
     unit : str
@@ -85,6 +86,12 @@ class Attribute:
             raise ValueError(
                 f"attribute {self.name!r}: low {self.low} is not below high {self.high}"
             )
+
+    def among(self, names: Container[str]) -> Attribute:
+        """The row as it stands in a table of these names: what it says of others is left out."""
+        implies = tuple(other for other in self.implies if other in names)
+        moves_with = tuple(other for other in self.moves_with if other in names)
+        return replace(self, implies=implies, moves_with=moves_with)
 
     def to_unit(self, value: Amount) -> Amount:
         """Attribute units in [0, 1] to the display unit, for a number or a tensor."""
@@ -230,16 +237,7 @@ class AttributeTable:
         """The named rows, in table order; what names a row outside the subset is dropped."""
         wanted = {self.names[self.index(n)] for n in names}
         rows = [a for a in self._rows if a.name in wanted]
-        return AttributeTable(
-            Attribute(
-                **{
-                    **asdict(a),
-                    "implies": tuple(i for i in a.implies if i in wanted),
-                    "moves_with": tuple(i for i in a.moves_with if i in wanted),
-                }
-            )
-            for a in rows
-        )
+        return AttributeTable(a.among(wanted) for a in rows)
 
     def hide(self, names: Iterable[str]) -> AttributeTable:
         """The table without the named rows: a teacher's policy list."""

@@ -43,7 +43,7 @@ def attribute_loss(achieved: Tensor, target: Tensor, weight: Tensor | None = Non
         Attribute values in [0, 1]. The target holds the old value of every attribute that is to
         stay, so the same term punishes change that nobody asked for.
     weight : Tensor, shape (A,) or (B, A), optional
-        Importance of each attribute.
+        Importance of each attribute; 0 where an attribute has no target.
     """
     _same_shape(achieved, target, "attribute_loss")
     squared = (achieved - target).square()

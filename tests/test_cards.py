@@ -316,20 +316,41 @@ def test_an_input_of_an_older_world_makes_a_file_older():
     }  # fmt: skip
 
 
+def test_a_dry_run_of_the_card_measures_and_writes_nothing(world, capsys):
+    before = {path: path.read_bytes() for path in sorted(world.iterdir())}
+    assert main(["train", "cards", "--dry-run", "--weights", str(world), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["parts"]["readers"] == said["parts"]["generator"] == "measure"
+    assert {path: path.read_bytes() for path in sorted(world.iterdir())} == before
+
+
+@pytest.mark.parametrize("option", [["--steps", "3"], ["--set", "faces=3"], ["--publish"]])
+def test_what_says_nothing_to_a_card_is_refused(world, option, capsys):
+    assert main(["train", "cards", *option, "--weights", str(world)]) == 2
+    assert f"{option[0]} says nothing to cards" in capsys.readouterr().err
+    assert not (world / cards.SCORES).exists()
+
+
 def test_the_card_shows_what_the_latency_command_wrote(tmp_path):
     path = tmp_path / "latency.json"
     assert cards.read_latency(path) is None
-    assert "Not measured. `python -m tests.browser.latency" in latency_section(None, 128)
+    assert "Not measured. `python -m tests.browser.latency" in latency_section(None, 128, {})
     written = {
         "notebook": "student_1", "n": 150, "median_ms": 41.5, "p95_ms": 170.0, "side": 128,
         "first_face_s": 4.0, "kernel_mb": {"now": 400.0, "peak": 420.5},
     }  # fmt: skip
     path.write_text(json.dumps(written))
-    text = latency_section(cards.read_latency(path), 128)
-    assert "n = 150 slider events at 128 px." in " ".join(text.split())
+    text = latency_section(cards.read_latency(path), 128, {})
+    assert "n = 150 slider events at 128 px, on a machine" in " ".join(text.split())
+    named = written | {"machine": "an abacus, 2 cores", "measured_with": {"mapper": "a"}}
+    same = " ".join(latency_section(named, 128, {"mapper": {"sha256": "a"}}).split())
+    assert "at 128 px, on an abacus, 2 cores." in same
+    assert "measure again" not in same
+    other = " ".join(latency_section(named, 128, {"mapper": {"sha256": "b"}}).split())
+    assert "Since then `mapper` changed: measure again." in other
     assert "| slider event to decoded pixels, median, ms | <= 60 | 41.5 | - | yes |" in text
     assert "| the same, 95th percentile, ms | <= 150 | 170 | - | no |" in text
-    assert "not of this one of 64 px" in " ".join(latency_section(written, 64).split())
+    assert "not of this one of 64 px" in " ".join(latency_section(written, 64, {}).split())
     path.write_text("{")
     with pytest.raises(ValueError, match=r"latency\.json: cannot be read as JSON"):
         cards.read_latency(path)
@@ -377,7 +398,7 @@ def test_a_card_says_how_the_generator_grew_and_at_which_size_figures_are_taken(
         "not adversarial: a small network learns to double renders, 7 steps",
     ):  # fmt: skip
         assert part in text
-    assert "every figure of this card is taken of pictures of 64 px" in text
+    assert "every figure of quality in this card is taken of pictures of 64 px" in text
     alone = _history({"generator.safetensors": {**block, "config": steps}})
     assert "In two recipes" not in alone
     assert "12 steps of distillation" in " ".join(alone.split())

@@ -197,6 +197,9 @@ def test_one_editor_brings_what_it_needs():
 def test_what_it_takes_is_said_and_refused_before_it_is_taken(brought, tmp_path, monkeypatch):
     judges = [load_judge(path) for path in brought[1:]]
     models = with_judges(load(f"{brought[0]}#class=1"), judges)
+    # one second a call: whatever else the machine does, more faces take longer
+    monkeypatch.setattr("l2l_widgets.recipes.foreign._seconds", lambda call: 1.0)
+    monkeypatch.setattr("l2l_widgets.recipes.foreign._one_gradient", lambda *_: (1.0, 1e6))
     plans = [
         foresee(chosen_recipes("mapper", True, faces, {}), models, judges) for faces in (100, FACES)
     ]

@@ -356,9 +356,18 @@ def small_task(tiny_world, tmp_path, **changes):
 @pytest.mark.slow
 def test_ten_and_ten_steps_are_twenty(tiny_world, tmp_path) -> None:
     def state(folder):
+        """The last checkpoint: what is shipped is rounded to half and would hide a difference."""
+        last = max(folder.glob("step-*"))
+        weights = {p.name: load_safetensors(p)[0] for p in sorted(last.glob("*.safetensors"))}
+        moments = torch.load(last / "mapper.optimizer.pt", weights_only=True)
         return {
-            name: load_safetensors(folder / "final" / "mapper.safetensors")[0][name]
-            for name in ("linear", "nets.0.0.weight")
+            **{f"{file}/{name}": t for file, part in weights.items() for name, t in part.items()},
+            **{
+                f"{i}/{name}": t
+                for i, part in moments["state"].items()
+                for name, t in part.items()
+                if isinstance(t, torch.Tensor)
+            },
         }
 
     settings = dataclasses.replace(QUIET, steps=20, checkpoint_every=10)
@@ -367,7 +376,26 @@ def test_ten_and_ten_steps_are_twenty(tiny_world, tmp_path) -> None:
     train(small_task(tiny_world, tmp_path), half, tmp_path / "cut", progress=False)
     train(small_task(tiny_world, tmp_path), settings, tmp_path / "cut", resume=True, progress=False)
     whole, cut = state(tmp_path / "whole"), state(tmp_path / "cut")
+    assert {"mapper.safetensors/linear", "average.safetensors/linear", "0/exp_avg"} <= set(whole)
+    assert set(whole) == set(cut)
     assert all(torch.equal(whole[k], cut[k]) for k in whole)
+
+
+def test_a_training_leaves_what_moves_with_an_edit_without_a_target(tiny_world, tmp_path) -> None:
+    for leave_free in (True, False):
+        task = small_task(tiny_world, tmp_path, attributes=("smile",), leave_free=leave_free)
+        batch = task.batch(0, torch.Generator().manual_seed(0))
+        assert ("held" in batch) == leave_free
+    held = small_task(tiny_world, tmp_path, attributes=("smile",)).batch(
+        0, torch.Generator().manual_seed(0)
+    )
+    asked = held["delta"][:, DEFAULT_TABLE.index("smile")] != 0
+    assert asked.any()
+    partners = [DEFAULT_TABLE.index(n) for n in DEFAULT_TABLE["smile"].moves_with]
+    rest = [i for i in range(len(DEFAULT_TABLE)) if i not in partners]
+    assert (held["held"][asked][:, partners] == 0).all()
+    assert (held["held"][:, rest] == 1).all()
+    assert (held["held"][~asked] == 1).all()
 
 
 def test_training_lowers_the_loss_and_ships_an_editor(tiny_world, tmp_path) -> None:

@@ -139,6 +139,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.name == "own":
         return _train_own(args)
     if args.name == "cards":
+        _refuse_for_cards(args)
         return _cards(args)
     return _train_one(args, known)
 
@@ -361,12 +362,26 @@ def _train_seeds(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[
     return {"folder": str(folder), "finished": finished, "trained": lines}
 
 
+def _refuse_for_cards(args: argparse.Namespace) -> None:
+    """A card has the protocol that it names: nothing of it is set on the command line."""
+    given = {"--steps": args.steps, "--seed": args.seed, "--set": args.set, "--run": args.run,
+             "--publish": args.publish}  # fmt: skip
+    for option, value in given.items():
+        if value not in (None, [], False):
+            raise ValueError(f"{option} says nothing to cards; allowed: --weights, --dry-run")
+
+
 def _cards(args: argparse.Namespace) -> dict[str, Any]:
     """Measure the embedded weights and write their model card."""
     from l2l_widgets import recipes
-    from l2l_widgets.recipes.cards import make_cards
+    from l2l_widgets.recipes.cards import make_cards, plan_cards
 
     weights = args.weights or recipes.DEFAULT_WEIGHTS
+    if args.dry_run:
+        plan = plan_cards(weights)
+        for name, what in plan.items():
+            print(f"{name}: {what}")
+        return {"parts": plan, "weights": str(weights)}
     scores = make_cards(weights, lambda line: print(line, flush=True))
     print(f"wrote {weights / 'CARD.md'}")
     return scores

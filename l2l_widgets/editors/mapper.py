@@ -8,7 +8,9 @@ open how the rows of W+ share weights, hence the switch ``topology``.
 Ours, each measured against its absence before it became the default: the output is residual; a
 linear term ``delta @ D`` starts at directions found in closed form (``editors/directions.py``); the
 latent is divided by one global scale, never whitened; a gain curve fitted after the training makes
-a request of 0.3 mean 0.3. And one structure, ``null="symmetric"``:
+a request of 0.3 mean 0.3. Not an edit's fault is what its own movement takes along: a smile has no
+target for happiness (``correction.held_columns``; `l2l train mapper-variant` measures it among the
+other choices). And one structure, ``null="symmetric"``:
 
     r(m, d) = d D + scale / 2 * (net(m, d) - net(m, -d))        odd in d, so 0 stays 0
     f(w, d) = w + r(w + r(w, d) / 2, d)                         evaluated half way

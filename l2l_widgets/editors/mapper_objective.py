@@ -28,8 +28,9 @@ class LossWeights:
     """Weight of each loss; 0 switches it off.
 
     Latent losses are in units of the population's standard deviation, ``attribute`` is the squared
-    L2 distance over all attributes, ``face`` the squared L2 distance of unit embeddings over that
-    of two different people, as embedders differ in how far apart they place people.
+    L2 distance over all attributes that have a target, ``face`` the squared L2 distance of unit
+    embeddings over that of two different people, as embedders differ in how far apart they place
+    people.
     """
 
     attribute: float = 30.0

@@ -350,19 +350,19 @@ def _table(attributes: Mapping[str, Column], rows: Any) -> AttributeTable:
         if wrong:
             raise JudgeError(f"table.{name}.{wrong[0]}; allowed: {', '.join(sorted(options))}")
         if not row and name in DEFAULT_TABLE:
-            known = DEFAULT_TABLE[name]
+            known = DEFAULT_TABLE[name].among(attributes)
             # a group whose other members this judge cannot read is none
             mates = [a.name for a in DEFAULT_TABLE if known.group and a.group == known.group]
             alone = known.group is not None and not set(mates) <= set(attributes)
             row = {f: getattr(known, f) for f in options}
-            row["implies"] = tuple(i for i in known.implies if i in attributes)
             if alone:
                 row |= {"group": None, "kind": "continuous"}
         row.setdefault("label", name.replace("_", " "))
         row.setdefault("definition", f"What the judge calls {name}, from absent to present.")
         row.setdefault("family", "other")
-        if isinstance(row.get("implies"), list):
-            row["implies"] = tuple(row["implies"])
+        for several in ("implies", "moves_with"):
+            if isinstance(row.get(several), list):
+                row[several] = tuple(row[several])
         try:
             made.append(Attribute(name=name, **row))
         except (ValueError, TypeError) as error:

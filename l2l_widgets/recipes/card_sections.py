@@ -93,7 +93,9 @@ def _painting(s: Mapping[str, Any]) -> str:
 {markdown_table(("measure", "value"), rows)}"""
 
 
-def latency_section(found: Mapping[str, Any] | None, side: int | None) -> str:
+def latency_section(
+    found: Mapping[str, Any] | None, side: int | None, manifest: Mapping[str, Any]
+) -> str:
     """What a user waits for in the browser, from the file that the measuring command writes."""
     command = "`python -m tests.browser.latency --out FILE`"
     if found is None:
@@ -109,8 +111,13 @@ def latency_section(found: Mapping[str, Any] | None, side: int | None) -> str:
             f" They are of a generator of {found['side']} px, not of this one of {side} px: "
             "measure again."
         )
+    now = {file: entry["sha256"] for file, entry in manifest.items()}
+    changed = [f for f, was in found.get("measured_with", {}).items() if now.get(f) != was]
+    if changed:
+        other += f" Since then {' and '.join(f'`{f}`' for f in changed)} changed: measure again."
     text = (
         f"{command}, in a real JupyterLab and Chromium on `{found.get('notebook', '-')}`: "
-        f"n = {found['n']} slider events at {found['side']} px.{other}"
+        f"n = {found['n']} slider events at {found['side']} px, on "
+        f"{found.get('machine', 'a machine that the file does not name')}.{other}"
     )
     return f"## In the browser\n\n{wrapped(text)}\n\n{reach_table(reached(figures, LATENCY_GOALS))}"

@@ -52,7 +52,7 @@ how the methods behave in this world, and nothing about photographs.
         masks_section(manifest, scores),
         _mapper(manifest, scores),
         card_section(scores["mixer"]) if "mixer" in scores else "",
-        latency_section(scores.get("latency"), scores.get("side")),
+        latency_section(scores.get("latency"), scores.get("side"), manifest),
         TRAINING,
         _limits(manifest, scores),
     ]
@@ -169,8 +169,8 @@ def _history(manifest: Mapping[str, Any]) -> str:
             "what they were to the bit; averaged over 2 x 2 pixels, the picture of 128 px is "
             "taught to be that one: close to it, not equal.",
             "Readers, judges, editors, the mixer and the painter look at 64 px, in training and "
-            "below; a larger picture is shrunk for them. So every figure of this card is taken of "
-            "pictures of 64 px, and none says how crisp those of 128 px are.",
+            "below; a larger picture is shrunk for them. So every figure of quality in this card "
+            "is taken of pictures of 64 px, and none says how crisp those of 128 px are.",
         ]
     return "\n\n".join(wrapped(part) for part in parts)
 
@@ -343,10 +343,15 @@ def _curves(readers: Mapping[str, Mapping[str, Any]]) -> str:
 def _embedders(manifest: Mapping[str, Any]) -> str:
     scores = {f.removesuffix(".safetensors"): e["scores"] for f, e in sorted(manifest.items())}
     seen = ("tar_at_far_1pct", "same_similarity", "different_similarity", "people")
-    people = [(f, *(s[k] for k in seen)) for f, s in scores.items() if seen[0] in s]
+    people = [
+        (f, *(s[k] for k in seen[:-1]), round(s[seen[-1]]))
+        for f, s in scores.items()
+        if seen[0] in s
+    ]
     return f"""## Embedders
 
-Verification on unseen people, every other attribute drawn anew, by the recipes themselves:
+Verification on unseen people, every other attribute drawn anew, by the recipes themselves at the
+end of `l2l train NAME` (seed of the training in the first table; no interval was taken):
 
 {markdown_table(("embedder", "TAR at 1 % FAR", "same", "different", "people"), people)}"""
 
@@ -376,6 +381,11 @@ def _mapper_built(manifest: Mapping[str, Any]) -> str:
         f"{' (the paper has layers of the size of the input)' if config['hidden_dim'] else ''}, "
         f"output {config['output']}, null {config['null']}."
     )
+    if config.get("leave_free"):
+        text += (
+            " What shares the movement that was asked for had no target in its training (a smile "
+            "may take happiness along); the figures below count it among the others all the same."
+        )
     if config["null"] == "symmetric":
         text += (
             " An edit therefore runs the network four times, for the change and its opposite, at "

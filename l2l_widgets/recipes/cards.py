@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,15 @@ class _Part:
         return {"format": FORMAT, "world": WORLD, "hashes": hashes, **self.sizes}
 
 
+def plan_cards(weights: Path, faces: int = FACES) -> dict[str, str]:
+    """Return, for every part of a card, "kept" or "measure": what :func:`make_cards` would do."""
+    from l2l_widgets.models.zoo import load
+
+    parts = _parts(load(weights), weights, faces, lambda _: None)
+    kept = _kept(parts, weights / SCORES, read_manifest(weights))
+    return {name: "kept" if name in kept else "measure" for name in parts}
+
+
 def make_cards(
     weights: Path, progress: Callable[[str], None], faces: int = FACES
 ) -> dict[str, Any]:
@@ -108,14 +117,9 @@ def make_cards(
     models = load(weights)
     manifest = read_manifest(weights)
     path = weights / SCORES
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     parts = _parts(models, weights, faces, progress)
     made_by = {name: part.made_by(manifest) for name, part in parts.items()}
-    kept = {
-        name: known[name]
-        for name in parts
-        if name in known and known.get("made_by", {}).get(name) == made_by[name]
-    }
+    kept = _kept(parts, path, manifest)
     scores: dict[str, Any] = {
         "format": FORMAT,
         "world": WORLD,
@@ -138,11 +142,24 @@ def make_cards(
             progress(f"not measured: {error}")
             continue
         scores["made_by"][name] = made_by[name]
-        write_atomic(path, (json.dumps(scores, indent=1) + "\n").encode())
+        write_atomic(path, _as_text(scores, parts))
         text = card(models.name, manifest, scores)
-    write_atomic(path, (json.dumps(scores, indent=1) + "\n").encode())
+    write_atomic(path, _as_text(scores, parts))
     write_atomic(weights / CARD, text.encode())
     return scores
+
+
+def _kept(
+    parts: Mapping[str, _Part], path: Path, manifest: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the parts of a scores file that were measured with what the manifest still has."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    made_by = known.get("made_by", {})
+    return {
+        name: known[name]
+        for name, part in parts.items()
+        if name in known and made_by.get(name) == part.made_by(manifest)
+    }
 
 
 def _parts(
@@ -184,6 +201,14 @@ def _parts(
             lambda: _score_mixer(models, progress),
         )  # fmt: skip
     return parts
+
+
+def _as_text(scores: Mapping[str, Any], parts: Iterable[str]) -> bytes:
+    """Scores as JSON, in one order whichever part was measured last."""
+    order = ["format", "world", "side", "made_by", "latency", *parts]
+    made_by = {name: scores["made_by"][name] for name in order if name in scores["made_by"]}
+    ordered = {name: scores[name] for name in order if name in scores} | {"made_by": made_by}
+    return (json.dumps(ordered, indent=1) + "\n").encode()
 
 
 def read_latency(path: Path) -> dict[str, Any] | None:

@@ -449,7 +449,7 @@ RECIPES = (
     ),
     _recipe(
         "mapper-plain",
-        "the mapper with the paper's losses alone: nothing asks it to keep the background",
+        "the mapper without the worked example: no loss of its own asks it to keep the background",
         MapperTraining(background_loss_weight=0.0),
         SETTINGS,
     ),

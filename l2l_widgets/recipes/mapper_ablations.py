@@ -51,6 +51,10 @@ FILE = f"{NAME}.safetensors"
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "whole": {},
     "relu": {"activation": "relu"},
+    "width of the input": {"hidden_dim": 0},
+    "shared topology": {"topology": "shared"},
+    "grouped topology": {"topology": "grouped"},
+    "per-style topology": {"topology": "per-style"},
     "1 layer": {"layers": 1},
     "3 layers": {"layers": 3},
     "4 layers": {"layers": 4},

@@ -1,8 +1,9 @@
 """How large a face has to be drawn for the networks that read it in a training.
 
 A generator whose last blocks were grown onto it (``recipes.refinement``) draws a smaller picture
-that is its larger one averaged. Networks that look at 64 pixels see the same in both, and a step
-of training need not draw what nobody looks at.
+that its larger one, averaged, comes close to: the block was trained to keep it. Networks that look
+at 64 pixels read nearly the same in both, and a step of training need not draw what nobody looks
+at.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ import argparse
 import contextlib
 import json
 import os
+import platform
 import re
 import statistics
 import sys
@@ -30,6 +31,7 @@ from pathlib import Path
 
 from playwright.sync_api import Error, TimeoutError
 
+from l2l_widgets.recipes import DEFAULT_WEIGHTS
 from l2l_widgets.storage import write_atomic
 
 from . import harness
@@ -40,6 +42,8 @@ from .editor_page import EditorPage
 LIMIT, PART = 230.0, 90.0
 #: Sliders that are moved, one after the other, until there are enough events.
 ATTRIBUTES = ("age", "gender", "smile", "mouth_open", "yaw")
+#: Whose files' hashes go into the figures: what an edit and its receipt run through.
+TIMED = ("generator", "mapper", "regressor", "judge_regressor", "judge_embedder")
 
 
 def resident(pid: int) -> dict[str, float]:
@@ -325,8 +329,24 @@ def measure(folder: Path, notebook: str, count: int, latency_fix: bool) -> dict:
             harness.evaluate_in_kernel(page, "editor.session.models.generator.img_resolution")
         )
         out["kernel_mb"] = resident(pid)
+        out["machine"], out["measured_with"] = machine(), hashes()
         out["faults"] = page.faults + harness.kernel_errors(page) + harness.cell_errors(page)
     return out
+
+
+def machine() -> str:
+    """What it was measured on, in words: milliseconds say nothing without it."""
+    model = ""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")
+    return f"{model or platform.machine()}, {len(os.sched_getaffinity(0))} cores, no GPU used"
+
+
+def hashes() -> dict[str, str]:
+    """Hashes of the files that an edit runs through."""
+    manifest = json.loads((DEFAULT_WEIGHTS / "MANIFEST.json").read_text(encoding="utf-8"))
+    return {f"{n}.safetensors": manifest[f"{n}.safetensors"]["sha256"] for n in TIMED}
 
 
 def main() -> None:
