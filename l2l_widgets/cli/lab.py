@@ -126,6 +126,9 @@ def server_command(notebook: Path, port: int, browser: bool) -> list[str]:
         "--LabApp.news_url=",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
+        # The address is told at a higher level than this; extensions that load are no news.
+        "--ServerApp.log_level=WARN",
+        "--LabApp.log_level=WARN",
     ]
     if not browser:
         command.append("--no-browser")

@@ -15,7 +15,7 @@ import contextlib
 import math
 import textwrap
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -436,15 +436,24 @@ def _list(words: list[str], last: str) -> str:
 
 
 class Stopwatch:
-    """Adds up the seconds of named stages; a stage that never ran reports none."""
+    """Adds up the seconds of named stages; a stage that never ran reports none.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    tell : callable, optional
+        Gets the name of a stage whenever a part of it begins.
+    """
+
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
         self.seconds: dict[str, float] = {}
+        self._tell = tell
         self._started = time.perf_counter()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the seconds of a ``with`` block to a stage."""
+        if self._tell is not None:
+            self._tell(name)
         start = time.perf_counter()
         try:
             yield
