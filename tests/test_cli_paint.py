@@ -352,7 +352,7 @@ def test_the_mask_that_the_parser_sees_is_written_and_obeyed(capsys, tmp_path):
     face, mask = tmp_path / "face.png", tmp_path / "mask.png"
     assert main(["sample", "-n", "1", "--seed", "8", "--scale", "1", "--out", str(face)]) == 0
     assert main(["paint", "--image", str(face), "--read-mask", "--out", str(mask)]) == 0
-    head, *rows = capsys.readouterr().out.splitlines()
+    _, head, *rows = capsys.readouterr().out.splitlines()
     found = read_mask(mask)
     side = load_painter(load()).resolution
     assert len(found) == side
