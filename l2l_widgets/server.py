@@ -13,6 +13,8 @@ every server of its environment, through ``etc/jupyter/jupyter_server_config.d/l
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 
@@ -59,3 +61,12 @@ def _load_jupyter_server_extension(app: Any) -> None:
     app.web_app.settings[key] = replacement
     app.kernel_websocket_connection_class = replacement
     app.log.info("l2l_widgets.server: kernel messages are sent without delay (TCP_NODELAY)")
+    if os.environ.get("L2L_LAB") and not app.identity_provider.token_generated:
+        # the port is known when the loop runs
+        _when_it_runs(lambda: app.log.critical("JupyterLab: %s", app.display_url))
+
+
+def _when_it_runs(tell: Callable[[], None]) -> None:
+    from tornado.ioloop import IOLoop
+
+    IOLoop.current().add_callback(tell)

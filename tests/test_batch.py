@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from l2l_widgets.cli import main
 from l2l_widgets.images import to_uint8
 from l2l_widgets.many.batch import Batch, BatchError, latents, parse_seeds, seeds
+from l2l_widgets.many.summary import BatchSummary
 from l2l_widgets.models import zoo
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.replay import read_recipe
@@ -181,6 +182,42 @@ def test_seeds_are_read_as_people_write_them():
             parse_seeds(text, "--seeds")
 
 
+def test_a_run_ends_with_a_summary_of_its_receipts(tiny_models, tmp_path):
+    edits = (Edit("linear", changes={"smile": 0.4}, targets={"age": 0.9}),)
+    first = batch(tiny_models, tmp_path, seeds((7, 8)), edits).run()
+    assert first.summary.measured == 2
+    # faces that were there already count as well
+    report = batch(tiny_models, tmp_path, seeds((7, 8, 9)), edits).run()
+    assert (report.done, report.skipped) == (1, 2)
+    session, shares, others, kept, achieved = make_session(tiny_models, n_random=4), [], [], [], 0
+    for seed in (7, 8, 9):
+        session.update(seed=seed, changes={"smile": 0.4}, targets={"age": 0.9})
+        receipt = session.measure()
+        shares += [receipt.share("smile"), receipt.share("age")]
+        others.append(np.mean([abs(change) for change in receipt.others.values()]))
+        kept.append(receipt.identity_kept)
+        achieved += not receipt.shortfalls()
+    found = report.summary
+    assert (found.measured, found.achieved) == (3, achieved)
+    assert found.share_median == pytest.approx(np.median(shares), abs=1e-3)
+    assert found.others_mean == pytest.approx(np.mean(others), abs=1e-5)
+    assert found.identity_kept_median == pytest.approx(np.median(kept), abs=1e-4)
+    assert json.loads(json.dumps(report.to_dict()))["summary"]["measured"] == 3
+    drawn = batch(tiny_models, tmp_path / "drawn", seeds((7,)), edits, receipts=False).run()
+    assert drawn.summary is None
+
+
+def test_a_summary_is_one_sentence():
+    text = BatchSummary(100, 87, 0.931, 0.0412, 0.708).to_text()
+    assert text == (
+        "100 faces measured, 87 with at least half of all that was asked; median share that came "
+        "93 %; mean change of the other attributes 4.1 %; median identity kept 71 %"
+    )
+    assert BatchSummary(1, 0, None, None, None).to_text() == (
+        "1 face measured, 0 with at least half of all that was asked"
+    )
+
+
 def test_the_command_line_does_many(tiny_world, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(zoo, "WEIGHTS", tiny_world.parent)
     words = ["edit", "--seeds", "3-4", "--set", "smile=+0.4", "--out", str(tmp_path), "--json"]
@@ -189,6 +226,11 @@ def test_the_command_line_does_many(tiny_world, monkeypatch, capsys, tmp_path):
     assert (report["done"], report["total"], report["items_failed"]) == (2, 2, {})
     assert main([*words, "--no-receipt"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["skipped"] == 2
+    assert main([*words[:-2], str(tmp_path / "measured")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{tmp_path / 'measured'}: 2 of 2 faces done"
+    assert lines[1].startswith("2 faces measured, ")
+    assert lines[2].endswith(f", the receipts in {tmp_path / 'measured' / 'table.csv'}")
     faces, out = tmp_path / "faces", tmp_path / "of-recipe"
     faces.mkdir()
     (faces / "bad.npy").write_bytes(b"")

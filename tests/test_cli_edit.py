@@ -12,16 +12,19 @@ from PIL import Image
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
 from l2l_widgets.cli.counts import counted
-from l2l_widgets.cli.edit import Waiting, parse_settings, receipt_text
+from l2l_widgets.cli.edit import edits_text, parse_settings, receipt_text
+from l2l_widgets.cli.waiting import STAGES, Waiting
 from l2l_widgets.models import zoo
 from l2l_widgets.session.receipt import Receipt
 from l2l_widgets.session.replay import read_recipe
+from l2l_widgets.session.states import Edit
 
 
 @pytest.fixture(autouse=True)
 def embedded(tiny_world, monkeypatch):
-    """The tiny world takes the place of the embedded ones."""
+    """The tiny world takes the place of the embedded ones, on a machine that is never slow."""
     monkeypatch.setattr(zoo, "WEIGHTS", tiny_world.parent)
+    monkeypatch.setattr(Waiting, "AFTER", 600.0)
 
 
 def run(capsys, *words):
@@ -101,7 +104,7 @@ def test_a_saved_edit_replays_to_the_same_pixels(capsys, tmp_path, options):
     third = tmp_path / "third.png"
     code, out, _ = run(capsys, "replay", text, "--out", third)
     assert code == 0
-    assert "1 edit replayed on tiny-world" in out
+    assert out == f"{third}: replayed on tiny-world: smile=+0.4, age=0.9 by mapper\n"
     assert np.array_equal(pixels(first), pixels(third))
 
 
@@ -162,9 +165,13 @@ def test_one_is_counted_as_one(capsys, tmp_path, tiny_world):
         (["--set", "age=200"], "(age runs from 5 to 85 years)"),
         (["--set", "smile=1.5"], "target of 'smile' is 1.5; allowed: a number from 0 to 1"),
         (["--set", "smile=+1.5"], "change of 'smile' is 1.5; allowed: a number from -1 to 1"),
-        (["--set", "smile=nan"], "--set smile is 'nan'; allowed: a number"),
-        (["--set", "smile=+inf"], "--set smile is '+inf'; allowed: a number"),
-        (["--set", "smile=much"], "--set smile is 'much'; allowed: a number"),
+        (["--set", "smile=nan"], "--set smile is 'nan'; allowed: a number from 0 to 1 (a target)"),
+        (
+            ["--set", "smile=+inf"],
+            "--set smile is '+inf'; allowed: a number from -1 to 1 (a change)",
+        ),
+        (["--set", "smile=+nan"], "--set smile is '+nan'; allowed: a number from -1 to 1"),
+        (["--set", "smile=much"], "--set smile is 'much'; allowed: a number from 0 to 1"),
         (["--set", "smile"], "--set is 'smile'; allowed: NAME=0.8"),
         (["--set", "=0.3"], "--set is '=0.3'"),
         (["--set", "smile="], "--set is 'smile='"),
@@ -265,16 +272,43 @@ class Stream(io.StringIO):
         return self.terminal
 
 
-def test_a_long_measurement_shows_one_line_on_a_terminal_only():
+def test_a_long_measurement_says_what_is_computed_after_two_seconds(monkeypatch):
+    monkeypatch.undo()
+    assert Waiting.AFTER == 2.0
     for terminal in (True, False):
-        stream, clock = Stream(terminal), iter([0.0, 1.0, 2.5, 4.0]).__next__
+        stream, clock = Stream(terminal), iter([0.0, 1.0, 2.5, 4.0, 5.0]).__next__
         with Waiting("measuring", stream, clock) as waiting:
             assert waiting() is False
             assert stream.getvalue() == ""  # what is quick needs no line
+            waiting.begins("random edits")
             assert waiting() is False
             assert waiting() is False
-        expected = "\rmeasuring: 2 s\rmeasuring: 4 s\r" + " " * 14 + "\r"
-        assert stream.getvalue() == (expected if terminal else "")
+            waiting.begins("no stage of a receipt")
+            waiting.begins("strangers")
+            assert waiting() is False
+        first, second = STAGES["random edits"], STAGES["strangers"]
+        wide = len(second) + 5
+        expected = f"\r{first}: 2 s\r{first}: 4 s\r{second}: 5 s\r{' ' * wide}\r"
+        assert stream.getvalue() == (expected if terminal else f"{first} ...\n{second} ...\n")
+
+
+def test_a_shorter_line_leaves_nothing_of_the_longer_one(monkeypatch):
+    monkeypatch.undo()
+    stream, clock = Stream(True), iter([0.0, 3.0, 4.0]).__next__
+    with Waiting("a long thing", stream, clock) as waiting:
+        waiting()
+        waiting.what = "short"
+        waiting()
+    assert stream.getvalue().split("\r")[1:3] == ["a long thing: 3 s", "short: 4 s".ljust(17)]
+
+
+def test_a_receipt_that_takes_long_says_so_on_standard_error(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(Waiting, "AFTER", -1.0)
+    code, out, err = run(capsys, "edit", "--set", "age=0.8", "--out", tmp_path / "out.png")
+    assert code == 0
+    assert "measuring" not in out
+    said = [line.removesuffix(" ...") for line in err.splitlines()]
+    assert said[-2:] == [STAGES["random edits"], STAGES["strangers"]]
 
 
 def test_a_face_on_a_sheet_is_at_least_192_pixels_wide(capsys, tmp_path):
@@ -354,6 +388,17 @@ def test_a_picture_without_a_recipe_cannot_be_replayed(capsys, tmp_path):
     code, _, err = run(capsys, "replay", tmp_path / "noise.bin", "--out", tmp_path / "x.png")
     assert code == 2
     assert allowed in err
+
+
+def test_what_was_replayed_is_said_change_by_change():
+    assert edits_text([]) == "the face as it is, for nothing is asked for"
+    assert edits_text([Edit("mapper")]) == edits_text([])
+    first = Edit("mapper", {"smile": 0.4, "yaw": -0.25}, {"age": 0.6}, ("glasses",), rows=(3, 0))
+    second = Edit("stylespace", {"beard": 0.3}, space="s")
+    assert edits_text([first, Edit("mapper"), second]) == (
+        "smile=+0.4, yaw=-0.25, age=0.6 by mapper, preserving glasses, in rows 0,3; then "
+        "beard=+0.3 by stylespace, in S"
+    )
 
 
 def test_the_sign_decides_between_change_and_target():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from mixing_world import face, write_mixing_world
@@ -11,6 +12,7 @@ from PIL import Image
 
 from l2l_widgets.cli import main
 from l2l_widgets.images import load_image, save_image
+from l2l_widgets.models.zoo import load
 from l2l_widgets.storage import load_safetensors
 
 
@@ -71,6 +73,43 @@ def test_pairs_grids_and_travels_have_their_shapes(l2l, tmp_path):
         assert (code, err) == (0, "")
         with Image.open(tmp_path / "x.png") as picture:
             assert picture.size == (size[0] * 33 - 1, size[1] * 33 - 1), words
+
+
+def test_closeness_is_read_by_the_second_embedder_of_the_saved_picture(l2l, folder, tmp_path):
+    words = ("--identity", 1, "--attributes", 2, "--out", "x.png", "--inputs", "--scale", 1)
+    code, out, _ = l2l(*words, "--json")
+    assert code == 0
+    (found,) = json.loads(out.splitlines()[-1])["closeness"]
+    with Image.open(tmp_path / "x.png") as picture:
+        pixels = torch.from_numpy(np.array(picture.convert("RGB")))
+    sheet = pixels.permute(2, 0, 1).float()[None] / 127.5 - 1
+    one, two, mixed = (sheet[..., 33 * i : 33 * i + 32] for i in range(3))
+    judge = load(str(folder)).identity_judge
+    one, two, mixed = (judge(part)[0] for part in (one, two, mixed))
+    # the picture has 8 bits a channel
+    assert found.pop("identity_similarity") == pytest.approx(float(mixed @ one), abs=0.02)
+    assert found.pop("attribute_similarity") == pytest.approx(float(mixed @ two), abs=0.02)
+    assert found.pop("inputs_similarity") == pytest.approx(float(one @ two), abs=0.02)
+    assert found == {"identity": "1", "attributes": "2"}
+    code, out, _ = l2l(*words)
+    assert "the second embedder finds it close to the identity face by " in out.splitlines()[1]
+
+
+def test_every_mix_of_a_grid_or_of_pairs_has_its_closeness(l2l):
+    two = ("--identity", 1, 2, "--attributes", 3, 4, "--out", "x.png")
+    code, out, _ = l2l(*two, "--grid")
+    assert code == 0
+    rows = [line.split()[:3] for line in out.splitlines() if " as " in line]
+    assert rows == [[a, "as", b] for a in "12" for b in "34"]
+    assert " of 4 nearer to the identity face" in out
+    _, out, _ = l2l(*two, "--json")
+    found = json.loads(out.splitlines()[-1])["closeness"]
+    assert [(one["identity"], one["attributes"]) for one in found] == [("1", "3"), ("2", "4")]
+    grid = ("--identity", *range(1, 6), "--attributes", *range(6, 10), "--grid", "--out", "y.png")
+    _, out, _ = l2l(*grid)
+    assert out.splitlines()[-1] == "  and 4 more, which --json lists"
+    words = ("--identity", 1, "--attributes", 2, "--travel", "identity", "--out", "z.png", "--json")
+    assert json.loads(l2l(*words)[1].splitlines()[-1])["closeness"] == []
 
 
 def test_a_bad_picture_of_a_folder_is_named_and_the_rest_goes_on(l2l, tmp_path):

@@ -26,7 +26,7 @@ from l2l_widgets.evaluation.painting import (
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.images import load_image, read_png_text, save_image
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
-from l2l_widgets.masks import class_index, encode_mask, read_mask, resize_mask, to_order
+from l2l_widgets.masks import LABELS, class_index, encode_mask, read_mask, resize_mask, to_order
 from l2l_widgets.models.zoo import load
 from l2l_widgets.painting import AREA_FORMAT, load_painter
 from l2l_widgets.painting.recipe import MAX_FILE, RECIPE, RECIPE_FORMAT
@@ -352,9 +352,20 @@ def test_the_mask_that_the_parser_sees_is_written_and_obeyed(capsys, tmp_path):
     face, mask = tmp_path / "face.png", tmp_path / "mask.png"
     assert main(["sample", "-n", "1", "--seed", "8", "--scale", "1", "--out", str(face)]) == 0
     assert main(["paint", "--image", str(face), "--read-mask", "--out", str(mask)]) == 0
-    assert "1 Skin" in capsys.readouterr().out
+    _, head, *rows = capsys.readouterr().out.splitlines()
     found = read_mask(mask)
-    assert len(found) == load_painter(load()).resolution
+    side = load_painter(load()).resolution
+    assert len(found) == side
+    assert f"a mask of {side} x {side} pixels, the size that the painter works at" in head
+    counts = {i: int((found == i).sum()) for i in range(19)}
+    said = [(int(row.split()[0]), row[6:18].strip(), int(row.split()[-1])) for row in rows]
+    assert said == [(i, LABELS[i], counts[i]) for i in range(19)]
+    words = ["paint", "--image", str(face), "--read-mask", "--out", str(mask), "--json"]
+    assert main(words) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["size"] == [side, side]
+    assert report["pixels"] == {str(i): count for i, count in counts.items()}
+    assert report["classes"]["3"] == "Glasses"
     assert {1, 17} <= set(found.unique().tolist())
     obeyed = ["paint", "--image", str(face), "--mask", str(mask), "--out", str(tmp_path / "o.png")]
     assert main(obeyed) == 0

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = """
 import contextlib, io, json, sys
@@ -151,3 +153,28 @@ def test_every_argument_of_every_verb_has_its_line_of_help():
             number = isinstance(default, str) and default.replace(".", "", 1).isdigit()
             if number and default != argparse.SUPPRESS:
                 assert default in text, f"l2l {verb}: {field} does not name its default {default}"
+
+
+@pytest.mark.parametrize("words", [["attributes"], ["attributes", "--json"]])
+def test_a_reader_that_goes_away_ends_it_silently(words):
+    """As `l2l attributes | head -1` does; the pipe has no reader from the start."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from l2l_widgets.cli import main; sys.exit(main())",
+    ]
+    try:
+        done = subprocess.run(
+            [*command, *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")

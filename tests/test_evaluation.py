@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from open_world import A, Knows, Moves, OpenWorld, Reads, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError
 from l2l_widgets.cli import main
+from l2l_widgets.cli.evaluate_text import requested_lines
 from l2l_widgets.evaluation import choose_requests, evaluate
 from l2l_widgets.evaluation.report import FIRST_FACE, Protocol
 from l2l_widgets.faceworld import sample_factors
@@ -41,6 +43,13 @@ def test_known_editors_get_the_numbers_they_deserve(world) -> None:
         {"perfect": 1.0, "idle": 0.0, "weak": 0.5, "leaks": 1.0, "backwards": -1.0}, abs=1e-3
     )
     assert rows["perfect"]["others_mean"] == pytest.approx(0, abs=1e-4)
+    table = requested_lines(report)
+    weak = next(r for r in report.attributes if (r["method"], r["attribute"]) == ("weak", "beard"))
+    line = next(line for line in table if re.match("weak +beard ", line))
+    for name, digits in (("achieved_median", 2), ("others_mean", 3), ("identity_similarity", 2)):
+        low, high = (f"{weak[f'{name}_{end}']:.{digits}f}" for end in ("low", "high"))
+        assert f" {weak[name]:.{digits}f} [{low}, {high}] " in line
+    assert "95 % of the bootstrap" in " ".join(table)
     assert rows["leaks"]["others_mean"] == pytest.approx(0.15, abs=1e-3)
     assert rows["leaks"]["others_mean_low"] <= 0.15 <= rows["leaks"]["others_mean_high"] + 1e-3
     assert rows["perfect"]["reached_half_score"] == 1

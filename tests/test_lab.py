@@ -41,6 +41,32 @@ def test_options_reach_the_server(tmp_path):
     assert list(tmp_path.iterdir()) == [], "a dry run writes nothing"
 
 
+def test_the_log_holds_warnings_errors_and_the_address_alone():
+    command = lab.run(parse("--dry-run"))["command"]
+    assert {"--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"} <= set(command)
+    assert lab.server_environment({})[lab.TELLS] == "1"
+
+
+@pytest.mark.parametrize("generated", [True, False])
+def test_an_address_that_jupyter_would_not_tell_is_told(monkeypatch, generated):
+    told, later = [], []
+    app = SimpleNamespace(
+        web_app=SimpleNamespace(settings={"kernel_websocket_connection_class": Connection}),
+        log=SimpleNamespace(info=lambda *_: None, critical=lambda form, url: told.append(url)),
+        identity_provider=SimpleNamespace(token_generated=generated),
+        display_url="not known yet",
+    )
+    monkeypatch.setattr(server, "_when_it_runs", later.append)
+    server._load_jupyter_server_extension(app)
+    assert later == [], "another server than that of l2l lab"
+    monkeypatch.setenv(lab.TELLS, "1")
+    server._load_jupyter_server_extension(app)
+    app.display_url = "http://127.0.0.1:8889/lab?token=..."
+    for tell in later:
+        tell()
+    assert told == ([] if generated else [app.display_url])
+
+
 @pytest.mark.parametrize("name", ["student_2", "student_2_train_a_mapper.ipynb"])
 def test_a_notebook_is_found_by_name_or_by_its_start(name):
     found = lab.find_notebook(ROOT / "notebooks", name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -13,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -68,11 +68,14 @@ def test_command_lines_do_what_they_say(tmp_path):
             timeout=300,
         )
         assert done.returncode == 0, f"{line}: {done.stderr}"
-        if "--json" in line:
-            assert json.loads(done.stdout.splitlines()[-1])
         if "--out" in line:
             words = shlex.split(line)
             assert (tmp_path / words[words.index("--out") + 1]).exists(), line
+        if line.startswith("l2l edit "):
+            with Image.open(tmp_path / "out.png") as picture:
+                # two faces and what is between them: a newcomer sees what the edit changed
+                assert picture.width > 2 * picture.height
+            assert "identity kept" in done.stdout
 
 
 def test_pictures_and_pages_that_the_readme_points_to_exist():

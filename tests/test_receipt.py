@@ -1,6 +1,8 @@
 import dataclasses
 import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from conftest import LinearEditor, build_directions, good, make_session
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.session.receipt import Receipt, is_shown
+from l2l_widgets.session.receipt import PHRASES, Receipt, is_shown
 from l2l_widgets.session.references import CHUNK, FIRST_STRANGER, N_STRANGERS
 
 
@@ -256,10 +258,16 @@ def test_what_did_not_come_is_said_first():
     receipt = made({"anger": 0.91, "age": 0.3}, {"anger": 0.02, "age": 0.25}, {"beard": 0.5})
     assert receipt.shortfalls() == {"anger": 0.02}
     first = receipt.sentences(DEFAULT_TABLE)[0]
-    assert first.startswith("Anger: asked +91 %, came +2 %: this method cannot bring more anger")
+    assert first == (
+        "Anger: asked +91 %, came +2 %: less than half of it, for this request on this face."
+    )
+    assert receipt.missed() == {"anger": "short"}
     wrong = made({"yaw": -0.3}, {"yaw": 0.2}, {})
-    assert wrong.sentences(DEFAULT_TABLE)[0].startswith("Yaw: asked -27°, came +18°")
-    assert "less yaw" in wrong.sentences(DEFAULT_TABLE)[0]
+    assert wrong.sentences(DEFAULT_TABLE)[0] == (
+        "Yaw: asked -27°, came +18°: the other way, for this request on this face."
+    )
+    # another size of request, or another beside it, may bring more: nothing is said of a limit
+    assert "cannot" not in " ".join(PHRASES.values())
     assert made({"smile": 0.03}, {"smile": 0.0}, {}).shortfalls() == {}, "too small to grade"
     assert "shortfalls" in receipt.to_dict()
 
@@ -309,6 +317,68 @@ def test_a_target_that_the_edit_left_is_a_shortfall_however_little_was_left_to_a
     # two readings of a still face differ by less than is graded
     fields["after"] = {**after, "glasses": 0.86}
     assert made({"glasses": 0.02}, {"glasses": -0.02}, {}, **fields).shortfalls() == {}
+
+
+def test_a_value_that_was_missed_is_told_by_the_judge_alone_as_in_the_table():
+    # the guiding reader saw 46 years before, and asks for +7; the judge sees 37
+    aged = made(
+        {"age": 0.0875}, {"age": 0.0625}, {}, targets={"age": 0.6}, before={"age": 0.4},
+        after={"age": 0.4625}, seconds={"total": 1.0},
+    )  # fmt: skip
+    assert aged.missed() == {"age": "short"}
+    assert aged.sentences(DEFAULT_TABLE)[0] == (
+        "Age: asked to be 53 years; the judge read 37 years before and reads 42 years now, less "
+        "than half of the way."
+    )
+    (entry,) = aged.to_dict()["missed"]
+    assert entry.pop("share") == pytest.approx(0.3125)
+    assert entry.pop("asked") == pytest.approx(0.2)
+    assert entry == {
+        "attribute": "age", "why": "short", "target": 0.6, "before": 0.4, "after": 0.4625,
+        "came": 0.0625,
+    }  # fmt: skip
+    rows = {line[:17].strip(): line for line in aged.to_text(DEFAULT_TABLE).splitlines()}
+    row = " ".join(rows["Age"].split())
+    assert row.startswith("Age 37 years 42 years to 53 years +5 years ")
+    # the judge sees it reached, whatever the guiding reader had asked for
+    fields = {"targets": {"age": 0.6}, "before": {"age": 0.5}, "after": {"age": 0.58}}
+    reached = made({"age": 0.4}, {"age": 0.08}, {}, **fields)
+    assert reached.missed() == {}
+
+
+def test_what_the_sentences_say_is_data_as_well():
+    requested = {"anger": 0.9, "yaw": -0.3, "smile": 0.4, "age": 0.2}
+    achieved = {"anger": 0.02, "yaw": 0.2, "smile": 0.24, "age": 0.2}
+    receipt = made(requested, achieved, {"beard": 0.5, "roll": 0.01}, identity=0.3, strangers=0.2)
+    found = json.loads(json.dumps(receipt.to_dict(), allow_nan=False))
+    assert [(entry["attribute"], entry["why"]) for entry in found["missed"]] == [
+        ("anger", "short"), ("yaw", "opposite"), ("smile", "partly"),
+    ]  # fmt: skip
+    assert [(entry["asked"], entry["came"]) for entry in found["missed"]] == [
+        (0.9, 0.02), (-0.3, 0.2), (0.4, 0.24),
+    ]  # fmt: skip
+    assert found["missed"][2]["share"] == pytest.approx(0.6)
+    assert found["drifts"] is True
+    assert found["inside_band"] == {
+        "anger": True, "yaw": False, "smile": False, "age": False, "beard": False, "roll": True,
+    }  # fmt: skip
+    assert found["outside_band"] == ["beard"]
+
+
+def test_every_field_of_a_receipt_is_documented():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "receipt.md").read_text("utf-8")
+    first = page.partition("An entry of")[0]
+    named = re.findall(r"^\| `([a-z_]+)` \|", first, flags=re.MULTILINE)
+    assert named == list(Receipt().to_dict())
+    receipt = made({"anger": 0.9}, {"anger": 0.0}, {}, targets={})
+    valued = made(
+        {"age": 0.2}, {"age": 0.0}, {}, targets={"age": 0.7}, before={"age": 0.5},
+        after={"age": 0.5},
+    )  # fmt: skip
+    for one in (receipt, valued):
+        assert [k for k in one.to_dict()["missed"][0] if f"`{k}`" not in page] == []
+    whys = ("away", "opposite", "short", "partly")
+    assert [why for why in whys if f'"{why}"' not in page] == []
 
 
 def test_a_face_that_is_nearer_to_a_stranger_is_said_to_drift():

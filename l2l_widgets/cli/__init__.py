@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ VERBS = {
 EXAMPLES = {
     "lab": "l2l lab student_3",
     "sample": "l2l sample -n 12 --seed 1 --out sheet.png",
-    "edit": "l2l edit --seed 8 --set smile=+0.4 --set age=0.6 --out out.png",
+    "edit": "l2l edit --seed 8 --set smile=+0.4 --set age=0.6 --compare --out out.png",
     "interpolate": "l2l interpolate --from-seed 1 --to-seed 15 --frames 9 --out strip.png",
     "mix": "l2l mix --identity 16 --attributes 6 --out mixed.png --inputs",
     "mix-report": "l2l mix-report --pairs 100 --no-truth --out mix_report",
@@ -81,6 +82,10 @@ EXAMPLES = {
     "world": "l2l world mine --generator ffhq.pkl --judge celeba_40=attributes.onnx",
     "doctor": "l2l doctor",
 }
+
+
+#: Exit code where nobody reads the output: what a shell says of a program that SIGPIPE ended.
+BROKEN_PIPE = 128 + 13
 
 
 class _Parser(argparse.ArgumentParser):
@@ -175,8 +180,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, or 2 on bad input (of one of many faces, too), or 130 after Ctrl-C.
+        The exit code: 0, or 2 on bad input (of one of many faces, too), or 130 after Ctrl-C, or
+        141 where nobody reads the output any more, as after ``| head``.
     """
+    try:
+        code = _main(argv)
+        sys.stdout.flush()  # here, and not at the end of the interpreter, which would complain
+    except BrokenPipeError:
+        # what is left in the buffers goes nowhere, or the interpreter would try once more
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # a stream without a file
+                os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return BROKEN_PIPE
+    return code
+
+
+def _main(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # a console of a few hundred signs shows "?" for the others, and the work is not lost
         if isinstance(stream, io.TextIOWrapper):
@@ -196,6 +217,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"l2l_widgets.cli.{VERBS[args.verb][0]}")
     try:
         result = module.run(args)
+    except BrokenPipeError:
+        raise  # nobody reads what was printed; no bad input
     except (ValueError, OSError) as error:
         # some libraries' messages have several lines
         message = " ".join(str(error).split())

@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, GENERATOR_HELP, with_class
 from l2l_widgets.cli.checks import (
@@ -27,8 +26,8 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
-from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.edit_many import add_arguments, check_many, run_many
+from l2l_widgets.cli.waiting import Waiting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.receipt import Receipt
+    from l2l_widgets.session.states import Edit
 
 SAMPLES_MAX = 1024
 METHOD = "mapper"
@@ -224,8 +224,8 @@ def run_edit(args: argparse.Namespace) -> dict[str, Any]:
     if missing and not args.no_receipt:
         lines.append(f"no receipt: {models.name!r} lacks {' and '.join(missing)}")
     elif not args.no_receipt:
-        with Waiting("measuring, beside random edits", sys.stderr) as waiting:
-            receipt = session.measure(waiting)
+        with Waiting("measuring", sys.stderr) as waiting:
+            receipt = session.measure(waiting, waiting.begins)
         assert receipt is not None  # nothing makes it stale here
         if receipt.error is not None:
             raise ValueError(f"{args.out} is written; its receipt is not: {receipt.error}")
@@ -260,8 +260,7 @@ def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     }
     written = session.save(args.out, scale=picture["scale"], compare=picture["compare"])
     if not args.json:
-        edits = len(recipe.edits)
-        print(f"{args.out}: {counted(edits, 'edit')} replayed on {models.name}")
+        print(f"{args.out}: replayed on {models.name}: {edits_text(recipe.edits)}")
     return {
         "out": str(args.out),
         "models": models.name,
@@ -271,39 +270,27 @@ def run_replay(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-class Waiting:
-    """A line with the seconds, on a terminal, for what takes more than two; gone at the end.
+def edits_text(edits: Iterable[Edit]) -> str:
+    """What edits ask for, change by change, as ``--set`` takes it: "smile=+0.4, age=0.6 by mapper".
 
-    Called between short pieces of work; returns False, which a measurement takes as "go on".
+    Parameters
+    ----------
+    edits : iterable of Edit
+        One after the other; those that ask for nothing are left out.
     """
-
-    AFTER = 2.0
-
-    def __init__(
-        self, what: str, stream: TextIO, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        self.what, self.stream, self.clock = what, stream, clock
-        self.terminal = stream.isatty()
-        self.start = clock()
-        self.width = 0
-
-    def __call__(self) -> bool:
-        """Show how long it has taken; False."""
-        seconds = self.clock() - self.start
-        if self.terminal and seconds > self.AFTER:
-            text = f"{self.what}: {seconds:.0f} s"
-            self.stream.write(f"\r{text}")
-            self.stream.flush()
-            self.width = len(text)
-        return False
-
-    def __enter__(self) -> Waiting:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.width:
-            self.stream.write(f"\r{' ' * self.width}\r")
-            self.stream.flush()
+    steps = []
+    for edit in (edit for edit in edits if not edit.empty):
+        asked = [f"{name}={value:+.3g}" for name, value in edit.changes.items()]
+        asked += [f"{name}={value:.3g}" for name, value in edit.targets.items()]
+        text = f"{', '.join(asked)} by {edit.method}"
+        if edit.preserve:
+            text += f", preserving {', '.join(edit.preserve)}"
+        if edit.rows is not None:
+            text += f", in rows {','.join(map(str, sorted(edit.rows)))}"
+        if edit.space is not None:
+            text += f", in {edit.space.upper()}"
+        steps.append(text)
+    return "; then ".join(steps) or "the face as it is, for nothing is asked for"
 
 
 def receipt_text(receipt: Receipt, table: AttributeTable) -> str:
@@ -348,7 +335,14 @@ def parse_settings(settings: Iterable[str]) -> tuple[dict[str, float], dict[str,
             )
         if name in changes or name in targets:
             raise ValueError(f"--set gives {name!r} twice; allowed: once")
-        (changes if value[0] in "+-" else targets)[name] = number(f"--set {name}", value)
+        is_change = value[0] in "+-"
+        try:
+            # what lies outside is refused later: the table knows what may have been meant
+            found = number(f"--set {name}", value)
+        except ValueError as error:
+            allowed = "from -1 to 1 (a change)" if is_change else "from 0 to 1 (a target)"
+            raise ValueError(f"{error} {allowed}") from None
+        (changes if is_change else targets)[name] = found
     return changes, targets
 
 

@@ -79,10 +79,13 @@ def run_many(
     if not args.json:
         were = "was" if report.skipped == 1 else "were"
         skipped = f", {report.skipped} {were} there already" if report.skipped else ""
-        print(
-            f"{report.folder}: {report.done} of {counted(report.total, 'face')} done{skipped}; "
-            f"{report.table}"
-        )
+        failed = f", {len(report.failed)} failed" if report.failed else ""
+        count = counted(report.total, "face")
+        print(f"{report.folder}: {report.done} of {count} done{skipped}{failed}")
+        if report.summary is not None:
+            print(report.summary.to_text())
+        what = "list" if report.summary is None else "receipts"
+        print(f"pictures in {report.folder}, the {what} in {report.table}")
     if report.failed and report.done + report.skipped == 0:
         name, reason = next(iter(report.failed.items()))
         raise ValueError(f"no face could be done; {name}: {reason}")

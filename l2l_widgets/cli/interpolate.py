@@ -21,7 +21,8 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
-from l2l_widgets.cli.edit import OUT_HELP, Waiting
+from l2l_widgets.cli.edit import OUT_HELP
+from l2l_widgets.cli.waiting import Waiting
 from l2l_widgets.films import check_film_name
 
 _TEXT = (
@@ -136,9 +137,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     walk = read_walk(args.recipe, models) if values is None else Walk(**values)
     interpolator = Interpolator(models)
-    with Waiting("drawing", sys.stderr) as waiting:
+    with Waiting("drawing the walk", sys.stderr) as waiting:
         strip = interpolator.draw(walk, waiting)
         if strip is not None and not args.no_curves:
+            waiting.what = "reading the faces of the walk"
             strip = interpolator.measure(strip, waiting)
     assert strip is not None  # nothing makes it stale here
     side = int(strip.images.shape[-1])

@@ -22,6 +22,9 @@ PACKAGE = Path(__file__).resolve().parent.parent
 #: them in rank.
 CONFIG = PACKAGE / "jupyter"
 COPIES = "l2l_notebooks"
+#: Variable by which `l2l_widgets.server` knows that it must tell the address where Jupyter, whose
+#: user has set a token or a password, would tell it at a level that is not shown here.
+TELLS = "L2L_LAB"
 FIRST = "student_1"
 
 
@@ -126,6 +129,10 @@ def server_command(notebook: Path, port: int, browser: bool) -> list[str]:
         "--LabApp.news_url=",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
+        # Nor is what loads. Warnings and errors stay, and so does the address, which is told above
+        # this level (or by our own extension, see `TELLS`).
+        "--ServerApp.log_level=WARN",
+        "--LabApp.log_level=WARN",
     ]
     if not browser:
         command.append("--no-browser")
@@ -148,6 +155,7 @@ def server_environment(environ: Mapping[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         **environ,
         "JUPYTER_CONFIG_PATH": os.pathsep.join(path),
+        TELLS: "1",
     }
 
 
@@ -174,6 +182,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     if args.dry_run:
         print(" ".join(command))
         return report
+    print("JupyterLab starts, and says its address below; Ctrl-C, twice, ends it", flush=True)
     _serve(command, server_environment(os.environ))
     return report
 

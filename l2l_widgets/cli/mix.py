@@ -22,12 +22,14 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.mix_text import closeness_lines, report_lines
 from l2l_widgets.films import ANIMATIONS, CLIPS, Film, FilmWriter, check_film_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.disentangle import Face, FaceMixer, Signature
+    from l2l_widgets.disentangle.closeness import Closeness
     from l2l_widgets.models.zoo import Models
 
 #: The mixer's file, as `l2l_widgets.disentangle` has it.
@@ -179,7 +181,7 @@ def _mix(
                 f"{'; '.join(in_short(problems))}: without what is left out the pairs would shift; "
                 "allowed: faces that can all be used, or --grid"
             )
-        report = _mix_faces(args, mixer, people, others, problems, scale, steps)
+        report = _mix_faces(args, mixer, people, others, problems, scale, steps, models)
     for line in _with_way_out(in_short(problems)):
         print(f"left out: {line}", file=sys.stderr)
     if not args.json:
@@ -256,7 +258,7 @@ def _check_out(args: argparse.Namespace, frames: bool) -> None:
 
 def _mix_faces(
     args: argparse.Namespace, mixer: FaceMixer, people: list[Face], others: list[Face],
-    problems: list[str], scale: int, steps: int,
+    problems: list[str], scale: int, steps: int, models: Models,
 ) -> dict[str, Any]:  # fmt: skip
     import torch
 
@@ -285,15 +287,55 @@ def _mix_faces(
     sheet, columns = _sheet(args, images, first, second, columns)
     _save(args, sheet, w, mixer, columns, scale)
     kind = f"{args.travel} travels in {args.space.upper()}" if args.travel else "mixed"
+    close = _closeness(args, models, images, people, others)
     return {
         "out": str(args.out),
         "identity": [f.name for f in people],
         "attributes": [f.name for f in others],
         "mixes": len(images),
+        "closeness": [
+            {"identity": person, "attributes": other, **one.to_dict()}
+            for person, other, one in close
+        ],
         "seconds": round(seconds, 4),
-        "text": f"{args.out}: {counted(len(images), 'face')}, {kind}; "
-        f"{1000 * seconds:.0f} ms a face",
+        "text": "\n".join(
+            [
+                f"{args.out}: {counted(len(images), 'face')}, {kind}; "
+                f"{1000 * seconds:.0f} ms a face",
+                *closeness_lines(close),
+            ]
+        ),
     }
+
+
+def _closeness(
+    args: argparse.Namespace, models: Models, images: Tensor, people: list[Face],
+    others: list[Face],
+) -> list[tuple[str, str, Closeness]]:  # fmt: skip
+    """How close each mix is to both of its faces, by the second embedder; empty without one.
+
+    Nothing is said of a travel: the half that travels belongs to both faces.
+    """
+    import torch
+
+    from l2l_widgets.disentangle.closeness import closeness
+
+    if args.travel or not models.has("identity_judge"):
+        return []
+    single = 1 in (len(people), len(others))
+    pairs = [
+        (i, j)
+        for i in range(len(people))
+        for j in range(len(others))
+        if args.grid or single or i == j
+    ]
+    first = torch.stack([people[i].image for i, _ in pairs])
+    second = torch.stack([others[j].image for _, j in pairs])
+    parts = (part.to(models.device) for part in (images, first, second))
+    found = closeness(models.identity_judge, *parts)
+    return [
+        (people[i].name, others[j].name, close) for (i, j), close in zip(pairs, found, strict=True)
+    ]
 
 
 def _sheet(
@@ -418,29 +460,5 @@ def run_report(args: argparse.Namespace) -> dict[str, Any]:
         say=lambda what: print(f"{what} ...", file=sys.stderr),
     )
     if not args.json:
-        print("\n".join(_report_lines(report)))
+        print("\n".join(report_lines(report)))
     return report
-
-
-def _report_lines(report: dict[str, Any]) -> list[str]:
-    """The goals; then every measure of every mixer; then the truth."""
-    lines = [
-        f"{'reached' if row['reached'] else 'missed':<8} {row['goal']:>8} "
-        f"{_cell(row['value'], row['interval']):>24}  {row['what']}"
-        + ("" if row["ceiling"] is None else f" (at best {_cell(row['ceiling'])})")
-        for row in report["reach"]
-    ]
-    names, first = list(report["scores"]), next(iter(report["scores"].values()))
-    keys = [key for key in first if not key.endswith("_interval")]
-    wide = max(26, *(len(key) for key in keys))
-    lines += ["", f"{'':<{wide}} " + " ".join(f"{name:>24}" for name in names)]
-    for key in keys:
-        cells = [_cell(s.get(key), s.get(f"{key}_interval")) for s in report["scores"].values()]
-        lines.append(f"{key:<{wide}} " + " ".join(f"{cell:>24}" for cell in cells))
-    lines += [f"{key:<{wide}} {_cell(value):>24}" for key, value in report["truth"].items()]
-    return lines
-
-
-def _cell(value: Any, interval: Any = None) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if interval is None else f"{text} [{interval[0]:.3g}, {interval[1]:.3g}]"

@@ -205,6 +205,8 @@ def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
     check_judge("--parser", args.parser, "parser")
     models = models_of(with_class(args.generator, args.class_index), args.device)
 
+    import torch
+
     from l2l_widgets.masks import LABELS, encode_mask
     from l2l_widgets.painting import load_painter, load_parser, read_face
     from l2l_widgets.storage import make_folder, write_atomic
@@ -219,10 +221,22 @@ def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
     assert found is not None
     make_folder(args.out.parent)
     write_atomic(args.out, encode_mask(found))
-    shown = {int(i): LABELS[int(i)] for i in found.unique()}
+    counts = torch.bincount(found.flatten().long(), minlength=len(LABELS)).tolist()
+    height, width = found.shape
     if not args.json:
-        print(f"{args.out}: {', '.join(f'{i} {name}' for i, name in shown.items())}")
-    return {"out": str(args.out), "classes": shown}
+        whose = "the painter" if paints else "the generator"
+        print(
+            f"{args.out}: a mask of {width} x {height} pixels, the size that {whose} works at; "
+            "what has another size is brought to it. Number, part, pixels of it here:"
+        )
+        for i, (label, count) in enumerate(zip(LABELS, counts, strict=True)):
+            print(f"{i:>4}  {label:<12}{count:>8}")
+    return {
+        "out": str(args.out),
+        "size": [width, height],
+        "classes": dict(enumerate(LABELS)),
+        "pixels": dict(enumerate(counts)),
+    }
 
 
 def check_weights(args: argparse.Namespace, models: Models) -> None:

@@ -19,13 +19,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from l2l_widgets.many.face_files import face_files, face_of_file
 from l2l_widgets.many.seed_lists import MAX_ITEMS, parse_seeds
 from l2l_widgets.many.seed_lists import BatchError as BatchError
+from l2l_widgets.many.summary import BatchSummary, receipt_of_row, summarized
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
@@ -85,7 +86,11 @@ class BatchProgress:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What a run did: counts, what failed and why, and where the table lies."""
+    """What a run did: counts, what failed and why, where the table lies, and what was measured.
+
+    ``summary`` is of all faces that the table has a receipt of, those done before included; None
+    where there is none.
+    """
 
     folder: Path
     table: Path
@@ -94,6 +99,7 @@ class BatchReport:
     skipped: int
     failed: dict[str, str] = field(default_factory=dict)
     stopped: bool = False
+    summary: BatchSummary | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON values."""
@@ -105,6 +111,7 @@ class BatchReport:
             "skipped": self.skipped,
             "items_failed": dict(self.failed),
             "stopped": self.stopped,
+            "summary": None if self.summary is None else asdict(self.summary),
         }
 
 
@@ -310,8 +317,9 @@ class Batch:
                 )
             )  # fmt: skip
         return BatchReport(
-            self.folder, self.folder / TABLE, len(self.items), done, skipped, errors, stopped
-        )
+            self.folder, self.folder / TABLE, len(self.items), done, skipped, errors, stopped,
+            self._summary(),
+        )  # fmt: skip
 
     def _one(self, item: BatchItem, stop: Callable[[], bool]) -> dict[str, str] | None:
         start = time.perf_counter()
@@ -360,6 +368,17 @@ class Batch:
             values[f"band_low.{name}"] = _number(low)
             values[f"band_high.{name}"] = _number(high)
         return values
+
+    def _summary(self) -> BatchSummary | None:
+        """What the receipts in the table come to, of the faces of this batch."""
+        rows = (self._rows[item.name] for item in self.items if self._is_done(item))
+        names = visible_table(self.models.table).names
+        targets = self._edits[-1].targets
+        receipts = []
+        for row in rows:
+            with contextlib.suppress(KeyError, ValueError):  # drawn only, or another's columns
+                receipts.append(receipt_of_row(row, names, targets))
+        return summarized(receipts)
 
     def _write_table(self) -> None:
         if not self._rows:

@@ -47,8 +47,8 @@ from l2l_widgets.session.states import (
     EditResult,
     SessionState,
     check_state,
+    face_values,
     latent_face,
-    tensor_key,
 )  # fmt: skip
 
 #: Seconds after which a picture is finished although newer requests keep coming.
@@ -173,12 +173,7 @@ class EditSession:
         if unknown:
             known = ", ".join(sorted(_FACE_FIELDS | _EDIT_FIELDS))
             raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
-        face = {k: v for k, v in values.items() if k in _FACE_FIELDS}
-        if face.get("w") is not None:
-            w = latent_face(face["w"], self.models.generator.num_ws)
-            face.update(seed=None, w=w, w_key=tensor_key(w))
-        elif "seed" in face:
-            face.update(w=None, w_key="")
+        face = face_values({k: v for k, v in values.items() if k in _FACE_FIELDS}, self.models)
         edit = {k: v for k, v in values.items() if k in _EDIT_FIELDS}
         with self._lock:
             edits = self.state.edits
@@ -318,20 +313,24 @@ class EditSession:
         """Bytes kept between pictures: ``pictures``, ``activations``, and prepared ``weights``."""
         return self._renderer.memory()
 
-    def measure(self, stale: Callable[[], bool] = lambda: False) -> Receipt | None:
+    def measure(
+        self, stale: Callable[[], bool] = lambda: False, tell: Callable[[str], None] | None = None
+    ) -> Receipt | None:
         """Judge the current state; slower than drawing it.
 
         Parameters
         ----------
         stale : callable
             Asked every few pictures; True abandons the measurement.
+        tell : callable, optional
+            Gets the name of each stage as a piece of it begins: "random edits", "strangers", ...
 
         Returns
         -------
         Receipt or None
             None when abandoned. What goes wrong is in ``receipt.error``.
         """
-        return self._renderer.measure(*self._snapshot(), stale)
+        return self._renderer.measure(*self._snapshot(), stale, tell)
 
     def readings(self, edited: bool = False) -> dict[str, float]:
         """The regressor's reading of the unedited (or edited) face, name -> value in [0, 1].

@@ -15,7 +15,7 @@ import contextlib
 import math
 import textwrap
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,15 +38,17 @@ N_NAMED = 3
 #: Sentences of a receipt; a view may bring those of another language.
 PHRASES: Mapping[str, str] = {
     "nothing": "Nothing is asked for: before and after are the same face.",
-    "short_more": "{label}: asked {asked}, came {came}: this method cannot bring more {lower} on "
-    "this face.",
-    "short_less": "{label}: asked {asked}, came {came}: this method cannot bring less {lower} on "
-    "this face.",
+    "short": "{label}: asked {asked}, came {came}: less than half of it, for this request on this "
+    "face.",
+    "opposite": "{label}: asked {asked}, came {came}: the other way, for this request on this "
+    "face.",
     "away": "{label}: asked to be {target}; the judge read {before} before and reads {after} now, "
     "which is farther away.",
     "partly": "{label}: asked {asked}, came only {came}.",
     "short_of": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
     "now.",
+    "far_from": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
+    "now, less than half of the way.",
     "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
     "so hardly anything was left to change.",
     "drifts": "The face drifts towards another person.",
@@ -146,18 +148,29 @@ class Receipt:
         """Whether the edited face is nearer to a stranger than to the unedited one."""
         return self.identity_kept is not None and self.identity_kept < DRIFT
 
+    def share(self, name: str) -> float | None:
+        """How much of what was asked of one attribute came, as the judge reads it: 1 is all of it.
+
+        Of a value to reach it is the share of the judge's own way there: the reader that guides
+        the edit may see the face stand elsewhere. None where there was less to do than is graded.
+        """
+        asked = self.requested[name]
+        if name in self.targets:
+            asked = self.targets[name] - self.before[name]
+        return self.achieved[name] / asked if abs(asked) >= LEAST_ASKED else None
+
     def shortfalls(self) -> dict[str, float]:
         """What came, of the attributes of which less than half came, or the opposite.
 
-        Of a value that was asked for the judge decides as well, by where the face stands now: a
-        target that the guiding reader saw all but reached asks for next to nothing, and yet the
-        edit may leave it.
+        Of a value that was asked for the judge decides alone, by where the face stood and where it
+        stands now: a target that the guiding reader saw all but reached asks for next to nothing,
+        and yet the edit may leave it.
         """
         away = self.moved_away()
         return {
             name: self.achieved[name]
-            for name, asked in self.requested.items()
-            if name in away or (abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < 0.5)
+            for name in self.requested
+            if name in away or ((share := self.share(name)) is not None and share < 0.5)
         }
 
     def moved_away(self) -> tuple[str, ...]:
@@ -176,19 +189,37 @@ class Receipt:
         """What came, of the attributes of which half or more came, but less than ``PARTLY``.
 
         Of a value that was asked for: where the judge reads more than the rest of the way to it as
-        still to go, and where that is as much as it can tell.
+        still to go, or as gone too far, and where that is as much as it can tell.
         """
         short, found = self.shortfalls(), {}
-        for name, asked in self.requested.items():
+        for name in self.requested:
             if name in self.targets:
                 way = abs(self.targets[name] - self.before[name])
                 left = abs(self.targets[name] - self.after[name])
                 is_part = left >= LEAST_ASKED and left > (1 - PARTLY) * way
             else:
-                is_part = abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < PARTLY
+                share = self.share(name)
+                is_part = share is not None and share < PARTLY
             if is_part and name not in short:
                 found[name] = self.achieved[name]
         return found
+
+    def missed(self) -> dict[str, str]:
+        """Why what was asked for did not come, of the attributes of which it did not.
+
+        Returns
+        -------
+        dict
+            Name -> "away" (farther from the value that was asked for), "opposite" (a change the
+            other way), "short" (less than half) or "partly" (less than ``PARTLY``, or too far
+            beyond a value); those that were left first.
+        """
+        away, short = self.moved_away(), self.shortfalls()
+        found = dict.fromkeys(away, "away")
+        for name in short:
+            back = name not in self.targets and (self.share(name) or 0.0) < 0
+            found.setdefault(name, "opposite" if back else "short")
+        return {**found, **dict.fromkeys(self.partly(), "partly")}
 
     def nearly_there(self) -> tuple[str, ...]:
         """Attributes whose target the face had all but reached before the edit."""
@@ -204,7 +235,11 @@ class Receipt:
         return dict(sorted(moved.items(), key=lambda item: -abs(item[1])))
 
     def to_dict(self) -> dict[str, Any]:
-        """The receipt as plain JSON values."""
+        """The receipt as plain JSON values; ``docs/receipt.md`` says what each is.
+
+        What :meth:`sentences` says in words is here as data: ``missed``, ``drifts`` and, for every
+        attribute, ``inside_band``.
+        """
         return {
             "requested": dict(self.requested),
             "targets": dict(self.targets),
@@ -212,12 +247,19 @@ class Receipt:
             "others": dict(self.others),
             "band": {name: list(pair) for name, pair in self.band.items()},
             "outside_band": list(self.outside_band()),
+            "inside_band": {
+                name: self.band[name][0] <= change <= self.band[name][1]
+                for name, change in {**self.achieved, **self.others}.items()
+            },
             "identity": self.identity,
             "identity_band": None if self.identity_band is None else list(self.identity_band),
             "strangers": self.strangers,
             "identity_kept": self.identity_kept,
+            "drifts": self.drifts,
+            "missed": [self._missed_value(name, why) for name, why in self.missed().items()],
             "shortfalls": list(self.shortfalls()),
             "moved_away": list(self.moved_away()),
+            "nearly_there": list(self.nearly_there()),
             "before": dict(self.before),
             "after": dict(self.after),
             "by_regressor": dict(self.by_regressor),
@@ -227,6 +269,17 @@ class Receipt:
             "n_random": self.n_random,
             "error": self.error,
         }
+
+    def _missed_value(self, name: str, why: str) -> dict[str, Any]:
+        """One entry of ``missed``: all of its numbers are the judge's."""
+        value = {"attribute": name, "why": why}
+        if name not in self.targets:
+            asked = {"asked": self.requested[name]}
+        else:
+            target, before = self.targets[name], self.before[name]
+            ends = {"target": target, "before": before, "after": self.after[name]}
+            asked = {"asked": target - before, **ends}
+        return {**value, **asked, "came": self.achieved[name], "share": self.share(name)}
 
     def sentences(self, table: AttributeTable, phrases: Mapping[str, str] = PHRASES) -> list[str]:
         """The receipt in words, what a reader must not miss first.
@@ -245,18 +298,9 @@ class Receipt:
             return [self.error]
         if not self.requested:
             return [phrases["nothing"]]
-        away = self.moved_away()
-        lines = [self._target_sentence("away", n, table, phrases) for n in away if n in table]
-        lines += [
-            self._came_sentence(name, table, phrases, "more" if asked > 0 else "less")
-            for name, asked in self.requested.items()
-            if name in self.shortfalls() and name not in away and name in table
-        ]
-        lines += [
-            self._target_sentence("short_of", name, table, phrases)
-            if name in self.targets
-            else self._came_sentence(name, table, phrases)
-            for name in self.partly()
+        lines = [
+            self._missed_sentence(name, why, table, phrases)
+            for name, why in self.missed().items()
             if name in table
         ]
         lines += [
@@ -273,26 +317,23 @@ class Receipt:
         lines.append(self._others_sentence(table, phrases))
         return lines
 
-    def _target_sentence(
-        self, phrase: str, name: str, table: AttributeTable, phrases: Mapping[str, str]
+    def _missed_sentence(
+        self, name: str, why: str, table: AttributeTable, phrases: Mapping[str, str]
     ) -> str:
+        """One number a thing, and one reader: the judge, whose numbers the table shows too."""
         row = table[name]
+        if name not in self.targets:
+            return phrases[why].format(
+                label=row.label,
+                asked=change_text(row, self.requested[name]),
+                came=change_text(row, self.achieved[name]),
+            )
+        phrase = {"away": "away", "short": "far_from", "partly": "short_of"}[why]
         return phrases[phrase].format(
             label=row.label,
             target=row.value_text(self.targets[name]),
             before=row.value_text(self.before[name]),
             after=row.value_text(self.after[name]),
-        )
-
-    def _came_sentence(
-        self, name: str, table: AttributeTable, phrases: Mapping[str, str], missing: str = ""
-    ) -> str:
-        row = table[name]
-        return phrases[f"short_{missing}" if missing else "partly"].format(
-            label=row.label,
-            lower=row.label.lower(),
-            asked=change_text(row, self.requested[name]),
-            came=change_text(row, self.achieved[name]),
         )
 
     def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
@@ -395,15 +436,24 @@ def _list(words: list[str], last: str) -> str:
 
 
 class Stopwatch:
-    """Adds up the seconds of named stages; a stage that never ran reports none."""
+    """Adds up the seconds of named stages; a stage that never ran reports none.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    tell : callable, optional
+        Gets the name of a stage whenever a part of it begins.
+    """
+
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
         self.seconds: dict[str, float] = {}
+        self._tell = tell
         self._started = time.perf_counter()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the seconds of a ``with`` block to a stage."""
+        if self._tell is not None:
+            self._tell(name)
         start = time.perf_counter()
         try:
             yield

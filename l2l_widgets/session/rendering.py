@@ -46,6 +46,7 @@ from l2l_widgets.session.states import (
     Edit,
     EditResult,
     SessionState,
+    plain_request,
 )
 
 #: Faces and edited faces kept in memory, each with its picture and readings.
@@ -210,7 +211,7 @@ class Renderer:
             after=drawn.after.shown() if draft is None else draft[0].clone(),
             w=drawn.before.ws.clone(),
             w_edited=drawn.after.ws.clone(),
-            request=_plain(drawn.request),
+            request=plain_request(drawn.request),
             requested=drawn.requested,
             error=None,
             seconds=watch.total(STAGES),
@@ -364,6 +365,7 @@ class Renderer:
         state: SessionState,
         stamp: int = 0,
         stale: Callable[[], bool] = lambda: False,
+        tell: Callable[[str], None] | None = None,
     ) -> Receipt | None:
         """Judge what ``state`` draws.
 
@@ -376,13 +378,15 @@ class Renderer:
         stale : callable
             Asked between short pieces of work; True abandons the measurement. What was measured
             up to then is kept, so the next attempt goes on from there.
+        tell : callable, optional
+            Gets the name of each stage as a piece of it begins.
 
         Returns
         -------
         Receipt or None
             None when abandoned. What goes wrong is in ``receipt.error``.
         """
-        watch = Stopwatch()
+        watch = Stopwatch(tell)
         try:
             return self._measure(state, stamp, stale, watch)
         except Exception as error:  # errors are data here: the session goes on
@@ -492,9 +496,3 @@ class Renderer:
 
 def _by_name(names: tuple[str, ...], values: Tensor) -> dict[str, float]:
     return dict(zip(names, values.tolist(), strict=True))
-
-
-def _plain(request: EditRequest) -> EditRequest:
-    if request.current is None:
-        return request
-    return EditRequest(request.changes, request.targets, request.preserve, request.current.clone())

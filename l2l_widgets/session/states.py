@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,9 @@ from l2l_widgets.attributes import EditRequest
 from l2l_widgets.images import grid
 from l2l_widgets.latents import to_wplus
 from l2l_widgets.session.arguments import must_be, named_values, row_numbers, several_names
+
+if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
 
 #: Where a fresh session starts: the usual compromise between variety and quality.
 DEFAULT_PSI = 0.7
@@ -239,6 +242,22 @@ def tensor_key(w: Any) -> str:
     return hashlib.sha256(data + str(tuple(w.shape)).encode()).hexdigest()[:32]
 
 
+def face_values(face: Mapping[str, Any], models: Models) -> dict[str, Any]:
+    """Fields of a face that go together: a latent has no seed, and a seed no latent.
+
+    Parameters
+    ----------
+    face : mapping
+        Some fields of a :class:`SessionState`, ``w`` as :func:`latent_face` takes it.
+    models : Models
+        Whose generator says how many rows a latent has; a seed does not load it.
+    """
+    if face.get("w") is not None:
+        w = latent_face(face["w"], models.generator.num_ws)
+        return {**face, "seed": None, "w": w, "w_key": tensor_key(w)}
+    return {**face, "w": None, "w_key": ""} if "seed" in face else dict(face)
+
+
 def latent_face(w: Any, num_ws: int) -> Any:
     """A copy in W+ where the shape allows it; the renderer's check names what it does not."""
     if not isinstance(w, Tensor):
@@ -247,3 +266,10 @@ def latent_face(w: Any, num_ws: int) -> Any:
     if w.ndim == 1:
         return to_wplus(w, num_ws)
     return w[None] if w.ndim == 2 else w
+
+
+def plain_request(request: EditRequest) -> EditRequest:
+    """The request with its readings as an ordinary tensor, not one of inference mode."""
+    if request.current is None:
+        return request
+    return EditRequest(request.changes, request.targets, request.preserve, request.current.clone())
