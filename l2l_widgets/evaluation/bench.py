@@ -220,9 +220,12 @@ def choose_requests(
 
 
 def partners(table: AttributeTable, name: str) -> list[int]:
-    """Return the columns that a corrected request for ``name`` may change on purpose."""
+    """Return the columns that a request for ``name`` may change on purpose.
+
+    What a correction changes with it, and what shares its movement.
+    """
     own = table[name]
-    found = {name, *own.implies}
+    found = {name, *own.implies, *own.moves_with}
     found |= {a.name for a in table if name in a.implies}
     if own.group is not None:
         found |= set(table.groups()[own.group])

@@ -23,14 +23,17 @@ GOALS = (
     ("null_error", "<=", 0.02, "null edit, of std(w)"),
     ("milliseconds_per_edit", "<=", 1.0, "milliseconds of one edit"),
 )
+#: Rises and falls, each of which has to reach the first goal: together they may hide one another.
+SIDES = {"achieved_median_rise": "rises", "achieved_median_fall": "falls"}
 #: Measure -> digits in the table of attributes, in the order of its columns.
 COLUMNS = {
-    "achieved_median": 2, "others_mean": 3, "identity_similarity": 2,
+    "achieved_median": 2, "achieved_median_rise": 2, "achieved_median_fall": 2, "others_mean": 3,
+    "others_unrelated_mean": 3, "identity_similarity": 2,
     "identity_placement_score": 2, "cycle_error_mean": 3, "ensemble_achieved_median": 2,
     "ensemble_others_mean": 3,
 }  # fmt: skip
 HEAD = (
-    "attribute", "faces", "achieved", "others", "identity", "placed", "cycle",
+    "attribute", "faces", "achieved", "rises", "falls", "others", "unrelated", "identity", "placed", "cycle",
     "achieved, by the training", "others, by the training",
 )  # fmt: skip
 
@@ -56,8 +59,9 @@ def mapper_section(title: str, which: str, report: Mapping[str, Any]) -> str:
     asked = wrapped(
         f"Requests of ±{p['request']} within reach on unseen seeds, read by the second judges; in "
         f"brackets 95 % of {p['draws']} bootstrap resamples of the faces. *Achieved* is the median "
-        "share of the request that came; *others* the mean absolute change of the other "
-        "attributes, in attribute units; *identity* the cosine of what the identity judge sees "
+        "share of the request that came, *rises* and *falls* the same of those alone; *others* the "
+        "mean absolute change of the other attributes, in attribute units, *unrelated* of those "
+        "that neither share the movement nor are of the same exclusive group; *identity* the cosine of what the identity judge sees "
         f"before and after. {_placed(report)} *Cycle* is what an edit and its undoing leave "
         "behind, as a share of the edit's length in W+; it is asked without readings, so no target "
         "is corrected on the way. The last two columns are read by the regressors that trained the "
@@ -110,6 +114,11 @@ def misses(report: Mapping[str, Any]) -> dict[str, list[str]]:
             found.setdefault(f"{goal['what']} {goal['goal']}", []).append(
                 text + (" (within chance)" if near else "")
             )
+        for name, side in SIDES.items():
+            value, least = row.get(name), GOALS[0][2]
+            if value is not None and value < least:
+                label = f"{GOALS[0][3]} {GOALS[0][1]} {least:g} on {side}"
+                found.setdefault(label, []).append(f"{row['attribute']} {value:.2f}")
     return found
 
 
