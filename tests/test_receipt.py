@@ -311,6 +311,23 @@ def test_a_target_that_the_edit_left_is_a_shortfall_however_little_was_left_to_a
     assert made({"glasses": 0.02}, {"glasses": -0.02}, {}, **fields).shortfalls() == {}
 
 
+def test_what_the_judge_cannot_tell_from_what_was_asked_is_no_shortfall():
+    near = {"targets": {"age": 0.6}, "before": {"age": 0.58}}
+    for after in (0.56, 0.6, 0.64):  # left or overshot, but within the tolerance
+        came = {"age": after - 0.58}
+        receipt = made({"age": 0.14}, came, {}, **near, after={"age": after})
+        assert receipt.is_reached("age")
+        assert (receipt.shortfalls(), receipt.moved_away(), receipt.partly()) == ({}, (), {})
+    receipt = made({"age": 0.14}, {"age": -0.04}, {}, **near, after={"age": 0.54})
+    assert receipt.shortfalls() == {"age": -0.04}
+    # of a change too, which more of fulfils as well
+    assert made({"smile": 0.07}, {"smile": 0.03}, {}).shortfalls() == {}
+    assert made({"smile": 0.09}, {"smile": 0.03}, {}).shortfalls() == {"smile": 0.03}
+    more = made({"smile": -0.3}, {"smile": -0.9}, {})
+    assert more.is_reached("smile")
+    assert not made({"smile": -0.3}, {"smile": 0.9}, {}).is_reached("smile")
+
+
 def test_a_face_that_is_nearer_to_a_stranger_is_said_to_drift():
     receipt = made({"age": 0.5}, {"age": 0.5}, {}, identity=0.93, strangers=0.9)
     assert receipt.identity_kept == pytest.approx(0.3)

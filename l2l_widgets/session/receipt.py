@@ -24,8 +24,10 @@ from l2l_widgets.session.references import N_RANDOM as N_RANDOM
 
 #: Below this share of the scale a face is nearer to a stranger than to itself.
 DRIFT = 0.5
-#: A request smaller than this is not graded: the judges read no finer.
-LEAST_ASKED = 0.05
+#: The one tolerance of the receipt, a share of the scale: 4 years, 5 %, 9° of yaw. The judges read
+#: no finer, so a request smaller than this is not graded, and one counts as reached where the judge
+#: reads no more than this between what was asked for and what came.
+TOLERANCE = 0.05
 #: A change is said to have come in part where less than this share of it came.
 PARTLY = 2 / 3
 #: Where random edits hardly move an attribute the band is thinner than a line; a change of one in
@@ -146,46 +148,64 @@ class Receipt:
         """Whether the edited face is nearer to a stranger than to the unedited one."""
         return self.identity_kept is not None and self.identity_kept < DRIFT
 
+    def is_reached(self, name: str) -> bool:
+        """Whether the judge reads what was asked for, within ``TOLERANCE``.
+
+        A value is reached from either side; of a change, more than was asked for has come as well.
+        """
+        if name in self.targets:
+            return abs(self.after[name] - self.targets[name]) <= TOLERANCE
+        asked = self.requested[name]
+        return (asked - self.achieved[name]) * math.copysign(1.0, asked) <= TOLERANCE
+
     def shortfalls(self) -> dict[str, float]:
         """What came, of the attributes of which less than half came, or the opposite.
 
         Of a value that was asked for the judge decides as well, by where the face stands now: a
         target that the guiding reader saw all but reached asks for next to nothing, and yet the
-        edit may leave it.
+        edit may leave it. What is reached falls short of nothing.
         """
         away = self.moved_away()
         return {
             name: self.achieved[name]
             for name, asked in self.requested.items()
-            if name in away or (abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < 0.5)
+            if name in away
+            or (
+                abs(asked) >= TOLERANCE
+                and self.achieved[name] / asked < 0.5
+                and not self.is_reached(name)
+            )
         }
 
     def moved_away(self) -> tuple[str, ...]:
         """Attributes that the judge reads farther from their target after the edit than before.
 
-        By at least ``LEAST_ASKED``: it reads no finer.
+        By at least ``TOLERANCE``, and to a place that is as far from it.
         """
         return tuple(
             name
             for name, target in self.targets.items()
             if name in self.requested
-            and abs(self.after[name] - target) - abs(self.before[name] - target) >= LEAST_ASKED
+            and not self.is_reached(name)
+            and abs(self.after[name] - target) - abs(self.before[name] - target) >= TOLERANCE
         )
 
     def partly(self) -> dict[str, float]:
         """What came, of the attributes of which half or more came, but less than ``PARTLY``.
 
         Of a value that was asked for: where the judge reads more than the rest of the way to it as
-        still to go, and where that is as much as it can tell.
+        still to go. What is reached came whole.
         """
         short, found = self.shortfalls(), {}
         for name, asked in self.requested.items():
+            if self.is_reached(name):
+                continue
             if name in self.targets:
                 way = abs(self.targets[name] - self.before[name])
                 left = abs(self.targets[name] - self.after[name])
-                is_part = left >= LEAST_ASKED and left > (1 - PARTLY) * way
+                is_part = left > (1 - PARTLY) * way
             else:
-                is_part = abs(asked) >= LEAST_ASKED and self.achieved[name] / asked < PARTLY
+                is_part = abs(asked) >= TOLERANCE and self.achieved[name] / asked < PARTLY
             if is_part and name not in short:
                 found[name] = self.achieved[name]
         return found
@@ -195,7 +215,7 @@ class Receipt:
         return tuple(
             name
             for name in self.targets
-            if name in self.requested and abs(self.requested[name]) < LEAST_ASKED
+            if name in self.requested and abs(self.requested[name]) < TOLERANCE
         )
 
     def largest_others(self, names: Container[str] | None = None) -> dict[str, float]:
