@@ -261,7 +261,16 @@ def test_what_did_not_come_is_said_first():
     assert wrong.sentences(DEFAULT_TABLE)[0].startswith("Yaw: asked -27°, came +18°")
     assert "less yaw" in wrong.sentences(DEFAULT_TABLE)[0]
     assert made({"smile": 0.03}, {"smile": 0.0}, {}).shortfalls() == {}, "too small to grade"
+    rows = made({"anger": 0.91}, {"anger": 0.02}, {}, narrowed=True).sentences(DEFAULT_TABLE)[0]
+    assert rows == "Anger: asked +91 %, came +2 %: the chosen rows do not bring it on this face."
     assert "shortfalls" in receipt.to_dict()
+
+
+def test_a_receipt_knows_whether_the_edit_was_held_to_some_rows(session):
+    session.set_changes({"smile": 0.3})
+    assert not session.measure().narrowed
+    session.update(rows=(0, 1))
+    assert session.measure().narrowed
 
 
 def test_what_the_table_shows_as_nothing_has_no_star():

@@ -44,6 +44,8 @@ PHRASES: Mapping[str, str] = {
     "this face.",
     "short_less": "{label}: asked {asked}, came {came}: this method cannot bring less {lower} on "
     "this face.",
+    "short_rows": "{label}: asked {asked}, came {came}: the chosen rows do not bring it on this "
+    "face.",
     "away": "{label}: asked to be {target}; the judge read {before} before and reads {after} now, "
     "which is farther away.",
     "partly": "{label}: asked {asked}, came only {came}.",
@@ -100,6 +102,8 @@ class Receipt:
         Who read: ``attribute`` and ``identity``.
     n_random : int
         Random edits behind the band.
+    narrowed : bool
+        Whether the last edit was held to some rows: what is missing is then not the method's.
     error : str or None
         Why there is nothing to measure; the other fields are then empty.
     stamp : int
@@ -121,6 +125,7 @@ class Receipt:
     seconds: Mapping[str, float] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     n_random: int = N_RANDOM
+    narrowed: bool = False
     error: str | None = None
     stamp: int = 0
 
@@ -308,6 +313,7 @@ class Receipt:
         self, name: str, table: AttributeTable, phrases: Mapping[str, str], missing: str = ""
     ) -> str:
         row = table[name]
+        missing = "rows" if missing and self.narrowed else missing
         return phrases[f"short_{missing}" if missing else "partly"].format(
             label=row.label,
             lower=row.label.lower(),
