@@ -269,7 +269,16 @@ def test_what_did_not_come_is_said_first():
     # another size of request, or another beside it, may bring more: nothing is said of a limit
     assert "cannot" not in " ".join(PHRASES.values())
     assert made({"smile": 0.03}, {"smile": 0.0}, {}).shortfalls() == {}, "too small to grade"
+    rows = made({"anger": 0.91}, {"anger": 0.02}, {}, narrowed=True).sentences(DEFAULT_TABLE)[0]
+    assert rows == "Anger: asked +91 %, came +2 %: the chosen rows do not bring it on this face."
     assert "shortfalls" in receipt.to_dict()
+
+
+def test_a_receipt_knows_whether_the_edit_was_held_to_some_rows(session):
+    session.set_changes({"smile": 0.3})
+    assert not session.measure().narrowed
+    session.update(rows=(0, 1))
+    assert session.measure().narrowed
 
 
 def test_what_the_table_shows_as_nothing_has_no_star():
@@ -381,6 +390,23 @@ def test_every_field_of_a_receipt_is_documented():
     assert [why for why in whys if f'"{why}"' not in page] == []
 
 
+def test_what_the_judge_cannot_tell_from_what_was_asked_is_no_shortfall():
+    near = {"targets": {"age": 0.6}, "before": {"age": 0.58}}
+    for after in (0.56, 0.6, 0.64):  # left or overshot, but within the tolerance
+        came = {"age": after - 0.58}
+        receipt = made({"age": 0.14}, came, {}, **near, after={"age": after})
+        assert receipt.is_reached("age")
+        assert (receipt.shortfalls(), receipt.moved_away(), receipt.partly()) == ({}, (), {})
+    receipt = made({"age": 0.14}, {"age": -0.04}, {}, **near, after={"age": 0.54})
+    assert receipt.missed() == {"age": "partly"}
+    # of a change too, which more of fulfils as well
+    assert made({"smile": 0.07}, {"smile": 0.03}, {}).shortfalls() == {}
+    assert made({"smile": 0.09}, {"smile": 0.03}, {}).shortfalls() == {"smile": 0.03}
+    more = made({"smile": -0.3}, {"smile": -0.9}, {})
+    assert more.is_reached("smile")
+    assert not made({"smile": -0.3}, {"smile": 0.9}, {}).is_reached("smile")
+
+
 def test_a_face_that_is_nearer_to_a_stranger_is_said_to_drift():
     receipt = made({"age": 0.5}, {"age": 0.5}, {}, identity=0.93, strangers=0.9)
     assert receipt.identity_kept == pytest.approx(0.3)
@@ -395,3 +421,14 @@ def test_hidden_attributes_are_not_mentioned():
     text = " ".join(receipt.sentences(DEFAULT_TABLE.hide(["gender"])))
     assert "Gender" not in text
     assert "Age +8 years" in text
+
+
+def test_what_shares_the_movement_is_no_side_effect_but_a_part_of_it():
+    moved = {"happiness": 0.5, "neutral": -0.3, "sadness": -0.01, "beard": 0.1}
+    receipt = made({"smile": 0.4}, {"smile": 0.4}, moved)
+    assert receipt.along(DEFAULT_TABLE) == {"happiness": 0.5, "neutral": -0.3}
+    part, others = receipt.sentences(DEFAULT_TABLE)[-2:]
+    assert part == "Part of the movement that was asked for: Happiness +50 %, Neutral -30 %."
+    assert others.startswith("Also moved: Beard +10 %.")
+    assert "Happiness" not in others
+    assert made({"age": 0.4}, {"age": 0.4}, moved).along(DEFAULT_TABLE) == {}

@@ -266,6 +266,9 @@ def test_the_receipt_comes_with_its_words(editor, page, session):
     assert editor.receipt["identity_kept"] == pytest.approx(receipt.identity_kept)
     assert editor.receipt["identity_text"].startswith("identity kept")
     assert editor.receipt["shortfalls"] == list(receipt.shortfalls())
+    assert editor.receipt["failed"] == len(receipt.shortfalls())
+    for name, line in zip(receipt.shortfalls(), said, strict=False):
+        assert line.startswith(session.models.table[name].label)
 
 
 def test_everyday_words_find_every_attribute(tiny_models):

@@ -33,8 +33,8 @@ COLUMNS = {
     "ensemble_others_mean": 3,
 }  # fmt: skip
 HEAD = (
-    "attribute", "faces", "achieved", "rises", "falls", "others", "unrelated", "identity", "placed", "cycle",
-    "achieved, by the training", "others, by the training",
+    "attribute", "faces", "achieved", "rises", "falls", "others", "unrelated", "identity",
+    "placed", "cycle", "achieved, by the training", "others, by the training",
 )  # fmt: skip
 
 
@@ -59,9 +59,10 @@ def mapper_section(title: str, which: str, report: Mapping[str, Any]) -> str:
     asked = wrapped(
         f"Requests of ±{p['request']} within reach on unseen seeds, read by the second judges; in "
         f"brackets 95 % of {p['draws']} bootstrap resamples of the faces. *Achieved* is the median "
-        "share of the request that came, *rises* and *falls* the same of those alone; *others* the "
-        "mean absolute change of the other attributes, in attribute units, *unrelated* of those "
-        "that neither share the movement nor are of the same exclusive group; *identity* the cosine of what the identity judge sees "
+        "share of the request that came, *rises* and *falls* the same of those alone; *others* "
+        "the mean absolute change of the other attributes, in attribute units, *unrelated* of "
+        "those that neither share the movement nor are of the same exclusive group; *identity* "
+        "the cosine of what the identity judge sees "
         f"before and after. {_placed(report)} *Cycle* is what an edit and its undoing leave "
         "behind, as a share of the edit's length in W+; it is asked without readings, so no target "
         "is corrected on the way. The last two columns are read by the regressors that trained the "

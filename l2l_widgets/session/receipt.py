@@ -20,12 +20,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from l2l_widgets.attributes import Attribute, AttributeTable
+from l2l_widgets.session.receipt_words import PHRASES as PHRASES
 from l2l_widgets.session.references import N_RANDOM as N_RANDOM
 
 #: Below this share of the scale a face is nearer to a stranger than to itself.
 DRIFT = 0.5
-#: A request smaller than this is not graded: the judges read no finer.
-LEAST_ASKED = 0.05
+#: The one tolerance of the receipt, a share of the scale: 4 years, 5 %, 9° of yaw. The judges read
+#: no finer, so a request smaller than this is not graded, and one counts as reached where the judge
+#: reads no more than this between what was asked for and what came.
+TOLERANCE = 0.05
 #: A change is said to have come in part where less than this share of it came.
 PARTLY = 2 / 3
 #: Where random edits hardly move an attribute the band is thinner than a line; a change of one in
@@ -33,35 +36,6 @@ PARTLY = 2 / 3
 VISIBLE = 0.02
 #: How many of the largest changes that nobody asked for are always named.
 N_NAMED = 3
-
-
-#: Sentences of a receipt; a view may bring those of another language.
-PHRASES: Mapping[str, str] = {
-    "nothing": "Nothing is asked for: before and after are the same face.",
-    "short": "{label}: asked {asked}, came {came}: less than half of it, for this request on this "
-    "face.",
-    "opposite": "{label}: asked {asked}, came {came}: the other way, for this request on this "
-    "face.",
-    "away": "{label}: asked to be {target}; the judge read {before} before and reads {after} now, "
-    "which is farther away.",
-    "partly": "{label}: asked {asked}, came only {came}.",
-    "short_of": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
-    "now.",
-    "far_from": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
-    "now, less than half of the way.",
-    "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
-    "so hardly anything was left to change.",
-    "drifts": "The face drifts towards another person.",
-    "still": "Nothing else moved by as much as {least} of its scale.",
-    "moved": "Also moved: {amounts}. {verdict}",
-    "more_than": "More than a random edit of this size would: {names}.",
-    "no_more": "No more than a random edit of this size would.",
-    "one_smaller": "1 smaller change",
-    "smaller": "{count} smaller changes",
-    "and": "and",
-    "identity_kept": "identity kept {kept} % (0 = a stranger, 100 = the same face; raw {raw})",
-    "identity_raw": "identity {raw} (1 is the same face; no scale of strangers)",
-}
 
 
 @dataclass(frozen=True)
@@ -100,6 +74,8 @@ class Receipt:
         Who read: ``attribute`` and ``identity``.
     n_random : int
         Random edits behind the band.
+    narrowed : bool
+        Whether the last edit was held to some rows: what is missing is then not the method's.
     error : str or None
         Why there is nothing to measure; the other fields are then empty.
     stamp : int
@@ -121,6 +97,7 @@ class Receipt:
     seconds: Mapping[str, float] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     n_random: int = N_RANDOM
+    narrowed: bool = False
     error: str | None = None
     stamp: int = 0
 
@@ -157,46 +134,64 @@ class Receipt:
         asked = self.requested[name]
         if name in self.targets:
             asked = self.targets[name] - self.before[name]
-        return self.achieved[name] / asked if abs(asked) >= LEAST_ASKED else None
+        return self.achieved[name] / asked if abs(asked) >= TOLERANCE else None
+
+    def is_reached(self, name: str) -> bool:
+        """Whether the judge reads what was asked for, within ``TOLERANCE``.
+
+        A value is reached from either side; of a change, more than was asked for has come as well.
+        """
+        if name in self.targets:
+            return abs(self.after[name] - self.targets[name]) <= TOLERANCE
+        asked = self.requested[name]
+        return (asked - self.achieved[name]) * math.copysign(1.0, asked) <= TOLERANCE
 
     def shortfalls(self) -> dict[str, float]:
         """What came, of the attributes of which less than half came, or the opposite.
 
         Of a value that was asked for the judge decides alone, by where the face stood and where it
         stands now: a target that the guiding reader saw all but reached asks for next to nothing,
-        and yet the edit may leave it.
+        and yet the edit may leave it. What is reached falls short of nothing.
         """
         away = self.moved_away()
         return {
             name: self.achieved[name]
             for name in self.requested
-            if name in away or ((share := self.share(name)) is not None and share < 0.5)
+            if name in away
+            or (
+                (share := self.share(name)) is not None
+                and share < 0.5
+                and not self.is_reached(name)
+            )
         }
 
     def moved_away(self) -> tuple[str, ...]:
         """Attributes that the judge reads farther from their target after the edit than before.
 
-        By at least ``LEAST_ASKED``: it reads no finer.
+        By at least ``TOLERANCE``, and to a place that is as far from it.
         """
         return tuple(
             name
             for name, target in self.targets.items()
             if name in self.requested
-            and abs(self.after[name] - target) - abs(self.before[name] - target) >= LEAST_ASKED
+            and not self.is_reached(name)
+            and abs(self.after[name] - target) - abs(self.before[name] - target) >= TOLERANCE
         )
 
     def partly(self) -> dict[str, float]:
         """What came, of the attributes of which half or more came, but less than ``PARTLY``.
 
         Of a value that was asked for: where the judge reads more than the rest of the way to it as
-        still to go, or as gone too far, and where that is as much as it can tell.
+        still to go, or as gone too far. What is reached came whole.
         """
         short, found = self.shortfalls(), {}
         for name in self.requested:
+            if self.is_reached(name):
+                continue
             if name in self.targets:
                 way = abs(self.targets[name] - self.before[name])
                 left = abs(self.targets[name] - self.after[name])
-                is_part = left >= LEAST_ASKED and left > (1 - PARTLY) * way
+                is_part = left > (1 - PARTLY) * way
             else:
                 share = self.share(name)
                 is_part = share is not None and share < PARTLY
@@ -226,13 +221,25 @@ class Receipt:
         return tuple(
             name
             for name in self.targets
-            if name in self.requested and abs(self.requested[name]) < LEAST_ASKED
+            if name in self.requested and abs(self.requested[name]) < TOLERANCE
         )
 
     def largest_others(self, names: Container[str] | None = None) -> dict[str, float]:
         """Attributes that were not asked for, the farthest moved first; of ``names`` if given."""
         moved = {n: c for n, c in self.others.items() if names is None or n in names}
         return dict(sorted(moved.items(), key=lambda item: -abs(item[1])))
+
+    def along(self, table: AttributeTable) -> dict[str, float]:
+        """What moved because it shares the movement that was asked for, the farthest first.
+
+        Those of ``Attribute.moves_with`` that a reader would point at: a smile is happiness, too.
+        """
+        shared = {other for n in self.requested if n in table for other in table[n].moves_with}
+        return {
+            n: c
+            for n, c in self.largest_others(table).items()
+            if n in shared and abs(c) > TOLERANCE
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The receipt as plain JSON values; ``docs/receipt.md`` says what each is.
@@ -314,6 +321,10 @@ class Receipt:
         ]
         if self.drifts:
             lines.append(phrases["drifts"])
+        along = self.along(table)
+        if along:
+            amounts = (f"{table[n].label} {change_text(table[n], c)}" for n, c in along.items())
+            lines.append(phrases["along"].format(amounts=", ".join(amounts)))
         lines.append(self._others_sentence(table, phrases))
         return lines
 
@@ -323,6 +334,8 @@ class Receipt:
         """One number a thing, and one reader: the judge, whose numbers the table shows too."""
         row = table[name]
         if name not in self.targets:
+            if why == "short" and self.narrowed:
+                why = "short_rows"
             return phrases[why].format(
                 label=row.label,
                 asked=change_text(row, self.requested[name]),
@@ -338,6 +351,7 @@ class Receipt:
 
     def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
         moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
+        moved = {n: c for n, c in moved.items() if n not in self.along(table)}
         if not moved:
             return phrases["still"].format(least=f"{VISIBLE:.0%}")
         beyond = [n for n in self.outside_band() if n in moved]

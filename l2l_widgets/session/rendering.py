@@ -446,9 +446,10 @@ class Renderer:
         before, after = readings
         change = named(after - before)
         low, high, identity_band = randoms.band(size)
-        identity = None
+        identity, strangers = None, None
         if drawn.before.embedding is not None and drawn.after.embedding is not None:
             identity = float((drawn.before.embedding * drawn.after.embedding).sum())
+            strangers = self._strangers.similarity(state.truncation_psi, state.noise_mode)
         by_regressor = {}
         if self.models.has("regressor"):
             ends = [self._reading(f, "regressor", state, watch)[0].cpu()
@@ -463,9 +464,7 @@ class Renderer:
             band={n: (low_n, named(high)[n]) for n, low_n in named(low).items()},
             identity=identity,
             identity_band=identity_band if identity is not None else None,
-            strangers=None
-            if identity is None
-            else self._strangers.similarity(state.truncation_psi, state.noise_mode),
+            strangers=strangers,
             before=named(before),
             after=named(after),
             by_regressor=by_regressor,
@@ -473,6 +472,7 @@ class Renderer:
             seconds=watch.total(STAGES),
             judges=judge_names(self.models),
             n_random=self.n_random,
+            narrowed=state.edits[-1].rows is not None,
             stamp=stamp,
         )
 

@@ -420,6 +420,8 @@ def receipt_value(receipt: Receipt, table: AttributeTable, words: Words) -> dict
         **receipt.to_dict(),
         "error": words.said(receipt.error) if receipt.error else None,
         "sentences": words.sentences(receipt, table),
+        # the first sentences, one for each; only these are bold
+        "failed": sum(name in table for name in receipt.shortfalls()),
         "line": words.line(receipt, table),
         "identity_text": receipt.identity_text(words.phrases, words.decimal),
         "strangers_text": "" if receipt.strangers is None else words.number(receipt.strangers),

@@ -321,7 +321,12 @@ class Words:
         if new.empty and not old.empty:
             return str(words["reset"])
         changed = []
+        # sliders send what was asked as a change along as a value: that alone is nobody's step
+        carried = [n for n in new.targets if n in old.changes and n not in old.targets]
+        others = [n for n, v in new.targets.items() if n not in carried and v != old.targets.get(n)]
         for name in dict.fromkeys([*new.changes, *new.targets, *old.changes, *old.targets]):
+            if name in carried and others:
+                continue
             label = table[name].label if name in table else name
             if name in new.targets and new.targets[name] != old.targets.get(name):
                 text = table[name].value_text(new.targets[name]) if name in table else ""

@@ -247,9 +247,12 @@ def test_a_saved_picture_replays_bit_for_bit_on_the_command_line(editor, folder)
     path = folder / saved.inner_text()
     assert path.is_file()
     assert str(folder) in editor.root.locator(".l2l-saved").inner_text()
-    editor.root.locator(".l2l-saved").get_by_text("Recipe", exact=True).click()
-    recipe = json.loads(editor.root.locator(".l2l-saved textarea").input_value())
-    assert recipe["latent"] == {"seed": 7}
+    tabs = editor.root.locator("[role=tablist]")
+    tabs.get_by_role("tab", name="Recipe", exact=True).click()
+    text = editor.root.get_by_label("As recipe")
+    harness.until(text.input_value, what="the recipe")
+    assert json.loads(text.input_value())["latent"] == {"seed": 7}
+    tabs.get_by_role("tab", name="What moved", exact=True).click()
     again = folder / "again.png"
     done = subprocess.run(
         [sys.executable, "-m", "l2l_widgets", "replay", str(path), "--out", str(again)],

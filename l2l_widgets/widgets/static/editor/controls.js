@@ -16,11 +16,13 @@ class Controls {
     this.readings = {};
     this.aside = {}; // asked of another method; this one does not know it
     this.abilities = { attributes: null, reasons: {}, reach: {}, holds: [] };
-    this.short = {}; // name -> what came, where a receipt counts it among its shortfalls
+    this.came = {}; // name -> what a receipt says came of the target that is up
+    this.short = new Set(); // those of them that the receipt counts among its shortfalls
     this.rows = new Map();
     this.sections = [];
     this.held = null;
     this.gesture = 0;
+    this.run = null; // the row whose slider keys are moving, and when they are taken to rest
     this.search = h("input", {
       type: "search",
       class: "l2l-search",
@@ -100,20 +102,35 @@ class Controls {
       },
       "\u00d7",
     );
-    input.addEventListener("pointerdown", () => (this.held = row.name));
+    input.addEventListener("pointerdown", () => {
+      this.endRun();
+      this.held = row.name;
+      this.byKey = false;
+    });
     for (const end of ["pointerup", "pointercancel", "blur"]) {
       input.addEventListener(end, () => (this.held = null));
     }
+    input.addEventListener("blur", () => this.endRun());
     input.addEventListener("input", () => {
-      delete this.short[row.name];
+      if (this.run !== null && this.run.name !== row.name) this.endRun();
+      delete this.came[row.name];
       this.targets[row.name] = Number(input.value);
       this.paint(row.name);
       this.tell(false);
     });
-    // The value itself has been told by the last input event; this only ends the gesture.
-    input.addEventListener("change", () => (this.gesture += 1));
+    // The value itself has been told by the last input event; this only ends the gesture. Keys that follow each
+    // other are one gesture: an arrow moves by one in a hundred, and each alone would be a step of undo.
+    input.addEventListener("change", () => {
+      if (!this.byKey) {
+        this.gesture += 1;
+        return;
+      }
+      clearTimeout(this.run?.timer);
+      this.run = { name: row.name, timer: setTimeout(() => this.endRun(), Controls.KEYS_REST) };
+    });
     input.addEventListener("dblclick", () => this.release(row.name));
     input.addEventListener("keydown", (event) => {
+      this.byKey = true;
       if (event.key === "Delete" || event.key === "Backspace") this.release(row.name);
     });
     // One click on the name holds the attribute still; a second one lets it go.
@@ -182,7 +199,16 @@ class Controls {
     this.onHold(names, on);
   }
 
+  /** The keys rest: what comes next is another gesture. */
+  endRun() {
+    if (this.run === null) return;
+    clearTimeout(this.run.timer);
+    this.run = null;
+    this.gesture += 1;
+  }
+
   tell(settled) {
+    if (settled) this.endRun();
     this.onChange({ ...this.aside, ...this.targets }, this.gesture, settled);
     if (settled) this.gesture += 1;
   }
@@ -193,7 +219,7 @@ class Controls {
       if (other.group !== row.group) continue;
       delete this.targets[other.name];
       delete this.aside[other.name];
-      delete this.short[other.name];
+      delete this.came[other.name];
     }
     if (!wasOn) this.targets[row.name] = 1;
     this.paintAll();
@@ -204,7 +230,7 @@ class Controls {
     if (!(name in this.targets || name in this.aside)) return;
     delete this.targets[name];
     delete this.aside[name];
-    delete this.short[name];
+    delete this.came[name];
     this.paint(name);
     this.tell(true);
   }
@@ -217,6 +243,9 @@ class Controls {
     this.readings = readings;
     if (upToDate && this.held === null) {
       this.locked = new Set(held);
+      for (const name of Object.keys(this.came)) {
+        if (targets[name] !== this.targets[name]) delete this.came[name]; // it came of another target
+      }
       this.targets = { ...targets };
       this.aside = { ...aside };
     }
@@ -229,9 +258,10 @@ class Controls {
     this.paintAll();
   }
 
-  /** A receipt's verdict on what was asked: name -> what came, of its shortfalls. */
-  setShort(short) {
-    this.short = short;
+  /** A receipt's verdict on what was asked: name -> what came, and the names of its shortfalls. */
+  setCame(came, short) {
+    this.came = { ...came };
+    this.short = new Set(short);
     this.paintAll();
   }
 
@@ -259,8 +289,11 @@ class Controls {
     const value = asked ? this.targets[name] : aside ? this.aside[name] : own;
     const [down, up] = unknown ? [1, 1] : reach[name] ?? [1, 1];
     const [lowest, highest] = [Math.max(0, own - down), Math.min(1, own + up)];
-    const beyond = asked && (value < lowest - 0.005 || value > highest + 0.005);
-    const missing = asked && name in this.short;
+    const outside = asked && (value < lowest - 0.005 || value > highest + 0.005);
+    // The reach is what is expected; once the judge has read what came, that alone is said.
+    const measured = asked && name in this.came;
+    const beyond = outside && !measured;
+    const missing = measured && this.short.has(name);
     element.classList.toggle("l2l-asked", asked);
     element.classList.toggle("l2l-held", locked);
     element.classList.toggle("l2l-unknown", unknown);
@@ -268,7 +301,7 @@ class Controls {
     element.style.setProperty("--low", lowest.toFixed(4));
     element.style.setProperty("--high", highest.toFixed(4));
     let note = row.ends ? row.ends.join(" \u2013 ") : "";
-    let title = row.definition;
+    let title = row.ends ? `${row.definition} (${note})` : row.definition;
     if (unknown) {
       note = this.t(aside ? "set_aside" : "not_in_method");
       const reason = reasons[name] ?? this.t("untrained");
@@ -276,11 +309,13 @@ class Controls {
     } else if (locked) {
       note = this.t("held");
     } else if (missing) {
-      const change = asChange(row, this.short[name]);
+      const change = asChange(row, this.came[name]);
       note = entry.meter ? "\u25b3" : `\u25b3 ${this.t("came", { change })}`;
       title += ` ${this.t("hardly", { change })}`;
     } else if (beyond) {
       note = entry.meter ? "\u25b3" : `\u25b3 ${this.t("beyond")}`;
+    } else if (outside && measured && !entry.meter) {
+      note = this.t("came", { change: asChange(row, this.came[name]) });
     }
     if (!unknown && (down < 1 || up < 1)) {
       title += ` ${this.t("reach", { low: asValue(row, lowest), high: asValue(row, highest) })}`;
@@ -343,3 +378,4 @@ class Controls {
     this.empty.hidden = any;
   }
 }
+Controls.KEYS_REST = 800; // milliseconds

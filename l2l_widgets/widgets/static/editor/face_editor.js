@@ -68,7 +68,7 @@ class FaceEditorView {
           { class: "l2l-columns" },
           stage,
           h("div", { class: "l2l-side" }, this.controls.element),
-          h("div", { class: "l2l-below" }, this.errorLine, this.tabs.element, this.saved),
+          h("div", { class: "l2l-below" }, this.errorLine, this.tabs.element),
         ),
         this.receipt.spoken,
       ),
@@ -147,7 +147,7 @@ class FaceEditorView {
     });
     return h(
       "div", { class: "l2l-actions", role: "group", "aria-label": t("edit") },
-      this.undo, this.redo, this.reset, this.compare, save,
+      this.undo, this.redo, this.reset, this.compare, this.saved, save,
     );
   }
 
@@ -317,8 +317,7 @@ class FaceEditorView {
     // A receipt may overtake nothing: it counts only for the picture that is up.
     if (receipt.stamp < this.stamp) return;
     this.receipt.update(receipt);
-    const came = (name) => [name, receipt.achieved[name]];
-    this.controls.setShort(Object.fromEntries((receipt.shortfalls ?? []).map(came)));
+    this.controls.setCame(receipt.achieved ?? {}, receipt.shortfalls ?? []);
     this.element.dataset.receipt = receipt.stamp;
     const milliseconds = Math.round(1000 * (receipt.seconds?.total ?? 0));
     this.showTiming(this.t("both_ms", { ms: this.milliseconds, receipt: milliseconds }));
@@ -351,16 +350,15 @@ class FaceEditorView {
       return;
     }
     const { t } = this;
-    const text = h("textarea", { readonly: true, rows: 8, "aria-label": t("recipe") });
-    text.value = notice.recipe;
     const close = h("button", {
       type: "button", class: "l2l-clear", "aria-label": t("close"),
       onclick: () => (this.saved.hidden = true),
     }, "\u00d7");
     this.saved.replaceChildren(
-      h("p", { role: "status" }, `${t("saved")} `, h("code", { title: notice.path }, notice.name),
-        ` ${t("saved_in", { folder: notice.folder })}`, close),
-      h("details", {}, h("summary", {}, t("recipe")), text, copyButton(t, text)),
+      h("p", { role: "status", title: notice.path },
+        h("span", {}, `${t("saved")} `, h("code", {}, notice.name)),
+        h("span", { class: "l2l-help" }, t("saved_in", { folder: notice.folder }))),
+      close,
     );
     this.saved.hidden = false;
     this.savedStamp = this.stamp;

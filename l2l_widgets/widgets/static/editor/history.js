@@ -6,7 +6,7 @@ class HistoryPanel {
     this.ask = ask;
     this.urls = [];
     this.nodes = new Map();
-    this.board = h("div", { class: "l2l-tree", role: "group", "aria-label": t("tab_history") });
+    this.board = h("div", { class: "l2l-tree l2l-scrolls", role: "group", "aria-label": t("tab_history") });
     this.message = h("p", { class: "l2l-message", role: "alert" });
     this.element = h("div", { class: "l2l-history" },
       h("p", { class: "l2l-help" }, t("history_help")), this.message, this.board);
@@ -48,7 +48,7 @@ class HistoryPanel {
           onclick: () => this.ask({ kind: "goto", node: node.id }),
         },
         this.picture(node, buffers),
-        h("span", { class: "l2l-step-label" }, (node.current ? "\u25cf " : "") + node.label),
+        h("span", { class: "l2l-step-label" }, (node.current ? "\u25cf " : "") + node.label.replace(/(\d) (?=\D)/g, "$1\u00a0")),
       );
       this.buttons.set(node.id, element);
       return element;
@@ -109,8 +109,8 @@ class HistoryPanel {
     for (const url of this.urls) URL.revokeObjectURL(url);
   }
 }
-HistoryPanel.STEP = 98;
-HistoryPanel.LINE = 82;
+HistoryPanel.STEP = 116;
+HistoryPanel.LINE = 98;
 
 /** Node id -> [column, line]; the first child goes on in its parent's line, each other begins one below. */
 function placeNodes(nodes) {

@@ -72,18 +72,20 @@ class PairPanel {
     this.verdict.replaceChildren(...(identity === null ? [] : [
       h("strong", {}, this.t("identity_between", { value: identity })), " ",
       h("span", { class: "l2l-help" }, this.t("one_person", { strangers: strangers ?? "\u2013" }))]));
-    const largest = Math.max(0.1, ...differences.map((d) => Math.abs(d.change)));
     this.bars.replaceChildren(...differences.map(({ label, change }) => {
-      const share = (50 * Math.abs(change)) / largest;
+      const share = 50 * Math.abs(change); // of the whole range, as under "What moved"
       const bar = h("span", { class: "l2l-difference-bar",
         style: `left:${change < 0 ? 50 - share : 50}%;width:${share}%` });
       return h("li", {}, h("span", { class: "l2l-name" }, label),
         h("span", { class: "l2l-track" }, bar),
         h("span", { class: "l2l-difference-number" }, asChange({ low: 0, high: 100, unit: "%" }, change)));
     }));
-    if (!differences.length) this.bars.append(h("li", {}, this.t("no_difference")));
+    this.bars.append(differences.length
+      ? h("li", {}, h("span", { class: "l2l-help l2l-pair-scale" }, this.t("scale")))
+      : h("li", {}, this.t("no_difference")));
     const names = Object.entries(fields);
-    this.fields.textContent = names.length ? this.t("fields_differ", { count: names.length }) : "";
+    this.fields.textContent = names.length === 1 ? this.t("field_differs")
+      : names.length ? this.t("fields_differ", { count: names.length }) : "";
     this.fields.title = names.map(([name, [a, b]]) => `${name}: ${a} \u2192 ${b}`).join("\n");
   }
 

@@ -3,7 +3,10 @@
 // A change of one in fifty of the scale is the least that is worth pointing at; as in the kernel's words.
 const VISIBLE = 0.02;
 
-/** A bar for every attribute, always in the same place, so that the eye learns where to look. */
+/**
+ * A bar for every attribute: what was asked for stands first, the others always in the same order. One scale for
+ * all edits, from minus to plus the whole range of an attribute, so that the bars of two edits can be compared.
+ */
 class ReceiptView {
   constructor(schema, t) {
     this.t = t;
@@ -15,18 +18,20 @@ class ReceiptView {
     this.judges = h("span", { class: "l2l-judges" });
     this.identity = this.makeIdentity();
     this.bars = new Map(this.rows.map((row) => [row.name, this.makeBar(row)]));
-    this.scale = h("div", { class: "l2l-scale" });
+    this.scale = h("div", { class: "l2l-scale" }, t("scale"));
     this.chart = h(
       "div",
-      { class: "l2l-chart", role: "img" },
+      { class: "l2l-chart l2l-scrolls", role: "img" },
       ...[...this.bars.values()].map((bar) => bar.element),
       this.scale,
     );
     this.element = h(
       "section",
       { class: "l2l-receipt", "aria-label": t("receipt") },
-      h("header", { class: "l2l-receipt-head" }, this.asked, this.judges, this.identity.element),
-      h("div", { class: "l2l-words", tabindex: "-1" }, this.summary),
+      // The identity floats: what was asked for flows beside it, and then over the whole width.
+      h("header", { class: "l2l-receipt-head l2l-scrolls", tabindex: "-1" },
+        h("div", { class: "l2l-kept" }, this.judges, this.identity.element), this.asked),
+      h("div", { class: "l2l-words l2l-scrolls", tabindex: "-1" }, this.summary),
       this.chart,
     );
     // What moved in one line, for those who listen. A live region speaks on every change.
@@ -48,30 +53,32 @@ class ReceiptView {
   makeBar(row) {
     const [band, bar, want] = ["l2l-band", "l2l-bar", "l2l-wanted"].map((name) => h("span", { class: name }));
     const amount = h("span", { class: "l2l-amount" });
-    const track = h("span", { class: "l2l-track" }, band, bar, want, amount);
+    const track = h("span", { class: "l2l-track" }, band, bar, want);
     const name = h("span", { class: "l2l-name" }, row.label);
-    const element = h("div", { class: "l2l-column", dataset: { attribute: row.name } }, name, track);
+    const element = h("div", { class: "l2l-column", dataset: { attribute: row.name } }, name, amount, track);
     return { element, band, bar, want, amount };
   }
 
   /** Numbers that belong to another picture must not look like those of the one that is up. */
   setStale(words) {
     this.element.classList.add("l2l-stale");
-    this.say(words);
+    this.say([words]);
   }
 
   /** The last receipt again: what was asked meanwhile changed nothing. */
   restore() {
     this.element.classList.remove("l2l-stale");
-    this.say(...(this.receipt?.sentences ?? [this.nothing ?? this.t("nothing")]));
+    this.say(this.receipt?.sentences ?? [this.nothing ?? this.t("nothing")], this.receipt?.failed);
   }
 
-  say(...lines) {
-    if (this.said === lines.join()) return;
-    this.said = lines.join();
-    // The first line is the one that must not be missed; all flow on, because room is short.
+  /** Lines that flow on, because room is short; in bold the first `failed`, which say what did not come. */
+  say(lines, failed = 0) {
+    const said = JSON.stringify([lines, failed]);
+    if (this.said === said) return;
+    this.said = said;
     this.summary.replaceChildren(...lines.flatMap((line, i) =>
-      [h("span", lines.length > 1 && i === 0 ? { class: "l2l-first" } : {}, line), " "]));
+      [h("span", i < failed ? { class: "l2l-failed" } : {}, line), " "]));
+    this.summary.parentElement?.scrollTo(0, 0);
   }
 
   update(receipt) {
@@ -97,7 +104,7 @@ class ReceiptView {
         const mark = short.includes(name) ? "\u25b3 " : "";
         const values = { mark, label: row.label, came, want: asChange(row, want) };
         return h("span", { class: "l2l-asked-row" }, this.t("asked_row", values));
-      }),
+      }).flatMap((element) => [element, " "]), // where a line may end
     );
   }
 
@@ -128,11 +135,9 @@ class ReceiptView {
   }
 
   drawChart() {
-    const largest = Math.max(0, ...this.rows.map((row) => Math.abs(this.changeOf(row.name))));
-    const top = [0.1, 0.2, 0.5, 1].find((step) => largest <= step) ?? 1;
-    const place = (change) => 50 + (50 * Math.max(-top, Math.min(top, change))) / top;
+    const place = (change) => 50 + 50 * Math.max(-1, Math.min(1, change));
     for (const row of this.rows) this.drawBar(row, place);
-    this.scale.textContent = this.receipt ? this.t("scale", { top: Math.round(100 * top) }) : "";
+    this.chart.scrollTo(0, 0);
     this.chart.setAttribute("aria-label", this.receipt?.sentences.join(" ") ?? this.t("nothing_measured"));
   }
 
@@ -153,10 +158,9 @@ class ReceiptView {
     span(bar, 50, place(change));
     want.hidden = !asked;
     if (asked) want.style.left = `${place(wanted)}%`;
-    // In the free half of the track. Not by colour alone: a change beyond the band wears a diamond.
+    // Beside the track, where no band lies under it. Not by colour alone: beyond the band it wears a diamond.
     const number = asked || Math.abs(change) >= VISIBLE ? asChange({ ...row, unit: "" }, change).trim() : "";
     amount.textContent = outside ? `\u25c6${number}` : number;
-    amount.classList.toggle("l2l-left", change > 0);
     element.title = this.receipt
       ? this.t("bar", { label: row.label, change: asChange(row, change), low: asChange(row, low),
         high: asChange(row, high) })

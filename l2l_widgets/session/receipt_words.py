@@ -1,0 +1,36 @@
+"""The sentences of a receipt, in English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Sentences of a receipt; a view may bring those of another language.
+PHRASES: Mapping[str, str] = {
+    "nothing": "Nothing is asked for: before and after are the same face.",
+    "short": "{label}: asked {asked}, came {came}: less than half of it, for this request on this "
+    "face.",
+    "short_rows": "{label}: asked {asked}, came {came}: the chosen rows do not bring it on this "
+    "face.",
+    "opposite": "{label}: asked {asked}, came {came}: the other way, for this request on this "
+    "face.",
+    "away": "{label}: asked to be {target}; the judge read {before} before and reads {after} now, "
+    "which is farther away.",
+    "partly": "{label}: asked {asked}, came only {came}.",
+    "short_of": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
+    "now.",
+    "far_from": "{label}: asked to be {target}; the judge read {before} before and reads {after} "
+    "now, less than half of the way.",
+    "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
+    "so hardly anything was left to change.",
+    "drifts": "The face drifts towards another person.",
+    "still": "Nothing else moved by as much as {least} of its scale.",
+    "along": "Part of the movement that was asked for: {amounts}.",
+    "moved": "Also moved: {amounts}. {verdict}",
+    "more_than": "More than a random edit of this size would: {names}.",
+    "no_more": "No more than a random edit of this size would.",
+    "one_smaller": "1 smaller change",
+    "smaller": "{count} smaller changes",
+    "and": "and",
+    "identity_kept": "identity kept {kept} % (0 = a stranger, 100 = the same face; raw {raw})",
+    "identity_raw": "identity {raw} (1 is the same face; no scale of strangers)",
+}
