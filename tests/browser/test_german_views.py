@@ -116,6 +116,8 @@ def test_the_grid_names_every_change_once(opened):
     asked = grid.locator(".l2l-amount-asked")
     wanted = "+24\u202fJahre, Lächeln +20\u202f%"
     harness.until(lambda: asked.inner_text() == wanted, what="both changes")
+    came = grid.locator(".l2l-came").first
+    assert came.evaluate("e => getComputedStyle(e).minHeight") == "34px", "a line a change"
     for blind in (True, False):
         grid.get_by_label("Blind").set_checked(blind)
         harness.settle(opened, grid)

@@ -218,6 +218,8 @@ class GridView {
       this.showChange();
     }
     const more = Object.entries(settings.request).slice(1).map(([n, c]) => `${this.rows.get(n).label} ${asAmount(this.rows.get(n), c)}`);
+    // Room for a line a change before the answers are there: the rows below must not jump then.
+    this.element.style.setProperty("--asked", 1 + more.length);
     this.others.textContent = more.map((text) => `, ${text}`).join("");
     this.blind.checked = settings.blind;
     this.reveal.hidden = !settings.blind || settings.revealed;
