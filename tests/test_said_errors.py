@@ -287,7 +287,8 @@ def test_the_training_form_takes_the_number_that_it_shows(tmp_path):
     monitor = widgets.TrainingMonitor(tmp_path, recipe="mapper-lesson", language="de")
     try:
         monitor._change("field", {"name": "learning_rate", "value": "0,002"})
-        assert monitor.form["values"]["learning_rate"] == "0.002"
+        assert monitor.form["values"]["learning_rate"] == "0,002"
+        assert monitor._values["learning_rate"] == "0.002"
         assert monitor.form["wrong"] == {}
         monitor._change("field", {"name": "seed", "value": "-1"})
         assert "erlaubt: eine ganze Zahl von 0 bis 4.294.967.295" in monitor.form["wrong"]["seed"]

@@ -116,3 +116,14 @@ def test_a_page_gets_its_own_words_and_no_others():
     training = Words.of("de").of_script(scripts["TrainingMonitor"])["ui"]
     assert training["state_running"] == "läuft"
     assert "state_running" not in Words.of("de").of_script(scripts["Gallery"])["ui"]
+
+
+def test_no_style_sheet_has_words_of_its_own():
+    """What ``content`` shows is read as well: words come in an attribute that a script fills."""
+    found = {
+        f"{path.relative_to(STATIC)}: {shown}"
+        for path in STATIC.rglob("*.css")
+        for shown in re.findall(r'content:[^;]*?"([^"]*)"', path.read_text(encoding="utf-8"))
+        if re.search(r"[A-Za-z]{2,}", re.sub(r"\\[0-9a-fA-F]{1,4}(?![0-9a-fA-F])", " ", shown))
+    }
+    assert found == set(), "content: attr(data-x), and dataset: { x: t(key) }"

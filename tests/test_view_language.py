@@ -10,6 +10,8 @@ import pytest
 import torch
 from german_page import still_english
 from mixing_world import build_mixer
+from regression_task import make_task
+from training_runs import fit
 
 import l2l_widgets as l2l
 from l2l_widgets import widgets
@@ -153,8 +155,74 @@ def test_the_presenter_speaks_german(session):
     presenter._on_event("receipt", receipt)
     assert presenter.moved
     assert "Identität" in presenter.moved
+    assert presenter.slide["asked"] == "Lächeln +30\u202f%"
+    assert presenter._still_parts().rows[0][2] == "Lächeln +30\u202f%"
+    aimed = l2l.Presenter([("Ziel", {"targets": {"smile": 0.5}})], session, language="de")
+    assert aimed.slide["asked"] == "Lächeln auf 50\u202f%"
+    aimed.close()
     english = l2l.Presenter([("Go", {"smile": 0.3})], session, language="en")
     english._on_event("receipt", session.measure())
     assert "dentity kept" in english.moved
     english.close()
     presenter.close()
+
+
+def test_a_walk_of_one_attribute_is_told_in_german(session):
+    view = l2l.InterpolationView(session, frames=2, language="de")
+    try:
+        view.set(kind="attribute", attribute="smile")
+        assert view.wait(60)
+        said = view.curves["sentences"]
+        assert said[0].startswith("Lächeln geht von ")
+        assert still_english(said) == []
+    finally:
+        view.close()
+
+
+def test_the_explorer_names_what_it_measures_by_its_label(session):
+    view = l2l.EntanglementExplorer(session, faces=2, attributes=("smile",), language="de")
+    try:
+        assert view._doing("mapper: smile") == "mapper: Lächeln"
+        assert view._doing("") == ""
+    finally:
+        view.close()
+
+
+def test_the_monitor_names_rows_and_numbers_in_german(tmp_path):
+    task = make_task(3)
+    task.pictures = lambda: {
+        "as drawn": torch.zeros(2, 3, 8, 8), "smile +1": torch.zeros(2, 3, 8, 8),
+        "my_own +1": torch.zeros(2, 3, 8, 8),
+    }  # fmt: skip
+    task.leakage = lambda: {n: {"smile": 0.5, "my_own": 0.1} for n in ("smile", "my_own")}
+    fit(tmp_path / "seen", 10, task=task)
+    view = widgets.TrainingMonitor(tmp_path, recipe="mapper-lesson", language="de")
+    try:
+        assert view.form["values"] == {}
+        shown = {field["name"]: field["default"] for field in view.form["fields"]}
+        assert shown["learning_rate"] == "0,001"
+        view._change("field", {"name": "learning_rate", "value": "0,001"})
+        assert view.form["values"] == {}, "the default, as the form shows it, is no change"
+        view._change("field", {"name": "psi_low", "value": "0,25"})
+        assert view.form["values"] == {"psi_low": "0,25"}
+        view.select("seen")
+        assert view.look["captions"] == ["wie gezeichnet", "Lächeln +1", "my_own +1"]
+        assert view.look["labels"] == {"smile": "Lächeln", "my_own": "my own"}
+        assert view.run["message"].startswith("Gesichert bei Schritt")
+    finally:
+        view.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("-7: seed is -7; it must be in 0 to 4294967295", "Nr. ist -7; erlaubt: 0 bis 4294967295"),
+        (
+            "filter: 'smlie' is not understood; did you mean smile?",
+            "Filter: 'smlie' wird nicht verstanden; meintest du smile?",
+        ),
+        ("your.png: not a picture file", "your.png: keine Datei, die sich als Bild lesen lässt"),
+    ],
+)
+def test_what_is_refused_is_said_in_whole_german(line, wanted):
+    assert Words.of("de").said(line) == wanted

@@ -132,7 +132,7 @@ def test_what_is_wrong_is_said_in_place(opened, walk):
     field = walk.get_by_label("Last face", exact=True)
     field.fill("-4")
     field.press("Enter")
-    harness.until(lambda: "seed is '-4'" in walk.locator(".l2l-message").inner_text())
+    harness.until(lambda: "seed is -4; " in walk.locator(".l2l-message").inner_text())
     walk.locator(".l2l-strip").focus()
     harness.until(lambda: field.input_value() == "11", what="the field shows what is up again")
     change(walk, lambda: (field.fill("12"), field.press("Enter")))

@@ -376,6 +376,13 @@ class EntanglementExplorer(FaceView):
     def _value(self, matrix: LeakageMatrix) -> dict[str, Any]:
         return matrix_value(visible_matrix(matrix, self._table), self._words)
 
+    def _doing(self, text: str) -> str:
+        """What is being measured, "mapper: smile", with the attribute's label."""
+        method, colon, name = text.partition(": ")
+        if colon and name in self._table:
+            return f"{method}: {self._table[name].label}"
+        return self._words.said(text)
+
     def _tell(self) -> None:
         with self._lock:
             p, protocol, said = self._progress, self.study.protocol, self._words.said
@@ -385,7 +392,7 @@ class EntanglementExplorer(FaceView):
                 "faces": protocol.faces, "seed": protocol.seed, "request": protocol.request,
             }  # fmt: skip
             self.status = {
-                "state": p.state, "done": p.done, "total": p.total, "doing": said(p.doing),
+                "state": p.state, "done": p.done, "total": p.total, "doing": self._doing(p.doing),
                 "faces": p.faces, "faces_total": p.faces_total, "seconds_left": p.seconds_left,
                 "error": said(self._error or self._lost or p.error or self._foreign or "") or None,
             }  # fmt: skip

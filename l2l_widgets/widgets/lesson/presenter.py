@@ -19,7 +19,7 @@ from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.session.states import EditResult
-from l2l_widgets.teaching.presentation import Presentation, read_steps
+from l2l_widgets.teaching.presentation import Presentation, Step, read_steps
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
@@ -120,6 +120,19 @@ class Presenter(FaceView):
             text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
             self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
 
+    def _asked(self, step: Step) -> str:
+        """What a step asks for, in the reader's language."""
+        table, edit = self._words.translate(self.session.models.table), step.state.edits[-1]
+        asked = [
+            f"{table[name].label} {table[name].change_text(change, fine=True)}"
+            for name, change in edit.changes.items()
+        ]
+        for name, target in edit.targets.items():
+            row = table[name]
+            value = row.value_text(target, fine=True)
+            asked.append(self._words("asked_to_be", label=row.label, value=value))
+        return ", ".join(asked)
+
     def _strayed(self) -> str:
         """What another view has made of the step's face; "" where it is as the step asks."""
         state, own = self.session.state, self.presentation.step.state
@@ -147,7 +160,7 @@ class Presenter(FaceView):
                 "count": len(self.presentation),
                 "head": head,
                 "rest": rest.strip(),
-                "asked": step.asked,
+                "asked": self._asked(step),
                 "error": self._words.said(result.error or ""),
                 "strayed": self._strayed(),
                 "stamp": result.stamp,
@@ -167,7 +180,7 @@ class Presenter(FaceView):
         pictures = [] if result is None else [result.before, result.after]
         shown = [picture for picture in pictures if picture is not None]
         rows = [
-            [f"\u25b8 {i + 1}" if i == at else str(i + 1), step.words.strip(), step.asked]
+            [f"\u25b8 {i + 1}" if i == at else str(i + 1), step.words.strip(), self._asked(step)]
             for i, step in enumerate(self.presentation.steps)
         ]
         words = self._words("still_presenter", about=self._about())

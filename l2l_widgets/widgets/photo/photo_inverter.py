@@ -235,7 +235,7 @@ class PhotoInverter(FaceView):
         models, say = self.face.models, self._words
         self.schema = {
             "spaces": {name: say(f"space_photo_{name}") for name in SPACES},
-            "max_file": MAX_FILE, "steps": self._settings.steps,
+            "space": self._space, "max_file": MAX_FILE, "steps": self._settings.steps,
             "consent": say.said(CONSENT),
             "likeness": say.said(LIKENESS) if models.name in list_models() else "",
             "resolution": models.generator.img_resolution,

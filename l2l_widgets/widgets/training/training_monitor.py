@@ -32,7 +32,12 @@ from l2l_widgets.training import (
 )
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
-from l2l_widgets.widgets.training.training_values import curves_png, history_value
+from l2l_widgets.widgets.training.training_values import (
+    attribute_label,
+    curves_png,
+    history_value,
+    row_caption,
+)
 from l2l_widgets.widgets.view import View
 
 #: Seconds between two looks at the folders: while something is at work, and otherwise.
@@ -277,12 +282,18 @@ class TrainingMonitor(View):
             self._values[name] = value
         self._send_form()
 
+    def _shown_value(self, kind: str, value: Any) -> str:
+        """A field's value as the form shows it: numbers as this language writes them."""
+        text = _as_text(value)
+        return self._words.figures(text) if kind in ("integer", "number") else text
+
     def _send_form(self) -> None:
         say = self._words
         wrong = {n: say.said(w) for n, w in check_fields(self._recipe, self._values).items()}
         if self._checked != self._recipe.name:  # reading all weights takes a moment
             self._checked = self._recipe.name
             self._missing = say.said(_missing(self._recipe, self._known, self._weights))
+        kinds = {field.name: field.kind for field in fields_of(self._recipe)}
         folder = self.folder / self._new_name if self._new_name else None
         taken = folder is not None and folder.exists()
         if taken:
@@ -299,11 +310,15 @@ class TrainingMonitor(View):
             ],
             "fields": [
                 {**field.__dict__, "limits": say.said(field.limits),
-                 "meaning": say.meaning(field.meaning), "default": _as_text(field.default),
+                 "meaning": say.meaning(field.meaning),
+                 "default": self._shown_value(field.kind, field.default),
                  "plain": field.name in PLAIN_FIELDS}
                 for field in fields_of(self._recipe)
             ],
-            "values": {name: _as_text(value) for name, value in self._values.items()},
+            "values": {
+                name: self._shown_value(kinds.get(name, ""), value)
+                for name, value in self._values.items()
+            },
             "wrong": wrong,
             "missing": self._missing,
             "folder": self._new_name,
@@ -339,10 +354,11 @@ class TrainingMonitor(View):
             "step": step,
             "steps": steps,
             "follows": self._pinned is None,
-            "captions": list(look.captions),
+            "captions": [row_caption(caption, self._words) for caption in look.captions],
             "columns": look.columns,
             "side": list(look.side),
             "leakage": dict(look.leakage),
+            "labels": {name: attribute_label(name, self._words) for name in look.leakage},
             "sheet": {"format": "png", "data": look.path.read_bytes()},
         }
         return True

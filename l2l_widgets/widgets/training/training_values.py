@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.widgets.still import figure_png
+from l2l_widgets.widgets.words import Words
 
 #: Points of a curve that a screen can show; longer histories are thinned.
 MAX_POINTS = 300
@@ -36,6 +38,20 @@ def history_value(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "steps": [record["step"] for record in kept],
         "losses": {name: [record.get(name) for record in kept] for name in names},
     }
+
+
+def attribute_label(name: str, words: Words) -> str:
+    """What an attribute is called on the page; one that is not shipped keeps its name."""
+    table = words.translate(DEFAULT_TABLE)
+    return table[name].label if name in table else name.replace("_", " ")
+
+
+def row_caption(caption: str, words: Words) -> str:
+    """What stands beside a row of watched faces: "as drawn", or an edit such as "smile +1"."""
+    name, space, amount = caption.rpartition(" ")
+    if space and name in DEFAULT_TABLE and amount[:1] in "+-":
+        return f"{attribute_label(name, words)} {amount}"
+    return words.said(caption)
 
 
 def curves_png(history: Mapping[str, Any]) -> bytes | None:

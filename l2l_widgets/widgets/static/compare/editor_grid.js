@@ -35,7 +35,8 @@ class GridView {
     const limit = this.schema.slider;
     this.change = h("input", { type: "range", min: -limit, max: limit, step: 0.05, class: "l2l-change",
       "aria-label": t("change_to_be_achieved"), oninput: () => this.showChange(), onchange: () => this.ask() });
-    this.amount = h("output", { class: "l2l-amount-asked" });
+    this.amount = h("output", {});
+    this.others = h("span", {});
     this.take = button(t("from_the_sliders"), null, () => this.link.post({ kind: "take" }), {
       title: t("take_what_the_face_editor") });
     this.next = button(t("new_face"), "dice", () => this.link.post({ kind: "face", seed: Math.floor(Math.random() * 10000) }));
@@ -44,7 +45,7 @@ class GridView {
     this.progress = h("span", { class: "l2l-progress-text" });
     return h("div", { class: "l2l-panelbar" },
       labelled(t("achieve"), t("every_method_is_asked_for"), this.name),
-      this.change, this.amount, this.take, this.next,
+      this.change, h("span", { class: "l2l-amount-asked" }, this.amount, this.others), this.take, this.next,
       h("label", { class: "l2l-field", title: t("letters_instead_of_names_shuffled") }, this.blind, t("blind")),
       this.reveal, this.progress);
   }
@@ -217,7 +218,9 @@ class GridView {
       this.showChange();
     }
     const more = Object.entries(settings.request).slice(1).map(([n, c]) => `${this.rows.get(n).label} ${asAmount(this.rows.get(n), c)}`);
-    if (more.length) this.amount.textContent += `, ${more.join(", ")}`;
+    // Room for a line a change before the answers are there: the rows below must not jump then.
+    this.element.style.setProperty("--asked", 1 + more.length);
+    this.others.textContent = more.map((text) => `, ${text}`).join("");
     this.blind.checked = settings.blind;
     this.reveal.hidden = !settings.blind || settings.revealed;
     this.element.classList.toggle("l2l-blind", settings.blind);

@@ -136,8 +136,8 @@ class ExplorerView {
     this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, t("preview"))] : []),
       (values?.stamp ?? "").replace(`${t("preview")}, `, ""));
     const percent = Math.round(100 * (own.request ?? 0.3));
-    this.scale[0].textContent = `\u2212${percent}`;
-    this.scale[1].textContent = `+${percent}`;
+    this.scale[0].textContent = `\u2212${percent}\u202f%`;
+    this.scale[1].textContent = `+${percent}\u202f%`;
     this.element.dataset.rows = own.edited?.length ?? 0;
   }
 

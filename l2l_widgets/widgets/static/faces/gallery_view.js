@@ -35,6 +35,7 @@ class GalleryView {
     this.where = h("span", { class: "l2l-page-number" });
     this.grid = h("div", {
       class: "l2l-face-grid", role: "group", "aria-label": t("many_faces"), onkeydown: (event) => this.onKey(event),
+      dataset: { none: t("no_face_like_that") },
     });
     this.element = this.layOut();
     this.makeCells(this.schema.page_size);
@@ -87,6 +88,7 @@ class GalleryView {
       const note = h("span", { class: "l2l-face-note" });
       const cell = h("button", {
         type: "button", class: "l2l-face", tabindex: -1, onclick: () => this.load(i), onfocus: () => this.setFocused(i),
+        dataset: { loaded: `\u2713\u202f${t("loaded")}` },
       }, view.frame, name, note);
       return { cell, name, note };
     });

@@ -37,6 +37,9 @@ class WalkView {
     this.saved = h("p", { class: "l2l-saved-line", role: "status" });
     this.hint = h("span", { class: "l2l-hint" });
     this.element = this.layOut();
+    this.add.append(h("option", { value: "" }, t("add_a_curve")));
+    this.add.disabled = true;
+    this.showHint(null); // room for what comes with the curves: the page must not jump then
     this.observer = new ResizeObserver(() => this.drawCurves());
     this.observer.observe(this.strip);
     this.listen();
@@ -97,6 +100,7 @@ class WalkView {
     if (this.cells?.length !== count) this.makeCells(count);
     this.stamp = value.stamp;
     if (value.stamp !== this.measured) this.element.classList.add("l2l-stale");
+    if (!this.current && !this.message.element.textContent) this.saying.textContent = t("measuring_step");
     value.pictures.forEach((picture, i) => picture && this.queues[i].push(picture));
     this.element.dataset.frames = value.done ? value.stamp : "";
     this.element.classList.toggle("l2l-waiting", !value.done);
@@ -115,6 +119,7 @@ class WalkView {
       h("div", { class: "l2l-strip-frame", dataset: { frame: i } }, view.frame, h("span", {}, String(i + 1))));
     this.strip.style.setProperty("--frames", count);
     this.strip.replaceChildren(...this.cells);
+    if (!this.current) this.drawCurves();
     this.strip.setAttribute("aria-valuemax", count);
     this.setCursor(Math.min(this.cursor, count - 1));
   }
@@ -239,7 +244,11 @@ class WalkView {
   drawCurves() {
     const curves = this.current;
     const width = this.strip.clientWidth;
-    if (!curves || !this.cells || width < 1) return this.placeCursor();
+    if (!this.cells || width < 1) return this.placeCursor();
+    if (!curves) {
+      for (const panel of [this.identity, this.attributes]) panel.update([], [0, 1], this.cells.length, width);
+      return this.placeCursor();
+    }
     const names = this.names();
     const count = this.cells.length;
     const swept = this.model.get("settings").kind === "attribute" ? this.model.get("settings").attribute : null;
@@ -266,9 +275,13 @@ class WalkView {
     this.add.replaceChildren(h("option", { value: "" }, t("add_a_curve")),
       ...others.map((row) => h("option", { value: row.name }, row.label)));
     this.add.disabled = names.length >= MAX_CURVES;
+    this.showHint(swept);
+    this.placeCursor();
+  }
+
+  showHint(swept) {
     this.hint.textContent = t("share_of_each_attributes_scale") +
       (swept ? t("broad_line_what_was_asked") : "") + t("click_a_frame_to_load");
-    this.placeCursor();
   }
 
   fillTable() {
@@ -281,6 +294,7 @@ class WalkView {
   showNotice(notice) {
     this.message.show(notice.error);
     if (notice.error) {
+      if (!this.current) this.saying.textContent = "";
       this.element.classList.remove("l2l-waiting");
       this.bar.update(this.model.get("settings"));
       this.saved.textContent = "";

@@ -79,7 +79,7 @@ class LatentMapView {
       this.canvas.redraw();
     });
     const zoom = (text, label, act) => h("button", { type: "button", class: "l2l-map-zoom", "aria-label": label, title: label, onclick: act }, text);
-    const bar = h("div", { class: "l2l-map-bar-top" },
+    this.bar = h("div", { class: "l2l-map-bar-top" },
       h("div", { class: "l2l-segments", role: "group", "aria-label": t("tool") }, ...this.tools),
       h("label", {}, t("map_of"), this.space), h("label", {}, t("seed"), this.seeds),
       h("label", {}, t("colour"), this.colour), this.faces, this.sizes);
@@ -94,9 +94,9 @@ class LatentMapView {
     };
     this.groupsSection = panel(t("two_groups"), this.groups.element, false);
     this.editSection = panel(t("where_an_edit_goes"), this.edit.element, true);
-    return h("div", { class: "l2l l2l-map" }, bar,
-      h("div", { class: "l2l-map-columns" }, stage,
-        h("div", { class: "l2l-map-side" }, this.card.element, this.editSection, this.groupsSection)),
+    this.side = h("div", { class: "l2l-map-side" }, this.card.element, this.editSection, this.groupsSection);
+    return h("div", { class: "l2l l2l-map" }, this.bar,
+      h("div", { class: "l2l-map-columns" }, stage, this.side),
       this.message, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, t("how_to_read_it")), this.schema.caveat), this.said);
   }
 
@@ -334,7 +334,10 @@ class LatentMapView {
     this.progress.replaceChildren(h("span", {}, text), this.elapsed, error ? "" : h("div", { class: "l2l-map-gauge" }, fill),
       why && !ready && !error ? h("p", { class: "l2l-map-why" }, why) : "");
     this.showElapsed();
-    if (error) this.showError(text);
+    // Without a map there is nothing that these could do, and the line stands where the map would.
+    this.progress.classList.toggle("l2l-map-broken", error);
+    this.bar.inert = this.side.inert = error;
+    this.legend.element.hidden = error;
   }
 
   showElapsed() {

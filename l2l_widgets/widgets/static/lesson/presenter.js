@@ -10,6 +10,7 @@ class PresenterView {
     this.model = model;
     this.link = new Link(model, (silent) => this.setSilence(silent));
     this.face = new PictureView("face", t("the_face_of_this_step"));
+    this.face.frame.dataset.before = t("before");
     this.now = new PictureQueue((source) => this.take("after", source));
     this.was = new PictureQueue((source) => this.take("before", source));
     this.pictures = {};

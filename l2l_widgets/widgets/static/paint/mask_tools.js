@@ -67,7 +67,7 @@ class ToolBar {
       type: "range", min: 1, max: schema.largest, step: 1, value: canvas.size, "aria-label": t("brush_size"),
       oninput: () => on.size(Number(this.size.value)),
     });
-    this.sizeText = h("output", {}, `${canvas.size}`);
+    this.sizeText = h("output", {}, t("count_pixels", { count: canvas.size }));
     this.opacity = h("input", {
       type: "range", min: 0, max: 1, step: 0.05, value: 0.55, "aria-label": t("mask_opacity"),
       oninput: () => on.opacity(Number(this.opacity.value)),
@@ -101,7 +101,7 @@ class ToolBar {
 
   showSize(size) {
     this.size.value = size;
-    this.sizeText.textContent = size;
+    this.sizeText.textContent = t("count_pixels", { count: size });
   }
 
   showZoom(zoom) {

@@ -19,8 +19,10 @@ class PhotoInverterView {
     this.choose = button(t("photo"), null, () => this.file.click(), { title: t("choose_a_photo_or_drop") });
     this.faces = h("div", { class: "l2l-segments", role: "group", "aria-label": t("which_face"), hidden: true });
     this.space = new Segments(t("what_matters_more"), Object.entries(this.schema.spaces), (space) => {
+      this.space.set(space); // before there is a photo nothing answers
       this.ask({ kind: "space", space });
     });
+    this.space.set(this.schema.space);
     this.start = button(t("come_closer"), "start", () => this.ask({ kind: "start" }), {
       class: "l2l-button l2l-primary", disabled: true,
       title: t("steps_of_descent_from_the", { steps: this.schema.steps }),
@@ -114,7 +116,8 @@ class PhotoInverterView {
     this.empty.hidden = true;
     this.square.show(photo);
     if (photo.data) this.photoQueue.push(photo);
-    this.how.textContent = [`${photo.name}: ${photo.how}.`, ...photo.notes.map((note) => `${note}.`)].join(" ");
+    this.how.textContent = [`${photo.name}: ${photo.how}.`,
+      ...photo.notes.map((note) => `${note[0].toUpperCase()}${note.slice(1)}.`)].join(" ");
     this.faces.hidden = photo.faces.length < 2;
     this.faces.replaceChildren(...photo.faces.map((_, i) => h("button", { type: "button",
       "aria-pressed": String(i + 1 === photo.chosen),
@@ -131,7 +134,9 @@ class PhotoInverterView {
     this.bar.value = result.of ? result.steps / result.of : 0;
     this.meaning.textContent = t("distance_to_the_sampled_faces", { cloud: fixed(result.cloud, 2), editability: result.editability });
     this.meaning.classList.toggle("l2l-far", result.cloud >= 1.25);
-    const parts = [t("difference_fell", { before: fixed(result.start_loss, 3), after: fixed(result.loss, 3) })];
+    const parts = [result.steps
+      ? t("difference_fell", { before: fixed(result.start_loss, 3), after: fixed(result.loss, 3) })
+      : t("difference_is", { value: fixed(result.loss, 3) })];
     if (result.identity !== null) parts.push(t("identity_between", { value: fixed(result.identity, 2) }));
     if (result.attributes !== null) parts.push(t("attributes_off_by", { amount: fixed(result.attributes, 3) }));
     if (result.largest) parts.push(t("most_in", { label: result.largest[0], amount: fixed(result.largest[1], 2) }));

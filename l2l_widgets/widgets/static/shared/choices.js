@@ -76,7 +76,7 @@ function numberField(label, props, onTake) {
 
 /** A seed as a number where it is one; the kernel judges it, in the same words everywhere. */
 function asSeed(text) {
-  return /^\d+$/.test(String(text).trim()) ? Number(text) : String(text);
+  return /^[+-]?\d+$/.test(String(text).trim()) ? Number(text) : String(text);
 }
 
 /** A change in attribute units in the row's unit, to a tenth where it is small: "+0.4 %". */

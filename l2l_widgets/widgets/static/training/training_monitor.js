@@ -112,7 +112,7 @@ class MonitorView {
 
   showLook(look) {
     this.faces.update(look);
-    this.leakage.update(look.leakage);
+    this.leakage.update(look.leakage, look.labels);
     this.showNothing();
   }
 

@@ -99,11 +99,11 @@ class LeakageView {
         t("asked_in_rows")));
   }
 
-  update(leakage) {
+  update(leakage, labels = {}) {
     const names = Object.keys(leakage ?? {});
     this.element.hidden = names.length < 2;
     if (this.element.hidden) return;
-    const word = (name) => name.replaceAll("_", " ");
+    const word = (name) => labels[name] ?? name;
     const head = h("tr", {}, h("td", {}), ...names.map((n) => h("th", { scope: "col" }, h("span", {}, word(n)))));
     const rows = names.map((asked) => h("tr", {}, h("th", { scope: "row" }, word(asked)),
       ...names.map((moved) => this.cell(leakage[asked][moved] ?? 0, asked === moved))));
@@ -111,7 +111,7 @@ class LeakageView {
   }
 
   cell(value, wanted) {
-    const text = `${value < 0 ? "\u2212" : "+"}${fixed(Math.abs(value), 2).replace(/^0/, "")}`;
+    const text = `${value < 0 ? "\u2212" : "+"}${fixed(Math.abs(value), 2)}`;
     const cell = h("td", { class: wanted ? "l2l-wanted" : "l2l-leak" }, h("span", {}, text));
     cell.style.setProperty("--size", Math.min(1, Math.abs(value)).toFixed(3));
     return cell;
