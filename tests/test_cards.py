@@ -28,7 +28,7 @@ from l2l_widgets.maskgan.networks import DenseMappingNetwork, MappingConfig
 from l2l_widgets.models.zoo import load
 from l2l_widgets.perception import ParsingNet, save_network
 from l2l_widgets.recipes import cards, rendered
-from l2l_widgets.recipes.card_sections import TRAINING, latency_section
+from l2l_widgets.recipes.card_sections import TRAINING
 from l2l_widgets.recipes.card_text import _history, _limits, _shares, card
 from l2l_widgets.recipes.manifest_worlds import outdated, worlds
 from l2l_widgets.recipes.mapper_text import command, mapper_section, misses
@@ -331,34 +331,6 @@ def test_what_says_nothing_to_a_card_is_refused(world, option, capsys):
     assert main(["train", "cards", *option, "--weights", str(world)]) == 2
     assert f"{option[0]} says nothing to cards" in capsys.readouterr().err
     assert not (world / cards.SCORES).exists()
-
-
-def test_the_card_shows_what_the_latency_command_wrote(tmp_path):
-    path = tmp_path / "latency.json"
-    assert cards.read_latency(path) is None
-    assert "Not measured. `python -m tests.browser.latency" in latency_section(None, 128, {})
-    written = {
-        "notebook": "student_1", "n": 150, "median_ms": 41.5, "p95_ms": 170.0, "side": 128,
-        "first_face_s": 4.0, "kernel_mb": {"now": 400.0, "peak": 420.5},
-    }  # fmt: skip
-    path.write_text(json.dumps(written))
-    text = latency_section(cards.read_latency(path), 128, {})
-    assert "n = 150 slider events at 128 px, on a machine" in " ".join(text.split())
-    named = written | {"machine": "an abacus, 2 cores", "measured_with": {"mapper": "a"}}
-    same = " ".join(latency_section(named, 128, {"mapper": {"sha256": "a"}}).split())
-    assert "at 128 px, on an abacus, 2 cores." in same
-    assert "measure again" not in same
-    other = " ".join(latency_section(named, 128, {"mapper": {"sha256": "b"}}).split())
-    assert "Since then `mapper` changed: measure again." in other
-    assert "| slider event to decoded pixels, median, ms | <= 60 | 41.5 | - | yes |" in text
-    assert "| the same, 95th percentile, ms | <= 150 | 170 | - | no |" in text
-    assert "not of this one of 64 px" in " ".join(latency_section(written, 64, {}).split())
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"latency\.json: cannot be read as JSON"):
-        cards.read_latency(path)
-    path.write_text(json.dumps({"views": "all", "n": 3}))
-    with pytest.raises(ValueError, match=r"holds no median_ms; allowed: .* without --all-views"):
-        cards.read_latency(path)
 
 
 def test_the_tests_that_the_card_names_are_there():
