@@ -294,8 +294,8 @@ def usual_conditions(
     """Return the attributes that are held with each one where a request names none.
 
     Those whose change is predicted to be the largest, in standard deviations, when the attribute
-    itself moves by one; members of its own exclusive group and what it implies are no conditions,
-    nor is one that would leave less than ``least`` of the direction.
+    itself moves by one; members of its own exclusive group, what it implies and what shares its
+    movement are no conditions, nor is one that would leave less than ``least`` of the direction.
     """
     names = list(found.boundaries)
     slopes = found.slopes.double().flatten(1) / found.spread.double().clamp_min(1e-3)[:, None]
@@ -306,7 +306,8 @@ def usual_conditions(
         predicted = (slopes @ normal[0]).abs()
         held: list[str] = []
         for other in sorted(names, key=lambda n: -float(predicted[found.names.index(n)])):
-            related = other in own.implies or name in table[other].implies
+            related = other in (*own.implies, *own.moves_with)
+            related |= name in (*table[other].implies, *table[other].moves_with)
             if other == name or related or (own.group and table[other].group == own.group):
                 continue
             trial = [found.boundaries[n].normal.reshape(-1) for n in (*held, other)]
