@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import tqdm
 from PIL import Image
 
 from l2l_widgets.cli import main
+from l2l_widgets.cli.invert import next_command
 from l2l_widgets.images import save_image
 from l2l_widgets.inversion import (
     InversionError,
@@ -192,6 +194,22 @@ def test_the_command_writes_a_picture_that_replays(photo, capsys):
     assert main([*words, "--generator", str(photo / "g.safetensors")]) == 0
     first, second = (Image.open(p).tobytes() for p in (photo / "out" / "inverted.png", again))
     assert first == second
+
+
+def test_the_next_command_fits_the_models(tmp_path):
+    def models(*attributes):
+        editors = ("mapper",) if attributes else ()
+        editor = SimpleNamespace(attributes=attributes)
+        return SimpleNamespace(available_editors=editors, editor=lambda name: editor)
+
+    args = SimpleNamespace(out=tmp_path, generator="worlds/ffhq")
+    said = next_command(args, models("beard", "hat"))
+    assert said.endswith("--generator worlds/ffhq --set beard=+0.3 --out edited")
+    assert "need an editor" in next_command(args, models())
+    embedded = SimpleNamespace(out=tmp_path, generator=None)
+    assert next_command(embedded, models("age", "smile")).endswith(
+        f"l2l edit --latents {tmp_path / 'inverted.png'} --set smile=+0.3 --out edited"
+    )
 
 
 def test_ctrl_c_keeps_what_was_found(photo, capsys, monkeypatch):

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.cli.checkpoints import CLASS_HELP, with_class
 from l2l_widgets.cli.checks import (
@@ -20,6 +20,9 @@ from l2l_widgets.cli.checks import (
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_detector, check_judge
 from l2l_widgets.consent import CONSENT, LIKENESS
+
+if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
 
 STEPS_MAX = 100_000
 EVALUATED_MAX = 10_000
@@ -171,17 +174,29 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     write_atomic(args.out / "inversion.json", (json.dumps(answer, indent=1) + "\n").encode())
     if not args.json:
-        _print(answer, args.out / "inverted.png")
+        _print(answer, args.out / "inverted.png", next_command(args, models))
     return answer
 
 
-def _print(answer: dict[str, Any], made: Path) -> None:
+def next_command(args: argparse.Namespace, models: Models) -> str:
+    """What to type to edit what was found, with an attribute that this world's editor changes."""
+    generator = "" if args.generator is None else f" --generator {args.generator}"
+    editors = models.available_editors
+    if not editors:
+        return "to edit it, these models need an editor: l2l train mapper --help"
+    changed = models.editor(editors[0]).attributes
+    name = "smile" if "smile" in changed else changed[0]
+    made = args.out / "inverted.png"
+    return f"edit it with: l2l edit --latents {made}{generator} --set {name}=+0.3 --out edited"
+
+
+def _print(answer: dict[str, Any], made: Path, then: str) -> None:
     several = f" (face {answer['face']} of {len(answer['faces'])})" if answer["faces"] else ""
     print(f"{answer['aligned']}{several}")
     for note in answer["notes"]:
         print(f"note: {note}")
     print(f"wrote {made}: it carries its latent, and replays like an edit")
-    print(f"edit it with: l2l edit --latents {made} --set smile=+0.3 --out edited")
+    print(then)
     if answer["steps"]:
         took = f"{counted(answer['steps'], 'step')} from {answer['start']}"
         print(
