@@ -63,13 +63,13 @@ lint: $(VENV)/.test-installed
 types: $(VENV)/.test-installed
 	$(BIN)/mypy
 
-# A module's tests stay in one process, for they share what is dear to make. Those that start kernels and browsers
+# A module's tests stay in one process, for they share what is dear to make. Those that start servers and browsers
 # fill the cores by themselves, and wait for each other's pictures: they come one after the other. The second part
 # runs whatever became of the first, and what failed in either stands at the end.
 tests: $(VENV)/.test-installed
 	@failed=0; \
-	$(PYTEST) --cache-clear $(SHARED) -m "not gpu and not browser and not notebook" || failed=1; \
-	$(PYTEST) -m "(browser or notebook) and not gpu" || failed=1; \
+	$(PYTEST) --cache-clear $(SHARED) -m "not gpu and not browser" || failed=1; \
+	$(PYTEST) -m "browser and not gpu" || failed=1; \
 	[ $$failed = 0 ] || $(PYTEST) --cache-show cache/lastfailed; \
 	exit $$failed
 
