@@ -17,9 +17,9 @@ from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.session.states import EditResult
-from l2l_widgets.teaching.presentation import Presentation, read_steps
+from l2l_widgets.teaching.presentation import Presentation, Step, read_steps
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
@@ -108,6 +108,9 @@ class Presenter(FaceView):
 
     def _on_face(self, event: FaceEvent) -> None:
         """What other views load is drawn by the session, whose results are heard."""
+        if event.by == POLICY:
+            self.moved = ""
+            self.slide = {**self.slide, "asked": self._asked(self.presentation.step)}
 
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "result":
@@ -132,6 +135,13 @@ class Presenter(FaceView):
             return self._words("strayed_sliders")
         return ""
 
+    def _asked(self, step: Step) -> str:
+        """What a step asks for; "" where it asks for what has been hidden since."""
+        edit, table = step.state.edits[-1], self.session.models.table
+        visible = visible_table(table)
+        names = (*edit.changes, *edit.targets, *edit.preserve)
+        return "" if any(n in table and n not in visible for n in names) else step.asked
+
     def _show_result(self, result: EditResult) -> None:
         step = self.presentation.step
         head, _, rest = step.words.strip().partition("\n")
@@ -147,7 +157,7 @@ class Presenter(FaceView):
                 "count": len(self.presentation),
                 "head": head,
                 "rest": rest.strip(),
-                "asked": step.asked,
+                "asked": self._asked(step),
                 "error": self._words.said(result.error or ""),
                 "strayed": self._strayed(),
                 "stamp": result.stamp,
@@ -167,7 +177,7 @@ class Presenter(FaceView):
         pictures = [] if result is None else [result.before, result.after]
         shown = [picture for picture in pictures if picture is not None]
         rows = [
-            [f"\u25b8 {i + 1}" if i == at else str(i + 1), step.words.strip(), step.asked]
+            [f"\u25b8 {i + 1}" if i == at else str(i + 1), step.words.strip(), self._asked(step)]
             for i, step in enumerate(self.presentation.steps)
         ]
         words = self._words("still_presenter", about=self._about())

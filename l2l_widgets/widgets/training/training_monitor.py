@@ -16,6 +16,7 @@ from typing import Any
 
 import traitlets
 
+from l2l_widgets.policy import listen
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, Recipe, get_recipe, input_hashes, list_recipes
 from l2l_widgets.recipes.fields import check_fields, fields_of
 from l2l_widgets.recipes.processes import free_folder, resume_run, start_run
@@ -32,7 +33,13 @@ from l2l_widgets.training import (
 )
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
-from l2l_widgets.widgets.training.training_values import curves_png, history_value
+from l2l_widgets.widgets.training.training_values import (
+    curves_png,
+    history_value,
+    look_value,
+    names_hidden,
+    shown_names,
+)
 from l2l_widgets.widgets.view import View
 
 #: Seconds between two looks at the folders: while something is at work, and otherwise.
@@ -123,6 +130,7 @@ class TrainingMonitor(View):
             target=_poll, args=(weakref.ref(self), self._wake), name="l2l-monitor", daemon=True
         )
         self._poller.start()
+        listen(self._hide_anew)
 
     def __repr__(self) -> str:
         lines = [super().__repr__()]
@@ -271,7 +279,7 @@ class TrainingMonitor(View):
         kinds = {field.name: field.kind for field in fields_of(self._recipe)}
         if isinstance(value, str) and kinds.get(name) in ("integer", "number"):
             value = self._words.typed(value)
-        if str(value) == _as_text(defaults.get(name)):
+        if str(value) in (_as_text(defaults.get(name)), _as_text(shown_names(defaults.get(name)))):
             self._values.pop(name, None)
         else:
             self._values[name] = value
@@ -294,16 +302,19 @@ class TrainingMonitor(View):
         self.form = {
             "recipe": self._recipe.name,
             "recipes": [
-                {"name": r.name, "summary": say.meaning(r.summary), "shipped": r.shipped}
+                {"name": r.name, "shipped": r.shipped,
+                 "summary": "" if names_hidden(r.summary) else say.meaning(r.summary)}
                 for r in self._known.values()
             ],
             "fields": [
                 {**field.__dict__, "limits": say.said(field.limits),
-                 "meaning": say.meaning(field.meaning), "default": _as_text(field.default),
+                 "meaning": say.meaning(field.meaning),
+                 "default": _as_text(shown_names(field.default)),
+                 "allowed": shown_names(field.allowed),
                  "plain": field.name in PLAIN_FIELDS}
                 for field in fields_of(self._recipe)
             ],
-            "values": {name: _as_text(value) for name, value in self._values.items()},
+            "values": {n: _as_text(shown_names(value)) for n, value in self._values.items()},
             "wrong": wrong,
             "missing": self._missing,
             "folder": self._new_name,
@@ -335,17 +346,19 @@ class TrainingMonitor(View):
         look = read_look(self._shown, step)
         if look is None:
             return False
-        self.look = {
-            "step": step,
-            "steps": steps,
-            "follows": self._pinned is None,
-            "captions": list(look.captions),
-            "columns": look.columns,
-            "side": list(look.side),
-            "leakage": dict(look.leakage),
-            "sheet": {"format": "png", "data": look.path.read_bytes()},
-        }
+        value = look_value(look)
+        self.look = {**value, "step": step, "steps": steps, "follows": self._pinned is None}
         return True
+
+    def _hide_anew(self) -> None:
+        """The list of hidden attributes changed: faces, leakage and form are sent again."""
+        if self._closed:
+            return
+        with self._lock:
+            self._set(look={})
+            self._send_form()
+        self.refresh()
+        self._show_still()
 
     # -- without a front end -----------------------------------------------------------------------
 
