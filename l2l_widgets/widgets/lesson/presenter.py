@@ -121,6 +121,8 @@ class Presenter(FaceView):
             lines = words.sentences(value, table) if value.requested else []
             identity = value.identity_text(words.phrases, words.decimal).partition(" (")[0]
             text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
+            if value.error:  # the picture is up, only what it moved cannot be said
+                text = words.said(value.error)
             self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
 
     def _strayed(self) -> str:
