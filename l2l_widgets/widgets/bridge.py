@@ -29,7 +29,7 @@ from l2l_widgets.latents import layer_groups, z_from_seed
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.replay import parse_recipe
-from l2l_widgets.session.scope import spaces_of
+from l2l_widgets.session.scope import own_names, spaces_of
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
@@ -129,18 +129,20 @@ def abilities_value(session: EditSession, method: str) -> dict[str, Any]:
     dict
         ``method``; ``attributes`` that it can change, None where it is not there to be asked;
         ``reasons`` why not the others; ``reach``, name -> sizes down and up, where it says so;
-        ``spaces`` in which its step can be taken; ``holds``, what can be held still with it.
+        ``spaces`` in which its step is another one than in its ``own``, and what an edit may call
+        that; ``holds``, what can be held still with it.
     """
     try:
         editor = session.models.editor(method)
     except (ValueError, OSError):  # drawing says why, in one line
         unknown: dict[str, Any] = {"attributes": None, "reasons": {}, "reach": {}}
-        unknown |= {"spaces": [], "holds": []}
+        unknown |= {"spaces": [], "own": [], "holds": []}
         return {"method": method, **unknown}
     reach = getattr(editor, "reach", None)
     holds = editor.can_preserve or session.models.has("regressor")
     return {
-        "spaces": list(spaces_of(editor)),
+        "spaces": list(spaces_of(editor)[1:]),
+        "own": list(own_names(editor)),
         "holds": list(editor.attributes) if holds else [],
         "method": method,
         "attributes": list(editor.attributes),
@@ -431,7 +433,7 @@ class SessionBridge:
             "can_redo": self.session.can_redo,
             "held": list(edit.preserve),
             "rows": None if edit.rows is None else sorted(edit.rows),
-            "space": edit.space,
+            "space": None if edit.space in self._abilities_of(edit.method)["own"] else edit.space,
         }
 
 
