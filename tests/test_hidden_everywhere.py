@@ -256,6 +256,24 @@ def test_an_open_view_forgets_what_is_hidden_and_shows_it_again(
     session.close()
 
 
+@pytest.mark.parametrize("name", ["FaceEditor", "PhotoInverter", "TrainingCell", "TrainingMonitor"])
+def test_a_view_that_is_opened_later_never_names_it(name, monkeypatch, tmp_path, tiny_models):
+    monkeypatch.setenv(VARIABLE, "smile")
+    session = EditSession(tiny_models, method="linear", n_random=4)
+    view = EVERY[name](session, tmp_path)
+    rest(view, session)
+    assert not says(spoken(view), "smile")
+    assert not says(text_of(still(view, monkeypatch)), "smile")
+    view.close()
+    session.close()
+
+
+def test_a_lesson_that_asks_for_it_is_refused_by_the_number_of_its_step(monkeypatch, tiny_models):
+    monkeypatch.setenv(VARIABLE, "smile")
+    with pytest.raises(ValueError, match=r"step 1: attribute 'smile' is hidden here"):
+        open_presenter(EditSession(tiny_models, method="linear"), None)
+
+
 def test_a_sheet_of_a_training_loses_the_row_of_a_hidden_attribute(live, tmp_path):
     view = open_monitor(None, tmp_path)
     view._handle_custom_msg({"kind": "recipe", "name": "mapper-lesson"}, [])
@@ -295,6 +313,21 @@ def test_a_list_that_an_open_view_cannot_keep_is_refused_and_the_old_one_stays(
     assert hidden_attributes() == ("age",)
     assert '"gender"' in told(view)
     assert '"age"' not in told(view)
+    view.close()
+
+
+def test_the_next_drag_leads_out_of_an_edit_that_is_hidden_now(live, tiny_models, tmp_path):
+    session = make_session(tiny_models)
+    session.update(changes={"smile": 0.2}, preserve=("beard",))
+    view = widgets.FaceEditor(session, folder=tmp_path)
+    live(["smile", "beard"])
+    rest(view, session)
+    assert "'smile' is hidden here (by hide_attributes)" in view.after["error"]
+    view._handle_custom_msg({"kind": "targets", "targets": {"age": 0.7}, "client": "p"}, [])
+    rest(view, session)
+    assert view.after["error"] is None
+    assert session.state.edits[-1].preserve == ()
+    assert view.settings["targets"] == {"age": 0.7}
     view.close()
 
 

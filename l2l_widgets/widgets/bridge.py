@@ -245,10 +245,14 @@ class SessionBridge:
             edit = session.state.edits[-1]
             known, self._aside = self._divide(edit.method, message["targets"])
             # The page does not know what this view alone hides; what a script asked of it stays.
-            unseen = {n for n in visible_table(session.models.table).names if n not in self._table}
+            table = session.models.table
+            visible = visible_table(table)
+            unseen = {n for n in visible.names if n not in self._table}
             changes = {n: v for n, v in edit.changes.items() if n in unseen}
             known |= {n: v for n, v in edit.targets.items() if n in unseen}
-            free = tuple(name for name in edit.preserve if name not in known)
+            # What is hidden everywhere cannot be asked for, nor taken back by hand: it is let go.
+            may = [n for n in edit.preserve if n in visible or n not in table]
+            free = tuple(name for name in may if name not in known)
             session.update(targets=known, changes=changes, preserve=free, gesture=gesture)
         elif kind == "hold":
             self._hold(message["names"], bool(message["on"]))
