@@ -290,6 +290,7 @@ def test_a_sheet_of_a_training_loses_the_row_of_a_hidden_attribute(live, tmp_pat
     assert b"smile" not in view.look["sheet"]["data"], "the file's text says what was watched"
     assert '"smile"' not in json.dumps(view.form)
     assert not any(says(recipe["summary"], "smile") for recipe in view.form["recipes"])
+    assert all(recipe["summary"] for recipe in view.form["recipes"]), "the page begins it large"
     view.close()
 
 

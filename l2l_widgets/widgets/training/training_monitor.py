@@ -303,7 +303,7 @@ class TrainingMonitor(View):
             "recipe": self._recipe.name,
             "recipes": [
                 {"name": r.name, "shipped": r.shipped,
-                 "summary": "" if names_hidden(r.summary) else say.meaning(r.summary)}
+                 "summary": r.name if names_hidden(r.summary) else say.meaning(r.summary)}
                 for r in self._known.values()
             ],
             "fields": [
