@@ -7,14 +7,20 @@ recipe that asks for it is refused by name. The models still know it. The list c
 - ``L2L_HIDE_ATTRIBUTES="gender, beard"`` in the environment, or
 - ``L2L_HIDE_ATTRIBUTES=@/path/to/list.txt``: a text file, a name or several a line, ``#`` comments.
 
-The first that is given counts.
+The first that is given counts. Open views follow ``hide_attributes`` at once: see :func:`listen`.
+
+What measures for a researcher is not covered: the reports and tables of ``l2l evaluate``, training
+logs and model cards hold every attribute, for a comparison without a column would be another one.
+Only what is shown of them in a view keeps to the list.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+import threading
+import weakref
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError, AttributeTable
@@ -23,6 +29,8 @@ VARIABLE = "L2L_HIDE_ATTRIBUTES"
 MAX_FILE = 1 << 20
 
 _said: tuple[str, ...] | None = None
+_listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
+_lock = threading.Lock()  # of the listeners, never while one is called
 
 
 def hide_attributes(names: Iterable[str] | None) -> None:
@@ -31,12 +39,45 @@ def hide_attributes(names: Iterable[str] | None) -> None:
     Parameters
     ----------
     names : iterable of str or None
-        Checked when a table is asked for; an empty list hides nothing.
+        Checked when a table is asked for, which is at once where a view is open; an empty list
+        hides nothing.
+
+    Raises
+    ------
+    ValueError
+        No list, or a name that the models of an open view lack: the list that was there stays.
     """
     global _said
     if isinstance(names, str):
         raise ValueError(f"names is {names!r}; allowed: a list of names, such as [{names!r}]")
-    _said = None if names is None else tuple(names)
+    before, _said = _said, None if names is None else tuple(names)
+    try:
+        _tell()
+    except ValueError:
+        _said = before
+        _tell()  # those that had heard of the refused list
+        raise
+
+
+def listen(method: Callable[[], None]) -> None:
+    """Have a bound method called after every change of the list; forgotten with its object.
+
+    Parameters
+    ----------
+    method : callable
+        A bound method. It may refuse the list with a ValueError, before it shows anything of it.
+    """
+    with _lock:
+        _listeners[:] = [held for held in _listeners if held() is not None]
+        _listeners.append(weakref.WeakMethod(method))
+
+
+def _tell() -> None:
+    with _lock:
+        methods = [held() for held in _listeners]
+    for method in methods:
+        if method is not None:
+            method()
 
 
 def hidden_attributes() -> tuple[str, ...]:

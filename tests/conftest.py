@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import torch
+from exercise_checks import time_every_check
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.editors import MapperConfig, MapperEditor, MapperNetwork
@@ -18,6 +19,8 @@ from l2l_widgets.stylegan2 import Generator, save_generator
 
 W_DIM = 16
 RESOLUTION = 32
+
+time_every_check()
 
 
 class LinearEditor:

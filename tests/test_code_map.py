@@ -15,7 +15,7 @@ from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.maps.files import open_map, save_map
 from l2l_widgets.maps.layout import quality
 from l2l_widgets.maps.paths import compare_groups, trajectories, walk
-from l2l_widgets.models.zoo import Models
+from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.plots.maps import plot_groups, plot_map, plot_strangeness
 from l2l_widgets.storage import load_safetensors, save_safetensors
 
@@ -96,11 +96,19 @@ def test_a_thumbnail_lies_where_the_atlas_says(drawn):
     assert float((tile - small.clamp(-1, 1)).abs().mean()) < 0.1
 
 
-def test_a_saved_map_is_the_same_map_and_opens_at_once(drawn, models, tmp_path):
+def test_the_shipped_map_opens_within_a_second():
+    models = load()
+    open_map(models)  # what is imported and hashed once is none of a map's
+    start = time.process_time()
+    found = open_map(models)
+    shown = found.layouts["w", 0].coordinates, found.values("smile"), found.atlas["data"]
+    assert time.process_time() - start < 1
+    assert found.count == found.known == len(shown[0]) == len(shown[1]) == 10_000
+
+
+def test_a_saved_map_is_the_same_map(drawn, models, tmp_path):
     save_map(drawn, tmp_path / "map.safetensors")
-    start = time.perf_counter()
     found = open_map(models, tmp_path / "map.safetensors")
-    assert time.perf_counter() - start < 5  # of what took minutes to make; machines are shared
     assert found.layouts.keys() == drawn.layouts.keys()
     for key, layout in drawn.layouts.items():
         same = found.layouts[key]

@@ -67,11 +67,12 @@ def test_one_click_holds_an_attribute_and_gives_up_what_was_asked_of_it(editor, 
 def test_rows_and_space_are_one_request_and_one_step(editor, page, session):
     assert editor.schema["num_ws"] == 8
     assert editor.schema["groups"]["middle"] == [4, 5, 6, 7]
-    assert editor.abilities["spaces"] == ["w", "w+"]
+    assert editor.abilities["spaces"] == [], "in W+ a method of W takes the same step"
     page.send("targets", targets={"smile": 0.9}, gesture=0)
     page.send("scope", rows=[0, 1], space="w+")
     page.settle()
-    assert (editor.settings["rows"], editor.settings["space"]) == ([0, 1], "w+")
+    assert session.state.edits[-1].space == "w+"
+    assert (editor.settings["rows"], editor.settings["space"]) == ([0, 1], None)
     result = session.render()
     assert torch.equal(result.w_edited[0, 2:], result.w[0, 2:])
     page.send("undo")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import time
 
 import pytest
 import torch
+from exercise_checks import timed
 
 from l2l_widgets.session.replay import Recipe
 from l2l_widgets.teaching.exercises import (
@@ -89,6 +91,21 @@ def test_a_verdict_is_read_without_colour_and_its_text_is_no_markup():
     assert repr(verdict).startswith("✗ named: failed. the name is '<b>'; expected one of 'a', 'b'")
     assert "&lt;b&gt;" in verdict._repr_html_()
     assert "✗ named: failed" in verdict._repr_html_()
+
+
+def test_every_check_is_timed_by_the_processor():
+    @exercise
+    def slow(answer):
+        """Take your time."""
+        end = time.process_time() + answer
+        while time.process_time() < end:
+            pass
+
+    before = Exercise.check.checked
+    assert slow.check(0.01)
+    assert Exercise.check.checked == before + 1
+    with pytest.raises(AssertionError, match=r"slow: its check took 0\.\d s of process time"):
+        timed(Exercise.check, limit=0.1)(slow, 0.2)
 
 
 def test_an_exercise_says_what_it_asks_and_refuses_what_it_cannot_be():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from l2l_widgets.walks.files import save_walk
 from l2l_widgets.walks.interpolation import Walk, mix_rows
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "student_3_what_is_w.ipynb"
-SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +32,7 @@ def w_of(lesson, seed, psi=0.7):
 
 
 def passes(exercise, answer):
-    start = time.perf_counter()
     verdict = exercise.check(answer)
-    assert time.perf_counter() - start < SECONDS
     assert verdict, verdict.message
 
 

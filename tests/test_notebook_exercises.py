@@ -7,7 +7,6 @@ Solutions live here, not in the notebooks. The cells that define exercises carry
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,6 @@ from l2l_widgets.teaching import exercises as given
 from l2l_widgets.teaching.exercises import Exercise, receipt_of
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
-#: Seconds of computing that a check may take.
-SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +55,7 @@ def test_student_1(models, tmp_path):
     session = EditSession(models, seed=17)
     session.set_changes({"smile": 0.2})
     share = receipt_of(session, models).achieved["smile"] / 0.2
-    start = time.process_time()  # whatever else the machine does meanwhile
     assert found["share_that_came"].check(share)
-    assert time.process_time() - start < SECONDS
     assert "too large" in found["share_that_came"].check(share + 0.1).message
 
     calmer = found["calmer_glasses"]

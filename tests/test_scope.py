@@ -1,14 +1,25 @@
 import json
+from itertools import combinations
 
 import pytest
 import torch
 from conftest import build_directions, good, make_session
 
+from l2l_widgets import load
 from l2l_widgets.attributes import DEFAULT_TABLE, EditRequest
+from l2l_widgets.latents import to_wplus, z_from_seed
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.holding import held_edit
 from l2l_widgets.session.replay import RecipeError, parse_recipe
-from l2l_widgets.session.scope import ScopeError, parse_rows, spaces_of
+from l2l_widgets.session.scope import (
+    ScopeError,
+    check_scope,
+    own_names,
+    parse_rows,
+    spaces_of,
+    within_scope,
+)
+from l2l_widgets.session.states import Edit
 
 
 def replayed(session):
@@ -70,7 +81,46 @@ def test_the_own_space_comes_first():
         space = "w"
 
     assert spaces_of(StyleEditor()) == ("s",)
-    assert spaces_of(WEditor()) == ("w", "w+")
+    assert spaces_of(WEditor()) == ("w",)
+
+
+def test_two_spaces_that_are_offered_give_two_latents():
+    models = load()
+    z = z_from_seed(3, models.generator.z_dim)
+    seen = {}
+    with torch.inference_mode():
+        ws = to_wplus(models.generator.mapping(z, truncation_psi=0.7), models.generator.num_ws)
+        for method in models.available_editors:
+            editor = models.editor(method)
+            name = next(n for n in ("glasses", *editor.attributes) if n in editor.attributes)
+            after = editor.edit(ws, EditRequest(changes={name: 0.3}))
+            offered = {
+                space: within_scope(Edit(method, space=space), editor, ws, after)
+                for space in spaces_of(editor)
+            }
+            own, *_others = offered.values()
+            assert torch.equal(own, after), f"{method}: the first is its own"
+            for one, two in combinations(offered, 2):
+                apart = float((offered[one] - offered[two]).norm() / (after - ws).norm())
+                assert apart > 0.01, f"{method}: {one} and {two} are the same"
+            for space in own_names(editor):
+                edit = Edit(method, space=space)
+                check_scope(edit, editor, models.generator.num_ws)
+                assert torch.allclose(within_scope(edit, editor, ws, after), after, atol=1e-5)
+            seen[method] = list(offered)
+    assert seen["mapper"] == ["w+", "w"]
+    assert seen["interfacegan"] == seen["interfacegan-conditional"] == ["w"]
+    assert seen["stylespace"] == ["s"]
+
+
+def test_an_older_recipe_may_call_the_space_of_a_method_of_w_by_both_names(session):
+    session.update(changes={"smile": 0.4})
+    plain = good(session.render()).w_edited
+    for space in ("w", "w+"):
+        session.update(space=space)
+        assert torch.allclose(good(replayed(session).render()).w_edited, plain, atol=1e-6)
+    session.update(space="s")
+    assert "allowed with method 'linear': 'w', 'w+'" in session.render().error
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+TESTS = str(Path(__file__).resolve().parent)
 #: Long enough for attributes to follow somebody; none of it draws a picture in a step.
 LESSON = '{"steps": 200, "warm_steps": 200, "faces": 512, "learning_rate": 2e-3}'
 SOLUTIONS = {
@@ -43,18 +44,23 @@ def test_the_solutions_pass_and_wrong_answers_are_told_why(tmp_path, monkeypatch
     assert not left, "an exercise lost its three dots"
     wrong = "\n".join(f"print({name}.check({answer}))" for name, (answer, _) in WRONG.items())
     notebook.cells.append(nbformat.v4.new_code_cell(wrong))
+    timing = "from exercise_checks import time_every_check\ntime_every_check()"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(timing))
+    counted = "from l2l_widgets.teaching.exercises import Exercise\nprint(Exercise.check.checked)"
+    notebook.cells.append(nbformat.v4.new_code_cell(counted))
     monkeypatch.setenv("L2L_SMOKE", "1")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     before = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [before])]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), TESTS, *filter(None, [before])]))
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources=resources
     ).execute()  # fmt: skip
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     text = {cell.id: "".join(o.get("text", "") for o in cell.outputs) for cell in code}
-    said = text[code[-1].id]
+    said = text[code[-2].id]
+    assert int(text[code[-1].id]) >= 2 * len(WRONG), "no check was timed"
     for _, words in WRONG.values():
         assert words in said
-    assert "3 of 3 passed" in text[code[-2].id], [o for cell in code[-5:] for o in cell.outputs]
+    assert "3 of 3 passed" in text[code[-3].id], [o for cell in code[-5:] for o in cell.outputs]

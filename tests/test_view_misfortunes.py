@@ -9,10 +9,14 @@ import zlib
 import pytest
 import torch
 from mixing_world import build_mixer
+from test_code_map import lay_flat
+from test_widgets import wait_for
 
 from l2l_widgets import PaintSession, widgets
 from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.evaluation.one_face import SideBySide
 from l2l_widgets.images import encode_png
+from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
 
@@ -45,6 +49,30 @@ def misread(request, tiny_parts, tiny_models):
     session = EditSession(models, method="linear", seed=3, n_random=4)
     yield session
     session.close()
+
+
+@pytest.fixture(params=[float("nan"), float("inf")], ids=["nan", "inf"])
+def misjudged(request, tiny_parts, tiny_models):
+    """A session whose judges of identity know nobody, and whose other judges are well."""
+
+    class Nobody:
+        embedding_dim = tiny_parts["embedder"].embedding_dim
+
+        def __call__(self, images):
+            return torch.full((len(images), self.embedding_dim), request.param)
+
+    parts = {**tiny_parts, "identity_judge": Nobody(), "embedder": Nobody()}
+    models = Models.from_parts(**parts, editors={"linear": tiny_models.editor("linear")})
+    session = EditSession(models, method="linear", seed=3, n_random=4)
+    yield session
+    session.close()
+
+
+def small_map(session):
+    """A map that is laid out and still has to be read."""
+    made = CodeMap(session.models, 64, neighbours=8)
+    lay_flat(made)
+    return widgets.LatentMap(session, code_map=made)
 
 
 def painter(session, folder):
@@ -97,6 +125,7 @@ def errors(view):
         value = getattr(view, name, None)
         if isinstance(value, dict) and isinstance(value.get("error"), str):
             found.append(value["error"])
+    found += [view.progress["text"]] if getattr(view, "progress", {}).get("error") else []
     found += [card.get("reason", "") for card in getattr(view, "cards", [])]
     return " ".join(filter(None, found))
 
@@ -135,10 +164,20 @@ def test_a_view_that_is_displayed_twice_is_one_view(name, session, tmp_path, mon
     view.close()
 
 
-@pytest.mark.parametrize("name", ["FaceEditor", "Presenter", "EditorGrid", "Gallery"])
+#: Views that read a face by a judge, and where a judge of identity is asked besides.
+READ = ("FaceEditor", "Presenter", "EditorGrid", "Gallery", "InterpolationView", "LatentMap")
+KNOWN = ("FaceEditor", "Presenter", "EditorGrid", "InterpolationView")
+
+
+@pytest.mark.parametrize("name", READ)
 def test_a_judge_without_numbers_is_a_message_in_its_place(name, misread, tmp_path):
-    view = VIEWS[name](misread, tmp_path)
-    if name == "FaceEditor":
+    view = small_map(misread) if name == "LatentMap" else VIEWS[name](misread, tmp_path)
+    if name == "LatentMap":
+        view._handle_custom_msg({"kind": "visible", "visible": True, "client": "p"}, [])
+        assert wait_for(lambda: view.progress["error"]), "its faces are coloured by no reading"
+        assert "seed 0 is read as" in view.progress["text"]
+        assert view.code_map.known == 0
+    elif name == "FaceEditor":
         view._handle_custom_msg({**DRAGS[name], "client": "p", "number": 1}, [])
     elif name == "Presenter":
         view.go(1)
@@ -152,6 +191,50 @@ def test_a_judge_without_numbers_is_a_message_in_its_place(name, misread, tmp_pa
     if name in ("FaceEditor", "Presenter"):
         assert view.before["data"], "the face is up all the same"
     view.close()
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_judge_of_identity_without_numbers_is_a_message_in_its_place(name, misjudged, tmp_path):
+    view = VIEWS[name](misjudged, tmp_path)
+    if name == "FaceEditor":
+        view._handle_custom_msg({**DRAGS[name], "client": "p", "number": 1}, [])
+    elif name == "Presenter":
+        view.go(1)
+        misjudged.request()
+    view.wait(60)
+    said = lambda: errors(view) + getattr(view, "moved", "")  # noqa: E731
+    assert wait_for(lambda: "the identity judge gives" in said()), said()
+    assert not any("identity" in card for card in getattr(view, "cards", []))
+    view.close()
+
+
+@pytest.mark.parametrize("space", ["identity", "attributes"])
+def test_a_map_of_what_nobody_sees_is_refused_by_the_seed(space, misread, misjudged):
+    models = (misjudged if space == "identity" else misread).models
+    made = CodeMap(models, 64, neighbours=8, first_seed=5)
+    with pytest.raises(ValueError, match=r"seed 5 is seen as a vector with (nan|inf) in it"):
+        made.features(space)
+    assert not made.at_hand(space)
+
+
+def test_a_receipt_never_holds_a_band_of_no_numbers(tiny_parts, tiny_models):
+    class Sometimes:
+        attributes = DEFAULT_TABLE.names
+
+        def __call__(self, images):
+            values = tiny_parts["attribute_judge"](images).clone()
+            values[1:] = torch.nan  # the random edits are judged a few at a time
+            return values
+
+    parts = {**tiny_parts, "attribute_judge": Sometimes()}
+    models = Models.from_parts(**parts, editors={"linear": tiny_models.editor("linear")})
+    session = EditSession(models, method="linear", seed=3, n_random=4)
+    session.set_changes({"smile": 0.2})
+    assert "the judge reads" in session.measure().error
+    side = SideBySide(models, n_random=4)
+    (answer,) = side.answers(session.render().w, {"smile": 0.1})
+    assert "the judge reads" in answer.reason
+    session.close()
 
 
 def test_a_judge_without_numbers_ends_a_study_with_its_reason(misread, tmp_path):

@@ -31,6 +31,8 @@ from l2l_widgets.session.references import (
     RandomEdits,
     Strangers,
     attribute_judge,
+    checked_embedding,
+    checked_rows,
     identity_judge,
     judge_names,
 )
@@ -199,7 +201,7 @@ class SideBySide:
 
         def share(latents: Tensor) -> Tensor:
             images = self.models.generator.synthesis(latents, noise_mode="const")
-            moved = attribute_judge(self.models)(images).float().cpu() - face.readings
+            moved = self._read(images) - face.readings
             return (moved @ wanted) / (wanted @ wanted)  # (B,)
 
         knobs = torch.tensor(KNOBS) / float(wanted.abs().max())
@@ -241,11 +243,16 @@ class SideBySide:
             image = self.models.generator.synthesis(latent, noise_mode="const")
             knows = self.models.has("identity_judge") or self.models.has("embedder")
             self._face = _Face(
-                ws.clone(), latent, attribute_judge(self.models)(image).float().cpu()[0],
-                identity_judge(self.models)(image) if knows else None,
+                ws.clone(), latent, self._read(image)[0],
+                checked_embedding(identity_judge(self.models)(image)) if knows else None,
                 RandomEdits(self.models, latent, n=self.n_random),
             )  # fmt: skip
         return self._face
+
+    def _read(self, images: Tensor) -> Tensor:
+        """(B, A) by the judge; a ValueError where it gives no numbers."""
+        values = attribute_judge(self.models)(images).float().cpu()
+        return checked_rows(values, "judge", self.models.table)
 
     def _receipt(
         self,
@@ -257,7 +264,7 @@ class SideBySide:
         stale: Callable[[], bool],
     ) -> Receipt | None:
         watch, names = Stopwatch(), self.models.table.names
-        readings = attribute_judge(self.models)(image).float().cpu()[0]
+        readings = self._read(image)[0]
         size = float((after - face.ws).norm())
         device_readings = face.readings[None].to(image)
         while face.randoms.missing(size) > 0:
@@ -271,7 +278,8 @@ class SideBySide:
                     return None
                 self._strangers.advance(psi, "const")
             strangers = self._strangers.similarity(psi, "const")
-            identity = float((face.embedding * identity_judge(self.models)(image)).sum())
+            same = checked_embedding(identity_judge(self.models)(image))
+            identity = float((face.embedding * same).sum())
         low, high, identity_band = face.randoms.band(size)
         shown = visible_table(self.models.table)
 

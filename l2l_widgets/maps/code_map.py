@@ -256,11 +256,13 @@ class CodeMap:
                 ws = self.ws(range(begin, min(begin + step, self.count)))
                 images = generator.synthesis(ws.to(generator.w_avg.device), noise_mode="const")
                 views = [eye(images).float().cpu() for eye in eyes]
+            if each is not None:
+                each(begin, views)
+            for view in views:
+                _check_seen(view, self.first_seed + begin)
             seen.append([v.clone() for v in views])
             if pictures is not None:
                 pictures(begin, images.cpu())
-            if each is not None:
-                each(begin, views)
         return [torch.cat([views[i] for views in seen]) for i in range(len(eyes))]
 
     # -- what is known of each ---------------------------------------------------------------------
@@ -287,6 +289,11 @@ class CodeMap:
             Their side in pixels.
         spaces : sequence of str
             Spaces whose features are taken from the same pictures.
+
+        Raises
+        ------
+        ValueError
+            A face is read as a number that is not finite: its seed. What was read before it stays.
         """
         parts = [self._part_of(space) for space in spaces]
         while not self._reading.acquire(timeout=0.2):
@@ -310,7 +317,8 @@ class CodeMap:
 
         def each(begin: int, views: list[Tensor]) -> None:
             assert self.readings is not None
-            values = views[0].nan_to_num(0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
+            _check_seen(views[0], self.first_seed + begin, table.names)
+            values = views[0].clamp(0, 1).mul(255).round().to(torch.uint8)
             self.readings[begin : begin + len(values)] = values
             self.known = begin + len(values)
 
@@ -464,6 +472,24 @@ class CodeMap:
             self.near("w")
         low, middle, high = self.edges
         return low / middle, high / middle
+
+
+def _check_seen(values: Tensor, first: int, names: Sequence[str] = ()) -> None:
+    """Refuse what is no number, by the seed of its face; (B, K) of faces from seed ``first`` on."""
+    broken = (~values.isfinite()).nonzero()  # (n, 2): face, column
+    if not len(broken):
+        return
+    face, column = broken[0].tolist()
+    seed, value = first + face, float(values[face, column])
+    if names:
+        raise ValueError(
+            f"seed {seed} is read as {names[column]} {value}, which is not finite; allowed: a "
+            "judge that gives numbers from 0 to 1"
+        )
+    raise ValueError(
+        f"seed {seed} is seen as a vector with {value} in it; allowed: a judge that gives finite "
+        "numbers"
+    )
 
 
 def _warm_up_quietly() -> None:

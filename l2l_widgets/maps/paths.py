@@ -274,13 +274,13 @@ def trajectories(
             break
         try:
             asked, ws = _sweep(code_map, w, attribute, method, steps)
+            came = _came(code_map, ws, w, attribute)
         except (ValueError, OSError) as error:
             reasons[method] = str(error)
             continue
         found.append(
             MapTrajectory(
-                method, asked, _came(code_map, ws, w, attribute), code_map.place(ws, layout),
-                code_map.strangeness(ws), ws,
+                method, asked, came, code_map.place(ws, layout), code_map.strangeness(ws), ws,
             )
         )  # fmt: skip
     return found, reasons
@@ -313,4 +313,7 @@ def _came(code_map: CodeMap, ws: Tensor, w: Tensor, attribute: str) -> Tensor | 
     with torch.inference_mode():
         images = models.generator.synthesis(torch.cat([w, ws]), noise_mode="const")
         read = models.part(reader)(images)[:, models.table.index(attribute)].float().cpu()
+    if not bool(read.isfinite().all()):
+        wrong = float(read[~read.isfinite()][0])
+        raise ValueError(f"the {reader} reads {attribute!r} as {wrong}; allowed: finite numbers")
     return (read[1:] - read[0]).clone()

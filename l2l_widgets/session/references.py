@@ -96,9 +96,10 @@ class RandomEdits:
         steps = self._directions[start : start + CHUNK] * 2.0**rung
         images = self._models.generator.synthesis(self._ws + steps, noise_mode=self._noise_mode)
         if embedding is not None:
-            cosines = identity_judge(self._models)(images) @ embedding[0]  # (b,)
-            self._cosines.setdefault(rung, []).append(cosines)
-        rows.append(attribute_judge(self._models)(images) - before)  # (b, A)
+            vectors = checked_embedding(identity_judge(self._models)(images))
+            self._cosines.setdefault(rung, []).append(vectors @ embedding[0])  # (b,)
+        read = attribute_judge(self._models)(images)  # (b, A)
+        rows.append(checked_rows(read, "judge", self._models.table) - before)
 
     def band(self, size: float) -> tuple[Tensor, Tensor, tuple[float, float] | None]:
         """5th and 95th percentile of what random edits of ``size`` change.
@@ -177,7 +178,7 @@ class Strangers:
         ws = generator.mapping(z.to(self._models.device), truncation_psi=truncation_psi)
         images = generator.synthesis(to_wplus(ws, generator.num_ws), noise_mode=noise_mode)
         chunks = self._vectors.setdefault(key, [])
-        chunks.append(identity_judge(self._models)(images).cpu())
+        chunks.append(checked_embedding(identity_judge(self._models)(images)).cpu())
         if self.missing(*key) == 0:
             vectors = torch.cat(self._vectors.pop(key))  # (n, D), each of norm 1
             cosines = vectors @ vectors.T
@@ -215,8 +216,15 @@ def checked_readings(values: Tensor, who: str, table: AttributeTable) -> Tensor:
     return values
 
 
+def checked_rows(values: Tensor, who: str, table: AttributeTable) -> Tensor:
+    """Readings of pictures, (B, A); a ValueError as of :func:`checked_readings`."""
+    for row in values:
+        checked_readings(row[None], who, table)
+    return values
+
+
 def checked_embedding(vector: Tensor) -> Tensor:
-    """An identity vector, (1, D); a ValueError where it is not finite."""
+    """Identity vectors, (B, D); a ValueError where one is not finite."""
     if not bool(torch.isfinite(vector).all()):
         raise ValueError("the identity judge gives a vector that is not finite")
     return vector

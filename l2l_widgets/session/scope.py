@@ -26,16 +26,26 @@ SPACES = ("w", "w+", "s")
 
 
 def spaces_of(editor: Any) -> tuple[str, ...]:
-    """The spaces in which a method's step can be taken, its own first."""
+    """The spaces in which a method's step is another one, its own first.
+
+    A method of W takes the same step in every row, so that for it ``w+`` is ``w`` by another name;
+    an edit may say so, but nobody is offered the same twice.
+    """
     origin = getattr(editor, "origin", None)
     if getattr(origin, "space", None) == "s":
         return ("s",)
-    return ("w", "w+") if editor.space == "w" else ("w+", "w")
+    return ("w",) if editor.space == "w" else ("w+", "w")
+
+
+def own_names(editor: Any) -> tuple[str, ...]:
+    """What an edit may call the method's own space."""
+    own = spaces_of(editor)[:1]
+    return (*own, "w+") if own == ("w",) else own
 
 
 def check_scope(edit: Edit, editor: Any, num_ws: int) -> None:
     """Raise a ScopeError unless the method and the generator can honour the edit's scope."""
-    allowed = spaces_of(editor)
+    allowed = tuple(dict.fromkeys((*own_names(editor), *spaces_of(editor))))
     if edit.space is not None and edit.space not in allowed:
         raise ScopeError(
             f"space is {edit.space!r}; allowed with method {edit.method!r}: "

@@ -7,6 +7,7 @@ the session's :class:`SharedFace`, loads through it, and hears what the others l
     face.subscribe(self._on_face)       # a method: forgotten with its view
     face.load(seed=7, by="gallery")     # every view hears FaceEvent("face", by="gallery", ...)
     face.swap(load("my-models"))        # every view hears FaceEvent("models", ...)
+    hide_attributes(["gender"])         # every view hears FaceEvent("models", by=POLICY, ...)
 
 What reaches the session in another way (a slider, a script) is heard too, once it has been drawn.
 Plain Python: no widget is needed, and none is known here.
@@ -14,6 +15,7 @@ Plain Python: no widget is needed, and none is known here.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import threading
@@ -27,13 +29,17 @@ from torch import Tensor
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.latest_wins import weakly
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import listen, visible_table
 from l2l_widgets.session.arguments import must_be_callable
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.states import SessionState
 
-__all__ = ["FaceEvent", "SharedFace"]
+__all__ = ["POLICY", "FaceEvent", "SharedFace"]
 
 KINDS = ("face", "edits", "models")
+#: Who did it where the list of hidden attributes changed: the models are the same, what may be
+#: shown of them is not.
+POLICY = "policy"
 
 _log = logging.getLogger(__name__)
 _OF_SESSION: weakref.WeakKeyDictionary[EditSession, weakref.ref[SharedFace]] = (
@@ -51,7 +57,8 @@ class FaceEvent:
     kind : {"face", "edits", "models"}
         Another face; the same face with other edits; other models, and whatever face they draw.
     by : str
-        Who did it, as the caller of ``load`` or ``swap`` named itself; "" for a slider or a script.
+        Who did it, as the caller of ``load`` or ``swap`` named itself; "" for a slider or a script;
+        :data:`POLICY` where attributes were hidden or shown again.
     state : SessionState
         The face and the edits on it.
     stamp : int
@@ -102,6 +109,7 @@ class SharedFace:
         self._heard = session.stamp
         # The session must not keep the shared face alive, nor the other way round for longer.
         weakref.finalize(self, session.subscribe(weakly(self._notice)))
+        listen(self._hide_anew)
 
     @classmethod
     def of(cls, source: SharedFace | EditSession | Models) -> SharedFace:
@@ -256,6 +264,18 @@ class SharedFace:
             self._subscribers = [held for held in self._subscribers if held() != callback]
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _hide_anew(self) -> None:
+        """The list of hidden attributes changed: every view lays itself out again."""
+        with self._lock:
+            if not any(held() for held in self._subscribers):
+                return
+            event = FaceEvent("models", POLICY, self._known, self._heard)
+        visible_table(self.models.table)  # a typing error is refused before any view hears of it
+        self._tell(event)
+        # Not one who asks nothing of it: a session that was closed draws for nobody.
+        with contextlib.suppress(RuntimeError):
+            self.session.request()
 
     def _notice(self, kind: str, value: Any) -> None:
         """What the session drew may be news: a slider or a script changed it."""

@@ -29,7 +29,7 @@ from l2l_widgets.latents import layer_groups, z_from_seed
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.replay import parse_recipe
-from l2l_widgets.session.scope import spaces_of
+from l2l_widgets.session.scope import own_names, spaces_of
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
@@ -52,6 +52,10 @@ REST = 0.15
 OPEN_FAMILIES = 2
 #: A small picture enlarged, a draft, and the picture; a better one of the same state replaces it.
 EARLY, DRAFT, WHOLE = 0, 1, 2
+#: What of a receipt has a value an attribute.
+BY_ATTRIBUTE = (
+    "requested", "targets", "achieved", "others", "band", "before", "after", "by_regressor",
+)  # fmt: skip
 #: Side that a saved picture should at least have, so that it can be shown without squinting.
 SAVED_SIDE = 512
 
@@ -125,18 +129,20 @@ def abilities_value(session: EditSession, method: str) -> dict[str, Any]:
     dict
         ``method``; ``attributes`` that it can change, None where it is not there to be asked;
         ``reasons`` why not the others; ``reach``, name -> sizes down and up, where it says so;
-        ``spaces`` in which its step can be taken; ``holds``, what can be held still with it.
+        ``spaces`` in which its step is another one than in its ``own``, and what an edit may call
+        that; ``holds``, what can be held still with it.
     """
     try:
         editor = session.models.editor(method)
     except (ValueError, OSError):  # drawing says why, in one line
         unknown: dict[str, Any] = {"attributes": None, "reasons": {}, "reach": {}}
-        unknown |= {"spaces": [], "holds": []}
+        unknown |= {"spaces": [], "own": [], "holds": []}
         return {"method": method, **unknown}
     reach = getattr(editor, "reach", None)
     holds = editor.can_preserve or session.models.has("regressor")
     return {
-        "spaces": list(spaces_of(editor)),
+        "spaces": list(spaces_of(editor)[1:]),
+        "own": list(own_names(editor)),
         "holds": list(editor.attributes) if holds else [],
         "method": method,
         "attributes": list(editor.attributes),
@@ -200,10 +206,13 @@ class SessionBridge:
         """Forget what was known of other models; the next result is published whole."""
         with self._lock:
             self._table = table
+            old = {"abilities": self._abilities, "settings": self._settings}
             self._known, self._abilities, self._settings = {}, {}, {}
             self._shown = self._read = None
             self._readings, self._aside = {}, {}
             self._stamp = -1
+        # Until then the page keeps the old ones, but for what may not be shown any more.
+        self._publish({name: self._visible(value) for name, value in old.items() if value})
 
     def close(self) -> None:
         """Hear nothing any more; the session goes on."""
@@ -235,8 +244,16 @@ class SessionBridge:
             # The sliders show relative changes as targets, so what they send stands for both.
             edit = session.state.edits[-1]
             known, self._aside = self._divide(edit.method, message["targets"])
-            free = tuple(name for name in edit.preserve if name not in known)
-            session.update(targets=known, changes={}, preserve=free, gesture=gesture)
+            # The page does not know what this view alone hides; what a script asked of it stays.
+            table = session.models.table
+            visible = visible_table(table)
+            unseen = {n for n in visible.names if n not in self._table}
+            changes = {n: v for n, v in edit.changes.items() if n in unseen}
+            known |= {n: v for n, v in edit.targets.items() if n in unseen}
+            # What is hidden everywhere cannot be asked for, nor taken back by hand: it is let go.
+            may = [n for n in edit.preserve if n in visible or n not in table]
+            free = tuple(name for name in may if name not in known)
+            session.update(targets=known, changes=changes, preserve=free, gesture=gesture)
         elif kind == "hold":
             self._hold(message["names"], bool(message["on"]))
         elif kind == "scope":
@@ -321,6 +338,16 @@ class SessionBridge:
             self._known[method] = abilities_value(self.session, method)
         return self._known[method]
 
+    def _visible(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings or abilities without hidden attributes; names that no table has stay."""
+        known, out = self.session.models.table, dict(values)
+        for field in {"targets", "aside", "readings", "reasons", "reach"} & out.keys():
+            out[field] = {k: v for k, v in out[field].items() if k in self._table or k not in known}
+        for field in ("held", "attributes", "holds"):
+            if out.get(field):
+                out[field] = [k for k in out[field] if k in self._table or k not in known]
+        return out
+
     def _measure_after_rest(self, _: None) -> None:
         time.sleep(REST)
         if not self._rest.stale():
@@ -362,11 +389,11 @@ class SessionBridge:
         if values:
             self._publish(values)
         # After the picture, because a new face has to be read first.
-        abilities = self._abilities_of(result.state.edits[-1].method)
+        abilities = self._visible(self._abilities_of(result.state.edits[-1].method))
         if abilities != self._abilities:
             self._abilities = abilities
             self._publish({"abilities": abilities})
-        settings = self._settings_of(result)
+        settings = self._visible(self._settings_of(result))
         if settings != self._settings:
             self._settings = settings
             self._publish({"settings": settings})
@@ -410,14 +437,19 @@ class SessionBridge:
             "can_redo": self.session.can_redo,
             "held": list(edit.preserve),
             "rows": None if edit.rows is None else sorted(edit.rows),
-            "space": edit.space,
+            "space": None if edit.space in self._abilities_of(edit.method)["own"] else edit.space,
         }
 
 
 def receipt_value(receipt: Receipt, table: AttributeTable, words: Words) -> dict[str, Any]:
     """A receipt as the page takes it, with its words about the attributes of ``table``."""
+    plain = receipt.to_dict()
+    for name in BY_ATTRIBUTE:
+        plain[name] = {n: v for n, v in plain[name].items() if n in table}
+    for name in ("outside_band", "shortfalls", "moved_away"):
+        plain[name] = [n for n in plain[name] if n in table]
     return {
-        **receipt.to_dict(),
+        **plain,
         "error": words.said(receipt.error) if receipt.error else None,
         "sentences": words.sentences(receipt, table),
         # the first sentences, one for each; only these are bold

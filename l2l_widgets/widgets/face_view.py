@@ -7,7 +7,7 @@ from typing import Any
 
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.widgets.view import View
 
 #: Seconds that another view's change rests before this view follows: a picture under somebody's
@@ -40,7 +40,12 @@ class FaceView(View):
     ) -> None:
         self.face = shared(source)
         super().__init__(folder, **kwargs)
-        self._end = self.face.subscribe(self._on_face)
+        self._end = self.face.subscribe(self._hear_face)
+
+    def _hear_face(self, event: FaceEvent) -> None:
+        self._on_face(event)
+        if event.by == POLICY:  # the still must not name for a page what the page lacks
+            self._show_still()
 
     def _on_face(self, event: FaceEvent) -> None:
         """Hear that a face was loaded, here or elsewhere."""

@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -306,8 +306,24 @@ class Words:
         sign = "\u00b0" if row.unit == "\u00b0" else ""
         return f"{round(row.to_unit(value))}{sign}".replace("-", "\u2212")
 
-    def step(self, before: SessionState | None, after: SessionState, table: AttributeTable) -> str:
-        """What led from one state to the next, in a few words; ``table`` is a translated one."""
+    def step(
+        self,
+        before: SessionState | None,
+        after: SessionState,
+        table: AttributeTable,
+        hidden: Collection[str] = (),
+    ) -> str:
+        """What led from one state to the next, in a few words.
+
+        Parameters
+        ----------
+        before, after : SessionState
+            No state before: the first one.
+        table : AttributeTable
+            A translated one. Attributes that it lacks are called by their names.
+        hidden : collection of str
+            Attributes that are not named at all.
+        """
         words = self._content["steps"]
         if before is None:
             return str(words["start"])
@@ -325,7 +341,7 @@ class Words:
         carried = [n for n in new.targets if n in old.changes and n not in old.targets]
         others = [n for n, v in new.targets.items() if n not in carried and v != old.targets.get(n)]
         for name in dict.fromkeys([*new.changes, *new.targets, *old.changes, *old.targets]):
-            if name in carried and others:
+            if name in hidden or (name in carried and others):
                 continue
             label = table[name].label if name in table else name
             if name in new.targets and new.targets[name] != old.targets.get(name):
@@ -346,7 +362,7 @@ class Words:
             (sorted(set(new.preserve) - set(old.preserve)), "hold"),
             (sorted(set(old.preserve) - set(new.preserve)), "free"),
         ):
-            labels = [table[n].label if n in table else n for n in names]
+            labels = [table[n].label if n in table else n for n in names if n not in hidden]
             changed += [words[key].format(label=", ".join(labels))] if labels else []
         if old.rows != new.rows:
             rows = words["all_rows"] if new.rows is None else words["rows"]

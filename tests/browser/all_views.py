@@ -66,6 +66,14 @@ def painter_of(models):
 
 faces = render(sample_factors(1, seed=3), 64)
 """
+#: A short descent: a monkey may start it, and then it is over soon.
+PHOTO = """
+from l2l_widgets.images import encode_png
+from l2l_widgets.inversion import InversionSettings
+
+photo_file = encode_png(session.render().before)
+short = InversionSettings(steps=6)
+"""
 #: Training is not started; a monkey may, and then it is over soon.
 SMALL = "faces=64, calibration_faces=0, steps=8, checkpoint_every=4, log_every=1, threads=1"
 #: The view's name -> its element, and what makes it.
@@ -79,6 +87,7 @@ VIEWS = {
     ),
     "walk": (".l2l-walk", "l2l.InterpolationView(session, 12, frames=9)"),
     "gallery": (".l2l-gallery", "l2l.Gallery(session)"),
+    "photo": (".l2l-photo", "l2l.PhotoInverter(session, photo_file, settings=short)"),
     "monitor": (
         ".l2l-monitor",
         f'l2l.TrainingMonitor("monitored", recipe="mapper-lesson", {SMALL})',
@@ -106,7 +115,7 @@ def write_notebook(folder: Path) -> Path:
     all views are in it.
     """
     shows = "\n".join(f"{name} = {make}\ndisplay({name})" for name, (_, make) in VIEWS.items())
-    return harness.write_notebook(folder, NAME, FIRST, MIXER, PAINTER, shows)
+    return harness.write_notebook(folder, NAME, FIRST, MIXER, PAINTER, PHOTO, shows)
 
 
 def open_all(page, address: str, folder: Path, timeout: float = 400) -> None:
@@ -136,6 +145,7 @@ READY = {
     "walk": "e => Boolean(e.dataset.frames) && e.dataset.frames === e.dataset.curves",
     "gallery": "e => Boolean(e.dataset.page)",
     "mixer": "e => e.querySelector('.l2l-mixcell') !== null",
+    "photo": "e => e.dataset.count !== undefined",
 }
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from l2l_widgets import widgets
+
 from . import harness
 from .all_views import VIEWS, drawings, open_all, quiet, root_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 #: Those that draw, each a variable of the notebook.
-DRAWING = ("editor", "map", "grid", "explorer", "walk", "gallery", "presenter", "mixer")
+DRAWING = ("editor", "map", "grid", "explorer", "walk", "gallery", "photo", "presenter", "mixer")
 #: The session's own thread draws what is asked for, with no view at all.
 OWN = "l2l-session"
 
@@ -51,6 +53,9 @@ def out_of_sight(page):
 
 
 def test_all_views_stand_on_one_page(opened):
+    assert {make.partition("(")[0].removeprefix("l2l.") for _, make in VIEWS.values()} == set(
+        widgets.__all__
+    )
     assert [name for name in VIEWS if root_of(opened, name).count() != 1] == []
 
 
@@ -88,3 +93,33 @@ def test_a_tab_in_the_background_draws_nothing(opened):
         opened.evaluate("() => window.jupyterapp.shell.activateById(window.panel.id)")
     assert set(after_edit) == {OWN}
     assert set(after_load) == {OWN}
+
+
+def test_what_is_hidden_goes_from_every_view_of_the_page(opened):
+    """Without a new page, and back again: no slider, no row and no word of it is left."""
+    of_smile = "[data-attribute=smile], [data-name=smile], option[value=smile]"
+    words = r"root => [...root.innerText.matchAll(/\bsmile\b/gi)].length"
+    # the steps of a lesson and the filter's examples are a teacher's words, not an attribute's name
+    shown = [name for name in VIEWS if name not in ("presenter", "gallery", "training", "monitor")]
+    harness.evaluate_in_kernel(opened, "session.reset() and session.request()")
+    quiet(opened)
+    named = [n for n in shown if root_of(opened, n).locator(of_smile).count()]
+    assert {"editor", "map", "walk"} <= set(named)
+    tell = "__import__('l2l_widgets.policy').policy.hide_attributes"
+    try:
+        harness.evaluate_in_kernel(opened, f"{tell}(['smile'])")
+        for name in shown:
+            root = root_of(opened, name)
+            root.scroll_into_view_if_needed()
+            harness.until(
+                lambda r=root: r.locator(of_smile).count() == 0 and r.evaluate(words) == 0,
+                what=f"the {name} without it",
+            )
+        root_of(opened, "editor").scroll_into_view_if_needed()
+        assert root_of(opened, "editor").locator("[data-attribute=age]").count() > 0
+    finally:
+        harness.evaluate_in_kernel(opened, f"{tell}(None)")
+    # the explorer's rows are those of its study, from which the hidden one is gone
+    for name in set(named) - {"explorer"}:
+        root = root_of(opened, name)
+        harness.until(lambda r=root: r.locator(of_smile).count() > 0, what=f"the {name} with it")

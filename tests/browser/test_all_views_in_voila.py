@@ -16,20 +16,11 @@ import pytest
 from german_page import still_english
 
 from . import harness
-from .all_views import FIRST, MIXER, PAINTER, READY, VIEWS
+from .all_views import FIRST, MIXER, PAINTER, PHOTO, READY, VIEWS
 from .test_presenter import voila
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PHOTO = """
-import io
-from l2l_widgets.images import encode_png
-"""
-#: View -> its element, and what makes it.
-ALL = {
-    **VIEWS,
-    "photo": (".l2l-photo", "l2l.PhotoInverter(session, encode_png(session.render().before))"),
-}
 #: What a view needs beside the models, and only its page pays for.
 NEEDS = {"mixer": MIXER, "painter": PAINTER, "photo": PHOTO}
 #: The page asks the kernel for its widgets when all cells have run, and gives it four seconds: by
@@ -46,7 +37,6 @@ BEGUN = {
     "presenter": "e => e.dataset.at === '0'",
     "painter": "e => e.dataset.stamp !== undefined",
     "training": "e => e.dataset.state !== undefined",
-    "photo": "e => e.dataset.count !== undefined",
 }
 #: Seconds that the cells of a page may run.
 RUNNING = 900.0
@@ -85,7 +75,7 @@ root => {
 def write_page(folder, views):
     """A notebook of some of the views; the one that all pages have is the session."""
     needs = [NEEDS[name] for name in views if name in NEEDS]
-    shows = "\n".join(f"{name} = {ALL[name][1]}\ndisplay({name})" for name in views)
+    shows = "\n".join(f"{name} = {VIEWS[name][1]}\ndisplay({name})" for name in views)
     names = f"\nshown = ({', '.join(views)},)"
     return harness.write_notebook(folder, "views.ipynb", FIRST, *needs, shows + names, REST).name
 
@@ -103,7 +93,7 @@ def show_page(tab, address, views):
         tab.goto(address, timeout=1000 * RUNNING)
         with contextlib.suppress(NotInTime):
             for name in views:
-                tab.locator(ALL[name][0]).first.wait_for(timeout=1000 * seconds)
+                tab.locator(VIEWS[name][0]).first.wait_for(timeout=1000 * seconds)
             return
     raise AssertionError(f"Voila did not show all of {', '.join(views)} within {seconds} s")
 
@@ -282,7 +272,7 @@ class OnePage:
     views: tuple[str, ...] = ()
 
     def test_a_view_does_what_it_is_asked_for(self, opened, name):
-        root = opened.locator(ALL[name][0]).first
+        root = opened.locator(VIEWS[name][0]).first
         root.scroll_into_view_if_needed()
         if name in BEGUN:
             answered(root, BEGUN[name], f"the {name}")
@@ -295,7 +285,7 @@ class OnePage:
     def test_no_english_word_is_left(self, opened):
         names = names_in(opened, self.views)
         of_curve = re.compile(rf"(?:{'|'.join(map(re.escape, names)) or '(?!)'}): (?=von )")
-        roots = [opened.locator(ALL[name][0]).first for name in self.views]
+        roots = [opened.locator(VIEWS[name][0]).first for name in self.views]
         texts = [text for root in roots for text in root.evaluate(TEXTS)]
         assert len(texts) > 40 * len(self.views)
         english = still_english((of_curve.sub("", text) for _, text in texts), names)
@@ -323,4 +313,4 @@ class TestPicturesAndTrainingInVoila(OnePage):
 
 def test_each_view_stands_on_one_page():
     pages = (TestEditingInVoila, TestComparingInVoila, TestPicturesAndTrainingInVoila)
-    assert sorted(name for one in pages for name in one.views) == sorted(ALL) == sorted(USE)
+    assert sorted(name for one in pages for name in one.views) == sorted(VIEWS) == sorted(USE)

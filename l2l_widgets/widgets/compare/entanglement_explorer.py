@@ -119,6 +119,7 @@ class EntanglementExplorer(FaceView):
     ) -> None:
         face = shared(source)  # what is refused is refused before there is a view
         models = face.models
+        self._of_report = models.table
         self._hide, self._lost, self._foreign = tuple(hide), "", ""
         self._words = Words.of(language)
         self._table = self._words.translate(visible_table(models.table, self._hide))
@@ -303,7 +304,8 @@ class EntanglementExplorer(FaceView):
         """Other models draw now: what was measured was said of the old ones, and goes."""
         if not isinstance(self.study, LeakageStudy):  # its numbers stand: they are of its models
             self._foreign, self.cell = self.study.take_models(self.face.models), {}
-            self._tell()
+            self._table = self._words.translate(visible_table(self._of_report, self._hide))
+            self._show_anew()
             return
         self.stop()
         models, old = self.face.models, self.study.protocol
@@ -321,6 +323,8 @@ class EntanglementExplorer(FaceView):
             except ValueError as why:  # the folder keeps what was measured with others
                 error, self._rows_folder = f"rows are not kept from now on: {why}", None
                 study = self._new_study(models, protocol)
+            if models is self.study.models:  # less or more of them may be shown, nothing else
+                study.take_over(self.study)
         except ValueError as why:
             lost = f"nothing measured for these models: {why}"
         with self._lock:
@@ -328,8 +332,13 @@ class EntanglementExplorer(FaceView):
             self._method = self._method if self._method in methods else (*methods, "")[0]
             self._against = self._against if self._against in methods else ""
             self._error, self._lost = error, lost
+        self._show_anew()
+
+    def _show_anew(self) -> None:
         # emptied first: a page that knows the old attributes must not meet the new numbers
         self.matrix = self.against = self.difference = self.trajectory = {}
+        if self._trajectory_of[0] not in self._table:
+            self._trajectory_of = ("", "one")
         self.schema = explorer_schema(self.study, self._table, self.face.models)
         self._show_matrix()
 

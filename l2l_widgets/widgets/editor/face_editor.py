@@ -102,7 +102,7 @@ class FaceEditor(FaceView):
         self.schema = self._schema(table)
         session, target = self.session, self._folder
         self._bridge = SessionBridge(session, self._show, target, table, self._words)
-        self._panels = Panels(session, self._answer_panel, target, self._words)
+        self._panels = Panels(session, self._answer_panel, target, self._words, self._table)
         self._batch = ManyFaces(session, self._tell_many, target)
         self._bridge.start()
 
@@ -141,6 +141,7 @@ class FaceEditor(FaceView):
         if event.kind == "models":
             table = self._table()
             self._bridge.reset(table)
+            self.receipt = {}  # of other attributes; the next one is on its way
             self.schema = self._schema(table)
 
     def _about(self) -> str:

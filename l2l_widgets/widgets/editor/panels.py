@@ -18,7 +18,6 @@ from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg
 from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.policy import visible_table
 from l2l_widgets.session.as_code import python_code
 from l2l_widgets.session.presets import FILE, SHIPPED, PresetShelf
 from l2l_widgets.session.recipe_pair import compare_recipes
@@ -27,6 +26,7 @@ from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.states import Edit
 
 if TYPE_CHECKING:
+    from l2l_widgets.attributes import AttributeTable
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.widgets.words import Words
@@ -52,10 +52,19 @@ class Panels:
         Where the shelf of presets lies.
     words : Words
         The language of the view.
+    table : callable
+        Gives the attributes that the view shows now, in its language.
     """
 
-    def __init__(self, session: EditSession, send: Send, folder: Path, words: Words) -> None:
-        self.session, self._send, self._words = session, send, words
+    def __init__(
+        self,
+        session: EditSession,
+        send: Send,
+        folder: Path,
+        words: Words,
+        table: Callable[[], AttributeTable],
+    ) -> None:
+        self.session, self._send, self._words, self._table = session, send, words, table
         self.shelf = PresetShelf(folder / FILE)
         self._thumbs: dict[tuple[Any, ...], bytes] = {}
         self._drawn_with = session.models
@@ -91,6 +100,10 @@ class Panels:
         """Wait until every question is answered; False when that took longer."""
         return all(worker.drain(timeout) for worker in self._workers.values())
 
+    def _hidden(self) -> set[str]:
+        """The attributes that these models know and the view does not show."""
+        return {*self.session.models.table.names} - {*self._table().names}
+
     def _guarded(
         self, answer: Callable[[Mapping[str, Any]], None]
     ) -> Callable[[Mapping[str, Any]], None]:
@@ -113,7 +126,7 @@ class Panels:
             self._drawn_with = self.session.models
         nodes = self.session.history()
         states = {node.id: node.state for node in nodes}
-        table = self._words.translate(visible_table(self.session.models.table))
+        table, hidden = self._table(), self._hidden()
         if len(self._thumbs) > 2 * len(nodes):
             self._thumbs.clear()
         worker = self._workers["history"]
@@ -131,7 +144,7 @@ class Panels:
                     "id": node.id,
                     "parent": node.parent,
                     "current": node.current,
-                    "label": self._words.step(before, node.state, table),
+                    "label": self._words.step(before, node.state, table, hidden),
                     "picture": len(buffers) if known else None,
                 }
             )
@@ -169,7 +182,7 @@ class Panels:
         return known[name]
 
     def _presets(self, message: Mapping[str, Any]) -> None:
-        visible = visible_table(self.session.models.table)
+        visible = self._table()
 
         def able(edit: Edit) -> bool:
             return all(name in visible for name in (*edit.changes, *edit.targets, *edit.preserve))
@@ -180,7 +193,12 @@ class Panels:
         answer: dict[str, Any] = {"type": "presets", "shipped": shipped, "own": []}
         answer["file"] = str(self.shelf.path)
         try:
-            answer["own"] = [{"name": n, "label": n} for n, e in self.shelf.presets().items()]
+            own, hidden = self.shelf.presets().items(), self._hidden()
+            answer["own"] = [
+                {"name": n, "label": n}
+                for n, e in own
+                if not hidden & {*e.changes, *e.targets, *e.preserve}
+            ]
         except ValueError as error:  # the shipped ones are there all the same
             answer["error"] = str(error)
         self._send(answer, [])
@@ -204,11 +222,11 @@ class Panels:
             except ValueError as error:
                 raise ValueError(f"{slot.upper()}: {error}") from None
         pair = compare_recipes(models, recipes[0], recipes[1])
-        table = words.translate(visible_table(models.table))
+        table = self._table()
         differences = [
             {"name": n, "label": table[n].label, "change": d, "from": pair.readings[0][n]}
             for n, d in pair.differences().items()
-            if abs(d) >= VISIBLE
+            if n in table and abs(d) >= VISIBLE
         ]
         strangers = self._strangers(models) if pair.identity is not None else None
         self._send(

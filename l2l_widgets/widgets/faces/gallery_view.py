@@ -18,7 +18,7 @@ from l2l_widgets.many.search import LIMIT, FaceSearch, Found, Progress
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value
 from l2l_widgets.widgets.face_view import REST_OF_SLIDER, FaceView
 from l2l_widgets.widgets.still import Still
@@ -214,8 +214,10 @@ class Gallery(FaceView):
         self.loaded = {"seed": event.seed}
         state = event.state
         if event.kind == "models":
+            self.page, self.found = {}, None  # with readings of what may be hidden now
             self._take_models()
-            self._text, self._filter = "", FaceFilter()
+            if event.by != POLICY or any(c.name not in self._table for c in self._filter):
+                self._text, self._filter = "", FaceFilter()
             self._again()
         elif (state.truncation_psi, state.noise_mode) != (self._psi, self._noise):
             self._psi, self._noise = state.truncation_psi, state.noise_mode

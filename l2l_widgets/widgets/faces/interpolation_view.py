@@ -18,7 +18,7 @@ from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.walks.files import save_walk
 from l2l_widgets.walks.interpolation import Interpolator
 from l2l_widgets.walks.walk import CURVES, KINDS, SPACES, Strip, Walk
@@ -123,7 +123,7 @@ class InterpolationView(FaceView):
             "curve": None,
             "rows": "all",
             "frames": 9,
-            "attribute": "smile" if "smile" in self._table else self._table.names[0],
+            "attribute": self._usual_attribute(),
             "span": None,
             "method": None,
             "truncation_psi": state.truncation_psi,
@@ -229,6 +229,9 @@ class InterpolationView(FaceView):
             "models": models.name,
         }
 
+    def _usual_attribute(self) -> str:
+        return "smile" if "smile" in self._table else self._table.names[0]
+
     def _sound(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         for name in fields:
             if name not in FIELDS:
@@ -300,8 +303,10 @@ class InterpolationView(FaceView):
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
+            self.strip, self.curves = None, {}  # before the page is laid out anew
             self._take_models()
-            self.strip = None
+            if event.by == POLICY and self._values["attribute"] not in self._table:
+                self._values |= {"attribute": self._usual_attribute(), "span": None}
         elif event.kind != "face" or event.by == self._name:
             return
         with self._lock:

@@ -22,7 +22,7 @@ from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.latent_map.map_bridge import WHY_OPEN, MapBridge
 from l2l_widgets.widgets.latent_map.map_jobs import BELIEFS, schema_of
@@ -121,7 +121,9 @@ class LatentMap(FaceView):
             self._bridge.look_again()
 
     def _on_face(self, event: FaceEvent) -> None:
-        if event.kind == "models":
+        if event.by == POLICY:
+            self._bridge.hide_anew()
+        elif event.kind == "models":
             self._bridge.take_models()
 
     # -- from Python -------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ class MapBridge:
             self._go_on()
             self.code_map, self._album = found, Album(found)
             self._layout = next(iter(found.layouts.values()))
-            self._colour = "age" if read and "age" in self.table else "kept"
+            self._colour = self._usual_colour(read)
         self._publish({"atlas": dict(found.atlas)})
         self._show_points()
         with self._lock:
@@ -387,7 +387,10 @@ class MapBridge:
         self._publish({"strip": value})
 
     def _do_trajectory(self, message: Mapping[str, Any]) -> None:
-        self._attribute = str(message["attribute"])
+        attribute = str(message["attribute"])
+        if attribute not in self.table:
+            raise ValueError(f"attribute {attribute!r} is not shown; allowed: those that are")
+        self._attribute = attribute
         result = self._result or self.face.session.render()
         if result.w is None:
             raise ValueError(result.error or "the face cannot be drawn")
@@ -459,13 +462,38 @@ class MapBridge:
             self._why = WHY_OPEN
             self.code_map, self._source, self._result = None, None, None
             self.walk, self.trajectories = None, []
+        self._lay_out_anew()
+        gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
+        self._publish({name: {} for name in gone})
+        self.start()
+
+    def hide_anew(self) -> None:
+        """Show what may be shown now, on the same map."""
+        if self._closed.is_set():
+            return
+        gone = ["hover", "comparison", "loaded"]
+        if self._attribute and self._attribute not in self.table:
+            self.trajectories = []
+            gone.append("trajectory")
+        self._publish({name: {} for name in gone})
+        self._lay_out_anew()
+        if not self.ready.is_set():
+            return  # what is being made takes the new table
+        if self._colour not in (*BELIEFS, *self.table.names):
+            self._colour = self._usual_colour(self._map.known == self._map.count)
+            self._show_colour()
+        if all(self.groups.values()):
+            self._worker("compare")(dict(self.groups))
+        self._worker("face")(None)
+
+    def _lay_out_anew(self) -> None:
         models = self.face.models
         hidden = [name for name in self._hide if name in models.table]
         self.table = self._words.translate(visible_table(models.table, hidden))
         self._publish({"schema": schema_of(self.table, models.available_editors, self._words)})
-        gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
-        self._publish({name: {} for name in gone})
-        self.start()
+
+    def _usual_colour(self, read: bool) -> str:
+        return "age" if read and "age" in self.table else "kept"
 
 
 _JOBS = ("hover", "points", "colour", "compare", "path", "trajectory")

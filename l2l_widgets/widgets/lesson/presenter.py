@@ -17,7 +17,7 @@ from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.session.states import EditResult
 from l2l_widgets.teaching.presentation import Presentation, Step, read_steps
 from l2l_widgets.widgets.bridge import picture_value
@@ -108,6 +108,9 @@ class Presenter(FaceView):
 
     def _on_face(self, event: FaceEvent) -> None:
         """What other views load is drawn by the session, whose results are heard."""
+        if event.by == POLICY:
+            self.moved = ""
+            self.slide = {**self.slide, "asked": self._asked(self.presentation.step)}
 
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "result":
@@ -118,11 +121,16 @@ class Presenter(FaceView):
             lines = words.sentences(value, table) if value.requested else []
             identity = value.identity_text(words.phrases, words.decimal).partition(" (")[0]
             text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
+            if value.error:  # the picture is up, only what it moved cannot be said
+                text = words.said(value.error)
             self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
 
     def _asked(self, step: Step) -> str:
-        """What a step asks for, in the reader's language."""
+        """What a step asks for, in the reader's language; "" where it has been hidden since."""
         table, edit = self._words.translate(self.session.models.table), step.state.edits[-1]
+        visible = visible_table(table)
+        if any(n in table and n not in visible for n in (*edit.names, *edit.preserve)):
+            return ""
         asked = [
             f"{table[name].label} {table[name].change_text(change, fine=True)}"
             for name, change in edit.changes.items()

@@ -26,7 +26,7 @@ from l2l_widgets.disentangle.sources import LATENTS
 from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import SAVED_SIDE, SEED_MAX, free_path, picture_value
 from l2l_widgets.widgets.requests import decoded_file
 from l2l_widgets.widgets.still import Still
@@ -256,6 +256,8 @@ class IdentityMixer(View):
 
     def _on_face(self, event: FaceEvent) -> None:
         """A face that was loaded elsewhere is the next person; what was sent from here is not."""
+        if event.by == POLICY:
+            return  # no attribute is named here
         if event.kind == "models":
             self._take_models()
         elif event.kind != "face" or event.by == BY:

@@ -26,7 +26,7 @@ from l2l_widgets.photos.inverting import load_encoder
 from l2l_widgets.photos.reading import Photo
 from l2l_widgets.photos.work import PhotoWork, Square
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.face_view import FaceView
 from l2l_widgets.widgets.requests import NEUTRAL, decoded_file
@@ -224,7 +224,14 @@ class PhotoInverter(FaceView):
 
     def _on_face(self, event: FaceEvent) -> None:
         """Other models: the photo stays, and is looked at anew."""
-        if event.kind == "models":
+        if event.by == POLICY:  # the likeness is as good as before, what it is farthest off may go
+            if self.result.get("largest"):
+                self.result = {**self.result, "largest": None}
+            if self.work.found is not None and not self.result.get("running"):
+                with self._jobs_lock:
+                    self._jobs.setdefault("read", True)
+                self._ask()
+        elif event.kind == "models":
             photo = self.work.photo
             self.work = PhotoWork(self.face.models, self._detector)
             self._take_models()
@@ -266,6 +273,9 @@ class PhotoInverter(FaceView):
                 work.place(jobs["square"])
                 self._show_photo()
             if work.photo is None:
+                return
+            if set(jobs) == {"read"}:
+                self.result = {**self.result, "largest": self._largest(work.read_back())}
                 return
             if "descend" in jobs:
                 self._descend()
@@ -350,9 +360,6 @@ class PhotoInverter(FaceView):
         self, found: Inversion, steps: int, running: bool, start_loss: float | None = None
     ) -> None:
         read = self.work.read_back()
-        largest = read.get("largest")
-        table = self._words.translate(self.face.models.table)
-        label = table[largest["name"]].label if largest else ""
         told = picture_value(self.work.picture()[0])
         pixels = told.pop("data")
         self._cut_shown = told, pixels
@@ -365,10 +372,17 @@ class PhotoInverter(FaceView):
             "stopped": found.stopped, "space": self._space,
             "cloud": found.cloud_distance, "editability": self._words.said(found.editability),
             "identity": read.get("identity"), "attributes": read.get("attributes"),
-            "largest": [label, largest["difference"]] if largest else None,
+            "largest": self._largest(read),
             "seconds": found.seconds, "sent": self._sent,
             "count": self.result.get("count", 0) + 1,
         }  # fmt: skip
+
+    def _largest(self, read: Mapping[str, Any]) -> list[Any] | None:
+        """The attribute that is farthest off, in the reader's language, and by how much."""
+        if (largest := read.get("largest")) is None:
+            return None
+        table = self._words.translate(self.face.models.table)
+        return [table[largest["name"]].label, largest["difference"]]
 
     def _about(self) -> str:
         return self._words("about_photo")

@@ -20,6 +20,7 @@ import traitlets
 from torch import Tensor
 
 from l2l_widgets.images import grid
+from l2l_widgets.policy import listen
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe, input_hashes, list_recipes
 from l2l_widgets.recipes.processes import free_folder
 from l2l_widgets.recipes.progress import heard_by
@@ -28,7 +29,12 @@ from l2l_widgets.training import RunDirectory, Task, TrainingHandle
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
-from l2l_widgets.widgets.training.training_values import curves_png, history_value, losses_rows
+from l2l_widgets.widgets.training.training_values import (
+    curves_png,
+    history_value,
+    losses_rows,
+    names_hidden,
+)
 from l2l_widgets.widgets.view import View
 
 Preview = Callable[[Any], Mapping[str, Tensor]]
@@ -102,6 +108,7 @@ class TrainingCell(View):
         self._undrawn = ""
         super().__init__(language=language)
         self._read_run()
+        listen(self._hide_anew)
 
     # -- from Python or the page -------------------------------------------------------------------
 
@@ -294,7 +301,12 @@ class TrainingCell(View):
             self._send_history()
             self._tell("stopped", self._words("holds_run", step=self._step))
         else:
-            self._tell("ready", f"{self._recipe.name}: {self._words.said(self._recipe.summary)}")
+            self._tell("ready", f"{self._recipe.name}: {self._summary()}".rstrip(": "))
+
+    def _summary(self) -> str:
+        """What the recipe is for; "" where that names a hidden attribute."""
+        summary = self._recipe.summary
+        return "" if names_hidden(summary) else self._words.said(summary)
 
     def _tell(self, state: str, message: str = "") -> None:
         steps = self._recipe.settings.steps
@@ -322,6 +334,7 @@ class TrainingCell(View):
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 rows = self._preview(self.task)
+            rows = {name: images for name, images in rows.items() if not names_hidden(name)}
             pictures = [
                 {"caption": caption, "pictures": [picture_value(image.float()) for image in images]}
                 for caption, images in rows.items()
@@ -334,6 +347,16 @@ class TrainingCell(View):
         self._rows_up = rows_up
         self._drawn = time.monotonic()
 
+    def _hide_anew(self) -> None:
+        """The list of hidden attributes changed: rows that name one go."""
+        rows = [row for row in self.faces.get("rows", []) if not names_hidden(row["caption"])]
+        self._rows_up = {n: up for n, up in self._rows_up.items() if not names_hidden(n)}
+        if self.faces:
+            self.faces = {**self.faces, "rows": rows}
+        if self._state == "ready":
+            self._read_run()
+        self._show_still()
+
     # -- without a front end -----------------------------------------------------------------------
 
     def _about(self) -> str:
@@ -341,7 +364,7 @@ class TrainingCell(View):
         return self._words("about_cell", recipe=self._recipe.name, step=self._step, steps=steps)
 
     def _without_still(self) -> str:
-        summary = self._words.said(self._recipe.summary).rstrip(".")
+        summary = self._summary().rstrip(".") or self._recipe.name
         return self._words(
             "still_cell_nothing", about=self._about(), summary=summary, recipe=self._recipe.name
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 import traitlets
 
+from l2l_widgets.policy import listen
 from l2l_widgets.recipes import DEFAULT_WEIGHTS, Recipe, get_recipe, input_hashes, list_recipes
 from l2l_widgets.recipes.fields import check_fields, fields_of
 from l2l_widgets.recipes.processes import free_folder, resume_run, start_run
@@ -36,7 +37,10 @@ from l2l_widgets.widgets.training.training_values import (
     attribute_label,
     curves_png,
     history_value,
+    look_value,
+    names_hidden,
     row_caption,
+    shown_names,
 )
 from l2l_widgets.widgets.view import View
 
@@ -128,6 +132,7 @@ class TrainingMonitor(View):
             target=_poll, args=(weakref.ref(self), self._wake), name="l2l-monitor", daemon=True
         )
         self._poller.start()
+        listen(self._hide_anew)
 
     def __repr__(self) -> str:
         lines = [super().__repr__()]
@@ -276,7 +281,7 @@ class TrainingMonitor(View):
         kinds = {field.name: field.kind for field in fields_of(self._recipe)}
         if isinstance(value, str) and kinds.get(name) in ("integer", "number"):
             value = self._words.typed(value)
-        if str(value) == _as_text(defaults.get(name)):
+        if str(value) in (_as_text(defaults.get(name)), _as_text(shown_names(defaults.get(name)))):
             self._values.pop(name, None)
         else:
             self._values[name] = value
@@ -305,18 +310,20 @@ class TrainingMonitor(View):
         self.form = {
             "recipe": self._recipe.name,
             "recipes": [
-                {"name": r.name, "summary": say.meaning(r.summary), "shipped": r.shipped}
+                {"name": r.name, "shipped": r.shipped,
+                 "summary": r.name if names_hidden(r.summary) else say.meaning(r.summary)}
                 for r in self._known.values()
             ],
             "fields": [
                 {**field.__dict__, "limits": say.said(field.limits),
                  "meaning": say.meaning(field.meaning),
-                 "default": self._shown_value(field.kind, field.default),
+                 "default": self._shown_value(field.kind, shown_names(field.default)),
+                 "allowed": shown_names(field.allowed),
                  "plain": field.name in PLAIN_FIELDS}
                 for field in fields_of(self._recipe)
             ],
             "values": {
-                name: self._shown_value(kinds.get(name, ""), value)
+                name: self._shown_value(kinds.get(name, ""), shown_names(value))
                 for name, value in self._values.items()
             },
             "wrong": wrong,
@@ -350,18 +357,26 @@ class TrainingMonitor(View):
         look = read_look(self._shown, step)
         if look is None:
             return False
+        value = look_value(look)
         self.look = {
+            **value,
             "step": step,
             "steps": steps,
             "follows": self._pinned is None,
-            "captions": [row_caption(caption, self._words) for caption in look.captions],
-            "columns": look.columns,
-            "side": list(look.side),
-            "leakage": dict(look.leakage),
-            "labels": {name: attribute_label(name, self._words) for name in look.leakage},
-            "sheet": {"format": "png", "data": look.path.read_bytes()},
+            "captions": [row_caption(caption, self._words) for caption in value["captions"]],
+            "labels": {n: attribute_label(n, self._words) for n in value["leakage"]},
         }
         return True
+
+    def _hide_anew(self) -> None:
+        """The list of hidden attributes changed: faces, leakage and form are sent again."""
+        if self._closed:
+            return
+        with self._lock:
+            self._set(look={})
+            self._send_form()
+        self.refresh()
+        self._show_still()
 
     # -- without a front end -----------------------------------------------------------------------
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from PIL import Image
+
 from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.policy import hidden_attributes
+from l2l_widgets.training import Look
+from l2l_widgets.training.watch import GAP
 from l2l_widgets.widgets.still import figure_png
 from l2l_widgets.widgets.words import Words
 
@@ -52,6 +59,60 @@ def row_caption(caption: str, words: Words) -> str:
     if space and name in DEFAULT_TABLE and amount[:1] in "+-":
         return f"{attribute_label(name, words)} {amount}"
     return words.said(caption)
+
+
+def look_value(look: Look) -> dict[str, Any]:
+    """A look at a training as the page takes it, without what the policy hides.
+
+    Returns
+    -------
+    dict
+        ``captions`` of the rows, ``columns``, ``side``, ``leakage`` (asked -> what moved -> by how
+        much) and ``sheet``, the pictures. A row whose caption names a hidden attribute is cut out.
+    """
+    hidden = hidden_attributes()
+    data = look.path.read_bytes()
+    kept = [i for i, caption in enumerate(look.captions) if not names_hidden(caption)]
+    if hidden:  # the file says in its text what was watched, and that must not go along
+        data = _rows_of(data, kept, look.side[0] + GAP)
+    return {
+        "captions": [look.captions[i] for i in kept],
+        "columns": look.columns,
+        "side": list(look.side),
+        "leakage": {
+            asked: {name: value for name, value in moved.items() if name not in hidden}
+            for asked, moved in look.leakage.items()
+            if asked not in hidden
+        },
+        "sheet": {"format": "png", "data": data},
+    }
+
+
+def shown_names(value: Any) -> Any:
+    """A field's value; of a list, what the policy does not hide."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    hidden = hidden_attributes()
+    return [entry for entry in value if entry not in hidden]
+
+
+def names_hidden(text: str) -> bool:
+    """Whether a text has a hidden attribute's name as a word: sunglasses are no glasses."""
+    names = [re.escape(name.lower().replace("_", " ")) for name in hidden_attributes()]
+    plain = text.lower().replace("_", " ")
+    return any(re.search(rf"\b{name}\b", plain) for name in names)
+
+
+def _rows_of(data: bytes, rows: Sequence[int], pitch: int) -> bytes:
+    """Some rows of a sheet, without the text of its file; PNG. ``pitch``: a row and its gap."""
+    sheet = Image.open(io.BytesIO(data)).convert("RGB")
+    rest = Image.new("RGB", (sheet.width, max(1, pitch * len(rows) - GAP)), "white")
+    for place, row in enumerate(rows):
+        strip = sheet.crop((0, row * pitch, sheet.width, (row + 1) * pitch - GAP))
+        rest.paste(strip, (0, place * pitch))
+    stream = io.BytesIO()
+    rest.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def curves_png(history: Mapping[str, Any]) -> bytes | None:
