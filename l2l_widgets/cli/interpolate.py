@@ -48,8 +48,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--to-seed", default=None, metavar="B", help=f"the last face: {seeds}")
     parser.add_argument(
         "--kind", default="latent", choices=KINDS,
-        help="latent: from A to B; attribute: A with --attribute swept; identity: from A to B, "
-        "the attributes held at those of A (default: latent)",
+        help="latent: from A to B; attribute: A with --attribute swept; identity: from A to the "
+        "person of B with the attributes of A, as near as the models get (default: latent)",
     )  # fmt: skip
     parser.add_argument(
         "--space", default="w", type=str.lower, choices=("z", "w", "w+"),

@@ -6,9 +6,10 @@ Three kinds of walk, each a list of latents of which every one is drawn and read
   only chosen rows may walk while the others stay with the first face (style mixing: Karras et al.
   2019, section 3.1).
 - ``attribute``: one face, one attribute swept by an editor; the identity should stay.
-- ``identity``: from face to face in W, while an editor brings the attributes of every frame back to
-  those of the first; the identity goes. How well both succeed is measured, not promised (the task
-  is that of Nitzan et al. 2020, who train a network for it).
+- ``identity``: from person to person, with the attributes of the first face. Where the models have
+  the network that Nitzan et al. (2020) train for it, through that
+  (:mod:`l2l_widgets.walks.persons`); without, through W. Then an editor brings the attributes of
+  every frame back to those of the first. How well both succeed is measured, not promised.
 
 Every picture is drawn alone, as in a session, so that a recipe gives the same pixels again.
 """
@@ -23,12 +24,14 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
+from l2l_widgets.disentangle import FaceMixer
 from l2l_widgets.latents import lerp, slerp, to_wplus, z_from_seed
 from l2l_widgets.losses import Cloud
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.references import Strangers, attribute_judge, identity_judge, judge_names
 from l2l_widgets.session.states import MAX_LATENT, NOISE_MODES, SessionState
+from l2l_widgets.walks.persons import WAYS, mixed_ends, mixer_of
 from l2l_widgets.walks.walk import (
     CURVES,
     FRAMES,
@@ -53,6 +56,9 @@ CHUNK = 8
 #: Attempts to bring the attributes back, and the part of the way that the first of them asks for:
 #: many small edits leave a face whole where one large edit of everything breaks it.
 HOLD_ROUNDS, HOLD_STEP = 8, 0.3
+#: How much of the likeness to the other person (cosine, by the embedder of the mixer's training)
+#: holding may cost: the person is what the walk is for.
+HOLD_COST = 0.02
 #: Faces that show the shape of W, and how many standard deviations a held frame may go.
 CLOUD_FACES, CLOUD_LIMIT = 2000, 2.0
 #: Half of the sweep of an attribute whose editor does not say how far it reaches.
@@ -71,6 +77,7 @@ class Interpolator:
     def __init__(self, models: Models) -> None:
         self.models = models
         self._strangers = Strangers(models)
+        self._mixer: FaceMixer | None = None
 
     def check(self, walk: Walk) -> None:
         """Raise a ValueError that names the field, the value and what is allowed; draws nothing."""
@@ -98,6 +105,8 @@ class Interpolator:
             raise ValueError("space is 'z' for an identity walk; allowed: w, w+")
         if walk.kind == "latent":
             return
+        if walk.identity_by not in (None, *WAYS):
+            raise ValueError(f"identity_by is {walk.identity_by!r}; allowed: {', '.join(WAYS)}")
         editor = models.editor(self._method(walk))
         if not models.has("regressor"):
             raise ValueError(
@@ -188,7 +197,7 @@ class Interpolator:
                 found = self._attribute_path(walk, ends[0], t, stale)
             elif walk.kind == "identity":
                 plain = self._path(walk, ends, t)
-                found = self._hold(walk, plain, stale)
+                found = self._identity_path(walk, ends, plain, t, stale)
             else:
                 found = walk, self._path(walk, ends, t)
             if found is None:
@@ -265,14 +274,42 @@ class Interpolator:
             frames.append(editor.edit(face, request))
         return replace(walk, span=span, method=method), torch.cat(frames)
 
-    def _hold(self, walk: Walk, path: Tensor, stale: Stale) -> tuple[Walk, Tensor] | None:
+    def _identity_path(
+        self, walk: Walk, ends: list[Tensor], plain: Tensor, t: Sequence[float], stale: Stale
+    ) -> tuple[Walk, Tensor] | None:
+        mixer = None if walk.identity_by == "editor" else self._mixer_of()
+        if mixer is None:
+            if walk.identity_by == "mixer":
+                raise ValueError(
+                    f"identity_by is 'mixer', and models {self.models.name!r} have none; "
+                    "allowed: editor"
+                )
+            return self._hold(replace(walk, identity_by="editor"), plain, stale)
+        images = [self._picture(end, walk) for end in ends]
+        person = mixer.signature(images[-1]).person
+        path = self._path(walk, mixed_ends(mixer, ends, images), t)
+        return self._hold(replace(walk, identity_by="mixer"), path, stale, (mixer, person))
+
+    def _mixer_of(self) -> FaceMixer | None:
+        if self._mixer is None:
+            self._mixer = mixer_of(self.models)
+        return self._mixer
+
+    def _hold(
+        self,
+        walk: Walk,
+        path: Tensor,
+        stale: Stale,
+        keep: tuple[FaceMixer, Tensor] | None = None,
+    ) -> tuple[Walk, Tensor] | None:
         """The path with every frame's attributes brought back to those of the first frame.
 
         Each round asks the editor for all of them at once. It is kept where the frames came nearer
         on average, as the regressor reads them (the judge takes no part); otherwise the step is
         halved. All frames go the same way, so that neighbours stay neighbours, and none leaves the
         cloud of W: asked for everything at once an editor else finds a latent that the regressor
-        likes and that is no face.
+        likes and that is no face. With a mixer and a person (1, D) to ``keep``, a round that takes
+        too much of that person from the last frame is not kept either.
         """
         table, method = self.models.table, self._method(walk)
         editor = self.models.editor(method)
@@ -289,6 +326,7 @@ class Interpolator:
             high.sort(key=lambda n: -float(wanted[0, table.index(n)]))
             held = [n for n in held if n not in high[1:]]
         columns = columns_of(table.names, held)
+        fewest = -1.0 if keep is None else self._likeness(best, walk, keep) - HOLD_COST
         targets = {n: float(wanted[0, table.index(n)].clamp(0, 1)) for n in held}
         off = float((read - wanted)[:, columns].abs().mean())
         step = HOLD_STEP
@@ -305,12 +343,17 @@ class Interpolator:
             if seen is None:
                 return None
             error = float((seen - wanted)[:, columns].abs().mean())
-            if error < off:
+            if error < off and (keep is None or self._likeness(trial, walk, keep) >= fewest):
                 best, read, off = trial, seen, error
             else:
                 step /= 2
         best[0] = path[0]  # the first frame is the face itself
         return replace(walk, method=method, hold=tuple(held)), best
+
+    def _likeness(self, path: Tensor, walk: Walk, keep: tuple[FaceMixer, Tensor]) -> float:
+        """Cosine of the last frame to a person, by the embedder that the mixer was trained with."""
+        mixer, person = keep
+        return float((mixer.signature(self._picture(path[-1:], walk)).person * person).sum())
 
     def _method(self, walk: Walk) -> str:
         known = self.models.available_editors

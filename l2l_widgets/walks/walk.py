@@ -25,6 +25,9 @@ SPACES = ("z", "w", "w+")
 CURVES = ("slerp", "lerp")
 FRAMES = (2, 600)
 MAX_FACES = 64
+#: Of the identity scale (0: strangers, 1: the same face): from here on it is more one person than
+#: anybody else.
+HALF = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,9 @@ class Walk:
         The editor for kinds "attribute" and "identity"; the models' first, if not given.
     hold : tuple of str
         What an identity walk holds; all that the method can change where empty.
+    identity_by : {"mixer", "editor"}, optional
+        What brings an identity walk to the other person: the trained mixer where the models have
+        one, if not given, or the way to the other face's latent, all attributes brought back.
     truncation_psi : float
         In [0, 1.5]; does not apply to latents.
     noise_mode : {"const", "none"}
@@ -74,6 +80,7 @@ class Walk:
     hold: tuple[str, ...] = ()
     truncation_psi: float = DEFAULT_PSI
     noise_mode: str = "const"
+    identity_by: str | None = None
 
     def __post_init__(self) -> None:
         faces = self.faces
@@ -90,6 +97,7 @@ class Walk:
         return (
             faces, self.kind, self.space, self.curve, self.rows, self.frames, self.attribute,
             self.span, self.method, self.hold, self.truncation_psi, self.noise_mode,
+            self.identity_by,
         )  # fmt: skip
 
 
@@ -223,6 +231,12 @@ class Strip:
                     f"At the end the identity is {_percent(kept_first[-1])} that of the first face "
                     f"and {_percent(kept_last[-1])} that of the other (0\u202f%: two strangers)."
                 )
+                if kept_last[-1] < HALF:
+                    out.append("So the walk does not reach the other person.")
+                if self.walk.identity_by == "editor":
+                    out.append(
+                        "It went without an identity mixer, which is trained to reach the other."
+                    )
             elif self.walk.kind == "attribute":
                 worst = min(kept_first)
                 out.append(
