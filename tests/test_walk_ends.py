@@ -1,4 +1,7 @@
-"""Where walks end, by the judges that trained nothing: an identity walk at the other person."""
+"""Where walks end, by the judges that trained nothing.
+
+An identity walk at the other person, a swept attribute where half of the identity is left.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from l2l_widgets.models.zoo import load
 from l2l_widgets.walks.files import parse_walk, walk_recipe
 from l2l_widgets.walks.interpolation import Interpolator, Walk
 from l2l_widgets.walks.persons import mixed_ends
+from l2l_widgets.walks.reach import kept_span
+from l2l_widgets.widgets.faces.interpolation_view import InterpolationView
 
 #: Pairs of seeds. By the editor alone the lowest of them ends at 17 % of the other person.
 PAIRS = ((1, 15), (3, 7), (5, 8), (2, 9), (11, 4), (21, 22), (40, 41))
@@ -100,3 +105,93 @@ def test_a_recipe_from_before_the_mixer_walks_as_it_did(walker):
     recipe["models"]["hashes"]["identity_mixer"] = "0" * 64
     with pytest.raises(ValueError, match="identity_mixer is 000000"):
         parse_walk(json.dumps(recipe), walker.models)
+
+
+#: Faces and attributes whose full reach leaves too little of the person.
+SWEPT = ((3, "age"), (7, "age"), (1, "yaw"), (7, "smile"))
+
+
+@pytest.mark.slow
+def test_a_swept_attribute_leaves_half_of_the_identity(walker):
+    """Asked by the whole reach, the same walks end with less."""
+    lost = []
+    for seed, name in SWEPT:
+        walk = Walk((seed,), kind="attribute", attribute=name, frames=5)
+        kept = (strip := walker.strip(walk)).curves.kept("first")
+        assert min(kept[0], kept[-1]) > 0.499, (seed, name, kept)
+        assert min(kept) > 0.4, (seed, name, kept)
+        whole = walker.strip(
+            Walk((seed,), kind="attribute", attribute=name, frames=5, span="reach")
+        )
+        lost.append(min(whole.curves.kept("first")))
+        low, high = strip.walk.span
+        assert strip.reach == whole.walk.span
+        assert strip.reach[0] <= low < high <= strip.reach[1]
+        stops = "It stops where less than half of the identity is kept; the method would ask for"
+        said = strip.to_text(walker.models.table)
+        assert (stops in said) == (strip.walk.span != strip.reach)
+        assert stops not in whole.to_text(walker.models.table)
+    assert min(lost) < 0.3, lost
+
+
+def spans(shares, value=0.4, low=0.0, high=1.0):
+    """The span for a face that keeps ``shares(distance)``, and what was looked at."""
+    asked = []
+
+    def kept(places):
+        asked.extend(places)
+        return [shares(abs(place - value)) for place in places]
+
+    return kept_span(kept, value, low, high), asked
+
+
+def test_the_span_ends_before_half_of_the_identity_is_lost():
+    (low, high), asked = spans(lambda far: 1 - far)
+    assert (low, high) == (0.0, pytest.approx(0.9, abs=0.6 / 32))
+    assert high <= 0.9
+    assert len(asked) < 24
+    # the first loss counts, not that it comes back further out
+    (_, high), _ = spans(lambda far: 0.2 if 0.1 < far < 0.2 else 1.0)
+    assert high == pytest.approx(0.5, abs=0.6 / 32)
+    assert spans(lambda far: 1.0)[0] == (0.0, 1.0)
+    # never empty, and an end of the scale is not searched
+    (low, high), asked = spans(lambda far: 0.0, value=1.0)
+    assert 0.9 < low < high == 1.0
+    assert max(asked) < 1.0
+    assert kept_span(lambda places: None, 0.4, 0.0, 1.0) is None
+
+
+def test_nobody_waits_for_the_span_any_more(tiny_models):
+    asked = []
+
+    def stale():
+        asked.append(1)
+        return True
+
+    walk = Walk((3,), kind="attribute", attribute="age", frames=3)
+    assert Interpolator(tiny_models).draw(walk, stale) is None
+    assert len(asked) == 1
+
+
+def test_the_whole_reach_may_be_asked_for_in_a_recipe_and_in_a_view(tiny_models, session):
+    walk = Walk((3,), kind="attribute", attribute="age", frames=3, span="reach")
+    again = parse_walk(json.dumps(walk_recipe(tiny_models, walk)), tiny_models)
+    assert again.key() == walk.key()
+    strip = Interpolator(tiny_models).draw(again)
+    assert strip.walk.span[0] < strip.walk.span[1]
+    assert strip.reach is None
+    view = InterpolationView(session, kind="attribute", attribute="age", frames=3)
+    assert view.wait(60)
+    assert view.settings["extent"] == "kept"
+    view.set(span="reach")
+    assert view.wait(60)
+    assert (view.settings["extent"], view.settings["span"]) == ("reach", list(view.strip.walk.span))
+    view.set(attribute="smile")
+    assert view.settings["extent"] == "reach"
+    view.set(span=[0.2, 0.8])
+    assert (view.settings["extent"], view.settings["span"]) == ("", [0.2, 0.8])
+    view.set(span=None)
+    assert view.settings["extent"] == "kept"
+    with pytest.raises(ValueError, match="numbers from 0 to 1, or 'reach'"):
+        view.set(span="far")
+    view.close()

@@ -35,7 +35,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.replay import RecipeError, refuse_other_models
 from l2l_widgets.session.states import MAX_LATENT
 from l2l_widgets.walks.persons import MIXER_PART, hashes_of
-from l2l_widgets.walks.walk import Strip, Walk
+from l2l_widgets.walks.walk import REACH, Strip, Walk
 
 __all__ = ["read_walk", "save_walk", "walk_recipe"]
 
@@ -79,7 +79,7 @@ def walk_recipe(models: Models, walk: Walk) -> dict[str, Any]:
         "rows": walk.rows,
         "frames": walk.frames,
         "attribute": walk.attribute,
-        "span": None if walk.span is None else [float(v) for v in walk.span],
+        "span": walk.span if walk.span is None or isinstance(walk.span, str) else list(walk.span),
         "method": walk.method,
         "hold": list(walk.hold),
         "truncation_psi": float(walk.truncation_psi),
@@ -257,7 +257,7 @@ def parse_walk(text: str, models: Models | None = None) -> Walk:
         rows=raw["rows"],
         frames=raw["frames"],
         attribute=raw["attribute"],
-        span=None if span is None else (span[0], span[1]),
+        span=tuple(span) if isinstance(span, list) else span,
         method=raw["method"],
         hold=tuple(raw["hold"]),
         truncation_psi=psi,
@@ -296,7 +296,10 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rows": (_is_text, "text"),
     "frames": (lambda v: type(v) is int, "a whole number"),
     "attribute": (_is_text, "text"),
-    "span": (lambda v: v is None or _list_of(_is_number, 2, 2)(v), "null or two numbers"),
+    "span": (
+        lambda v: v is None or v == REACH or _list_of(_is_number, 2, 2)(v),
+        f"null, {REACH!r} or two numbers",
+    ),
     "method": (lambda v: v is None or _is_text(v), "null or text"),
     "hold": (_list_of(_is_text, 0, 1000), "a list of names"),
     "truncation_psi": (_is_number, "a number"),

@@ -5,7 +5,8 @@ Three kinds of walk, each a list of latents of which every one is drawn and read
 - ``latent``: from face to face in Z (each z through the mapping network), in W, or in W+, where
   only chosen rows may walk while the others stay with the first face (style mixing: Karras et al.
   2019, section 3.1).
-- ``attribute``: one face, one attribute swept by an editor; the identity should stay.
+- ``attribute``: one face, one attribute swept by an editor; as far as half of the identity is kept
+  (:mod:`l2l_widgets.walks.reach`), where no span is given.
 - ``identity``: from person to person, with the attributes of the first face. Where the models have
   the network that Nitzan et al. (2020) train for it, through that
   (:mod:`l2l_widgets.walks.persons`); without, through W. Then an editor brings the attributes of
@@ -32,6 +33,7 @@ from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.references import Strangers, attribute_judge, identity_judge, judge_names
 from l2l_widgets.session.states import MAX_LATENT, NOISE_MODES, SessionState
 from l2l_widgets.walks.persons import WAYS, mixed_ends, mixer_of
+from l2l_widgets.walks.reach import has_identity, identity_kept, kept_span
 from l2l_widgets.walks.walk import (
     CURVES,
     FRAMES,
@@ -192,9 +194,10 @@ class Interpolator:
         with torch.inference_mode():
             ends = [self._face(face, walk) for face in walk.faces]
             t = tuple(i / (walk.frames - 1) for i in range(walk.frames))
-            plain = None
+            plain = reach = None
             if walk.kind == "attribute":
-                found = self._attribute_path(walk, ends[0], t, stale)
+                swept = self._attribute_path(walk, ends[0], t, stale)
+                found, reach = (None, None) if swept is None else (swept[:2], swept[2])
             elif walk.kind == "identity":
                 plain = self._path(walk, ends, t)
                 found = self._identity_path(walk, ends, plain, t, stale)
@@ -214,7 +217,7 @@ class Interpolator:
                     on_frame(i, images[-1])
         # Ordinary tensors, as everywhere outside: fit for autograd.
         kept = None if plain is None else plain.clone()
-        return Strip(walk, t, ws.clone(), torch.stack(images), kept)
+        return Strip(walk, t, ws.clone(), torch.stack(images), kept, reach=reach)
 
     def _face(self, face: int | Tensor, walk: Walk) -> Tensor:
         """(1, num_ws, w_dim) of one face."""
@@ -255,24 +258,48 @@ class Interpolator:
 
     def _attribute_path(
         self, walk: Walk, face: Tensor, t: Sequence[float], stale: Stale
-    ) -> tuple[Walk, Tensor] | None:
+    ) -> tuple[Walk, Tensor, tuple[float, float] | None] | None:
         method = self._method(walk)
         editor = self.models.editor(method)
         own = self._read(self.models.regressor, self._picture(face, walk))  # (1, A)
+        reach = None
+
+        def edited(target: float) -> Tensor:
+            target = min(1.0, max(0.0, target))
+            return editor.edit(face, EditRequest(targets={walk.attribute: target}, current=own))
+
         span = walk.span
-        if span is None:
+        if span is None or isinstance(span, str):
             value = float(own[0, self.models.table.index(walk.attribute)])
-            reach = getattr(editor, "reach", None)
-            down, up = (USUAL_REACH, USUAL_REACH) if reach is None else reach(walk.attribute)
-            span = max(0.0, value - float(down)), min(1.0, value + float(up))
+            ask = getattr(editor, "reach", None)
+            down, up = (USUAL_REACH, USUAL_REACH) if ask is None else ask(walk.attribute)
+            ends = max(0.0, value - float(down)), min(1.0, value + float(up))
+            if span is None and has_identity(self.models):
+                reach = ends
+                kept = identity_kept(
+                    self.models, lambda ws: self._picture(ws, walk), face, edited,
+                    lambda: None if stale() else self._strangers_alike(walk, stale),
+                )  # fmt: skip
+                span = kept_span(kept, value, *ends)
+                if span is None:
+                    return None
+            else:
+                span = ends
         frames = []
         for share in t:
             if stale():
                 return None
-            target = min(1.0, max(0.0, span[0] + (span[1] - span[0]) * share))
-            request = EditRequest(targets={walk.attribute: target}, current=own)
-            frames.append(editor.edit(face, request))
-        return replace(walk, span=span, method=method), torch.cat(frames)
+            frames.append(edited(span[0] + (span[1] - span[0]) * share))
+        return replace(walk, span=span, method=method), torch.cat(frames), reach
+
+    def _strangers_alike(self, walk: Walk, stale: Stale) -> float | None:
+        """The zero of the identity scale for a walk; None when nobody waits any more."""
+        variety = float(walk.truncation_psi), walk.noise_mode
+        while self._strangers.missing(*variety) > 0:
+            if stale():
+                return None
+            self._strangers.advance(*variety)
+        return self._strangers.similarity(*variety)
 
     def _identity_path(
         self, walk: Walk, ends: list[Tensor], plain: Tensor, t: Sequence[float], stale: Stale
@@ -418,8 +445,9 @@ class Interpolator:
         models, walk = self.models, strip.walk
         readings, plain, vectors = [], [], []
         goal = None  # the identity that an identity walk makes for, before its attributes are held
+        own = None  # that of the face whose attribute is swept: no frame need be that face itself
         reads = models.has("attribute_judge") or models.has("regressor")
-        knows = models.has("identity_judge") or models.has("embedder")
+        knows = has_identity(models)
         with torch.inference_mode():
             for start in range(0, len(strip.images), CHUNK):
                 if stale():
@@ -439,19 +467,20 @@ class Interpolator:
                 plain.append(self._read(attribute_judge(models), images, start).cpu())
                 if knows:
                     goal = identity_judge(models)(images[-1:]).cpu()
-            variety = float(walk.truncation_psi), walk.noise_mode
-            while knows and self._strangers.missing(*variety) > 0:
-                if stale():
-                    return None
-                self._strangers.advance(*variety)
+            if knows and walk.kind == "attribute":
+                face = self._face(walk.faces[0], walk)
+                own = identity_judge(models)(self._picture(face, walk)).cpu()
+            alike = self._strangers_alike(walk, stale) if knows else None
+            if knows and alike is None:
+                return None
         to_first = to_last = strangers = None
         if knows:
             every = torch.cat(vectors)  # (N, D), each of norm 1
             if not bool(every.isfinite().all()):
                 raise ValueError("the identity judge gives numbers that are not finite")
-            to_first = tuple((every @ every[0]).tolist())
+            to_first = tuple((every @ (every[0] if own is None else own[0])).tolist())
             to_last = tuple((every @ (every[-1] if goal is None else goal[0])).tolist())
-            strangers = self._strangers.similarity(*variety)
+            strangers = alike
         moved = (strip.images[1:] - strip.images[:-1]).abs().flatten(1).mean(1)
         return replace(
             strip,
