@@ -69,7 +69,7 @@ ARROWS = {
     "disentangle": "storage latents images films protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
     "photos": "storage images films policy consent errors perception inversion models session",
-    "walks": "latents attributes images films policy losses models session",
+    "walks": "latents attributes images films policy losses models disentangle session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins judges maskgan models session",
     "teaching": "storage attributes images models session",

@@ -31,6 +31,8 @@ _TEXT = (
     "a strip, .gif and .mp4 move (.mp4 needs the extra 'video')."
 )
 KINDS = ("latent", "attribute", "identity")
+#: As `l2l_widgets.walks.walk` has it: torch is not imported to refuse a word.
+REACH = "reach"
 ENDINGS = (".png", ".gif", ".mp4")
 #: What a recipe says.
 _IN_RECIPE = (
@@ -49,8 +51,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--to-seed", default=None, metavar="B", help=f"the last face: {seeds}")
     parser.add_argument(
         "--kind", default="latent", choices=KINDS,
-        help="latent: from A to B; attribute: A with --attribute swept; identity: from A to B, "
-        "the attributes held at those of A (default: latent)",
+        help="latent: from A to B; attribute: A with --attribute swept; identity: from A to the "
+        "person of B with the attributes of A, as near as the models get (default: latent)",
     )  # fmt: skip
     parser.add_argument(
         "--space", default="w", type=str.lower, choices=("z", "w", "w+"),
@@ -68,7 +70,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--attribute", default=None, metavar="NAME", help="with --kind attribute")
     parser.add_argument(
         "--span", default=None, metavar="LOW:HIGH",
-        help="from which to which value, 0 to 1 (default: as far as the method reaches)",
+        help="from which to which value, 0 to 1, or reach: as far as the method goes (default: as "
+        "far as half of the identity is kept)",
     )  # fmt: skip
     parser.add_argument("--method", default=None, help="the editor (default: the first one)")
     parser.add_argument(
@@ -204,11 +207,13 @@ def _values(args: argparse.Namespace) -> dict[str, Any]:
             f"--rows is {args.rows!r} with --space {args.space} and --kind {args.kind}; allowed: "
             "--space w+ with --kind latent, where each row has a w of its own"
         )
-    span = None
-    if args.span is not None:
+    span: Any = args.span
+    if span not in (None, REACH):
         low, colon, high = args.span.partition(":")
         if not colon:
-            raise ValueError(f"--span is {args.span!r}; allowed: two numbers as in 0.2:0.9")
+            raise ValueError(
+                f"--span is {args.span!r}; allowed: two numbers as in 0.2:0.9, or {REACH}"
+            )
         span = number("--span", low, 0, 1), number("--span", high, 0, 1)
         if span[0] == span[1]:
             raise ValueError(f"--span is {args.span!r}; allowed: two different numbers")

@@ -8,7 +8,9 @@ or an MP4::
      "faces": [{"seed": 3}, {"w": "<base64 float32>", "shape": [12, 128]}],
      "kind": "latent", "space": "w", "curve": "lerp", "rows": "all", "frames": 9,
      "attribute": "", "span": null, "method": null, "hold": [],
-     "truncation_psi": 0.7, "noise_mode": "const"}
+     "truncation_psi": 0.7, "noise_mode": "const", "identity_by": null}
+
+Recipes from before there was ``identity_by`` lack it; their identity walks went by the editor.
 
 It may come from a stranger: every field is checked before it is used.
 """
@@ -32,7 +34,8 @@ from l2l_widgets.images import grid, picture_format, read_png_text, save_image, 
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.replay import RecipeError, refuse_other_models
 from l2l_widgets.session.states import MAX_LATENT
-from l2l_widgets.walks.walk import Strip, Walk
+from l2l_widgets.walks.persons import MIXER_PART, hashes_of
+from l2l_widgets.walks.walk import REACH, Strip, Walk
 
 __all__ = ["read_walk", "save_walk", "walk_recipe"]
 
@@ -63,7 +66,9 @@ def walk_recipe(models: Models, walk: Walk) -> dict[str, Any]:
     used = ["generator"]
     if walk.kind != "latent":
         used += ["regressor", walk.method or models.available_editors[0]]
-    hashes = models.hashes
+    if walk.kind == "identity" and walk.identity_by != "editor":
+        used += ["embedder", MIXER_PART]
+    hashes = hashes_of(models)
     return {
         "format": FORMAT,
         "models": {"name": models.name, "hashes": {p: hashes[p] for p in used if p in hashes}},
@@ -74,11 +79,12 @@ def walk_recipe(models: Models, walk: Walk) -> dict[str, Any]:
         "rows": walk.rows,
         "frames": walk.frames,
         "attribute": walk.attribute,
-        "span": None if walk.span is None else [float(v) for v in walk.span],
+        "span": walk.span if walk.span is None or isinstance(walk.span, str) else list(walk.span),
         "method": walk.method,
         "hold": list(walk.hold),
         "truncation_psi": float(walk.truncation_psi),
         "noise_mode": walk.noise_mode,
+        "identity_by": walk.identity_by,
     }
 
 
@@ -233,6 +239,7 @@ def parse_walk(text: str, models: Models | None = None) -> Walk:
     for name in raw:
         if name not in _FIELDS:
             raise RecipeError(f"walk: field {name[:80]!r} is unknown; known: {', '.join(_FIELDS)}")
+    raw.setdefault("identity_by", "editor" if raw.get("kind") == "identity" else None)
     for name, (sound, allowed) in _FIELDS.items():
         if name not in raw:
             raise RecipeError(f"walk: field {name!r} is missing")
@@ -240,7 +247,7 @@ def parse_walk(text: str, models: Models | None = None) -> Walk:
             raise RecipeError(f"walk: {name} is {raw[name]!r:.80}; allowed: {allowed}")
     if models is not None:
         drawn_by = raw["models"]["name"], raw["models"]["hashes"]
-        refuse_other_models("walk", "walk", drawn_by, (models.name, models.hashes))
+        refuse_other_models("walk", "walk", drawn_by, (models.name, hashes_of(models)))
     span, psi = raw["span"], raw["truncation_psi"]
     return Walk(
         faces=tuple(_face_of(face, f"faces[{i}]") for i, face in enumerate(raw["faces"])),
@@ -250,11 +257,12 @@ def parse_walk(text: str, models: Models | None = None) -> Walk:
         rows=raw["rows"],
         frames=raw["frames"],
         attribute=raw["attribute"],
-        span=None if span is None else (span[0], span[1]),
+        span=tuple(span) if isinstance(span, list) else span,
         method=raw["method"],
         hold=tuple(raw["hold"]),
         truncation_psi=psi,
         noise_mode=raw["noise_mode"],
+        identity_by=raw["identity_by"],
     )
 
 
@@ -288,11 +296,15 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "rows": (_is_text, "text"),
     "frames": (lambda v: type(v) is int, "a whole number"),
     "attribute": (_is_text, "text"),
-    "span": (lambda v: v is None or _list_of(_is_number, 2, 2)(v), "null or two numbers"),
+    "span": (
+        lambda v: v is None or v == REACH or _list_of(_is_number, 2, 2)(v),
+        f"null, {REACH!r} or two numbers",
+    ),
     "method": (lambda v: v is None or _is_text(v), "null or text"),
     "hold": (_list_of(_is_text, 0, 1000), "a list of names"),
     "truncation_psi": (_is_number, "a number"),
     "noise_mode": (_is_text, "text"),
+    "identity_by": (lambda v: v is None or _is_text(v), "null or text"),
 }
 
 

@@ -5,10 +5,12 @@ Three kinds of walk, each a list of latents of which every one is drawn and read
 - ``latent``: from face to face in Z (each z through the mapping network), in W, or in W+, where
   only chosen rows may walk while the others stay with the first face (style mixing: Karras et al.
   2019, section 3.1).
-- ``attribute``: one face, one attribute swept by an editor; the identity should stay.
-- ``identity``: from face to face in W, while an editor brings the attributes of every frame back to
-  those of the first; the identity goes. How well both succeed is measured, not promised (the task
-  is that of Nitzan et al. 2020, who train a network for it).
+- ``attribute``: one face, one attribute swept by an editor; as far as half of the identity is kept
+  (:mod:`l2l_widgets.walks.reach`), where no span is given.
+- ``identity``: from person to person, with the attributes of the first face. Where the models have
+  the network that Nitzan et al. (2020) train for it, through that
+  (:mod:`l2l_widgets.walks.persons`); without, through W. Then an editor brings the attributes of
+  every frame back to those of the first. How well both succeed is measured, not promised.
 
 Every picture is drawn alone, as in a session, so that a recipe gives the same pixels again.
 """
@@ -23,12 +25,15 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
+from l2l_widgets.disentangle import FaceMixer
 from l2l_widgets.latents import lerp, slerp, to_wplus, z_from_seed
 from l2l_widgets.losses import Cloud
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.references import Strangers, attribute_judge, identity_judge, judge_names
 from l2l_widgets.session.states import MAX_LATENT, NOISE_MODES, SessionState
+from l2l_widgets.walks.persons import WAYS, mixed_ends, mixer_of
+from l2l_widgets.walks.reach import has_identity, identity_kept, kept_span
 from l2l_widgets.walks.walk import (
     CURVES,
     FRAMES,
@@ -53,6 +58,9 @@ CHUNK = 8
 #: Attempts to bring the attributes back, and the part of the way that the first of them asks for:
 #: many small edits leave a face whole where one large edit of everything breaks it.
 HOLD_ROUNDS, HOLD_STEP = 8, 0.3
+#: How much of the likeness to the other person (cosine, by the embedder of the mixer's training)
+#: holding may cost: the person is what the walk is for.
+HOLD_COST = 0.02
 #: Faces that show the shape of W, and how many standard deviations a held frame may go.
 CLOUD_FACES, CLOUD_LIMIT = 2000, 2.0
 #: Half of the sweep of an attribute whose editor does not say how far it reaches.
@@ -71,6 +79,7 @@ class Interpolator:
     def __init__(self, models: Models) -> None:
         self.models = models
         self._strangers = Strangers(models)
+        self._mixer: FaceMixer | None = None
 
     def check(self, walk: Walk) -> None:
         """Raise a ValueError that names the field, the value and what is allowed; draws nothing."""
@@ -98,6 +107,8 @@ class Interpolator:
             raise ValueError("space is 'z' for an identity walk; allowed: w, w+")
         if walk.kind == "latent":
             return
+        if walk.identity_by not in (None, *WAYS):
+            raise ValueError(f"identity_by is {walk.identity_by!r}; allowed: {', '.join(WAYS)}")
         editor = models.editor(self._method(walk))
         if not models.has("regressor"):
             raise ValueError(
@@ -183,12 +194,13 @@ class Interpolator:
         with torch.inference_mode():
             ends = [self._face(face, walk) for face in walk.faces]
             t = tuple(i / (walk.frames - 1) for i in range(walk.frames))
-            plain = None
+            plain = reach = None
             if walk.kind == "attribute":
-                found = self._attribute_path(walk, ends[0], t, stale)
+                swept = self._attribute_path(walk, ends[0], t, stale)
+                found, reach = (None, None) if swept is None else (swept[:2], swept[2])
             elif walk.kind == "identity":
                 plain = self._path(walk, ends, t)
-                found = self._hold(walk, plain, stale)
+                found = self._identity_path(walk, ends, plain, t, stale)
             else:
                 found = walk, self._path(walk, ends, t)
             if found is None:
@@ -205,7 +217,7 @@ class Interpolator:
                     on_frame(i, images[-1])
         # Ordinary tensors, as everywhere outside: fit for autograd.
         kept = None if plain is None else plain.clone()
-        return Strip(walk, t, ws.clone(), torch.stack(images), kept)
+        return Strip(walk, t, ws.clone(), torch.stack(images), kept, reach=reach)
 
     def _face(self, face: int | Tensor, walk: Walk) -> Tensor:
         """(1, num_ws, w_dim) of one face."""
@@ -246,33 +258,85 @@ class Interpolator:
 
     def _attribute_path(
         self, walk: Walk, face: Tensor, t: Sequence[float], stale: Stale
-    ) -> tuple[Walk, Tensor] | None:
+    ) -> tuple[Walk, Tensor, tuple[float, float] | None] | None:
         method = self._method(walk)
         editor = self.models.editor(method)
         own = self._read(self.models.regressor, self._picture(face, walk))  # (1, A)
+        reach = None
+
+        def edited(target: float) -> Tensor:
+            target = min(1.0, max(0.0, target))
+            return editor.edit(face, EditRequest(targets={walk.attribute: target}, current=own))
+
         span = walk.span
-        if span is None:
+        if span is None or isinstance(span, str):
             value = float(own[0, self.models.table.index(walk.attribute)])
-            reach = getattr(editor, "reach", None)
-            down, up = (USUAL_REACH, USUAL_REACH) if reach is None else reach(walk.attribute)
-            span = max(0.0, value - float(down)), min(1.0, value + float(up))
+            ask = getattr(editor, "reach", None)
+            down, up = (USUAL_REACH, USUAL_REACH) if ask is None else ask(walk.attribute)
+            ends = max(0.0, value - float(down)), min(1.0, value + float(up))
+            if span is None and has_identity(self.models):
+                reach = ends
+                kept = identity_kept(
+                    self.models, lambda ws: self._picture(ws, walk), face, edited,
+                    lambda: None if stale() else self._strangers_alike(walk, stale),
+                )  # fmt: skip
+                span = kept_span(kept, value, *ends)
+                if span is None:
+                    return None
+            else:
+                span = ends
         frames = []
         for share in t:
             if stale():
                 return None
-            target = min(1.0, max(0.0, span[0] + (span[1] - span[0]) * share))
-            request = EditRequest(targets={walk.attribute: target}, current=own)
-            frames.append(editor.edit(face, request))
-        return replace(walk, span=span, method=method), torch.cat(frames)
+            frames.append(edited(span[0] + (span[1] - span[0]) * share))
+        return replace(walk, span=span, method=method), torch.cat(frames), reach
 
-    def _hold(self, walk: Walk, path: Tensor, stale: Stale) -> tuple[Walk, Tensor] | None:
+    def _strangers_alike(self, walk: Walk, stale: Stale) -> float | None:
+        """The zero of the identity scale for a walk; None when nobody waits any more."""
+        variety = float(walk.truncation_psi), walk.noise_mode
+        while self._strangers.missing(*variety) > 0:
+            if stale():
+                return None
+            self._strangers.advance(*variety)
+        return self._strangers.similarity(*variety)
+
+    def _identity_path(
+        self, walk: Walk, ends: list[Tensor], plain: Tensor, t: Sequence[float], stale: Stale
+    ) -> tuple[Walk, Tensor] | None:
+        mixer = None if walk.identity_by == "editor" else self._mixer_of()
+        if mixer is None:
+            if walk.identity_by == "mixer":
+                raise ValueError(
+                    f"identity_by is 'mixer', and models {self.models.name!r} have none; "
+                    "allowed: editor"
+                )
+            return self._hold(replace(walk, identity_by="editor"), plain, stale)
+        images = [self._picture(end, walk) for end in ends]
+        person = mixer.signature(images[-1]).person
+        path = self._path(walk, mixed_ends(mixer, ends, images), t)
+        return self._hold(replace(walk, identity_by="mixer"), path, stale, (mixer, person))
+
+    def _mixer_of(self) -> FaceMixer | None:
+        if self._mixer is None:
+            self._mixer = mixer_of(self.models)
+        return self._mixer
+
+    def _hold(
+        self,
+        walk: Walk,
+        path: Tensor,
+        stale: Stale,
+        keep: tuple[FaceMixer, Tensor] | None = None,
+    ) -> tuple[Walk, Tensor] | None:
         """The path with every frame's attributes brought back to those of the first frame.
 
         Each round asks the editor for all of them at once. It is kept where the frames came nearer
         on average, as the regressor reads them (the judge takes no part); otherwise the step is
         halved. All frames go the same way, so that neighbours stay neighbours, and none leaves the
         cloud of W: asked for everything at once an editor else finds a latent that the regressor
-        likes and that is no face.
+        likes and that is no face. With a mixer and a person (1, D) to ``keep``, a round that takes
+        too much of that person from the last frame is not kept either.
         """
         table, method = self.models.table, self._method(walk)
         editor = self.models.editor(method)
@@ -289,6 +353,7 @@ class Interpolator:
             high.sort(key=lambda n: -float(wanted[0, table.index(n)]))
             held = [n for n in held if n not in high[1:]]
         columns = columns_of(table.names, held)
+        fewest = -1.0 if keep is None else self._likeness(best, walk, keep) - HOLD_COST
         targets = {n: float(wanted[0, table.index(n)].clamp(0, 1)) for n in held}
         off = float((read - wanted)[:, columns].abs().mean())
         step = HOLD_STEP
@@ -305,12 +370,17 @@ class Interpolator:
             if seen is None:
                 return None
             error = float((seen - wanted)[:, columns].abs().mean())
-            if error < off:
+            if error < off and (keep is None or self._likeness(trial, walk, keep) >= fewest):
                 best, read, off = trial, seen, error
             else:
                 step /= 2
         best[0] = path[0]  # the first frame is the face itself
         return replace(walk, method=method, hold=tuple(held)), best
+
+    def _likeness(self, path: Tensor, walk: Walk, keep: tuple[FaceMixer, Tensor]) -> float:
+        """Cosine of the last frame to a person, by the embedder that the mixer was trained with."""
+        mixer, person = keep
+        return float((mixer.signature(self._picture(path[-1:], walk)).person * person).sum())
 
     def _method(self, walk: Walk) -> str:
         known = self.models.available_editors
@@ -375,8 +445,9 @@ class Interpolator:
         models, walk = self.models, strip.walk
         readings, plain, vectors = [], [], []
         goal = None  # the identity that an identity walk makes for, before its attributes are held
+        own = None  # that of the face whose attribute is swept: no frame need be that face itself
         reads = models.has("attribute_judge") or models.has("regressor")
-        knows = models.has("identity_judge") or models.has("embedder")
+        knows = has_identity(models)
         with torch.inference_mode():
             for start in range(0, len(strip.images), CHUNK):
                 if stale():
@@ -396,19 +467,20 @@ class Interpolator:
                 plain.append(self._read(attribute_judge(models), images, start).cpu())
                 if knows:
                     goal = identity_judge(models)(images[-1:]).cpu()
-            variety = float(walk.truncation_psi), walk.noise_mode
-            while knows and self._strangers.missing(*variety) > 0:
-                if stale():
-                    return None
-                self._strangers.advance(*variety)
+            if knows and walk.kind == "attribute":
+                face = self._face(walk.faces[0], walk)
+                own = identity_judge(models)(self._picture(face, walk)).cpu()
+            alike = self._strangers_alike(walk, stale) if knows else None
+            if knows and alike is None:
+                return None
         to_first = to_last = strangers = None
         if knows:
             every = torch.cat(vectors)  # (N, D), each of norm 1
             if not bool(every.isfinite().all()):
                 raise ValueError("the identity judge gives numbers that are not finite")
-            to_first = tuple((every @ every[0]).tolist())
+            to_first = tuple((every @ (every[0] if own is None else own[0])).tolist())
             to_last = tuple((every @ (every[-1] if goal is None else goal[0])).tolist())
-            strangers = self._strangers.similarity(*variety)
+            strangers = alike
         moved = (strip.images[1:] - strip.images[:-1]).abs().flatten(1).mean(1)
         return replace(
             strip,

@@ -25,6 +25,11 @@ SPACES = ("z", "w", "w+")
 CURVES = ("slerp", "lerp")
 FRAMES = (2, 600)
 MAX_FACES = 64
+#: Of the identity scale (0: strangers, 1: the same face): from here on it is more one person than
+#: anybody else.
+HALF = 0.5
+#: The span of a sweep that asks for all that the method reaches, whoever the face is by then.
+REACH = "reach"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +55,16 @@ class Walk:
         2 to 600, the first and the last face included.
     attribute : str
         What is swept, for kind "attribute".
-    span : (float, float), optional
-        From which value to which, in attribute units; as far as the editor reaches, if not given.
+    span : (float, float) or "reach", optional
+        From which value to which, in attribute units; "reach" is as far as the editor reaches. If
+        not given, the part of that in which the face keeps at least half of its identity.
     method : str, optional
         The editor for kinds "attribute" and "identity"; the models' first, if not given.
     hold : tuple of str
         What an identity walk holds; all that the method can change where empty.
+    identity_by : {"mixer", "editor"}, optional
+        What brings an identity walk to the other person: the trained mixer where the models have
+        one, if not given, or the way to the other face's latent, all attributes brought back.
     truncation_psi : float
         In [0, 1.5]; does not apply to latents.
     noise_mode : {"const", "none"}
@@ -69,11 +78,12 @@ class Walk:
     rows: str = "all"
     frames: int = 9
     attribute: str = ""
-    span: tuple[float, float] | None = None
+    span: tuple[float, float] | str | None = None
     method: str | None = None
     hold: tuple[str, ...] = ()
     truncation_psi: float = DEFAULT_PSI
     noise_mode: str = "const"
+    identity_by: str | None = None
 
     def __post_init__(self) -> None:
         faces = self.faces
@@ -81,7 +91,7 @@ class Walk:
             object.__setattr__(self, "faces", tuple(faces))
         if self.curve is None:
             object.__setattr__(self, "curve", "slerp" if self.space == "z" else "lerp")
-        if self.span is not None and isinstance(self.span, Sequence):
+        if isinstance(self.span, Sequence) and not isinstance(self.span, str):
             object.__setattr__(self, "span", tuple(self.span))
 
     def key(self) -> tuple[Any, ...]:
@@ -90,6 +100,7 @@ class Walk:
         return (
             faces, self.kind, self.space, self.curve, self.rows, self.frames, self.attribute,
             self.span, self.method, self.hold, self.truncation_psi, self.noise_mode,
+            self.identity_by,
         )  # fmt: skip
 
 
@@ -107,7 +118,8 @@ class Curves:
         For an identity walk, the same without the editor: what holding is held against.
     to_first, to_last : tuple of float, or None
         Cosine similarity to the identity of the first and the last frame, in [-1, 1]; for an
-        identity walk to that of the last face itself, before its attributes were held.
+        identity walk to that of the last face itself, before its attributes were held, for an
+        attribute walk in ``to_first`` to that of the face before any edit.
     strangers : float or None
         Mean similarity of different faces at this truncation: the zero of the identity scale.
     steps : tuple of float
@@ -135,9 +147,7 @@ class Curves:
     def kept(self, end: str = "first") -> list[float] | None:
         """Identity in every frame: 1 as the first (or "last") face, 0 as alike as strangers."""
         values = self.to_first if end == "first" else self.to_last
-        if values is None or self.strangers is None or self.strangers >= 1:
-            return None
-        return [(v - self.strangers) / (1 - self.strangers) for v in values]
+        return None if values is None else kept_shares(values, self.strangers)
 
     def ranked(self) -> list[str]:
         """Attributes, those that move most on the way first."""
@@ -162,7 +172,9 @@ class Strip:
     images : Tensor, shape (N, 3, R, R)
         RGB in [-1, 1].
     plain : Tensor, shape (N, num_ws, w_dim), or None
-        For an identity walk, the latents before the attributes were brought back.
+        For an identity walk, the straight way to the other face, nothing brought back.
+    reach : (float, float) or None
+        For an attribute walk that was to keep the identity, how far the method would have gone.
     curves : Curves or None
         None until measured.
     """
@@ -173,13 +185,14 @@ class Strip:
     images: Tensor
     plain: Tensor | None = None
     curves: Curves | None = None
+    reach: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         return f"Strip({self.walk.kind} walk, {len(self.t)} frames)"
 
     def asked(self) -> list[float] | None:
         """For an attribute walk, the value asked for in every frame, in attribute units."""
-        if self.walk.span is None:
+        if self.walk.span is None or isinstance(self.walk.span, str):
             return None
         low, high = self.walk.span
         return [low + (high - low) * t for t in self.t]
@@ -203,6 +216,14 @@ class Strip:
             own = curves.of(swept)
             ends = [row.value_text(value, fine=True) for value in (own[0], own[-1])]
             out.append(f"{row.label} goes from {ends[0]} to {ends[1]}.")
+            if self.reach is not None and self.walk.span == self.reach:
+                out.append("That is all that the method reaches; half of the identity is kept.")
+            elif self.reach is not None:
+                ends = [row.value_text(value, fine=True) for value in self.reach]
+                out.append(
+                    "It stops where less than half of the identity is kept; the method would ask "
+                    f"for {ends[0]} to {ends[1]}."
+                )
         others = sorted((n for n in change if n != swept), key=lambda n: -abs(change[n]))[:3]
         if self.walk.kind == "identity" and curves.plain is not None:
             held = columns_of(curves.names, self.walk.hold or table.names)
@@ -223,10 +244,16 @@ class Strip:
                     f"At the end the identity is {_percent(kept_first[-1])} that of the first face "
                     f"and {_percent(kept_last[-1])} that of the other (0\u202f%: two strangers)."
                 )
+                if kept_last[-1] < HALF:
+                    out.append("So the walk does not reach the other person.")
+                if self.walk.identity_by == "editor":
+                    out.append(
+                        "It went without an identity mixer, which is trained to reach the other."
+                    )
             elif self.walk.kind == "attribute":
                 worst = min(kept_first)
                 out.append(
-                    f"At its lowest, the identity is {_percent(worst)} that of the first face."
+                    f"At its lowest, the identity is {_percent(worst)} that of the face itself."
                 )
             else:
                 half = len(self.t) // 2
@@ -278,12 +305,23 @@ def mix_rows(first: Tensor, second: Tensor, rows: str) -> Tensor:
 
 
 def check_span(span: Any) -> None:
+    if isinstance(span, str) and span == REACH:
+        return
     numbers = isinstance(span, tuple) and len(span) == 2
     numbers = numbers and all(
         isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in span
     )
     if not numbers or not all(0 <= v <= 1 for v in span) or span[0] == span[1]:
-        raise ValueError(f"span is {span!r}; allowed: two different numbers from 0 to 1")
+        raise ValueError(
+            f"span is {span!r}; allowed: two different numbers from 0 to 1, or {REACH!r}"
+        )
+
+
+def kept_shares(alike: Sequence[float], strangers: float | None) -> list[float] | None:
+    """Cosines as shares of an identity: 1 the same face, 0 as alike as strangers."""
+    if strangers is None or strangers >= 1:
+        return None
+    return [(v - strangers) / (1 - strangers) for v in alike]
 
 
 def columns_of(names: Sequence[str], wanted: Sequence[str]) -> list[int]:

@@ -21,7 +21,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.walks.files import save_walk
 from l2l_widgets.walks.interpolation import Interpolator
-from l2l_widgets.walks.walk import CURVES, KINDS, SPACES, Strip, Walk
+from l2l_widgets.walks.walk import CURVES, KINDS, REACH, SPACES, Strip, Walk
 from l2l_widgets.widgets.bridge import (
     PSI_SLIDER,
     SEED_MAX,
@@ -259,7 +259,7 @@ class InterpolationView(FaceView):
         elif values["space"] != "w+":
             values["rows"] = "all"
         if {"attribute", "method", "kind", "first"} & set(fields) and "span" not in fields:
-            values["span"] = None
+            values["span"] = REACH if values["span"] == REACH else None
 
     def _send_settings(self) -> None:
         walk = self.walk
@@ -270,13 +270,16 @@ class InterpolationView(FaceView):
             values[name] = None if isinstance(values[name], Tensor) else values[name]
         strip = self.strip
         span = values["span"]
-        if span is None and strip is not None and walk.kind == strip.walk.kind == "attribute":
+        extent = "kept" if span is None else REACH if span == REACH else ""
+        span = None if extent else span
+        if extent and strip is not None and walk.kind == strip.walk.kind == "attribute":
             same = strip.walk.attribute == walk.attribute
             span = strip.walk.span if same else None
         self.settings = {
             **values,
             "curve": walk.curve,
             "span": None if span is None else list(span),
+            "extent": extent,
             "method": values["method"] or next(iter(self.schema["methods"]), None),
             "stamp": self._stamp,
         }
@@ -315,7 +318,7 @@ class InterpolationView(FaceView):
             if event.w is not None and self._values["space"] != "w+":
                 self._values |= {"space": "w+", "curve": None}
             self._values["truncation_psi"] = event.state.truncation_psi
-            self._values["span"] = None
+            self._values["span"] = REACH if self._values["span"] == REACH else None
             self._stamp += 1
         self._send_settings()
         self._ask(REST_OF_SLIDER if same else REST)
@@ -426,9 +429,10 @@ class InterpolationView(FaceView):
                 row = self._table[name]
                 values = [row.value_text(v) for v in strip.curves.of(name)]
                 rows.append([row.label, *values])
-            for end in ("first", "last"):
+            swept = strip.walk.kind == "attribute"
+            for end in ("first",) if swept else ("first", "last"):
                 kept = strip.curves.kept(end)
                 if kept is not None:
                     shares = (f"{100 * v:.0f}\u202f%" for v in kept)
-                    rows.append([self._words(f"kept_{end}"), *shares])
+                    rows.append([self._words("kept_face" if swept else f"kept_{end}"), *shares])
         return Still(picture, words, head, rows)

@@ -129,7 +129,8 @@ class Presenter(FaceView):
         """What a step asks for, in the reader's language; "" where it has been hidden since."""
         table, edit = self._words.translate(self.session.models.table), step.state.edits[-1]
         visible = visible_table(table)
-        if any(n in table and n not in visible for n in (*edit.names, *edit.preserve)):
+        names = (*edit.changes, *edit.targets, *edit.preserve)
+        if any(n in table and n not in visible for n in names):
             return ""
         asked = [
             f"{table[name].label} {table[name].change_text(change, fine=True)}"

@@ -263,7 +263,7 @@ class WalkView {
       })), [0, 1], count, width);
       const { first, last } = curves.identity;
       const other = this.model.get("settings").kind === "identity" ? t("like_the_other") : t("like_the_last");
-      const ends = [[first, t("like_the_first"), 0], [swept ? null : last, other, 1]];
+      const ends = [[first, swept ? t("like_the_face") : t("like_the_first"), 0], [swept ? null : last, other, 1]];
       const lines = ends.filter(([values]) => values);
       this.identity.element.hidden = !lines.length;
       const low = Math.min(0, ...lines.flatMap(([values]) => values));
@@ -288,7 +288,8 @@ class WalkView {
     if (!this.numbers.open || !this.current) return;
     const rows = this.schema.rows.filter((row) => row.name in this.current.attributes);
     this.numbers.querySelector("div")?.remove();
-    this.numbers.append(h("div", {}, numbersTable(rows, this.current.attributes, this.current.identity)));
+    this.numbers.append(h("div", {}, numbersTable(rows, this.current.attributes, this.current.identity,
+      this.model.get("settings").kind === "attribute")));
   }
 
   showNotice(notice) {

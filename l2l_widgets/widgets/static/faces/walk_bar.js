@@ -51,6 +51,10 @@ class WalkBar {
     this.low = end(t("from"));
     this.high = end(t("to"));
     this.unit = h("span", { class: "l2l-soft" });
+    this.extent = new Segments(t("how_far"), [
+      ["kept", t("identity_kept"), t("as_far_as_half_of_the")],
+      ["reach", t("whole_reach"), t("as_far_as_the_method")],
+    ], (value) => ask({ span: value === "reach" ? "reach" : null }));
     this.via = h("span");
     const dice = (field, name) => button("", "dice", () => ask({ [field]: Math.floor(Math.random() * 10000) }), {
       "aria-label": t("another", { name }), title: t("another", { name }), class: "l2l-button l2l-icon-button",
@@ -67,7 +71,7 @@ class WalkBar {
       }, "\u00d7")),
       second: field(t("to_small"), this.second, dice("second", t("last_face"))),
       attribute: field(t("sweep"), this.attribute),
-      span: field(t("from_small"), this.low, t("to_small"), this.high, this.unit),
+      span: field(t("from_small"), this.low, t("to_small"), this.high, this.unit, this.extent.element),
       method: field(t("method"), this.method),
       space: field(t("space"), this.space.element),
       curve: field(t("way"), this.curve.element),
@@ -125,6 +129,7 @@ class WalkBar {
     const row = this.row(settings.attribute);
     this.unit.textContent = row?.unit ?? "";
     const shown = (settings.span ?? [null, null]).map((v) => (v === null || !row ? null : Math.round(row.low + v * (row.high - row.low))));
+    this.extent.set(settings.extent);
     this.low.put(shown[0]);
     this.high.put(shown[1]);
     const show = {

@@ -115,15 +115,16 @@ class CurvePanel {
 }
 
 /** All readings as a table, for eyes, for copying, and for screen readers. */
-function numbersTable(rows, curves, identity) {
+function numbersTable(rows, curves, identity, swept = false) {
   const count = rows.length ? curves[rows[0].name].length : 0;
   const head = h("tr", {}, h("th", { scope: "col" }, t("frame_head")),
     ...Array.from({ length: count }, (_, i) => h("th", { scope: "col" }, String(i + 1))));
   const line = (label, texts) =>
     h("tr", {}, h("th", { scope: "row" }, label), ...texts.map((text) => h("td", {}, text)));
   const body = rows.map((row) => line(row.label, curves[row.name].map((v) => asValue(row, v))));
-  const ends = { first: t("as_the_first_face"), last: t("as_the_last_face") };
-  for (const [end, values] of Object.entries(identity).reverse()) {
+  const ends = swept ? { first: t("as_the_face_itself") }
+    : { first: t("as_the_first_face"), last: t("as_the_last_face") };
+  for (const [end, values] of Object.entries(identity).filter(([end]) => end in ends).reverse()) {
     body.unshift(line(t("identity_like", { end: ends[end] }), values.map(asShare)));
   }
   return h("table", { class: "l2l-numbers-table" }, h("thead", {}, head), h("tbody", {}, ...body));
