@@ -233,6 +233,12 @@ class AttributeTable:
                 out.setdefault(a.group, []).append(a.name)
         return {k: tuple(v) for k, v in out.items()}
 
+    def moved_with(self, names: Iterable[str]) -> tuple[str, ...]:
+        """What shares the movement of the named rows, those left out, in table order."""
+        asked = set(names)
+        shared = {other for n in asked if n in self for other in self[n].moves_with}
+        return tuple(n for n in self.names if n in shared and n not in asked)
+
     def subset(self, names: Iterable[str]) -> AttributeTable:
         """The named rows, in table order; what names a row outside the subset is dropped."""
         wanted = {self.names[self.index(n)] for n in names}
@@ -358,7 +364,12 @@ class EditRequest:
             out[:, table.index(name)] = float(value)
         for name, value in self.targets.items():
             assert self.current is not None
-            out[:, table.index(name)] = float(value) - self.current[:, table.index(name)]
+            now = self.current[:, table.index(name)]
+            step = float(value) - now
+            if table[name].kind == "binary" and value >= 0.5:
+                # somebody who wears glasses more surely than asked for is not to lose them
+                step = step.clamp_min(0.0)
+            out[:, table.index(name)] = step
         return out
 
 

@@ -102,7 +102,7 @@ def test_the_presenter_goes_on_and_back_by_messages(session):
     assert (presenter.slide["head"], presenter.slide["count"]) == ("One", 2)
     first = presenter.after["data"]
     press("next", 1)
-    assert (presenter.slide["at"], presenter.slide["asked"]) == (1, "Smile +40 %")
+    assert (presenter.slide["at"], presenter.slide["asked"]) == (1, "Smile +40\u202f%")
     assert presenter.answered == {"page": 1}
     assert presenter.after["data"] != first
     assert presenter.before["data"] == first

@@ -281,7 +281,7 @@ def test_a_sheet_of_a_training_loses_the_row_of_a_hidden_attribute(live, tmp_pat
     assert len(whole) == 3 * 8 + 2 * 2
     assert '"smile"' in json.dumps(view.form), "as what a list of attributes may hold"
     live(["smile"])
-    assert view.look["captions"] == ["as drawn", "age +1"]
+    assert view.look["captions"] == ["as drawn", "Age +1"]
     assert view.look["leakage"] == {"age": {"age": 0.2}}
     rest = pixels(view.look)
     assert torch.equal(rest[:8], whole[:8])

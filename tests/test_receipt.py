@@ -119,7 +119,7 @@ def test_the_receipt_is_plain_data_and_readable_text(session):
     start = next(i for i, line in enumerate(lines) if line.lstrip().startswith("before")) + 3
     rows = lines[start : start + min(6, len(marked))]
     assert [row[:17].strip() for row in rows] == marked[:6]
-    assert all(row.endswith("*") for row in rows)
+    assert all(row.endswith(("*", "+")) for row in rows)
 
 
 def test_a_target_that_was_nearly_reached_is_said_in_words():
@@ -425,10 +425,19 @@ def test_hidden_attributes_are_not_mentioned():
 
 def test_what_shares_the_movement_is_no_side_effect_but_a_part_of_it():
     moved = {"happiness": 0.5, "neutral": -0.3, "sadness": -0.01, "beard": 0.1}
-    receipt = made({"smile": 0.4}, {"smile": 0.4}, moved)
-    assert receipt.along(DEFAULT_TABLE) == {"happiness": 0.5, "neutral": -0.3}
+    shares = DEFAULT_TABLE.moved_with(["smile"])
+    read = dict.fromkeys(["smile", *moved], 0.5)
+    receipt = made(
+        {"smile": 0.4}, {"smile": 0.4}, moved, shares=shares, before=read, after=read,
+        seconds={"total": 1.0},
+    )  # fmt: skip
+    assert receipt.along() == {"happiness": 0.5, "neutral": -0.3}
+    rows = {line[:17].strip(): line[-3:] for line in receipt.to_text(DEFAULT_TABLE).splitlines()}
+    assert rows["Happiness"] == rows["Neutral"] == "  +"
+    assert "+" not in rows["Beard"]
+    assert "+ part of the movement that was asked for" in receipt.to_text(DEFAULT_TABLE)
     part, others = receipt.sentences(DEFAULT_TABLE)[-2:]
     assert part == "Part of the movement that was asked for: Happiness +50 %, Neutral -30 %."
     assert others.startswith("Also moved: Beard +10 %.")
     assert "Happiness" not in others
-    assert made({"age": 0.4}, {"age": 0.4}, moved).along(DEFAULT_TABLE) == {}
+    assert made({"age": 0.4}, {"age": 0.4}, moved).along() == {}

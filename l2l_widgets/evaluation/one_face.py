@@ -297,6 +297,7 @@ class SideBySide:
             strangers=strangers,
             before=named(face.readings.tolist()),
             after=named(readings.tolist()),
+            shares=self.models.table.moved_with(request),
             size=size,
             seconds=watch.total(),
             judges=judge_names(self.models),

@@ -66,6 +66,8 @@ class Receipt:
     by_regressor : mapping of str to float
         Change of the edited attributes as the regressor of the losses reads it. Where it is far
         above ``achieved``, the edit has found a shortcut of that regressor.
+    shares : tuple of str
+        Attributes whose movement what was asked for shares (``AttributeTable.moved_with``).
     size : float
         Length of the step in W+, the norm of w' - w over all entries.
     seconds : mapping of str to float
@@ -93,6 +95,7 @@ class Receipt:
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
     by_regressor: Mapping[str, float] = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
     size: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
@@ -229,17 +232,13 @@ class Receipt:
         moved = {n: c for n, c in self.others.items() if names is None or n in names}
         return dict(sorted(moved.items(), key=lambda item: -abs(item[1])))
 
-    def along(self, table: AttributeTable) -> dict[str, float]:
+    def along(self) -> dict[str, float]:
         """What moved because it shares the movement that was asked for, the farthest first.
 
-        Those of ``Attribute.moves_with`` that a reader would point at: a smile is happiness, too.
+        Those of ``shares`` that a reader would point at: a smile is happiness, too.
         """
-        shared = {other for n in self.requested if n in table for other in table[n].moves_with}
-        return {
-            n: c
-            for n, c in self.largest_others(table).items()
-            if n in shared and abs(c) > TOLERANCE
-        }
+        moved = {n: c for n, c in self.largest_others().items() if n in self.shares}
+        return {n: c for n, c in moved.items() if abs(c) > TOLERANCE}
 
     def to_dict(self) -> dict[str, Any]:
         """The receipt as plain JSON values; ``docs/receipt.md`` says what each is.
@@ -267,6 +266,7 @@ class Receipt:
             "shortfalls": list(self.shortfalls()),
             "moved_away": list(self.moved_away()),
             "nearly_there": list(self.nearly_there()),
+            "along": self.along(),
             "before": dict(self.before),
             "after": dict(self.after),
             "by_regressor": dict(self.by_regressor),
@@ -321,7 +321,7 @@ class Receipt:
         ]
         if self.drifts:
             lines.append(phrases["drifts"])
-        along = self.along(table)
+        along = {n: c for n, c in self.along().items() if n in table}
         if along:
             amounts = (f"{table[n].label} {change_text(table[n], c)}" for n, c in along.items())
             lines.append(phrases["along"].format(amounts=", ".join(amounts)))
@@ -351,7 +351,7 @@ class Receipt:
 
     def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
         moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
-        moved = {n: c for n, c in moved.items() if n not in self.along(table)}
+        moved = {n: c for n, c in moved.items() if n not in self.along()}
         if not moved:
             return phrases["still"].format(least=f"{VISIBLE:.0%}")
         beyond = [n for n in self.outside_band() if n in moved]
@@ -395,8 +395,15 @@ class Receipt:
         lines += [f"{'':<17}{'before':>9}{'after':>10}{'asked':>12}{'came':>11}   random edits"]
         # what is shown as "0 %" has not moved, wherever the band of random edits lies
         outside = {n for n, c in self.outside_band().items() if is_shown(table[n], c)}
-        ranked = sorted(self.others, key=lambda n: (n not in outside, -abs(self.others[n])))
-        shown = [*self.requested, *ranked[:others]]
+        along = self.along()
+        outside -= set(along)
+        ranked = sorted(
+            self.others, key=lambda n: (n not in outside and n not in along, -abs(self.others[n]))
+        )
+        # whatever the sentences name has its row
+        named = [*along, *[n for n in self.largest_others(table) if n not in along][:N_NAMED]]
+        shown = list(dict.fromkeys([*self.requested, *ranked[:others], *named]))
+        others = len(shown) - len(self.requested)
         for name in shown:
             change = self.achieved.get(name, self.others.get(name, 0.0))
             row = table[name]
@@ -404,7 +411,7 @@ class Receipt:
             if name in self.targets:
                 asked = f"to {row.value_text(self.targets[name])}"
             low, high = (row.change_text(end) for end in self.band[name])
-            mark = "  *" if name in outside else ""
+            mark = "  *" if name in outside else "  +" if name in along else ""
             lines.append(
                 f"{row.label:<17}{row.value_text(self.before[name]):>9}"
                 f"{row.value_text(self.after[name]):>10}{asked:>12}{row.change_text(change):>11}"
@@ -418,6 +425,8 @@ class Receipt:
             lines.append(f"and {left}, {among} the band of random edits")
         if outside:
             lines.append("* moved without being asked, beyond the band")
+        if along:
+            lines.append("+ part of the movement that was asked for")
         if self.identity is not None:
             least, most = self.identity_band or (math.nan, math.nan)
             lines += [

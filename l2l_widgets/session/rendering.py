@@ -468,6 +468,7 @@ class Renderer:
             before=named(before),
             after=named(after),
             by_regressor=by_regressor,
+            shares=self.models.table.moved_with(drawn.requested),
             size=size,
             seconds=watch.total(STAGES),
             judges=judge_names(self.models),

@@ -55,6 +55,7 @@ EARLY, DRAFT, WHOLE = 0, 1, 2
 #: What of a receipt has a value an attribute.
 BY_ATTRIBUTE = (
     "requested", "targets", "achieved", "others", "band", "before", "after", "by_regressor",
+    "inside_band", "along",
 )  # fmt: skip
 #: Side that a saved picture should at least have, so that it can be shown without squinting.
 SAVED_SIDE = 512
@@ -446,8 +447,9 @@ def receipt_value(receipt: Receipt, table: AttributeTable, words: Words) -> dict
     plain = receipt.to_dict()
     for name in BY_ATTRIBUTE:
         plain[name] = {n: v for n, v in plain[name].items() if n in table}
-    for name in ("outside_band", "shortfalls", "moved_away"):
+    for name in ("outside_band", "shortfalls", "moved_away", "nearly_there"):
         plain[name] = [n for n in plain[name] if n in table]
+    plain["missed"] = [entry for entry in plain["missed"] if entry["attribute"] in table]
     return {
         **plain,
         "error": words.said(receipt.error) if receipt.error else None,

@@ -295,7 +295,8 @@ class Words:
                         label=table[name].label, before=low, after=f"{high}{unit}"
                     )
                 )
-        for name in [n for n in receipt.outside_band() if n in table][:most]:
+        beyond = [n for n in receipt.outside_band() if n in table and n not in receipt.along()]
+        for name in beyond[:most]:
             change = change_text(table[name], receipt.others[name]).replace("-", "\u2212")
             parts.append(words["by"].format(label=table[name].label, change=change))
         if receipt.identity is not None:

@@ -100,9 +100,11 @@ class ReceiptView {
       ...asked.map(([name, want]) => {
         const row = this.byName.get(name);
         const unit = row.unit === "\u00b0" ? "\u00b0" : `\u202f${row.unit}`;
+        const { targets, before } = this.receipt; // of a value, the judge's way there, as its sentences say it
+        const way = name in targets ? targets[name] - before[name] : want;
         const came = asChange(row, this.changeOf(name)).replace(unit, "");
         const mark = short.includes(name) ? "\u25b3 " : "";
-        const values = { mark, label: row.label, came, want: asChange(row, want) };
+        const values = { mark, label: row.label, came, want: asChange(row, way) };
         return h("span", { class: "l2l-asked-row" }, this.t("asked_row", values));
       }).flatMap((element) => [element, " "]), // where a line may end
     );
@@ -144,9 +146,10 @@ class ReceiptView {
   drawBar(row, place) {
     const { element, band, bar, want, amount } = this.bars.get(row.name);
     const change = this.changeOf(row.name);
-    const wanted = this.receipt?.requested[row.name];
-    const asked = wanted !== undefined;
-    const outside = !asked && Math.abs(change) >= VISIBLE
+    const { requested = {}, targets = {}, before = {}, along = {} } = this.receipt ?? {};
+    const asked = row.name in requested;
+    const wanted = row.name in targets ? targets[row.name] - before[row.name] : requested[row.name];
+    const outside = !asked && !(row.name in along) && Math.abs(change) >= VISIBLE
       && Boolean(this.receipt?.outside_band.includes(row.name));
     element.className = `l2l-column l2l-${asked ? "asked" : outside ? "outside" : "inside"}`;
     const span = (part, from, to) => {
