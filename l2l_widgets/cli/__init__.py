@@ -57,7 +57,7 @@ VERBS = {
 EXAMPLES = {
     "lab": "l2l lab student_3",
     "sample": "l2l sample -n 12 --seed 1 --out sheet.png",
-    "edit": "l2l edit --seed 8 --set smile=+0.4 --set age=0.6 --compare --out out.png",
+    "edit": "l2l edit --seed 2 --set smile=+0.3 --set age=0.6 --compare --out out.png",
     "interpolate": "l2l interpolate --from-seed 1 --to-seed 15 --frames 9 --out strip.png",
     "mix": "l2l mix --identity 16 --attributes 6 --out mixed.png --inputs",
     "mix-report": "l2l mix-report --pairs 100 --no-truth --out mix_report",
