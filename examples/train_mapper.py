@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         attributes=tuple(args.attributes.split(",")),
         faces=args.faces,
         schedule_steps=args.steps,
+        calibration_faces=min(256, args.faces),
         background_loss_weight=10.0,  # the weight of the conservation loss, whatever it keeps
         triplets=str(args.run / "triplets"),
     )
