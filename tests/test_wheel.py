@@ -33,6 +33,7 @@ CARRIED = {
     "jupyter_core": "jupyterlab",
     "jupyter_server": "jupyterlab",
     "requests": "pooch",
+    "tornado": "jupyterlab",
 }
 
 
