@@ -10,6 +10,7 @@ the background in this way.
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 import l2l_widgets as l2l
 from l2l_widgets.editors import MapperEditor
 from l2l_widgets.recipes.mapper import LESSON, MapperTask
+from l2l_widgets.recipes.reading import draw_as_read
 from l2l_widgets.training import Settings, train
 
 
@@ -47,9 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         background_loss_weight=10.0,  # the weight of the conservation loss, whatever it keeps
         triplets=str(args.run / "triplets"),
     )
+    generator = copy.deepcopy(models.generator)
+    draw_as_read(generator, [*models.regressors, models.embedder])  # no larger than they look
     task = MapperTask(
         config,
-        models.generator,
+        generator,
         models.regressors,
         models.embedder,
         models.table,
