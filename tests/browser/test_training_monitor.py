@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 NOTEBOOK = "monitor.ipynb"
 CELLS = (
     "from l2l_widgets import TrainingMonitor",
-    'monitor = TrainingMonitor("monitored", recipe="mapper-lesson", faces=64, '
+    'monitor = TrainingMonitor("watched", recipe="mapper-lesson", faces=64, '
     "calibration_faces=0, checkpoint_every=4, log_every=1, threads=1)\nmonitor",
 )
 
@@ -25,7 +25,7 @@ def opened(page, address, folder):
     harness.write_notebook(folder, NOTEBOOK, *CELLS)
     harness.open_notebook(page, address, NOTEBOOK, timeout=300)
     yield page
-    for path in (folder / "monitored").glob("*/process.json"):
+    for path in (folder / "watched").glob("*/process.json"):
         values = json.loads(path.read_text())
         if values["state"] in ("preparing", "running", "paused", "finishing"):
             os.kill(values["pid"], signal.SIGKILL)
@@ -102,7 +102,7 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
     root.get_by_role("button", name="Stop").click()
     harness.until(lambda: state() == "stopped", 120, what="Stop")
     harness.until(root.get_by_role("button", name="Resume").is_visible, what="Resume")
-    assert (folder / "monitored" / name / f"step-{step():07d}").is_dir()
+    assert (folder / "watched" / name / f"step-{step():07d}").is_dir()
     root.get_by_role("button", name="New training").click()
     harness.until(lambda: state() == "form")
     root.locator(f'.l2l-run[data-run="{name}"]').click()
