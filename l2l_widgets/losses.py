@@ -2,10 +2,11 @@
 
 The five of Khodadadeh et al. (WACV 2022, section 3) are :func:`attribute_loss`, :func:`cycle_loss`,
 :func:`identity_loss`, :func:`neighbourhood_loss` and :func:`face_identity_loss`; the paper invites
-further conservation losses, of which :func:`background_kept_loss` is our worked example. Two parts
-are ours: :class:`Augmentation`, seen by every regressor in the loss, so that an editor cannot paint
-what one network happens to read, and :func:`cloud_loss`, which keeps an edited latent where the
-generator was trained.
+further conservation losses, of which :func:`background_kept_loss` is our worked example, and
+:func:`surroundings_kept_loss` what our own mapper is trained with. Two parts are ours:
+:class:`Augmentation`, seen by every regressor in the loss, so that an editor cannot paint what one
+network happens to read, and :func:`cloud_loss`, which keeps an edited latent where the generator was
+trained.
 
 Latent losses are means over all latent numbers and expect latents divided by one global scale (the
 population's standard deviation), so that one set of weights suits any generator.
@@ -193,6 +194,32 @@ def background_kept_loss(before: Tensor, after: Tensor, mask: Tensor | None = No
     mask = mask.to(before)
     change = ((before - after).abs() * mask).sum(dim=(1, 2, 3))
     return (change / (3 * mask.sum(dim=(1, 2, 3)).clamp_min(1))).mean()
+
+
+def surroundings_mask(resolution: int, foot: float = 0.1) -> Tensor:
+    """Return a (1, 1, R, R) mask of a portrait's background and of its clothes.
+
+    Parameters
+    ----------
+    resolution : int
+        R, in pixels.
+    foot : float
+        Height of the strip at the lower edge, where the clothes are, as a share of the picture.
+    """
+    mask = border_mask(resolution)
+    mask[..., -max(1, round(foot * resolution)) :, :] = 1
+    return mask
+
+
+def surroundings_kept_loss(before: Tensor, after: Tensor) -> Tensor:
+    """Return the mean L1 change of a portrait's background and clothes.
+
+    Parameters
+    ----------
+    before, after : Tensor, shape (B, 3, R, R)
+        Images in [-1, 1].
+    """
+    return background_kept_loss(before, after, surroundings_mask(before.shape[-1]))
 
 
 @dataclass(frozen=True)

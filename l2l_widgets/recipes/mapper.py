@@ -1,8 +1,8 @@
 """Training the latent-to-latent mapper: data, model, step and what is shipped.
 
 ``mapper``
-    All 35 attributes; the embedded editor. Besides the paper's losses it has the worked example of
-    a conservation loss: the background is kept, which no attribute would notice.
+    All 35 attributes; the embedded editor. Besides the paper's losses it has a conservation loss:
+    background and clothes are kept, which no attribute would notice.
 ``mapper-plain``
     The same without it.
 ``mapper-lesson``
@@ -29,7 +29,7 @@ from l2l_widgets.editors.directions import fit_directions
 from l2l_widgets.editors.mapper import MapperConfig, MapperEditor, MapperNetwork
 from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, sample_changes
 from l2l_widgets.latents import to_wplus
-from l2l_widgets.losses import Augmentation, ConservationLoss, background_kept_loss
+from l2l_widgets.losses import Augmentation, ConservationLoss, surroundings_kept_loss
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.labelled import (
     LabelledFaces,
@@ -65,7 +65,7 @@ class MapperTraining(LabelledFaces):
         Where the linear term starts: svm, mean-difference, ridge (``editors/directions.py``), or
         zero.
     batch_size : int
-        Faces a step.
+        Faces a step. Few: for the faces seen, many small steps learn more than few large ones.
     learning_rate : float
         Of Adam.
     schedule_steps : int
@@ -82,8 +82,8 @@ class MapperTraining(LabelledFaces):
         Squared Mahalanobis distance per dimension that the cloud loss lets pass; 1 is the mean of
         the population.
     attribute_loss_weight ... background_loss_weight : float
-        See ``LossWeights``; the last switches on the background example. The identity loss acts
-        with ``null`` "learned" only: the other forms have an exact null edit by structure.
+        See ``LossWeights``; the last switches on ``losses.surroundings_kept_loss``. The identity
+        loss acts with ``null`` "learned" only: other forms have an exact null edit by structure.
     average : float
         Decay of the moving average of the weights, which is what is shipped.
     calibration_faces : int
@@ -105,20 +105,20 @@ class MapperTraining(LabelledFaces):
     correction: str = "threshold"
     leave_free: bool = True
     start: str = "svm"
-    batch_size: int = 32
+    batch_size: int = 8
     learning_rate: float = 1e-3
-    schedule_steps: int = 6000
+    schedule_steps: int = 20000
     take_turns: bool = True
     augment: bool = True
     attribute_loss_weight: float = 30.0
     cycle_loss_weight: float = 0.5
     identity_loss_weight: float = 0.5
     neighbourhood_loss_weight: float = 1.0
-    face_loss_weight: float = 5.0
+    face_loss_weight: float = 20.0
     cloud_loss_weight: float = 1.0
     cloud_floor: float = 1.2
-    background_loss_weight: float = 10.0
-    average: float = 0.998
+    background_loss_weight: float = 60.0
+    average: float = 0.999
     calibration_faces: int = 1024
     others_budget: float = 0.0375
     sure_faces: float = 0.8
@@ -156,7 +156,7 @@ class MapperTask:
     origin : dict of str to str
         Hashes of the frozen parts; they name the triplets and travel with the weights.
     conservation : ConservationLoss, optional
-        A loss of your own instead of the background example; its weight is
+        A loss of your own instead of keeping background and clothes; its weight is
         ``background_loss_weight``.
     output : str
         Name of the weights file.
@@ -198,7 +198,7 @@ class MapperTask:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.correction = TargetCorrection(table, config.correction, population=readings[:4096])
         if conservation is None and config.background_loss_weight > 0:
-            conservation = background_kept_loss
+            conservation = surroundings_kept_loss
         self.augmentation = Augmentation() if config.augment else None
         self.objective = MapperObjective(
             generator,
@@ -415,13 +415,15 @@ LESSON = MapperTraining(
     ensemble=1,
     augment=False,
     average=0.98,
+    face_loss_weight=5.0,
+    background_loss_weight=10.0,
     calibration_faces=256,
 )
 
 INPUTS = ("generator", "regressor", "regressor_b", "embedder")
 
 SETTINGS = Settings(
-    steps=6000, seed=20, checkpoint_every=500, log_every=25, precision="bf16", threads=1
+    steps=20000, seed=20, checkpoint_every=1000, log_every=100, precision="bf16", threads=1
 )
 
 
@@ -449,7 +451,7 @@ RECIPES = (
     ),
     _recipe(
         "mapper-plain",
-        "the mapper without the worked example: no loss of its own asks it to keep the background",
+        "the mapper without a conservation loss: nothing of its own asks it to keep the background",
         MapperTraining(background_loss_weight=0.0),
         SETTINGS,
     ),
