@@ -5,8 +5,8 @@ The five of Khodadadeh et al. (WACV 2022, section 3) are :func:`attribute_loss`,
 further conservation losses, of which :func:`background_kept_loss` is our worked example, and
 :func:`surroundings_kept_loss` what our own mapper is trained with. Two parts are ours:
 :class:`Augmentation`, seen by every regressor in the loss, so that an editor cannot paint what one
-network happens to read, and :func:`cloud_loss`, which keeps an edited latent where the generator was
-trained.
+network happens to read, and :func:`cloud_loss`, which keeps an edited latent where the generator
+was trained.
 
 Latent losses are means over all latent numbers and expect latents divided by one global scale (the
 population's standard deviation), so that one set of weights suits any generator.
