@@ -63,6 +63,18 @@ def test_background_loss_sees_the_corners_and_not_the_face() -> None:
     assert whole.item() == pytest.approx(1.0)
 
 
+def test_surroundings_loss_sees_corners_and_clothes_and_not_the_face() -> None:
+    before = torch.zeros(1, 3, 40, 40)
+    face, corner, clothes = before.clone(), before.clone(), before.clone()
+    face[..., 8:34, 8:32] = 1
+    corner[..., :4, :4] = 1
+    clothes[..., -4:, :] = 1
+    assert losses.surroundings_kept_loss(before, face).item() == 0
+    assert losses.surroundings_kept_loss(before, corner).item() > 0
+    assert losses.surroundings_kept_loss(before, clothes).item() > 0
+    assert losses.background_kept_loss(before, clothes).item() == 0
+
+
 def test_augmentation_is_one_draw_for_both_pictures_and_differentiable() -> None:
     augmentation = Augmentation(probability=1.0)
     images = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2)) * 2 - 1
