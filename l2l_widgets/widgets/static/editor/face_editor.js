@@ -292,6 +292,7 @@ class FaceEditorView {
 
   showBefore(source, picture) {
     this.before.show(source);
+    this.faces = (this.faces ?? 0) + 1;
     this.face = picture.seed ?? "";
     const { seed } = picture;
     this.before.caption.textContent = seed === null ? this.t("before") : this.t("before_face", { face: seed });
@@ -316,8 +317,8 @@ class FaceEditorView {
   showReceipt(receipt) {
     // A receipt may overtake nothing: it counts only for the picture that is up.
     if (receipt.stamp < this.stamp) return;
-    this.receipt.update(receipt);
-    this.controls.setCame(receipt.achieved ?? {}, receipt.shortfalls ?? []);
+    this.receipt.update(receipt, this.faces);
+    this.controls.setCame(receipt.achieved ?? {}, receipt.shortfalls ?? [], receipt.slipped ?? {});
     this.element.dataset.receipt = receipt.stamp;
     const milliseconds = Math.round(1000 * (receipt.seconds?.total ?? 0));
     this.showTiming(this.t("both_ms", { ms: this.milliseconds, receipt: milliseconds }));
@@ -356,7 +357,7 @@ class FaceEditorView {
     }, "\u00d7");
     this.saved.replaceChildren(
       h("p", { role: "status", title: notice.path },
-        h("span", {}, `${t("saved")} `, h("code", {}, notice.name)),
+        `${t("saved")} `, h("code", {}, notice.name), " ",
         h("span", { class: "l2l-help" }, t("saved_in", { folder: notice.folder }))),
       close,
     );
