@@ -413,13 +413,14 @@ class Renderer:
             if stale():
                 return None
             with self._lock, torch.inference_mode(), watch.stage("random edits"):
-                randoms.advance(size, drawn.before.readings["judge"], drawn.before.embedding)
+                before = drawn.before
+                randoms.advance(size, before.readings["judge"], before.embedding, stale)
         variety = state.truncation_psi, state.noise_mode
         while drawn.before.embedding is not None and self._strangers.missing(*variety) > 0:
             if stale():
                 return None
             with self._lock, torch.inference_mode(), watch.stage("strangers"):
-                self._strangers.advance(*variety)
+                self._strangers.advance(*variety, stale)
         with self._lock, torch.inference_mode():
             return self._receipt(drawn, readings, randoms, size, state, watch, stamp)
 
