@@ -273,11 +273,12 @@ def _pictures(
     if grow is None:
         whole: Tensor = synthesis(ws, noise_mode=noise_mode)
         return whole
-    image = None
+    picture: Tensor | None = None
     for image in grow(ws, noise_mode):
         if stale():
             return None
-    return image
+        picture = image
+    return picture
 
 
 def _rung(size: float) -> int:

@@ -125,7 +125,7 @@ class View(anywidget.AnyWidget):
         """Wait until the view shows what was asked of it (seconds); whether it does.
 
         Voila asks the kernel for a page's views when the last cell has ended, and gives it four
-        seconds: on a page of many views that cell settles them, ``for view in views: view.settle()``.
+        seconds: on a page of many views that cell settles them, ``for v in views: v.settle()``.
         """
         end = time.monotonic() + timeout
         session = getattr(self, "session", None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from . import harness
@@ -54,7 +52,6 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     harness.until(lambda: GONE in editor.error(), what="the message, from a panel")
     editor.slider("yaw").focus()
     page.keyboard.press("End")
-    editor.root.locator(".l2l-steps, .l2l-below").first.wait_for()
     harness.until(lambda: GONE in editor.error(), what="the message, from a slider")
     open_tab(editor, "history")
     assert editor.root.evaluate(STEPS) == steps
@@ -62,7 +59,8 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     assert editor.pixels() == picture
     open_tab(editor, "recipe")
     recipe = text.input_value()
-    assert json.loads(recipe)["seed"] == 26
+    assert '"seed": 26' in recipe
+    assert "age" in recipe
     assert page.faults == []
 
     harness.run_all(page, 300)
