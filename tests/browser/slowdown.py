@@ -88,7 +88,7 @@ def measure(folder: Path, steps: int, rounds: int) -> dict:
         'monitor = TrainingMonitor("watched", recipe="mapper-lesson")\nmonitor',
     )
     pairs, kernel = [], []
-    with harness.lab(folder, "watch") as address, harness.page() as page:
+    with harness.lab(folder, "student_2") as address, harness.page() as page:
         harness.open_notebook(page, address, "watch.ipynb", timeout=600)
         root = page.locator(".l2l-monitor").first
         root.wait_for(timeout=300_000)
