@@ -312,7 +312,7 @@ class Controls {
     } else if (locked) {
       const moved = name in this.slipped;
       const change = moved ? asChange(row, this.slipped[name]) : "";
-      note = moved ? (entry.meter ? "\u25b3" : `\u25b3 ${this.t("held_moved", { change })}`) : this.t("held");
+      note = !moved ? this.t("held") : entry.meter ? "\u25b3" : `\u25b3 ${change}`; // the lock says "held"
       if (moved) title += ` ${this.t("not_held")}`;
     } else if (missing) {
       const change = asChange(row, this.came[name]);
