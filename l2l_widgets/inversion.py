@@ -292,14 +292,14 @@ def invert(
     best = _Best(generator, compare, ws)
     made, stopped = 0, False
     latent = ws.clone().requires_grad_(True)
-    optimizer = torch.optim.Adam([latent], betas=(0.9, 0.99))
+    descent = Adam(latent)
     noise = torch.Generator().manual_seed(settings.seed + 1)
     for step in range(settings.steps):
         if stop():
             stopped = True
             break
         share = step / settings.steps
-        optimizer.param_groups[0]["lr"] = settings.learning_rate * cloud.scale * _rate(share)
+        learning_rate = settings.learning_rate * cloud.scale * _rate(share)
         shaken = settings.noise * cloud.scale * max(0.0, 1 - share / 0.75) ** 2
         draw = torch.randn(latent.shape, generator=noise).to(device)
         rows = (latent + shaken * draw).expand(-1, generator.num_ws, -1)
@@ -309,9 +309,8 @@ def invert(
         if settings.space == "w+":
             apart = (rows - rows.mean(1, keepdim=True)).square().mean() / cloud.scale**2
             loss = loss + settings.rows_weight * apart
-        optimizer.zero_grad(set_to_none=True)
-        (latent.grad,) = torch.autograd.grad(loss, [latent])
-        optimizer.step()
+        (gradient,) = torch.autograd.grad(loss, [latent])
+        descent.step(gradient, learning_rate)
         made = step + 1
         if made % max(1, settings.steps // 20) == 0 or made == settings.steps:
             best.offer(latent)
@@ -356,8 +355,42 @@ def _cloud_of(generator: Any, seed: int) -> Cloud:
             return Cloud.of(generator, CLOUD_FACES, seed)
         if key not in known:
             known.clear()
-            known[key] = Cloud.of(generator, CLOUD_FACES, seed)
+            known[key] = cloud = Cloud.of(generator, CLOUD_FACES, seed)
+            cloud.w = cloud.w.clone()  # a row of W+ keeps all of its rows in memory
         return known[key]
+
+
+class Adam:
+    """Adam on one latent (Kingma and Ba 2015), as torch.optim has it.
+
+    The first optimizer of torch.optim in a process brings torch's compiler along: tens of
+    megabytes in a notebook's kernel, and seconds before the first step.
+
+    Parameters
+    ----------
+    latent : Tensor
+        Changed in place.
+    betas : pair of float
+        How much is kept of the mean gradient and of its mean square.
+    eps : float
+        Added to the root of the latter.
+    """
+
+    def __init__(
+        self, latent: Tensor, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8
+    ) -> None:
+        self.latent, self.betas, self.eps, self.count = latent, betas, eps, 0
+        self.mean, self.square = torch.zeros_like(latent), torch.zeros_like(latent)
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, learning_rate: float) -> None:
+        """Go one step down the gradient."""
+        self.count += 1
+        first, second = self.betas
+        self.mean.lerp_(gradient, 1 - first)
+        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        root = (self.square.sqrt() / (1 - second**self.count) ** 0.5).add_(self.eps)
+        self.latent.addcdiv_(self.mean, root, value=-learning_rate / (1 - first**self.count))
 
 
 def _best_candidate(

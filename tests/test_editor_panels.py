@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
+import threading
 
 import pytest
 import torch
@@ -14,12 +16,14 @@ from PIL import Image
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.receipt import PHRASES, Receipt
 from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets import FaceEditor
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets import words as word_files
+from l2l_widgets.widgets.bridge import receipt_value
 from l2l_widgets.widgets.stylesheet import STATIC
 from l2l_widgets.widgets.words import Words, languages, spans
 
@@ -107,6 +111,24 @@ def test_the_history_comes_with_thumbnails_and_branches(editor, page, session):
     page.settle()
     assert "77" in editor.notice["error"]
     assert session.state.edits[-1].targets == {"smile": 0.9}
+
+
+def test_the_steps_are_there_before_their_pictures(editor, page, session, monkeypatch):
+    page.send("targets", targets={"smile": 0.9}, gesture=0)
+    page.settle()
+    drawn, render = threading.Event(), session.render
+    monkeypatch.setattr(session, "render", lambda *a: drawn.wait(30) and render(*a))
+    page.ask("history")
+    assert wait_for(lambda: any(answer["type"] == "history" for answer, _ in page.answers))
+    answer, buffers = page.answers.pop()
+    assert [node["label"] for node in answer["nodes"]] == ["the face", "Smile 90 %"]
+    assert [node["picture"] for node in answer["nodes"]] == [None, None]
+    assert buffers == []
+    drawn.set()
+    assert editor._panels.drain()
+    answer, buffers = page.answer("history")
+    assert [node["picture"] for node in answer["nodes"]] == [0, 1]
+    assert len(buffers) == 2
 
 
 def test_a_forgotten_panel_asks_for_nothing(editor, page):
@@ -406,6 +428,29 @@ def receipt():
         before={**dict.fromkeys(names, 0.5), "smile": 0.31},
         after={**dict.fromkeys(names, 0.5), "smile": 0.82, "age": 0.52},
     )
+
+
+def test_what_was_held_and_moved_is_said_to_those_who_listen():
+    moved = {**receipt().others, "beard": 0.08, "yaw": -0.06, "hat": 0.04}
+    slipped = dataclasses.replace(receipt(), others=moved, held=("beard", "yaw", "hat"))
+    line = Words.of("en").line(slipped, DEFAULT_TABLE)
+    assert line == (
+        "Smile 31 → 82 %, Beard held, but +8 %, Yaw held, but −5°, Hat +4 %, Age +2 years, "
+        "identity 0.91"
+    )
+    german = Words.of("de")
+    table = german.translate(DEFAULT_TABLE)
+    assert "gehalten, aber" in german.line(slipped, table)
+    assert german.sentences(slipped, table)[0].startswith("Gehalten, und doch bewegt: ")
+    value = receipt_value(slipped, DEFAULT_TABLE, Words.of("en"))
+    assert value["slipped"] == {"beard": 0.08, "yaw": -0.06}
+    assert value["failed"] == 1
+    assert value["sentences"][0] == "Held, and moved nevertheless: Beard +8 %, Yaw −5°."
+    assert "Beard" not in value["sentences"][1]
+    unseen = receipt_value(slipped, visible_table(DEFAULT_TABLE, ("beard", "yaw")), Words.of("en"))
+    assert unseen["slipped"] == {}
+    assert unseen["held"] == ["hat"]
+    assert unseen["failed"] == 0
 
 
 def test_the_line_for_those_who_listen():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +17,10 @@ from l2l_widgets.cli import main
 from l2l_widgets.cli.invert import next_command
 from l2l_widgets.images import save_image
 from l2l_widgets.inversion import (
+    Adam,
     InversionError,
     InversionSettings,
+    _cloud_of,
     invert,
     perceptual_distance,
 )
@@ -260,3 +264,43 @@ def test_a_picture_from_outside_does_not_draw_the_latent_out_of_the_cloud(genera
     assert held.cloud_distance < 1.1
     assert held.editability == "edits like a sampled face"
     assert held.loss < held.start_loss
+
+
+def test_the_descent_is_torchs_adam_to_the_bit():
+    draw = torch.Generator().manual_seed(0)
+    theirs = torch.randn(1, 3, 8, generator=draw).requires_grad_()
+    ours = theirs.detach().clone()
+    optimizer, descent = torch.optim.Adam([theirs], betas=(0.9, 0.99)), Adam(ours)
+    for step in range(20):
+        theirs.grad = torch.randn(1, 3, 8, generator=draw)
+        optimizer.param_groups[0]["lr"] = rate = 0.01 * (1 + step % 5)
+        optimizer.step()
+        descent.step(theirs.grad, rate)
+        assert torch.equal(ours, theirs.detach())
+
+
+#: An edit by a flow and a descent, as a notebook with all views makes them.
+KERNEL = """
+import sys, torch
+import l2l_widgets as l2l
+from l2l_widgets.inversion import InversionSettings, invert
+models = l2l.load()
+session = l2l.EditSession(models, method="styleflow")
+session.set_changes({"age": 0.2})
+result = session.render()
+assert result.error is None, result.error
+invert(models.generator, result.before[None], settings=InversionSettings(steps=1, candidates=2))
+print([name for name in ("scipy", "sympy", "torch._dynamo") if name in sys.modules])
+"""
+
+
+def test_a_kernel_is_spared_compilers_and_solvers_that_it_does_not_need():
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KERNEL], capture_output=True, text=True, check=False
+    )
+    assert found.stdout.strip() == "[]", found.stderr
+
+
+def test_the_cloud_keeps_no_more_than_its_latents(generator):
+    cloud = _cloud_of(generator, 0)
+    assert cloud.w.untyped_storage().nbytes() == cloud.w.numel() * cloud.w.element_size()

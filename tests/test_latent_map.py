@@ -408,6 +408,15 @@ def test_a_still_picture_stands_in_where_there_is_no_kernel(view, page, monkeypa
     assert len(ax.collections[-1].get_offsets()) == COUNT
 
 
+def test_readings_of_its_faces_are_linked_to_it(view, code_map):
+    (plot,) = view.linked_plot("smile", "age").data
+    assert [panel.label for panel in plot.dimensions[2:]] == ["Smile (%)", "Age (years)"]
+    assert len(plot.dimensions[0]["values"]) == code_map.count
+    assert plot.text[0].startswith(f"face {code_map.seed_of(0)}<br>")
+    with pytest.raises(ValueError, match="attribute is 'nose'; allowed: age"):
+        view.linked_plot("nose")
+
+
 def test_hidden_attributes_are_shown_nowhere(session, code_map):
     view = LatentMap(session, code_map=code_map, hide=["gender"])
     page = Page(view)

@@ -441,3 +441,60 @@ def test_what_shares_the_movement_is_no_side_effect_but_a_part_of_it():
     assert others.startswith("Also moved: Beard +10 %.")
     assert "Happiness" not in others
     assert made({"age": 0.4}, {"age": 0.4}, moved).along() == {}
+
+
+def judged(change, band, **options):
+    names = DEFAULT_TABLE.names
+    return Receipt(
+        requested={"age": 0.1},
+        achieved={"age": 0.1},
+        others={n: change if n == "hat" else 0.0 for n in names if n != "age"},
+        band=dict.fromkeys(names, band),
+        before=dict.fromkeys(names, 0.5),
+        after=dict.fromkeys(names, 0.5),
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "band", "stands_out"),
+    [
+        (0.062, (-0.058, 0.058), False),  # both are shown as 6 %
+        (-0.062, (-0.058, 0.058), False),
+        (0.068, (-0.058, 0.058), True),
+        (-0.068, (-0.058, 0.058), True),
+        (0.004, (-0.1, -0.05), False),  # shown as 0 %
+        (0.04, (-0.058, 0.058), False),
+    ],
+)
+def test_what_stands_out_is_seen_to_in_the_numbers_that_are_shown(change, band, stands_out):
+    receipt = judged(change, band)
+    assert (list(receipt.stands_out(DEFAULT_TABLE)) == ["hat"]) is stands_out
+    said = " ".join(receipt.sentences(DEFAULT_TABLE))
+    assert ("More than a random edit of this size would: Hat" in said) is stands_out
+    row = next(x for x in receipt.to_text(DEFAULT_TABLE).splitlines() if x.startswith("Hat "))
+    assert row.endswith("*") is stands_out
+
+
+def test_what_was_held_and_moved_is_said_first_and_once():
+    receipt = judged(0.08, (-0.2, 0.2), held=("hat", "beard"))
+    assert receipt.slipped() == {"hat": 0.08}
+    lines = receipt.sentences(DEFAULT_TABLE)
+    assert lines[0] == "Held, and moved nevertheless: Hat +8 %."
+    assert "Hat" not in "".join(lines[1:])
+    text = receipt.to_text(DEFAULT_TABLE)
+    row = next(x for x in text.splitlines() if x.startswith("Hat "))
+    assert row.endswith("!")
+    assert "! held, and moved nevertheless" in text
+    assert receipt.to_dict()["slipped"] == {"hat": 0.08}
+    # within the tolerance the judge reads no finer, and part of a movement it was not to be
+    assert judged(0.05, (-0.2, 0.2), held=("hat",)).slipped() == {}
+    assert judged(0.08, (-0.2, 0.2), held=("hat",), shares=("hat",)).along() == {}
+
+
+def test_a_measured_receipt_knows_what_was_held(session):
+    session.update(changes={"smile": 0.3}, preserve=("age", "hat"))
+    receipt = session.measure()
+    assert receipt.held == ("age", "hat")
+    moved = {n: c for n, c in receipt.others.items() if n in receipt.held and abs(c) > 0.05}
+    assert receipt.slipped() == moved

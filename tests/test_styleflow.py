@@ -210,3 +210,23 @@ def test_codes_that_do_not_fit_are_refused(tiny_generator) -> None:
     editor = styleflow(tiny_generator, "")
     with pytest.raises(ValueError, match=r"attribute 'age': rows are \[3, 9\); allowed"):
         editor.set_rows({"age": (3, 9)})
+
+
+@pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.0), (0.0, 0.37)])
+def test_fixed_steps_are_torchdiffeqs_to_the_bit(span) -> None:
+    from torchdiffeq import odeint
+
+    draw = torch.Generator().manual_seed(0)
+    weight, x = torch.randn(6, 6, generator=draw), torch.randn(5, 6, generator=draw)
+
+    def slope(t, state):
+        return torch.tanh(state[0] @ weight) * (1 + t), state[0].square().sum(1) * t
+
+    state = (x, torch.zeros(5))
+    options = {"grid_constructor": lambda *_: torch.linspace(*span, 5)}
+    wanted = odeint(slope, state, torch.tensor(span), method="rk4", options=options)
+    found = Solver().integrate(slope, state, span)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one, other[-1])
+    alone = Solver().integrate(lambda t, y: slope(t, (y,))[0], x, span)
+    assert torch.equal(alone, found[0])

@@ -466,3 +466,16 @@ def test_without_its_kernel_a_widget_says_what_brings_it_back(editor):
     assert "Run All Cells" in still_html(editor._still_parts(), "key", back)
     script = (STATIC / "editor" / "face_editor.js").read_text(encoding="utf-8")
     assert "run the cell again" not in script
+
+
+def test_settled_views_show_what_was_asked_of_them(editor, session):
+    session.request(seed=5)
+    assert editor.settle(60)
+    assert editor.after["stamp"] == session.stamp
+    begun, go = threading.Event(), threading.Event()
+    session.subscribe(lambda kind, value: begun.set() or go.wait(30))
+    session.request(seed=6)
+    assert begun.wait(60)
+    assert not editor.settle(0.01)
+    go.set()
+    assert editor.settle(60)

@@ -1,7 +1,7 @@
 """Continuous normalising flows under a condition: velocity, density and the way along it.
 
 The layers are those of FFJORD (Grathwohl et al., ICLR 2019, arXiv 1810.01367) and PointFlow (Yang
-et al., ICCV 2019), as StyleFlow uses them; the ODE solvers are torchdiffeq's.
+et al., ICCV 2019), as StyleFlow uses them; the adaptive ODE solver is torchdiffeq's.
 """
 
 from __future__ import annotations
@@ -45,19 +45,44 @@ class Solver:
 
     def integrate(self, slope: Callable[..., Any], state: Any, span: tuple[float, float]) -> Any:
         """Return the state, a Tensor or a tuple of them, at the end of ``span``."""
-        from torchdiffeq import odeint  # brings SciPy's solvers along: only where one is needed
-
         first = state[0] if isinstance(state, tuple) else state
-        times = torch.tensor(span).to(first)
         if self.method == "dopri5":
+            from torchdiffeq import odeint  # brings SciPy's solvers along: only where one is needed
+
             tolerance = {"rtol": self.tolerance, "atol": self.tolerance}
+            times = torch.tensor(span).to(first)
             path = odeint(slope, state, times, method="dopri5", **tolerance)
-        else:
-            # the grid itself, and not a step size: rounding may add a step to the latter
-            grid = torch.linspace(*span, self.steps + 1).to(first)
-            options = {"grid_constructor": lambda *_: grid}
-            path = odeint(slope, state, times, method="rk4", options=options)
-        return tuple(p[-1] for p in path) if isinstance(state, tuple) else path[-1]
+            return tuple(p[-1] for p in path) if isinstance(state, tuple) else path[-1]
+        grid = torch.linspace(*span, self.steps + 1).to(first)
+        parts = state if isinstance(state, tuple) else (state,)
+
+        def slopes(t: Tensor, y: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            out = slope(t, tuple(y)) if isinstance(state, tuple) else (slope(t, y[0]),)
+            return tuple(out)
+
+        for start, end in pairwise(grid):
+            parts = _runge_kutta_step(slopes, start, end, parts)
+        return tuple(parts) if isinstance(state, tuple) else parts[0]
+
+
+def _runge_kutta_step(
+    slopes: Callable[..., tuple[Tensor, ...]], start: Tensor, end: Tensor, y: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """One step of Kutta's 3/8 rule, whose error is smaller than that of the usual fourth order."""
+    h = end - start
+
+    def ahead(*ways: Tensor) -> list[Tensor]:
+        return [part + h * way for part, way in zip(y, ways, strict=True)]
+
+    third = 1 / 3
+    a = slopes(start, y)
+    b = slopes(start + h * third, [p + h * k * third for p, k in zip(y, a, strict=True)])
+    c = slopes(start + h * (2 / 3), ahead(*(kb - ka * third for ka, kb in zip(a, b, strict=True))))
+    d = slopes(end, ahead(*(ka - kb + kc for ka, kb, kc in zip(a, b, c, strict=True))))
+    return tuple(
+        part + (ka + 3 * (kb + kc) + kd) * h * 0.125
+        for part, ka, kb, kc, kd in zip(y, a, b, c, d, strict=True)
+    )
 
 
 class ConcatSquash(nn.Module):

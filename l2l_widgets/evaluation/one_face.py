@@ -26,7 +26,7 @@ from l2l_widgets.evaluation.equal_change import KNOBS
 from l2l_widgets.metrics import leakage
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
-from l2l_widgets.session.receipt import Receipt, Stopwatch, change_text
+from l2l_widgets.session.receipt import Receipt, change_text
 from l2l_widgets.session.references import (
     RandomEdits,
     Strangers,
@@ -36,6 +36,7 @@ from l2l_widgets.session.references import (
     identity_judge,
     judge_names,
 )
+from l2l_widgets.session.stopwatch import Stopwatch
 
 __all__ = ["Answer", "SideBySide", "blind_labels"]
 

@@ -16,3 +16,28 @@ def in_percent(axis: Any) -> None:
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+
+
+def grid_in(ax: Any, rows: int, columns: int, **ratios: Any) -> Any:
+    """Return a grid of subplots in the place of ``ax``, which itself is emptied.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        Of ``subplots()`` or ``add_subplot()``: one that was placed by hand has no grid.
+    rows, columns : int
+        Of the grid.
+    **ratios
+        ``height_ratios``, ``width_ratios``, ``hspace``, ``wspace``.
+
+    Returns
+    -------
+    matplotlib SubplotSpec grid
+    """
+    spot = ax.get_subplotspec()
+    if spot is None:
+        raise ValueError(
+            "ax was placed by hand; allowed: one that subplots() or add_subplot() gave"
+        )
+    ax.set_axis_off()
+    return spot.subgridspec(rows, columns, **ratios)

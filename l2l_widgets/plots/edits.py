@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from l2l_widgets.attributes import label_of
-from l2l_widgets.plots.axes import in_percent
+from l2l_widgets.plots.axes import grid_in, in_percent
 
 __all__ = ["edit_strip", "paper_style", "receipt_bars"]
 
@@ -210,9 +210,7 @@ def _grid(ax: Any, columns: int, width: float, side: float, below: float) -> tup
     """The figure, and a grid of one or two rows in it, in the place of ``ax`` where given."""
     rows, heights = (2, [side, below]) if below else (1, [side])
     if ax is not None:
-        spots = ax.get_subplotspec().subgridspec(rows, columns, height_ratios=heights)
-        ax.set_axis_off()
-        return ax.figure, spots
+        return ax.figure, grid_in(ax, rows, columns, height_ratios=heights)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, side + below + 0.2), layout="constrained")

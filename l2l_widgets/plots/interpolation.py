@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from l2l_widgets.attributes import label_of
-from l2l_widgets.plots.axes import in_percent
+from l2l_widgets.plots.axes import grid_in, in_percent
 
 __all__ = ["plot_curves", "plot_strip", "walk_figure"]
 
@@ -103,6 +103,7 @@ def walk_figure(
     images: Any,
     attributes: Mapping[str, Sequence[float]],
     identity: Mapping[str, Sequence[float]] | None = None,
+    ax: Any = None,
 ) -> Any:
     """Return a figure: the strip, the attribute curves, and identity, one frame below the other.
 
@@ -112,10 +113,13 @@ def walk_figure(
         RGB in [-1, 1].
     attributes, identity : mapping of str to sequence of float
         Name -> a value a frame.
+    ax : matplotlib Axes, optional
+        Of ``subplots()``: all of it is drawn in the place of these; a fresh figure if not given.
 
     Returns
     -------
     matplotlib.figure.Figure
+        The figure of the axes.
     """
     from matplotlib.figure import Figure
 
@@ -123,6 +127,13 @@ def walk_figure(
     # In inches: a frame of the strip is a square, and everything else stands under it.
     frame, left, right, panel, gap = 0.8, 0.7, 1.3, 1.5, 0.25
     width = frame * len(images)
+    if ax is not None:
+        heights = [frame, *[panel] * len(panels)]
+        spots = grid_in(ax, len(heights), 1, height_ratios=heights)
+        plot_strip(images, ax.figure.add_subplot(spots[0]))
+        for i, (curves, label) in enumerate(panels, 1):
+            _panel(ax.figure.add_subplot(spots[i]), curves, label, i == len(panels))
+        return ax.figure
     height = frame + len(panels) * (panel + gap) + 0.55
     figure = Figure(figsize=(left + width + right, height + 0.1))
 
@@ -135,13 +146,18 @@ def walk_figure(
 
     plot_strip(images, place(0, frame))
     for i, (curves, label) in enumerate(panels):
-        assert curves is not None
-        ax = place(frame + gap + i * (panel + gap), panel)
-        plot_curves(curves, ax, label)
-        in_percent(ax.yaxis)
-        if i + 1 < len(panels):
-            ax.set(xlabel="", xticklabels=[])
+        below = place(frame + gap + i * (panel + gap), panel)
+        _panel(below, curves, label, i + 1 == len(panels))
     return figure
+
+
+def _panel(ax: Any, curves: Mapping[str, Sequence[float]] | None, label: str, last: bool) -> None:
+    """Curves under a strip; only the last panel numbers the frames."""
+    assert curves is not None
+    plot_curves(curves, ax, label)
+    in_percent(ax.yaxis)
+    if not last:
+        ax.set(xlabel="", xticklabels=[])
 
 
 def _ends(curves: Mapping[str, Sequence[float]], lines: list[Any]) -> list[tuple[str, Any, float]]:

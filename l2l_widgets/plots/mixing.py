@@ -12,7 +12,9 @@ from l2l_widgets.images import to_pil
 INK, QUIET, PAPER = "#1c2430", "#6b7686", "#ffffff"
 
 
-def mix_figure(people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequence[str]) -> Any:
+def mix_figure(
+    people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequence[str], ax: Any = None
+) -> Any:
     """Inputs along the edges, apart from the mixes, every picture with air.
 
     Parameters
@@ -25,10 +27,13 @@ def mix_figure(people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequenc
         The person of the row with the attributes of the column.
     names : sequence of str
         A short name for each column.
+    ax : matplotlib Axes, optional
+        Where to draw, with words that fit; a fresh figure if not given.
 
     Returns
     -------
     matplotlib.figure.Figure
+        The figure of the axes.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
@@ -43,8 +48,14 @@ def mix_figure(people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequenc
     left, top = 0.86, 0.98
     width = left + side + edge + columns * (side + air) + 0.2
     height = top + side + edge + rows * (side + air) + 0.2
-    figure = Figure(figsize=(1.28 * width, 1.28 * height), facecolor=PAPER, dpi=100)
-    axes = figure.add_axes((0, 0, 1, 1))
+    axes, size = ax, 1.0
+    if ax is None:
+        figure = Figure(figsize=(1.28 * width, 1.28 * height), facecolor=PAPER, dpi=100)
+        axes = figure.add_axes((0, 0, 1, 1))
+    else:  # words keep their size beside the pictures
+        place_of, inches = ax.get_position(), ax.figure.get_size_inches()
+        across, down = place_of.width * inches[0] / width, place_of.height * inches[1] / height
+        size = min(across, down) / 1.28
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
     axes.axis("off")
@@ -52,7 +63,8 @@ def mix_figure(people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequenc
     def place(image: Tensor, x: float, y: float, *, framed: bool) -> None:
         shape = FancyBboxPatch(
             (x, y), side, side, boxstyle="round,pad=0,rounding_size=0.09",
-            facecolor="none", edgecolor=INK if framed else "none", linewidth=1.6 * framed,
+            facecolor="none", edgecolor=INK if framed else "none",
+            linewidth=1.6 * size * framed,
         )  # fmt: skip
         picture = axes.imshow(
             to_pil(image), extent=(x, x + side, y + side, y), interpolation="bicubic"
@@ -60,23 +72,23 @@ def mix_figure(people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequenc
         axes.add_patch(shape)
         picture.set_clip_path(shape)
 
-    across = [left + side + edge + i * (side + air) for i in range(columns)]
-    down = [top + side + edge + i * (side + air) for i in range(rows)]
-    for image, x, name in zip(attributes, across, names, strict=True):
-        axes.text(x + side / 2, top - 0.12, name, ha="center", color=QUIET, fontsize=13)
+    lefts = [left + side + edge + i * (side + air) for i in range(columns)]
+    tops = [top + side + edge + i * (side + air) for i in range(rows)]
+    for image, x, name in zip(attributes, lefts, names, strict=True):
+        axes.text(x + side / 2, top - 0.12, name, ha="center", color=QUIET, fontsize=13 * size)
         place(image, x, top, framed=True)
-    for image, y, line in zip(people, down, mixes, strict=True):
+    for image, y, line in zip(people, tops, mixes, strict=True):
         place(image, left, y, framed=True)
-        for mixed, x in zip(line, across, strict=True):
+        for mixed, x in zip(line, lefts, strict=True):
             place(mixed, x, y, framed=False)
-    middle = (across[0] + across[-1] + side) / 2
-    words: dict[str, Any] = {"color": INK, "fontsize": 18, "fontweight": "bold"}
+    middle = (lefts[0] + lefts[-1] + side) / 2
+    words: dict[str, Any] = {"color": INK, "fontsize": 18 * size, "fontweight": "bold"}
     axes.text(middle, 0.46, "pose and expression of the column", ha="center", **words)
-    middle = (down[0] + down[-1] + side) / 2
+    middle = (tops[0] + tops[-1] + side) / 2
     axes.text(0.46, middle, "person of the row", ha="center", va="center", rotation=90, **words)
     axes.text(
         left + side / 2, top + side / 2, "framed: the inputs",
-        ha="center", va="center", color=QUIET, fontsize=11, linespacing=1.5,
+        ha="center", va="center", color=QUIET, fontsize=11 * size, linespacing=1.5,
     )  # fmt: skip
     axes.set_aspect("equal")
-    return figure
+    return axes.figure

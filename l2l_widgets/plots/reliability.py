@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2l_widgets.attributes import label_of
+from l2l_widgets.plots.axes import grid_in
 
 __all__ = ["reliability_figure"]
 
 
 def reliability_figure(
-    readers: Mapping[str, Mapping[str, Mapping[str, Any]]], columns: int = 7
+    readers: Mapping[str, Mapping[str, Mapping[str, Any]]], columns: int = 7, ax: Any = None
 ) -> Any:
     """Return a matplotlib figure of calibration curves, an attribute a panel.
 
@@ -23,11 +24,14 @@ def reliability_figure(
         every reader with the same attributes.
     columns : int
         Panels beside each other.
+    ax : matplotlib Axes, optional
+        Of ``subplots()``: all panels are drawn in the place of these; a fresh figure if not given.
 
     Returns
     -------
     matplotlib.figure.Figure
-        What was read to the right, what is true upwards; on the diagonal a reader is calibrated.
+        The figure of the axes. What was read to the right, what is true upwards; on the diagonal a
+        reader is calibrated.
 
     Raises
     ------
@@ -40,8 +44,12 @@ def reliability_figure(
     from matplotlib.figure import Figure
 
     rows = -(-len(names[0]) // columns)
-    figure = Figure(figsize=(1.5 * columns, 1.6 * rows + 0.5), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    if ax is None:
+        figure = Figure(figsize=(1.5 * columns, 1.6 * rows + 0.5), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    else:
+        figure, spots = ax.figure, grid_in(ax, rows, columns)
+        grid = spots.subplots(squeeze=False, sharex=True, sharey=True)
     for axes, name in zip(grid.flat, names[0], strict=False):
         axes.plot([0, 1], [0, 1], color="0.7", lw=0.8)
         errors = []
@@ -56,7 +64,14 @@ def reliability_figure(
     for axes in grid.flat[len(names[0]) :]:
         axes.set_axis_off()
     handles, labels = grid.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=7)
-    figure.supxlabel("read", fontsize=7)
-    figure.supylabel("true", fontsize=7)
+    if ax is None:
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=7)
+        figure.supxlabel("read", fontsize=7)
+        figure.supylabel("true", fontsize=7)
+    else:  # the figure has other parts as well: the words belong to the panels
+        grid[0, 0].legend(handles, labels, fontsize=5, frameon=False)
+        for row in grid:
+            row[0].set_ylabel("true", fontsize=6)
+        for axes in grid[-1]:
+            axes.set_xlabel("read", fontsize=6)
     return figure

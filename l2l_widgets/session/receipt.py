@@ -11,11 +11,9 @@ of 0.9 says little where any two faces of this generator have one of 0.85.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import textwrap
-import time
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +74,8 @@ class Receipt:
         Who read: ``attribute`` and ``identity``.
     n_random : int
         Random edits behind the band.
+    held : tuple of str
+        Attributes that the last edit was to hold still.
     narrowed : bool
         Whether the last edit was held to some rows: what is missing is then not the method's.
     error : str or None
@@ -100,6 +100,7 @@ class Receipt:
     seconds: Mapping[str, float] = field(default_factory=dict)
     judges: Mapping[str, str] = field(default_factory=dict)
     n_random: int = N_RANDOM
+    held: tuple[str, ...] = ()
     narrowed: bool = False
     error: str | None = None
     stamp: int = 0
@@ -112,6 +113,31 @@ class Receipt:
             if not self.band[name][0] <= change <= self.band[name][1]
         }
         return dict(sorted(beyond.items(), key=lambda item: -abs(item[1])))
+
+    def stands_out(self, table: AttributeTable) -> dict[str, float]:
+        """Of :meth:`outside_band` what is beyond it in whole units, as a reader compares them.
+
+        A change and an end of the band that are both shown as "+2 %" look alike, whichever is the
+        larger; what is shown as "0 %" has not moved. Without what is part of the movement, and
+        without what was held: both are named apart.
+        """
+        apart = {*self.along(), *self.slipped()}
+        return {
+            name: change
+            for name, change in self.outside_band().items()
+            if name in table
+            and name not in apart
+            and is_shown(table[name], change)
+            and all(
+                change_text(table[name], change) != change_text(table[name], end)
+                for end in self.band[name]
+            )
+        }
+
+    def slipped(self) -> dict[str, float]:
+        """What was held and moved nevertheless, by more than ``TOLERANCE``; the farthest first."""
+        moved = {n: c for n, c in self.largest_others().items() if n in self.held}
+        return {n: c for n, c in moved.items() if abs(c) > TOLERANCE}
 
     @property
     def identity_kept(self) -> float | None:
@@ -235,9 +261,11 @@ class Receipt:
     def along(self) -> dict[str, float]:
         """What moved because it shares the movement that was asked for, the farthest first.
 
-        Those of ``shares`` that a reader would point at: a smile is happiness, too.
+        Those of ``shares`` that a reader would point at: a smile is happiness, too. What was held
+        was not to move with it.
         """
         moved = {n: c for n, c in self.largest_others().items() if n in self.shares}
+        moved = {n: c for n, c in moved.items() if n not in self.held}
         return {n: c for n, c in moved.items() if abs(c) > TOLERANCE}
 
     def to_dict(self) -> dict[str, Any]:
@@ -267,6 +295,8 @@ class Receipt:
             "moved_away": list(self.moved_away()),
             "nearly_there": list(self.nearly_there()),
             "along": self.along(),
+            "held": list(self.held),
+            "slipped": self.slipped(),
             "before": dict(self.before),
             "after": dict(self.after),
             "by_regressor": dict(self.by_regressor),
@@ -291,8 +321,9 @@ class Receipt:
     def sentences(self, table: AttributeTable, phrases: Mapping[str, str] = PHRASES) -> list[str]:
         """The receipt in words, what a reader must not miss first.
 
-        What was asked for and did not come; the largest changes that nobody asked for, whether or
-        not they leave the band, and which of them do; a face that is no longer the same person.
+        What was held and moved nevertheless; what was asked for and did not come; the largest
+        changes that nobody asked for, whether or not they leave the band, and which of them do; a
+        face that is no longer the same person.
 
         Parameters
         ----------
@@ -305,7 +336,9 @@ class Receipt:
             return [self.error]
         if not self.requested:
             return [phrases["nothing"]]
-        lines = [
+        slipped = {n: c for n, c in self.slipped().items() if n in table}
+        lines = [phrases["held"].format(amounts=_amounts(slipped, table))] if slipped else []
+        lines += [
             self._missed_sentence(name, why, table, phrases)
             for name, why in self.missed().items()
             if name in table
@@ -323,8 +356,7 @@ class Receipt:
             lines.append(phrases["drifts"])
         along = {n: c for n, c in self.along().items() if n in table}
         if along:
-            amounts = (f"{table[n].label} {change_text(table[n], c)}" for n, c in along.items())
-            lines.append(phrases["along"].format(amounts=", ".join(amounts)))
+            lines.append(phrases["along"].format(amounts=_amounts(along, table)))
         lines.append(self._others_sentence(table, phrases))
         return lines
 
@@ -351,12 +383,12 @@ class Receipt:
 
     def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
         moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
-        moved = {n: c for n, c in moved.items() if n not in self.along()}
+        moved = {n: c for n, c in moved.items() if n not in {**self.along(), **self.slipped()}}
         if not moved:
             return phrases["still"].format(least=f"{VISIBLE:.0%}")
-        beyond = [n for n in self.outside_band() if n in moved]
+        beyond = [n for n in self.stands_out(table) if n in moved]
         named = list(moved)[:N_NAMED]
-        amounts = ", ".join(f"{table[n].label} {change_text(table[n], moved[n])}" for n in named)
+        amounts = _amounts({n: moved[n] for n in named}, table)
         stand_out = [table[n].label for n in named if n in beyond]
         rest = len(beyond) - len(stand_out)
         if rest:
@@ -393,15 +425,16 @@ class Receipt:
             return "nothing was asked for: the face as it is"
         lines = [line for text in self.sentences(table) for line in textwrap.wrap(text, 96)]
         lines += [f"{'':<17}{'before':>9}{'after':>10}{'asked':>12}{'came':>11}   random edits"]
-        # what is shown as "0 %" has not moved, wherever the band of random edits lies
-        outside = {n for n, c in self.outside_band().items() if is_shown(table[n], c)}
-        along = self.along()
-        outside -= set(along)
-        ranked = sorted(
-            self.others, key=lambda n: (n not in outside and n not in along, -abs(self.others[n]))
-        )
+        outside, along, slipped = self.stands_out(table), self.along(), self.slipped()
+        marks = {**dict.fromkeys(outside, "*"), **dict.fromkeys(along, "+")}
+        marks |= dict.fromkeys(slipped, "!")
+        ranked = sorted(self.others, key=lambda n: (n not in marks, -abs(self.others[n])))
         # whatever the sentences name has its row
-        named = [*along, *[n for n in self.largest_others(table) if n not in along][:N_NAMED]]
+        named = [
+            *slipped,
+            *along,
+            *[n for n in self.largest_others(table) if n not in along][:N_NAMED],
+        ]
         shown = list(dict.fromkeys([*self.requested, *ranked[:others], *named]))
         others = len(shown) - len(self.requested)
         for name in shown:
@@ -411,7 +444,7 @@ class Receipt:
             if name in self.targets:
                 asked = f"to {row.value_text(self.targets[name])}"
             low, high = (row.change_text(end) for end in self.band[name])
-            mark = "  *" if name in outside else "  +" if name in along else ""
+            mark = f"  {marks[name]}" if name in marks else ""
             lines.append(
                 f"{row.label:<17}{row.value_text(self.before[name]):>9}"
                 f"{row.value_text(self.after[name]):>10}{asked:>12}{row.change_text(change):>11}"
@@ -425,6 +458,8 @@ class Receipt:
             lines.append(f"and {left}, {among} the band of random edits")
         if outside:
             lines.append("* moved without being asked, beyond the band")
+        if slipped:
+            lines.append("! held, and moved nevertheless")
         if along:
             lines.append("+ part of the movement that was asked for")
         if self.identity is not None:
@@ -454,37 +489,9 @@ def is_shown(row: Attribute, change: float) -> bool:
     return row.change_text(change) != row.change_text(0.0)
 
 
+def _amounts(changes: Mapping[str, float], table: AttributeTable) -> str:
+    return ", ".join(f"{table[n].label} {change_text(table[n], c)}" for n, c in changes.items())
+
+
 def _list(words: list[str], last: str) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
-
-
-class Stopwatch:
-    """Adds up the seconds of named stages; a stage that never ran reports none.
-
-    Parameters
-    ----------
-    tell : callable, optional
-        Gets the name of a stage whenever a part of it begins.
-    """
-
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._tell = tell
-        self._started = time.perf_counter()
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the seconds of a ``with`` block to a stage."""
-        if self._tell is not None:
-            self._tell(name)
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-    def total(self, stages: tuple[str, ...] = ()) -> dict[str, float]:
-        """Seconds of the stages, those of ``stages`` that never ran as 0, and ``total``."""
-        out = {stage: self.seconds.get(stage, 0.0) for stage in (*stages, *self.seconds)}
-        out["total"] = time.perf_counter() - self._started
-        return out

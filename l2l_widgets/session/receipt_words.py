@@ -7,6 +7,7 @@ from collections.abc import Mapping
 #: Sentences of a receipt; a view may bring those of another language.
 PHRASES: Mapping[str, str] = {
     "nothing": "Nothing is asked for: before and after are the same face.",
+    "held": "Held, and moved nevertheless: {amounts}.",
     "short": "{label}: asked {asked}, came {came}: less than half of it, for this request on this "
     "face.",
     "short_rows": "{label}: asked {asked}, came {came}: the chosen rows do not bring it on this "

@@ -8,6 +8,7 @@ kept.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -74,7 +75,13 @@ class RandomEdits:
             return 0
         return self.n - sum(len(chunk) for chunk in self._rows.get(_rung(size), []))
 
-    def advance(self, size: float, before: Tensor, embedding: Tensor | None) -> None:
+    def advance(
+        self,
+        size: float,
+        before: Tensor,
+        embedding: Tensor | None,
+        stale: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Draw and judge the next few random edits near ``size``.
 
         Parameters
@@ -85,6 +92,8 @@ class RandomEdits:
             The judge's reading of the unedited face.
         embedding : Tensor, shape (1, D), or None
             Its identity vector; None leaves identity out.
+        stale : callable
+            Asked between the blocks of the generator; True leaves these few undrawn.
         """
         if self.missing(size) == 0:
             return  # a widget's worker and a cell may measure the same face, and one was first
@@ -94,7 +103,9 @@ class RandomEdits:
         rows = self._rows.setdefault(rung, [])
         start = sum(len(chunk) for chunk in rows)
         steps = self._directions[start : start + CHUNK] * 2.0**rung
-        images = self._models.generator.synthesis(self._ws + steps, noise_mode=self._noise_mode)
+        images = _pictures(self._models, self._ws + steps, self._noise_mode, stale)
+        if images is None:
+            return
         if embedding is not None:
             vectors = checked_embedding(identity_judge(self._models)(images))
             self._cosines.setdefault(rung, []).append(vectors @ embedding[0])  # (b,)
@@ -165,8 +176,10 @@ class Strangers:
             return 0
         return self.n - sum(len(chunk) for chunk in self._vectors.get(key, []))
 
-    def advance(self, truncation_psi: float, noise_mode: str) -> None:
-        """Draw and judge the next few faces."""
+    def advance(
+        self, truncation_psi: float, noise_mode: str, stale: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Draw and judge the next few faces; none where ``stale`` says True meanwhile."""
         missing = self.missing(truncation_psi, noise_mode)
         if missing == 0:
             return  # another thread was first
@@ -176,7 +189,10 @@ class Strangers:
         seeds = range(first, first + min(CHUNK, missing))
         z = torch.cat([z_from_seed(seed, generator.z_dim) for seed in seeds])
         ws = generator.mapping(z.to(self._models.device), truncation_psi=truncation_psi)
-        images = generator.synthesis(to_wplus(ws, generator.num_ws), noise_mode=noise_mode)
+        rows = to_wplus(ws, generator.num_ws)
+        images = _pictures(self._models, rows, noise_mode, stale)
+        if images is None:
+            return
         chunks = self._vectors.setdefault(key, [])
         chunks.append(checked_embedding(identity_judge(self._models)(images)).cpu())
         if self.missing(*key) == 0:
@@ -243,6 +259,26 @@ def judge_names(models: Models) -> dict[str, str]:
             same = "" if part == judge else ", also in the losses"
             out[role] = f"{kind or type(models.part(part)).__name__} ({part}{same})"
     return out
+
+
+def _pictures(
+    models: Models, ws: Tensor, noise_mode: str, stale: Callable[[], bool]
+) -> Tensor | None:
+    """Pictures as the generator's synthesis draws them; None where ``stale`` said True meanwhile.
+
+    Whoever clicks waits for a block, and not for a chunk of faces.
+    """
+    synthesis = models.generator.synthesis
+    grow = getattr(synthesis, "grow", None)
+    if grow is None:
+        whole: Tensor = synthesis(ws, noise_mode=noise_mode)
+        return whole
+    picture: Tensor | None = None
+    for image in grow(ws, noise_mode):
+        if stale():
+            return None
+        picture = image
+    return picture
 
 
 def _rung(size: float) -> int:

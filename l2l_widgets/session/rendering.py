@@ -10,7 +10,6 @@ promises the same pixels. A preview is never kept as a face's picture, read or m
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from l2l_widgets.models.drawing import Abandoned, Face, FaceDrawing, cached, req
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.holding import check_holding, held_edit
-from l2l_widgets.session.receipt import Receipt, Stopwatch
+from l2l_widgets.session.receipt import Receipt
 from l2l_widgets.session.references import (
     N_RANDOM,
     RandomEdits,
@@ -48,6 +47,8 @@ from l2l_widgets.session.states import (
     SessionState,
     plain_request,
 )
+from l2l_widgets.session.stopwatch import Stopwatch
+from l2l_widgets.session.turns import Turns
 
 #: Faces and edited faces kept in memory, each with its picture and readings.
 MAX_FACES = 12
@@ -79,7 +80,7 @@ class Renderer:
     def __init__(self, models: Models, n_random: int = N_RANDOM) -> None:
         self.models = models
         self.n_random = n_random
-        self._lock = threading.RLock()
+        self._lock = Turns()
         self._drawing = FaceDrawing(models)
         self._faces: OrderedDict[tuple[Any, ...], Face] = OrderedDict()
         self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
@@ -178,13 +179,8 @@ class Renderer:
                 first = None
                 if shown is not None:
                     first = partial(shown, drawn.before, drawn.after, drawn.requested)
-                self._image(
-                    drawn.before,
-                    state,
-                    watch,
-                    stale,
-                    first if drawn.before is drawn.after else None,
-                )
+                same = drawn.before is drawn.after
+                self._image(drawn.before, state, watch, stale, first if same else None)
                 draft = None
                 if preview:
                     with watch.stage("synthesis"):
@@ -417,13 +413,14 @@ class Renderer:
             if stale():
                 return None
             with self._lock, torch.inference_mode(), watch.stage("random edits"):
-                randoms.advance(size, drawn.before.readings["judge"], drawn.before.embedding)
+                before = drawn.before
+                randoms.advance(size, before.readings["judge"], before.embedding, stale)
         variety = state.truncation_psi, state.noise_mode
         while drawn.before.embedding is not None and self._strangers.missing(*variety) > 0:
             if stale():
                 return None
             with self._lock, torch.inference_mode(), watch.stage("strangers"):
-                self._strangers.advance(*variety)
+                self._strangers.advance(*variety, stale)
         with self._lock, torch.inference_mode():
             return self._receipt(drawn, readings, randoms, size, state, watch, stamp)
 
@@ -473,6 +470,7 @@ class Renderer:
             seconds=watch.total(STAGES),
             judges=judge_names(self.models),
             n_random=self.n_random,
+            held=state.edits[-1].preserve,
             narrowed=state.edits[-1].rows is not None,
             stamp=stamp,
         )

@@ -55,7 +55,7 @@ EARLY, DRAFT, WHOLE = 0, 1, 2
 #: What of a receipt has a value an attribute.
 BY_ATTRIBUTE = (
     "requested", "targets", "achieved", "others", "band", "before", "after", "by_regressor",
-    "inside_band", "along",
+    "inside_band", "along", "slipped",
 )  # fmt: skip
 #: Side that a saved picture should at least have, so that it can be shown without squinting.
 SAVED_SIDE = 512
@@ -447,15 +447,16 @@ def receipt_value(receipt: Receipt, table: AttributeTable, words: Words) -> dict
     plain = receipt.to_dict()
     for name in BY_ATTRIBUTE:
         plain[name] = {n: v for n, v in plain[name].items() if n in table}
-    for name in ("outside_band", "shortfalls", "moved_away", "nearly_there"):
+    for name in ("outside_band", "shortfalls", "moved_away", "nearly_there", "held"):
         plain[name] = [n for n in plain[name] if n in table]
     plain["missed"] = [entry for entry in plain["missed"] if entry["attribute"] in table]
     return {
         **plain,
         "error": words.said(receipt.error) if receipt.error else None,
         "sentences": words.sentences(receipt, table),
-        # the first sentences, one for each; only these are bold
-        "failed": sum(name in table for name in receipt.shortfalls()),
+        # the first sentences, one for all that was held and one for each; only these are bold
+        "failed": sum(name in table for name in receipt.shortfalls()) + bool(plain["slipped"]),
+        "stands_out": list(receipt.stands_out(table)),
         "line": words.line(receipt, table),
         "identity_text": receipt.identity_text(words.phrases, words.decimal),
         "strangers_text": "" if receipt.strangers is None else words.number(receipt.strangers),

@@ -121,6 +121,17 @@ class View(anywidget.AnyWidget):
         """Wait until nothing is being computed; False when that took longer (seconds)."""
         return self._worker.drain(timeout)
 
+    def settle(self, timeout: float = 60.0) -> bool:
+        """Wait until the view shows what was asked of it (seconds); whether it does.
+
+        Voila asks the kernel for a page's views when the last cell has ended, and gives it four
+        seconds: on a page of many views that cell settles them, ``for v in views: v.settle()``.
+        """
+        end = time.monotonic() + timeout
+        session = getattr(self, "session", None)
+        parts = [self._worker] if session is None else [session, self._worker]
+        return all(part.drain(max(0.0, end - time.monotonic())) for part in parts)
+
     def _serve_safely(self, _: None) -> None:
         while (left := self._rest_until - time.monotonic()) > 0:
             if self._stale():

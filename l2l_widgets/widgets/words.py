@@ -277,8 +277,8 @@ class Words:
     def line(self, receipt: Receipt, table: AttributeTable, most: int = 4) -> str:
         """What moved in one line, for those who listen: "Smile 31 → 82 %, Age +2, identity 0.91".
 
-        What was asked for comes first, with where it was and where it is; then the largest changes
-        beyond the band, at most ``most`` of them.
+        What was asked for comes first, with where it was and where it is; then what was held and
+        moved nevertheless, and the largest changes beyond the band, at most ``most`` of them.
         """
         if receipt.error is not None:
             return self.said(receipt.error)
@@ -295,10 +295,10 @@ class Words:
                         label=table[name].label, before=low, after=f"{high}{unit}"
                     )
                 )
-        beyond = [n for n in receipt.outside_band() if n in table and n not in receipt.along()]
-        for name in beyond[:most]:
+        slipped = [("held", n) for n in receipt.slipped() if n in table]
+        for key, name in [*slipped, *[("by", n) for n in list(receipt.stands_out(table))[:most]]]:
             change = change_text(table[name], receipt.others[name]).replace("-", "\u2212")
-            parts.append(words["by"].format(label=table[name].label, change=change))
+            parts.append(words[key].format(label=table[name].label, change=change))
         if receipt.identity is not None:
             parts.append(words["identity"].format(value=self.number(receipt.identity)))
         return ", ".join(parts)

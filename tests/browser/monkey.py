@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-SEED = int(os.environ.get("L2L_MONKEY_SEED", "20261121"))
+#: One run of each monkey for every seed; more than one on request: ``L2L_MONKEY_SEEDS="1 2 3"``.
+SEEDS = tuple(int(seed) for seed in os.environ.get("L2L_MONKEY_SEEDS", "20261121").split())
 ACTIONS = 200
 KEYS = (
     "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", "Enter",

@@ -26,9 +26,8 @@ NEEDS = {"mixer": MIXER, "painter": PAINTER, "photo": PHOTO}
 #: The page asks the kernel for its widgets when all cells have run, and gives it four seconds: by
 #: then nothing is being computed any more.
 REST = """
-session.drain(300)
 for view in shown:
-    view._worker.drain(300)
+    view.settle(300)
 """
 #: What a view's element says when its first work is done, beside those of every page.
 BEGUN = {

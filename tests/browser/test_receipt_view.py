@@ -42,10 +42,10 @@ def editor(opened):
     assert page.faults == []
 
 
-def ask(editor, targets):
+def ask(editor, targets, hold=()):
     """Ask from Python, and wait for the receipt of it."""
-    told = json.dumps(targets)
-    harness.evaluate_in_kernel(editor.page, f"session.update(targets={told}, changes={{}})")
+    told = f"targets={json.dumps(targets)}, changes={{}}, preserve={tuple(hold)!r}"
+    harness.evaluate_in_kernel(editor.page, f"session.update({told})")
     harness.evaluate_in_kernel(editor.page, "editor.refresh()")
     editor.settle()
     editor.wait_for_receipt()
@@ -214,6 +214,47 @@ def test_no_number_stands_on_a_band(editor, theme):
         page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
 
 
+PLACES = """
+root => Object.fromEntries([...root.querySelectorAll('.l2l-column')].map(e =>
+  [e.dataset.attribute, [e.offsetLeft, e.offsetTop]]))
+"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_bar_leaves_its_place_while_one_slider_moves(editor, width):
+    resize(editor, width)
+    places, found = set(), set()
+    for value in (0.2, 0.6, 1.0):
+        ask(editor, {"glasses": value, "age": 0.8})
+        places.add(json.dumps(editor.root.evaluate(PLACES), sort_keys=True))
+        found.add(harness.evaluate_in_kernel(editor.page, "editor.receipt['stands_out']"))
+    assert len(found) > 1, "give the test an edit that moves other things as it grows"
+    assert len(places) == 1
+    ask(editor, {"glasses": 1.0, "yaw": 0.8})  # something else is asked for: it comes first
+    assert json.dumps(editor.root.evaluate(PLACES), sort_keys=True) not in places
+
+
+def test_what_was_held_and_moved_is_said_in_words_and_at_its_bar_and_slider(editor):
+    hold = ("gender", "baldness", "mouth_open", "hair_length", "beard", "sideburns")
+    ask(editor, {"smile": 0.95, "age": 0.9}, hold)
+    slipped = json.loads(
+        harness.evaluate_in_kernel(
+            editor.page, "__import__('json').dumps(editor.receipt['slipped'])"
+        )[1:-1]
+    )
+    assert slipped, "give the test an edit that moves what is held"
+    bold = editor.root.locator(".l2l-failed")
+    assert bold.first.inner_text().startswith("Held, and moved nevertheless: ")
+    assert "held, but" in editor.root.locator(".l2l-spoken").inner_text()
+    for name in slipped:
+        bar = editor.root.locator(f'.l2l-column[data-attribute="{name}"]')
+        assert bar.locator(".l2l-amount").inner_text().startswith("\u25b3")
+        assert "moved nevertheless" in bar.get_attribute("title")
+        note = editor.row(name).locator(".l2l-note")
+        assert note.text_content().startswith("\u25b3 ")
+        assert note.evaluate("e => e.scrollWidth <= e.clientWidth"), "it is cut"
+
+
 def test_only_what_falls_short_is_bold(editor):
     bold = editor.root.locator(".l2l-failed")
     for targets in (first(ASKED, 1), {**ASKED, "age": 0.0}, {"glasses": 1.0}):
@@ -255,11 +296,20 @@ def test_what_came_is_said_in_the_place_of_what_was_expected(editor):
 
 
 def test_what_was_saved_is_said_beside_the_button_and_covers_nothing(editor):
-    ask(editor, ASKED)
+    harness.evaluate_in_kernel(editor.page, "session.update(seed=4294967295)")  # a long name
+    ask(editor, {"eye_makeup": 0.9, "mouth_open": 0.7, "hair_length": 0.9})
     tops, height = editor.root.evaluate(TOPS), editor.root.evaluate(HEIGHT)
     editor.button("Save").click()
     saved = editor.root.locator(".l2l-saved")
     saved.locator("code").wait_for()
+    whole = """p => {
+      const [a, b] = [p, p.querySelector('code')].map(e => e.getBoundingClientRect());
+      return b.right <= a.right + 1 && b.bottom <= a.bottom + 1; }"""
+    for width in WIDTHS:
+        resize(editor, width)
+        name = saved.locator("code").inner_text()
+        assert saved.locator("p").evaluate(whole), f"the name is cut: {name}"
+    resize(editor, WIDTHS[0])
     assert editor.root.evaluate(TOPS) == tops
     assert editor.root.evaluate(HEIGHT) == height
     assert saved.locator("p").get_attribute("title").endswith(saved.locator("code").inner_text())

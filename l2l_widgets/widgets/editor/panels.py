@@ -9,7 +9,7 @@ one line, shown in the panel that asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.session.history import HistoryNode
+    from l2l_widgets.session.states import SessionState
     from l2l_widgets.widgets.words import Words
 
 #: Side of a thumbnail, in pixels.
@@ -130,14 +132,27 @@ class Panels:
         if len(self._thumbs) > 2 * len(nodes):
             self._thumbs.clear()
         worker = self._workers["history"]
+        if any(_picture_key(node.state) not in self._thumbs for node in nodes):
+            # The steps are there at once; their pictures wait for whatever else is being drawn.
+            self._send_history(nodes, states, table, hidden)
+        for node in nodes:
+            key = _picture_key(node.state)
+            if key not in self._thumbs and not worker.stale():
+                self._thumbs[key] = self._thumb(node.state)
+        if not worker.stale():
+            self._send_history(nodes, states, table, hidden)
+
+    def _send_history(
+        self,
+        nodes: Sequence[HistoryNode],
+        states: Mapping[int, SessionState],
+        table: AttributeTable,
+        hidden: set[str],
+    ) -> None:
         buffers: list[bytes] = []
         listed: list[dict[str, Any]] = []
         for node in nodes:
-            # a gesture changes the state of its node, so the number alone names no picture
-            key = (node.state.face_key(), *(edit.key() for edit in node.state.edits))
-            known = self._thumbs.get(key)
-            if known is None and not worker.stale():
-                known = self._thumbs[key] = self._thumb(node.state)
+            known = self._thumbs.get(_picture_key(node.state))
             before = None if node.parent is None else states[node.parent]
             listed.append(
                 {
@@ -149,8 +164,7 @@ class Panels:
                 }
             )
             buffers += [known] if known else []
-        if not worker.stale():
-            self._send({"type": "history", "nodes": listed}, buffers)
+        self._send({"type": "history", "nodes": listed}, buffers)
 
     def _thumb(self, state: Any) -> bytes:
         result = self.session.render(state)
@@ -250,6 +264,11 @@ class Panels:
             while strangers.missing(*variety) > 0:
                 strangers.advance(*variety)
             return strangers.similarity(*variety)
+
+
+def _picture_key(state: SessionState) -> tuple[Any, ...]:
+    """What a thumbnail is of: a gesture changes the state of its step, whose number stays."""
+    return (state.face_key(), *(edit.key() for edit in state.edits))
 
 
 def _panel(message: Mapping[str, Any]) -> str:

@@ -235,3 +235,27 @@ class LatentMap(FaceView):
             layout.coordinates, values, label=f"{colour['label']} ({colour['unit']})",
             limits=(colour["low"], colour["high"]), paths=paths, face=marked, ax=ax,
         )  # fmt: skip
+
+    def linked_plot(self, *attributes: str, colour: str | None = None) -> Any:
+        """Draw readings of all faces against each other and the map, for one lasso in all panels.
+
+        See :func:`l2l_widgets.plots.linked.linked_plot`, which draws any other readings as well.
+
+        Parameters
+        ----------
+        *attributes : str
+            One to six; those that were read.
+        colour : str, optional
+            The one that colours the points; the first if not given.
+        """
+        from l2l_widgets.plots.linked import linked_plot
+
+        table = self._bridge.table
+        for name in attributes:
+            if name not in table:
+                raise ValueError(f"attribute is {name!r}; allowed: {', '.join(table.names)}")
+        found = self.code_map
+        values = {name: found.values(name) for name in attributes}
+        seeds = [found.seed_of(row) for row in range(found.count)]
+        where = self._bridge.layout.coordinates
+        return linked_plot(values, where, colour=colour, seeds=seeds, table=table)

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.plots.training import NOT_LOSSES, plot_losses
 from l2l_widgets.policy import hidden_attributes
 from l2l_widgets.training import Look
 from l2l_widgets.training.watch import GAP
@@ -18,8 +19,6 @@ from l2l_widgets.widgets.words import Words
 
 #: Points of a curve that a screen can show; longer histories are thinned.
 MAX_POINTS = 300
-#: What a history record holds besides losses and scores.
-NOT_LOSSES = ("step", "seconds", "images_per_second")
 
 
 def history_value(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -123,22 +122,14 @@ def curves_png(history: Mapping[str, Any]) -> bytes | None:
     history : mapping
         As :func:`history_value` gives it.
     """
-    from matplotlib.figure import Figure
-
     steps, losses = history.get("steps", []), history.get("losses", {})
     if len(steps) < 2:
         return None
-    figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    for name, values in losses.items():
-        known = [
-            (step, value) for step, value in zip(steps, values, strict=True) if value is not None
-        ]
-        if known:
-            axes.plot(*zip(*known, strict=True), label=name.replace("_", " "))
-    axes.set(xlabel="step", ylabel="loss")
-    axes.legend(frameon=False, fontsize=8)
-    return figure_png(figure)
+    records = [
+        {"step": step, **{name: values[i] for name, values in losses.items()}}
+        for i, step in enumerate(steps)
+    ]
+    return figure_png(plot_losses(records).figure)
 
 
 def losses_rows(history: Mapping[str, Any], decimal: str = ".") -> list[list[str]]:

@@ -17,6 +17,7 @@ class Controls {
     this.aside = {}; // asked of another method; this one does not know it
     this.abilities = { attributes: null, reasons: {}, reach: {}, holds: [] };
     this.came = {}; // name -> what a receipt says came of the target that is up
+    this.slipped = {}; // name -> how far a held attribute moved nevertheless
     this.short = new Set(); // those of them that the receipt counts among its shortfalls
     this.rows = new Map();
     this.sections = [];
@@ -209,6 +210,7 @@ class Controls {
 
   tell(settled) {
     if (settled) this.endRun();
+    this.slipped = {}; // of an edit that is no more
     this.onChange({ ...this.aside, ...this.targets }, this.gesture, settled);
     if (settled) this.gesture += 1;
   }
@@ -258,9 +260,10 @@ class Controls {
     this.paintAll();
   }
 
-  /** A receipt's verdict on what was asked: name -> what came, and the names of its shortfalls. */
-  setCame(came, short) {
+  /** A receipt's verdict: name -> what came, the names of its shortfalls, and what was not held. */
+  setCame(came, short, slipped) {
     this.came = { ...came };
+    this.slipped = slipped;
     this.short = new Set(short);
     this.paintAll();
   }
@@ -297,7 +300,7 @@ class Controls {
     element.classList.toggle("l2l-asked", asked);
     element.classList.toggle("l2l-held", locked);
     element.classList.toggle("l2l-unknown", unknown);
-    element.classList.toggle("l2l-warned", missing || beyond);
+    element.classList.toggle("l2l-warned", missing || beyond || (locked && name in this.slipped));
     element.style.setProperty("--low", lowest.toFixed(4));
     element.style.setProperty("--high", highest.toFixed(4));
     let note = row.ends ? row.ends.join(" \u2013 ") : "";
@@ -307,7 +310,10 @@ class Controls {
       const reason = reasons[name] ?? this.t("untrained");
       title += ` ${this.t("method_cannot", { method: this.abilities.method, reason })}`;
     } else if (locked) {
-      note = this.t("held");
+      const moved = name in this.slipped;
+      const change = moved ? asChange(row, this.slipped[name]) : "";
+      note = !moved ? this.t("held") : entry.meter ? "\u25b3" : `\u25b3 ${change}`; // the lock says "held"
+      if (moved) title += ` ${this.t("not_held")}`;
     } else if (missing) {
       const change = asChange(row, this.came[name]);
       note = entry.meter ? "\u25b3" : `\u25b3 ${this.t("came", { change })}`;

@@ -25,7 +25,7 @@ class FaceEditorView {
     this.psiGesture = 0;
     this.receipt = new ReceiptView(this.schema, t);
     // What does not change the picture is no part of its line: nothing waits for it.
-    const ask = (message, aside = false) => (aside ? this.model.send(message) : this.ask(message));
+    const ask = (message, aside = false) => (aside ? this.askAside(message) : this.ask(message));
     this.panels = {
       history: new HistoryPanel(t, ask),
       recipe: new RecipePanel(t, ask, () => (this.face === "" ? "face" : `face-${this.face}`)),
@@ -47,6 +47,14 @@ class FaceEditorView {
   ask(message, continuous = false) {
     this.receipt.setStale(this.t("measuring"));
     this.link.post(message, continuous);
+  }
+
+  /** Send what changes no picture; where an answer comes at once, its absence tells that the kernel is gone. */
+  askAside(message) {
+    sendQuietly(this.model, message);
+    if (!FaceEditorView.ANSWERED_AT_ONCE.includes(message.kind)) return;
+    clearTimeout(this.unanswered);
+    this.unanswered = setTimeout(() => this.showSilence(true), Link.PATIENCE);
   }
 
   layOut() {
@@ -218,6 +226,8 @@ class FaceEditorView {
 
   /** An answer to a panel that asked. */
   hear(content, buffers) {
+    clearTimeout(this.unanswered);
+    if (this.link.settled) this.showSilence(false);
     this.panels[content.type]?.show(content, buffers ?? []);
   }
 
@@ -292,6 +302,7 @@ class FaceEditorView {
 
   showBefore(source, picture) {
     this.before.show(source);
+    this.faces = (this.faces ?? 0) + 1;
     this.face = picture.seed ?? "";
     const { seed } = picture;
     this.before.caption.textContent = seed === null ? this.t("before") : this.t("before_face", { face: seed });
@@ -316,8 +327,8 @@ class FaceEditorView {
   showReceipt(receipt) {
     // A receipt may overtake nothing: it counts only for the picture that is up.
     if (receipt.stamp < this.stamp) return;
-    this.receipt.update(receipt);
-    this.controls.setCame(receipt.achieved ?? {}, receipt.shortfalls ?? []);
+    this.receipt.update(receipt, this.faces);
+    this.controls.setCame(receipt.achieved ?? {}, receipt.shortfalls ?? [], receipt.slipped ?? {});
     this.element.dataset.receipt = receipt.stamp;
     const milliseconds = Math.round(1000 * (receipt.seconds?.total ?? 0));
     this.showTiming(this.t("both_ms", { ms: this.milliseconds, receipt: milliseconds }));
@@ -356,7 +367,7 @@ class FaceEditorView {
     }, "\u00d7");
     this.saved.replaceChildren(
       h("p", { role: "status", title: notice.path },
-        h("span", {}, `${t("saved")} `, h("code", {}, notice.name)),
+        `${t("saved")} `, h("code", {}, notice.name), " ",
         h("span", { class: "l2l-help" }, t("saved_in", { folder: notice.folder }))),
       close,
     );
@@ -367,11 +378,13 @@ class FaceEditorView {
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
     clearTimeout(this.refreshing);
+    clearTimeout(this.unanswered);
     const { history, pair } = this.panels;
     for (const part of [this.before, this.after, this.link, history, pair]) part.dispose();
   }
 }
 
+FaceEditorView.ANSWERED_AT_ONCE = ["history", "text", "presets"];
 FaceEditorView.TRAITS = ["abilities", "settings", "before", "after", "receipt", "notice", "many"];
 
 export default { render: (context) => renderView(FaceEditorView, context) };

@@ -21,9 +21,17 @@ class HistoryPanel {
   show({ nodes, error }, buffers) {
     this.message.textContent = error ?? "";
     if (error) return;
-    const had = this.board.contains(document.activeElement);
+    const shown = JSON.stringify(nodes.map((node) => ({ ...node, picture: undefined })));
     for (const url of this.urls) URL.revokeObjectURL(url);
     this.urls = [];
+    if (this.shown === shown) { // the same steps, which stay under the hand that may be pressing one
+      for (const node of nodes) {
+        this.buttons.get(node.id).firstElementChild.replaceWith(this.picture(node, buffers));
+      }
+      return;
+    }
+    this.shown = shown;
+    const had = this.board.contains(document.activeElement);
     const places = placeNodes(nodes);
     const [width, height] = [HistoryPanel.STEP, HistoryPanel.LINE];
     const lines = s("svg", { class: "l2l-branches", "aria-hidden": "true" });

@@ -13,17 +13,19 @@ class ReceiptView {
     this.rows = schema.families.flatMap((family) => family.rows);
     this.byName = new Map(this.rows.map((row) => [row.name, row]));
     this.receipt = null;
+    this.order = { of: null, above: new Set() };
     this.asked = h("p", { class: "l2l-asked-list" });
     this.summary = h("div", { class: "l2l-summary" });
     this.judges = h("span", { class: "l2l-judges" });
     this.identity = this.makeIdentity();
     this.bars = new Map(this.rows.map((row) => [row.name, this.makeBar(row)]));
-    this.scale = h("div", { class: "l2l-scale" }, t("scale"));
+    this.scale = h("div", { class: "l2l-scale" },
+      h("span", {}, t("scale")), " ", h("span", { class: "l2l-scale-band", "aria-hidden": "true" }),
+      h("span", {}, t("scale_band")), " ", h("span", {}, t("scale_outside")));
     this.chart = h(
       "div",
       { class: "l2l-chart l2l-scrolls", role: "img" },
       ...[...this.bars.values()].map((bar) => bar.element),
-      this.scale,
     );
     this.element = h(
       "section",
@@ -32,6 +34,7 @@ class ReceiptView {
       h("header", { class: "l2l-receipt-head l2l-scrolls", tabindex: "-1" },
         h("div", { class: "l2l-kept" }, this.judges, this.identity.element), this.asked),
       h("div", { class: "l2l-words l2l-scrolls", tabindex: "-1" }, this.summary),
+      this.scale,
       this.chart,
     );
     // What moved in one line, for those who listen. A live region speaks on every change.
@@ -81,8 +84,10 @@ class ReceiptView {
     this.summary.parentElement?.scrollTo(0, 0);
   }
 
-  update(receipt) {
+  /** `face` tells one face from the next: what stands above the others is chosen once an edit. */
+  update(receipt, face) {
     this.receipt = receipt && !receipt.error && receipt.band ? receipt : null;
+    this.putInOrder(face);
     this.nothing = receipt?.error;
     if (this.receipt && this.spoken.textContent !== receipt.line) this.spoken.textContent = receipt.line;
     this.judges.textContent = this.receipt ? this.t("second_judge") : "";
@@ -91,6 +96,18 @@ class ReceiptView {
     this.drawIdentity();
     this.drawChart();
     this.restore();
+  }
+
+  /**
+   * Where room is short, what stands out comes before the rest. That is settled when something else is asked for,
+   * or of another face; while one slider moves every bar stays in its place.
+   */
+  putInOrder(face) {
+    const of = JSON.stringify([face, Object.keys(this.receipt?.requested ?? {}).sort()]);
+    if (this.order.of === of) return;
+    const { stands_out = [], slipped = {} } = this.receipt ?? {};
+    this.order = { of, above: new Set([...stands_out, ...Object.keys(slipped)]) };
+    this.chart.scrollTo(0, 0);
   }
 
   drawAsked() {
@@ -139,19 +156,19 @@ class ReceiptView {
   drawChart() {
     const place = (change) => 50 + 50 * Math.max(-1, Math.min(1, change));
     for (const row of this.rows) this.drawBar(row, place);
-    this.chart.scrollTo(0, 0);
     this.chart.setAttribute("aria-label", this.receipt?.sentences.join(" ") ?? this.t("nothing_measured"));
   }
 
   drawBar(row, place) {
     const { element, band, bar, want, amount } = this.bars.get(row.name);
     const change = this.changeOf(row.name);
-    const { requested = {}, targets = {}, before = {}, along = {} } = this.receipt ?? {};
+    const { requested = {}, targets = {}, before = {}, along = {}, slipped = {}, stands_out = [] } = this.receipt ?? {};
     const asked = row.name in requested;
+    const held = row.name in slipped;
     const wanted = row.name in targets ? targets[row.name] - before[row.name] : requested[row.name];
-    const outside = !asked && !(row.name in along) && Math.abs(change) >= VISIBLE
-      && Boolean(this.receipt?.outside_band.includes(row.name));
+    const outside = held || (Math.abs(change) >= VISIBLE && stands_out.includes(row.name));
     element.className = `l2l-column l2l-${asked ? "asked" : outside ? "outside" : "inside"}`;
+    element.classList.toggle("l2l-above", this.order.above.has(row.name));
     const span = (part, from, to) => {
       part.style.left = `${Math.min(from, to)}%`;
       part.style.width = `${Math.abs(to - from)}%`;
@@ -161,12 +178,14 @@ class ReceiptView {
     span(bar, 50, place(change));
     want.hidden = !asked;
     if (asked) want.style.left = `${place(wanted)}%`;
-    // Beside the track, where no band lies under it. Not by colour alone: beyond the band it wears a diamond.
+    // Beside the track, where no band lies under it. Not by colour alone: beyond the band it wears a diamond, and
+    // what was to be held wears the sign of all that failed.
     const number = asked || Math.abs(change) >= VISIBLE ? asChange({ ...row, unit: "" }, change).trim() : "";
-    amount.textContent = outside ? `\u25c6${number}` : number;
+    amount.textContent = held ? `\u25b3${number}` : outside ? `\u25c6${number}` : number;
     element.title = this.receipt
       ? this.t("bar", { label: row.label, change: asChange(row, change), low: asChange(row, low),
         high: asChange(row, high) })
+        + (held ? ` ${this.t("not_held")}` : row.name in along ? ` ${this.t("is_along")}` : "")
       : row.label;
   }
 }

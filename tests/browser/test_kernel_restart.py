@@ -1,0 +1,80 @@
+"""A kernel that is restarted under an open face editor: said in place, and nothing seen is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import harness
+from .editor_page import EditorPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+#: Every step of the strip: what it says, and whether its picture is up.
+STEPS = """
+root => [...root.querySelectorAll('.l2l-step')].map(e =>
+  [e.title, e.querySelector('img')?.naturalWidth > 0])
+"""
+#: The page's own words, not whose process ended.
+GONE = "The kernel does not answer"
+
+
+def open_tab(editor, name):
+    editor.root.locator(f"[role=tab][data-tab={name}]").click()
+
+
+def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page, address, folder):
+    harness.write_notebook(
+        folder,
+        "restart.ipynb",
+        "from l2l_widgets import EditSession, FaceEditor, load\n"
+        "session = EditSession(load(), seed=26, n_random=4)\n"
+        "editor = FaceEditor(session)\neditor",
+    )
+    harness.open_notebook(page, address, "restart.ipynb", timeout=300)
+    editor = EditorPage(page)
+    for name in ("smile", "age"):
+        editor.drag(name, 0.4, 0.9)
+        editor.settle()
+    picture, smile = editor.pixels(), editor.value("smile")
+    open_tab(editor, "recipe")
+    text = editor.root.locator(".l2l-half textarea").first
+    harness.until(lambda: "age" in text.input_value(), what="the recipe")
+    open_tab(editor, "history")
+    loaded = "root => [...root.querySelectorAll('.l2l-step img')].length === 3"
+    harness.until(lambda: editor.root.evaluate(loaded), what="three steps with pictures")
+    harness.until(lambda: all(up for _, up in editor.root.evaluate(STEPS)), what="pictures")
+    steps = editor.root.evaluate(STEPS)
+
+    page.evaluate("() => window.panel.sessionContext.session.kernel.restart()")
+    harness.wait_idle(page, 120)
+    # A question of a panel alone tells it, and so does a slider.
+    open_tab(editor, "presets")
+    harness.until(lambda: GONE in editor.error(), what="the message, from a panel")
+    editor.slider("yaw").focus()
+    page.keyboard.press("End")
+    harness.until(lambda: GONE in editor.error(), what="the message, from a slider")
+    open_tab(editor, "history")
+    assert editor.root.evaluate(STEPS) == steps
+    editor.root.locator(".l2l-step").first.click()  # leads nowhere, and breaks nothing
+    assert editor.pixels() == picture
+    open_tab(editor, "recipe")
+    recipe = text.input_value()
+    assert '"seed": 26' in recipe
+    assert "age" in recipe
+    assert page.faults == []
+
+    harness.run_all(page, 300)
+    fresh = EditorPage(page)
+    assert fresh.error() == ""
+    assert fresh.pixels() != picture
+    open_tab(fresh, "recipe")
+    own = fresh.root.locator(".l2l-half textarea").first
+    harness.until(lambda: own.input_value(), what="the recipe of the new kernel")
+    own.fill(recipe)
+    fresh.button("Apply").click()
+    fresh.settle()
+    assert fresh.pixels() == picture
+    assert fresh.value("smile") == smile
+    assert page.faults == []
+    assert harness.kernel_errors(page) == []
+    assert harness.cell_errors(page) == []
