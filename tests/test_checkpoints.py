@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,8 @@ import torch
 from l2l_widgets.checkpoints import CheckpointError, convert, describe, open_checkpoint
 from l2l_widgets.stylegan2 import Generator, load_generator, save_generator
 from tests import checkpoint_files as files
+from tests.golden_numbers import numbers_of
 
-GOLDEN = Path(__file__).parent / "golden"
 TOLERANCE = 1e-4
 #: Layout -> what writes a generator so; those without noise of their own are tested apart.
 LAYOUTS = {
@@ -74,11 +73,6 @@ def test_every_protocol_is_read(tmp_path, protocol):
         assert found.config["conv_clamp"] == 2.5
 
 
-def numbers_of(case):
-    with np.load(GOLDEN / f"{case}.npz") as numbers:
-        return {name: numbers[name] for name in numbers.files}
-
-
 def official(golden):
     """The generator of a case."""
     config = {n[7:]: golden[n].item() for n in golden if n.startswith("config/")}
@@ -99,9 +93,6 @@ def official(golden):
 )
 def test_the_official_pictures_through_every_layout(tmp_path, case):
     golden = numbers_of(case)
-    if case == "nvlabs_64px":  # what it has in common with the smaller one is kept once
-        smaller = numbers_of("nvlabs_32px")
-        golden = {**{n: a for n, a in smaller.items() if n.startswith("state/")}, **golden}
     generator = official(golden)
     clamp = generator.synthesis.b4.conv1.conv_clamp
     pictures = [n for n in golden if n.startswith("image/")]
