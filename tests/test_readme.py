@@ -18,6 +18,8 @@ from PIL import Image
 
 from l2l_widgets import cli
 from l2l_widgets.cli import _build_parser
+from l2l_widgets.judges import load_judge
+from l2l_widgets.judges.declaration import KINDS, OUTPUTS
 from tests import checkpoint_files as files
 from tests.test_judges import write_network
 
@@ -134,6 +136,20 @@ def test_bringing_ffhq_does_what_the_readme_says(tmp_path, monkeypatch, capsys):
         if words[0] == "info":
             assert "from fetched.pkl" in out
     assert done == ["convert", "info", "sample", "judges", "train", "world", "direction"]
+
+
+def test_the_declaration_that_the_docs_show_is_one(tmp_path):
+    text = (ROOT / "docs" / "checkpoints.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.toml").write_text(block, encoding="utf-8")
+    write_network(tmp_path / "mine.onnx", np.eye(3) * 0.5, 128)
+    judge = load_judge(tmp_path / "mine.toml")
+    assert judge(torch.zeros(2, 3, 64, 64)).shape == (2, 3)
+    assert judge.declaration.attributes.keys() == {"smiling", "beard", "age"}
+    kinds = re.findall(r'"(\w+)"', block.splitlines()[0])
+    assert set(kinds) == set(KINDS)
+    (outputs,) = (n for n in block.splitlines() if n.startswith("outputs"))
+    assert set(re.findall(r'"(\w+)"', outputs)) == set(OUTPUTS)
 
 
 def test_pictures_and_pages_that_the_readme_points_to_exist():
