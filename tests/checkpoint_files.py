@@ -223,10 +223,10 @@ def tensorflow_variables(generator):
     return mapping, synthesis
 
 
-def tensorflow_bytes(generator, protocol=4, version=4, function="G_main", extra=()):
-    """A pickle of the TensorFlow code: (G, D, Gs)."""
+def tensorflow_bytes(generator, protocol=4, version=4, function="G_main", extra=(), settings=None):
+    """A pickle of the TensorFlow code: (G, D, Gs); `settings` in place of those it would have."""
     config = generator.config
-    settings = {
+    settings = settings or {
         "num_channels": 3,
         "resolution": config["img_resolution"],
         "label_size": config["c_dim"],

@@ -57,6 +57,11 @@ def write_foreign(folder, classes=CLASSES):
     """
     path = folder / ("dogs.pkl" if classes else "blots.pkl")
     path.write_bytes(files.nvlabs_bytes(foreign_generator(classes)))
+    return path, *write_judges(folder)
+
+
+def write_judges(folder):
+    """An attribute and an identity judge of colours; returns their declarations."""
     write_network(folder / "colours.onnx", np.eye(3) * [[3], [3], [1]], 16)
     write_network(folder / "who.onnx", np.random.default_rng(1).normal(size=(3, 6)), 16)
-    return path, declare(folder, READS, "colours.toml"), declare(folder, KNOWS, "who.toml")
+    return declare(folder, READS, "colours.toml"), declare(folder, KNOWS, "who.toml")

@@ -1,8 +1,9 @@
 """Mutated checkpoints: `python -m tests.fuzz_checkpoints --count 100000`.
 
-Small files of every layout are damaged at random: bits, bytes, lengths, whole stretches, and the
-instructions with which pickles call things. Each mutant is opened, and built if it opens. It must
-end in a generator or in a `CheckpointError`, in two seconds, within its size and 200 MB of memory,
+Small files of every layout, and of published directions, are damaged at random: bits, bytes,
+lengths, whole stretches, and the instructions with which pickles call things. Each mutant is
+opened, and built if it opens. It must end in a generator (a direction's file: in tensors) or in a
+`CheckpointError`, in two seconds, within its size and 200 MB of memory,
 without an import, a process, a connection or a file that is opened for writing: an audit hook of
 Python's own watches all of that while a mutant is read.
 """
@@ -10,6 +11,7 @@ Python's own watches all of that while a mutant is read.
 from __future__ import annotations
 
 import argparse
+import pickle
 import random
 import resource
 import signal
@@ -20,7 +22,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from l2l_widgets.checkpoints import CheckpointError, open_checkpoint
+import numpy as np
+import torch
+
+from l2l_widgets.checkpoints import CheckpointError, open_checkpoint, read_tensors
 from l2l_widgets.stylegan2 import save_generator
 from tests import checkpoint_files as files
 
@@ -75,7 +80,12 @@ def _small(**options):
     return files.make_generator(side=8, mapping={"num_layers": 1}, **options)
 
 
-#: Layout -> what makes a small file of it.
+def _directions():
+    ones = torch.ones(1, 16)
+    return {"age": ones, "more": {"pose": torch.ones(4, 16, dtype=torch.half), "n": 3}, "w": [ones]}
+
+
+#: Layout -> what makes a small file of it; those of directions are read as such.
 SEEDS = {
     "nvlabs": lambda: files.nvlabs_bytes(_small(conv_clamp=256.0), keys=("D", "G_ema")),
     "nvlabs with classes": lambda: files.nvlabs_bytes(_small(c_dim=2), 4, True, keys=("G_ema",)),
@@ -83,7 +93,19 @@ SEEDS = {
     "rosinality zip": lambda: files.rosinality_bytes(_small()),
     "rosinality legacy": lambda: files.rosinality_bytes(_small(), zipped=False, training=True),
     "own": _own,
+    "direction zip": lambda: files.torch_bytes(_directions()),
+    "direction legacy": lambda: files.torch_bytes(_directions(), zipped=False),
+    "direction pickle": lambda: pickle.dumps({"age": np.ones((1, 16)), "w": torch.ones(16)}),
 }
+
+
+def _read(name: str, path: Path) -> None:
+    if name.startswith("direction"):
+        read_tensors(path, 2**20)
+        return
+    with open_checkpoint(path) as opened:
+        opened.generator()
+
 
 _watching = _hooked = False
 _seen: list[str] = []
@@ -147,10 +169,9 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
     global _watching, _hooked
     seeds = {name: make() for name, make in SEEDS.items()}
     path = Path(folder) / "mutant"
-    for data in seeds.values():  # what is imported at first use is imported now
+    for name, data in seeds.items():  # what is imported at first use is imported now
         path.write_bytes(data)
-        with open_checkpoint(path) as opened:
-            opened.generator()
+        _read(name, path)
     if not _hooked:  # a hook stays for good
         sys.addaudithook(_watch)
         _hooked = True
@@ -172,8 +193,7 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
         start = time.process_time()
         _watching = True
         try:
-            with open_checkpoint(path) as opened:
-                opened.generator()
+            _read(name, path)
             outcomes["read"] += 1
         except CheckpointError as error:
             outcomes["refused"] += 1

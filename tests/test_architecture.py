@@ -61,7 +61,7 @@ ARROWS = {
     "metrics": "",
     "training": "storage images",
     "triplets": "storage latents protocols",
-    "editors": "storage latents attributes protocols errors losses",
+    "editors": "storage latents attributes protocols errors losses checkpoints",
     "inversion": "latents losses",
     "maskgan": "storage images masks",
     "checkpoints": "storage latents stylegan2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -38,7 +39,11 @@ def named(path, data, *words):
         (LFS, "Git LFS pointer"),
         (b"<!DOCTYPE html>\n<html><title>Google Drive - Quota exceeded</title>", "a web page"),
         (b"\n  <html lang='en'><head>Sign in</head></html>", "a web page"),
+        (b"\xef\xbb\xbf<script>location='/login'</script><html>", "a web page"),
+        (b"<body class='gone'>Moved</body>", "a web page"),
         (b'{"error": "not found"}', "a server's error"),
+        (b'[{"error":"x"}]', "a server's error"),
+        (b"\x93NUMPY\x01\x00" + bytes(60), "'l2l direction' reads those"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a server's error"),
         (b"Not Found: the file that you asked for is gone.\n", "is text"),
         (b"", "is empty"),
@@ -88,6 +93,32 @@ def test_relatives_of_stylegan2_are_named(tmp_path):
     more = {f"mapping.fc{i}.weight": torch.ones(3, 3) for i in range(4)}
     named(path, files.torch_bytes({**state, **more}), "StyleGAN3")
     named(path, files.torch_bytes({"state_dict": more, "opts": {}}), "as encoders")
+
+
+def test_other_networks_of_torch_are_named(tmp_path):
+    path = tmp_path / "g.pt"
+    ones = torch.ones(3, 3)
+    styles = {f"g_synthesis.blocks.{n}.epi1.style_mod.lin.weight": ones for n in range(9)}
+    named(path, files.torch_bytes(styles), "it is a StyleGAN1 generator")
+    layers = {f"synthesis.layer{n}.weight": ones for n in range(9)}
+    named(path, files.torch_bytes({"generator_smooth": layers}), "as genforce's code")
+    named(path, files.torch_bytes({"models": {"generator": layers}}), "as genforce's code")
+    other = {f"decoder.{n}.weight": ones for n in range(9)}
+    named(path, files.torch_bytes(other), "of another network ('decoder.0.weight'")
+    named(path, files.torch_bytes(ones), "it holds one tensor", "'l2l direction'")
+    with zipfile.ZipFile(path, "w") as archive:  # torch.jit.save packs its code, and nothing else
+        archive.writestr("g/code/__torch__.py", "class G: ...\n" * 9, zipfile.ZIP_DEFLATED)
+        archive.writestr("g/data.pkl", pickle.dumps({}))
+    named(path, path.read_bytes(), "is a TorchScript module, a program")
+
+
+def test_a_packed_file_is_to_be_unpacked(tmp_path):
+    path = tmp_path / "ffhq.zip"
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("ffhq.pkl", files.nvlabs_bytes(files.make_generator()))
+        with pytest.raises(CheckpointError, match=r"ffhq\.pkl.*npack it first"):
+            open_checkpoint(path)
 
 
 def test_a_discriminator_without_a_generator(tmp_path):

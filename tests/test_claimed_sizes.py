@@ -89,7 +89,7 @@ def test_published_components_that_claim_too_much_are_refused(tmp_path):
         load_components(path)
     view = torch.zeros(1).expand(1 << 14, 1 << 14)
     torch.save({"comp": view, "mean": torch.zeros(1, 4), "std": torch.ones(1)}, tmp_path / "c.pt")
-    with pytest.raises(ValueError, match="comp claims 268435456 numbers"):
+    with pytest.raises(ValueError, match=r"a tensor of 268435456 numbers .* a storage of 1"):
         load_components(tmp_path / "c.pt")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from l2l_widgets.models.zoo import ZooError, load
 from l2l_widgets.protocols import Generator as GeneratorProtocol
 from l2l_widgets.protocols import InteractiveGenerator
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.stylegan2 import save_generator
 from tests import checkpoint_files as files
 
 
@@ -62,6 +65,80 @@ def test_info_as_text_and_as_json(capsys, official):
         assert words in out
     assert "needs an editing method" in out
     assert "it holds G, D, G_ema" in out
+
+
+LAYOUTS = {
+    "nvlabs": lambda path, g: path.write_bytes(files.nvlabs_bytes(g)),
+    "tensorflow": lambda path, g: path.write_bytes(files.tensorflow_bytes(g)),
+    "rosinality": lambda path, g: path.write_bytes(files.rosinality_bytes(g, zipped=False)),
+    "state_dict": lambda path, g: path.write_bytes(files.torch_bytes(g.state_dict())),
+    "own": save_generator,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_info_tells_of_every_layout_what_it_is_and_what_can_be_done(
+    capsys, tmp_path, monkeypatch, layout
+):
+    monkeypatch.chdir(tmp_path)
+    endings = {"rosinality": ".pt", "state_dict": ".pt", "own": ".safetensors"}
+    path = tmp_path / f"my faces{endings.get(layout, '.pkl')}"
+    LAYOUTS[layout](path, files.make_generator(side=16))
+    report = run_json(capsys, "info", path.name)
+    assert (report["layout"], report["architecture"]) == (layout, "StyleGAN2, skip generator")
+    sizes = {"z_dim": 8, "w_dim": 12, "num_ws": 6, "img_resolution": 16, "img_channels": 3}
+    assert {name: report[name] for name in sizes} == sizes
+    assert report["spaces"] == {"z": [8], "w": [12], "w+": [6, 12]}
+    assert report["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert report["provenance"] is None
+    assert "its sha256 alone says whose it is" in run(capsys, "info", path.name)[1]
+    # what it says can be done is done, by the very words
+    can = report["can"]
+    assert can["draw"]
+    assert can["convert"]
+    assert can["directions"]
+    assert not can["edit"]
+    np.save("FILE", np.ones((1, 12), np.float32))
+    shutil.move("FILE.npy", "direction.npy")
+    for ability, typed in can["commands"].items():
+        words = shlex.split(typed.replace("FILE", "direction.npy"))
+        assert words[0] == "l2l"
+        code, _, err = run(capsys, *words[1:])
+        if ability == "train":  # it wants judges of the reader's own
+            assert (code, "--judge 'ATTRIBUTES': no such file" in err) == (2, True)
+        else:
+            assert (code, err) == (0, ""), typed
+    made = {"sheet.png", "strip.png", "my faces.safetensors"}
+    assert made <= {p.name for p in tmp_path.iterdir()}
+
+
+def test_info_on_a_file_beside_a_manifest(capsys, tiny_world, tmp_path):
+    report = run_json(capsys, "info", "faceworld-128")
+    embedded = zoo.WEIGHTS / "faceworld-128" / "generator.safetensors"
+    found = run_json(capsys, "info", embedded)
+    assert found["sha256"] == report["hashes"]["generator"]
+    told = found["provenance"]
+    assert told["manifest"] == str(embedded.parent / "MANIFEST.json")
+    assert (told["recipe"], told["sha256"]) == ("generator", found["sha256"])
+    text = run(capsys, "info", embedded)[1]
+    assert f"made by      recipe generator, seed {told['seed']}, steps {told['steps']}" in text
+    # another file of the same name is not of that manifest
+    path = tmp_path / "generator.safetensors"
+    shutil.copy(embedded.parent / "MANIFEST.json", tmp_path)
+    save_generator(path, files.make_generator())
+    found = run_json(capsys, "info", path)
+    assert found["provenance"] is None
+    assert "is of another file of this name" in found["notes"][-1]
+    for broken in ("[]", "{", '{"generator.safetensors": 3}', "[" * 100_000):
+        (tmp_path / "MANIFEST.json").write_text(broken, encoding="utf-8")
+        assert run_json(capsys, "info", path)["notes"] == []
+
+
+def test_errors_call_a_generator_by_the_word_that_was_typed(capsys, tmp_path):
+    assert "info: PATH: " in fails(capsys, "info", tmp_path)
+    assert "convert: SRC: " in fails(capsys, "convert", tmp_path, tmp_path / "x.safetensors")
+    err = fails(capsys, "sample", "--generator", tmp_path, "--out", tmp_path / "s.png")
+    assert "sample: --generator: " in err
 
 
 def test_info_on_models(capsys, tiny_world):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,8 +18,8 @@ from l2l_widgets.stylegan2 import (
 )
 from l2l_widgets.stylegan2.discriminator import Discriminator
 from l2l_widgets.training import update_average
+from tests.golden_numbers import numbers_of
 
-GOLDEN = Path(__file__).parent / "golden"
 CASES = ("nvlabs_32px", "nvlabs_32px_clamp", "rosinality_32px")
 TOLERANCE = 1e-4
 
@@ -48,8 +46,7 @@ def normal(*shape, seed=0):
 
 @pytest.fixture(scope="module", params=CASES)
 def golden(request):
-    with np.load(GOLDEN / f"{request.param}.npz") as numbers:
-        case = {name: numbers[name] for name in numbers.files}
+    case = numbers_of(request.param)
     config = {n[7:]: case[n].item() for n in case if n.startswith("config/")}
     generator = Generator(
         config["z_dim"],

@@ -16,6 +16,7 @@ from l2l_widgets.editors.stylespace import (
     style_layers,
     with_style_shift,
 )
+from l2l_widgets.errors import TooLittleError
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,16 @@ def test_what_has_no_styles_is_refused(tiny_generator) -> None:
         StyleSpaceEditor.from_codes(*arguments, Origin("", "s", ""))
     with pytest.raises(OriginError, match="used in 's'"):
         StyleSpaceEditor.from_codes(*arguments, Origin("", "w", ""))
+
+
+def test_too_few_faces_for_every_attribute_are_said(tiny_generator) -> None:
+    codes, scores = labelled(tiny_generator)
+    few = codes[:60], scores[:60]  # three at each end of every attribute
+    with pytest.raises(TooLittleError, match=r"no attribute ranks the channels of S; age: 3 codes"):
+        StyleSpaceEditor.from_codes(
+            style_layers(tiny_generator), *few, DEFAULT_TABLE, None, torch.zeros(1, 8, 16),
+            Origin("", "s", ""),
+        )  # fmt: skip
 
 
 def test_the_editor_names_its_channels(tiny_generator) -> None:

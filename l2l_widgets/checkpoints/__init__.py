@@ -14,6 +14,8 @@ state_dict   torch.save of a state_dict with the official names (`rosinality`)
 own          safetensors of this package (`stylegan2.save_generator`)
 ======== ===========================================================================================
 
+`read_tensors` reads what others save beside generators, directions for instance, by the same rules.
+
 Threat model. The file is the attacker's from the first byte to the last; so is the server that it
 comes from, unless a SHA-256 is given. The machine, Python, NumPy, torch and safetensors are
 trusted. It must hold that
@@ -36,6 +38,7 @@ from l2l_widgets.checkpoints.describing import describe, needs
 from l2l_widgets.checkpoints.generator_file import GeneratorFile, is_generator_file
 from l2l_widgets.checkpoints.reading import LAYOUTS, SUPPORTED, Checkpoint, open_checkpoint
 from l2l_widgets.checkpoints.source import CheckpointError
+from l2l_widgets.checkpoints.tensor_file import read_tensors
 
 __all__ = [
     "LAYOUTS",
@@ -48,4 +51,5 @@ __all__ = [
     "is_generator_file",
     "needs",
     "open_checkpoint",
+    "read_tensors",
 ]

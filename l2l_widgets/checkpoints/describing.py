@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from l2l_widgets.stylegan2.layers import channel_table
 __all__ = ["as_text", "describe", "needs"]
 
 MB = 2**20
+MANIFEST, LARGEST_MANIFEST = "MANIFEST.json", 16 * MB
 #: What a process takes to draw anything at all, beside Python and torch: a round estimate.
 ANYTHING = 100 * MB
 #: What each ability needs of a set of models; one of the names of a line will do.
@@ -60,7 +63,10 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         ``classes_drawn`` (those that the file itself chooses), ``img_resolution``,
         ``img_channels``, ``channels``), ``spaces`` (name -> shape of one latent), ``parameters``,
         ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes, weights included),
-        ``average_w``, ``notes``, ``provenance`` and ``can``.
+        ``average_w``, ``notes``, ``provenance`` (what the file carries, or what a MANIFEST.json
+        beside it says of a file of this name and hash; None where nobody does) and ``can``:
+        ``draw``, ``convert``, ``directions``, ``train`` and ``edit``, ``commands`` (ability -> what
+        to type) and what is ``missing``.
 
     Raises
     ------
@@ -87,10 +93,15 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     missing = needs(lambda part: part == "generator", ())
     mapping = config.get("mapping_kwargs", {})
     drawn = mapping.get("classes")
+    sha256, notes = checkpoint.sha256(), list(checkpoint.notes)
+    provenance = provenance_of(checkpoint.metadata)
+    if provenance is None:
+        provenance = _from_manifest(checkpoint.path, sha256, notes)
+    draws = bool(config["z_dim"])
     return {
         "path": str(checkpoint.path),
         "bytes": checkpoint.size,
-        "sha256": checkpoint.sha256(),
+        "sha256": sha256,
         "layout": checkpoint.layout,
         "layout_name": LAYOUTS[checkpoint.layout],
         "networks": list(checkpoint.networks),
@@ -116,15 +127,51 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
         "weights_mb": round(weights / MB, 1),
         "drawing_mb": _drawing_mb(channels, weights, config["w_dim"], rows),
         "average_w": "mapping.w_avg" in checkpoint.shapes,
-        "notes": checkpoint.notes,
-        "provenance": provenance_of(checkpoint.metadata),
+        "notes": notes,
+        "provenance": provenance,
         "can": {
-            "draw": bool(config["z_dim"]),
+            "draw": draws,
             "convert": True,
+            "directions": draws,
+            "train": draws,
             "edit": not missing["edit"],
+            "commands": _commands(checkpoint.path, draws, bool(classes and not drawn)),
             "missing": missing,
         },
     }
+
+
+def _commands(path: Path, draws: bool, class_wanted: bool) -> dict[str, str]:
+    """What to type for each ability; words in capitals are the reader's own files."""
+    said = shlex.quote(f"{path}#class=0" if class_wanted else str(path))
+    commands = {
+        "draw": f"l2l sample --generator {said} --out sheet.png",
+        "convert": f"l2l convert {said} {shlex.quote(path.stem + '.safetensors')}",
+        "directions": f"l2l direction FILE --space w --generator {said} --out strip.png",
+        "train": f"l2l train mapper --generator {said} --judge ATTRIBUTES --judge IDENTITY "
+        "--dry-run",
+    }
+    if path.suffix.lower() == ".safetensors":
+        del commands["convert"]  # it is what it would become
+    return commands if draws else {k: v for k, v in commands.items() if k == "convert"}
+
+
+def _from_manifest(path: Path, sha256: str, notes: list[str]) -> dict[str, Any] | None:
+    """What the MANIFEST.json in the file's folder says of it; a note where it is of another."""
+    manifest = path.parent / MANIFEST
+    try:
+        if manifest.stat().st_size > LARGEST_MANIFEST:
+            return None
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    entry = found.get(path.name) if type(found) is dict else None
+    if type(entry) is not dict:
+        return None
+    if entry.get("sha256") != sha256:
+        notes.append(f"the {MANIFEST} beside it is of another file of this name (by its sha256)")
+        return None
+    return {"manifest": str(manifest), **entry}
 
 
 def _drawing_mb(channels: dict[int, int], weights: int, w_dim: int, rows: int) -> int:
@@ -149,7 +196,6 @@ def as_text(found: dict[str, Any]) -> str:
     can = found["can"]
     classes = found["classes"]
     drawn = found["classes_drawn"]
-    chosen = "#class=0" if classes and not drawn else ""
     choice = f"{classes}: choose with #class=0 to {classes - 1}, or all" if classes else "none"
     if drawn:
         choice = f"{classes}; it draws {', '.join(map(str, drawn[:9]))}{'...' * (len(drawn) > 9)}"
@@ -168,17 +214,21 @@ def as_text(found: dict[str, Any]) -> str:
         f"drawing takes about {found['drawing_mb']} MB",
     ]
     lines += [f"  note         {note}" for note in found["notes"]]
-    if found["provenance"]:
-        was = found["provenance"]
+    was = found["provenance"] or {}
+    if "manifest" in was:
+        told = [f"{k} {was[k]}" for k in ("recipe", "seed", "steps", "commit") if was.get(k)]
+        lines.append(f"  made by      {', '.join(told) or was.get('kind')} ({MANIFEST})")
+    elif was:
         lines.append(
             f"  converted    {was.get('converted') or 'copied'} from {was.get('source')} "
             f"({was.get('layout')}, sha256 {str(was.get('source_sha256'))[:12]}...) "
             f"by {was.get('tool', 'l2l train or l2l world')}"
         )
-    lines.append(
-        f"  draw         {'yes' if can['draw'] else 'no: z_dim is 0'}: "
-        f"l2l sample --generator {found['path']}{chosen} --out sheet.png"
-    )
+    else:
+        lines.append("  provenance   the file tells none; its sha256 alone says whose it is")
+    lines += [f"  {ability:<12} {typed}" for ability, typed in can["commands"].items()]
+    if not can["draw"]:
+        lines.append("  draw         no: z_dim is 0")
     for ability, missing in can["missing"].items():
         lines.append(f"  {ability:<12} needs {' and '.join(missing)}" if missing else "")
     return "\n".join(line for line in lines if line)

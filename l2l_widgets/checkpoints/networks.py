@@ -85,7 +85,9 @@ def configuration(
         if (found := re.fullmatch(r"synthesis\.b(\d{1,5})\.conv1\.weight", name))
     )
     if not layers or not sides:
-        raise CheckpointError("no mapping or no synthesis network of a StyleGAN2 is in it")
+        raise CheckpointError(
+            "no mapping or no synthesis network of a StyleGAN2 is in it; supported: StyleGAN2"
+        )
     if layers > MAX_LAYERS or sides != [2**k for k in range(2, 2 + len(sides))]:
         raise CheckpointError(f"{layers} mapping layers and blocks of sides {sides[:12]} fit no G")
     first = _sides(shapes, "mapping.fc0.weight", 2)

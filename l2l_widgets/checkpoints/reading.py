@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,15 @@ from l2l_widgets.checkpoints.zip_archive import Archive
 from l2l_widgets.storage import StorageError, sha256_file
 from l2l_widgets.stylegan2 import Generator, load_generator
 
-__all__ = ["LAYOUTS", "SUPPORTED", "Checkpoint", "Refusals", "open_checkpoint"]
+__all__ = [
+    "LAYOUTS",
+    "SUPPORTED",
+    "Checkpoint",
+    "Refusals",
+    "open_checkpoint",
+    "refuse_strangers",
+    "torch_zip",
+]
 
 #: Layout -> what a person calls it.
 LAYOUTS = {
@@ -48,12 +58,15 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"7z\xbc\xaf", "compressed (7-zip): unpack it first"),
     (b"Rar!", "compressed (RAR): unpack it first"),
     (b"\x28\xb5\x2f\xfd", "compressed (zstandard): unpack it first"),
+    (b"\x93NUMPY", "a NumPy array (a published direction? 'l2l direction' reads those)"),
     (b"%PDF", "a PDF"),
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
 )
 
 
+#: How a page begins, whatever its first element is; no pickle begins with "<".
+_TAG = re.compile(rb"<(!doctype|!--|[a-z][a-z0-9]*[\s/>])")
 _SIZES = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels")
 
 
@@ -128,10 +141,19 @@ class Checkpoint:
 
 
 class Refusals:
-    """Turns what goes wrong with a file into a CheckpointError that names the file."""
+    """Turns what goes wrong with a file into a CheckpointError that names the file.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        The file.
+    supported
+        What it should have been.
+    """
+
+    def __init__(self, path: Path, supported: str = SUPPORTED) -> None:
         self.path = path
+        self.supported = supported
 
     def __enter__(self) -> None:
         return None
@@ -149,7 +171,7 @@ class Refusals:
         # A foreign file may surprise us; it must not surprise the user. The fuzz run counts these.
         raise CheckpointError(
             f"{str(self.path)!r} is damaged, or no file of a supported kind "
-            f"({type(error).__name__}: {text[:200]}); supported: {SUPPORTED}"
+            f"({type(error).__name__}: {text[:200]}); supported: {self.supported}"
         ) from error
 
 
@@ -179,7 +201,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _open(path: Path, source: Source) -> Checkpoint:
     head = source.read(0, min(source.size, 512))
-    _refuse_strangers(path, source, head)
+    refuse_strangers(path, head)
     if _is_safetensors(head, source.size):
         source.close()
         return _open_own(path)
@@ -194,24 +216,25 @@ def _open(path: Path, source: Source) -> Checkpoint:
     return Checkpoint(path, source.size, found, {}, shapes, source)
 
 
-def _refuse_strangers(path: Path, source: Source, head: bytes) -> None:
+def refuse_strangers(path: Path, head: bytes, supported: str = SUPPORTED) -> None:
+    """Name what a file is by its first 512 bytes, where it is something else altogether."""
     if not head:
-        raise CheckpointError(f"{str(path)!r} is empty; supported: {SUPPORTED}")
+        raise CheckpointError(f"{str(path)!r} is empty; supported: {supported}")
     what = next((name for start, name in _STRANGERS if head.startswith(start)), None)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<!--")):
+    if text.startswith((b"<?xml", b'{"', b"{\n", b'["', b"[{", b"[\n")):
+        what = "text (XML or JSON), perhaps a server's error"
+    elif _TAG.match(text):
         what = (
             "a web page, not a model: the download gave a page (a login, a quota, a preview). "
             "Use the link that gives the file itself"
         )
-    elif text.startswith((b"<?xml", b'{"', b"{\n")):
-        what = "text (XML or JSON), perhaps a server's error"
     elif head[257:262] == b"ustar":
         what = "a tar archive: unpack it first"
     elif what is None and _reads_as_text(head):
         what = "text"
     if what is not None:
-        raise CheckpointError(f"{str(path)!r} is {what}; supported: {SUPPORTED}")
+        raise CheckpointError(f"{str(path)!r} is {what}; supported: {supported}")
 
 
 def _reads_as_text(head: bytes) -> bool:
@@ -262,18 +285,21 @@ def _open_own(path: Path) -> Checkpoint:
 
 
 def _read_zip(source: Source, budget: Budget) -> FoundGenerator:
+    return read_torch_file(*torch_zip(source, budget))
+
+
+def torch_zip(
+    source: Source, budget: Budget, supported: str = SUPPORTED
+) -> tuple[Any, KeyedStorages]:
+    """What torch.save wrote into a zip file, and where its tensors' numbers are."""
     archive = Archive.read(source)
     pickles = [name for name in archive.parts if name.split("/")[-1] == "data.pkl"]
     folders = {name.partition("/")[0] for name in archive.parts}
-    if any("/code/" in name for name in archive.parts):
-        raise CheckpointError(
-            f"{source.name!r} is a TorchScript module, a program; supported: {SUPPORTED}"
-        )
     if len(pickles) != 1 or len(folders) != 1:
-        what = "NumPy arrays" if any(n.endswith(".npy") for n in archive.parts) else "other files"
-        raise CheckpointError(
-            f"{source.name!r} is a zip file of {what}, not of torch.save; supported: {SUPPORTED}"
-        )
+        what = f"other files ({_named(archive.parts)}): unpack it first"
+        if any(name.endswith(".npy") for name in archive.parts):
+            what = "NumPy arrays, not of torch.save"
+        raise CheckpointError(f"{source.name!r} is a zip file of {what}; supported: {supported}")
     prefix = pickles[0].removesuffix("data.pkl")
     order = archive.place(f"{prefix}byteorder")
     if order is not None and source.read(order[1], min(order[2], 8)) != b"little":
@@ -285,7 +311,12 @@ def _read_zip(source: Source, budget: Budget) -> FoundGenerator:
     for name in archive.parts:
         if name.startswith(f"{prefix}data/") and (found := archive.place(name)) is not None:
             places[name.removeprefix(f"{prefix}data/")] = found
-    return read_torch_file(value, KeyedStorages(places))
+    return value, KeyedStorages(places)
+
+
+def _named(parts: Iterable[str]) -> str:
+    names = [name[:60] for name in parts]
+    return ", ".join(names[:3]) + ", ..." * (len(names) > 3) or "none"
 
 
 def _read_pickles(source: Source, budget: Budget) -> FoundGenerator:

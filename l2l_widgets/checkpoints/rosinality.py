@@ -37,6 +37,10 @@ def _square(tensor: Tensor) -> Tensor:
     return tensor[0, 0]
 
 
+_FILES = (
+    "rosinality's files with 'g_ema' or 'g', or the state_dict of a StyleGAN2 generator, of "
+    "rosinality's names or the official ones"
+)
 #: End of one of their names -> end of ours, and what takes its dimensions of one away.
 _SUFFIXES: dict[str, tuple[str, Change | None]] = {
     "conv.weight": ("weight", _first),
@@ -56,6 +60,11 @@ def read_torch_file(value: Any, storages: Storages) -> FoundGenerator:
     CheckpointError
         There is none, or it is not a StyleGAN2.
     """
+    if isinstance(value, Call) and value.name.module == "torch._utils":
+        raise CheckpointError(
+            "it holds one tensor and no generator (a published direction? 'l2l direction' reads "
+            f"those); supported: {_FILES}"
+        )
     top = mapping(value, "what the file holds")
     names = tuple(k for k in ("g", "d", "g_ema") if _is_state(top.get(k)))
     network = next((name for name in ("g_ema", "g") if name in names), "")
@@ -70,9 +79,9 @@ def read_torch_file(value: Any, storages: Storages) -> FoundGenerator:
     else:
         _refuse_relatives(top)
         raise CheckpointError(
-            f"it holds {_some(top)} and no generator; supported: rosinality's files with 'g_ema' "
-            "or 'g', or the state_dict of a StyleGAN2 generator"
+            f"it holds {_some(top)} and no generator that is known here; supported: {_FILES}"
         )
+    _refuse_others(state)
     if any(str(name).startswith(("synthesis.", "mapping.")) for name in state):
         return _official_names(state, storages, network, names)
     found = FoundGenerator("rosinality", {}, network=network, networks=names)
@@ -92,6 +101,19 @@ def read_torch_file(value: Any, storages: Storages) -> FoundGenerator:
     return found
 
 
+def _refuse_others(state: dict[Any, Any]) -> None:
+    """Name the networks that other code bases save as a bare state_dict."""
+    names = [name for name in state if type(name) is str]
+    if any("style_mod" in name or "epi1." in name for name in names):
+        raise CheckpointError(
+            "it is a StyleGAN1 generator (its layers have 'style_mod'); supported: StyleGAN2 only"
+        )
+    if not any(name.startswith(("synthesis.", "style.", "convs.", "input.")) for name in names):
+        raise CheckpointError(
+            f"it is the state_dict of another network ({_some(state)}); supported: {_FILES}"
+        )
+
+
 def _is_state(value: Any) -> bool:
     """Whether it is a state_dict: names with dots -> tensors."""
     try:
@@ -109,6 +131,14 @@ def _some(top: dict[Any, Any]) -> str:
 
 
 def _refuse_relatives(top: dict[Any, Any]) -> None:
+    inner = top.get("models")
+    if {"generator_smooth", "generator"} & {*(inner if type(inner) is dict else ())} or (
+        "generator_smooth" in top
+    ):
+        raise CheckpointError(
+            f"it holds {_some(top)}, as genforce's code saves networks, and their names are others "
+            f"than the official ones; supported: {_FILES}"
+        )
     if "g_running" in top or "generator" in top:
         raise CheckpointError(
             "it looks like a StyleGAN1 of rosinality's style-based-gan-pytorch; supported: "

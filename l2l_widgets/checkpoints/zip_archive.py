@@ -79,8 +79,17 @@ def _parts(source: Source) -> dict[str, tuple[int, int]]:
         length, packed, header = _large(extra, length, packed, header)
         if flags & 1:
             raise _refused(source, "a part is encrypted")
+        if "/code/" in name:
+            raise CheckpointError(
+                f"{source.name!r} is a TorchScript module, a program; supported: files of "
+                "torch.save that hold tensors"
+            )
         if method != 0 or packed != length:
-            raise _refused(source, f"part {name[:60]!r} is compressed, which torch never does")
+            raise _refused(
+                source,
+                f"part {name[:60]!r} is compressed, which torch never does; is it a file that "
+                "was packed? Unpack it first",
+            )
         if stat.S_ISLNK(attributes >> 16):
             raise _refused(source, f"part {name[:60]!r} is a link")
         if name.startswith("/") or "\\" in name or ".." in name.split("/") or "\0" in name:

@@ -78,7 +78,7 @@ def run_convert(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.models.zoo import PART_FILES, list_models
 
     if args.source in list_models() or Path(args.source).is_dir():
-        models = models_of(args.source)
+        models = models_of(args.source, field="SRC")
         args.source = str(models.check_file(PART_FILES["generator"]))
     check_source("SRC", args.source, list_models())
     if args.target.suffix.lower() != ".safetensors":
@@ -144,7 +144,7 @@ def _models(args: argparse.Namespace) -> dict[str, Any]:
     """Describe a set of models."""
     from l2l_widgets.cli.model_info import as_text, described
 
-    report = described(models_of(args.path))
+    report = described(models_of(args.path, field="PATH"))
     if not args.json:
         print(as_text(report))
     return report

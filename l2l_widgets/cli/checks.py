@@ -99,8 +99,12 @@ def check_folder(path: Path, field: str = "--out") -> None:
         raise ValueError(f"{field} is {str(path)!r}; {above} is a file, not a folder")
 
 
-def models_of(generator: str | None, device: str | None = None) -> Models:
+def models_of(
+    generator: str | None, device: str | None = None, field: str = "--generator"
+) -> Models:
     """The models of ``--generator``; nothing of them is in memory yet, nor is torch.
+
+    ``field`` is what errors call it, of a verb that takes models by another word.
 
     A lone generator's file is another matter: its format is read at once.
     """
@@ -112,11 +116,11 @@ def models_of(generator: str | None, device: str | None = None) -> Models:
     except ZooError as error:
         text = str(error)
         if text.startswith("models "):
-            text = f"--generator {text.removeprefix('models ')}"
+            text = f"{field} {text.removeprefix('models ')}"
         elif text.startswith("device "):
             text = f"--{text}"
         elif generator is not None:
-            text = f"--generator: {text}"
+            text = f"{field}: {text}"
         raise ValueError(text) from None
 
 

@@ -26,14 +26,18 @@ def add_parser(subparsers: Any) -> None:
         "direction",
         help="walk along a published direction",
         description="Draw a face along a direction or component that others have published (.npy, "
-        ".npz), and print what the judge sees move. The file does not say in which space it was "
-        "fitted: --space does, and another use is refused.",
+        ".npz, .pt, .safetensors), and print what the judge sees move. Nothing in the file is "
+        "executed. It does not say in which space it was fitted: --space does, and another use is "
+        "refused.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help=".npy, .npz, or components as .pt")
+    parser.add_argument("file", type=Path, metavar="FILE", help=".npy, .npz, .pt or .safetensors")
     parser.add_argument(
         "--space", default=None, metavar="z|w|w+", help="where it was fitted, as its publisher says"
     )
-    parser.add_argument("--component", default=None, metavar="K", help="of components, from 0")
+    parser.add_argument("--name", default=None, help="of a file that holds several directions")
+    parser.add_argument(
+        "--component", default=None, metavar="K", help="of GANSpace or SeFa components, from 0"
+    )
     parser.add_argument("--seed", default="0", help=f"of the face, 0 to {SEED_MAX} (default: 0)")
     parser.add_argument(
         "--reach", default="3", metavar="X", help="from -X to X times the direction (default: 3)"
@@ -77,7 +81,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.images import grid, save_image
     from l2l_widgets.latents import z_from_seed
 
-    direction = load_any(args.file, space=args.space, component=component)
+    direction = load_any(args.file, space=args.space, component=component, name=args.name)
     generator, sha = models.generator, models.hashes["generator"]
     strengths = torch.linspace(-reach, reach, steps).tolist()
     with torch.inference_mode():

@@ -242,6 +242,8 @@ def load_components(path: str | Path, generator: str = "") -> Components:
     ValueError
         A file that cannot be read, or lacks one of them.
     """
+    from l2l_widgets.checkpoints import read_tensors
+
     path = Path(path)
     try:
         if path.suffix == ".npz":
@@ -254,7 +256,7 @@ def load_components(path: str | Path, generator: str = "") -> Components:
                 if name in there
             }
         else:
-            stored = torch.load(path, map_location="cpu", weights_only=True)
+            stored = read_tensors(path, MOST_NUMBERS)
         prefix = next(
             (
                 p
@@ -266,10 +268,6 @@ def load_components(path: str | Path, generator: str = "") -> Components:
         if prefix is None:
             raise KeyError("no 'comp', 'lat_comp' or 'act_comp'")
         names = f"{prefix[0]}comp", f"{prefix[0]}{prefix[1]}", f"{prefix[0]}mean"
-        for name in names:
-            # a view may claim any number of the few that are stored
-            if stored[name].numel() > MOST_NUMBERS:
-                raise ValueError(f"{name} claims {stored[name].numel()} numbers")
         vectors, spread, mean = (stored[name].float() for name in names)
     # a file of no known kind makes torch and zipfile raise what they like
     except Exception as error:

@@ -1,13 +1,16 @@
 """Directions that others have published: bare numbers, to which their space is declared.
 
 Published are, as ``.npy``: boundaries of InterFaceGAN (Shen et al., CVPR 2020), one row of ``dim``
-numbers, fitted in Z or in W; and directions of StyleGAN2 encoders' authors, a row for each layer.
-GANSpace's components (Härkönen et al., NeurIPS 2020) are read by `ganspace.load_components`. A file
-says neither its space nor its generator, so whoever loads it must, and a use elsewhere is refused.
+numbers, fitted in Z or in W; as ``.pt`` of torch.save: tensors and dictionaries of them, from
+encoders' authors, one row or a row for each layer. GANSpace's components (Härkönen et al., NeurIPS
+2020) are read by `ganspace.load_components`, SeFa's factors (Shen and Zhou, CVPR 2021) as
+rosinality's code saves them here. A file says neither its space nor its generator, so whoever loads
+it must, and a use elsewhere is refused. Nothing in a file is executed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +19,15 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.editors.origins import Origin, OriginError
-from l2l_widgets.storage import StorageError, load_array
+from l2l_widgets.storage import StorageError, load_array, load_safetensors
 
 __all__ = ["PublishedDirection", "load_direction"]
 
 #: What a direction of each space may look like.
 SHAPES = {"z": "(z_dim,)", "w": "(w_dim,)", "w+": "(num_ws, w_dim)"}
 MOST = 2**22  # numbers; the largest published direction has some ten thousand
+#: What a file may be.
+FILES = ".npy, .npz, .pt of torch.save, .safetensors, or a pickle of arrays"
 
 
 @dataclass(frozen=True)
@@ -77,24 +82,29 @@ class PublishedDirection:
         return codes + strength * self.vector.to(codes)
 
 
-def load_direction(path: str | Path, *, space: str, generator: str = "") -> PublishedDirection:
+def load_direction(
+    path: str | Path, *, space: str, generator: str = "", name: str | None = None
+) -> PublishedDirection:
     """Read a published direction; nothing in the file is executed.
 
     Parameters
     ----------
     path : path
-        ``.npy``, or ``.npz`` with one array: (dim,), (1, dim), or (num_ws, w_dim).
+        A file of one of `FILES`; a direction in it is (dim,), (1, dim), or (num_ws, w_dim).
     space : {"z", "w", "w+"}
         What its publisher says; a file does not tell.
     generator : str
         Hash of the generator that it was fitted for, where that is known: others are then refused.
+    name : str, optional
+        Which direction, of a file that holds several; of nested dictionaries joined by dots.
 
     Raises
     ------
     OriginError
         Another space, or a shape that no direction of it has.
     ValueError
-        No such file, none of these formats, or numbers that are not finite.
+        No such file, none of these formats, several directions and no name, or numbers that are
+        not finite.
     """
     file = Path(path)
     if space not in SHAPES:
@@ -102,29 +112,37 @@ def load_direction(path: str | Path, *, space: str, generator: str = "") -> Publ
             f"space is {space!r}; allowed: {', '.join(SHAPES)}, as the publisher of {file.name!r} "
             "says (the numbers do not)"
         )
-    found = _numbers(file)
+    found = _numbers(file, name)
+    shape = tuple(found.shape)
     while found.ndim > (2 if space == "w+" else 1) and found.shape[0] == 1:
         found = found[0]
     if found.ndim != (2 if space == "w+" else 1):
         fits = " (a row for each layer is of 'w+')" if found.ndim == 2 else ""
         raise OriginError(
-            f"{str(file)!r} has shape {tuple(found.shape)}; allowed in {space!r}: "
-            f"{SHAPES[space]}{fits}"
+            f"{str(file)!r} has shape {shape}; allowed in {space!r}: {SHAPES[space]}{fits}"
         )
     if not np.isfinite(found).all() or not found.any():
         raise ValueError(f"{str(file)!r} holds NaN, infinity or only zeros; allowed: a direction")
     vector = torch.from_numpy(found.astype(np.float32))
-    return PublishedDirection(vector, Origin(generator, space, file.name))
+    label = file.name if name is None else f"{file.name}, {name}"
+    return PublishedDirection(vector, Origin(generator, space, label))
 
 
-def _numbers(file: Path) -> np.ndarray:
+def _numbers(file: Path, name: str | None) -> np.ndarray:
     if not file.exists():
         raise ValueError(f"{str(file)!r}: no such file")
     try:
-        found = load_array(file, MOST)
+        if file.suffix.lower() == ".npy" and name is not None:
+            raise StorageError(f"a .npy holds one array, which has no name such as {name!r}")
+        if file.suffix.lower() in (".npy", ".npz"):
+            found = load_array(file, MOST, name)
+        else:
+            found = _chosen(file, _tensors(file), name).numpy()
     except StorageError as error:
+        reason = str(error).removeprefix(f"{str(file)!r} ").removeprefix(f"{str(file)!r}: ")
         raise ValueError(
-            f"{str(file)!r} is no direction ({error}); allowed: .npy, or .npz with one array"
+            f"{str(file)!r} is no direction ({reason}); allowed: {FILES}, one of "
+            "several by its name"
         ) from None
     if not np.issubdtype(found.dtype, np.floating) or not found.size:
         raise ValueError(
@@ -134,19 +152,69 @@ def _numbers(file: Path) -> np.ndarray:
     return found
 
 
-def load_any(path: str | Path, *, space: str, component: int | None) -> PublishedDirection:
-    """A direction, or with ``component`` (from 0) one of GANSpace's, a standard deviation long."""
-    if component is None:
-        return load_direction(path, space=space)
-    from l2l_widgets.editors.ganspace import load_components
+def _tensors(file: Path) -> dict[str, Tensor]:
+    """All tensors of a file that is none of NumPy's."""
+    if file.suffix.lower() == ".safetensors":
+        found, _ = load_safetensors(file)
+        return {name: tensor.float() for name, tensor in found.items()}
+    from l2l_widgets.checkpoints import read_tensors
 
-    components = load_components(path)
-    if not 0 <= component < len(components.vectors):
+    return read_tensors(file, MOST)
+
+
+def _chosen(file: Path, found: Mapping[str, Tensor], name: str | None) -> Tensor:
+    """The tensor of a name, or the only one."""
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    listed = ", ".join(f"{n} {tuple(t.shape)}" for n, t in list(found.items())[:8] if n)
+    listed += ", ..." * (len(found) > 8)
+    if name is None:
         raise ValueError(
-            f"component is {component}; allowed: 0 to {len(components.vectors) - 1}, as "
-            f"{str(path)!r} has"
+            f"{str(file)!r} holds {len(found)} tensors; say which by its name. There are: {listed}"
         )
-    step = components.vectors[component] * components.spread[component]
-    components.origin.require(f"components {Path(path).name!r}", space=space)
-    origin = replace(components.origin, dataset=f"{Path(path).name}, component {component}")
-    return PublishedDirection(step, origin)
+    if name not in found:
+        there = f"there are: {listed}" if listed else "it holds one tensor, which has no name"
+        raise ValueError(f"{str(file)!r} holds no tensor {name!r}; {there}")
+    return found[name]
+
+
+def load_any(
+    path: str | Path, *, space: str, component: int | None, name: str | None = None
+) -> PublishedDirection:
+    """A direction, or with ``component`` (from 0) one of several that were found together.
+
+    Components of GANSpace are a standard deviation long. Factors of SeFa, in a ``.pt`` of
+    rosinality's with ``eigvec``, (w_dim, w_dim) with a factor in each column, have length 1.
+    """
+    if component is None:
+        return load_direction(path, space=space, name=name)
+    if name is not None:
+        raise ValueError("a name and a component are given; allowed: one of the two")
+    file = Path(path)
+    factors = _factors(file)
+    if factors is not None:
+        steps, origin = factors, Origin("", "w", file.name)
+    else:
+        from l2l_widgets.editors.ganspace import load_components
+
+        components = load_components(path)
+        steps = components.vectors * components.spread[:, None]
+        origin = components.origin
+    if not 0 <= component < len(steps):
+        raise ValueError(
+            f"component is {component}; allowed: 0 to {len(steps) - 1}, as {str(path)!r} has"
+        )
+    origin.require(f"components {file.name!r}", space=space)
+    origin = replace(origin, dataset=f"{file.name}, component {component}")
+    return PublishedDirection(steps[component], origin)
+
+
+def _factors(file: Path) -> Tensor | None:
+    """Factors of SeFa as rows, (count, w_dim); None where the file holds something else."""
+    if file.suffix.lower() in (".npy", ".npz", ".safetensors"):
+        return None
+    try:
+        found = _tensors(file).get("eigvec")
+    except StorageError:
+        return None  # said by whoever reads it as components
+    return found.T.contiguous() if found is not None and found.ndim == 2 else None

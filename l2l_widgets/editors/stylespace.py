@@ -272,7 +272,7 @@ class StyleSpaceEditor(LinearEditor):
         Raises
         ------
         ValueError
-            Shapes that do not fit; no channel that W+ realises.
+            Shapes that do not fit; no channel that W+ realises; no attribute that has examples.
         """
         origin.require("channels of S", space="s")
         if len(codes) != len(scores) or scores.shape[1:] != (len(table),):
@@ -299,6 +299,9 @@ class StyleSpaceEditor(LinearEditor):
             for examples in ends:
                 order, _ = space.rank(codes[examples])
                 wanted += order[usable[order]][:candidates].tolist()
+        if not wanted:
+            name, why = next(iter(reasons.items()))
+            raise TooLittleError(f"no attribute ranks the channels of S; {name}: {why}")
         measured = sorted(set(wanted))
         steps = [space.step(c, ws.shape[1]) for c in measured]
         effects = measure_effects(steps, read, ws, size)

@@ -13,7 +13,6 @@ from typing import Any
 
 import traitlets
 
-from l2l_widgets.attributes import PAPER_EIGHT
 from l2l_widgets.entanglement import (
     BackgroundStudy,
     LeakageMatrix,
@@ -42,6 +41,7 @@ from l2l_widgets.widgets.compare.explorer_values import (
     matrix_value,
     pair_value,
     trajectory_value,
+    usual_rows,
     visible_matrix,
 )
 from l2l_widgets.widgets.face_view import FaceView, shared
@@ -67,8 +67,9 @@ class EntanglementExplorer(FaceView):
         A folder that ``l2l evaluate`` wrote: its matrix is shown, nothing is measured.
     method, against : str, optional
         Whose matrix is shown, and with which it is compared.
-    attributes : sequence of str
-        Rows: the attributes that are edited. Columns are all that are not hidden.
+    attributes : sequence of str, optional
+        Rows: the attributes that are edited; where not given the paper's eight, or the first eight
+        of models that know none of these. Columns are all that are not hidden.
     faces, seed, request
         As in :class:`l2l_widgets.evaluation.report.Protocol`; below 1,000 faces it is a preview.
     hide, language
@@ -107,7 +108,7 @@ class EntanglementExplorer(FaceView):
         report: str | Path | None = None,
         method: str | None = None,
         against: str | None = None,
-        attributes: Sequence[str] = PAPER_EIGHT,
+        attributes: Sequence[str] | None = None,
         faces: int = FACES,
         seed: int = 0,
         request: float = 0.3,
@@ -133,7 +134,8 @@ class EntanglementExplorer(FaceView):
             self.study = ReportStudy(report, models)
             self._foreign = self.study.take_models(models)
         else:
-            shown = tuple(n for n in attributes if n in self._table or n not in models.table)
+            rows = usual_rows(models.table) if attributes is None else attributes
+            shown = tuple(n for n in rows if n in self._table or n not in models.table)
             self.study = self._new_study(models, Protocol(shown, faces, seed, request, batch=16))
         methods = self.study.methods
         self._method = chosen("method", method, methods, methods[0] if methods else "")

@@ -54,6 +54,11 @@ def explorer_schema(
     }
 
 
+def usual_rows(table: AttributeTable) -> tuple[str, ...]:
+    """Return the paper's attributes, or the first eight of models that know none of these."""
+    return tuple(n for n in PAPER_EIGHT if n in table) or table.names[:8]
+
+
 def visible_matrix(matrix: LeakageMatrix, table: AttributeTable) -> LeakageMatrix:
     """Return a matrix without the rows and columns that a table lacks."""
     shown = tuple(n for n in matrix.read if n in table)
