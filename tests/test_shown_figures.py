@@ -12,7 +12,7 @@ from PIL import Image
 import l2l_widgets
 from l2l_widgets.plots.entanglement import leakage_plot
 from l2l_widgets.plots.maps import plot_map
-from l2l_widgets.plots.shown_figure import ShownFigure
+from l2l_widgets.plots.shown_figure import shown_figure
 
 PACKAGE = Path(l2l_widgets.__file__).parent
 
@@ -41,4 +41,4 @@ def test_all_functions_draw_into_such_figures():
         if path.stem != "shown_figure":
             assert "matplotlib.figure import" not in text, path.name
         assert "pyplot as" not in text, path.name
-    assert ShownFigure(figsize=(1, 1)).get_axes() == []
+    assert shown_figure(figsize=(1, 1)).get_axes() == []

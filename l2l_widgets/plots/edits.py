@@ -201,9 +201,9 @@ def edit_strip(
 def _axes(ax: Any, size: tuple[float, float]) -> Any:
     if ax is not None:
         return ax
-    from l2l_widgets.plots.shown_figure import ShownFigure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
-    return ShownFigure(figsize=size, layout="constrained").subplots()
+    return shown_figure(figsize=size, layout="constrained").subplots()
 
 
 def _grid(ax: Any, columns: int, width: float, side: float, below: float) -> tuple[Any, Any]:
@@ -213,9 +213,9 @@ def _grid(ax: Any, columns: int, width: float, side: float, below: float) -> tup
         spots = ax.get_subplotspec().subgridspec(rows, columns, height_ratios=heights)
         ax.set_axis_off()
         return ax.figure, spots
-    from l2l_widgets.plots.shown_figure import ShownFigure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
-    figure = ShownFigure(figsize=(width, side + below + 0.2), layout="constrained")
+    figure = shown_figure(figsize=(width, side + below + 0.2), layout="constrained")
     return figure, figure.add_gridspec(rows, columns, height_ratios=heights)
 
 

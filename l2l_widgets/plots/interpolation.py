@@ -117,14 +117,14 @@ def walk_figure(
     -------
     matplotlib.figure.Figure
     """
-    from l2l_widgets.plots.shown_figure import ShownFigure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
     panels = [p for p in ((attributes, "reading"), (identity, "identity")) if p[0]]
     # In inches: a frame of the strip is a square, and everything else stands under it.
     frame, left, right, panel, gap = 0.8, 0.7, 1.3, 1.5, 0.25
     width = frame * len(images)
     height = frame + len(panels) * (panel + gap) + 0.55
-    figure = ShownFigure(figsize=(left + width + right, height + 0.1))
+    figure = shown_figure(figsize=(left + width + right, height + 0.1))
 
     def place(top: float, tall: float) -> Any:
         whole_width, whole_height = figure.get_size_inches()

@@ -32,7 +32,7 @@ def mix_figure(people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequenc
     """
     from matplotlib.patches import FancyBboxPatch
 
-    from l2l_widgets.plots.shown_figure import ShownFigure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
     if mixes.shape[:2] != (len(people), len(attributes)) or len(names) != len(attributes):
         raise ValueError(
@@ -44,7 +44,7 @@ def mix_figure(people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequenc
     left, top = 0.86, 0.98
     width = left + side + edge + columns * (side + air) + 0.2
     height = top + side + edge + rows * (side + air) + 0.2
-    figure = ShownFigure(figsize=(1.28 * width, 1.28 * height), facecolor=PAPER, dpi=100)
+    figure = shown_figure(figsize=(1.28 * width, 1.28 * height), facecolor=PAPER, dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)

@@ -6,30 +6,41 @@ kernel; nothing here uses pyplot, which keeps every figure that it made and is n
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
+from typing import Any
 
-from matplotlib.figure import Figure
-
-__all__ = ["ShownFigure"]
+__all__ = ["shown_figure"]
 
 
-class ShownFigure(Figure):
-    """A matplotlib figure that is shown where it is the value of a cell.
+def shown_figure(**options: Any) -> Any:
+    """Return a new figure that is shown where it is the value of a cell.
+
+    Parameters
+    ----------
+    **options
+        Of :class:`matplotlib.figure.Figure`.
 
     Examples
     --------
-    >>> figure = ShownFigure(figsize=(3, 2))
+    >>> figure = shown_figure(figsize=(3, 2))
     >>> axes = figure.subplots()
     >>> data, size = figure._repr_png_()
     >>> size["width"] < 300  # empty margins are cut off
     True
     """
+    from matplotlib.figure import Figure
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        """The picture, with twice the pixels of its size on the page: small type stays sharp."""
-        stream = io.BytesIO()
-        self.savefig(stream, format="png", dpi=2 * self.dpi, bbox_inches="tight")
-        data = stream.getvalue()
-        width, height = struct.unpack(">II", data[16:24])  # of the PNG's header
-        return data, {"width": width // 2, "height": height // 2}
+    figure: Any = Figure(**options)
+    figure._repr_png_ = functools.partial(_picture_of, figure)  # what IPython asks a value for
+    return figure
+
+
+def _picture_of(figure: Any) -> tuple[bytes, dict[str, int]]:
+    """The picture, with twice the pixels of its size on the page: small type stays sharp."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=2 * figure.dpi, bbox_inches="tight")
+    data = stream.getvalue()
+    width, height = struct.unpack(">II", data[16:24])  # of the PNG's header
+    return data, {"width": width // 2, "height": height // 2}
