@@ -236,6 +236,7 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
             )
             line += f"  trustworthiness {row['trustworthiness']:.3f}"
             line += f"  adds a point in {row['add_seconds']:.2g} s"
+            line += f" ({row['add_cpu_seconds']:.2g} s of processor)"
             line += f", the first in {row['add_first_seconds']:.2g} s"
         lines.append(line)
     return "\n".join(lines)
