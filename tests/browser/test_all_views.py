@@ -1,14 +1,6 @@
-"""Every view of one session on one page: they open, they follow, out of sight they cost nothing.
-
-At the end a seeded monkey is let loose on them.
-"""
+"""Every view of one session on one page: they open, they follow, out of sight they cost nothing."""
 
 from __future__ import annotations
-
-import json
-import os
-import random
-import signal
 
 import pytest
 
@@ -16,8 +8,6 @@ from l2l_widgets import widgets
 
 from . import harness
 from .all_views import VIEWS, drawings, open_all, quiet, root_of
-from .editor_page import EditorPage
-from .monkey import ACTIONS, SEED, act
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -133,45 +123,3 @@ def test_what_is_hidden_goes_from_every_view_of_the_page(opened):
     for name in set(named) - {"explorer"}:
         root = root_of(opened, name)
         harness.until(lambda r=root: r.locator(of_smile).count() > 0, what=f"the {name} with it")
-
-
-@pytest.fixture
-def trainings(folder):
-    """Where the monkey may start trainings; none of them outlives it."""
-    yield folder
-    for path in (folder / "monitored").glob("*/process.json"):
-        values = json.loads(path.read_text())
-        if values["state"] in ("preparing", "running", "paused", "finishing"):
-            os.kill(values["pid"], signal.SIGKILL)
-
-
-def test_a_monkey_at_all_views_leaves_no_error_anywhere(opened, trainings):
-    """The last of this module: opening the page once more for it would take a quarter minute."""
-    monkey, done = random.Random(SEED), []
-    for _ in range(ACTIONS):
-        name = monkey.choice(list(VIEWS))
-        done.append(f"{name}: {act(opened, root_of(opened, name), monkey)}")
-        opened.wait_for_timeout(monkey.choice((0, 0, 20, 60)))
-    opened.mouse.up()
-    # the presenter may fill the screen, over all that follows
-    opened.evaluate("document.fullscreenElement && document.exitFullscreen()")
-    harness.until(lambda: opened.evaluate("!document.fullscreenElement"), what="the whole page")
-    opened.set_viewport_size({"width": 1280, "height": 900})
-    tail = "; ".join(done[-12:])
-    harness.evaluate_in_kernel(opened, "training.stop()")
-    assert opened.faults == [], tail
-    assert harness.kernel_errors(opened) == [], tail
-    assert harness.cell_errors(opened) == [], tail
-    # and it still works: an edit is drawn, and no view has lost its place
-    assert [name for name in VIEWS if root_of(opened, name).count() != 1] == []
-    harness.evaluate_in_kernel(opened, "session.update(method='mapper') and session.reset()")
-    harness.evaluate_in_kernel(opened, "session.update(seed=7) and session.request()")
-    editor = EditorPage(opened)
-    editor.settle()
-    before = editor.pixels()
-    editor.root.get_by_label("Search attributes").fill("")
-    editor.drag("smile", 0.3, 0.95)
-    editor.settle()
-    harness.until(lambda: editor.pixels() != before, what="an edit after the monkey")
-    assert opened.faults == []
-    assert harness.kernel_errors(opened) == []
