@@ -437,3 +437,55 @@ def test_the_scripts_stay_within_the_page():
     for name in ("latent_map/latent_map.css", "latent_map/map_panels.css"):
         text = (STATIC / name).read_text()
         assert "url(" not in text
+
+
+def as_saved(code_map, space):
+    """Lay a space out, and forget what was seen in its faces: no file holds it."""
+    lay_flat(code_map, space)
+    del code_map._features[space]
+
+
+def test_all_faces_are_looked_at_so_that_new_ones_have_a_place(session, code_map):
+    as_saved(code_map, "identity")
+    view = LatentMap(session, code_map=code_map)
+    try:
+        page = Page(view)
+        page.send("visible", visible=True)
+        page.send("points", space="identity", seed=0)
+        assert wait_for(lambda: view.points["space"] == "identity")
+        assert not view.points["placing"]
+        page.send("path", points=[[-0.5, 0.0], [0.5, 0.2]])
+        assert wait_for(lambda: "press Look at all faces" in (view.notice.get("error") or ""))
+        page.send("look")
+        assert wait_for(lambda: view.points["placing"])
+        assert view.looking == {}
+        page.send("path", points=[[-0.5, 0.0], [0.5, 0.2]])
+        assert wait_for(lambda: len(view.strip.get("stops", ())) == 9)
+        between = code_map.ws([2, 7]).mean(0, keepdim=True)  # a face that no seed has
+        view.face.load(w=between, by="test")
+        assert wait_for(lambda: view.loaded["seed"] is None and "before" in view.loaded)
+    finally:
+        view.close()
+
+
+def test_a_look_rests_while_nobody_sees_the_map_and_can_be_stopped(session, code_map):
+    as_saved(code_map, "attributes")
+    view = LatentMap(session, code_map=code_map)
+    try:
+        page = Page(view)
+        page.send("visible", visible=False)
+        page.send("points", space="attributes", seed=0)
+        assert wait_for(lambda: view.points["space"] == "attributes")
+        page.send("look")
+        looking = [t for t in threading.enumerate() if t.name == "l2l-look"]
+        assert len(looking) == 1
+        time.sleep(0.3)
+        assert looking[0].is_alive()
+        assert not view.points["placing"]
+        page.send("look away")
+        looking[0].join(10)
+        assert not looking[0].is_alive()
+        assert not code_map.at_hand("attributes")
+        assert not view.points["placing"]
+    finally:
+        view.close()

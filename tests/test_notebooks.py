@@ -95,6 +95,9 @@ def test_it_runs_in_a_fresh_kernel(path, tmp_path, monkeypatch):
     assert not [o for o in outputs if o.output_type == "error"]
     warned = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     assert not [text for text in warned if "Traceback" in text], warned
+    datas = [o.data for o in outputs if "data" in o]
+    unseen = [d["text/plain"] for d in datas if len(d) == 1 and "text/plain" in d]
+    assert not [text for text in unseen if text.startswith("<Figure")], "no picture of a figure"
     widgets = [
         o for o in outputs if "application/vnd.jupyter.widget-view+json" in o.get("data", {})
     ]

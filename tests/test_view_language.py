@@ -15,7 +15,9 @@ from training_runs import fit
 
 import l2l_widgets as l2l
 from l2l_widgets import widgets
+from l2l_widgets.entanglement import Progress
 from l2l_widgets.maskgan.regions import RegionChange
+from l2l_widgets.widgets.compare.explorer_values import doing_words
 from l2l_widgets.widgets.words import Words
 
 VIEWS = {
@@ -182,8 +184,9 @@ def test_a_walk_of_one_attribute_is_told_in_german(session):
 def test_the_explorer_names_what_it_measures_by_its_label(session):
     view = l2l.EntanglementExplorer(session, faces=2, attributes=("smile",), language="de")
     try:
-        assert view._doing("mapper: smile") == "mapper: Lächeln"
-        assert view._doing("") == ""
+        said = view._words.said
+        assert doing_words(Progress(doing="mapper: smile"), view._table, said) == "mapper: Lächeln"
+        assert doing_words(Progress(), view._table, said) == ""
     finally:
         view.close()
 

@@ -26,7 +26,8 @@ CATALOGUE: dict[str, tuple[str, tuple[str, ...]]] = {
         ("codes", "dim"),
     ),
     "map": (
-        "lay codes out in the plane: beside umap-learn with its own search for neighbours",
+        "lay codes out in the plane, in a fresh process and again, and add a point: beside "
+        "umap-learn with its own search for neighbours",
         ("codes", "dim"),
     ),
 }

@@ -52,6 +52,11 @@ def _gain(side: str, key: str) -> Callable[[Report], float]:
     return lambda report: float(report[side][key]) - float(next(iter(report.values()))[key])
 
 
+def _slowest_added(report: Report) -> float:
+    own = report["exact neighbours"]
+    return max(float(own["add_first_seconds"]), float(own["add_seconds"]))
+
+
 #: Subject -> its goals.
 GOALS: dict[str, tuple[Goal, ...]] = {
     "directions": (
@@ -72,6 +77,12 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "mapper": (
         Goal("at most 0.05 s on two cores", {"batch": 1000}, "editor", _of("editor", "seconds"),
              0.05, most=True),
+    ),
+    "map": (
+        Goal("at most 25 s in a fresh process on two cores", {"codes": 10_000}, "exact neighbours",
+             _of("exact neighbours", "first_seconds"), 25.0, most=True),
+        Goal("at most 0.1 s to add a point, the first one too", {"codes": 10_000},
+             "exact neighbours", _slowest_added, 0.1, most=True),
     ),
 }  # fmt: skip
 

@@ -115,8 +115,9 @@ def compare(
         Side -> `ratio` (how many times faster than the reference, by wall clock: median),
         `spread` (its quartiles), `cpu_ratio` (by processor time, which other work on the machine
         disturbs less), `first_ratio` (of the one round that warms up: imports and compiling
-        included), `seconds` (median wall time, of this machine at this hour), `memory_mb` (peak
-        of its process) and what the side says of itself.
+        included), `first_seconds` and `first_cpu_seconds` (of that round, by the clock and by
+        processor time), `seconds` (median wall time, of this machine at this hour), `memory_mb`
+        (peak of its process) and what the side says of itself.
 
     Raises
     ------
@@ -153,6 +154,8 @@ def _report(times: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, dic
             **ratios(reference[1:], own[1:]),
             "seconds": _figures(statistics.median(t["wall"] for t in own[1:])),
             "first_ratio": _figures(reference[0]["wall"] / own[0]["wall"]),
+            "first_seconds": _figures(own[0]["wall"]),
+            "first_cpu_seconds": _figures(own[0]["cpu"]),
             "memory_mb": round(max(t["memory_mb"] for t in own)),
         }
         for name, own in times.items()

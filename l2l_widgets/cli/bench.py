@@ -31,6 +31,7 @@ DEFAULTS_OF = {
     "directions": {"codes": "100000", "attributes": "35", "dim": "128", "rounds": "2"},
     "components": {"codes": "1000000", "dim": "128", "rounds": "3"},
     "mapper": {"batch": "1,1000"},
+    "map": {"codes": "10000", "dim": "128", "rounds": "1"},
 }
 
 
@@ -229,8 +230,14 @@ def _text(batch: int, report: dict[str, Any], reference: str) -> str:
         if "cosine_median" in row:
             line += f"  cosine {row['cosine_median']:.3f}, at least {row['cosine_least']:.3f}"
         if "trustworthiness" in row:
-            line += f"  first in its process {_times(row['first_ratio'])}"
+            line += f"  first in its process {row['first_seconds']:.3g} s"
+            line += (
+                f" ({_times(row['first_ratio'])}; {row['first_cpu_seconds']:.3g} s of processor)"
+            )
             line += f"  trustworthiness {row['trustworthiness']:.3f}"
+            line += f"  adds a point in {row['add_seconds']:.2g} s"
+            line += f" ({row['add_cpu_seconds']:.2g} s of processor)"
+            line += f", the first in {row['add_first_seconds']:.2g} s"
         lines.append(line)
     return "\n".join(lines)
 

@@ -425,6 +425,7 @@ def _checked(name: str, x: Tensor) -> Tensor:
     if not isinstance(x, Tensor) or x.ndim != 2 or 0 in x.shape:
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"{name} has shape {shape}; allowed: a tensor (N >= 1, D >= 1)")
-    if not bool(torch.isfinite(x).all()):
+    # The sum is not finite where a number is not: asked first, for it takes a tenth of the time.
+    if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
         raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
     return x.detach().float().cpu()

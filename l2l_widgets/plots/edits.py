@@ -201,9 +201,9 @@ def edit_strip(
 def _axes(ax: Any, size: tuple[float, float]) -> Any:
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
-    return Figure(figsize=size, layout="constrained").subplots()
+    return shown_figure(figsize=size, layout="constrained").subplots()
 
 
 def _grid(ax: Any, columns: int, width: float, side: float, below: float) -> tuple[Any, Any]:
@@ -211,9 +211,9 @@ def _grid(ax: Any, columns: int, width: float, side: float, below: float) -> tup
     rows, heights = (2, [side, below]) if below else (1, [side])
     if ax is not None:
         return ax.figure, grid_in(ax, rows, columns, height_ratios=heights)
-    from matplotlib.figure import Figure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
-    figure = Figure(figsize=(width, side + below + 0.2), layout="constrained")
+    figure = shown_figure(figsize=(width, side + below + 0.2), layout="constrained")
     return figure, figure.add_gridspec(rows, columns, height_ratios=heights)
 
 

@@ -59,8 +59,9 @@ def leakage_plot(
     """
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
+
+    from l2l_widgets.plots.shown_figure import shown_figure
 
     table = np.asarray(values, dtype=float)
     if table.shape != (len(edited), len(read)) or not table.size:
@@ -71,7 +72,7 @@ def leakage_plot(
         raise ValueError(f"limit is {limit!r}; allowed: above 0")
     if ax is None:
         size = (2.0 + 0.27 * len(read), 1.9 + 0.27 * len(edited))
-        ax = Figure(figsize=size, layout="constrained").add_subplot()
+        ax = shown_figure(figsize=size, layout="constrained").add_subplot()
     colours = LinearSegmentedColormap.from_list("leakage", [FALLS, "#f7f7f7", RISES])
     image = ax.imshow(table, cmap=colours, vmin=-limit, vmax=limit, aspect="auto")
     for row, name in enumerate(edited):
@@ -147,7 +148,8 @@ def trajectory_plot(
         Shapes that do not fit.
     """
     import numpy as np
-    from matplotlib.figure import Figure
+
+    from l2l_widgets.plots.shown_figure import shown_figure
 
     table = np.asarray(change, dtype=float)
     if table.shape != (len(strengths), len(names)):
@@ -155,7 +157,7 @@ def trajectory_plot(
             f"change has shape {table.shape}; allowed: ({len(strengths)}, {len(names)})"
         )
     if ax is None:
-        ax = Figure(figsize=(5, 3.4), layout="constrained").add_subplot()
+        ax = shown_figure(figsize=(5, 3.4), layout="constrained").add_subplot()
     farthest = np.argsort(-np.abs(table).max(axis=0))
     shown = [i for i in farthest if names[i] != edited][:named]
     for i, name in enumerate(names):

@@ -121,7 +121,7 @@ def walk_figure(
     matplotlib.figure.Figure
         The figure of the axes.
     """
-    from matplotlib.figure import Figure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
     panels = [p for p in ((attributes, "reading"), (identity, "identity")) if p[0]]
     # In inches: a frame of the strip is a square, and everything else stands under it.
@@ -135,7 +135,7 @@ def walk_figure(
             _panel(ax.figure.add_subplot(spots[i]), curves, label, i == len(panels))
         return ax.figure
     height = frame + len(panels) * (panel + gap) + 0.55
-    figure = Figure(figsize=(left + width + right, height + 0.1))
+    figure = shown_figure(figsize=(left + width + right, height + 0.1))
 
     def place(top: float, tall: float) -> Any:
         whole_width, whole_height = figure.get_size_inches()

@@ -164,9 +164,9 @@ def plot_groups(
 def _axes(ax: Any, size: tuple[float, float]) -> Any:
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
-    return Figure(figsize=size, layout="constrained").add_subplot()
+    return shown_figure(figsize=size, layout="constrained").add_subplot()
 
 
 def _plane(name: str, points: Any) -> Any:

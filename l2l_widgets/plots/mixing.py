@@ -35,8 +35,9 @@ def mix_figure(
     matplotlib.figure.Figure
         The figure of the axes.
     """
-    from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
+
+    from l2l_widgets.plots.shown_figure import shown_figure
 
     if mixes.shape[:2] != (len(people), len(attributes)) or len(names) != len(attributes):
         raise ValueError(
@@ -50,7 +51,7 @@ def mix_figure(
     height = top + side + edge + rows * (side + air) + 0.2
     axes, size = ax, 1.0
     if ax is None:
-        figure = Figure(figsize=(1.28 * width, 1.28 * height), facecolor=PAPER, dpi=100)
+        figure = shown_figure(figsize=(1.28 * width, 1.28 * height), facecolor=PAPER, dpi=100)
         axes = figure.add_axes((0, 0, 1, 1))
     else:  # words keep their size beside the pictures
         place_of, inches = ax.get_position(), ax.figure.get_size_inches()

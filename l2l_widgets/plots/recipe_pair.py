@@ -56,9 +56,9 @@ def recipe_pair_figure(
     if not differences:
         raise ValueError("differences are empty; allowed: at least one attribute")
     if axes is None:
-        from matplotlib.figure import Figure
+        from l2l_widgets.plots.shown_figure import shown_figure
 
-        figure = Figure(figsize=(7.2, 2.6), layout="constrained")
+        figure = shown_figure(figsize=(7.2, 2.6), layout="constrained")
         axes = tuple(figure.subplots(1, 3, width_ratios=(1, 1, 1.4)))
     for place, picture, name in zip(axes[:2], pictures, names, strict=True):
         place.imshow(np.clip((picture.transpose(1, 2, 0) + 1) / 2, 0, 1))

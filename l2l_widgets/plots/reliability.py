@@ -41,11 +41,11 @@ def reliability_figure(
     names = [list(attributes) for attributes in readers.values()]
     if not names or not names[0] or any(own != names[0] for own in names):
         raise ValueError("readers hold no attributes, or different ones; allowed: the same for all")
-    from matplotlib.figure import Figure
+    from l2l_widgets.plots.shown_figure import shown_figure
 
     rows = -(-len(names[0]) // columns)
     if ax is None:
-        figure = Figure(figsize=(1.5 * columns, 1.6 * rows + 0.5), layout="constrained")
+        figure = shown_figure(figsize=(1.5 * columns, 1.6 * rows + 0.5), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     else:
         figure, spots = ax.figure, grid_in(ax, rows, columns)

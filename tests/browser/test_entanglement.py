@@ -135,11 +135,17 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     page = opened
     explorer = page.locator(".l2l-explorer")
     explorer.scroll_into_view_if_needed()
-    harness.until(explorer.locator(".l2l-grid-empty").is_visible, what="the empty matrix")
+    # it does not open empty: a first look stands there before anybody has asked for one
+    comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "the first look")
+    says(explorer.locator(".l2l-gridstamp"), "n = 8 faces, face seed 0")
+    says(explorer.locator(".l2l-firstlook"), "Measure takes 12")
+    assert explorer.get_attribute("data-state") == "ready"
+    picture_of(page, "first_look")
     explorer.get_by_role("button", name="Measure").click()
     state_of(explorer, "finished")
     comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "the matrix")
     leaks = explorer.locator(".l2l-cell.l2l-leak[data-edited]")
+    harness.until(lambda: explorer.locator(".l2l-firstlook").count() == 0, what="the study itself")
     comes(leaks, 1, "the leak")
     assert (leaks.get_attribute("data-edited"), leaks.get_attribute("data-read")) == (
         "age", "smile",
@@ -236,7 +242,8 @@ def test_a_measurement_rests_out_of_sight_and_stops_on_request(opened):
         explorer.get_by_role("button", name="Go on")
     ).click()
     state_of(explorer, "running")
-    harness.until(lambda: int(explorer.get_attribute("data-rows") or 0) >= 2, 120, what="two rows")
+    rows = "sum(explorer.study.measured('slow', n) for n in explorer.study.protocol.attributes)"
+    harness.until(lambda: int(kernel(page, rows)) >= 2, 120, what="two rows")
     # out of sight: the view's box leaves the screen
     explorer.evaluate("e => { e.parentElement.style.display = 'none'; }")
     harness.until(lambda: kernel(page, "explorer.status['state']") == "'paused'")

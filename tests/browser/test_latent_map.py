@@ -42,6 +42,7 @@ else:
     for seed in range(3):
         found.layouts["w", seed] = Layout(
             "w", seed, found.layouts["w", seed].coordinates, believed)
+    found.layouts["identity", 0] = Layout("identity", 0, first.coordinates, believed)
     many = turned[:, : len(models.table)].argsort(0).argsort(0)
     found.readings = (many * 255 // 9999).to(torch.uint8)
     found.known = found.count
@@ -274,6 +275,24 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
     )
     changes = harness.evaluate_in_kernel(seen.page, "session.state.edits[-1].changes")
     assert "age" in changes
+
+
+def test_what_has_no_place_on_a_map_yet_is_said_with_the_button_that_helps(seen):
+    """All 10,000 faces would take minutes: here it is begun and stopped."""
+    bar, space = seen.root.locator(".l2l-map-placing"), seen.root.get_by_label("what is mapped")
+    assert not bar.is_visible(), "on the map of W everything has a place"
+    space.select_option("identity")
+    harness.until(bar.is_visible, what="what this map cannot do yet")
+    assert "once all 10,000 faces have been looked at" in bar.inner_text()
+    seen.picture("placing")
+    bar.get_by_role("button", name="Look at all faces").click()
+    harness.until(lambda: "Looking at 10,000 faces" in bar.inner_text(), what="a look that begins")
+    seen.picture("looking")
+    bar.get_by_role("button", name="Stop").click()
+    again = bar.get_by_role("button", name="Look at all faces")
+    harness.until(again.is_visible, what="the end of it")
+    space.select_option("w")
+    harness.until(lambda: not bar.is_visible(), what="the map of W")
 
 
 def test_a_map_out_of_sight_asks_for_nothing(seen):

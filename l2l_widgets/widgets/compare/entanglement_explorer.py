@@ -1,7 +1,8 @@
 """EntanglementExplorer: what else moves when an attribute is edited, for every pair of attributes.
 
-A view of a study: the study measures in the background, the page shows what it has so far. Nothing
-is measured while no page shows the view, unless Python asks for it.
+A view of a study: the study measures in the background, the page shows what it has so far; until
+it has begun, a first look at few faces. Nothing is measured while no page shows the view, unless
+Python asks for it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from l2l_widgets.entanglement import (
     cell_sentences,
     measure_trajectories,
     paired_difference,
-    stored_projection,
 )
 from l2l_widgets.evaluation.bench import Truth, face_latents
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
@@ -35,15 +35,19 @@ from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.widgets.compare.explorer_values import (
     best_and_worst,
     chosen,
+    doing_words,
     explorer_schema,
     faces_value,
+    followed_faces,
     matrix_still,
     matrix_value,
     pair_value,
+    projection_lines,
     trajectory_value,
     usual_rows,
     visible_matrix,
 )
+from l2l_widgets.widgets.compare.first_look import FirstLook
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
@@ -51,8 +55,6 @@ from l2l_widgets.widgets.words import Words
 
 #: Faces of a first look: a row takes seconds on one core.
 FACES = 40
-#: Faces behind the bands of trajectories; each is drawn at nine strengths.
-TRAJECTORY_FACES = 16
 PLAIN, HELD = "interfacegan", "interfacegan-conditional"
 
 
@@ -127,6 +129,7 @@ class EntanglementExplorer(FaceView):
         self._truth, self._chance, self._rows_folder = truth, chance, folder
         self._work: BackgroundStudy | None = None
         self._progress = Progress()
+        self._first = FirstLook(self._hear_first)
         self._trajectory_of = ("", "one")
         self._error: str | None = None
         self.study: LeakageStudy | ReportStudy
@@ -161,7 +164,8 @@ class EntanglementExplorer(FaceView):
 
     def leakage(self, method: str | None = None) -> LeakageMatrix:
         """Return the matrix so far, of the method that is shown where none is named."""
-        return visible_matrix(self.study.matrix(method or self._method, self._reader), self._table)
+        method = method or self._method
+        return visible_matrix(self._shown(method).matrix(method, self._reader), self._table)
 
     def start(self) -> None:
         """Measure what is missing, in the background; a report has nothing missing."""
@@ -169,6 +173,7 @@ class EntanglementExplorer(FaceView):
             return
         if self._lost:
             raise ValueError(self._lost)
+        self._first.stop()
         with self._lock:
             methods = tuple(m for m in (self._method, self._against) if m)
             if self._work is None or not self._work.is_running:
@@ -192,6 +197,7 @@ class EntanglementExplorer(FaceView):
         """Take the view out of the page; the study lives on."""
         if hasattr(self, "_cells"):
             self.stop()
+            self._first.stop()
             self._cells.close()
         super().close()
 
@@ -244,6 +250,7 @@ class EntanglementExplorer(FaceView):
                 self.cell = {}  # its words and faces are of what was shown before
                 if self._work is None or not self._work.is_running:
                     self._progress = Progress()
+        self._look()
         self._show_matrix()
 
     def _plan(self, message: Mapping[str, Any]) -> None:
@@ -274,6 +281,7 @@ class EntanglementExplorer(FaceView):
             self.study, self._work = study, None
             self._progress = Progress()
             self.cell = {}
+        self._look()
         self._show_matrix()
 
     def _new_study(self, models: Models, protocol: Protocol) -> LeakageStudy:
@@ -294,6 +302,27 @@ class EntanglementExplorer(FaceView):
     def _seen_anew(self) -> None:
         if self._work is not None:
             self._work.pause(self.is_hidden)
+        if not self.audience.is_there:
+            self._first.rest()
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """Have something to show before anybody has pressed Measure, if anybody looks."""
+        idle = self._work is None or not self._work.is_running
+        if isinstance(self.study, LeakageStudy) and self.audience.is_there and idle:
+            self._first.begin(self.study, "" if self._lost else self._method)
+
+    def _shown(self, method: str) -> LeakageStudy | ReportStudy:
+        """Whose numbers are up: the study's, or until it has any those of the first look."""
+        if isinstance(self.study, ReportStudy):
+            return self.study
+        return self._first.instead_of(self.study, method) or self.study
+
+    def _hear_first(self, some: bool) -> None:
+        if some and not self._lost:
+            self._show_matrix()
+        self._tell()
 
     def _on_face(self, event: FaceEvent) -> None:
         """A trajectory of one face follows the face, once somebody looks."""
@@ -342,6 +371,7 @@ class EntanglementExplorer(FaceView):
         if self._trajectory_of[0] not in self._table:
             self._trajectory_of = ("", "one")
         self.schema = explorer_schema(self.study, self._table, self.face.models)
+        self._look()
         self._show_matrix()
 
     # -- to the page -------------------------------------------------------------------------------
@@ -365,7 +395,9 @@ class EntanglementExplorer(FaceView):
             self._tell()
             return
         try:
-            values: dict[str, Any] = {"matrix": self._value(self.study.matrix(method, reader))}
+            shown = self._shown(method)
+            values: dict[str, Any] = {"matrix": self._value(shown.matrix(method, reader))}
+            values["matrix"]["first_look"] = shown is not self.study
             values["against"] = values["difference"] = {}
             if against:
                 other = self.study.matrix(against, reader)
@@ -387,25 +419,22 @@ class EntanglementExplorer(FaceView):
     def _value(self, matrix: LeakageMatrix) -> dict[str, Any]:
         return matrix_value(visible_matrix(matrix, self._table), self._words)
 
-    def _doing(self, text: str) -> str:
-        """What is being measured, "mapper: smile", with the attribute's label."""
-        method, colon, name = text.partition(": ")
-        if colon and name in self._table:
-            return f"{method}: {self._table[name].label}"
-        return self._words.said(text)
-
     def _tell(self) -> None:
         with self._lock:
-            p, protocol, said = self._progress, self.study.protocol, self._words.said
+            p, first, protocol = self._progress, self._first.progress, self.study.protocol
+            table, said = self._table, self._words.said
+            error = self._error or self._lost or p.error or self._foreign or first.error or ""
             self.settings = {
                 "method": self._method, "against": self._against, "reader": self._reader,
                 "attributes": [n for n in protocol.attributes if n in self._table],
                 "faces": protocol.faces, "seed": protocol.seed, "request": protocol.request,
             }  # fmt: skip
             self.status = {
-                "state": p.state, "done": p.done, "total": p.total, "doing": self._doing(p.doing),
-                "faces": p.faces, "faces_total": p.faces_total, "seconds_left": p.seconds_left,
-                "error": said(self._error or self._lost or p.error or self._foreign or "") or None,
+                "state": p.state, "done": p.done, "total": p.total,
+                "doing": doing_words(p, table, said), "faces": p.faces,
+                "faces_total": p.faces_total, "seconds_left": p.seconds_left,
+                "first_look": first.state == "running", "first_done": first.done,
+                "first_total": first.total, "error": said(error) or None,
             }  # fmt: skip
 
     def _show_cell(self, which: tuple[str, str]) -> None:
@@ -413,34 +442,27 @@ class EntanglementExplorer(FaceView):
         method, reader = self._method, self._reader
         value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
         try:
-            matrix = self.study.matrix(method, reader)
+            study = self._shown(method)
+            matrix = study.matrix(method, reader)
             sentences = cell_sentences(matrix, edited, read, self._table)
             value["sentences"] = [self._words.said(line) for line in sentences]
             value["numbers"] = {
                 k: v for k, v in matrix.cells[edited, read].items() if isinstance(v, (int, float))
             }
-            faces = self.study.faces(method, edited, read, reader)
+            faces = study.faces(method, edited, read, reader)
             value["faces"] = faces_value(faces)
-            value["projection"] = self._projection(edited)
+            if {method, self._against} == {PLAIN, HELD}:  # what holding others does to a boundary
+                value["projection"] = projection_lines(self.face.models, edited, self._words)
             pairs = []
             for key, face in best_and_worst(faces, edited == read):
                 if self._cells.stale():
                     return
-                drawn = self.study.pictures(method, edited, face)
+                drawn = study.pictures(method, edited, face)
                 pairs.append(pair_value(face, drawn, self._words(key)))
             value["pairs"] = pairs
         except Exception as error:  # a line in its place, and the rest of the cell stays
             value["error"] = self._line(error)
         self.cell = value
-
-    def _projection(self, edited: str) -> str | None:
-        """Say what holding others does to this boundary, where both editors are compared."""
-        if {self._method, self._against} != {PLAIN, HELD}:
-            return None
-        try:
-            return self._words.lines(stored_projection(self.face.models, edited).to_text())
-        except ValueError as error:
-            return self._words.said(str(error))
 
     def _serve(self) -> None:
         """Follow the trajectory that is asked for."""
@@ -449,18 +471,8 @@ class EntanglementExplorer(FaceView):
         try:
             if edited not in table:
                 raise ValueError(f"attribute {edited!r} is not shown; allowed: those that are")
-            if faces == "one":
-                result = self.face.session.render()
-                if result.w is None:
-                    raise ValueError(result.error or "the face cannot be drawn")
-                ws, label = result.w, self._words("this_face_label")
-                if result.state.w is None:
-                    label = self._words("face_number", seed=result.state.seed)
-            else:
-                protocol = self.study.protocol
-                seeds = list(protocol.face_seeds())[:TRAJECTORY_FACES]
-                ws = face_latents(models, seeds, protocol.truncation_psi)
-                label = self._words("faces_with_interval", count=len(seeds))
+            one = self.face.session if faces == "one" else None
+            ws, label = followed_faces(one, models, self.study.protocol, self._words)
             source = self.study
             known = source.report["sources"] if isinstance(source, ReportStudy) else {}
             found = measure_trajectories(

@@ -12,23 +12,32 @@ from l2l_widgets.entanglement import (
     FaceChange,
     LeakageMatrix,
     LeakageStudy,
+    Progress,
     ReportStudy,
     Trajectories,
+    stored_projection,
 )
+from l2l_widgets.evaluation.bench import face_latents
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.still import Still, figure_png
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from l2l_widgets.attributes import AttributeTable
+    from l2l_widgets.evaluation.report import Protocol
     from l2l_widgets.models.zoo import Models
+    from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.widgets.words import Words
 
 #: What the page draws of every cell.
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")
 #: Dots that a strip can show; of more faces every n-th is drawn.
 MOST_DOTS = 400
+#: Faces behind the bands of trajectories; each is drawn at nine strengths.
+TRAJECTORY_FACES = 16
 #: Leaks that the still's table names, the largest first.
 MOST_LEAKS = 12
 
@@ -86,6 +95,41 @@ def matrix_value(matrix: LeakageMatrix, say: Words) -> dict[str, Any]:
         "request": matrix.protocol.request,
         **arrays,
     }
+
+
+def doing_words(progress: Progress, table: AttributeTable, said: Callable[[str], str]) -> str:
+    """Return what is being measured, "mapper: smile", with the attribute's label."""
+    method, colon, name = progress.doing.partition(": ")
+    if colon and name in table:
+        return f"{method}: {table[name].label}"
+    return said(progress.doing)
+
+
+def projection_lines(models: Models, edited: str, say: Words) -> str:
+    """Return what holding others does to the boundary of an attribute, or why nobody can say."""
+    try:
+        return say.lines(stored_projection(models, edited).to_text())
+    except ValueError as error:
+        return say.said(str(error))
+
+
+def followed_faces(
+    session: EditSession | None, models: Models, protocol: Protocol, say: Words
+) -> tuple[Tensor, str]:
+    """Return whose trajectories are drawn, (M, num_ws, w_dim), and what they are called.
+
+    The face of a session; without one, faces of the protocol.
+    """
+    if session is None:
+        seeds = list(protocol.face_seeds())[:TRAJECTORY_FACES]
+        ws = face_latents(models, seeds, protocol.truncation_psi)
+        return ws, say("faces_with_interval", count=len(seeds))
+    result = session.render()
+    if result.w is None:
+        raise ValueError(result.error or "the face cannot be drawn")
+    if result.state.w is None:
+        return result.w, say("face_number", seed=result.state.seed)
+    return result.w, say("this_face_label")
 
 
 def faces_value(faces: list[FaceChange]) -> list[dict[str, Any]]:

@@ -24,8 +24,8 @@ from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.widgets.face_view import FaceView, shared
-from l2l_widgets.widgets.latent_map.map_bridge import WHY_OPEN, MapBridge
-from l2l_widgets.widgets.latent_map.map_jobs import BELIEFS, schema_of
+from l2l_widgets.widgets.latent_map.map_bridge import MapBridge
+from l2l_widgets.widgets.latent_map.map_jobs import BELIEFS, WHY_OPEN, schema_of
 from l2l_widgets.widgets.still import Still, figure_png
 from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.words import Words
@@ -78,6 +78,7 @@ class LatentMap(FaceView):
     colour = traitlets.Dict(help="a byte for each point, and its scale").tag(sync=True)
     atlas = traitlets.Dict(help="thumbnails of the first faces").tag(sync=True)
     progress = traitlets.Dict(help="what is being made ready, and how far").tag(sync=True)
+    looking = traitlets.Dict(help="which space's faces are looked at, how far").tag(sync=True)
     hover = traitlets.Dict(help="the face under the pointer").tag(sync=True)
     loaded = traitlets.Dict(help="where the loaded face and its edit lie").tag(sync=True)
     comparison = traitlets.Dict(help="what sets two groups apart").tag(sync=True)

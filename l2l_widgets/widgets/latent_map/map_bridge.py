@@ -22,8 +22,11 @@ from l2l_widgets.maps.layout import warm_up
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.widgets.audience import Audience
+from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.latent_map.map_jobs import (
     BELIEFS,
+    WHY_DRAW,
+    WHY_OPEN,
     Album,
     can_place,
     colour_value,
@@ -37,6 +40,7 @@ from l2l_widgets.widgets.latent_map.map_jobs import (
     schema_of,
     words_of,
 )
+from l2l_widgets.widgets.latent_map.map_looking import Looking
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
@@ -48,13 +52,6 @@ if TYPE_CHECKING:
 COUNT_NOW = 4000
 LAYOUTS_NOW = 5
 THUMBNAILS_NOW = 400
-#: Why somebody has to wait for a map.
-WHY_OPEN = "A saved map is read and checked against the weights of the models: a second or two."
-WHY_DRAW = (
-    "No map lies beside these models, so one of {count:,} faces is drawn, once: exact neighbours, "
-    "then UMAP, which is compiled first. Half a minute on two cores; l2l train map keeps one, and "
-    "the other views work meanwhile."
-)
 #: Seconds between two messages about how far a long job is.
 SAY_EVERY = 0.5
 
@@ -113,6 +110,7 @@ class MapBridge:
         self._spoke = 0.0
         self._why = WHY_OPEN
         self._workers: dict[str, LatestWins] = {}
+        self._looking = Looking(audience, publish, self._looked)
         self._end = face.session.subscribe(self._on_result)
         self._maker: threading.Thread | None = None
 
@@ -127,6 +125,7 @@ class MapBridge:
     def close(self) -> None:
         """Stop what runs, and hear nothing any more."""
         self._closed.set()
+        self._looking.stop()
         self._end()
         for worker in self._workers.values():
             worker.close()
@@ -239,13 +238,8 @@ class MapBridge:
             return
         self._spoke = now
         said = self._words.said
-        progress = {
-            "text": said(text),
-            "share": share,
-            "ready": self.ready.is_set(),
-            "error": error,
-        }
-        self._publish({"progress": {**progress, "why": said(self._why)}})
+        progress = {"text": said(text), "share": share, "why": said(self._why)}
+        self._publish({"progress": {**progress, "ready": self.ready.is_set(), "error": error}})
 
     # -- from the browser --------------------------------------------------------------------------
 
@@ -257,6 +251,8 @@ class MapBridge:
                 raise ValueError("the map is not ready yet")
             elif kind in ("load", "edit"):
                 (self._load if kind == "load" else self._edit)(message)
+            elif kind in ("look", "look away"):
+                self._looking.take(kind == "look", self._map, self.layout.space)
             elif kind == "clear":  # what is drawn over the map need not be kept up to date
                 self.trajectories = [] if message["what"] == "trajectory" else self.trajectories
                 self.walk = None if message["what"] == "strip" else self.walk
@@ -418,8 +414,6 @@ class MapBridge:
         value = face_value(self._map, self.layout, self.table, seed, state.truncation_psi, ws)
         shown = result.after if result.after is not None else result.before
         if shown is not None:
-            from l2l_widgets.widgets.bridge import picture_value
-
             value["picture"] = picture_value(shown)
         self._publish({"loaded": {**value, "stamp": result.stamp}})
         other = self.trajectories and self._way_of != state.face_key()
@@ -430,13 +424,19 @@ class MapBridge:
 
     def _show_points(self) -> None:
         colour = colour_value(self._map, self.layout, self.table, self._colour, self._words)
-        self._publish(
-            {"points": points_value(self._map, self.layout, self._words), "colour": colour}
-        )
+        points = points_value(self._map, self.layout, self._words)
+        self._publish({"points": points, "colour": colour})
 
     def _show_colour(self) -> None:
         colour = colour_value(self._map, self.layout, self.table, self._colour, self._words)
         self._publish({"colour": colour})
+
+    def _looked(self, space: str, why: str | None) -> None:
+        """Put what was drawn before on the map on which it has a place now."""
+        if why:
+            self._notice(self._words.said(why))
+        elif why is None and self.ready.is_set() and self.layout.space == space:
+            self._worker("points")({"space": space, "seed": self.layout.seed})
 
     def _refresh(self, key: tuple[str, int]) -> None:
         if (self.layout.space, self.layout.seed) == key:
@@ -457,6 +457,7 @@ class MapBridge:
         if self._closed.is_set():
             return
         with self._lock:
+            self._looking.stop()
             self._maker = None  # whatever is still being made belongs to the models that went
             self.ready.clear()
             self._why = WHY_OPEN

@@ -30,6 +30,13 @@ UNKNOWN, LARGEST = 255, 254
 KEPT_PICTURES = 512
 NAMED = 5
 STOPS = 9
+#: Why somebody has to wait for a map.
+WHY_OPEN = "A saved map is read and checked against the weights of the models: a second or two."
+WHY_DRAW = (
+    "No map lies beside these models, so one of {count:,} faces is drawn, once: exact neighbours, "
+    "then UMAP, which is compiled first. Half a minute on two cores; l2l train map keeps one, and "
+    "the other views work meanwhile."
+)
 
 
 def schema_of(table: AttributeTable, methods: Sequence[str], say: Words) -> dict[str, Any]:
@@ -72,6 +79,7 @@ def points_value(code_map: CodeMap, layout: Layout, say: Words) -> dict[str, Any
         "space": layout.space,
         "seed": layout.seed,
         "spaces": spaces,
+        "placing": can_place(code_map, layout),
         "coordinates": layout.coordinates.contiguous().numpy().tobytes(),
         "kept": None if layout.quality is None else _bytes(layout.quality.kept),
         "believed": believed,
@@ -255,8 +263,7 @@ def _check_placing(code_map: CodeMap, layout: Layout) -> None:
     if not can_place(code_map, layout):
         raise ValueError(
             f"map of {layout.space!r}: a new face has no place on it before all "
-            f"{code_map.count} faces have been looked at; switch to W, or run "
-            f"map.code_map.features({layout.space!r}) in a cell (minutes)"
+            f"{code_map.count} faces have been looked at; press Look at all faces, or switch to W"
         )
 
 

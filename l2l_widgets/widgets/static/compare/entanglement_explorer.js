@@ -134,16 +134,25 @@ class ExplorerView {
     }[this.layer];
     this.grid.update(values, this.layer === "world" ? "world" : "signed", words, this.same.checked);
     this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, t("preview"))] : []),
-      (values?.stamp ?? "").replace(`${t("preview")}, `, ""));
+      (values?.stamp ?? "").replace(`${t("preview")}, `, ""),
+      ...(values?.first_look ? [h("span", { class: "l2l-firstlook" }, this.firstWords())] : []));
     const percent = Math.round(100 * (own.request ?? 0.3));
     this.scale[0].textContent = `\u2212${percent}\u202f%`;
     this.scale[1].textContent = `+${percent}\u202f%`;
     this.element.dataset.rows = own.edited?.length ?? 0;
   }
 
+  /** What is said of numbers that nobody asked for. */
+  firstWords() {
+    const { first_look: on, first_done: done, first_total: total } = this.model.get("status");
+    return on && done < total ? t("first_look_now", { done, total }) : t("first_look_done", this.model.get("settings"));
+  }
+
   /** What stands in the place of the matrix before its first row is there. */
   emptyWords() {
     const { attributes, faces } = this.model.get("settings");
+    const { first_look: on, first_done: done, first_total: total } = this.model.get("status");
+    if (on && !this.waiting) return t("first_look_now", { done, total });
     if (this.waiting) return t("measuring_now", { waiting: this.waiting });
     return t("press_measure_rows_appear_here", { rows: attributes.length, faces });
   }
@@ -220,6 +229,8 @@ class ExplorerView {
     this.numbers.textContent = [t("rows_done", { done: status.done, total: status.total }), faces, words[status.state]].filter(Boolean).join(" \u00b7 ");
     this.waiting = busy ? [status.doing, faces, left || t("how_long_it_takes_is")].filter(Boolean).join(" \u00b7 ") : "";
     this.showEmpty();
+    const first = this.stamp.querySelector(".l2l-firstlook");
+    if (first) first.textContent = this.firstWords();
     this.progress.title = status.state === "paused" ? t("paused_while_out_of_sight")
       : [t("of_rows", { done: status.done, total: status.total }), left, status.doing].filter(Boolean).join(", ");
     this.progress.hidden = status.state === "ready";

@@ -44,6 +44,7 @@ class LatentMapView {
       });
     this.message = h("p", { class: "l2l-map-message", role: "alert", hidden: true });
     this.progress = h("div", { class: "l2l-map-progress", role: "status" });
+    this.placing = this.makePlacing();
     this.said = h("p", { class: "l2l-map-said", "aria-live": "polite" });
     this.tool = "look";
     this.element = this.layOut();
@@ -97,7 +98,26 @@ class LatentMapView {
     this.side = h("div", { class: "l2l-map-side" }, this.card.element, this.editSection, this.groupsSection);
     return h("div", { class: "l2l l2l-map" }, this.bar,
       h("div", { class: "l2l-map-columns" }, stage, this.side),
-      this.message, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, t("how_to_read_it")), this.schema.caveat), this.said);
+      this.message, this.placing, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, t("how_to_read_it")), this.schema.caveat), this.said);
+  }
+
+  /** What a map of what is seen in the faces cannot do yet, and the button that has them looked at. */
+  makePlacing() {
+    this.placingText = h("span");
+    this.look = button(t("look_at_all_faces"), null, () => this.link.post({ kind: "look" }));
+    this.lookAway = button(t("stop"), "stop", () => this.link.post({ kind: "look away" }));
+    return h("div", { class: "l2l-map-placing", role: "status", hidden: true }, this.placingText, this.look, this.lookAway);
+  }
+
+  showLooking(looking) {
+    const { placing, space, count } = this.model.get("points");
+    const on = looking?.space === space;
+    this.placing.hidden = placing !== false;
+    this.look.hidden = on;
+    this.lookAway.hidden = !on;
+    const faces = (count ?? 0).toLocaleString(language);
+    this.placingText.textContent = on ? t("looked_at_so_far", { share: percent(looking.share), count: faces })
+      : t("no_place_before_all_were", { count: faces });
   }
 
   choose(tool) {
@@ -276,6 +296,7 @@ class LatentMapView {
   sync(name) {
     const value = this.model.get(name);
     if (value && Object.keys(value).length) this[LatentMapView.SHOW[name]](value);
+    else if (name === "looking") this.showLooking(value);
     else if (name === "strip") this.clearPath();
     else if (name === "trajectory") this.setTrajectory({});
   }
@@ -294,7 +315,9 @@ class LatentMapView {
       type: "button", class: "l2l-map-seed", "aria-pressed": String(seed === points.seed), title: t("the_same_faces_laid_out", { seed }),
       onclick: () => this.askPoints(points.space, seed),
     }, String(seed + 1))));
+    this.showLooking(this.model.get("looking"));
     this.element.dataset.space = points.space;
+    this.element.dataset.placing = String(points.placing);
     this.element.dataset.seed = points.seed;
     const { trustworthiness: trust, kept } = points.believed;
     if (kept !== undefined) {
@@ -429,7 +452,7 @@ class LatentMapView {
 
 LatentMapView.SHOW = {
   points: "showPoints", colour: "showColour", atlas: "showAtlas", progress: "showProgress", hover: "showHover", loaded: "showFace",
-  comparison: "showComparison", strip: "showStrip", trajectory: "setTrajectory", notice: "showNotice",
+  looking: "showLooking", comparison: "showComparison", strip: "showStrip", trajectory: "setTrajectory", notice: "showNotice",
 };
 LatentMapView.TRAITS = Object.keys(LatentMapView.SHOW);
 

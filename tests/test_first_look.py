@@ -1,0 +1,119 @@
+"""The explorer shows something before anybody has pressed Measure, and only to who looks."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from leaky_world import Follows, world
+from open_world import Moves
+from test_entanglement_widgets import Page, wait_for
+
+from l2l_widgets import EditSession
+from l2l_widgets.widgets import EntanglementExplorer
+
+ROWS = ("age", "beard")
+
+
+@pytest.fixture
+def models():
+    return world(follows=Follows(), perfect=Moves())
+
+
+@pytest.fixture
+def session(models):
+    return EditSession(models, method="perfect", n_random=4)
+
+
+@pytest.fixture
+def explorer(session):
+    explorer = EntanglementExplorer(session, attributes=ROWS, faces=16, chance=8)
+    yield explorer
+    explorer.close()
+
+
+def looked(explorer):
+    """Wait until the first look has ended."""
+    assert wait_for(lambda: explorer._first.progress.state == "finished")
+    assert wait_for(lambda: not explorer.status["first_look"])
+
+
+def test_it_begins_when_a_page_shows_the_view_and_says_of_how_many_faces(explorer):
+    assert explorer.matrix["edited"] == []
+    Page(explorer).send("visible", visible=True)
+    looked(explorer)
+    assert explorer.matrix["edited"] == list(ROWS)
+    assert explorer.matrix["first_look"]
+    assert "PREVIEW, n = 8 faces, face seed 0" in explorer.matrix["stamp"]
+    assert (explorer.status["first_done"], explorer.status["first_total"]) == (2, 2)
+    # what was planned still waits for its button
+    assert (explorer.status["state"], explorer.settings["faces"]) == ("ready", 16)
+    assert not explorer.study.measured("follows", "age")
+    assert "8 faces" in explorer.leakage().stamp()
+
+
+def test_a_cell_of_it_shows_the_faces_behind_it(explorer):
+    page = Page(explorer)
+    page.send("visible", visible=True)
+    looked(explorer)
+    page.send("cell", edited="age", read="smile")
+    assert wait_for(lambda: explorer.cell.get("pairs"))
+    assert len(explorer.cell["faces"]) == 8
+
+
+def test_what_was_planned_takes_its_place(explorer):
+    page = Page(explorer)
+    page.send("visible", visible=True)
+    looked(explorer)
+    page.send("start")
+    assert explorer.wait(30)
+    assert wait_for(lambda: "n = 16" in explorer.matrix["stamp"])
+    assert not explorer.matrix["first_look"]
+    assert not explorer.status["first_look"]
+
+
+def test_it_follows_the_method_the_seed_and_the_attributes(explorer):
+    page = Page(explorer)
+    page.send("visible", visible=True)
+    looked(explorer)
+    page.send("show", method="perfect")
+    assert wait_for(lambda: explorer.matrix["edited"] == list(ROWS))
+    assert explorer.matrix["method"] == "perfect"
+    page.send("plan", faces=16, seed=3, attributes=["hat"])
+    assert wait_for(lambda: explorer.matrix["edited"] == ["hat"])
+    assert "face seed 3" in explorer.matrix["stamp"]
+
+
+def test_nobody_looks_and_nothing_is_measured(explorer):
+    page = Page(explorer)
+    page.send("visible", visible=False)
+    page.send("show", method="perfect")
+    page.send("plan", faces=12, seed=0, attributes=list(ROWS))
+    assert not [t for t in threading.enumerate() if t.name == "l2l-leakage"]
+    assert explorer.matrix["edited"] == []
+
+
+def test_a_second_explorer_of_the_same_models_has_it_at_once(explorer, session):
+    Page(explorer).send("visible", visible=True)
+    looked(explorer)
+    drawn = []
+    plain = session.models.generator.synthesis
+    session.models.generator.synthesis = lambda *a, **k: drawn.append(1) or plain(*a, **k)
+    second = EntanglementExplorer(session, attributes=ROWS, faces=16, chance=8)
+    try:
+        Page(second).send("visible", visible=True)
+        looked(second)
+        assert second.matrix["edited"] == list(ROWS)
+        assert drawn == []
+    finally:
+        second.close()
+
+
+def test_it_is_small_and_a_dragged_slider_waits_for_little(session):
+    explorer = EntanglementExplorer(session, attributes=session.models.table.names, faces=4000)
+    try:
+        made = explorer._first._made_for(explorer.study)
+        assert (made.protocol.faces, made.protocol.batch, made.chance) == (8, 8, 8)
+        assert len(made.protocol.attributes) == 8
+    finally:
+        explorer.close()
