@@ -206,6 +206,13 @@ def _fit(images: Tensor, resolution: int) -> Tensor:
     return F.interpolate(images, (resolution, resolution), mode="bilinear", antialias=True)
 
 
+def _stages(trunk: Trunk, images: Tensor) -> list[Tensor]:
+    """Maps of a convolutional trunk's stages; ValueError for a transformer."""
+    if isinstance(trunk, TransformerTrunk):
+        raise ValueError("family is 'transformer'; allowed for feature maps: the other two")
+    return trunk.feature_maps(_fit(images, trunk.resolution))
+
+
 class AttributeNet(nn.Module):
     """Attribute regressor, H in the paper: pictures (B, 3, R, R) in [-1, 1] -> (B, A) in [0, 1].
 
@@ -238,9 +245,7 @@ class AttributeNet(nn.Module):
         ValueError
             The trunk has no such stages (a transformer).
         """
-        if isinstance(self.trunk, TransformerTrunk):
-            raise ValueError("family is 'transformer'; allowed for feature maps: the other two")
-        return self.trunk.feature_maps(_fit(images, self.trunk.resolution))
+        return _stages(self.trunk, images)
 
     def logits(self, images: Tensor) -> Tensor:
         """Readings before the sigmoid, (B, A)."""
@@ -268,6 +273,16 @@ class FaceEmbeddingNet(nn.Module):
         self.config = {"embedding_dim": embedding_dim, "family": family, **options}
         self.trunk = _make_trunk(family, options)
         self.head = nn.Linear(self.trunk.hidden.out_features, embedding_dim)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """What each convolutional stage ends with, as for :class:`AttributeNet`.
+
+        Raises
+        ------
+        ValueError
+            The trunk has no such stages (a transformer).
+        """
+        return _stages(self.trunk, images)
 
     def project(self, images: Tensor) -> Tensor:
         """The embedding before it is normalised, (B, D)."""

@@ -1,6 +1,7 @@
 """A picture of a face to the latent that draws it, with what a set of models has for it.
 
-The encoder gives the start where there is one; the regressors see what the descent compares.
+The encoder gives the start where there is one; the networks of the losses, attribute regressors and
+embedder, see what the descent compares.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from l2l_widgets.inversion import (
     perceptual_distance,
 )
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.perception import LatentEncoder, load_network
+from l2l_widgets.perception import LatentEncoder, TransformerTrunk, load_network
 from l2l_widgets.photos.reading import PhotoError
 from l2l_widgets.policy import visible_table
 from l2l_widgets.storage import load_safetensors
@@ -88,9 +89,21 @@ def encoded_start(models: Models, picture: Tensor, space: str) -> Tensor | None:
 
 
 def picture_distance(models: Models) -> Distance | None:
-    """What beside pixels counts: what the regressors of the losses see; None without any."""
-    seeing = [r for r in models.regressors if hasattr(r, "feature_maps")]
+    """What beside pixels counts: what the networks of the losses see; None without any.
+
+    Attribute regressors, and the embedder, which sees the person: without it a face is found that
+    has every attribute and is somebody else. The second judges are never among them: they measure
+    what is found.
+    """
+    networks = [*models.regressors, *([models.embedder] if models.has("embedder") else [])]
+    seeing = [network for network in networks if _has_stages(network)]
     return perceptual_distance(seeing) if seeing else None
+
+
+def _has_stages(network: Any) -> bool:
+    """Whether a network has feature maps: a judge of one's own and a transformer have not."""
+    trunk = getattr(network, "trunk", None)
+    return hasattr(network, "feature_maps") and not isinstance(trunk, TransformerTrunk)
 
 
 def invert_picture(
