@@ -120,10 +120,8 @@ class _Separable(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.depth = _conv(channels, channels, kernel=5, groups=channels)
-        self.wide, self.narrow = (
-            _conv(channels, 2 * channels, kernel=1),
-            _conv(2 * channels, channels, kernel=1),
-        )
+        self.wide = _conv(channels, 2 * channels, kernel=1)
+        self.narrow = _conv(2 * channels, channels, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.narrow(F.silu(self.wide(self.depth(x))))
@@ -207,7 +205,7 @@ def _fit(images: Tensor, resolution: int) -> Tensor:
 
 
 def _stages(trunk: Trunk, images: Tensor) -> list[Tensor]:
-    """Maps of a convolutional trunk's stages; ValueError for a transformer."""
+    """Maps of a trunk's convolutional stages; ValueError for a transformer, which has none."""
     if isinstance(trunk, TransformerTrunk):
         raise ValueError("family is 'transformer'; allowed for feature maps: the other two")
     return trunk.feature_maps(_fit(images, trunk.resolution))
@@ -238,13 +236,7 @@ class AttributeNet(nn.Module):
         return self.trunk(_fit(images, self.trunk.resolution))
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """What each convolutional stage ends with: for a discriminator that looks through H.
-
-        Raises
-        ------
-        ValueError
-            The trunk has no such stages (a transformer).
-        """
+        """What each convolutional stage ends with: for a discriminator that looks through H."""
         return _stages(self.trunk, images)
 
     def logits(self, images: Tensor) -> Tensor:
@@ -275,13 +267,7 @@ class FaceEmbeddingNet(nn.Module):
         self.head = nn.Linear(self.trunk.hidden.out_features, embedding_dim)
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """What each convolutional stage ends with, as for :class:`AttributeNet`.
-
-        Raises
-        ------
-        ValueError
-            The trunk has no such stages (a transformer).
-        """
+        """What each convolutional stage ends with, as for :class:`AttributeNet`."""
         return _stages(self.trunk, images)
 
     def project(self, images: Tensor) -> Tensor:
