@@ -16,7 +16,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.perception import FaceEmbeddingNet
 from l2l_widgets.photos import PhotoError, invert_picture
 from l2l_widgets.photos.distances import find_distance
-from l2l_widgets.photos.inverting import picture_distance
+from l2l_widgets.photos.inverting import picture_distance, read_back
 
 
 def world(**parts):
@@ -30,6 +30,10 @@ def test_the_embedder_of_the_losses_is_compared_and_the_second_judges_never():
     }  # fmt: skip
     seeing = picture_distance(world(**networks)).networks
     assert seeing == (networks["regressor"], networks["embedder"])
+    picture = torch.rand(1, 3, 32, 32) * 2 - 1
+    assert read_back(world(**networks), picture, -picture)["partial"] is False
+    del networks["identity_judge"]
+    assert read_back(world(**networks), picture, -picture)["partial"] is True, "its own judge"
     alone = picture_distance(world(regressor=networks["regressor"])).networks
     assert alone == (networks["regressor"],)
 

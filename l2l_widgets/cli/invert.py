@@ -244,6 +244,8 @@ def _print(answer: dict[str, Any], made: Path, then: str) -> None:
             f"{answer['attributes']:.3f} of their scale on average, most in {largest['name']} "
             f"({largest['difference']:.2f})"
         )
+        if answer["partial"]:
+            print("note: read by networks that the search itself compared: expect less")
     print(
         f"distance to the cloud of W {answer['cloud_distance']:.2f} (a sampled face: about 1): "
         f"{answer['editability']}"

@@ -154,17 +154,20 @@ def read_back(models: Models, picture: Tensor, image: Tensor) -> dict[str, Any]:
     -------
     dict
         ``identity`` (cosine), ``attributes`` (mean absolute difference), ``largest`` (name and
-        difference of the attribute that is farthest off).
+        difference of the attribute that is farthest off), ``partial`` (whether one of them was
+        read by a network that the search itself compared, for want of a second judge).
     """
-    answer: dict[str, Any] = {}
+    answer: dict[str, Any] = {"partial": False}
     with torch.inference_mode():
         for part in ("identity_judge", "embedder"):
             if models.has(part) and "identity" not in answer:
                 judge = models.part(part)
+                answer["partial"] |= part == "embedder" and _has_stages(judge)
                 answer["identity"] = round(float((judge(picture) * judge(image)).sum()), 4)
         for part in ("attribute_judge", "regressor"):
             if models.has(part) and "attributes" not in answer:
                 judge = models.part(part)
+                answer["partial"] |= part == "regressor" and _has_stages(judge)
                 apart = (judge(picture) - judge(image)).abs()[0]
                 answer["attributes"] = round(float(apart.mean()), 4)
                 shown = [models.table.index(n) for n in visible_table(models.table).names]
