@@ -206,11 +206,11 @@ def _warnings_as_lines(verb: str) -> Iterator[None]:
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
-        def show(message: Any, category: Any, filename: str, *rest: Any) -> None:
+        def show(message: Any, category: Any, filename: Any, *rest: Any, **more: Any) -> None:
             if category is UserWarning and Path(filename).is_relative_to(PACKAGE):
                 print(f"l2l {verb}: {message}", file=sys.stderr)
             else:
-                usual(message, category, filename, *rest)
+                usual(message, category, filename, *rest, **more)
 
         warnings.showwarning = show
         yield
