@@ -194,11 +194,14 @@ class PerceptualDistance:
         total = first[0].new_zeros(len(first[0]))
         for a, b in zip(first, second, strict=True):
             total = total + (a - b).square().sum(1).mean((1, 2))
-        return total / len(self.networks)
+        return total
 
 
 def perceptual_distance(networks: Sequence[Any]) -> PerceptualDistance:
-    """Distance of what networks see: mean squared difference of their feature maps.
+    """Distance of what networks see: squared difference of their feature maps.
+
+    Means over places, and sums over maps and networks: another network adds what it sees, and takes
+    no weight from the others.
 
     Each map's channels are scaled to length 1 at each place first, as LPIPS does (Zhang et al.
     2018, section 3); no channel is weighted, for nobody has asked people about these networks.

@@ -120,10 +120,8 @@ class _Separable(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.depth = _conv(channels, channels, kernel=5, groups=channels)
-        self.wide, self.narrow = (
-            _conv(channels, 2 * channels, kernel=1),
-            _conv(2 * channels, channels, kernel=1),
-        )
+        self.wide = _conv(channels, 2 * channels, kernel=1)
+        self.narrow = _conv(2 * channels, channels, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.narrow(F.silu(self.wide(self.depth(x))))
@@ -206,6 +204,13 @@ def _fit(images: Tensor, resolution: int) -> Tensor:
     return F.interpolate(images, (resolution, resolution), mode="bilinear", antialias=True)
 
 
+def _stages(trunk: Trunk, images: Tensor) -> list[Tensor]:
+    """Maps of a trunk's convolutional stages; ValueError for a transformer, which has none."""
+    if isinstance(trunk, TransformerTrunk):
+        raise ValueError("family is 'transformer'; allowed for feature maps: the other two")
+    return trunk.feature_maps(_fit(images, trunk.resolution))
+
+
 class AttributeNet(nn.Module):
     """Attribute regressor, H in the paper: pictures (B, 3, R, R) in [-1, 1] -> (B, A) in [0, 1].
 
@@ -231,16 +236,8 @@ class AttributeNet(nn.Module):
         return self.trunk(_fit(images, self.trunk.resolution))
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """What each convolutional stage ends with: for a discriminator that looks through H.
-
-        Raises
-        ------
-        ValueError
-            The trunk has no such stages (a transformer).
-        """
-        if isinstance(self.trunk, TransformerTrunk):
-            raise ValueError("family is 'transformer'; allowed for feature maps: the other two")
-        return self.trunk.feature_maps(_fit(images, self.trunk.resolution))
+        """What each convolutional stage ends with: for a discriminator that looks through H."""
+        return _stages(self.trunk, images)
 
     def logits(self, images: Tensor) -> Tensor:
         """Readings before the sigmoid, (B, A)."""
@@ -268,6 +265,10 @@ class FaceEmbeddingNet(nn.Module):
         self.config = {"embedding_dim": embedding_dim, "family": family, **options}
         self.trunk = _make_trunk(family, options)
         self.head = nn.Linear(self.trunk.hidden.out_features, embedding_dim)
+
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """What each convolutional stage ends with, as for :class:`AttributeNet`."""
+        return _stages(self.trunk, images)
 
     def project(self, images: Tensor) -> Tensor:
         """The embedding before it is normalised, (B, D)."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "InUseError",
     "StorageError",
+    "available_memory",
     "load_array",
     "load_safetensors",
     "locked",
@@ -459,3 +460,14 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that are free for a process, where the system says so."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        return None
+    return None

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import pickle
 import random
-import resource
 import signal
 import struct
 import sys
@@ -28,6 +27,7 @@ import torch
 from l2l_widgets.checkpoints import CheckpointError, open_checkpoint, read_tensors
 from l2l_widgets.stylegan2 import save_generator
 from tests import checkpoint_files as files
+from tests.peak_memory import peak_memory
 
 SECONDS, MEGABYTES = 2.0, 200
 #: What no reading of a file may do.
@@ -160,10 +160,6 @@ def mutate(data: bytes, source: random.Random) -> bytes:
     return bytes(out)
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> dict:
     """Read `count` mutants, or as many as fit into `seconds` of processor time."""
     global _watching, _hooked
@@ -179,7 +175,7 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
     names = list(seeds)
     outcomes: Counter[str] = Counter()
     problems: list[str] = []
-    slowest, begun, floor = 0.0, time.process_time(), _peak()
+    slowest, largest, begun = 0.0, 0.0, time.process_time()
     done = 0
     stopped: list[int] = []
     # Ctrl-C ends the run after the mutant at hand: what was done counts.
@@ -191,28 +187,28 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
         data = mutate(seeds[name], source)
         path.write_bytes(data)
         start = time.process_time()
-        _watching = True
-        try:
-            _read(name, path)
-            outcomes["read"] += 1
-        except CheckpointError as error:
-            outcomes["refused"] += 1
-            if error.__cause__ is not None:
-                # refused as well, but by the last net: worth a look
-                outcomes["surprised"] += 1
-                outcomes[f"surprise: {error.__cause__!r}"[:160]] += 1
-        except Exception as error:
-            problems.append(f"{name} {number}: {type(error).__name__}: {str(error)[:200]}")
-        finally:
-            _watching = False
+        with peak_memory() as taken:
+            _watching = True
+            try:
+                _read(name, path)
+                outcomes["read"] += 1
+            except CheckpointError as error:
+                outcomes["refused"] += 1
+                if error.__cause__ is not None:
+                    # refused as well, but by the last net: worth a look
+                    outcomes["surprised"] += 1
+                    outcomes[f"surprise: {error.__cause__!r}"[:160]] += 1
+            except Exception as error:
+                problems.append(f"{name} {number}: {type(error).__name__}: {str(error)[:200]}")
+            finally:
+                _watching = False
         took = time.process_time() - start
         slowest = max(slowest, took)
         if took > SECONDS:
             problems.append(f"{name} {number}: {took:.1f} s")
-        grown = _peak() - floor
-        if grown > MEGABYTES + len(data) / 2**20:
-            problems.append(f"{name} {number}: {grown:.0f} MB")
-            floor = _peak()
+        largest = max(largest, taken.megabytes)
+        if taken.megabytes > MEGABYTES + len(data) / 2**20:
+            problems.append(f"{name} {number}: {taken.megabytes:.0f} MB")
         if _seen:
             problems.append(f"{name} {number}: {_seen[:3]}")
             _seen.clear()
@@ -228,7 +224,7 @@ def run(count: int, seed: int, folder: Path, seconds: float = float("inf")) -> d
         "surprises": {k: n for k, n in outcomes.items() if k.startswith("surprise:")},
         "problems": problems,
         "slowest_s": slowest,
-        "memory_mb": _peak() - floor,
+        "memory_mb": largest,
         "cpu_s": time.process_time() - begun,
     }
 

@@ -68,7 +68,9 @@ ARROWS = {
     "models": "storage attributes protocols errors judges stylegan2 perception editors checkpoints",
     "disentangle": "storage latents images films protocols perception models",
     "session": "storage latents attributes images policy errors latest_wins models",
-    "photos": "storage images films policy consent errors perception inversion models session",
+    "photos": (
+        "storage images films policy consent errors judges perception inversion models session"
+    ),
     "walks": "latents attributes images films policy losses models disentangle session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins judges maskgan models session",

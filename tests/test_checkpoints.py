@@ -275,7 +275,9 @@ def test_a_description_reads_no_weights(tmp_path):
 
 MEASURE = """
 import sys, time
-from l2l_widgets.checkpoints import open_checkpoint
+from l2l_widgets.checkpoints import describe, open_checkpoint
+from l2l_widgets.models.zoo import load
+from l2l_widgets.session.edit_session import EditSession
 import l2l_widgets.stylegan2
 
 def peak():
@@ -287,6 +289,10 @@ with open_checkpoint(sys.argv[1]) as checkpoint:
     generator = checkpoint.generator()
 weights = sum(t.nbytes for t in generator.state_dict().values())
 print(time.process_time() - start, (peak() - before) / weights, weights)
+del generator
+session = EditSession(load(sys.argv[1]))
+assert session.render().image is not None
+print((peak() - before) / 2**20, describe(sys.argv[1])["drawing_mb"])
 """
 
 
@@ -310,7 +316,7 @@ def test_an_official_1024_px_file_is_read_quickly_and_in_little_memory(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, check=True
     )
-    seconds, times, weights = map(float, done.stdout.split())
+    seconds, times, weights, drawn, stated = map(float, done.stdout.split())
     print(
         f"{weights / 2**20:.0f} MB of weights of {os.path.getsize(path) / 2**20:.0f} MB: "
         f"{seconds:.2f} CPU s, {times:.2f} times the weights, "
@@ -318,3 +324,5 @@ def test_an_official_1024_px_file_is_read_quickly_and_in_little_memory(tmp_path)
     )
     assert seconds <= 3
     assert times <= 1.3
+    print(f"drawing took {drawn:.0f} MB, {stated:.0f} MB were stated")
+    assert 0.75 * stated < drawn < 1.1 * stated

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -139,6 +140,28 @@ def test_errors_call_a_generator_by_the_word_that_was_typed(capsys, tmp_path):
     assert "convert: SRC: " in fails(capsys, "convert", tmp_path, tmp_path / "x.safetensors")
     err = fails(capsys, "sample", "--generator", tmp_path, "--out", tmp_path / "s.png")
     assert "sample: --generator: " in err
+
+
+def test_memory_is_stated_before_it_is_taken(capsys, official, monkeypatch, tmp_path):
+    report = run_json(capsys, "info", official)
+    assert report["available_mb"] > report["drawing_mb"] > report["weights_mb"]
+    assert "memory " not in run(capsys, "info", official)[1]
+    for place in ("describing", "generator_file"):
+        monkeypatch.setattr(f"l2l_widgets.checkpoints.{place}.available_memory", lambda: 50 << 20)
+    said = f"about {report['drawing_mb']} MB"
+    out = run(capsys, "info", official)[1]
+    assert said in out
+    assert "too little for that: 50 MB are free" in out
+    models = load(official)
+    assert "generator" not in models.loaded
+    with pytest.warns(UserWarning, match=f"{said} of memory, 50 MB are free"):
+        assert models.generator.img_resolution == 32  # said, and done all the same
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")  # as outside of tests, where none is an error
+        code, _, err = run(capsys, "sample", "--generator", official, "--out", tmp_path / "s.png")
+    assert code == 0
+    assert err.count("50 MB are free") == 1
+    assert "generator_file.py" not in err, "the line is for people"
 
 
 def test_info_on_models(capsys, tiny_world):

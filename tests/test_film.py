@@ -132,6 +132,28 @@ def test_the_face_is_followed_and_a_lost_one_is_counted(models, folder, tmp_path
     assert (report.frames, report.lost) == (COUNT, 1)
 
 
+def test_landmarks_of_ones_own_place_every_frame(models, folder, tmp_path):
+    asked = []
+
+    def landmarks(images):
+        asked.append(len(images))
+        five = torch.tensor([[0.4, 0.45], [0.6, 0.45], [0.5, 0.55], [0.42, 0.65], [0.58, 0.65]])
+        return five.expand(len(images), -1, -1)
+
+    report = edit_film(
+        models, folder, [], tmp_path / "out.mp4", FilmSettings(**FEW), landmarks=landmarks,
+        detector=lambda image: [DetectedFace(20, 20, 24, 24)], limit=2,
+    )  # fmt: skip
+    assert report.frames == 2
+    assert len(asked) >= 2 * 2, "each frame is read, and the generator's own faces before"
+    with pytest.raises(PhotoError, match="landmarks have shape"):
+        edit_film(
+            models, folder, [], tmp_path / "out.mp4", FilmSettings(**FEW),
+            landmarks=lambda images: torch.zeros(len(images), 3, 2),
+            detector=lambda image: [DetectedFace(20, 20, 24, 24)],
+        )  # fmt: skip
+
+
 def test_a_clip_that_breaks_off_keeps_what_came(models, clip, folder, tmp_path):
     (folder / "frame-10.png").write_bytes((folder / "frame-10.png").read_bytes()[:200])
     settings = FilmSettings(**FEW, aligned=True)
@@ -181,6 +203,8 @@ def test_the_command_names_what_is_wrong(capsys, tmp_path):
         (["--smoothing", "much"], "--smoothing is 'much'"),
         (["--crop", "1"], "--crop is '1'"),
         (["--frames", "0"], "--frames"),
+        (["--landmarks", "arcface"], "declares kind 'identity'; allowed: 'landmarks'"),
+        (["--aligned", "--landmarks", "pfld_68"], "--aligned and --landmarks are both given"),
     ):
         assert main(["film", str(tmp_path), "--out", str(tmp_path / "o.mp4"), *words]) == 2
         assert says in capsys.readouterr().err

@@ -211,7 +211,7 @@ def test_what_it_takes_is_said_and_refused_before_it_is_taken(brought, tmp_path,
     plans[0].refuse_what_does_not_fit(world, on_gpu=False)
     with pytest.raises(RecipeError, match=r"the disk has .* allowed: fewer --faces"):
         replace(plans[0], disk_bytes=10**17).refuse_what_does_not_fit(world, on_gpu=False)
-    monkeypatch.setattr("l2l_widgets.recipes.foreign._available_memory", lambda: 10**6)
+    monkeypatch.setattr("l2l_widgets.recipes.foreign.available_memory", lambda: 10**6)
     with pytest.raises(RecipeError, match="of memory are needed"):
         plans[0].refuse_what_does_not_fit(world, on_gpu=False)
     plans[0].refuse_what_does_not_fit(world, on_gpu=True)

@@ -114,6 +114,11 @@ def test_features_are_compared_by_direction_not_size():
     assert far[1] < 1e-6  # the middle one meets itself
     with pytest.raises(InversionError, match="none has feature_maps"):
         perceptual_distance([object()])
+    # a second network adds what it sees, and takes no weight from the first
+    torch.manual_seed(1)
+    second = AttributeNet(("a",), "separable", width=8, features=16).eval()
+    both = perceptual_distance([network, second])(images, images.flip(0))
+    torch.testing.assert_close(both, far + perceptual_distance([second])(images, images.flip(0)))
     # one picture that many are compared with is looked at once, and the distances are the same
     looked, once = [], network.feature_maps
 

@@ -7,6 +7,7 @@ import struct
 import tracemalloc
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -75,6 +76,34 @@ def test_sixteen_bits_become_eight():
     assert values.max() == 255
     assert abs(int(values[32, 0]) - 128) < 3
     assert photo.notes == ("its 16 bits became 8",)
+
+
+def deep_png(kind, planes):
+    """A PNG of 16 bits a colour, which Pillow cannot write: its parts by hand."""
+    values = np.random.default_rng(0).integers(0, 65536, (32, 32, planes)).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in values)
+
+    def part(name, content):
+        sum_ = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + sum_
+
+    head = part(b"IHDR", struct.pack(">IIBBBBB", 32, 32, 16, kind, 0, 0, 0))
+    body = part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + body
+
+
+def test_sixteen_bits_a_colour_are_told_too(picture):
+    deep = np.asarray(picture).astype(np.uint16) * 257
+    tiff = cv2.imencode(".tiff", deep[..., ::-1].copy())[1].tobytes()
+    ppm = b"P6 %d %d 65535\n" % picture.size + deep.astype(">u2").tobytes()
+    for data in (tiff, ppm):
+        photo = read_photo(data)
+        assert photo.notes == ("its 16 bits became 8",)
+        assert np.abs(np.asarray(photo.image).astype(int) - np.asarray(picture)).max() <= 1
+    assert read_photo(deep_png(2, 3)).notes == ("its 16 bits became 8",)
+    assert "its 16 bits became 8" in read_photo(deep_png(6, 4)).notes
+    for kind in ("PNG", "TIFF", "PPM"):
+        assert read_photo(encoded(picture, kind)).notes == ()
 
 
 def test_deep_pictures_are_read_a_strip_at_a_time():
@@ -286,6 +315,19 @@ def test_no_face_and_no_detector_say_what_helps(crowd, models):
         align_photo(crowd, models, found())
     with pytest.raises(PhotoError, match=r"l2l-widgets\[detect\].*--crop.*--aligned"):
         align_photo(crowd, models, None)
+
+
+def test_a_picture_of_the_size_of_cut_faces_is_told_of_aligned(models):
+    cut = Photo(Image.new("RGB", (256, 256), "grey"), "00001.png")
+    with pytest.raises(PhotoError, match="Its size is that of a face cut as FFHQ does: --aligned"):
+        align_photo(cut, models, found())
+    with pytest.raises(PhotoError) as caught:
+        align_photo(Photo(cut.image.resize((256, 200)), "p.png"), models, found())
+    assert "FFHQ" not in str(caught.value)
+    # a face that fills it, as aligned ones do; one in a corner is another matter
+    note = "its size is that of a face cut as FFHQ does: take all of it (--aligned)"
+    assert note in align_photo(cut, models, found(DetectedFace(50, 60, 150, 150))).notes
+    assert note not in align_photo(cut, models, found(DetectedFace(10, 10, 60, 60))).notes
 
 
 def test_a_square_by_hand_and_an_aligned_photo_are_not_searched(crowd, models):

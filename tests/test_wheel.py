@@ -158,7 +158,7 @@ def test_every_third_party_import_is_a_declared_dependency():
         import tomli as tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    extras = ("detect", "onnx", "video")
+    extras = ("detect", "lpips", "onnx", "video")
     optional = [d for extra in extras for d in project["optional-dependencies"][extra]]
     wanted = [*project["dependencies"], *optional]
     declared = {re.match(r"[A-Za-z0-9_-]+", d).group() for d in wanted}

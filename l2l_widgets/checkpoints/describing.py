@@ -6,17 +6,18 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from l2l_widgets.checkpoints.conversion import provenance_of
 from l2l_widgets.checkpoints.reading import LAYOUTS, Checkpoint, Refusals, open_checkpoint
 from l2l_widgets.latents import num_ws_for
+from l2l_widgets.storage import available_memory
 from l2l_widgets.stylegan2.frozen import WINOGRAD_CHANNELS, WINOGRAD_SIDE
 from l2l_widgets.stylegan2.layers import channel_table
 
-__all__ = ["as_text", "describe", "needs"]
+__all__ = ["as_text", "describe", "drawing_mb", "needs"]
 
 MB = 2**20
 MANIFEST, LARGEST_MANIFEST = "MANIFEST.json", 16 * MB
@@ -63,6 +64,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         ``classes_drawn`` (those that the file itself chooses), ``img_resolution``,
         ``img_channels``, ``channels``), ``spaces`` (name -> shape of one latent), ``parameters``,
         ``weights_mb``, ``drawing_mb`` (an estimate of what drawing takes, weights included),
+        ``available_mb`` (memory that is free now; None where the system does not say),
         ``average_w``, ``notes``, ``provenance`` (what the file carries, or what a MANIFEST.json
         beside it says of a file of this name and hash; None where nobody does) and ``can``:
         ``draw``, ``convert``, ``directions``, ``train`` and ``edit``, ``commands`` (ability -> what
@@ -77,12 +79,17 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _described(checkpoint)
 
 
+def _channels(config: Mapping[str, Any]) -> dict[int, int]:
+    """Side of a block -> its channels."""
+    return channel_table(
+        config["img_resolution"], config.get("channel_base", 32768), config.get("channel_max", 512)
+    )
+
+
 def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     config = checkpoint.config
     side, rows = config["img_resolution"], num_ws_for(config["img_resolution"])
-    channels = channel_table(
-        side, config.get("channel_base", 32768), config.get("channel_max", 512)
-    )
+    channels, free = _channels(config), available_memory()
     learned = {
         name: math.prod(shape)
         for name, shape in checkpoint.shapes.items()
@@ -125,7 +132,8 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
         },
         "parameters": sum(learned.values()),
         "weights_mb": round(weights / MB, 1),
-        "drawing_mb": _drawing_mb(channels, weights, config["w_dim"], rows),
+        "drawing_mb": drawing_mb(checkpoint),
+        "available_mb": None if free is None else free // MB,
         "average_w": "mapping.w_avg" in checkpoint.shapes,
         "notes": notes,
         "provenance": provenance,
@@ -174,8 +182,12 @@ def _from_manifest(path: Path, sha256: str, notes: list[str]) -> dict[str, Any] 
     return {"manifest": str(manifest), **entry}
 
 
-def _drawing_mb(channels: dict[int, int], weights: int, w_dim: int, rows: int) -> int:
-    """About what drawing takes: weights, their prepared form, and activations that are kept."""
+def drawing_mb(checkpoint: Checkpoint) -> int:
+    """About what drawing takes, MB: weights, their prepared form, and activations that are kept."""
+    config = checkpoint.config
+    side, w_dim = config["img_resolution"], config["w_dim"]
+    rows, channels = num_ws_for(side), _channels(config)
+    weights = 4 * sum(math.prod(shape) for shape in checkpoint.shapes.values())
     prepared, kept, largest = 0, 0, 0
     inputs = channels[4]
     for side, count in channels.items():
@@ -213,6 +225,9 @@ def as_text(found: dict[str, Any]) -> str:
         f"  weights      {found['parameters'] / 1e6:.1f} million, {found['weights_mb']} MB; "
         f"drawing takes about {found['drawing_mb']} MB",
     ]
+    free = found["available_mb"]
+    if free is not None and free < found["drawing_mb"]:
+        lines.append(f"  memory       too little for that: {free} MB are free")
     lines += [f"  note         {note}" for note in found["notes"]]
     was = found["provenance"] or {}
     if "manifest" in was:

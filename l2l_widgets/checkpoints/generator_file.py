@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 
 import torch
 
 from l2l_widgets.checkpoints.classes import choose, label_of
+from l2l_widgets.checkpoints.describing import drawing_mb
 from l2l_widgets.checkpoints.fetching import fetch, parse_location
 from l2l_widgets.checkpoints.reading import open_checkpoint
 from l2l_widgets.checkpoints.source import CheckpointError
-from l2l_widgets.storage import sha256_file
+from l2l_widgets.storage import available_memory, sha256_file
 from l2l_widgets.stylegan2 import Generator
 
 __all__ = ["GeneratorFile", "is_generator_file"]
@@ -42,6 +44,8 @@ class GeneratorFile:
         Of the file; with a class that was asked for, of that and the class.
     classes : tuple of int or None
         What is drawn of a class-conditional generator.
+    drawing_mb : int
+        About what drawing takes, MB, weights included.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class GeneratorFile:
         self.name = self.path.stem
         with open_checkpoint(self.path) as checkpoint:
             self.classes = choose(str(self.path), checkpoint.config, asked)
+            self.drawing_mb = drawing_mb(checkpoint)
             if not checkpoint.config.get("z_dim"):
                 raise CheckpointError(f"{str(self.path)!r} draws from its class alone (z_dim 0)")
         self._stamp = self._state()
@@ -79,10 +84,20 @@ class GeneratorFile:
         return fetch(location) if location.is_url else Path(location.base)
 
     def load(self, device: str = "cpu") -> Generator:
-        """The generator, ready to draw; CheckpointError where the file is not the same any more."""
+        """The generator, ready to draw; CheckpointError where the file is not the same any more.
+
+        Warns where drawing would take more memory than is free, before any is taken.
+        """
         if self._state() != self._stamp:
             raise CheckpointError(
                 f"{str(self.path)!r} has changed since it was opened; load it anew"
+            )
+        free = available_memory()
+        if device == "cpu" and free is not None and self.drawing_mb * 2**20 > free:
+            warnings.warn(
+                f"{self.path.name}: drawing takes about {self.drawing_mb} MB of memory, "
+                f"{free >> 20} MB are free: end other programs, or it becomes slow or is ended",
+                stacklevel=2,
             )
         # Normal tensors even when first asked for inside inference mode.
         with torch.inference_mode(False), torch.no_grad():

@@ -16,7 +16,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from l2l_widgets.cli.checks import given_options, in_options
@@ -84,6 +86,7 @@ EXAMPLES = {
 }
 
 
+PACKAGE = Path(__file__).resolve().parents[1]
 #: Exit code where nobody reads the output: what a shell says of a program that SIGPIPE ended.
 BROKEN_PIPE = 128 + 13
 
@@ -197,6 +200,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+@contextlib.contextmanager
+def _warnings_as_lines(verb: str) -> Iterator[None]:
+    """Print what this package warns of as one line for people, without a line of its source."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Any, category: Any, filename: Any, *rest: Any, **more: Any) -> None:
+            if category is UserWarning and Path(filename).is_relative_to(PACKAGE):
+                print(f"l2l {verb}: {message}", file=sys.stderr)
+            else:
+                usual(message, category, filename, *rest, **more)
+
+        warnings.showwarning = show
+        yield
+
+
 def _main(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         # a console of a few hundred signs shows "?" for the others, and the work is not lost
@@ -216,7 +235,8 @@ def _main(argv: Sequence[str] | None) -> int:
         return end.code if isinstance(end.code, int) else 2
     module = importlib.import_module(f"l2l_widgets.cli.{VERBS[args.verb][0]}")
     try:
-        result = module.run(args)
+        with _warnings_as_lines(args.verb):
+            result = module.run(args)
     except BrokenPipeError:
         raise  # nobody reads what was printed; no bad input
     except (ValueError, OSError) as error:

@@ -17,7 +17,17 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.counts import counted
-from l2l_widgets.cli.invert import STEPS_MAX, VISIBLE, check_cut, interruptible, square_of
+from l2l_widgets.cli.invert import (
+    STEPS_MAX,
+    VISIBLE,
+    add_distance,
+    check_cut,
+    check_distance,
+    interruptible,
+    landmarks_of,
+    square_of,
+)
+from l2l_widgets.cli.judge_checks import check_judge
 from l2l_widgets.consent import CONSENT
 from l2l_widgets.films import Film, check_film_name, picture_files
 
@@ -60,6 +70,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--aligned", action="store_true", help="the frames are cut already")
     parser.add_argument("--crop", default=None, metavar="X,Y,SIDE", help="one square for all")
     parser.add_argument("--detector", default=None, metavar="NAME", help="as for l2l invert")
+    parser.add_argument(
+        "--landmarks", default=None, metavar="DECLARATION", help="as for l2l invert"
+    )
+    add_distance(parser)
     parser.add_argument("--seed", default="0", metavar="S", help="of the search (default: 0)")
     parser.add_argument("--generator", default=None, metavar="NAME|PATH", help=GENERATOR_HELP)
     parser.add_argument("--class", default=None, metavar="N", dest="class_index", help=CLASS_HELP)
@@ -80,6 +94,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     limit = None if args.frames is None else whole_number("--frames", args.frames, 1, 100_000)
     crop = None if args.crop is None else square_of(args.crop)
     check_cut(args)
+    check_distance(args.distance)
+    check_judge("--landmarks", args.landmarks, "landmarks")
     check_film_name(args.out, "--out")
     check_place(args.out)
     if args.recipe is not None:
@@ -93,6 +109,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from tqdm import tqdm
 
     from l2l_widgets.photos import find_detector
+    from l2l_widgets.photos.distances import find_distance
     from l2l_widgets.photos.film import FilmSettings, edit_film
     from l2l_widgets.session.replay import read_recipe
 
@@ -114,7 +131,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
         report = edit_film(
             models, args.source, edits, args.out, settings,
-            detector=find_detector(args.detector), limit=limit, scale=scale,
+            detector=find_detector(args.detector), landmarks=landmarks_of(args.landmarks),
+            distance=find_distance(args.distance, models), limit=limit, scale=scale,
             comment="edited by l2l_widgets: a likeness, not a recording", progress=progress,
             stop=asked,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,13 +61,14 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--detector", default=None, metavar="NAME",
-        help="what finds faces: cascade, yunet=FILE.onnx or none (default: cascade where OpenCV "
-        "is installed)",
+        help="what finds faces: cascade, yunet=FILE.onnx, the declaration of a network of your own "
+        "(kind = \"detector\") or none (default: cascade where OpenCV is installed)",
     )  # fmt: skip
     parser.add_argument(
         "--landmarks", default=None, metavar="DECLARATION",
         help="a landmark network of your own, by its declaration (kind = \"landmarks\")",
     )  # fmt: skip
+    add_distance(parser)
     parser.add_argument(
         "--encoder-only", action="store_true", help="the encoder's answer at once, no descent"
     )
@@ -89,6 +91,26 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
 
 
+def add_distance(parser: argparse.ArgumentParser) -> None:
+    """Add ``--distance``, which every verb that inverts has."""
+    parser.add_argument(
+        "--distance", default=None, metavar="NAME",
+        help="what beside the pixels is compared: readers, what the regressors of the losses see "
+        "(default); lpips or lpips-alex, with l2l-widgets[lpips]: better for photographs",
+    )  # fmt: skip
+
+
+def check_distance(name: str | None) -> None:
+    """Refuse a ``--distance`` that there is not, before torch is imported."""
+    if name not in (None, "readers", "lpips", "lpips-alex"):
+        raise ValueError(f"--distance is {name!r}; allowed: readers, lpips, lpips-alex")
+    if name not in (None, "readers") and importlib.util.find_spec("lpips") is None:
+        raise ValueError(
+            f"--distance is {name!r}, which needs the package lpips: "
+            "pip install 'l2l-widgets[lpips]'; allowed without it: readers"
+        )
+
+
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Invert one photo, or measure inversion.
 
@@ -106,8 +128,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ("PHOTO", "--encoder-only", "--face", "--aligned", "--crop", "--detector", "--landmarks"),
         "--evaluate, which measures the encoder alone and the descent on renders; or a PHOTO",
     )  # fmt: skip
-    check_ignored(args, "--encoder-only", ["--steps"], "one of them: the encoder takes no steps")
+    check_ignored(args, "--encoder-only", ["--steps", "--distance"],
+                  "one of them: the encoder takes no steps")  # fmt: skip
     check_cut(args)
+    check_distance(args.distance)
     if args.evaluate is not None:
         count = whole_number("--evaluate", args.evaluate, 1, EVALUATED_MAX)
         return _evaluate(args, count, steps, seed)
@@ -125,13 +149,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.inversion import InversionSettings, check_picture
     from l2l_widgets.models.zoo import list_models
     from l2l_widgets.photos import align_photo, find_detector, invert_picture, read_photo
+    from l2l_widgets.photos.distances import find_distance
     from l2l_widgets.photos.inverting import load_encoder, read_back
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.storage import make_folder, write_atomic
 
     photo = read_photo(args.picture)
     aligned = align_photo(
-        photo, models, find_detector(args.detector), landmarks=_landmarks(args.landmarks),
+        photo, models, find_detector(args.detector), landmarks=landmarks_of(args.landmarks),
         face=face, aligned=args.aligned, crop=crop,
     )  # fmt: skip
     if args.encoder_only:
@@ -143,6 +168,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         steps = 0
     settings = InversionSettings(space=args.space or "w+", steps=steps, seed=seed)
     picture = aligned.image
+    distance = find_distance(args.distance, models)
     check_picture(picture, models.generator.img_resolution)
     make_folder(args.out)  # refuses before a minute of work, not after it
     with tqdm(total=steps, unit="step", disable=None) as bar:
@@ -152,7 +178,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             bar.set_postfix(loss=f"{loss:.3f}")
 
         with interruptible() as asked:
-            found = invert_picture(models, picture, settings, progress=progress, stop=asked)
+            found = invert_picture(
+                models, picture, settings, distance=distance, progress=progress, stop=asked
+            )
     session = EditSession(models, truncation_psi=1.0)
     session.set_latent(found.ws)
     scale = -(-VISIBLE // models.generator.img_resolution)
@@ -170,6 +198,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "start_loss": round(found.start_loss, 4),
         "cloud_distance": round(found.cloud_distance, 3), "editability": found.editability,
         "rows_apart": round(found.rows_apart, 3), "seconds": round(found.seconds, 2),
+        "distance": args.distance or "readers",
         "settings": dataclasses.asdict(settings), **read_back(models, picture, found.image),
     }  # fmt: skip
     write_atomic(args.out / "inversion.json", (json.dumps(answer, indent=1) + "\n").encode())
@@ -215,6 +244,8 @@ def _print(answer: dict[str, Any], made: Path, then: str) -> None:
             f"{answer['attributes']:.3f} of their scale on average, most in {largest['name']} "
             f"({largest['difference']:.2f})"
         )
+        if answer["partial"]:
+            print("note: read by networks that the search itself compared: expect less")
     print(
         f"distance to the cloud of W {answer['cloud_distance']:.2f} (a sampled face: about 1): "
         f"{answer['editability']}"
@@ -243,7 +274,7 @@ def square_of(text: str) -> tuple[float, float, float]:
     return x, y, side
 
 
-def _landmarks(declaration: str | None) -> Any:
+def landmarks_of(declaration: str | None) -> Any:
     """A landmark network of the user's own; None where none is named."""
     if declaration is None:
         return None
@@ -259,6 +290,7 @@ def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> di
     from l2l_widgets.faceworld import render, sample_factors
     from l2l_widgets.images import from_uint8, to_uint8
     from l2l_widgets.inversion import InversionSettings
+    from l2l_widgets.photos.distances import find_distance
     from l2l_widgets.photos.measuring import measure_inversion
     from l2l_widgets.storage import make_folder, write_atomic
 
@@ -274,6 +306,7 @@ def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> di
         drawn = render(sample_factors(1, UNSEEN_SEED + seed, start=number), side)
         return from_uint8(to_uint8(drawn.image))  # as a picture file has them: 256 values
 
+    named = f"{UNSEEN_SEED + seed}, {side} px" + (f", {args.distance}" if args.distance else "")
     with tqdm(unit="stage", disable=None) as bar:
 
         def progress(done: int, of: int) -> None:
@@ -283,11 +316,12 @@ def _evaluate(args: argparse.Namespace, count: int, steps: int, seed: int) -> di
         found = measure_inversion(
             models, picture_of, count, settings,
             spaces=(args.space,) if args.space else ("w", "w+"),
-            named=f"{UNSEEN_SEED + seed}, {side} px",
+            distance=find_distance(args.distance, models), named=named,
             kept=None if args.out is None else args.out / FACES_FILE, progress=progress,
         )  # fmt: skip
     found = {
         "faces": f"renders of seed {UNSEEN_SEED + seed}, which nothing was trained on",
+        "distance": args.distance or "readers",
         **found,
     }
     if args.out is not None:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from l2l_widgets.cli.checks import check_file
 
+#: Kinds that look at photos -> the option that takes them.
+OF_PHOTOS = {"landmarks": "--landmarks", "detector": "--detector"}
+
 if TYPE_CHECKING:
     from l2l_widgets.judges import Declaration
 
@@ -68,6 +71,11 @@ def check_judges(words: Iterable[str]) -> set[str]:
     for word in words:
         declaration = check_judge("--judge", word)
         assert declaration is not None  # a word was given
+        if declaration.kind in OF_PHOTOS:
+            raise ValueError(
+                f"--judge is {word!r}, which declares kind {declaration.kind!r}; allowed: "
+                f"attributes, identity, parser; for l2l invert: {OF_PHOTOS[declaration.kind]}"
+            )
         if declaration.kind in found:
             raise ValueError(
                 f"--judge is {word!r}, a second one of kind {declaration.kind!r} beside "
@@ -87,8 +95,13 @@ def check_detector(name: str | None) -> None:
     kind, equals, file = name.partition("=")
     if kind == "yunet" and file:
         check_file("--detector yunet", file)
+        return
+    from l2l_widgets.judges import list_declarations
+
+    if name.endswith(".toml") or kind in list_declarations():
+        check_judge("--detector", name, "detector")
     elif equals or kind not in ("cascade", "none"):
         raise ValueError(
             f"--detector is {name!r}; allowed: cascade, yunet=FILE.onnx (the OpenCV Zoo's "
-            "face_detection_yunet), or none"
+            "face_detection_yunet), a declaration (.toml) of kind 'detector', or none"
         )

@@ -96,7 +96,7 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
             for name, d in found.items():
                 print(f"{name:22} {d.kind:11} {d.file:28} {d.about}")
             print("Use one with: l2l judges NAME=FILE (the networks themselves are not shipped).")
-            print("Of detectors, OpenCV's YuNet: l2l invert --detector yunet=FILE.onnx")
+            print("OpenCV's YuNet needs no declaration: l2l invert --detector yunet=FILE.onnx")
         return {
             name: {"kind": d.kind, "file": d.file, "about": d.about} for name, d in found.items()
         }
@@ -108,7 +108,8 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
 
     judge = load_judge(args.judge)
     d = judge.declaration
-    images = torch.zeros(1, 3, d.size, d.size)
+    height, width = d.shape
+    images = torch.zeros(1, 3, height, width)
     start = time.perf_counter()
     judge(images)
     seconds = time.perf_counter() - start
@@ -124,8 +125,11 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
             "identity": f"an identity vector of {judge.embedding_dim} numbers",
             "parser": f"{len(set(d.classes))} of the 19 classes of CelebAMask-HQ",
             "landmarks": "landmarks of a face, for l2l invert --landmarks",
+            "detector": "the faces in a photo"
+            + (", each with five points" if d.points else "")
+            + ", for l2l invert --detector",
         }[d.kind]
         print(f"{d.path} reads {what}")
-        print(f"one picture of {d.size} x {d.size} pixels, {d.colours}: {1000 * seconds:.0f} ms")
+        print(f"one picture of {width} x {height} pixels, {d.colours}: {1000 * seconds:.0f} ms")
         print(f"sha256 {judge.sha256}")
     return answer

@@ -5,7 +5,7 @@ how pictures must be cut, scaled and ordered for it, and what its outputs mean. 
 the declaration, runs the network once to see that it does what is declared, and gives an object
 that keeps :mod:`l2l_widgets.protocols`, so every editor, measure and widget takes it::
 
-    kind = "attributes"          # or "identity", "parser"
+    kind = "attributes"          # or "identity", "parser", "landmarks", "detector"
     file = "faces.onnx"          # beside the declaration; .onnx, or a TorchScript .pt
     size = 224                   # side of the pictures it wants, in pixels
     colours = "RGB"              # or "BGR", "GREY"
@@ -17,6 +17,16 @@ that keeps :mod:`l2l_widgets.protocols`, so every editor, measure and widget tak
     [attributes]
     smile = 31                                   # the column; a logit becomes a probability
     age = {column = 0, low = 0, high = 100}      # a number: low becomes 0, high becomes 1
+
+A detector says where in its output the numbers stand::
+
+    kind = "detector"
+    file = "detector.onnx"
+    size = 640                   # the photo is fitted into this square, or size x height
+    boxes = "middle"             # or "corners", "sides": columns 0 to 3
+    units = "pixels"             # of the input; or "shares", "signed"
+    score = 4                    # the column
+    points = [5, 6, 8, 9, 11, 12, 14, 15, 17, 18]   # x, y of eyes, nose, mouth, from the left
 
 An ONNX file is a graph of arithmetic, run by onnxruntime, which knows no operator that leaves the
 machine's memory (custom operator libraries are not loaded, external data must lie beside the file).

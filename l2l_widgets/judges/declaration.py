@@ -29,12 +29,19 @@ __all__ = [
 ]
 
 PUBLISHED = Path(__file__).parent / "published"
-KINDS = ("attributes", "identity", "parser", "landmarks")
+KINDS = ("attributes", "identity", "parser", "landmarks", "detector")
 COLOURS = ("RGB", "BGR", "GREY")
 LAYOUTS = ("NCHW", "NHWC")
 OUTPUTS = ("logits", "scores", "softmax")
+#: What a detector's first four numbers are: left, top, right, bottom; left, top, width, height; or
+#: the middle, width and height.
+BOXES = ("corners", "sides", "middle")
 #: What a landmark's numbers are: shares of the input's side, its pixels, or -1 to 1 across it.
 UNITS = ("shares", "pixels", "signed")
+#: Fields that only a detector has.
+DETECTOR_FIELDS = (
+    "height", "boxes", "transposed", "scores", "score", "points", "certain", "overlap",
+)  # fmt: skip
 CLASSES = 19  # of CelebAMask-HQ
 MAX_TEXT = 200_000  # characters; the longest honest declaration has some thousands
 
@@ -67,13 +74,16 @@ class Declaration:
 
     Parameters
     ----------
-    kind : {"attributes", "identity", "parser", "landmarks"}
-        Attribute scores in [0, 1], an identity vector, the 19 classes of CelebAMask-HQ, or points.
+    kind : {"attributes", "identity", "parser", "landmarks", "detector"}
+        Attribute scores in [0, 1], an identity vector, the 19 classes of CelebAMask-HQ, points of a
+        face, or the faces in a photo.
     file : str
         The network, relative to the declaration's folder: ``.onnx`` or a TorchScript ``.pt``.
         Empty where the network is handed over as an object (:func:`wrap_judge`).
     size : int
-        Side of the square pictures the network wants, pixels.
+        Side of the square pictures the network wants, pixels; of a detector's the width.
+    height : int
+        Detector: height of the pictures it wants; 0 where they are square.
     crop : tuple of 4 float
         Left, top, right, bottom of the part that it sees, as shares of the picture.
     colours : {"RGB", "BGR", "GREY"}
@@ -87,17 +97,33 @@ class Declaration:
     input, output : str
         Names inside an ONNX file; empty for the first.
     outputs : {"logits", "scores", "softmax"}
-        Attributes: what turns outputs into scores. "logits" through the logistic function,
-        "softmax" over all columns, "scores" not at all.
+        Attributes, detector: what turns outputs into scores. "logits" through the logistic
+        function, "softmax" over all columns, "scores" not at all.
     attributes : mapping of str to Column
         Attributes: name -> column.
     classes : tuple of int
         Parser: class of CelebAMask-HQ's official order for each class of the network's own.
     units : {"shares", "pixels", "signed"}
-        Landmarks: what their numbers are.
+        Landmarks, detector: what their numbers are.
     five : tuple of int
         Landmarks: which points are the eyes, the nose and the corners of the mouth, each pair from
         the picture's left. Without it the network must give 5, 51 or 68 points in the usual order.
+    boxes : {"corners", "sides", "middle"}
+        Detector: what the first four columns of ``output`` are, a row a face: left, top, right,
+        bottom; left, top, width, height; or the middle's x and y, width, height.
+    transposed : bool
+        Detector: whether the faces are the columns of ``output`` instead.
+    scores : str
+        Detector: name of the output that holds the scores, where it is another one. Of a network
+        that is no ONNX file, not empty for the second of two outputs.
+    score : int
+        Detector: which column is the score; from the end where negative.
+    points : tuple of int
+        Detector: ten columns, x and y of the five points in the order of ``five``; may be empty.
+    certain : float
+        Detector: scores below are no faces, 0 to 1.
+    overlap : float
+        Detector: of two boxes that share more than this of their union the better is kept, 0 to 1.
     table : AttributeTable, optional
         Rows of ``attributes`` in their order. Without it the package's own where a name is known
         there, a plain one otherwise; a file says it as ``[table.NAME]``.
@@ -121,6 +147,14 @@ class Declaration:
     classes: tuple[int, ...] = ()
     units: str = "shares"
     five: tuple[int, ...] = ()
+    height: int = 0
+    boxes: str = "corners"
+    transposed: bool = False
+    scores: str = ""
+    score: int = 4
+    points: tuple[int, ...] = ()
+    certain: float = 0.5
+    overlap: float = 0.4
     table: AttributeTable | None = None
     about: str = ""
     folder: Path = Path()
@@ -131,6 +165,7 @@ class Declaration:
         _one_of("layout", self.layout, LAYOUTS)
         _one_of("outputs", self.outputs, OUTPUTS)
         _one_of("units", self.units, UNITS)
+        self._check_detector()
         if self.five and (len(self.five) != 5 or not all(type(i) is int for i in self.five)):
             raise JudgeError(f"five is {list(self.five)}; allowed: the numbers of five points")
         if not isinstance(self.size, int) or not 8 <= self.size <= 2048:
@@ -165,6 +200,33 @@ class Declaration:
                     f"the number 0 to {CLASSES - 1} of the official one"
                 )
 
+    def _check_detector(self) -> None:
+        """The fields of a detector, which mean nothing for the other kinds."""
+        if self.kind != "detector":
+            own = [f for f in fields(self) if f.name in DETECTOR_FIELDS]
+            stray = [f.name for f in own if getattr(self, f.name) != f.default]
+            if stray:
+                raise JudgeError(f"{stray[0]} is given; allowed: only with kind 'detector'")
+            return
+        _one_of("boxes", self.boxes, BOXES)
+        if self.height and (type(self.height) is not int or not 8 <= self.height <= 2048):
+            raise JudgeError(f"height is {self.height!r}; allowed: a whole number from 8 to 2048")
+        if type(self.transposed) is not bool:
+            raise JudgeError(f"transposed is {self.transposed!r}; allowed: true or false")
+        if type(self.score) is not int:
+            raise JudgeError(f"score is {self.score!r}; allowed: the number of a column")
+        whole = all(type(i) is int and i >= 0 for i in self.points)
+        if self.points and (len(self.points) != 10 or not whole):
+            raise JudgeError(
+                f"points is {list(self.points)}; allowed: the numbers of ten columns, x and y of "
+                "eye, eye, nose and the corners of the mouth, or none"
+            )
+        for name in ("certain", "overlap"):
+            value = getattr(self, name)
+            _numbers(name, (value,), 1)
+            if not 0 <= value <= 1:
+                raise JudgeError(f"{name} is {value!r}; allowed: 0 to 1")
+
     def to_toml(self) -> str:
         """The declaration as a file's text, which :func:`read_declaration` reads back."""
         lines = []
@@ -193,6 +255,11 @@ class Declaration:
     def planes(self) -> int:
         """Colour planes of the input."""
         return 1 if self.colours == "GREY" else 3
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the pictures that the network wants, pixels."""
+        return (self.height or self.size, self.size)
 
     @property
     def path(self) -> Path:

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from l2l_widgets.errors import first_line
 from l2l_widgets.judges.declaration import Declaration, JudgeError, read_declaration
+from l2l_widgets.judges.detecting import read_faces
 from l2l_widgets.storage import StorageError, sha256_file
 
 __all__ = ["Judge", "load_judge", "wrap_judge"]
@@ -33,7 +35,9 @@ class Judge:
     Kind "attributes" keeps ``AttributeRegressor``: readings, (B, A) in [0, 1], in the order of
     ``attributes``. Kind "identity" keeps ``FaceEmbedder``: vectors of norm 1, (B, D). Kind
     "parser" keeps ``Segmenter``: classes, (B, R, R) of uint8, at the picture's own size. Kind
-    "landmarks" gives points, (B, P, 2): x to the right, y down, shares of the picture's side.
+    "landmarks" gives points, (B, P, 2): x to the right, y down, shares of the picture's side. Kind
+    "detector" gives faces, (B, F, 5 or 15), as :func:`~l2l_widgets.judges.detecting.read_faces`
+    has them: the surest first, and rows of zeros where a picture has fewer than another.
 
     Use :func:`load_judge` or :func:`wrap_judge`.
 
@@ -79,6 +83,10 @@ class Judge:
         """
         if images.ndim != 4 or images.shape[1] != 3:
             raise JudgeError(f"images have shape {tuple(images.shape)}; allowed: (B, 3, R, R)")
+        if self.declaration.kind == "detector":
+            # how many faces there are is another number for each picture
+            found = [self._faces(one) for one in images.split(1)]
+            return pad_sequence(found, batch_first=True).to(images.device)
         if not len(images):
             return self._read(images.new_zeros(1, *images.shape[1:]))[:0]
         return torch.cat([self._read(part) for part in images.split(BATCH)]).to(images.device)
@@ -94,9 +102,9 @@ class Judge:
             round(top * height) : round(bottom * height),
             round(left * width) : round(right * width),
         ]
-        if x.shape[-2:] != (d.size, d.size):
+        if x.shape[-2:] != d.shape:
             # antialiased, as the image libraries do with which such networks were trained
-            x = F.interpolate(x, (d.size, d.size), mode="bilinear", antialias=True)
+            x = F.interpolate(x, d.shape, mode="bilinear", antialias=True)
         if d.colours == "BGR":
             x = x.flip(1)
         elif d.colours == "GREY":
@@ -127,6 +135,21 @@ class Judge:
         if self.declaration.kind == "landmarks":
             return self._points(out)
         return self._classes(out, images.shape[-1])
+
+    def _faces(self, image: Tensor) -> Tensor:
+        d = self.declaration
+        with torch.inference_mode():
+            out = self._network(self.prepare(image))
+            if not d.scores:
+                return read_faces([_first_tensor(out, self._name)], d, self._name)
+            if isinstance(out, dict) and d.scores in out:
+                boxes = out[d.output] if d.output in out else _first_tensor(out, self._name)
+                out = [boxes, out[d.scores]]
+            if not isinstance(out, (list, tuple)) or len(out) < 2:
+                raise JudgeError(
+                    f"{self._name}: scores is {d.scores!r}, and there is no second output"
+                )
+            return read_faces([_first_tensor(o, self._name) for o in out[:2]], d, self._name)
 
     def _scores(self, out: Tensor) -> Tensor:
         d = self.declaration
@@ -184,6 +207,9 @@ class Judge:
         side = self.declaration.size
         ramp = torch.linspace(-1, 1, side).view(1, 1, 1, -1).expand(2, 3, side, side).clone()
         ramp[1] = -ramp[1]
+        if self.declaration.kind == "detector":
+            self(ramp)  # no face is there, and none need be found
+            return
         read = self._read(ramp)
         if self.declaration.kind == "identity":
             self.embedding_dim = int(read.shape[1])
@@ -282,18 +308,22 @@ def _onnx_network(path: Path, declaration: Declaration) -> Network:
     output_name = declaration.output or outputs[0]
     if input_name not in inputs:
         raise JudgeError(f"input is {input_name!r}; the file has: {', '.join(inputs)}")
-    if output_name not in outputs:
-        raise JudgeError(f"output is {output_name!r}; the file has: {', '.join(outputs)}")
+    wanted = [output_name, *([declaration.scores] if declaration.scores else [])]
+    for field, chosen in zip(("output", "scores"), wanted, strict=False):
+        if chosen not in outputs:
+            raise JudgeError(f"{field} is {chosen!r}; the file has: {', '.join(outputs)}")
     _check_input(inputs[input_name].shape, declaration)
     single = inputs[input_name].shape[0] == 1  # exported without a free batch axis
 
-    def run(x: Tensor) -> Tensor:
+    def run(x: Tensor) -> Any:
         parts = x.split(1) if single else (x,)
         try:
-            out = [session.run([output_name], {input_name: p.numpy()})[0] for p in parts]
+            out = [session.run(wanted, {input_name: p.numpy()}) for p in parts]
         except Exception as error:
             raise JudgeError(f"file {str(path)!r}: cannot be run ({first_line(error)})") from None
-        return torch.cat([torch.from_numpy(o) for o in out])
+        if declaration.kind == "detector":  # which gets one picture at a time
+            return [torch.from_numpy(o) for o in out[0]]
+        return torch.cat([torch.from_numpy(o[0]) for o in out])
 
     return run
 
@@ -301,13 +331,14 @@ def _onnx_network(path: Path, declaration: Declaration) -> Network:
 def _check_input(shape: list[Any], declaration: Declaration) -> None:
     """Compare an ONNX file's own words on its input with the declaration's."""
     d = declaration
-    declared = (d.planes, d.size, d.size) if d.layout == "NCHW" else (d.size, d.size, d.planes)
+    declared = (d.planes, *d.shape) if d.layout == "NCHW" else (*d.shape, d.planes)
     fixed = list(shape[1:])
     if len(fixed) != 3 or any(
         isinstance(have, int) and have != want for have, want in zip(fixed, declared, strict=True)
     ):
         raise JudgeError(
-            f"size, colours and layout give an input of {list(declared)}; the file wants {fixed}"
+            f"size, {'height, ' * bool(d.height)}colours and layout give an input of "
+            f"{list(declared)}; the file wants {fixed}"
         )
 
 

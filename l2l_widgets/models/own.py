@@ -191,7 +191,13 @@ def _still_good(folder: Path, brought: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_judge(source: Source) -> Judge:
-    return source if isinstance(source, Judge) else load_judge(source)
+    judge = source if isinstance(source, Judge) else load_judge(source)
+    if judge.declaration.kind not in PARTS:
+        raise JudgeError(
+            f"judge {judge.declaration.file!r} is of kind {judge.declaration.kind!r}, which looks "
+            f"at photos; allowed among models: {', '.join(PARTS)}"
+        )
+    return judge
 
 
 def _too_many(judge: Judge, allowed: int) -> JudgeError:

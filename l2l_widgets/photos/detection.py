@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from l2l_widgets.errors import first_line
+from l2l_widgets.images import from_uint8
+from l2l_widgets.judges import Judge, list_declarations, load_judge
 from l2l_widgets.photos.eyes import EyeFinder
 from l2l_widgets.photos.reading import PhotoError
 
-__all__ = ["DETECTORS", "DetectedFace", "Detector", "find_detector"]
+__all__ = ["DETECTORS", "DetectedFace", "Detector", "declared_detector", "find_detector"]
 
 #: Name -> what it is and what it needs, for messages and helps.
 DETECTORS = {
@@ -28,6 +31,7 @@ DETECTORS = {
         "OpenCV's YuNet, better and with eyes and mouth: face_detection_yunet_2023mar.onnx of the "
         "OpenCV Zoo, run by the same package"
     ),
+    "FILE.toml": "the declaration of a network of your own, of kind 'detector'",
 }
 #: Photos are searched at about this side, pixels: smaller faces than a tenth of it are not found.
 SEARCHED = 800
@@ -81,13 +85,16 @@ def find_detector(name: str | Detector | None) -> Detector | None:
     Parameters
     ----------
     name : str, callable or None
-        ``cascade``; ``yunet=FILE.onnx``; ``none`` for none; a callable of your own, which is given
-        back; None for the cascade where it is installed, and no detector where not.
+        ``cascade``; ``yunet=FILE.onnx``; a declaration of kind "detector" (``FILE.toml``, or a
+        published name as ``ultraface_320=FILE.onnx``); ``none`` for none; a callable of your own,
+        which is given back; None for the cascade where it is installed, and no detector where not.
 
     Raises
     ------
     PhotoError
         An unknown name, a library or a file that is missing.
+    JudgeError
+        A declaration or its network that cannot be used.
     """
     if name is None:
         try:
@@ -103,9 +110,49 @@ def find_detector(name: str | Detector | None) -> Detector | None:
         return _cascade()
     if kind == "yunet" and file:
         return _yunet(Path(file))
+    if name.endswith(".toml") or kind in list_declarations():
+        return declared_detector(load_judge(name))
     raise PhotoError(
-        f"detector is {name!r}; allowed: cascade, yunet=FILE.onnx, none, or in Python a callable"
+        f"detector is {name!r}; allowed: cascade, yunet=FILE.onnx, a declaration (.toml), none, or "
+        "in Python a callable"
     )
+
+
+def declared_detector(judge: Judge) -> Detector:
+    """A detector from a network that is declared as one.
+
+    Parameters
+    ----------
+    judge : Judge
+        Of kind "detector", from ``load_judge`` or ``wrap_judge``.
+
+    Raises
+    ------
+    PhotoError
+        It is of another kind.
+    """
+    if judge.declaration.kind != "detector":
+        raise PhotoError(f"detector declares kind {judge.declaration.kind!r}; allowed: 'detector'")
+    height, width = judge.declaration.shape
+
+    def find(image: Image.Image) -> list[DetectedFace]:
+        # whole and not squeezed: what is left over, to the right or below, stays black
+        scale = max(image.width / width, image.height / height)
+        size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
+        sheet = Image.new("RGB", (width, height))
+        sheet.paste(image.resize(size, Image.Resampling.BILINEAR))
+        pixels = torch.from_numpy(np.array(sheet))  # (H, W, 3)
+        found = []
+        for row in judge(from_uint8(pixels).permute(2, 0, 1)[None])[0].tolist():
+            x, y, right, bottom = (v * s for v, s in zip(row, 2 * (width, height), strict=False))
+            points = zip(row[5::2], row[6::2], strict=True)
+            found.append(DetectedFace(
+                x * scale, y * scale, (right - x) * scale, (bottom - y) * scale, row[4],
+                tuple((px * width * scale, py * height * scale) for px, py in points),
+            ))  # fmt: skip
+        return found
+
+    return find
 
 
 def in_order(faces: list[DetectedFace]) -> list[DetectedFace]:

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from l2l_widgets.films import FilmWriter
 from l2l_widgets.images import to_pil
-from l2l_widgets.inversion import InversionSettings
+from l2l_widgets.inversion import Distance, InversionSettings
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos.alignment import crop_quad
 from l2l_widgets.photos.detection import Detector
-from l2l_widgets.photos.finding import align_photo, as_tensor, share_beyond
+from l2l_widgets.photos.finding import Landmarks, align_photo, as_tensor, share_beyond
 from l2l_widgets.photos.frames import Frames
 from l2l_widgets.photos.inverting import encoded_start, invert_picture, picture_distance
 from l2l_widgets.photos.reading import Photo, PhotoError
@@ -146,6 +146,8 @@ def edit_film(
     settings: FilmSettings | None = None,
     *,
     detector: Detector | None = None,
+    landmarks: Landmarks | None = None,
+    distance: Distance | None = None,
     limit: int | None = None,
     scale: int = 1,
     comment: str = "",
@@ -168,6 +170,10 @@ def edit_film(
         How.
     detector : callable, optional
         What finds the face; needed unless the frames are aligned or cropped.
+    landmarks : callable, optional
+        Reads landmarks of a roughly cut face; that of the models if not given.
+    distance : callable, optional
+        What counts beside the pixels; as for :func:`~l2l_widgets.photos.invert_picture`.
     limit : int, optional
         Frames at most.
     scale : int
@@ -191,8 +197,8 @@ def edit_film(
         _place(session, edits)
         frames = Frames(source, limit)
         writer = FilmWriter(out, frames.fps, comment, scale)
-        cuts, lost = _squares(frames, models, detector, settings, stop)
-        tracked = _track(frames, models, cuts, settings, progress, stop)
+        cuts, lost = _squares(frames, models, (detector, landmarks), settings, stop)
+        tracked = _track(frames, models, cuts, settings, distance, progress, stop)
         raw, pictures, losses, beyond = tracked
         ws = smooth(raw, settings.smoothing)
         # one who has stopped already wants the frames that were found
@@ -233,7 +239,7 @@ def _place(session: EditSession, edits: Sequence[Edit]) -> None:
 def _squares(
     frames: Frames,
     models: Models,
-    detector: Detector | None,
+    looking: tuple[Detector | None, Landmarks | None],
     settings: FilmSettings,
     stop: Callable[[], bool],
 ) -> tuple[list[Square], int]:
@@ -244,7 +250,7 @@ def _squares(
             break
         photo = Photo(image, f"frame {len(found) + 1}")
         known = next((s for s in reversed(found) if s is not None), None)
-        found.append(_square(photo, models, detector, settings, known))
+        found.append(_square(photo, models, looking, settings, known))
     placed = [square for square in found if square is not None]
     if not placed:
         where = frames.broken or "no face was found in any frame: cut it with --crop x,y,side"
@@ -262,11 +268,12 @@ def _squares(
 def _square(
     photo: Photo,
     models: Models,
-    detector: Detector | None,
+    looking: tuple[Detector | None, Landmarks | None],
     settings: FilmSettings,
     known: Square | None,
 ) -> Square | None:
     """The face's square in one frame; None where no face is found."""
+    detector, landmarks = looking
     if settings.aligned or settings.crop is not None or detector is None:
         # without a detector this says what helps
         cut = align_photo(photo, models, aligned=settings.aligned, crop=settings.crop)
@@ -278,7 +285,7 @@ def _square(
         faces = [min(faces, key=lambda f: _away(f, known))]
     elif len(faces) > 1:
         faces = [max(faces, key=lambda f: f.width * f.height)]
-    return Square.of(align_photo(photo, models, lambda _: faces).quad)
+    return Square.of(align_photo(photo, models, lambda _: faces, landmarks=landmarks).quad)
 
 
 def _away(face: Any, square: Square) -> float:
@@ -290,6 +297,7 @@ def _track(
     models: Models,
     cuts: Sequence[Square],
     settings: FilmSettings,
+    distance: Distance | None,
     progress: Callable[[str, int, int], None],
     stop: Callable[[], bool],
 ) -> tuple[Tensor, list[Tensor], list[float], float]:
@@ -314,8 +322,10 @@ def _track(
         how = InversionSettings(
             settings.space, steps=steps, seed=settings.seed, noise=0.1 if last is None else 0.0
         )
-        start = None if last is None else _better_start(models, picture, last, settings.space)
-        found = invert_picture(models, picture, how, start=start)
+        start = None
+        if last is not None:
+            start = _better_start(models, picture, last, settings.space, distance)
+        found = invert_picture(models, picture, how, start=start, distance=distance)
         last = found.ws
         rows.append(found.ws[0].cpu())
         if settings.compare:
@@ -333,7 +343,9 @@ def _again(frames: Frames) -> Iterable[Image.Image]:
 
 
 @torch.no_grad()
-def _better_start(models: Models, picture: Tensor, last: Tensor, space: str) -> Tensor:
+def _better_start(
+    models: Models, picture: Tensor, last: Tensor, space: str, distance: Distance | None
+) -> Tensor:
     """The last frame's latent, or the encoder's answer where the scene has changed."""
     encoded = encoded_start(models, picture, space)
     if encoded is None:
@@ -344,7 +356,7 @@ def _better_start(models: Models, picture: Tensor, last: Tensor, space: str) -> 
     images = generator.synthesis(both, noise_mode="const").float().clamp(-1, 1)
     wanted = picture.to(images).expand(2, -1, -1, -1)
     loss = (images - wanted).abs().mean((1, 2, 3))
-    distance = picture_distance(models)
+    distance = distance or picture_distance(models)
     if distance is not None:
         loss = loss + distance(images, wanted)
     return both[int(loss.argmin())][None]

@@ -58,6 +58,8 @@ FARTHEST, LARGEST, MOST_TURNED = 0.30, 1.6, 40.0
 #: knows drawn faces puts the mouth of a photograph on its chin.
 EYES_FARTHEST, EYES_LARGEST, EYES_TURNED = 0.06, 1.1, 5.0
 
+#: Sides of squares that sets of aligned faces have: FFHQ's, its thumbnails', CelebA-HQ's.
+CUT_SIDES = (128, 256, 512, 1024)
 #: A cut of which less than this share lies outside its photo is not worth a word.
 LEAST_BEYOND = 0.01
 #: Pictures (1, 3, R, R) in [-1, 1] to points (1, P, 2), shares of the side.
@@ -170,6 +172,8 @@ def align_photo(
     )
     if doubt:
         notes.append(doubt)
+    if _looks_cut(photo) and _fills(photo, found):
+        notes.append("its size is that of a face cut as FFHQ does: take all of it (--aligned)")
     if np.hypot(*(found[3] - found[0])) < side / 2:
         notes.append(f"the face is small: {np.hypot(*(found[3] - found[0])):.0f} pixels wide")
     cut = _cut(photo, found, side, how, notes)
@@ -245,6 +249,8 @@ def _nobody(photo: Photo, detector: Detector) -> str:
     none = f"photo {photo.name} ({width} x {height}): no face was found. "
     small = photo.image.copy()
     small.thumbnail((TURNED_SIDE, TURNED_SIDE))
+    if _looks_cut(photo):
+        none += "Its size is that of a face cut as FFHQ does: --aligned takes it as it is. "
     for turn, words in (
         (Transpose.ROTATE_270, "to the right"), (Transpose.ROTATE_90, "to the left"),
         (Transpose.ROTATE_180, "upside down"),
@@ -255,6 +261,18 @@ def _nobody(photo: Photo, detector: Detector) -> str:
         "A face seen from the front, larger than a tenth of the photo, is found best; otherwise "
         "cut it yourself: --crop x,y,side"
     )
+
+
+def _looks_cut(photo: Photo) -> bool:
+    """Whether a photo has a size that cameras do not make, and sets of aligned faces do."""
+    width, height = photo.size
+    return width == height and width in CUT_SIDES
+
+
+def _fills(photo: Photo, quad: np.ndarray) -> bool:
+    """Whether a face's square is about the whole photo."""
+    side = float(np.hypot(*(quad[3] - quad[0])))
+    return 1 / LARGEST < side / min(photo.size) < LARGEST
 
 
 def _choose(faces: list[DetectedFace], face: int | None, photo: Photo) -> int:

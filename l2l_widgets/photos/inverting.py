@@ -1,6 +1,7 @@
 """A picture of a face to the latent that draws it, with what a set of models has for it.
 
-The encoder gives the start where there is one; the regressors see what the descent compares.
+The encoder gives the start where there is one; the networks of the losses, attribute regressors and
+embedder, see what the descent compares.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from l2l_widgets.inversion import (
     perceptual_distance,
 )
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.perception import LatentEncoder, load_network
+from l2l_widgets.perception import LatentEncoder, TransformerTrunk, load_network
 from l2l_widgets.photos.reading import PhotoError
 from l2l_widgets.policy import visible_table
 from l2l_widgets.storage import load_safetensors
@@ -88,9 +89,21 @@ def encoded_start(models: Models, picture: Tensor, space: str) -> Tensor | None:
 
 
 def picture_distance(models: Models) -> Distance | None:
-    """What beside pixels counts: what the regressors of the losses see; None without any."""
-    seeing = [r for r in models.regressors if hasattr(r, "feature_maps")]
+    """What beside pixels counts: what the networks of the losses see; None without any.
+
+    Attribute regressors, and the embedder, which sees the person: without it a face is found that
+    has every attribute and is somebody else. The second judges are never among them: they measure
+    what is found.
+    """
+    networks = [*models.regressors, *([models.embedder] if models.has("embedder") else [])]
+    seeing = [network for network in networks if _has_stages(network)]
     return perceptual_distance(seeing) if seeing else None
+
+
+def _has_stages(network: Any) -> bool:
+    """Whether a network has feature maps: a judge of one's own and a transformer have not."""
+    trunk = getattr(network, "trunk", None)
+    return hasattr(network, "feature_maps") and not isinstance(trunk, TransformerTrunk)
 
 
 def invert_picture(
@@ -141,17 +154,20 @@ def read_back(models: Models, picture: Tensor, image: Tensor) -> dict[str, Any]:
     -------
     dict
         ``identity`` (cosine), ``attributes`` (mean absolute difference), ``largest`` (name and
-        difference of the attribute that is farthest off).
+        difference of the attribute that is farthest off), ``partial`` (whether one of them was
+        read by a network that the search itself compared, for want of a second judge).
     """
-    answer: dict[str, Any] = {}
+    answer: dict[str, Any] = {"partial": False}
     with torch.inference_mode():
         for part in ("identity_judge", "embedder"):
             if models.has(part) and "identity" not in answer:
                 judge = models.part(part)
+                answer["partial"] |= part == "embedder" and _has_stages(judge)
                 answer["identity"] = round(float((judge(picture) * judge(image)).sum()), 4)
         for part in ("attribute_judge", "regressor"):
             if models.has(part) and "attributes" not in answer:
                 judge = models.part(part)
+                answer["partial"] |= part == "regressor" and _has_stages(judge)
                 apart = (judge(picture) - judge(image)).abs()[0]
                 answer["attributes"] = round(float(apart.mean()), 4)
                 shown = [models.table.index(n) for n in visible_table(models.table).names]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2l_widgets.inversion import InversionSettings
+from l2l_widgets.inversion import Distance, InversionSettings
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos.inverting import ENCODER_FILE, invert_picture, load_encoder
 from l2l_widgets.photos.reading import PhotoError
@@ -99,6 +99,7 @@ def measure_inversion(
     settings: InversionSettings | None = None,
     *,
     spaces: tuple[str, ...] = ("w", "w+"),
+    distance: Distance | None = None,
     named: str = "",
     kept: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -117,8 +118,11 @@ def measure_inversion(
         Of the descent; its space is not used.
     spaces : tuple of str
         "w", "w+" or both.
+    distance : callable, optional
+        What counts beside the pixels; as for :func:`~l2l_widgets.photos.invert_picture`.
     named : str
-        What decides the pictures, such as a seed: part of what a resumed measurement must share.
+        What decides the pictures, such as a seed, and names the distance where one is given: part
+        of what a resumed measurement must share.
     kept : Path, optional
         A file that keeps each face's row, from which a later call goes on.
     progress : callable, optional
@@ -164,7 +168,7 @@ def measure_inversion(
         for way, chosen in ways.items():
             if measured.get(number, way) is None:
                 picture = picture_of(number) if picture is None else picture
-                measured.add(number, way, _one(models, picture, chosen))
+                measured.add(number, way, _one(models, picture, chosen, distance))
             done += 1
             if progress is not None:
                 progress(done, count * len(ways))
@@ -176,9 +180,11 @@ def measure_inversion(
     }  # fmt: skip
 
 
-def _one(models: Models, picture: Tensor, settings: InversionSettings) -> dict[str, Any]:
+def _one(
+    models: Models, picture: Tensor, settings: InversionSettings, distance: Distance | None
+) -> dict[str, Any]:
     begun, worked = time.perf_counter(), time.process_time()
-    found = invert_picture(models, picture, settings)
+    found = invert_picture(models, picture, settings, distance=distance)
     seconds, worked = time.perf_counter() - begun, time.process_time() - worked
     with torch.inference_mode():
         read, same = models.attribute_judge, models.identity_judge

@@ -33,6 +33,7 @@ KEPT_SIDE = 4096
 SMALLEST = 16  # pixels
 #: Lines of a deep picture that are made 8 bits at a time: their numbers take eight times the room.
 STRIP = 64
+FROM_DEEP = "its 16 bits became 8"
 #: A PNG of this package's says so in one of its text chunks.
 OURS = ("l2l-recipe",)
 
@@ -105,6 +106,8 @@ def read_photo(source: str | os.PathLike[str] | bytes, name: str = "") -> Photo:
             if frames > 1:
                 notes.append(f"it is animated: the first of {frames} frames is taken")
                 picture.seek(0)
+            if _is_deep_colour(picture):  # its decoder leaves the lower bits out, and is silent
+                notes.append(FROM_DEEP)
             picture.load()
             image = _as_eight_bits(picture, notes)
             del picture
@@ -199,6 +202,23 @@ def _is_ours(picture: Image.Image) -> bool:
     return picture.format == "PNG" and any(key in text for key in OURS)
 
 
+def _is_deep_colour(picture: Image.Image) -> bool:
+    """Whether a colour picture that is not decoded yet has more than 8 bits a colour in its file.
+
+    Pillow has no such mode: what its decoder is told tells it.
+    """
+    if picture.mode not in ("RGB", "RGBA", "RGBX", "LA", "CMYK"):
+        return False
+    for tile in getattr(picture, "tile", ()):
+        told = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(word, str) and ";16" in word for word in told):
+            return True
+        # of a PPM: the number that means white
+        if tile[0] == "ppm" and any(type(word) is int and word > 255 for word in told):
+            return True
+    return False
+
+
 def _as_eight_bits(turned: Image.Image, notes: list[str]) -> Image.Image:
     """RGB, or one plane of grey; the picture that is given is used up."""
     profile = turned.info.get("icc_profile")
@@ -206,7 +226,7 @@ def _as_eight_bits(turned: Image.Image, notes: list[str]) -> Image.Image:
         notes.append("it was turned upright by its EXIF mark")
     ImageOps.exif_transpose(turned, in_place=True)  # else it is copied, turned or not
     if turned.mode.startswith("I") or turned.mode == "F":
-        notes.append("its 16 bits became 8")
+        notes.append(FROM_DEEP)
         return _from_deep(turned)
     if turned.mode == "CMYK":
         notes.append("its printing colours (CMYK) became RGB")

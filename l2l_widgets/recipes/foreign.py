@@ -35,7 +35,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.perception import AttributeNet
 from l2l_widgets.recipes.imitation import EDITORS, IMITATIONS, recipes_of_world
 from l2l_widgets.recipes.registry import Recipe, RecipeError, in_order
-from l2l_widgets.storage import write_atomic
+from l2l_widgets.storage import available_memory, write_atomic
 from l2l_widgets.triplets import sample_latents
 
 __all__ = ["FACES", "Foreseen", "chosen_recipes", "claim_world", "foresee"]
@@ -153,7 +153,7 @@ class Foreseen:
                 f"{folder}: about {self.disk_bytes / GB:.1f} GB are needed, the disk has "
                 f"{free / GB:.1f} GB free; allowed: fewer --faces, or --weights on another disk"
             )
-        memory = _available_memory()
+        memory = available_memory()
         if memory is not None and not on_gpu and self.memory_bytes > memory:
             raise RecipeError(
                 f"about {self.memory_bytes / GB:.1f} GB of memory are needed, {memory / GB:.1f} GB "
@@ -243,17 +243,6 @@ def _one_gradient(generator: Any, ws: torch.Tensor) -> tuple[float, float]:
     for parameter in generator.parameters():
         kept.pop(parameter.data_ptr(), None)
     return taken, float(sum(kept.values()))
-
-
-def _available_memory() -> int | None:
-    """Bytes that are free for a process, where the system says so."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        return None
-    return None
 
 
 def _duration(seconds: float) -> str:
