@@ -370,6 +370,7 @@ def test_a_card_says_how_the_generator_grew_and_at_which_size_figures_are_taken(
     for part in (
         "of world 3", "11 steps in which", "13 adversarial", "at 64 px, 21 steps", "22",
         "not adversarial: a small network learns to double renders, 7 steps",
+        "of codes whose rows differ (W+, style mixing), which the layers below it have met",
     ):  # fmt: skip
         assert part in text
     assert "every figure of quality in this card is taken of pictures of 64 px" in text

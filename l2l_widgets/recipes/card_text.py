@@ -167,7 +167,9 @@ def _history(manifest: Mapping[str, Any]) -> str:
             f"small network {learns}, and the block learns to draw what that network makes of the "
             "picture of 64 px. W, and the picture of 64 px that the skip output still gives, stay "
             "what they were to the bit; averaged over 2 x 2 pixels, the picture of 128 px is "
-            "taught to be that one: close to it, not equal.",
+            "taught to be that one: close to it, not equal. The block learned from faces of one w "
+            "in all rows alone: of codes whose rows differ (W+, style mixing), which the layers "
+            "below it have met, it has seen none.",
             "Readers, judges, editors, the mixer and the painter look at 64 px, in training and "
             "below; a larger picture is shrunk for them. So every figure of quality in this card "
             "is taken of pictures of 64 px, and none says how crisp those of 128 px are.",
