@@ -92,9 +92,6 @@ def write_card_world(folder):
     manifest["maskgan.safetensors"] |= {
         "config": {"sets": ["population"]}, "inputs": {"regressor.safetensors": "another"},
     }  # fmt: skip
-    manifest["embedder.safetensors"]["scores"] = {
-        "tar_at_far_1pct": 0.5, "same_similarity": 0.9, "different_similarity": 0.1, "people": 4,
-    }  # fmt: skip
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     return folder
 
@@ -126,6 +123,8 @@ def report_of(**changes):
 def world(tmp_path, monkeypatch):
     """The folder, small sets, and few faces."""
     monkeypatch.setattr(rendered, "rendered_set", small)
+    people = (small("identities").images, torch.arange(48) // 4)
+    monkeypatch.setattr(rendered, "end_of_set", lambda name, count: people)
     monkeypatch.setattr(cards, "SEARCHED", 2)
     monkeypatch.setattr(cards, "PAINTED", 4)
     monkeypatch.setattr(cards, "PAPER_EIGHT", ("age", "smile"))
@@ -140,7 +139,8 @@ def world(tmp_path, monkeypatch):
 
 
 PARTS = (
-    "readers", "detection", "parser", "mask_vae", "painting", "mapper_all", "mapper", "generator",
+    "readers", "embedders", "detection", "parser", "mask_vae", "painting", "mapper_all", "mapper",
+    "generator",
 )  # fmt: skip
 
 
@@ -179,6 +179,12 @@ def test_a_card_carries_every_figure_and_is_measured_once(world, monkeypatch):
     for name, reader in scores["readers"].items():
         assert f"- {name}: R² of at least 0.9" in text
         assert sum(reader["attributes"]["age"]["count"]) == 48
+    assert set(scores["embedders"]) == {"embedder", "identity_judge"}
+    for name, found in scores["embedders"].items():
+        assert (found["people"], found["pictures"]) == (12, 48)
+        rate = f"{found['true_accept_rate']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+        assert f"| {name} | {rate} |" in text
+    assert "12 people whom no recipe learned from, in 48 renders" in text
     assert scores["parser"]["faces"] == 48
     assert f"mean error {scores['parser']['landmark_error']:.4f} of the distance" in text
     assert f"{scores['mask_vae']['mask_accuracy']:.3f} of the pixels keep" in " ".join(text.split())
@@ -370,6 +376,7 @@ def test_a_card_says_how_the_generator_grew_and_at_which_size_figures_are_taken(
     for part in (
         "of world 3", "11 steps in which", "13 adversarial", "at 64 px, 21 steps", "22",
         "not adversarial: a small network learns to double renders, 7 steps",
+        "of codes whose rows differ (W+, style mixing), which the layers below it have met",
     ):  # fmt: skip
         assert part in text
     assert "every figure of quality in this card is taken of pictures of 64 px" in text

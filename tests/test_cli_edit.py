@@ -156,7 +156,7 @@ def test_one_is_counted_as_one(capsys, tmp_path, tiny_world):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--set", "smlie=0.5"], "did you mean smile"),
+        (["--set", "smlie=0.5"], "did you mean smile? (l2l attributes lists all)"),
         (["--set", "dark lenses=1"], "did you mean sunglasses ('Dark lenses')?"),
         (["--set", "lipstik=1"], "did you mean lip_makeup"),
         (["--set", "age=60"], "(age runs from 5 to 85 years: 60 years is 0.69)"),

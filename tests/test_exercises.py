@@ -12,7 +12,7 @@ from exercise_checks import timed
 from l2l_widgets.session.replay import Recipe
 from l2l_widgets.teaching.exercises import (
     Exercise,
-    asked_of,
+    changes_of,
     exercise,
     expect_choice,
     expect_close,
@@ -131,11 +131,27 @@ def test_a_recipe_is_read_from_whatever_carries_one(session, tmp_path):
     for answer in (session, kept, tmp_path / "face.png", str(tmp_path / "face.png")):
         recipe = recipe_of(answer)
         assert isinstance(recipe, Recipe)
-        assert asked_of(recipe) == {"smile": 0.3}
+        assert changes_of(recipe, session.models) == pytest.approx({"smile": 0.3})
     assert recipe_of(recipe) is recipe
     assert recipe_of(recipe.to_json()).seed == 5
     with pytest.raises(AssertionError, match="the answer is a int"):
         recipe_of(3)
+
+
+def test_a_value_is_no_change_of_that_size(session):
+    """A slider at 30 % asks for the way there from where the face stands, not for 30 % more."""
+    models = session.models
+    session.update(seed=5, changes={}, targets={"smile": 0.3})
+    drawn = session.render()
+    stands = float(drawn.request.current[0, models.table.index("smile")])
+    assert abs(stands) > 0.05, "give the test a face on which the two differ"
+    assert changes_of(session, models) == pytest.approx({"smile": 0.3 - stands}, abs=1e-5)
+    session.update(changes={"smile": 0.3}, targets={})
+    assert changes_of(session, models) == pytest.approx({"smile": 0.3})
+    session.reset()
+    assert changes_of(session, models) == {}
+    with pytest.raises(AssertionError, match="the answer is a int"):
+        changes_of(3, models)
 
 
 def test_a_check_measures_the_recipe_again(session, tiny_models, tmp_path):

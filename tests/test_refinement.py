@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from training_runs import assert_equal_states
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.faceworld import render, sample_factors
@@ -21,7 +22,7 @@ from l2l_widgets.recipes import build_task, refinement
 from l2l_widgets.recipes.reading import draw_as_read
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors
 from l2l_widgets.stylegan2 import Generator, load_generator, save_generator
-from l2l_widgets.training import train
+from l2l_widgets.training import Control, RunDirectory, train
 
 
 class _Renders:
@@ -84,6 +85,107 @@ def test_only_the_new_block_learns(weights, monkeypatch, tmp_path):
     assert (large(z) - plain(z)).abs().max() > 1e-3
     assert large.faithful_from == 16
     assert set(task.modules()) == {"block", "average", "doubler", "doubler_average"}
+
+
+@pytest.fixture
+def tiny(weights, monkeypatch):
+    """A function that builds the task of a few steps of either phase, and its settings."""
+    monkeypatch.setattr(refinement, "rendered_set", lambda name: _Renders())
+
+    def build(**fields):
+        recipe = refinement.RECIPES[0].replace(
+            **{
+                "batch_size": 4, "doubling_steps": 5, "width": 8, "blocks": 1, "crop": 16,
+                "steps": 12, "log_every": 1, "checkpoint_every": 100, "precision": "no",
+                "average": 0.5, "device": "cpu", **fields,
+            }
+        )  # fmt: skip
+        with torch.random.fork_rng():
+            torch.manual_seed(7)  # of the doubling network and the block
+            return build_task(recipe, weights), recipe.settings
+
+    return build
+
+
+def all_losses(folder):
+    """Every loss of every step, as the history has them."""
+    return [
+        {name: value for name, value in record.items() if name == "step" or "loss" in name}
+        for record in RunDirectory(folder).history()
+    ]
+
+
+@pytest.mark.parametrize("stops", [(3, 8), (5,)], ids=["in both phases", "between them"])
+def test_a_stopped_training_goes_on_bit_for_bit_through_both_phases(tiny, tmp_path, stops):
+    whole, settings = tiny()
+    assert train(whole, settings, tmp_path / "whole", progress=False).finished
+    for number, stop in enumerate((*stops, None)):
+        control = Control()
+
+        def stop_there(record, stop=stop, control=control):
+            if record["step"] + 1 == stop:  # the step under way is finished first
+                control.stop()
+
+        parts, _ = tiny()  # of its own each time, as in a new process
+        outcome = train(
+            parts, settings, tmp_path / "parts", resume=number > 0, control=control,
+            callbacks=(stop_there,), progress=False,
+        )  # fmt: skip
+        assert outcome.step == (stop or 12)
+        assert outcome.finished is (stop is None)
+    assert_equal_states(whole, parts)
+    assert all_losses(tmp_path / "whole") == all_losses(tmp_path / "parts")
+    one, other = (
+        load_safetensors(tmp_path / name / "final" / refinement.OUTPUT)[0]
+        for name in ("whole", "parts")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_kept_loss_holds_the_averaged_picture_to_the_small_one(tiny, tmp_path):
+    """What is reported is that distance, and its weight is what keeps it small."""
+    z = torch.randn(8, 8, generator=torch.Generator().manual_seed(2))
+
+    def distance(generator):
+        averaged = F.avg_pool2d(generator(z, noise_mode="none"), 2)
+        return float((averaged - generator(z, noise_mode="none", max_resolution=16)).abs().mean())
+
+    fields = {"edge_weight": 0.0, "match_weight": 0.0, "block_rate": 0.05}
+    reported, found = {}, {}
+    for weight in (0.0, 20.0):
+        records: list[dict] = []
+        task, settings = tiny(steps=31, doubling_steps=1, kept_weight=weight, **fields)
+        # a teacher that makes everything darker: what it wants is not what is to be kept
+        for teacher in (task.doubler, task.doubler_average):
+            torch.nn.init.constant_(teacher.last.bias, -0.5)
+        run = tmp_path / f"run-{weight}"
+        train(task, settings, run, callbacks=(records.append,), progress=False)
+        assert "kept_loss" not in records[0]
+        reported[weight] = [record["kept_loss"] for record in records[1:]]
+        found[weight] = distance(load_generator(run / "final" / refinement.OUTPUT))
+    # before the first step both are the same block, which only upsamples
+    assert reported[0.0][0] == reported[20.0][0]
+    assert found[20.0] < 0.5 * found[0.0]
+    assert reported[20.0][-1] < 0.5 * reported[0.0][-1]
+
+
+def test_what_is_reported_as_kept_is_the_distance_of_the_averaged_picture(tiny, monkeypatch):
+    task, _ = tiny(kept_weight=3.0)
+    torch.nn.init.normal_(task.block.torgb.weight)
+    drawn, small = task.draw(torch.randn(3, 8, generator=torch.Generator().manual_seed(4)))
+    monkeypatch.setattr(task, "draw", lambda z: (drawn, small))
+    said = []
+    context = SimpleNamespace(
+        backward=said.append, optimize=lambda name: None, set_learning_rate=lambda name, rate: None
+    )
+    losses_of_step = task._train_block(torch.zeros(3, 8), 0, 4, context)
+    blocks = drawn.detach().unflatten(2, (16, 2)).unflatten(4, (16, 2)).mean(dim=(3, 5))
+    expected = (blocks - small).abs().mean()
+    assert expected > 0.01
+    assert losses_of_step["kept_loss"].item() == pytest.approx(float(expected), rel=1e-5)
+    weighed = losses_of_step["block_loss"] + task.config.kept_weight * losses_of_step["kept_loss"]
+    assert said[0].item() == pytest.approx(weighed.item(), rel=1e-6)
 
 
 def test_a_doubling_network_starts_as_interpolation_and_learns_edges():

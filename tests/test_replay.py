@@ -248,8 +248,9 @@ def test_a_fault_is_refused_by_name(recipe, path, value, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not JSON"),
-        ("{", "not JSON"),
+        ("", r"not JSON \(line 1, column 1: the text ends there\); allowed: a PNG saved by"),
+        ("{", r"not JSON \(line 1, column 2: the text ends there\); allowed: a PNG saved by"),
+        ('{"format": l2l}', r"not JSON \(line 1, column 12: 'l2l}'\); allowed: a PNG saved by"),
         ("[]", "the text is"),
         ("7", "the text is 7"),
         ("[" * 100_000, "not JSON"),
@@ -259,7 +260,7 @@ def test_a_fault_is_refused_by_name(recipe, path, value, message):
         ('{"format": "l2l-recipe/1", "format": "l2l-recipe/1"}', "field 'format' is given twice"),
         (b"\xff\xfe{}", "byte 0 is not UTF-8"),
         (b'{"format": "\xc3"}', "not UTF-8"),
-        ('{"seed": ' + "9" * 5000 + "}", "not JSON"),
+        ('{"seed": ' + "9" * 5000 + "}", "not JSON .a number has too many digits"),
         (" " * 4_000_001, "characters long; allowed"),
     ],
 )
@@ -283,6 +284,17 @@ def test_a_picture_without_a_recipe_is_refused(tmp_path):
     Image.new("RGB", (4, 4)).save(path)
     with pytest.raises(RecipeError, match=r"plain\.png: the picture carries no 'l2l-recipe'"):
         read_recipe(path)
+
+
+def test_a_text_that_is_something_else_is_named_with_what_is_allowed(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# Faces\n\nand words")
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert str(caught.value) == (
+        f"recipe: {path}: begins with '# Faces', neither a recipe nor a picture; allowed: a PNG "
+        "saved by this package, or a recipe as JSON"
+    )
 
 
 @pytest.mark.parametrize("kept", [9, 20, 40, 0.3, 0.6])

@@ -96,6 +96,19 @@ def test_a_language_has_every_phrase_with_its_places(name):
     assert {line for line, text in said.items() if not places(text) <= places(line)} == set()
 
 
+@pytest.mark.parametrize("name", languages())
+def test_no_key_stands_twice_in_a_table(name):
+    """The later one would win, in silence, and the view of the other would lose its number."""
+
+    def each_once(pairs):
+        keys = [key for key, _ in pairs]
+        assert [key for key in keys if keys.count(key) > 1] == []
+        return dict(pairs)
+
+    text = (LANGUAGES / f"{name}.json").read_text(encoding="utf-8")
+    assert json.loads(text, object_pairs_hook=each_once)["language"]
+
+
 def test_what_the_parts_below_say_is_put_into_the_readers_language():
     german = Words.of("de")
     assert german.said("page is 'x'; allowed: a whole number of at least 0") == (

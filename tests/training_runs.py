@@ -33,8 +33,9 @@ def state_of(task):
     tensors = {}
     for name, module in task.modules().items():
         tensors.update({f"{name}.{key}": value for key, value in module.state_dict().items()})
-    for index, moments in task.optimizer.state_dict()["state"].items():
-        tensors.update({f"adam.{index}.{key}": value for key, value in moments.items()})
+    for name, optimizer in task.optimizers().items():
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors.update({f"adam.{name}.{index}.{k}": value for k, value in moments.items()})
     return tensors
 
 

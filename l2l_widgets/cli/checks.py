@@ -143,7 +143,9 @@ def check_names(names: Iterable[str], table: AttributeTable, field: str) -> None
             table.index(name)
         check_visible(names, table)
     except ValueError as error:
-        raise ValueError(f"{field}: {error}") from None
+        # a guess is one of the names that are allowed, and need not be the one that was meant
+        all_names = " (l2l attributes lists all)" if str(error).endswith("?") else ""
+        raise ValueError(f"{field}: {error}{all_names}") from None
 
 
 def check_request(

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of many faces to the verb ``edit``."""
     many = parser.add_argument_group(
         "many faces", "--out is then a folder: a picture a face, and table.csv with the receipts; "
-        "what stands there from an interrupted run is not done again"
+        "what stands there from an interrupted run is not done again. A receipt draws and judges "
+        "some 66 faces for each of these, which takes seconds on a CPU; --no-receipt does not"
     )  # fmt: skip
     many.add_argument(
         "--seeds", default=None, metavar="0-99", help="seeds, such as 0-99 or 3,7,20-29"

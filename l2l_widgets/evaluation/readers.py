@@ -1,4 +1,4 @@
-"""How well a reader of attributes reads where the truth is known: R², AUC and calibration."""
+"""How well a reader reads where the truth is known: R², AUC, calibration; one person or two."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.metrics.reliability import r_squared, reliability, roc_auc
+from l2l_widgets.metrics.same_person import true_accept_interval, true_accept_rate
 
-__all__ = ["MEASURED_AUC", "MEASURED_R2", "measured", "score_reader"]
+__all__ = ["MEASURED_AUC", "MEASURED_R2", "measured", "score_embedder", "score_reader"]
 
 #: An attribute counts as measured from this R² or this AUC on.
 MEASURED_R2, MEASURED_AUC = 0.9, 0.98
@@ -62,6 +63,50 @@ def score_reader(
         "mean_r2": _plain(r2.nanmean()),
         "mean_calibration_error": _plain(curve.error.mean()),
         "attributes": attributes,
+    }
+
+
+@torch.inference_mode()
+def score_embedder(
+    embedder: Any, images: Tensor, people: Tensor, *, seed: int = 0, draws: int = 1000
+) -> dict[str, Any]:
+    """Let an embedder tell people apart.
+
+    Parameters
+    ----------
+    embedder : callable
+        Pictures (B, 3, R, R) in [-1, 1] to unit vectors (B, D).
+    images : Tensor, shape (N, 3, R, R), uint8
+        Several pictures of each person, none of whom it was trained on.
+    people : Tensor, shape (N,)
+        Whose picture each is.
+    seed, draws : int
+        Of the bootstrap over people.
+
+    Returns
+    -------
+    dict
+        ``people``, ``pictures``; ``true_accept_rate``, the share of pairs of one person that are
+        more alike than all but 1 % of the pairs of two, and 95 % of it over people, ``low`` and
+        ``high``, by ``draws`` resamples of ``seed``; ``same_similarity`` and
+        ``different_similarity``, the mean cosine of both kinds of pairs.
+    """
+    vectors = torch.cat([embedder(part.float() / 127.5 - 1).cpu() for part in images.split(128)])
+    vectors = vectors.float()
+    low, high = true_accept_interval(vectors, people, seed=seed, draws=draws)
+    similarity = vectors @ vectors.T
+    same = people[:, None] == people[None]
+    pairs = torch.ones_like(same).triu(1)
+    return {
+        "people": len(people.unique()),
+        "pictures": len(people),
+        "seed": seed,
+        "draws": draws,
+        "true_accept_rate": round(true_accept_rate(vectors, people), 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "same_similarity": _plain(similarity[pairs & same].mean()),
+        "different_similarity": _plain(similarity[pairs & ~same].mean()),
     }
 
 

@@ -1,11 +1,11 @@
 """The model card: what the embedded weights are, measured, with the command beside each figure.
 
 ``l2l train cards`` measures the generator against held-out renders in the judge's features, holds
-every reader and the mask networks against the truth, runs the evaluations of the mapper and of the
-identity mixer where there is one, and writes ``scores.json``, ``CARD.md`` and two pictures into the
-weights folder. Each part is kept when it is measured, with the hashes of the files that it speaks
-of: what was measured on the same files is not measured again. The text is built before anything is
-measured and after each part, so that a fault in it shows at once.
+every reader, embedder and mask network against the truth, runs the evaluations of the mapper and of
+the identity mixer where there is one, and writes ``scores.json``, ``CARD.md`` and two pictures into
+the weights folder. Each part is kept when it is measured, with the hashes of the files that it
+speaks of: what was measured on the same files is not measured again. The text is built before
+anything is measured and after each part, so that a fault in it shows at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from l2l_widgets.evaluation.generated import (
     score_distribution,
     score_memorisation,
 )
-from l2l_widgets.evaluation.readers import score_reader
+from l2l_widgets.evaluation.readers import score_embedder, score_reader
 from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.images import from_uint8, grid, save_image
 from l2l_widgets.maskgan.model import VAE, WHOLE
@@ -58,6 +58,7 @@ SCORES, CARD, LATENCY = "scores.json", "CARD.md", "latency.json"
 SHEET, CURVES = "neighbours.png", "reliability.png"
 #: The readers, as the zoo calls them, in the order of the card.
 READERS = ("attribute_judge", "regressor", "regressor_b")
+EMBEDDERS = ("embedder", "identity_judge")
 PARSER = "parser.safetensors"
 
 #: Beginnings of the names of files that a part is of, or is measured with.
@@ -168,6 +169,10 @@ def _parts(
     """What there is to measure, what takes least first."""
     parts = {
         "readers": _Part("the readers", _JUDGES, {}, lambda: score_readers(models, weights)),
+        "embedders": _Part(
+            "the embedders", ("embedder.", "judge_embedder."), {},
+            lambda: score_embedders(models),
+        ),
         "detection": _Part(
             "faces and eyes", ("generator.",), {"faces": min(faces, SEARCHED)},
             lambda: score_found(models, faces),
@@ -332,6 +337,16 @@ def score_readers(models: Models, folder: Path) -> dict[str, Any]:
     figure = reliability_figure({name: s["attributes"] for name, s in scores.items()})
     _save_figure(folder / CURVES, figure)
     return scores
+
+
+def score_embedders(models: Models) -> dict[str, Any]:
+    """Let every embedder tell people apart whom no recipe learns from, with intervals over them."""
+    from l2l_widgets.recipes.perception import HELD_OUT
+    from l2l_widgets.recipes.rendered import end_of_set
+
+    faces = end_of_set("identities", HELD_OUT)
+    return {name: score_embedder(models.part(name), *faces) for name in EMBEDDERS
+            if models.has(name)}  # fmt: skip
 
 
 def _save_figure(path: Path, figure: Any) -> None:

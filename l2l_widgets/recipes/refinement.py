@@ -13,6 +13,9 @@ small picture; averaged over 2 x 2 pixels the large picture is to be the small o
 learn from pairs that lie on each other to the pixel, so no discriminator is needed. One was tried:
 the block, which sees no pair, answered it with specks along every edge.
 
+The block learns from faces of one w in all rows. A code whose rows differ (W+, style mixing), which
+the layers below it know from their own training, is new to it.
+
 Progressive growing is Karras et al. 2018 ("Progressive Growing of GANs"); that the lower layers are
 frozen while it grows, and that a doubling network teaches it, is ours, and it is what makes it
 affordable on a CPU. The doubling network is of the kind of Lim et al. 2017 ("EDSR").

@@ -7,15 +7,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from l2l_widgets.faceworld.batches import compiler_found
+import torch
+from torch import Tensor
+
+from l2l_widgets.faceworld.batches import compiler_found, render_batches
 from l2l_widgets.faceworld.dataset import (
     SHARD,
     DatasetConfig,
     FaceDataset,
     render_dataset,
+    shard_factors,
     shard_path,
 )
 from l2l_widgets.faceworld.version import WORLD
+from l2l_widgets.storage import load_safetensors
 
 #: The sets every embedded model is trained on; all seeds differ, so no face is in two of them.
 POPULATION = DatasetConfig(count=24576, seed=1, population="correlated")
@@ -66,3 +71,37 @@ def rendered_set(name: str, resolution: int | None = None) -> FaceDataset:
     # also where nothing is missing: the folder may say that it holds fewer
     render_dataset(folder, config, workers=workers, compiled=compiled)
     return FaceDataset(folder, config.count, resolution)
+
+
+def end_of_set(name: str, count: int) -> tuple[Tensor, Tensor]:
+    """Read the last pictures of one of :data:`SETS`: those that no recipe learns from.
+
+    Only the shards of these are needed, and those that are not in the cache are drawn and not kept.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    count : int
+        Pictures, at most as many as the set has.
+
+    Returns
+    -------
+    images : Tensor, shape (count, 3, R, R), uint8
+    identity : Tensor, shape (count,), int32
+    """
+    config, folder = SETS[name], cache_folder() / f"{name}-{WORLD}"
+    images, identity = [], []
+    first = (config.count - count) // SHARD
+    for k in range(first, -(-config.count // SHARD)):
+        path = shard_path(folder, k)
+        if path.is_file():
+            shard = load_safetensors(path)[0]
+            images.append(shard["image"])
+            identity.append(shard["identity"])
+            continue
+        factors, people = shard_factors(config, k)
+        images.extend(image for image, _, _ in render_batches(factors, config.resolution))
+        identity.append(people)
+    rows = slice(config.count - count - first * SHARD, config.count - first * SHARD)
+    return torch.cat(images)[rows], torch.cat(identity)[rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -55,3 +56,14 @@ def must_be_callable(field: str, value: Any) -> Any:
 
 def _short(value: Any) -> str:
     return f"{value!r:.80}"
+
+
+def not_json(error: ValueError | RecursionError) -> str:
+    """Say where a text stops being JSON, without the parser's own words."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if not isinstance(error, json.JSONDecodeError):
+        return "a number has too many digits"
+    at = f"line {error.lineno}, column {error.colno}"
+    rest = error.doc[error.pos : error.pos + 20]
+    return f"{at}: {rest!r}" if rest.strip() else f"{at}: the text ends there"

@@ -6,7 +6,8 @@ latent size cause, since a judge never reads two different pictures quite alike:
 the band is what any step of that length would do.
 
 Identity stands on a scale between two faces that are the same and two that are strangers: a cosine
-of 0.9 says little where any two faces of this generator have one of 0.85.
+of 0.9 says little where any two faces of this generator have one of 0.85. What an edit keeps of it
+is held against the same random edits: a long step leads away from a person wherever it goes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from l2l_widgets.attributes import Attribute, AttributeTable
 from l2l_widgets.session.receipt_words import PHRASES as PHRASES
 from l2l_widgets.session.references import N_RANDOM as N_RANDOM
+from l2l_widgets.session.stopwatch import Stopwatch as Stopwatch
 
 #: Below this share of the scale a face is nearer to a stranger than to itself.
 DRIFT = 0.5
@@ -150,8 +152,32 @@ class Receipt:
         return (self.identity - self.strangers) / (1 - self.strangers)
 
     @property
+    def identity_kept_band(self) -> tuple[float, float] | None:
+        """``identity_band`` on the scale of :attr:`identity_kept`; None where there is none."""
+        if self.identity_kept is None or self.strangers is None or self.identity_band is None:
+            return None
+        low, high = ((x - self.strangers) / (1 - self.strangers) for x in self.identity_band)
+        return low, high
+
+    @property
+    def identity_against_band(self) -> str | None:
+        """Where :attr:`identity_kept` lies beside random edits of the same size.
+
+        "below" what they keep, "inside" or "above", in whole per cent as the words show them; None
+        where there is no scale or no band.
+        """
+        if self.identity_kept is None or self.identity_kept_band is None:
+            return None
+        shown = map(_percent, (self.identity_kept, *self.identity_kept_band))
+        kept, low, high = map(int, shown)
+        return "below" if kept < low else "above" if kept > high else "inside"
+
+    @property
     def drifts(self) -> bool:
-        """Whether the edited face is nearer to a stranger than to the unedited one."""
+        """Whether the edited face is nearer to a stranger than to the unedited one.
+
+        A random edit of the size may lead as far: :attr:`identity_against_band` says so.
+        """
         return self.identity_kept is not None and self.identity_kept < DRIFT
 
     def share(self, name: str) -> float | None:
@@ -289,6 +315,8 @@ class Receipt:
             "identity_band": None if self.identity_band is None else list(self.identity_band),
             "strangers": self.strangers,
             "identity_kept": self.identity_kept,
+            "identity_kept_band": list(self.identity_kept_band or ()) or None,
+            "identity_against_band": self.identity_against_band,
             "drifts": self.drifts,
             "missed": [self._missed_value(name, why) for name, why in self.missed().items()],
             "shortfalls": list(self.shortfalls()),
@@ -352,8 +380,7 @@ class Receipt:
             for name in self.nearly_there()
             if name in table
         ]
-        if self.drifts:
-            lines.append(phrases["drifts"])
+        lines += self._identity_sentences(phrases)
         along = {n: c for n, c in self.along().items() if n in table}
         if along:
             lines.append(phrases["along"].format(amounts=_amounts(along, table)))
@@ -381,6 +408,17 @@ class Receipt:
             after=row.value_text(self.after[name]),
         )
 
+    def _identity_sentences(self, phrases: Mapping[str, str]) -> list[str]:
+        """A drift, and whether a random edit would do the same; or else a loss beyond the band."""
+        beside = self.identity_against_band
+        if beside is None or self.identity_kept_band is None:
+            return [phrases["drifts"]] if self.drifts else []
+        if not self.drifts and beside != "below":
+            return []
+        numbers = dict(zip(("low", "high"), map(_percent, self.identity_kept_band), strict=True))
+        said = phrases[f"drifts_{beside}" if self.drifts else "kept_below"]
+        return [said.format(kept=_percent(self.identity_kept or 0.0), **numbers)]
+
     def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
         moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
         moved = {n: c for n, c in moved.items() if n not in {**self.along(), **self.slipped()}}
@@ -404,9 +442,8 @@ class Receipt:
             return ""
         if self.identity_kept is None:
             return phrases["identity_raw"].format(raw=f"{self.identity:.3f}".replace(".", decimal))
-        kept = 100 * max(0.0, min(1.0, self.identity_kept))
         raw = f"{self.identity:.2f}".replace(".", decimal)
-        return phrases["identity_kept"].format(kept=f"{kept:.0f}", raw=raw)
+        return phrases["identity_kept"].format(kept=_percent(self.identity_kept), raw=raw)
 
     def to_text(self, table: AttributeTable, others: int = 6) -> str:
         """A table for the terminal.
@@ -464,10 +501,11 @@ class Receipt:
             lines.append("+ part of the movement that was asked for")
         if self.identity is not None:
             least, most = self.identity_band or (math.nan, math.nan)
-            lines += [
-                self.identity_text(),
-                f"  raw, random edits of this size: {least:.3f} .. {most:.3f}",
-            ]
+            lines.append(self.identity_text())
+            if self.identity_kept_band is not None:
+                low, high = map(_percent, self.identity_kept_band)
+                lines.append(f"  random edits of this size keep {low} to {high} %")
+            lines.append(f"  raw, random edits of this size: {least:.3f} .. {most:.3f}")
             if self.strangers is not None:
                 lines.append(f"  raw, different faces at this truncation: {self.strangers:.3f}")
         # a stage whose work was at hand from an earlier picture took no time worth a column
@@ -491,6 +529,11 @@ def is_shown(row: Attribute, change: float) -> bool:
 
 def _amounts(changes: Mapping[str, float], table: AttributeTable) -> str:
     return ", ".join(f"{table[n].label} {change_text(table[n], c)}" for n, c in changes.items())
+
+
+def _percent(share: float) -> str:
+    """A share of the identity scale as it is shown: what lies beyond an end stands at the end."""
+    return f"{100 * max(0.0, min(1.0, share)):.0f}"
 
 
 def _list(words: list[str], last: str) -> str:

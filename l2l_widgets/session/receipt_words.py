@@ -24,6 +24,14 @@ PHRASES: Mapping[str, str] = {
     "nearly": "{label}: asked to be {target}; the reader that guides the edit saw {before} before, "
     "so hardly anything was left to change.",
     "drifts": "The face drifts towards another person.",
+    "drifts_below": "The face drifts towards another person: {kept} % of the identity is kept, "
+    "less than random edits of this size keep ({low} to {high} %).",
+    "drifts_inside": "The face drifts towards another person, no more than a random edit of this "
+    "size would: {kept} % of the identity is kept, random edits keep {low} to {high} %.",
+    "drifts_above": "The face drifts towards another person, less than a random edit of this size "
+    "would: {kept} % of the identity is kept, random edits keep {low} to {high} %.",
+    "kept_below": "{kept} % of the identity is kept, less than random edits of this size keep "
+    "({low} to {high} %).",
     "still": "Nothing else moved by as much as {least} of its scale.",
     "along": "Part of the movement that was asked for: {amounts}.",
     "moved": "Also moved: {amounts}. {verdict}",

@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import picture_format, read_png_text
-from l2l_widgets.session.arguments import must_be
+from l2l_widgets.session.arguments import must_be, not_json
 from l2l_widgets.session.states import (
     MAX_EDITS,
     MAX_LATENT,
@@ -239,8 +239,10 @@ def parse_recipe(text: str | bytes) -> Recipe:
     except RecipeError:
         raise
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RecipeError(f"recipe: not JSON ({reason})") from None
+        raise RecipeError(
+            f"recipe: not JSON ({not_json(error)}); "
+            "allowed: a PNG saved by this package, or a recipe as JSON"
+        ) from None
     return _recipe_of(_fields(raw, "", _REQUIRED, optional=("picture",)))
 
 
@@ -269,6 +271,12 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
             data.decode("utf-8")
         except UnicodeDecodeError:
             raise RecipeError(_no_recipe(path, "it is neither text nor a picture, and")) from None
+        begins = data[:200].decode("utf-8", "ignore").split("\n")[0]
+        if not data.lstrip().startswith((b"{", b"[")):
+            raise RecipeError(
+                f"recipe: {path}: begins with {_show(begins)}, neither a recipe nor a picture; "
+                "allowed: a PNG saved by this package, or a recipe as JSON"
+            )
         return parse_recipe(data)
     try:
         chunks = read_png_text(data)

@@ -256,14 +256,27 @@ def receipt_of(answer: Any, models: Models) -> Receipt:
     return receipt
 
 
-def asked_of(recipe: Recipe) -> dict[str, float]:
-    """What all edits of a recipe ask for together, name -> change or target."""
-    out: dict[str, float] = {}
-    for edit in recipe.edits:
-        for name, value in edit.changes.items():
-            out[name] = out.get(name, 0.0) + value
-        out.update(edit.targets)
-    return out
+def changes_of(answer: Any, models: Models) -> dict[str, float]:
+    """What a recipe asks for, as changes: name -> change, of all its edits together.
+
+    A slider sets a value, ``session.set_changes`` asks for a change, and glasses at 0.3 are not 0.3
+    more glasses: of a value it is the way there from where the guiding reader sees the face.
+
+    Parameters
+    ----------
+    answer
+        As for :func:`recipe_of`.
+    models : Models
+        What draws and reads; must be what the recipe names.
+
+    Raises
+    ------
+    AssertionError
+        The recipe cannot be drawn.
+    """
+    result = EditSession.from_recipe(models, recipe_of(answer)).render()
+    assert result.error is None, result.error
+    return dict(result.requested)
 
 
 # -- what checks say -------------------------------------------------------------------------------

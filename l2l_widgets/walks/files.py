@@ -32,6 +32,7 @@ from torch import Tensor
 from l2l_widgets.films import FilmWriter
 from l2l_widgets.images import grid, picture_format, read_png_text, save_image, to_pil
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.arguments import not_json
 from l2l_widgets.session.replay import RecipeError, refuse_other_models
 from l2l_widgets.session.states import MAX_LATENT
 from l2l_widgets.walks.persons import MIXER_PART, hashes_of
@@ -231,8 +232,10 @@ def parse_walk(text: str, models: Models | None = None) -> Walk:
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise RecipeError(f"walk: not JSON ({reason})") from None
+        raise RecipeError(
+            f"walk: not JSON ({not_json(error)}); allowed: a strip or GIF that the package saved, "
+            "or its recipe as JSON"
+        ) from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else raw
         raise RecipeError(f"walk: format is {found!r:.80}; allowed: {FORMAT!r}")

@@ -300,7 +300,8 @@ class Words:
             change = change_text(table[name], receipt.others[name]).replace("-", "\u2212")
             parts.append(words[key].format(label=table[name].label, change=change))
         if receipt.identity is not None:
-            parts.append(words["identity"].format(value=self.number(receipt.identity)))
+            said = "identity_below" if receipt.identity_against_band == "below" else "identity"
+            parts.append(words[said].format(value=self.number(receipt.identity)))
         return ", ".join(parts)
 
     def _value(self, row: Attribute, value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 
 import pytest
@@ -61,6 +62,38 @@ def resize(editor, width):
     wanted = 2 if width == WIDTHS[0] else 3
     chart = editor.root.locator(".l2l-chart")
     harness.until(lambda: chart.evaluate(columns) == wanted, what=f"{wanted} columns")
+
+
+def test_identity_stands_beside_what_random_edits_keep(editor):
+    page = editor.page
+    ask(editor, ASKED)
+    part = editor.root.locator(".l2l-identity")
+    shown = "e => getComputedStyle(e.querySelector('.l2l-identity-text'), '::before').content"
+    told = json.loads(
+        ast.literal_eval(
+            harness.evaluate_in_kernel(page, "__import__('json').dumps(editor.receipt)")
+        )
+    )
+    low, high = (round(100 * min(1, max(0, end))) for end in told["identity_kept_band"])
+    said = f"what random edits of this size leave: {low} to {high} %."
+    assert part.get_attribute("title").endswith(said)
+    kept = round(100 * min(1, max(0, told["identity_kept"])))
+    assert part.locator(".l2l-identity-text").inner_text() == f"identity kept {kept} %"
+    for where, drifts, mark in (
+        ("inside", False, "none"), ("below", False, "\u25c6"), ("below", True, "\u25b3\u25c6"),
+        ("above", True, "\u25b3"),
+    ):  # fmt: skip
+        changes = f"{{'identity_against_band': {where!r}, 'drifts': {drifts}}}"
+        harness.evaluate_in_kernel(
+            page, f"setattr(editor, 'receipt', {{**editor.receipt, **{changes}}})"
+        )
+        harness.until(
+            lambda mark=mark: part.evaluate(shown).strip('"').strip() == mark,
+            what=f"the mark of {where}, drifts {drifts}",
+        )
+        box, head = part.bounding_box(), editor.root.locator(".l2l-receipt-head").bounding_box()
+        assert box["x"] >= head["x"]
+        assert box["x"] + box["width"] <= head["x"] + head["width"] + 1
 
 
 #: Names of the rows in the order in which they are seen, and those that their box shows whole.

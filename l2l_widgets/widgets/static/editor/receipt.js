@@ -135,15 +135,17 @@ class ReceiptView {
     const placed = typeof kept === "number";
     const clip = (x) => Math.max(0, Math.min(1, x)) * 100;
     const place = (cosine) => clip(placed ? (cosine - strangers) / (1 - strangers) : cosine);
+    const [low, high] = (pair ?? [1, 1]).map(place);
     const { t } = this;
     text.textContent = placed ? t("identity_kept", { kept: Math.round(clip(kept)) }) : t("identity");
     raw.textContent = t("raw", { value: this.receipt.identity_number });
     element.title = [`${this.receipt.identity_text}.`, t("identity_judge"),
       placed ? t("identity_strangers", { value: this.receipt.strangers_text }) : "",
-      t("identity_band")].join(" ");
+      placed ? t("identity_band_kept", { low: Math.round(low), high: Math.round(high) }) : t("identity_band")].join(" ");
     element.classList.toggle("l2l-drifts", Boolean(this.receipt.drifts));
+    // As beside a bar: the diamond stands for less than random edits of the size keep.
+    element.classList.toggle("l2l-less", this.receipt.identity_against_band === "below");
     fill.style.left = `${place(identity)}%`;
-    const [low, high] = (pair ?? [1, 1]).map(place);
     band.style.left = `${low}%`;
     band.style.width = `${high - low}%`;
   }

@@ -52,7 +52,7 @@ class WalkBar {
     this.high = end(t("to"));
     this.unit = h("span", { class: "l2l-soft" });
     this.extent = new Segments(t("how_far"), [
-      ["kept", t("identity_kept"), t("as_far_as_half_of_the")],
+      ["kept", t("identity_stays"), t("as_far_as_half_of_the")],
       ["reach", t("whole_reach"), t("as_far_as_the_method")],
     ], (value) => ask({ span: value === "reach" ? "reach" : null }));
     this.via = h("span");
