@@ -13,7 +13,6 @@ is held against the same random edits: a long step leads away from a person wher
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -168,7 +167,7 @@ class Receipt:
         """
         if self.identity_kept is None or self.identity_kept_band is None:
             return None
-        shown = map(_percent, (self.identity_kept, *self.identity_kept_band))
+        shown = map(percent, (self.identity_kept, *self.identity_kept_band))
         kept, low, high = map(int, shown)
         return "below" if kept < low else "above" if kept > high else "inside"
 
@@ -415,9 +414,9 @@ class Receipt:
             return [phrases["drifts"]] if self.drifts else []
         if not self.drifts and beside != "below":
             return []
-        numbers = dict(zip(("low", "high"), map(_percent, self.identity_kept_band), strict=True))
+        numbers = dict(zip(("low", "high"), map(percent, self.identity_kept_band), strict=True))
         said = phrases[f"drifts_{beside}" if self.drifts else "kept_below"]
-        return [said.format(kept=_percent(self.identity_kept or 0.0), **numbers)]
+        return [said.format(kept=percent(self.identity_kept or 0.0), **numbers)]
 
     def _others_sentence(self, table: AttributeTable, phrases: Mapping[str, str]) -> str:
         moved = {n: c for n, c in self.largest_others(table).items() if abs(c) >= VISIBLE}
@@ -443,7 +442,7 @@ class Receipt:
         if self.identity_kept is None:
             return phrases["identity_raw"].format(raw=f"{self.identity:.3f}".replace(".", decimal))
         raw = f"{self.identity:.2f}".replace(".", decimal)
-        return phrases["identity_kept"].format(kept=_percent(self.identity_kept), raw=raw)
+        return phrases["identity_kept"].format(kept=percent(self.identity_kept), raw=raw)
 
     def to_text(self, table: AttributeTable, others: int = 6) -> str:
         """A table for the terminal.
@@ -456,65 +455,9 @@ class Receipt:
             How many of the attributes that were not asked for are listed: those beyond the band
             first, and the farthest first among each.
         """
-        if self.error is not None:
-            return self.error
-        if not self.requested:
-            return "nothing was asked for: the face as it is"
-        lines = [line for text in self.sentences(table) for line in textwrap.wrap(text, 96)]
-        lines += [f"{'':<17}{'before':>9}{'after':>10}{'asked':>12}{'came':>11}   random edits"]
-        outside, along, slipped = self.stands_out(table), self.along(), self.slipped()
-        marks = {**dict.fromkeys(outside, "*"), **dict.fromkeys(along, "+")}
-        marks |= dict.fromkeys(slipped, "!")
-        ranked = sorted(self.others, key=lambda n: (n not in marks, -abs(self.others[n])))
-        # whatever the sentences name has its row
-        named = [
-            *slipped,
-            *along,
-            *[n for n in self.largest_others(table) if n not in along][:N_NAMED],
-        ]
-        shown = list(dict.fromkeys([*self.requested, *ranked[:others], *named]))
-        others = len(shown) - len(self.requested)
-        for name in shown:
-            change = self.achieved.get(name, self.others.get(name, 0.0))
-            row = table[name]
-            asked = row.change_text(self.requested[name]) if name in self.requested else ""
-            if name in self.targets:
-                asked = f"to {row.value_text(self.targets[name])}"
-            low, high = (row.change_text(end) for end in self.band[name])
-            mark = f"  {marks[name]}" if name in marks else ""
-            lines.append(
-                f"{row.label:<17}{row.value_text(self.before[name]):>9}"
-                f"{row.value_text(self.after[name]):>10}{asked:>12}{row.change_text(change):>11}"
-                f"   {low} .. {high}{mark}"
-            )
-        if len(self.others) > others:
-            rest = len(self.others) - others
-            inside = rest - sum(name not in shown for name in outside)
-            among = f"{inside} of them within" if rest > 1 else "within" if inside else "beyond"
-            left = f"{rest} others" if rest > 1 else "1 other"
-            lines.append(f"and {left}, {among} the band of random edits")
-        if outside:
-            lines.append("* moved without being asked, beyond the band")
-        if slipped:
-            lines.append("! held, and moved nevertheless")
-        if along:
-            lines.append("+ part of the movement that was asked for")
-        if self.identity is not None:
-            least, most = self.identity_band or (math.nan, math.nan)
-            lines.append(self.identity_text())
-            if self.identity_kept_band is not None:
-                low, high = map(_percent, self.identity_kept_band)
-                lines.append(f"  random edits of this size keep {low} to {high} %")
-            lines.append(f"  raw, random edits of this size: {least:.3f} .. {most:.3f}")
-            if self.strangers is not None:
-                lines.append(f"  raw, different faces at this truncation: {self.strangers:.3f}")
-        # a stage whose work was at hand from an earlier picture took no time worth a column
-        took = {k: v for k, v in self.seconds.items() if v >= 0.0005 or k == "total"}
-        stages = ", ".join(f"{stage} {value:.3f}" for stage, value in took.items())
-        read = ", ".join(f"{k}: {v}" for k, v in self.judges.items())
-        for text in (f"seconds: {stages}", f"judges: {read}"):
-            lines += textwrap.wrap(text, 96, subsequent_indent="  ")
-        return "\n".join(lines)
+        from l2l_widgets.session.receipt_table import as_table
+
+        return as_table(self, table, others)
 
 
 def change_text(row: Attribute, change: float) -> str:
@@ -531,7 +474,7 @@ def _amounts(changes: Mapping[str, float], table: AttributeTable) -> str:
     return ", ".join(f"{table[n].label} {change_text(table[n], c)}" for n, c in changes.items())
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """A share of the identity scale as it is shown: what lies beyond an end stands at the end."""
     return f"{100 * max(0.0, min(1.0, share)):.0f}"
 
