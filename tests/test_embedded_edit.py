@@ -12,7 +12,7 @@ def test_a_smile_and_glasses_come_on_most_faces():
     """The README's own request, on its face and on faces as they come."""
     models = load()
     session = EditSession(models, n_random=2)
-    shares = []
+    shares, kept = [], []
     for seed in (7, *range(300, 311)):
         session.update(seed=seed, changes={"smile": 0.4}, targets={"glasses": 1.0})
         receipt = session.measure()
@@ -20,10 +20,14 @@ def test_a_smile_and_glasses_come_on_most_faces():
         asked = {"smile": min(0.4, room["smile"]), "glasses": room["glasses"]}
         share = {n: receipt.achieved[n] / a if a > 0.1 else 1.0 for n, a in asked.items()}
         shares.append(share)
+        kept.append(receipt.identity_kept)
         if seed == 7:
             assert min(share.values()) > 0.5, share
             assert {"happiness", "neutral"} <= set(receipt.along())
+            assert kept[0] > 0.4
     for name in ("smile", "glasses"):
         came = sorted(share[name] for share in shares)
         assert came[len(came) // 2] > 0.6, (name, came)
         assert came[len(came) // 5] > 0.3, (name, came)
+    # 0 is a stranger, 1 the same face
+    assert sorted(kept)[len(kept) // 2] > 0.5, kept
