@@ -291,7 +291,7 @@ weights = sum(t.nbytes for t in generator.state_dict().values())
 print(time.process_time() - start, (peak() - before) / weights, weights)
 del generator
 session = EditSession(load(sys.argv[1]))
-assert session.render().image is not None
+assert session.render().before is not None
 print((peak() - before) / 2**20, describe(sys.argv[1])["drawing_mb"])
 """
 

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import torch
 
-from l2l_widgets.checkpoints import CheckpointError, open_checkpoint
+from l2l_widgets.checkpoints import CheckpointError, open_checkpoint, read_tensors
 from tests import checkpoint_files as files
 from tests import fuzz_checkpoints
 from tests.peak_memory import peak_memory
@@ -460,7 +460,10 @@ def refused_place(path, match):
         open_checkpoint(path)
 
 
-@pytest.mark.parametrize("layout", fuzz_checkpoints.SEEDS)
+DIRECTIONS = [layout for layout in fuzz_checkpoints.SEEDS if layout.startswith("direction")]
+
+
+@pytest.mark.parametrize("layout", [n for n in fuzz_checkpoints.SEEDS if n not in DIRECTIONS])
 def test_truncated_at_every_kilobyte(tmp_path, layout):
     data = fuzz_checkpoints.SEEDS[layout]()
     path = tmp_path / "cut"
@@ -471,6 +474,20 @@ def test_truncated_at_every_kilobyte(tmp_path, layout):
     path.write_bytes(data)
     with open_checkpoint(path) as opened:
         assert opened.generator().img_resolution in (8, 16)
+
+
+@pytest.mark.parametrize("layout", DIRECTIONS)
+def test_directions_truncated_every_64_bytes(tmp_path, layout):
+    data = fuzz_checkpoints.SEEDS[layout]()
+    path = tmp_path / "cut"
+    cuts = [*range(0, len(data), 64), len(data) - 1]
+    assert len(cuts) > 10
+    for cut in cuts:
+        path.write_bytes(data[:cut])
+        with pytest.raises(CheckpointError):
+            read_tensors(path, 2**20)
+    path.write_bytes(data)
+    assert read_tensors(path, 2**20)
 
 
 def test_mutated_files(tmp_path):

@@ -28,9 +28,9 @@ def plot_losses(records: Sequence[Mapping[str, Any]], ax: Any = None) -> Any:
         What was drawn on; its figure is ``ax.figure``.
     """
     if ax is None:
-        from matplotlib.figure import Figure
+        from l2l_widgets.plots.shown_figure import shown_figure
 
-        ax = Figure(figsize=(6, 3), layout="constrained").subplots()
+        ax = shown_figure(figsize=(6, 3), layout="constrained").subplots()
     for name in dict.fromkeys(n for record in records for n in record if n not in NOT_LOSSES):
         known = [(r["step"], r[name]) for r in records if r.get(name) is not None]
         if known:
