@@ -135,7 +135,9 @@ def run_foreign(args: argparse.Namespace, changes: Mapping[str, str]) -> dict[st
             say(f"{name}: {answer['stages'][name]}")
             del recipes[name]
     answer["finished"] = True
-    methods = [name for name in recipes if recipes[name].kind == "editor"]
+    # a recipe may make two methods: interfacegan, and interfacegan-conditional
+    editors = (recipe for recipe in recipes.values() if recipe.kind == "editor")
+    methods = [Path(file).stem for recipe in editors for file in recipe.outputs]
     if measured and methods:
         answer |= _measure(world, methods, measured, say)
     for name in methods[:1]:

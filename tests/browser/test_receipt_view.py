@@ -78,7 +78,7 @@ def test_identity_stands_beside_what_random_edits_keep(editor):
     said = f"what random edits of this size leave: {low} to {high} %."
     assert part.get_attribute("title").endswith(said)
     kept = round(100 * min(1, max(0, told["identity_kept"])))
-    assert part.locator(".l2l-identity-text").inner_text() == f"identity kept {kept} %"
+    assert part.locator(".l2l-identity-text").inner_text() == f"Identity kept {kept} %"
     for where, drifts, mark in (
         ("inside", False, "none"), ("below", False, "\u25c6"), ("below", True, "\u25b3\u25c6"),
         ("above", True, "\u25b3"),

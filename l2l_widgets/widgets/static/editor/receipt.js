@@ -137,7 +137,8 @@ class ReceiptView {
     const place = (cosine) => clip(placed ? (cosine - strangers) / (1 - strangers) : cosine);
     const [low, high] = (pair ?? [1, 1]).map(place);
     const { t } = this;
-    text.textContent = placed ? t("identity_kept", { kept: Math.round(clip(kept)) }) : t("identity");
+    const said = placed ? t("identity_kept", { kept: Math.round(clip(kept)) }) : t("identity");
+    text.textContent = said.slice(0, 1).toUpperCase() + said.slice(1);
     raw.textContent = t("raw", { value: this.receipt.identity_number });
     element.title = [`${this.receipt.identity_text}.`, t("identity_judge"),
       placed ? t("identity_strangers", { value: this.receipt.strangers_text }) : "",
