@@ -114,8 +114,8 @@ class MapperTraining(LabelledFaces):
     cycle_loss_weight: float = 0.5
     identity_loss_weight: float = 0.5
     neighbourhood_loss_weight: float = 1.0
-    face_loss_weight: float = 20.0
-    cloud_loss_weight: float = 1.0
+    face_loss_weight: float = 12.0
+    cloud_loss_weight: float = 6.0
     cloud_floor: float = 1.2
     background_loss_weight: float = 60.0
     average: float = 0.999
