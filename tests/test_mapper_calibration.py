@@ -51,6 +51,35 @@ def calibrated(leak: float, budget: float) -> tuple[Straight, float]:
     return network, aim
 
 
+@pytest.mark.parametrize(
+    ("wear", "reach"),
+    [
+        pytest.param(0.1, None, id="a person who bears every change"),
+        pytest.param(0.5, 0.5, id="one who is another beyond the half of the range"),
+        pytest.param(2.0, 0.3, id="one who hardly bears any"),
+    ],
+)
+def test_something_that_comes_by_degrees_stops_where_a_person_would_be_lost(
+    wear: float, reach: float | None
+) -> None:
+    network = Straight(3, leak=0.0)
+
+    def kept(ws: Tensor, edited: Tensor) -> Tensor:
+        return 1 - wear * (edited - ws).abs().sum(dim=(1, 2))
+
+    calibrate(
+        network, read, FACES, FACES[:, 0], TABLE, (0, 1, 2), 0.05,
+        kept=kept, identity_floor=0.75,
+    )  # fmt: skip
+    bold = calibrated(leak=0.0, budget=0.05)[0].gain
+    for column in (0, 2):
+        expected = bold.reach(column)[1] if reach is None else reach
+        assert network.gain.reach(column)[1] == pytest.approx(expected, abs=0.051)
+    assert network.gain.reach(1) == bold.reach(1)  # half a cap is none
+    achieved, _ = asked_and_came(network)  # what the report asks for comes whole
+    assert achieved.median() == pytest.approx(1.0, abs=0.03)
+
+
 def asked_and_came(network: Straight) -> tuple[Tensor, Tensor]:
     before = read(FACES)
     return single_changes(network, network.gain, read, FACES, before, (0, 1, 2))

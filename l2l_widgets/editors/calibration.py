@@ -167,6 +167,22 @@ class GainCurve(nn.Module):
         return out.clamp(max=self.largest).cummax(0).values.to(self.knobs)
 
 
+def faces_with_room(
+    before: Tensor, column: int, sides: tuple[int, ...] = (1, -1), margin: float = 0.05
+) -> tuple[Tensor, Tensor]:
+    """Return which faces (R,) can change by 0.3 and ``margin`` more, and the way (R,) each goes.
+
+    A median that counts faces pressed against 0 or 1 would say nothing about the others. With both
+    ``sides`` (1 for rises, -1 for falls) a face that can go both ways is sent up and down in turn.
+    """
+    up = (1 - before[:, column] > 0.3 + margin) & (1 in sides)
+    down = (before[:, column] > 0.3 + margin) & (-1 in sides)
+    turn = torch.arange(len(before), device=before.device) % 2 == 0
+    sign = torch.where(up & (~down | turn), 1.0, -1.0)
+    row = (up | down).nonzero()[:, 0]
+    return row, sign[row]
+
+
 @torch.no_grad()
 def measure_response(
     move: Callable[..., Tensor],
@@ -207,8 +223,8 @@ def measure_response(
     faces : int
         Faces, of those that have room for the change.
     margin : float
-        Only faces with room for a change of 0.3 and this much more count: a median that counts
-        faces pressed against 0 or 1 would say nothing about the others.
+        Only faces with room for a change of 0.3 and this much more count, see
+        :func:`faces_with_room`.
     rounds : int
         How often knob values are put half way between two whose responses are far apart.
     quantile : float
@@ -223,13 +239,8 @@ def measure_response(
         Rising knob values and sizes in the direction asked; empty where fewer than 8 faces have
         room.
     """
-    up = (1 - before[:, column] > 0.3 + margin) & (1 in sides)
-    down = (before[:, column] > 0.3 + margin) & (-1 in sides)
-    # faces as they come: one that can go both ways is sent up and down in turn
-    turn = torch.arange(len(before), device=before.device) % 2 == 0
-    sign = torch.where(up & (~down | turn), 1.0, -1.0)
-    row = (up | down).nonzero()[:, 0][:faces]
-    sign = sign[row]
+    row, sign = faces_with_room(before, column, sides, margin)
+    row, sign = row[:faces], sign[:faces]
     if len(row) < 8:
         return torch.empty(0), torch.empty(0)
     start = before[row, column]

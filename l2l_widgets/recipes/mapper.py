@@ -88,9 +88,9 @@ class MapperTraining(LabelledFaces):
         Decay of the moving average of the weights, which is what is shipped.
     calibration_faces : int
         Faces on which the gains are measured after the training; 0 leaves them at 1.
-    others_budget, sure_faces, enough : float
+    others_budget, sure_faces, enough, identity_floor : float
         How gentle and how sure the calibrated edits are, and where they stop; see
-        ``mapper_calibration.calibrate``.
+        ``mapper_calibration.calibrate``. A floor of 0 measures no identity, which takes less time.
     symmetric_gain : bool
         One gain curve for rises and falls, which keeps the cycle error small.
     """
@@ -123,6 +123,7 @@ class MapperTraining(LabelledFaces):
     others_budget: float = 0.0375
     sure_faces: float = 0.8
     enough: float = 0.9
+    identity_floor: float = 0.75
     symmetric_gain: bool = True
 
     def loss_weights(self) -> LossWeights:
@@ -295,6 +296,7 @@ class MapperTask:
             aim = calibrate(
                 network, self.read, faces, self.reader.latents()[1], self.table, self.columns,
                 config.others_budget, config.sure_faces, config.symmetric_gain, config.enough,
+                self.kept if config.identity_floor > 0 else None, config.identity_floor,
             )  # fmt: skip
         editor = MapperEditor(network.cpu(), self.table, self._editor_correction(), self.origin)
         return editor, aim
@@ -312,6 +314,17 @@ class MapperTask:
     def read(self, ws: Tensor) -> Tensor:
         """Return the ensemble's mean readings (B, A) of latents (B, num_ws, w_dim)."""
         return read_in_parts(self.generator, self.regressors, ws.to(self.device))
+
+    @torch.no_grad()
+    def kept(self, ws: Tensor, edited: Tensor) -> Tensor:
+        """Return what F finds left of each person (B,): 1 for the same, 0 as between strangers."""
+        people = []
+        for side in (ws, edited):
+            parts = [w.to(self.device) for w in side.split(32)]
+            people += [
+                torch.cat([self.embedder(self.generator.synthesis(w)).float() for w in parts])
+            ]
+        return 1 - (people[0] - people[1]).square().sum(dim=1) / self.objective.people_apart
 
     @torch.no_grad()
     def scores(self, ws: Tensor, request: float = 0.3) -> dict[str, float]:
@@ -418,6 +431,7 @@ LESSON = MapperTraining(
     face_loss_weight=5.0,
     background_loss_weight=10.0,
     calibration_faces=256,
+    identity_floor=0.0,
 )
 
 INPUTS = ("generator", "regressor", "regressor_b", "embedder")

@@ -16,11 +16,15 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.editors.calibration import GainCurve, measure_response
+from l2l_widgets.editors.calibration import GainCurve, faces_with_room, measure_response
 from l2l_widgets.editors.mapper import MapperNetwork
 from l2l_widgets.recipes.progress import say
 
 Read = Callable[[Tensor], Tensor]  # latents (B, num_ws, w_dim) -> readings (B, A)
+Kept = Callable[[Tensor, Tensor], Tensor]  # latents before and after -> what is kept of each person
+
+#: The change that the report asks for, and that no gain curve stops short of for a person's sake.
+REQUEST = 0.3
 
 #: Shares of a request that are tried, the fullest first.
 AIMS = tuple(round(1.0 - 0.02 * i, 2) for i in range(16))
@@ -40,6 +44,8 @@ def calibrate(
     sure_faces: float = 0.9,
     symmetric: bool = True,
     enough: float = 1.0,
+    kept: Kept | None = None,
+    identity_floor: float = 0.0,
 ) -> float:
     """Fit the network's gain curves in place.
 
@@ -73,6 +79,11 @@ def calibrate(
     enough : float
         Share of the largest response that is asked for at most, see ``GainCurve.fit``: past it a
         face is bent for next to nothing, and clear lenses come out dark.
+    kept : callable, optional
+        What the training embedder finds left of each person, see :func:`while_kept`.
+    identity_floor : float
+        How much that must be in the middle of the faces, for changes above 0.3 of something that
+        comes by degrees.
 
     Returns
     -------
@@ -96,6 +107,10 @@ def calibrate(
                 sure = measure_response(
                     network, read, faces, before, column, sides, quantile=1 - sure_faces
                 )
+            elif kept is not None:
+                typical = while_kept(
+                    network, kept, faces, before, column, sides, *typical, identity_floor
+                )
             fits.append((column, sides, typical, sure, worn))
     plain = copy.deepcopy(network.gain)
     chosen = AIMS[-1]
@@ -112,6 +127,64 @@ def calibrate(
             plain.raise_top(column, sides, top)
     network.gain.load_state_dict(plain.state_dict())
     return chosen
+
+
+@torch.no_grad()
+def while_kept(
+    network: MapperNetwork,
+    kept: Kept,
+    faces: Tensor,
+    before: Tensor,
+    column: int,
+    sides: tuple[int, ...],
+    knobs: Tensor,
+    response: Tensor,
+    floor: float,
+) -> tuple[Tensor, Tensor]:
+    """Cut a measured response where the edit begins to make another person of the face.
+
+    A knob value far beyond the changes that the mapper was trained on still moves the attribute,
+    and takes the latent out of the cloud of W. What is greyed on a slider is then what the face
+    cannot do and be the same.
+
+    Parameters
+    ----------
+    network : MapperNetwork
+        The mapper; its gains are not used.
+    kept : callable
+        (latents before, latents after) -> what is kept of each person (B,), from 0 for a stranger
+        to 1.
+    faces, before : Tensor, shapes (N, num_ws, w_dim) and (N, A)
+        To measure on, and their readings.
+    column : int
+        The attribute.
+    sides : tuple of int
+        1 for rises, -1 for falls, or both.
+    knobs, response : Tensor, shape (M,)
+        What ``measure_response`` found.
+    floor : float
+        What must be kept in the middle of the faces. A response of :data:`REQUEST` may cost more.
+
+    Returns
+    -------
+    knobs, response : Tensor, shape (L,), L at most M + 1
+        Up to the last knob value that keeps to it.
+    """
+    row, sign = (part[:64] for part in faces_with_room(before, column, sides))
+    low, low_response, low_kept = 0.0, 0.0, 1.0
+    for index, (knob, reached) in enumerate(zip(knobs.tolist(), response.tolist(), strict=True)):
+        delta = torch.zeros(len(row), before.shape[1], device=faces.device)
+        delta[:, column] = sign * knob
+        left = float(kept(faces[row], network(faces[row], delta)).median())
+        if left < floor and reached > REQUEST:
+            person = (low_kept - floor) / max(low_kept - left, 1e-6)
+            asked = (REQUEST - low_response) / max(reached - low_response, 1e-6)
+            share = min(max(person, asked, 0.0), 1.0)
+            stop = (low + share * (knob - low), low_response + share * (reached - low_response))
+            ends = knobs.new_tensor(stop[0])[None], response.new_tensor(stop[1])[None]
+            return torch.cat([knobs[:index], ends[0]]), torch.cat([response[:index], ends[1]])
+        low, low_response, low_kept = knob, reached, left
+    return knobs, response
 
 
 def worn_reading(readings: Tensor) -> float:
@@ -132,7 +205,7 @@ def single_changes(
     ws: Tensor,
     before: Tensor,
     columns: Sequence[int],
-    request: float = 0.3,
+    request: float = REQUEST,
 ) -> tuple[Tensor, Tensor]:
     """Ask every face for a change of one attribute, the attributes taking turns from face to face.
 
