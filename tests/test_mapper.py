@@ -120,19 +120,22 @@ def test_a_null_edit_is_exact_before_any_training(topology) -> None:
 def test_the_symmetric_structure_nearly_undoes_itself() -> None:
     w, delta = draw(64, NUM_WS, W_DIM), 0.3 * draw(64, ATTRIBUTES, seed=2)
     errors = {}
-    for null in ("symmetric", "anchored", "learned"):
-        network = build(null=null)
+    for null, looks in (("symmetric", 1), ("symmetric", 2), ("anchored", 1), ("learned", 1)):
+        network = build(null=null, halfways=looks)
         there = network(w, delta)
-        errors[null] = editing.cycle_error(w, there, network(there, -delta)).mean().item()
+        errors[null + "+" * (looks - 1)] = (
+            editing.cycle_error(w, there, network(there, -delta)).mean().item()
+        )
     assert errors["symmetric"] < 0.05
     assert errors["symmetric"] < 0.3 * errors["anchored"] < errors["learned"]
+    assert errors["symmetric+"] < 0.5 * errors["symmetric"]
 
 
 def test_bad_configurations_are_refused_by_field() -> None:
     for options, message in (
         ({"topology": "ring"}, "topology is 'ring'; allowed: shared"),
         ({"layers": 0}, "layers is 0; allowed: 1 to 4"),
-        ({"layers": 5}, "layers is 5"),
+        ({"halfways": 5}, "halfways is 5; allowed: 1 to 4"),
         ({"output": "tanh"}, "output is 'tanh'; allowed: residual, linear"),
         ({"null": "none"}, "null is 'none'"),
         ({"output": "linear"}, "allowed with it: null='learned'"),

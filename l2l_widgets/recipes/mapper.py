@@ -91,6 +91,9 @@ class MapperTraining(LabelledFaces):
     others_budget, sure_faces, enough, identity_floor : float
         How gentle and how sure the calibrated edits are, and where they stop; see
         ``mapper_calibration.calibrate``. A floor of 0 measures no identity, which takes less time.
+    halfways : int
+        How often the shipped editor looks for the half-way point (``MapperConfig.halfways``); the
+        network is trained with one look, which takes less time.
     symmetric_gain : bool
         One gain curve for rises and falls, which keeps the cycle error small.
     """
@@ -124,6 +127,7 @@ class MapperTraining(LabelledFaces):
     sure_faces: float = 0.8
     enough: float = 0.9
     identity_floor: float = 0.75
+    halfways: int = 2
     symmetric_gain: bool = True
 
     def loss_weights(self) -> LossWeights:
@@ -291,6 +295,7 @@ class MapperTask:
         """
         config, aim = self.config, 1.0
         network = copy.deepcopy(self.average).eval()
+        network.config = replace(network.config, halfways=config.halfways)
         if config.calibration_faces > 0:
             faces = _fixed_faces(self, count=max(config.calibration_faces, 96))
             aim = calibrate(
@@ -306,6 +311,7 @@ class MapperTask:
         editor, aim = self.calibrated_editor()
         editor.save(directory / self.output, half=True)
         self.average.eval().gain.load_state_dict(editor.network.gain.state_dict())
+        self.average.config = editor.network.config
         held_out = _fixed_faces(self, count=8 * len(self.columns), stream=2)
         return {**self.scores(held_out), "aim": aim}
 
@@ -432,6 +438,7 @@ LESSON = MapperTraining(
     background_loss_weight=10.0,
     calibration_faces=256,
     identity_floor=0.0,
+    halfways=1,
 )
 
 INPUTS = ("generator", "regressor", "regressor_b", "embedder")
