@@ -57,7 +57,8 @@ def must_be_callable(field: str, value: Any) -> Any:
 
 def must_be_whole(field: str, value: Any, low: int, high: int) -> int:
     """The value, if it is a whole number from ``low`` to ``high``."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not low <= int(value) <= high:
         raise ValueError(
             f"{field} is {_short(value)}; allowed: a whole number from {low} to {high}"
         )
