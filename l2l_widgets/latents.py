@@ -107,9 +107,12 @@ def z_from_seed(seed: int, z_dim: int) -> torch.Tensor:
     ValueError
         The seed is not an integer in that range, or `z_dim` is not positive.
     """
-    number = _integer("seed", seed)
+    try:
+        number = _integer("seed", seed)
+    except ValueError:
+        number = -1
     if not 0 <= number <= 2**32 - 1:
-        raise ValueError(f"seed is {number}; it must be in 0 to 4294967295")
+        raise ValueError(f"seed is {seed!r}; allowed: a whole number from 0 to 4294967295")
     length = _integer("z_dim", z_dim)
     if length < 1:
         raise ValueError(f"z_dim is {length}; it must be at least 1")

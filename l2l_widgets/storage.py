@@ -38,6 +38,7 @@ __all__ = [
     "save_safetensors",
     "sha256_file",
     "sha256_tensors",
+    "sync_folder",
     "write_atomic",
     "write_together",
 ]
@@ -167,7 +168,7 @@ def write_together(files: Iterable[tuple[str | os.PathLike[str], bytes]]) -> Non
         for temporary, target in staged:
             os.replace(temporary, target)
         for folder in dict.fromkeys(target.parent for _, target in staged):
-            _sync_folder(folder)
+            sync_folder(folder)
     except OSError as error:
         raise StorageError(
             f"cannot write {str(target)!r}: {error.strerror or error}; "
@@ -450,9 +451,11 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _sync_folder(folder: Path) -> None:
-    # The rename itself lives in the folder's entry; without this a power cut can undo it.
-    # Windows cannot open a folder for syncing, and needs no such step.
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk: a power cut could undo a rename in it until then.
+
+    Windows cannot open a folder for syncing, and needs no such step.
+    """
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -94,12 +94,13 @@ def test_a_field_is_named_as_it_was_typed():
     import argparse
 
     parser = argparse.ArgumentParser()
-    for option in ("--faces", "--truncation", "--attributes"):
+    for option in ("--faces", "--truncation", "--attributes", "--recipes"):
         parser.add_argument(option)
     for said, wanted in (
         ("faces is 1; allowed: more", "--faces is 1; allowed: more"),
         ("truncation_psi is 7; allowed: less", "--truncation is 7; allowed: less"),
         ("attribute 'x' is unknown", "--attributes 'x' is unknown"),
+        ("recipe 'x' needs a file", "recipe 'x' needs a file"),
         ("seed is 1", "seed is 1"),
         ("--faces is 1", "--faces is 1"),
         ("faces everywhere", "faces everywhere"),

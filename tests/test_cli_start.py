@@ -122,6 +122,7 @@ MISTAKES = {
     "runs nowhere": "DIR is 'nowhere'",
     "attributes --generator nowhere": "--generator 'nowhere': no embedded world",
     "doctor --seats x": "--seats is 'x'",
+    "doctor --generator nowhere": "--generator 'nowhere': no embedded world, folder or file of",
     "doctor --device abacus": "--device is 'abacus'",
     "lab student_99 --dry-run": "NAME 'student_99' fits no notebook",
 }

@@ -109,10 +109,16 @@ def test_dry_run_says_everything_and_creates_nothing(l2l, tmp_path):
     [
         (["regresion"], "no recipe is named 'regresion'; did you mean regression?"),
         ([], "NAME is missing; there are: all, own, regression, second"),
-        (["regression", "--set", "depth=3"], "has no field 'depth'; did you mean width?"),
-        (["regression", "--set", "width=wide"], "regression.width must be an integer, not 'wide'"),
-        (["regression", "--set", "width=2.5"], "regression.width must be an integer, not 2.5"),
-        (["regression", "--set", "noise=[1]"], "regression.noise must be a number, not [1]"),
+        (
+            ["regression", "--set", "depth=3"],
+            "field 'depth' of recipe 'regression' is unknown; did you mean width?",
+        ),
+        (
+            ["regression", "--set", "width=wide"],
+            "--set width is 'wide'; allowed: a whole number of",
+        ),
+        (["regression", "--set", "width=2.5"], "--set width is '2.5'; allowed: a whole number of"),
+        (["regression", "--set", "noise=[1]"], "--set noise is '[1]'; allowed: a number"),
         (["regression", "--set", "width"], "--set is 'width'; allowed: FIELD=VALUE"),
         (["regression", "--steps", "many"], "--steps is 'many'; allowed: a whole number from 1"),
         (["regression", "--steps", "0"], "--steps is '0'; allowed: a whole number from 1"),
@@ -126,6 +132,25 @@ def test_bad_input_is_one_line_and_leaves_nothing(l2l, tmp_path, words, message)
     assert (code, out) == (2, "")
     assert only_line(err).startswith("l2l train: ")
     assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("layers=5", "--set layers is '5'; allowed: a whole number from 1 to 4"),
+        ("topology=ring", "--set topology is 'ring'; allowed: shared, grouped, per-style, flat"),
+        ("correction=guess", "--set correction is 'guess'; allowed: threshold, nearest, plausible"),
+        ("faces=0", "--set faces is '0'; allowed: a whole number of at least 1"),
+        ("learning_rate=nan", "--set learning_rate is 'nan'; allowed: a number from 0 to 10"),
+        ("attributes=smile,nose", "--set attributes: 'nose' is no attribute"),
+    ],
+)
+def test_a_value_is_refused_before_triplets_are_drawn_with_it(l2l, tmp_path, value, message):
+    dry = ["--dry-run"] if value == "layers=5" else []  # which must not promise what is refused
+    code, out, err = l2l("train", "mapper-lesson", "--set", value, *dry, own_recipes=False)
+    assert (code, out) == (2, "")
+    assert message in only_line(err)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -188,7 +188,7 @@ def test_one_editor_brings_what_it_needs():
         ("maskgan", True, {}, "allowed with --generator: own, mapper"),
         ("regressor", True, {}, "allowed with --generator: own, mapper"),
         ("mapper", True, {"ganspace.steps": "3"}, "no stage is named 'ganspace'"),
-        ("mapper", True, {"nonsense": "3"}, "has no field 'nonsense'"),
+        ("mapper", True, {"nonsense": "3"}, "field 'nonsense' of recipe"),
     ):
         with pytest.raises(RecipeError, match=message):
             chosen_recipes(name, identity, 100, changes)

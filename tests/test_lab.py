@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from l2l_widgets import server
-from l2l_widgets.cli import lab
+from l2l_widgets.cli import lab, main
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,6 +84,21 @@ def test_a_name_that_fits_none_or_several_lists_the_notebooks(name):
 def test_an_impossible_port_is_refused(port):
     with pytest.raises(ValueError, match=r"--port is .*1 to 65535"):
         lab.run(parse(f"--port={port}", "--dry-run"))
+
+
+def test_a_folder_that_cannot_be_had_is_named(tmp_path, capsys, monkeypatch):
+    (tmp_path / "notes").write_text("mine")
+    assert main(["lab", "--folder", str(tmp_path / "notes")]) == 2
+    assert f"--folder is '{tmp_path / 'notes'}', which is a file" in capsys.readouterr().err
+
+    def forbidden(path, *args, **kwargs):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    # by a stand-in: a superuser, as in a container, may write anywhere
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    assert main(["lab", "--folder", str(tmp_path / "new")]) == 2
+    said = f"l2l lab: cannot make the folder '{tmp_path / 'new'}': Permission denied; it must"
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_copies_are_made_once_and_a_changed_copy_is_kept(tmp_path):

@@ -54,7 +54,7 @@ def test_a_picture_comes_back_at_the_generators_size(mixer, tmp_path):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("-1", "-1: seed is -1; it must be in 0 to 4294967295"),
+        ("-1", "-1: seed is -1; allowed: a whole number from 0 to 4294967295"),
         ("nobody", "'nobody' is no seed, and there is no such file; allowed: a whole number"),
         ("w.npy", "no latent of this generator"),
         ("short.npy", "no latent of this generator"),

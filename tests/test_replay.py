@@ -145,14 +145,23 @@ def test_another_editor_is_refused_by_name(session, tiny_parts):
     ("edit", "message"),
     [
         ({"method": "styleflow"}, "'styleflow' is not available"),
-        ({"changes": {"nose": 0.1}}, "'nose' is unknown"),
-        ({"changes": {"smile": 0.1}, "targets": {"smile": 0.1}}, "'smile'"),
+        ({"changes": {"nose": 0.1}}, r"^recipe: edits\[0\]: attribute 'nose' is unknown"),
+        (
+            {"changes": {"smile": 0.1}, "targets": {"smile": 0.1}},
+            r"^recipe: edits\[0\]: 'smile' is given as a change and as a target; allowed: one",
+        ),
     ],
 )
 def test_an_edit_that_these_models_cannot_make_is_refused(recipe, tiny_models, edit, message):
     recipe["edits"][0].update(edit)
+    read = parse_recipe(json.dumps(recipe))
     with pytest.raises(ValueError, match=message):
-        EditSession.from_recipe(tiny_models, parse_recipe(json.dumps(recipe)))
+        EditSession.from_recipe(tiny_models, read)
+    session = EditSession(tiny_models, seed=3)
+    with pytest.raises(ValueError, match=message):
+        session.take(read)
+    assert session.state.seed == 3
+    assert not session.can_undo
 
 
 def test_a_latent_of_another_generator_is_refused(recipe, tiny_models):
@@ -355,6 +364,15 @@ def test_numbers_of_numpy_are_written_as_plain_ones(tiny_models):
     session.set_changes({"smile": np.float64(0.25)})
     recipe = parse_recipe(json.dumps(session.recipe()))
     assert (recipe.seed, dict(recipe.edits[0].changes)) == (7, {"smile": 0.25})
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_file_is_called_empty(tmp_path, text):
+    (tmp_path / "nothing.json").write_text(text)
+    with pytest.raises(
+        RecipeError, match=r"nothing\.json: the empty file carries no 'l2l-recipe' text"
+    ):
+        read_recipe(tmp_path / "nothing.json")
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):

@@ -168,7 +168,10 @@ ERRORS = {
         "Maske wie gewählt hat 12 x 12 Pixel; erlaubt: 8 x 8, oder ein Quadrat, das ein ganzes",
     ),
     "classes of another order": (mask(bisenet, 32), "Maske wie gewählt scheint in der Reihenfolge"),
-    "no seed": (lambda f: z_from_seed(-1, 8), "Nr. ist -1; erlaubt: 0 bis 4294967295"),
+    "no seed": (
+        lambda f: z_from_seed(-1, 8),
+        "Nr. ist -1; erlaubt: eine ganze Zahl von 0 bis 4294967295",
+    ),
     "seeds that run backwards": (lambda f: parse_seeds("9-3"), "seeds ist '9-3', darin läuft 9-3"),
     "rows that run backwards": (
         lambda f: parse_rows("7-2", 8),
@@ -221,7 +224,7 @@ def test_a_german_view_says_it_in_place(session, tmp_path, monkeypatch):
         }
         assert "; erlaubt: die Modelle, die das Bild gezeichnet haben" in told["foreign"]
         assert "Merkmal 'smle' ist unbekannt" in told["unknown"]
-        assert "Nr. ist 4294967296; erlaubt: 0 bis 4294967295" in told["seed"]
+        assert "Nr. ist 4294967296; erlaubt: eine ganze Zahl von 0 bis" in told["seed"]
         assert told["step"] == "Schritt 999 ist vergessen"
         assert "Rezept: kein JSON" in told["recipe"]
         assert "truncation_psi ist 9; erlaubt: eine Zahl von 0 bis 1,5" in told["range"]

@@ -42,6 +42,11 @@ def session(models):
         (lambda s: s.update(rows=3), r"rows is 3; allowed: None, or numbers, such as \[0, 1\]"),
         (lambda s: s.update(rows="0-3"), "rows is '0-3'; allowed: None, or numbers"),
         (lambda s: s.set_models(3), "models is 3; allowed: the Models that load"),
+        (
+            lambda s: EditSession(s.models, n_random=0),
+            "n_random is 0; allowed: a whole number from 1",
+        ),
+        (lambda s: EditSession(s.models, n_random="8"), "n_random is '8'; allowed: a whole number"),
         (lambda s: s.take(3), "recipe is 3; allowed: what read_recipe gives"),
         (
             lambda s: EditSession.from_recipe(s.models, {}),

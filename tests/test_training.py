@@ -168,7 +168,7 @@ def test_a_kill_inside_the_checkpoint_leaves_the_one_before(tmp_path, monkeypatc
     class Killed(BaseException):
         pass
 
-    for name in ("save_safetensors", "write_atomic", "_sync_directory"):
+    for name in ("save_safetensors", "write_atomic", "sync_folder"):
         original = getattr(module, name)
 
         def kill(*arguments, original=original):

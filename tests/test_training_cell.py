@@ -86,7 +86,7 @@ def test_the_wait_is_counted_from_the_first_step(lesson, monkeypatch):
     assert 0 < cell.share_done < 1 / 3
     assert "Only" in cell.summary()
     assert "Resume" in cell.summary()
-    assert "too few" in cell.status["message"]
+    assert "saved. Too few steps" in cell.status["message"]
 
 
 def test_what_prepares_a_training_speaks_in_the_cell_and_not_on_standard_error(

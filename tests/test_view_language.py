@@ -219,7 +219,10 @@ def test_the_monitor_names_rows_and_numbers_in_german(tmp_path):
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ("-7: seed is -7; it must be in 0 to 4294967295", "Nr. ist -7; erlaubt: 0 bis 4294967295"),
+        (
+            "-7: seed is -7; allowed: a whole number from 0 to 4294967295",
+            "Nr. ist -7; erlaubt: eine ganze Zahl von 0 bis 4294967295",
+        ),
         (
             "filter: 'smlie' is not understood; did you mean smile?",
             "Filter: 'smlie' wird nicht verstanden; meintest du smile?",

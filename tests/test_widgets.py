@@ -176,7 +176,12 @@ def test_an_impossible_request_is_one_line_and_the_picture_stays(
 
 @pytest.mark.parametrize(
     ("seed", "words"),
-    [("seven", ("seed", "'seven'", "integer")), (2**32, ("seed", "4294967295")), ("", ("seed",))],
+    [
+        ("seven", ("seed", "'seven'", "whole number")),
+        ("-1", ("seed", "'-1'", "from 0 to 4294967295")),
+        (2**32, ("seed", "4294967295")),
+        ("", ("seed",)),
+    ],
 )
 def test_an_impossible_seed_is_refused_and_the_face_stays(editor, page, session, seed, words):
     page.send("seed", seed=seed)

@@ -242,7 +242,7 @@ def in_options(message: str, parser: argparse.ArgumentParser) -> str:
         Of the verb: "--faces" is said where it has that option.
     """
     found = re.match(r"([a-z][a-z_]*)(?= (is|are|has|holds) |: | ')", message)
-    if found is None:
+    if found is None or found[1] == "recipe":  # is named by NAME; --recipes is a file of them
         return message
     word = found[1]
     options = parser._option_string_actions

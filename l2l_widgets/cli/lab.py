@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.cli.checks import whole_number
+from l2l_widgets.cli.checks import check_folder, whole_number
 
 PACKAGE = Path(__file__).resolve().parent.parent
 #: Server and Lab settings of our own; put before the user's in Jupyter's search path, and below
@@ -104,9 +104,9 @@ def copy_notebooks(source: Path, folder: Path) -> list[Path]:
         The copies that were made. A file that is already there is the user's work and stays as it
         is.
     """
-    from l2l_widgets.storage import write_atomic
+    from l2l_widgets.storage import make_folder, write_atomic
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     made = []
     for path in sorted([*source.glob("*.ipynb"), *source.glob("*.md")]):
         copy = folder / path.name
@@ -173,6 +173,7 @@ def run(args: argparse.Namespace) -> dict[str, Any] | None:
     find_notebook(source, args.name)
     if args.folder is not None or not checkout:
         folder = (args.folder or Path.cwd() / COPIES).resolve()
+        check_folder(folder, "--folder")
         if not args.dry_run:
             made = copy_notebooks(source, folder)
             print(f"notebooks in {folder} ({len(made)} new)", flush=True)

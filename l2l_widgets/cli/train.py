@@ -182,9 +182,9 @@ def _check_words(args: argparse.Namespace, changes: Mapping[str, str]) -> None:
         if field not in everywhere:
             meant = suggestion(field, field_names(own), "")
             raise ValueError(
-                f"--set {field}: recipe {args.name!r} has no such field; "
-                + (f"{meant} " if meant.startswith("did") else "")
-                + f"(l2l train {args.name} --dry-run shows all of them)"
+                f"--set {field}: recipe {args.name!r} has no such field"
+                + (f"; {meant}" if meant.startswith("did") else "")
+                + f" (l2l train {args.name} --dry-run shows all of them)"
             )
 
 
@@ -248,10 +248,26 @@ def _changes(args: argparse.Namespace) -> dict[str, str]:
     return changes
 
 
+def _check_values(recipe: Recipe, changes: Mapping[str, str]) -> None:
+    """Refuse what a field cannot be: now, and not after minutes of preparing.
+
+    What is no field at all is left to the recipe, which knows what may be meant.
+    """
+    from l2l_widgets.recipes.fields import check_fields, fields_of
+
+    names = {field.name for field in fields_of(recipe)}
+    known = {name: value for name, value in changes.items() if name in names}
+    for name, problem in check_fields(recipe, known).items():
+        said = f" is {problem}" if "; allowed: " in problem else f": {problem}"
+        raise ValueError(f"--set {name}{said}")
+
+
 def _train_one(args: argparse.Namespace, known: Mapping[str, Recipe]) -> dict[str, Any] | None:
     from l2l_widgets import recipes
 
-    recipe = recipes.get_recipe(args.name, known).replace(**_changes(args))
+    recipe, changes = recipes.get_recipe(args.name, known), _changes(args)
+    _check_values(recipe, changes)
+    recipe = recipe.replace(**changes)
     folder = args.run or RUNS / recipe.name
     weights = args.weights or recipes.DEFAULT_WEIGHTS
     if args.dry_run:

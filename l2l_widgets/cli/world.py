@@ -212,6 +212,7 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
     """
     seats = None if args.seats is None else whole_number("--seats", args.seats, 1, 10_000)
     check_device(args.device)
+    _check_named(args.generator)
     problems: list[str] = []
     report: dict[str, Any] = {"machine": machine()}
     report["weights"] = _guarded(problems, "weights", lambda: weights(args.generator, problems))
@@ -226,6 +227,19 @@ def run_doctor(args: argparse.Namespace) -> dict[str, Any]:
             print(json.dumps(report), flush=True)
         raise SystemExit(1)
     return report
+
+
+def _check_named(generator: str | None) -> None:
+    """Refuse a name of nothing; what is wrong with models that are there is a finding."""
+    from l2l_widgets.models.checks import NoSuchModelsError
+    from l2l_widgets.models.zoo import load
+
+    try:
+        load(generator)
+    except NoSuchModelsError as error:
+        raise ValueError(f"--generator {str(error).removeprefix('models ')}") from None
+    except ValueError:
+        return
 
 
 def machine() -> dict[str, Any]:

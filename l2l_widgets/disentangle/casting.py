@@ -83,7 +83,22 @@ def read(regressors: Sequence[Any], faces: Tensor) -> Tensor:
 
 
 def choose_columns(table: Any, readings: Tensor, allowed: Tensor) -> list[int]:
-    """The most extreme allowed face of every column, none of them twice."""
+    """The most extreme allowed face of every column, none of them twice.
+
+    Parameters
+    ----------
+    table : AttributeTable
+        Names the columns of ``readings``.
+    readings : Tensor, shape (N, A)
+        In [0, 1], as :func:`read` gives them.
+    allowed : Tensor, shape (N,)
+        Whether a face may be chosen, bool.
+
+    Returns
+    -------
+    list of int
+        Rows of ``readings``, one for each of ``COLUMNS``.
+    """
     chosen: list[int] = []
     for _, name, sign in COLUMNS:
         order = (sign * readings[:, table.index(name)]).masked_fill(~allowed, -9)
@@ -93,7 +108,24 @@ def choose_columns(table: Any, readings: Tensor, allowed: Tensor) -> list[int]:
 
 @torch.inference_mode()
 def choose_people(mixer: FaceMixer, signature: Signature, allowed: Tensor, count: int) -> list[int]:
-    """People who are least like each other, among those whom the mixer redraws best."""
+    """People who are least like each other, among those whom the mixer redraws best.
+
+    Parameters
+    ----------
+    mixer : FaceMixer
+        Redraws each person from both of their own inputs.
+    signature : Signature
+        Of N faces.
+    allowed : Tensor, shape (N,)
+        Whether a face may be chosen, bool.
+    count : int
+        How many.
+
+    Returns
+    -------
+    list of int
+        Numbers of faces, 0 to N - 1.
+    """
     again = mixer.signature(mixer.draw(mixer.latent(signature, signature))).person
     alike = (again * signature.person).sum(dim=1).masked_fill(~allowed, -1)
     good = alike >= alike[allowed].median()

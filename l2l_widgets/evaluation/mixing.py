@@ -319,7 +319,20 @@ def mix_sheet(mixer: FaceMixer, people: Tensor, attributes: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def ablation_sheet(mixers: Sequence[FaceMixer], people: Tensor, attributes: Tensor) -> Tensor:
-    """A row for each pair: both inputs, then what each mixer makes of them."""
+    """A row for each pair: both inputs, then what each mixer makes of them.
+
+    Parameters
+    ----------
+    mixers : sequence of FaceMixer
+        M of them.
+    people, attributes : Tensor, shape (P, 3, R, R)
+        Pictures in [-1, 1], pair by pair.
+
+    Returns
+    -------
+    Tensor, shape (P * (2 + M), 3, R, R)
+        Row by row.
+    """
     columns = [people, attributes]
     for mixer in mixers:
         columns.append(mixer.draw(mixer.mix(people, attributes)))

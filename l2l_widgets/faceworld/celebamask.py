@@ -242,14 +242,15 @@ def _ends_whole(path: str) -> bool:
 def check_room(folder: Path, config: LayoutConfig, missing: int, count: int) -> None:
     """Raise StorageError where the disk has no room for what is still to be written."""
     block, files_free = 4096, None
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if hasattr(os, "statvfs"):
-        disk = os.statvfs(folder)
+        disk = os.statvfs(place)
         block = disk.f_frsize or block
         files_free = disk.f_favail if disk.f_files else None
     picture = math.ceil((0.45 * config.size**2 + 1500) / block) * block
     masks = (len(MASK_CLASSES) - 3) * math.ceil(MASK / block) * block
     needed = missing * (picture + masks) + 2 * count * ROW + RESERVE
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(place).free
     if needed > free:
         raise StorageError(
             f"{missing} portraits of {config.size} pixels need {needed / 1e6:,.0f} MB, the disk of "

@@ -10,6 +10,7 @@ import torch
 
 from l2l_widgets.faceworld.batches import compiler_found
 from l2l_widgets.faceworld.celebamask import (
+    CONFIG,
     LayoutConfig,
     check,
     check_room,
@@ -68,6 +69,8 @@ def write_layout(
     """
     check(config, count)
     folder = Path(folder)
+    if not (folder / CONFIG).exists():  # refused before anything of it is made
+        check_room(folder, config, count, count)
     with claim(folder, config):
         count, missing = survey(folder, count)
         check_room(folder, config, len(missing), count)

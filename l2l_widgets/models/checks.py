@@ -16,6 +16,10 @@ class ZooError(ValueError):
     """Models that cannot be had; one line that names the file or part and what is allowed."""
 
 
+class NoSuchModelsError(ZooError):
+    """A name that is no embedded world, and no folder or file either."""
+
+
 def check_models(models: Any) -> Models:
     """The models that were given; a ZooError where something else was."""
     from l2l_widgets.models.zoo import Models

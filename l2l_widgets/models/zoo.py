@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.errors import first_line, suggestion
+from l2l_widgets.models.checks import NoSuchModelsError, check_columns, checked_device
 from l2l_widgets.models.checks import ZooError as ZooError
-from l2l_widgets.models.checks import check_columns, checked_device
 from l2l_widgets.models.checks import check_models as check_models
 from l2l_widgets.storage import StorageError, sha256_file
 
@@ -355,7 +355,9 @@ def load(name: str | os.PathLike[str] | None = None, device: str = "cpu") -> Mod
         except CheckpointError as error:
             raise ZooError(str(error)) from None
     hint = suggestion(text, known, "embedded")
-    raise ZooError(f"models {text!r}: no embedded world, folder or file of that name; {hint}")
+    raise NoSuchModelsError(
+        f"models {text!r}: no embedded world, folder or file of that name; {hint}"
+    )
 
 
 def _from_folder(folder: Path, device: str) -> Models:

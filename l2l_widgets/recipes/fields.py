@@ -47,6 +47,11 @@ OWN_WORDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("BoundaryFit", "rule"): ("svm", "ridge", "mean-difference"),
     ("BoundaryFit", "solver"): ("liblinear", "libsvm"),
 }
+#: Field of one kind of config -> smallest and largest number: elsewhere the name has other ends.
+OWN_RULES: dict[tuple[str, str], tuple[float | None, float | None]] = {
+    ("MapperTraining", "layers"): (1, 4),
+    ("MapperVariant", "layers"): (1, 4),
+}
 #: Field -> smallest and largest number, both allowed; None for no end.
 RULES: dict[str, tuple[float | None, float | None]] = {
     "average": (0, 1),
@@ -145,7 +150,7 @@ def fields_of(recipe: Recipe) -> list[Field]:
                 kind = "words"
             if name == "attributes" and kind == "list":
                 words = DEFAULT_TABLE.names
-            low, high = RULES.get(name, (None, None))
+            low, high = OWN_RULES.get((type(owner).__name__, name), RULES.get(name, (None, None)))
             if name.endswith(("_weight", "_rate")) and low is None:
                 low = 0
             numeric = kind in ("integer", "number")

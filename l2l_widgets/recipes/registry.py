@@ -123,7 +123,7 @@ class Recipe:
         for name in changes:
             if name not in known:
                 raise RecipeError(
-                    f"recipe {self.name!r} has no field {name!r}; "
+                    f"field {name!r} of recipe {self.name!r} is unknown; "
                     f"{suggestion(name, sorted(known), 'it has')}"
                 )
         parts: dict[str, Any] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -52,6 +53,16 @@ def must_be_callable(field: str, value: Any) -> Any:
     if not callable(value):
         raise ValueError(f"{field} is {_short(value)}; allowed: a function")
     return value
+
+
+def must_be_whole(field: str, value: Any, low: int, high: int) -> int:
+    """The value, if it is a whole number from ``low`` to ``high``."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not low <= int(value) <= high:
+        raise ValueError(
+            f"{field} is {_short(value)}; allowed: a whole number from {low} to {high}"
+        )
+    return int(value)
 
 
 def _short(value: Any) -> str:

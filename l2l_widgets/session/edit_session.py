@@ -73,7 +73,7 @@ class EditSession:
     seed : int
         Of the first face, 0 to 2**32 - 1; another number is a ValueError.
     n_random : int
-        Random edits behind a receipt's band.
+        Random edits behind a receipt's band, 1 to 10,000; another number is a ValueError.
     """
 
     def __init__(

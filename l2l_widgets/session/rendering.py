@@ -25,6 +25,7 @@ from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
 from l2l_widgets.models.drawing import Abandoned, Face, FaceDrawing, cached, request_reader
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
+from l2l_widgets.session.arguments import must_be_whole
 from l2l_widgets.session.holding import check_holding, held_edit
 from l2l_widgets.session.receipt import Receipt
 from l2l_widgets.session.references import (
@@ -79,7 +80,7 @@ class Renderer:
 
     def __init__(self, models: Models, n_random: int = N_RANDOM) -> None:
         self.models = models
-        self.n_random = n_random
+        self.n_random = must_be_whole("n_random", n_random, 1, 10_000)
         self._lock = Turns()
         self._drawing = FaceDrawing(models)
         self._faces: OrderedDict[tuple[Any, ...], Face] = OrderedDict()

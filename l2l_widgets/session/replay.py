@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.images import picture_format, read_png_text
 from l2l_widgets.session.arguments import must_be, not_json
 from l2l_widgets.session.states import (
@@ -268,11 +269,12 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
         if kind is not None:
             raise RecipeError(_no_recipe(path, f"a {kind} picture"))
         try:
-            data.decode("utf-8")
+            begins = data.decode("utf-8").strip().partition("\n")[0]
         except UnicodeDecodeError:
             raise RecipeError(_no_recipe(path, "it is neither text nor a picture, and")) from None
-        begins = data[:200].decode("utf-8", "ignore").split("\n")[0]
-        if not data.lstrip().startswith((b"{", b"[")):
+        if not begins:
+            raise RecipeError(_no_recipe(path, "the empty file"))
+        if not begins.startswith(("{", "[")):
             raise RecipeError(
                 f"recipe: {path}: begins with {_show(begins)}, neither a recipe nor a picture; "
                 "allowed: a PNG saved by this package, or a recipe as JSON"
@@ -303,9 +305,14 @@ def check_picture(path: str | os.PathLike[str], scale: int) -> Path:
 
 
 def check_recipe(recipe: Any, models: Any) -> None:
-    """Refuse what is no recipe, and one of other models than these."""
+    """Refuse what is no recipe, one of other models, and edits of attributes these lack."""
     allowed = "what read_recipe gives"
     must_be("recipe", recipe, Recipe, allowed).check_models(models.name, models.hashes)
+    for i, edit in enumerate(recipe.edits):
+        try:
+            EditRequest(edit.changes, edit.targets, edit.preserve).validate(models.table)
+        except AttributeRequestError as error:
+            raise RecipeError(f"recipe: edits[{i}]: {error}") from None
 
 
 def _no_recipe(path: Path, what: str) -> str:

@@ -42,6 +42,7 @@ from l2l_widgets.storage import (
     locked,
     remove_leftovers,
     save_safetensors,
+    sync_folder,
     write_atomic,
 )
 
@@ -53,17 +54,6 @@ IDLE = 60.0
 
 class TrainingError(ValueError):
     """A run that cannot start or go on; the message says why and what is still safe on disk."""
-
-
-def _sync_directory(path: Path) -> None:
-    """Flush a folder's entries, so that a rename in it survives a power cut (POSIX only)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _module_tensors(name: str, module: nn.Module) -> dict[str, torch.Tensor]:
@@ -214,7 +204,7 @@ class RunDirectory:
             if target.exists():  # left by a run that was begun anew in this folder
                 shutil.rmtree(target)
             os.rename(temporary, target)
-            _sync_directory(self.path)
+            sync_folder(self.path)
         except (OSError, StorageError) as error:
             raise TrainingError(
                 f"cannot save step {step} in {self.path}: {error}; {self.what_is_safe()}"
