@@ -1,13 +1,23 @@
-"""Every view of one session on one page: they open, they follow, out of sight they cost nothing."""
+"""Every view of one session on one page: they open, they follow, out of sight they cost nothing.
+
+At the end a seeded monkey is let loose on them: 200 random actions leave no error.
+"""
 
 from __future__ import annotations
+
+import os
+import random
+import signal
 
 import pytest
 
 from l2l_widgets import widgets
+from l2l_widgets.training.presence import is_alive, read_presence
 
 from . import harness
 from .all_views import VIEWS, drawings, open_all, quiet, root_of
+from .editor_page import EditorPage
+from .monkey import ACTIONS, SEEDS, act
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -123,3 +133,47 @@ def test_what_is_hidden_goes_from_every_view_of_the_page(opened):
     for name in set(named) - {"explorer"}:
         root = root_of(opened, name)
         harness.until(lambda r=root: r.locator(of_smile).count() > 0, what=f"the {name} with it")
+
+
+@pytest.fixture
+def trainings(folder):
+    """Where the monkey may start trainings; none of them outlives it."""
+    yield
+    for run in (folder / "monitored").glob("*"):
+        presence = read_presence(run)
+        if is_alive(presence):  # one that an earlier seed started is gone, whatever it left written
+            os.kill(presence["pid"], signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("trainings")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_monkey_at_all_views_leaves_no_error_anywhere(opened, seed):
+    """The last of this module, on its page: to open all views again takes a quarter of a minute."""
+    monkey, done = random.Random(seed), []
+    for _ in range(ACTIONS):
+        name = monkey.choice(list(VIEWS))
+        done.append(f"{name}: {act(opened, root_of(opened, name), monkey)}")
+        opened.wait_for_timeout(monkey.choice((0, 0, 20, 60)))
+    opened.mouse.up()
+    # the presenter may fill the screen, over all that follows
+    opened.evaluate("document.fullscreenElement && document.exitFullscreen()")
+    harness.until(lambda: opened.evaluate("!document.fullscreenElement"), what="the whole page")
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    tail = "; ".join(done[-12:])
+    harness.evaluate_in_kernel(opened, "training.stop()")
+    assert opened.faults == [], tail
+    assert harness.kernel_errors(opened) == [], tail
+    assert harness.cell_errors(opened) == [], tail
+    # and it still works: an edit is drawn, and no view has lost its place
+    assert [name for name in VIEWS if root_of(opened, name).count() != 1] == []
+    harness.evaluate_in_kernel(opened, "session.update(method='mapper') and session.reset()")
+    harness.evaluate_in_kernel(opened, "session.update(seed=7) and session.request()")
+    editor = EditorPage(opened)
+    editor.settle()
+    before = editor.pixels()
+    editor.root.get_by_label("Search attributes").fill("")
+    editor.drag("smile", 0.3, 0.95)
+    editor.settle()
+    harness.until(lambda: editor.pixels() != before, what="an edit after the monkey")
+    assert opened.faults == []
+    assert harness.kernel_errors(opened) == []

@@ -1,17 +1,12 @@
-"""A seeded monkey at the face editor, and one at all views: 200 random actions leave no error."""
+"""A seeded monkey at the face editor: 200 random actions leave no error."""
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 
 import pytest
 
-from l2l_widgets.training.presence import is_alive, read_presence
-
 from . import harness
-from .all_views import VIEWS, open_all, root_of
 from .editor_page import EditorPage
 from .monkey import ACTIONS, SEEDS, act
 
@@ -52,47 +47,3 @@ def test_a_monkey_leaves_no_error_in_kernel_console_or_page(page, address, folde
     harness.until(lambda: editor.pixels() != before, what="an edit after the monkey")
     assert page.faults == []
     assert harness.kernel_errors(page) == []
-
-
-@pytest.fixture
-def trainings(folder):
-    """Where the monkey may start trainings; none of them outlives it."""
-    yield folder
-    for run in (folder / "monitored").glob("*"):
-        presence = read_presence(run)
-        if is_alive(presence):  # one that an earlier seed started is gone, whatever it left written
-            os.kill(presence["pid"], signal.SIGKILL)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_monkey_at_all_views_leaves_no_error_anywhere(page, address, trainings, seed):
-    with harness.page_beside(page, 1280, 900) as own:
-        open_all(own, address, trainings)
-        monkey, done = random.Random(seed), []
-        for _ in range(ACTIONS):
-            name = monkey.choice(list(VIEWS))
-            done.append(f"{name}: {act(own, root_of(own, name), monkey)}")
-            own.wait_for_timeout(monkey.choice((0, 0, 20, 60)))
-        own.mouse.up()
-        # the presenter may fill the screen, over all that follows
-        own.evaluate("document.fullscreenElement && document.exitFullscreen()")
-        harness.until(lambda: own.evaluate("!document.fullscreenElement"), what="the whole page")
-        own.set_viewport_size({"width": 1280, "height": 900})
-        tail = "; ".join(done[-12:])
-        harness.evaluate_in_kernel(own, "training.stop()")
-        assert own.faults == [], tail
-        assert harness.kernel_errors(own) == [], tail
-        assert harness.cell_errors(own) == [], tail
-        # and it still works: an edit is drawn, and no view has lost its place
-        assert [name for name in VIEWS if root_of(own, name).count() != 1] == []
-        harness.evaluate_in_kernel(own, "session.update(method='mapper') and session.reset()")
-        harness.evaluate_in_kernel(own, "session.update(seed=7) and session.request()")
-        editor = EditorPage(own)
-        editor.settle()
-        before = editor.pixels()
-        editor.root.get_by_label("Search attributes").fill("")
-        editor.drag("smile", 0.3, 0.95)
-        editor.settle()
-        harness.until(lambda: editor.pixels() != before, what="an edit after the monkey")
-        assert own.faults == []
-        assert harness.kernel_errors(own) == []
