@@ -182,6 +182,16 @@ def page_beside(other, width: int = 1280, height: int = 900):
     finally:
         evidence.pages.remove(new)
         new.context.close()
+        _end_kernel(new)
+
+
+def _end_kernel(page) -> None:
+    """End the kernel of the notebook that a page showed: it would keep its memory, and compute."""
+    session, page.session = page.session, None
+    if session is not None:
+        with contextlib.suppress(OSError):  # a test may have ended it already, or its server
+            request = urllib.request.Request(session, method="DELETE")
+            urllib.request.urlopen(request, timeout=15).close()
 
 
 def _new_page(browser, width: int, height: int, scale: float):
@@ -191,7 +201,7 @@ def _new_page(browser, width: int, height: int, scale: float):
     )
     context.set_default_timeout(1000 * PATIENCE)
     new = context.new_page()
-    new.faults = []
+    new.faults, new.session = [], None
     evidence.pages.append(new)
 
     def hear(message) -> None:
@@ -222,22 +232,28 @@ def write_notebook(folder: Path, name: str, *cells: str) -> Path:
 
 
 def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 120) -> None:
-    """Open a notebook in JupyterLab, listen to its kernel, and run all cells."""
+    """Open a notebook in JupyterLab, listen to its kernel, and run all cells.
+
+    The kernel of the notebook that the page showed before is ended.
+    """
     page.goto("about:blank")  # what an earlier notebook complains about when it is left is not ours
     page.faults.clear()
+    _end_kernel(page)
     page.goto(f"{address}/lab/tree/{name}?reset")
     page.wait_for_function(
         """() => window.jupyterapp?.shell?.currentWidget?.content?.model?.cells""",
         timeout=1000 * timeout,
     )
-    page.evaluate(
+    session = page.evaluate(
         """async () => {
           const panel = window.jupyterapp.shell.currentWidget;
           window.panel = panel;
           await panel.context.ready;
           await panel.sessionContext.ready;
+          return panel.sessionContext.session.id;
         }"""
     )
+    page.session = f"{address}/api/sessions/{session}"
     wait_idle(page, timeout)
     page.evaluate(
         """() => {
