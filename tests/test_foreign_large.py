@@ -21,7 +21,7 @@ from l2l_widgets.judges import load_judge
 from l2l_widgets.latents import face_bytes, faces_at_once
 from l2l_widgets.models.own import with_judges
 from l2l_widgets.models.zoo import load
-from l2l_widgets.recipes.foreign import BASE, chosen_recipes, foresee
+from l2l_widgets.recipes.foreign import BASE, _one_gradient, chosen_recipes, foresee
 from l2l_widgets.recipes.labelled import open_labelled, read_in_parts
 from l2l_widgets.recipes.mapper import _people_apart
 from l2l_widgets.session.edit_session import EditSession
@@ -74,6 +74,10 @@ def test_no_preparation_draws_more_together_than_fit(tmp_path, monkeypatch):
 def test_the_memory_that_is_said_counts_what_is_drawn(tmp_path, monkeypatch):
     # a picture costs the same in both plans: on a busy machine two timings differ by more
     monkeypatch.setattr("l2l_widgets.recipes.foreign._seconds", lambda call: 0.01)
+    monkeypatch.setattr(
+        "l2l_widgets.recipes.foreign._one_gradient",
+        lambda generator, ws: (0.01, _one_gradient(generator, ws)[1]),
+    )
     path, *judges = write_foreign(tmp_path, classes=0)
     judges = [load_judge(judge) for judge in judges]
     models = with_judges(load(str(path)), judges)
