@@ -107,6 +107,12 @@ class SideBySide:
         self, models: Models, methods: Sequence[str] | None = None, n_random: int = N_RANDOM
     ) -> None:
         known = models.available_editors
+        if not known:
+            raise ValueError(
+                f"models {models.name!r} have no editing method; allowed: models with one, made "
+                "for them by `l2l train own --generator FILE --judge ATTRIBUTES --judge IDENTITY` "
+                "(then load their folder), or given to Models.from_parts(..., editors={...})"
+            )
         self.methods = tuple(known if methods is None else methods)
         unknown = [m for m in self.methods if m not in known]
         if unknown or not self.methods:
