@@ -329,9 +329,10 @@ def damage_of(path: str | os.PathLike[str]) -> str:
         parts = json.loads(b"{" + text)
         end = max(p["data_offsets"][1] for name, p in parts.items() if name != "__metadata__")
         there = size - 8 - length
-        if end != there:
-            short = f"{there} are there: truncated" if end > there else f"{there} are there"
-            return f"its tensors take {end} bytes, {short}; {again}"
+        if end > there:
+            return f"its tensors take {end} bytes, {there} are there: truncated; {again}"
+        if end < there:
+            return f"its tensors take {end} bytes, {there} are there; {again}"
     except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
         return f"its header is damaged; {again}"
     return f"what its header says of the tensors cannot be; {again}"

@@ -24,6 +24,7 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeRequestError, AttributeTable, EditRequest
 from l2l_widgets.evaluation.equal_change import KNOBS
 from l2l_widgets.metrics import leakage
+from l2l_widgets.models.checks import no_editor
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.receipt import Receipt, change_text
@@ -108,11 +109,7 @@ class SideBySide:
     ) -> None:
         known = models.available_editors
         if not known:
-            raise ValueError(
-                f"models {models.name!r} have no editing method; allowed: models with one, made "
-                "for them by `l2l train own --generator FILE --judge ATTRIBUTES --judge IDENTITY` "
-                "(then load their folder), or given to Models.from_parts(..., editors={...})"
-            )
+            raise ValueError(no_editor(models))
         self.methods = tuple(known if methods is None else methods)
         unknown = [m for m in self.methods if m not in known]
         if unknown or not self.methods:
