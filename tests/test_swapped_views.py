@@ -59,6 +59,7 @@ def test_a_table_of_other_models_is_taken_by_every_open_view(session):
     assert "nothing is compared" in grid.status["error"]
     anew = EntanglementExplorer(session, attributes=("age",), faces=8)
     assert "have no editing method; allowed: models with one" in anew.status["error"]
+    assert anew._still_parts() is None, "said in words, which need no method"
     for view in (grid, explorer, anew):
         view.close()
 

@@ -489,9 +489,6 @@ class EntanglementExplorer(FaceView):
         return self._words("still_explorer_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
-        matrix = self.leakage()
-        return (
-            None
-            if self._lost or not matrix.edited
-            else matrix_still(matrix, self._about(), self._words, self._table)
-        )
+        if self._lost or not (matrix := self.leakage()).edited:
+            return None
+        return matrix_still(matrix, self._about(), self._words, self._table)
