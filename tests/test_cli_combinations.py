@@ -71,7 +71,7 @@ MISTAKES = {
     ),
     # what a film needs is asked for before anything is loaded
     "film gone.mp4 --out o.mp4": "CLIP is 'gone.mp4': no such file",
-    "film text.mp4 --out o.mp4": "text.mp4: not a film that can be read",
+    "film text.mp4 --out o.mp4": "text.mp4: not a film that can be read (damaged, cut off, or no",
     "film empty --out o.mp4": "'empty': the folder holds no picture",
     "film film.mp4 --out o.avi": "--out is 'o.avi'; allowed: a name that ends in .gif, .mp4",
     "film film.mp4 --out text.mp4/o.mp4": "text.mp4 is a file, not a folder",

@@ -26,7 +26,7 @@ MANIFEST, LARGEST_MANIFEST = "MANIFEST.json", 16 * MB
 ANYTHING = 100 * MB
 #: What each ability needs of a set of models; one of the names of a line will do.
 _NEEDS = {
-    "edit": (("an editing method that was made for it (l2l train mapper --generator ...)", ()),),
+    "edit": (("an editing method that was made for it", ()),),
     "targets": (("an attribute regressor, for targets such as age=0.8", ("regressor",)),),
     "receipt": (
         ("a judge of attributes", ("attribute_judge", "regressor")),
@@ -35,7 +35,9 @@ _NEEDS = {
 }
 
 
-def needs(has: Callable[[str], bool], editors: Collection[str]) -> dict[str, list[str]]:
+def needs(
+    has: Callable[[str], bool], editors: Collection[str], folder: str | None = None
+) -> dict[str, list[str]]:
     """What is missing for each ability: ``edit``, ``targets``, ``receipt``; empty lists are good.
 
     Parameters
@@ -44,13 +46,15 @@ def needs(has: Callable[[str], bool], editors: Collection[str]) -> dict[str, lis
         Whether a part is there, by name.
     editors
         Methods that are there.
+    folder
+        Of models that are one, with judges: there an editing method is trained into it.
     """
     missing = {
         ability: [what for what, parts in wanted if not any(has(part) for part in parts)]
         for ability, wanted in _NEEDS.items()
     }
-    if editors:
-        missing["edit"] = []
+    way = "mapper --generator ..." if folder is None else f"own --weights {shlex.quote(folder)}"
+    missing["edit"] = [] if editors else [f"{missing['edit'][0]} (l2l train {way})"]
     return missing
 
 
