@@ -53,6 +53,7 @@ MISTAKES = {
     "invert --evaluate 3 --encoder-only": "--evaluate and --encoder-only are both given; allowed: "
     "--evaluate, which measures the encoder alone and the descent",
     "invert --evaluate 3 photo.jpg": "--evaluate and PHOTO are both given",
+    "invert https://example.org/me.jpg --out d": "PHOTO is an address; allowed: a file on this",
     "invert photo.jpg --encoder-only --steps 9 --out d": "--encoder-only and --steps are both",
     "invert photo.jpg --aligned --detector cascade --out d": "--aligned and --detector are both",
     "invert photo.jpg --detector cascad --out d": "--detector is 'cascad'; allowed: cascade, ",
