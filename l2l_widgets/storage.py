@@ -322,7 +322,7 @@ def damage_of(path: str | os.PathLike[str]) -> str:
     except OSError as error:
         return str(error.strerror)
     if size < 10 or head[8:] != b"{" or length > MAX_HEADER:
-        return f"{size} bytes that do not begin with its header; {again}"
+        return f"{size} bytes of another kind, or damaged at their beginning; {again}"
     if 8 + length > size:
         return f"it ends after {size} bytes, within its header of {length}: truncated; {again}"
     try:
