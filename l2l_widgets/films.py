@@ -218,8 +218,11 @@ class Film:
         try:
             container = av.open(str(self.path), options=bounds, container_options=only)
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or first_line(error)
+            if isinstance(error, av.error.InvalidDataError):
+                why = "damaged, cut off, or no film at all"
             raise FilmError(
-                f"{self.path.name}: not a film that can be read ({first_line(error)}); allowed: a "
+                f"{self.path.name}: not a film that can be read ({why}); allowed: a "
                 "whole one (an .mp4 that broke off has lost its index), or its frames in a folder"
             ) from None
         try:

@@ -305,11 +305,38 @@ def load_safetensors(
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
             metadata = dict(stream.metadata() or {})
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise StorageError(
-            f"cannot read {str(source)!r}: not a whole safetensors file ({reason})"
+            f"cannot read {str(source)!r}: not a whole safetensors file ({damage_of(source)})"
         ) from error
     return tensors, metadata
+
+
+def damage_of(path: str | os.PathLike[str]) -> str:
+    """What is wrong with a file that the safetensors library refuses, and what is allowed."""
+    again = "allowed: the whole file, copied or fetched again"
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as stream:
+            head = stream.read(9)
+            length = int.from_bytes(head[:8], "little")
+            text = stream.read(max(0, min(length, 1 << 22) - 1))  # a foreign one may be endless
+    except OSError as error:
+        return str(error.strerror)
+    if size < 10 or head[8:] != b"{" or length > MAX_HEADER:
+        return f"{size} bytes of another kind, or damaged at their beginning; {again}"
+    if 8 + length > size:
+        return f"it ends after {size} bytes, within its header of {length}: truncated; {again}"
+    try:
+        parts = json.loads(b"{" + text)
+        end = max(p["data_offsets"][1] for name, p in parts.items() if name != "__metadata__")
+        there = size - 8 - length
+        if end > there:
+            return f"its tensors take {end} bytes, {there} are there: truncated; {again}"
+        if end < there:
+            return f"its tensors take {end} bytes, {there} are there; {again}"
+    except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
+        return f"its header is damaged; {again}"
+    return f"what its header says of the tensors cannot be; {again}"
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import threading
 
 import pytest
 
-from l2l_widgets.checkpoints import CheckpointError, fetching
+from l2l_widgets import cli
+from l2l_widgets.checkpoints import CheckpointError, convert, fetching
+from l2l_widgets.checkpoints.conversion import PROVENANCE
 from l2l_widgets.checkpoints.fetching import Location, fetch, parse_location
 from l2l_widgets.models.zoo import ZooError, load
+from l2l_widgets.stylegan2 import save_generator
 from tests import checkpoint_files as files
 
 
@@ -220,7 +224,26 @@ def test_names_in_the_cache_are_harmless(server, tmp_path):
 def test_the_zoo_takes_an_address(server):
     located = server.located()
     models = load(f"{located.base}#sha256={located.sha256}")
+    # what recipes and worlds call it is the file's own name, not the cache's
+    assert models.name == "g"
     assert models.hashes == {"generator": located.sha256}
     assert models.generator.img_resolution == 16
     with pytest.raises(ZooError, match="is not the file"):
         load(f"{located.base}#sha256={'1' * 64}")
+
+
+def test_what_was_fetched_is_known_by_its_own_name_and_address(server, tmp_path, capsys):
+    located = server.located()
+    typed, target = f"{located.base}#sha256={located.sha256}", tmp_path / "own.safetensors"
+    assert cli.main(["info", typed]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("g.pkl: StyleGAN2")
+    assert f"from {located.base}" in said
+    assert " g.safetensors\n" in said
+    assert convert(fetch(located), target, origin=located.base)["source"] == "g.pkl"
+    assert cli.main(["info", str(target)]) == 0
+    assert f"from {located.base} (nvlabs" in capsys.readouterr().out
+    harmful = {PROVENANCE: json.dumps({"source": "\x1b[2Jg.pkl", "layout": "nvlabs"})}
+    save_generator(target, files.make_generator(), harmful)
+    assert cli.main(["info", str(target)]) == 0
+    assert "\x1b" not in capsys.readouterr().out

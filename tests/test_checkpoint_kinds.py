@@ -193,9 +193,19 @@ def test_safetensors_that_are_not_ours_or_lie(tmp_path):
         path.write_bytes(lie)
         with pytest.raises(CheckpointError, match="by its tensors it is"):
             open_checkpoint(path)
-    path.write_bytes(whole[:-100])
-    with pytest.raises(CheckpointError, match="truncated"):
-        open_checkpoint(path)
+    again = "allowed: the whole file, copied or fetched again"
+    for cut, said in (
+        (whole[:-100], f"bytes, .* are there: truncated; {again}"),
+        (whole[:300], f"it ends after 300 bytes, within its header of .*: truncated; {again}"),
+        (whole[:10], f"it ends after 10 bytes, within its header of .*: truncated; {again}"),
+        (whole[:9], r"no checkpoint \(9 bytes: truncated\?\); supported: StyleGAN2"),
+        (whole + b"xx", f"its tensors take .* are there; {again}"),
+        (whole[:30] + b"\xff" + whole[31:], f"its header is damaged; {again}"),
+        (whole.replace(b'"F32"', b'"F16"', 1), f"header says of the tensors cannot be; {again}"),
+    ):
+        path.write_bytes(cut)
+        with pytest.raises(CheckpointError, match=rf"x\.safetensors'.*{said}"):
+            open_checkpoint(path)
     metadata = {"format": "l2l-stylegan2-generator/1", "config": json.dumps([1])}
     save_safetensors(path, {"a": torch.ones(1)}, metadata)
     with pytest.raises(CheckpointError, match="no JSON object"):

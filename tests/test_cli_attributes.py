@@ -9,6 +9,8 @@ from test_cli_start import answers_of
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
 from l2l_widgets.cli import main
 from l2l_widgets.models import zoo
+from l2l_widgets.stylegan2 import save_generator
+from tests.checkpoint_files import make_generator
 
 
 def test_every_attribute_is_listed_with_its_meaning_and_without_torch(tmp_path):
@@ -36,6 +38,13 @@ def test_the_embedded_models_have_these_attributes():
     names = zoo.list_models()
     assert names
     assert all(zoo.load(name).table == DEFAULT_TABLE for name in names)
+
+
+def test_a_lone_generator_has_none_and_says_so(capsys, tmp_path):
+    save_generator(tmp_path / "g.safetensors", make_generator())
+    assert main(["attributes", "--generator", str(tmp_path / "g.safetensors")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("note: 'g' has nothing yet that reads or changes any")
 
 
 def test_models_of_ones_own_are_asked_for_theirs(capsys, tiny_world):

@@ -175,6 +175,9 @@ def test_info_on_models(capsys, tiny_world):
     assert f"draws        {report['resolution']} x {report['resolution']} pixels" in text
     assert report["attributes"] == 35
     assert report["bytes"]["generator.safetensors"] > 0
+    # the names of these models, not of the embedded ones
+    assert f"their names: l2l attributes --generator {tiny_world})" in text
+    assert "(their names: l2l attributes)" in run(capsys, "info", "faceworld-128")[1]
 
 
 def test_info_on_the_embedded_models_names_every_network(capsys):

@@ -53,6 +53,7 @@ MISTAKES = {
     "invert --evaluate 3 --encoder-only": "--evaluate and --encoder-only are both given; allowed: "
     "--evaluate, which measures the encoder alone and the descent",
     "invert --evaluate 3 photo.jpg": "--evaluate and PHOTO are both given",
+    "invert https://example.org/me.jpg --out d": "PHOTO is an address; allowed: a file on this",
     "invert photo.jpg --encoder-only --steps 9 --out d": "--encoder-only and --steps are both",
     "invert photo.jpg --aligned --detector cascade --out d": "--aligned and --detector are both",
     "invert photo.jpg --detector cascad --out d": "--detector is 'cascad'; allowed: cascade, ",
@@ -71,7 +72,7 @@ MISTAKES = {
     ),
     # what a film needs is asked for before anything is loaded
     "film gone.mp4 --out o.mp4": "CLIP is 'gone.mp4': no such file",
-    "film text.mp4 --out o.mp4": "text.mp4: not a film that can be read",
+    "film text.mp4 --out o.mp4": "text.mp4: not a film that can be read (damaged, cut off, or no",
     "film empty --out o.mp4": "'empty': the folder holds no picture",
     "film film.mp4 --out o.avi": "--out is 'o.avi'; allowed: a name that ends in .gif, .mp4",
     "film film.mp4 --out text.mp4/o.mp4": "text.mp4 is a file, not a folder",

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from l2l_widgets.cli import main
 from l2l_widgets.judges import (
+    Column,
     Declaration,
     JudgeError,
     list_declarations,
@@ -20,7 +21,6 @@ from l2l_widgets.judges import (
     read_declaration,
     wrap_judge,
 )
-from l2l_widgets.judges.declaration import Column
 from l2l_widgets.models.own import with_judges
 from l2l_widgets.protocols import AttributeRegressor, FaceEmbedder, Segmenter
 from l2l_widgets.session.edit_session import EditSession
@@ -220,14 +220,19 @@ def test_a_wrong_declaration_is_one_line_that_names_the_field(attributes, old, n
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer"),
         (b"<!DOCTYPE html><html>sign in</html>", "web page"),
-        (b"", "no ONNX network"),
+        (b"", r"no ONNX network \(.*truncated at 0 bytes.*allowed: a whole .onnx file"),
         (b"\x08\x07" * 500, "no ONNX network"),
+        (None, r"no ONNX network \(damaged or truncated at \d+ bytes.*allowed: a whole .onnx file"),
     ],
 )
 def test_what_is_downloaded_by_mistake_is_named(attributes, content, says):
-    (attributes.parent / "net.onnx").write_bytes(content)
-    with pytest.raises(JudgeError, match=says):
+    path = attributes.parent / "net.onnx"
+    path.write_bytes(path.read_bytes()[:100] if content is None else content)
+    with pytest.raises(JudgeError, match=says) as caught:
         load_judge(attributes)
+    assert "ONNXRuntimeError" not in str(caught.value)
+    with pytest.raises(JudgeError, match="is a folder; allowed: the declaration in it"):
+        load_judge(attributes.parent)
 
 
 def test_external_data_outside_the_folder_is_not_read(tmp_path):
@@ -306,6 +311,27 @@ def test_models_of_ones_own_draw_and_say_what_is_missing():
         _ = models.embedder
     with pytest.raises(JudgeError, match="too many"):
         with_judges(models, [own_judge()] * 3)
+
+
+def test_columns_are_numbers_and_outputs_have_an_axis_or_none():
+    def declared(entry):
+        return Declaration("attributes", size=8, range=(-1, 1), attributes={"age": entry})
+
+    one = torch.full((1, 3, 8, 8), 0.5)
+    scaled = {"column": 0, "low": 0, "high": 2}
+    for entry in (Column(0), 0, Column(0, 0, 2), scaled):
+        judge = wrap_judge(lambda x: x[:, 0, 0, 0], declared(entry))
+        assert judge(one).tolist() == [[0.25 if judge.declaration.attributes["age"].high else 0.5]]
+    for entry in ("0", True, {"row": 1}):
+        with pytest.raises(JudgeError, match=r"attributes.age is .*; allowed: a column number"):
+            declared(entry)
+    with pytest.raises(JudgeError, match="attributes is 3; allowed: name -> column"):
+        Declaration("attributes", size=8, attributes=3)
+    for out in (torch.ones(()), torch.ones(3)):
+        with pytest.raises(JudgeError, match="allowed: a row a picture"):
+            wrap_judge(lambda x, out=out: out, declared(0))
+    with pytest.raises(JudgeError, match="one number a picture; allowed: more for kind 'identity'"):
+        wrap_judge(lambda x: x[:, 0, 0, 0], Declaration("identity", size=8))
 
 
 def test_two_judges_must_read_the_same():

@@ -70,6 +70,15 @@ def world(brought, tmp_path, capsys):
     return folder
 
 
+def test_a_world_without_editors_says_how_to_train_one(world, capsys):
+    assert main(["info", str(world)]) == 0
+    said = f"made for it (l2l train own --weights {world})"
+    assert said in capsys.readouterr().out
+    words = ["--seed", "1", "--set", "redness=+0.1", "--out", str(world.parent / "e.png")]
+    assert main(["edit", "--generator", str(world), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
 def small(recipes, folder):
     """The same recipes, a few steps long."""
     few = {

@@ -115,7 +115,7 @@ def test_files_of_torch_save_are_directions(tmp_path, zipped):
     with pytest.raises(OriginError, match=r"shape \(1, 8, 16\); allowed in 'w': \(w_dim,\)"):
         load_direction(path, space="w", name="editing.pose")
     listed = r"smile \(1, 16\), editing.pose \(1, 8, 16\)"
-    with pytest.raises(ValueError, match=f"holds 2 tensors; say which by its name. .*{listed}"):
+    with pytest.raises(ValueError, match=f"holds 2 tensors; say which: by its name. .*{listed}"):
         load_direction(path, space="w")
     with pytest.raises(ValueError, match=f"holds no tensor 'age'; there are: {listed}"):
         load_direction(path, space="w", name="age")
@@ -227,8 +227,12 @@ def test_the_command_draws_and_measures(tiny_world, tmp_path, capsys):
     assert cli.main([str(w) for w in (*typed, "--space", "w", "--name", "pose")]) == 0
     assert "both.pt, pose" in capsys.readouterr().out
     assert cli.main([str(w) for w in (*typed, "--space", "w")]) == 2
-    assert "say which by its name" in capsys.readouterr().err
+    assert "say which: by its name" in capsys.readouterr().err
+    shape = {"mean": torch.ones(1, 16), "comp": torch.ones(3, 1, 16), "std": torch.ones(3)}
+    typed[1] = torch_saved(tmp_path / "pca.pt", shape)
+    assert cli.main([str(w) for w in (*typed, "--space", "w")]) == 2
+    assert "say which: one of its components (component=K, --comp" in capsys.readouterr().err
     short = saved(tmp_path / "short.npy", np.ones(12, np.float32))
     typed[1] = short
     assert cli.main([str(w) for w in (*typed, "--space", "w")]) == 2
-    assert "allowed: a direction of this generator" in capsys.readouterr().err
+    assert "allowed: a direction of this generator, of shape (16,)" in capsys.readouterr().err

@@ -134,7 +134,7 @@ def test_bringing_ffhq_does_what_the_readme_says(tmp_path, monkeypatch, capsys):
         if "--out" in words:
             assert Path(words[words.index("--out") + 1]).stat().st_size > 500, line
         if words[0] == "info":
-            assert "from fetched.pkl" in out
+            assert "from https://nvlabs-fi-cdn.nvidia.com/" in out
     assert done == ["convert", "info", "sample", "judges", "train", "world", "direction"]
 
 

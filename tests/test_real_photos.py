@@ -21,6 +21,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos import Photo, PhotoError, align_photo, find_detector
 from l2l_widgets.photos.detection import DetectedFace
 from l2l_widgets.photos.eyes import best_pair
+from l2l_widgets.photos.work import PhotoWork
 
 EYES = {"hopper": ((224, 192), (305, 188)), "astronaut": ((203, 102), (248, 104))}
 
@@ -146,6 +147,10 @@ def test_a_photo_on_its_side_and_two_people_are_named(detector, models):
     side = Photo(photograph("astronaut").transpose(Image.Transpose.ROTATE_90), "side.jpg")
     with pytest.raises(PhotoError, match=r"no face was found.*turned to the right"):
         align_photo(side, models, detector)
+    work = PhotoWork(models, detector)
+    work.take(side)
+    assert work.notes[0] == "no face was found: move the square"
+    assert "if it is turned to the right: turn the file so first" in work.notes[1]
     both = Image.new("RGB", (1030, 600), "grey")
     both.paste(photograph("hopper"), (0, 0))
     both.paste(photograph("astronaut"), (515, 0))

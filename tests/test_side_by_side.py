@@ -93,6 +93,9 @@ def test_an_impossible_request_is_refused(face):
             list(side.answers(face, request))
     with pytest.raises(ValueError, match="methods are mapper; allowed: fine"):
         SideBySide(world(fine=Moves()), ["mapper"])
+    for methods in (None, ["mapper"]):
+        with pytest.raises(ValueError, match=r"have no editing method; allowed: .*`l2l train own "):
+            SideBySide(world(), methods)
     assert list(side.answers(face, {"age": 0.2}, stale=lambda: True)) == []
 
 

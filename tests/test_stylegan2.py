@@ -339,6 +339,13 @@ def test_every_kind_of_mapping_is_loaded_again(tmp_path, mapping):
     assert torch.equal(loaded.mapping(z, c=c), generator.mapping(z, c=c))
 
 
+def test_a_file_of_another_code_base_is_sent_to_what_reads_it(tmp_path):
+    for name in ("ffhq.pkl", "g.pt"):
+        (tmp_path / name).write_bytes(b"\x80\x04 a pickle")
+        with pytest.raises(StorageError, match=r"l2l_widgets\.load reads the files of other code"):
+            load_generator(tmp_path / name)
+
+
 def damaged_file(path, damage):
     generator = tiny()
     save_generator(path, generator)

@@ -54,11 +54,14 @@ def test_a_table_of_other_models_is_taken_by_every_open_view(session):
     assert explorer.study.models is session.models
     explorer.face.swap(Models.from_parts(OpenWorld(), attribute_judge=Reads(), name="bare"))
     for kind in ("start", "plan"):
-        assert "nothing measured for these models: they have no method" in said(explorer, kind)
+        assert "models: models 'bare' have no editing method; allowed:" in said(explorer, kind)
     assert explorer.matrix == {}
     assert "nothing is compared" in grid.status["error"]
-    grid.close()
-    explorer.close()
+    anew = EntanglementExplorer(session, attributes=("age",), faces=8)
+    assert "have no editing method; allowed: models with one" in anew.status["error"]
+    assert anew._still_parts() is None, "said in words, which need no method"
+    for view in (grid, explorer, anew):
+        view.close()
 
 
 def test_a_folder_of_other_models_is_left_alone(session, tmp_path):

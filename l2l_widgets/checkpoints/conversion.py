@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.checkpoints.classes import choose
+from l2l_widgets.checkpoints.fetching import Location
 from l2l_widgets.checkpoints.reading import open_checkpoint
 from l2l_widgets.checkpoints.source import CheckpointError
 from l2l_widgets.storage import sha256_tensors
@@ -72,7 +73,7 @@ def convert(
             generator.choose_classes(chosen)
         earlier = provenance_of(checkpoint.metadata)
         provenance: dict[str, Any] = {
-            "source": where.name,
+            "source": where.name if origin is None else Location(origin).file_name,
             "source_sha256": checkpoint.sha256(),
             "source_bytes": checkpoint.size,
             "origin": origin,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.checkpoints.conversion import provenance_of
+from l2l_widgets.checkpoints.fetching import Location
 from l2l_widgets.checkpoints.reading import LAYOUTS, Checkpoint, Refusals, open_checkpoint
 from l2l_widgets.latents import num_ws_for
 from l2l_widgets.storage import available_memory
@@ -25,7 +26,7 @@ MANIFEST, LARGEST_MANIFEST = "MANIFEST.json", 16 * MB
 ANYTHING = 100 * MB
 #: What each ability needs of a set of models; one of the names of a line will do.
 _NEEDS = {
-    "edit": (("an editing method that was made for it (l2l train mapper --generator ...)", ()),),
+    "edit": (("an editing method that was made for it", ()),),
     "targets": (("an attribute regressor, for targets such as age=0.8", ("regressor",)),),
     "receipt": (
         ("a judge of attributes", ("attribute_judge", "regressor")),
@@ -34,7 +35,9 @@ _NEEDS = {
 }
 
 
-def needs(has: Callable[[str], bool], editors: Collection[str]) -> dict[str, list[str]]:
+def needs(
+    has: Callable[[str], bool], editors: Collection[str], folder: str | None = None
+) -> dict[str, list[str]]:
     """What is missing for each ability: ``edit``, ``targets``, ``receipt``; empty lists are good.
 
     Parameters
@@ -43,23 +46,33 @@ def needs(has: Callable[[str], bool], editors: Collection[str]) -> dict[str, lis
         Whether a part is there, by name.
     editors
         Methods that are there.
+    folder
+        Of models that are one, with judges: there an editing method is trained into it.
     """
     missing = {
         ability: [what for what, parts in wanted if not any(has(part) for part in parts)]
         for ability, wanted in _NEEDS.items()
     }
-    if editors:
-        missing["edit"] = []
+    way = "mapper --generator ..." if folder is None else f"own --weights {shlex.quote(folder)}"
+    missing["edit"] = [] if editors else [f"{missing['edit'][0]} (l2l train {way})"]
     return missing
 
 
-def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+def describe(path: str | os.PathLike[str], origin: str | None = None) -> dict[str, Any]:
     """All that can be said of a generator's file without reading its weights.
+
+    Parameters
+    ----------
+    path
+        The file.
+    origin
+        The address that it was fetched from.
 
     Returns
     -------
     description
-        ``path``, ``bytes``, ``sha256``, ``layout``, ``networks``, ``network`` (the one that is
+        ``path``, ``name``, ``origin`` (the address, or None), ``bytes``, ``sha256``, ``layout``,
+        ``networks``, ``network`` (the one that is
         read), ``architecture``, ``config``, sizes (``z_dim``, ``w_dim``, ``num_ws``, ``classes``,
         ``classes_drawn`` (those that the file itself chooses), ``img_resolution``,
         ``img_channels``, ``channels``), ``spaces`` (name -> shape of one latent), ``parameters``,
@@ -76,7 +89,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         It is no generator that is supported.
     """
     with open_checkpoint(path) as checkpoint, Refusals(checkpoint.path):
-        return _described(checkpoint)
+        return _described(checkpoint, origin)
 
 
 def _channels(config: Mapping[str, Any]) -> dict[int, int]:
@@ -86,7 +99,7 @@ def _channels(config: Mapping[str, Any]) -> dict[int, int]:
     )
 
 
-def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+def _described(checkpoint: Checkpoint, origin: str | None) -> dict[str, Any]:
     config = checkpoint.config
     side, rows = config["img_resolution"], num_ws_for(config["img_resolution"])
     channels, free = _channels(config), available_memory()
@@ -105,8 +118,11 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
     if provenance is None:
         provenance = _from_manifest(checkpoint.path, sha256, notes)
     draws = bool(config["z_dim"])
+    name = checkpoint.path.name if origin is None else Location(origin).file_name
     return {
         "path": str(checkpoint.path),
+        "name": name,
+        "origin": origin,
         "bytes": checkpoint.size,
         "sha256": sha256,
         "layout": checkpoint.layout,
@@ -143,18 +159,18 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
             "directions": draws,
             "train": draws,
             "edit": not missing["edit"],
-            "commands": _commands(checkpoint.path, draws, bool(classes and not drawn)),
+            "commands": _commands(checkpoint.path, name, draws, bool(classes and not drawn)),
             "missing": missing,
         },
     }
 
 
-def _commands(path: Path, draws: bool, class_wanted: bool) -> dict[str, str]:
+def _commands(path: Path, name: str, draws: bool, class_wanted: bool) -> dict[str, str]:
     """What to type for each ability; words in capitals are the reader's own files."""
     said = shlex.quote(f"{path}#class=0" if class_wanted else str(path))
     commands = {
         "draw": f"l2l sample --generator {said} --out sheet.png",
-        "convert": f"l2l convert {said} {shlex.quote(path.stem + '.safetensors')}",
+        "convert": f"l2l convert {said} {shlex.quote(Path(name).stem + '.safetensors')}",
         "directions": f"l2l direction FILE --space w --generator {said} --out strip.png",
         "train": f"l2l train mapper --generator {said} --judge ATTRIBUTES --judge IDENTITY "
         "--dry-run",
@@ -203,6 +219,11 @@ def drawing_mb(checkpoint: Checkpoint) -> int:
     return round((ANYTHING + weights + 4 * prepared + kept_bytes + 3 * 4 * largest) / MB)
 
 
+def _plain(value: Any) -> str:
+    """A value of a file's metadata for a terminal, which escape codes in it must not reach."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(value)[:200])
+
+
 def as_text(found: dict[str, Any]) -> str:
     """A description for a terminal."""
     can = found["can"]
@@ -212,9 +233,10 @@ def as_text(found: dict[str, Any]) -> str:
     if drawn:
         choice = f"{classes}; it draws {', '.join(map(str, drawn[:9]))}{'...' * (len(drawn) > 9)}"
     lines = [
-        f"{Path(found['path']).name}: {found['architecture']}, {found['img_resolution']} px",
+        f"{found['name']}: {found['architecture']}, {found['img_resolution']} px",
         f"  file         {found['layout_name']}, {found['bytes'] / MB:.1f} MB",
         f"  sha256       {found['sha256']}",
+        f"  fetched      from {found['origin']}" if found["origin"] else "",
         f"  read of it   {found['network']}  (it holds {', '.join(found['networks'])})",
         f"  latents      z ({found['z_dim']}), w ({found['w_dim']}), "
         f"w+ ({found['num_ws']} rows of {found['w_dim']})",
@@ -235,9 +257,10 @@ def as_text(found: dict[str, Any]) -> str:
         lines.append(f"  made by      {', '.join(told) or was.get('kind')} ({MANIFEST})")
     elif was:
         lines.append(
-            f"  converted    {was.get('converted') or 'copied'} from {was.get('source')} "
-            f"({was.get('layout')}, sha256 {str(was.get('source_sha256'))[:12]}...) "
-            f"by {was.get('tool', 'l2l train or l2l world')}"
+            f"  converted    {_plain(was.get('converted') or 'copied')} from "
+            f"{_plain(was.get('origin') or was.get('source'))} ({_plain(was.get('layout'))}, "
+            f"sha256 {_plain(was.get('source_sha256'))[:12]}...) "
+            f"by {_plain(was.get('tool', 'l2l train or l2l world'))}"
         )
     else:
         lines.append("  provenance   the file tells none; its sha256 alone says whose it is")

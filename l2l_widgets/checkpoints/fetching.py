@@ -62,6 +62,14 @@ class Location:
         """Whether it is an address."""
         return bool(re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", self.base))
 
+    @property
+    def file_name(self) -> str:
+        """The file's own name, of an address made harmless: what people know it by."""
+        if not self.is_url:
+            return os.path.basename(self.base)
+        last = unquote(urlsplit(self.base).path).rpartition("/")[2]
+        return re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".")[-80:] or "generator"
+
 
 def parse_location(text: str | os.PathLike[str]) -> Location:
     """Read a path or address with its fragment.
@@ -177,10 +185,8 @@ def _retrieved(location: Location, path: Path, progress: bool, cached: Path | No
 
 
 def _file_name(address: str) -> str:
-    """A name for the cache: the address's own, made harmless, and a few digits of its hash."""
-    last = unquote(urlsplit(address).path).rpartition("/")[2]
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".")[-80:] or "generator"
-    return f"{hashlib.sha256(address.encode()).hexdigest()[:8]}-{plain}"
+    """A name for the cache: a few digits of the address's hash, and the file's own name."""
+    return f"{hashlib.sha256(address.encode()).hexdigest()[:8]}-{Location(address).file_name}"
 
 
 class _Download:

@@ -57,7 +57,7 @@ class GeneratorFile:
         location = parse_location(text)
         self.path = self.path_of(text)
         asked = location.classes
-        self.name = self.path.stem
+        self.name = Path(location.file_name).stem
         with open_checkpoint(self.path) as checkpoint:
             self.classes = choose(str(self.path), checkpoint.config, asked)
             self.drawing_mb = drawing_mb(checkpoint)

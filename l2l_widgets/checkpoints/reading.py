@@ -17,7 +17,7 @@ from l2l_widgets.checkpoints.source import CheckpointError, Source, brief
 from l2l_widgets.checkpoints.tensorflow import is_tensorflow, read_tensorflow
 from l2l_widgets.checkpoints.tensors import MAGIC, KeyedStorages, read_legacy
 from l2l_widgets.checkpoints.zip_archive import Archive
-from l2l_widgets.storage import StorageError, sha256_file
+from l2l_widgets.storage import MAX_HEADER, StorageError, damage_of, sha256_file
 from l2l_widgets.stylegan2 import Generator, load_generator
 
 __all__ = [
@@ -202,14 +202,15 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def _open(path: Path, source: Source) -> Checkpoint:
     head = source.read(0, min(source.size, 512))
     refuse_strangers(path, head)
-    if _is_safetensors(head, source.size):
+    if _is_safetensors(head):
         source.close()
         return _open_own(path)
     budget = Budget(encoded=source.size)
     if head.startswith(b"PK"):
         found = _read_zip(source, budget)
     elif head[:1] not in (b"\x80", b"(", b"}", b"]", b"c") or source.size < 16:
-        raise CheckpointError(f"{str(path)!r} is no checkpoint; supported: {SUPPORTED}")
+        small = f" ({source.size} bytes: truncated?)" if source.size < 16 else ""
+        raise CheckpointError(f"{str(path)!r} is no checkpoint{small}; supported: {SUPPORTED}")
     else:
         found = _read_pickles(source, budget)
     shapes = {name: tensor.shape for name, tensor in found.tensors.items()}
@@ -243,9 +244,9 @@ def _reads_as_text(head: bytes) -> bool:
     return plain and len(head.split()) > 3 and not head.startswith((b"(", b"}", b"]", b"c"))
 
 
-def _is_safetensors(head: bytes, size: int) -> bool:
-    length = int.from_bytes(head[:8], "little")
-    return len(head) > 9 and head[8:9] == b"{" and length <= size
+def _is_safetensors(head: bytes) -> bool:
+    """Whether it begins as one, be it cut within its header: none is larger than that."""
+    return len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER
 
 
 def _open_own(path: Path) -> Checkpoint:
@@ -256,10 +257,9 @@ def _open_own(path: Path) -> Checkpoint:
             metadata = dict(stream.metadata() or {})
             names = list(stream.keys())
             shapes = {name: tuple(stream.get_slice(name).get_shape()) for name in names}
-    except (SafetensorError, OSError) as error:
-        reason = " ".join(str(error).split())
+    except (SafetensorError, OSError):
         raise CheckpointError(
-            f"{str(path)!r}: not a whole safetensors file ({reason}): truncated?"
+            f"{str(path)!r}: not a whole safetensors file ({damage_of(path)})"
         ) from None
     kind = metadata.get("format")
     if kind != "l2l-stylegan2-generator/1":

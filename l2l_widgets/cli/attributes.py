@@ -29,18 +29,29 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Print the table, family by family."""
-    table = visible_table(_table(args.generator))
+    table, note = _table(args.generator)
+    table = visible_table(table)
     if not args.json:
         print(_text(table))
-    return {"attributes": [asdict(row) for row in table]}
+        if note:
+            print(f"note: {note}")
+    return {"attributes": [asdict(row) for row in table], "note": note}
 
 
-def _table(generator: str | None) -> AttributeTable:
+def _table(generator: str | None) -> tuple[AttributeTable, str]:
+    """The table, and what is to be said of it."""
     if generator is None:
         from l2l_widgets.attributes import DEFAULT_TABLE
 
-        return DEFAULT_TABLE  # of all embedded models; loading them takes seconds
-    return models_of(generator).table
+        return DEFAULT_TABLE, ""  # of all embedded models; loading them takes seconds
+    models = models_of(generator)
+    if models.available_editors or models.has("regressor") or models.has("attribute_judge"):
+        return models.table, ""
+    return models.table, (
+        f"{models.name!r} has nothing yet that reads or changes any: these are the package's own "
+        "names. Judges bring theirs: l2l world FOLDER --generator ... --judge ..., or l2l train "
+        "mapper --generator ... --judge ..."
+    )
 
 
 def _text(table: AttributeTable) -> str:

@@ -67,7 +67,7 @@ def run_info(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.checkpoints.describing import as_text
 
     path, origin = _at_hand(args.path)
-    report = {**describe(path), "origin": origin}
+    report = describe(path, origin)
     if not args.json:
         print(as_text(report))
     return report

@@ -66,6 +66,8 @@ def check_file(field: str, path: Path | str) -> None:
         return
     if path.is_dir():
         raise ValueError(f"{field} is {str(path)!r}, which is a folder; allowed: a file")
+    if path.parts[:1] in (("http:",), ("https:",)):  # a path has lost one of its slashes
+        raise ValueError(f"{field} is an address; allowed: a file on this machine")
     if not path.parent.is_dir():
         raise ValueError(f"{field} is {str(path)!r}: {path.parent}: no such file or folder")
     beside = [child.name for child in sorted(path.parent.iterdir())[:1000] if child.is_file()]

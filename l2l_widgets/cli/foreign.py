@@ -155,7 +155,7 @@ def provenance(text: str) -> dict[str, Any]:
     location, path = parse_location(text), GeneratorFile.path_of(text)
     found = describe(path)
     return {
-        "source": path.name,
+        "source": location.file_name,
         "source_sha256": found["sha256"],
         "source_bytes": found["bytes"],
         "origin": location.base if location.is_url else None,

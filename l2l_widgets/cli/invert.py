@@ -162,8 +162,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.encoder_only:
         if load_encoder(models) is None:
             raise ValueError(
-                f"--encoder-only: models {models.name!r} have no encoder; train one with: "
-                "l2l train encoder --publish"
+                f"--encoder-only: models {models.name!r} have no encoder; allowed: the same "
+                "without it, from sampled faces, or a folder of models with one (l2l train encoder "
+                "--weights FOLDER --publish)"
             )
         steps = 0
     settings = InversionSettings(space=args.space or "w+", steps=steps, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.cli.counts import counted
@@ -23,11 +24,12 @@ def described(models: Models) -> dict[str, Any]:
         ``name``, ``folder``, ``resolution`` (pixels a side), ``latents`` (space -> the shape of
         one latent), ``attributes`` (how many), ``parts``, ``editors``, ``more`` (other networks:
         file stem -> kind), ``only_trained`` (listed, but kept out of the package: only training
-        reads them), ``bytes`` (file -> size), ``hashes``, ``can``. What the generator's file does
+        reads them), ``bytes`` (file -> size), ``hashes``, ``commands`` (what lists the attributes),
+        ``can``. What the generator's file does
         not say is None.
     """
     from l2l_widgets.checkpoints import needs
-    from l2l_widgets.models.zoo import PART_FILES
+    from l2l_widgets.models.zoo import PART_FILES, WEIGHTS
 
     parts = [part for part in PART_FILES if models.has(part)]
     config = _config(models)
@@ -41,13 +43,19 @@ def described(models: Models) -> dict[str, Any]:
             absent.append(stem)
         else:
             more[stem] = str(entry.get("kind") or entry.get("recipe") or "another network")
-    missing = needs(models.has, models.available_editors)
+    place = str(models.folder)
+    embedded = models.folder is not None and models.folder.parent == WEIGHTS
+    missing = needs(models.has, models.available_editors, place)
     return {
         "name": models.name,
         "folder": str(models.folder),
         "resolution": config.get("img_resolution"),
         "latents": _latents(config),
         "attributes": len(models.table),
+        "commands": {
+            "attributes": "l2l attributes"
+            + ("" if embedded else f" --generator {shlex.quote(place)}")
+        },
         "parts": parts,
         "editors": list(models.available_editors),
         "more": more,
@@ -71,7 +79,8 @@ def as_text(found: dict[str, Any]) -> str:
         z, w, (rows, width) = (found["latents"][space] for space in ("z", "w", "w+"))
         lines.append(f"  latents      z ({z[0]}), w ({w[0]}), w+ ({rows} rows of {width})")
     lines += [
-        f"  reads        {counted(found['attributes'], 'attribute')} (their names: l2l attributes)",
+        f"  reads        {counted(found['attributes'], 'attribute')} (their names: "
+        f"{found['commands']['attributes']})",
         f"  parts        {', '.join(found['parts'])}",
         f"  editors      {', '.join(found['editors']) or 'none'}",
     ]

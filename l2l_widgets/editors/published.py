@@ -77,7 +77,7 @@ class PublishedDirection:
         if tail != tuple(self.vector.shape):
             raise OriginError(
                 f"{name}: has shape {tuple(self.vector.shape)}, the codes {tuple(codes.shape)}; "
-                "allowed: a direction of this generator"
+                f"allowed: a direction of this generator, of shape {tail}"
             )
         return codes + strength * self.vector.to(codes)
 
@@ -169,8 +169,12 @@ def _chosen(file: Path, found: Mapping[str, Tensor], name: str | None) -> Tensor
     listed = ", ".join(f"{n} {tuple(t.shape)}" for n, t in list(found.items())[:8] if n)
     listed += ", ..." * (len(found) > 8)
     if name is None:
+        # GANSpace's and SeFa's files: no one of their tensors is a direction
+        parts = {"comp", "eigvec"} & set(found)
+        ways = "one of its components (component=K, --component K), or " if parts else ""
         raise ValueError(
-            f"{str(file)!r} holds {len(found)} tensors; say which by its name. There are: {listed}"
+            f"{str(file)!r} holds {len(found)} tensors; say which: {ways}by its name. There are: "
+            f"{listed}"
         )
     if name not in found:
         there = f"there are: {listed}" if listed else "it holds one tensor, which has no name"

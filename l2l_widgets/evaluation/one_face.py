@@ -24,6 +24,7 @@ from torch import Tensor
 from l2l_widgets.attributes import AttributeRequestError, AttributeTable, EditRequest
 from l2l_widgets.evaluation.equal_change import KNOBS
 from l2l_widgets.metrics import leakage
+from l2l_widgets.models.checks import no_editor
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.receipt import Receipt, change_text
@@ -107,6 +108,8 @@ class SideBySide:
         self, models: Models, methods: Sequence[str] | None = None, n_random: int = N_RANDOM
     ) -> None:
         known = models.available_editors
+        if not known:
+            raise ValueError(no_editor(models))
         self.methods = tuple(known if methods is None else methods)
         unknown = [m for m in self.methods if m not in known]
         if unknown or not self.methods:

@@ -40,6 +40,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.judges.declaration import (
+    Column,
     Declaration,
     JudgeError,
     list_declarations,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from l2l_widgets.judges.reader import Judge, load_judge, wrap_judge
 
 __all__ = [
+    "Column",
     "Declaration",
     "Judge",
     "JudgeError",

@@ -100,7 +100,7 @@ class Declaration:
         Attributes, detector: what turns outputs into scores. "logits" through the logistic
         function, "softmax" over all columns, "scores" not at all.
     attributes : mapping of str to Column
-        Attributes: name -> column.
+        Attributes: name -> column; a number, or what a file's table holds, becomes a Column.
     classes : tuple of int
         Parser: class of CelebAMask-HQ's official order for each class of the network's own.
     units : {"shares", "pixels", "signed"}
@@ -183,6 +183,13 @@ class Declaration:
                 _numbers(name, getattr(self, name), self.planes)
         if any(s == 0 for s in self.std):
             raise JudgeError(f"std is {list(self.std)}; allowed: numbers other than 0")
+        if not isinstance(self.attributes, Mapping):
+            raise JudgeError(f"attributes is {self.attributes!r}; allowed: name -> column")
+        columns = {
+            name: entry if isinstance(entry, Column) else _column(name, entry)
+            for name, entry in self.attributes.items()
+        }
+        object.__setattr__(self, "attributes", columns)
         if (self.kind == "attributes") != bool(self.attributes):
             raise JudgeError(
                 f"attributes has {len(self.attributes)} names; allowed: at least one for kind "
@@ -309,8 +316,12 @@ def read_declaration(source: str | os.PathLike[str]) -> Declaration:
             f"judge {text!r}: no such file, and no published declaration of that name; "
             f"{suggestion(text, list_declarations(), 'published')}"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise JudgeError(f"judge {text!r}: cannot be read as text ({error})") from None
+    except IsADirectoryError:
+        raise JudgeError(f"judge {text!r} is a folder; allowed: the declaration in it") from None
+    except UnicodeDecodeError:
+        raise JudgeError(f"judge {text!r} is no text; allowed: a declaration (.toml)") from None
+    except OSError as error:
+        raise JudgeError(f"judge {text!r}: cannot be read ({error.strerror})") from None
     return _parse(content, path)
 
 

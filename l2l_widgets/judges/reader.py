@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -121,7 +122,7 @@ class Judge:
         with torch.inference_mode():
             out = _first_tensor(self._network(self.prepare(images)), self._name)
         out = out.detach().float().cpu()
-        if out.shape[0] != len(images):
+        if not out.ndim or out.shape[0] != len(images):
             raise JudgeError(
                 f"{self._name}: {len(images)} pictures gave an output of shape {tuple(out.shape)}; "
                 "allowed: a row a picture"
@@ -129,7 +130,13 @@ class Judge:
         if not bool(torch.isfinite(out).all()):
             raise JudgeError(f"{self._name}: its output holds values that are not finite")
         if self.declaration.kind == "attributes":
-            return self._scores(out.flatten(1))
+            # one reading a picture may come without an axis of its own
+            return self._scores(out[:, None] if out.ndim == 1 else out.flatten(1))
+        if out.ndim == 1:
+            raise JudgeError(
+                f"{self._name}: its output is one number a picture; allowed: more for kind "
+                f"{self.declaration.kind!r}"
+            )
         if self.declaration.kind == "identity":
             return F.normalize(out.flatten(1), dim=1)
         if self.declaration.kind == "landmarks":
@@ -301,7 +308,12 @@ def _onnx_network(path: Path, declaration: Declaration) -> Network:
             os.fspath(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's own classes share no base but Exception
-        raise JudgeError(f"file {str(path)!r}: no ONNX network ({first_line(error)})") from None
+        why = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", first_line(error))
+        if "INVALID_PROTOBUF" in str(error) or not path.stat().st_size:
+            why = f"damaged or truncated at {path.stat().st_size} bytes, or another kind of file"
+        raise JudgeError(
+            f"file {str(path)!r}: no ONNX network ({why}); allowed: a whole .onnx file"
+        ) from None
     inputs = {i.name: i for i in session.get_inputs()}
     outputs = [o.name for o in session.get_outputs()]
     input_name = declaration.input or next(iter(inputs))

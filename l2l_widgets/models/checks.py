@@ -30,6 +30,15 @@ def check_models(models: Any) -> Models:
     return models
 
 
+def no_editor(models: Models) -> str:
+    """What is said where methods are to be compared and these models have none."""
+    return (
+        f"models {models.name!r} have no editing method; allowed: models with one, made for them "
+        "by `l2l train own --generator FILE --judge ATTRIBUTES --judge IDENTITY` (then load their "
+        "folder), or given to Models.from_parts(..., editors={...})"
+    )
+
+
 def checked_device(device: str) -> str:
     """The device, where torch can compute there."""
     if device == "cpu":

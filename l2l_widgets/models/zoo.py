@@ -244,7 +244,8 @@ class Models:
         if not self.available_editors:
             from l2l_widgets.checkpoints import needs
 
-            lacks = "; ".join(w for ws in needs(self.has, ()).values() for w in ws)
+            place = str(self.folder) if self.folder and self.manifest else None
+            lacks = "; ".join(w for ws in needs(self.has, (), place).values() for w in ws)
             there += f". For edits, models {self.name!r} lack {lacks}"
         return f"method {name!r} is not available; {there}"
 

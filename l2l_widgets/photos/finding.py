@@ -247,20 +247,26 @@ def _nobody(photo: Photo, detector: Detector) -> str:
     """What may help where no face was found: first of all whether the photo lies on its side."""
     width, height = photo.size
     none = f"photo {photo.name} ({width} x {height}): no face was found. "
-    small = photo.image.copy()
-    small.thumbnail((TURNED_SIDE, TURNED_SIDE))
     if _looks_cut(photo):
         none += "Its size is that of a face cut as FFHQ does: --aligned takes it as it is. "
+    return none + (
+        turned_face(photo, detector)
+        or "A face seen from the front, larger than a tenth of the photo, is found best; otherwise "
+        "cut it yourself: --crop x,y,side"
+    )
+
+
+def turned_face(photo: Photo, detector: Detector) -> str:
+    """How to turn a photo that lies on its side; "" where that shows no face either."""
+    small = photo.image.copy()
+    small.thumbnail((TURNED_SIDE, TURNED_SIDE))
     for turn, words in (
         (Transpose.ROTATE_270, "to the right"), (Transpose.ROTATE_90, "to the left"),
         (Transpose.ROTATE_180, "upside down"),
     ):  # fmt: skip
         if detector(small.transpose(turn)):
-            return none + f"There seems to be one if it is turned {words}: turn the file so first"
-    return none + (
-        "A face seen from the front, larger than a tenth of the photo, is found best; otherwise "
-        "cut it yourself: --crop x,y,side"
-    )
+            return f"There seems to be one if it is turned {words}: turn the file so first"
+    return ""
 
 
 def _looks_cut(photo: Photo) -> bool:

@@ -19,7 +19,7 @@ from l2l_widgets.inversion import Inversion, InversionSettings
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.photos.alignment import crop_quad, turn_of
 from l2l_widgets.photos.detection import Detector
-from l2l_widgets.photos.finding import Aligned, align_photo, as_tensor
+from l2l_widgets.photos.finding import Aligned, align_photo, as_tensor, turned_face
 from l2l_widgets.photos.inverting import encoded_start, invert_picture, read_back
 from l2l_widgets.photos.reading import Photo, PhotoError
 
@@ -114,7 +114,9 @@ class PhotoWork:
                 return
             self.aligned, self.square = None, Square(width / 2, height / 2, side)
             why = "no face was found" if self.detector else "nothing that finds faces is installed"
-            self.how, self.notes = "placed by nobody", (*photo.notes, f"{why}: move the square")
+            turned = turned_face(photo, self.detector) if self.detector else ""
+            notes = (*photo.notes, f"{why}: move the square", turned)
+            self.how, self.notes = "placed by nobody", tuple(note for note in notes if note)
             return
         self._enter(aligned)
 

@@ -243,7 +243,15 @@ def load_generator(path: str | os.PathLike[str], device: str | torch.device = "c
     StorageError
         The file is missing, damaged, or not a generator of this package.
     """
-    tensors, metadata = load_safetensors(path)
+    try:
+        tensors, metadata = load_safetensors(path)
+    except StorageError as error:
+        if str(path).lower().endswith((".pkl", ".pt", ".pth")):
+            raise StorageError(
+                f"path is {str(path)!r}; allowed: a .safetensors file that save_generator wrote "
+                "(l2l_widgets.load reads the files of other code bases)"
+            ) from error
+        raise
     found = metadata.get("format")
     if found != GENERATOR_FORMAT:
         raise StorageError(

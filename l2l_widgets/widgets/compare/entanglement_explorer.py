@@ -28,6 +28,7 @@ from l2l_widgets.evaluation.bench import Truth, face_latents
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.models.checks import no_editor
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
@@ -123,7 +124,7 @@ class EntanglementExplorer(FaceView):
         face = shared(source)  # what is refused is refused before there is a view
         models = face.models
         self._of_report = models.table
-        self._hide, self._lost, self._foreign = tuple(hide), "", ""
+        self._hide, self._foreign = tuple(hide), ""
         self._words = Words.of(language)
         self._table = self._words.translate(visible_table(models.table, self._hide))
         self._truth, self._chance, self._rows_folder = truth, chance, folder
@@ -142,6 +143,7 @@ class EntanglementExplorer(FaceView):
             self.study = self._new_study(models, Protocol(shown, faces, seed, request, batch=16))
         methods = self.study.methods
         self._method = chosen("method", method, methods, methods[0] if methods else "")
+        self._lost = "" if methods else f"nothing measured for these models: {no_editor(models)}"
         other = HELD if self._method == PLAIN and HELD in methods else ""
         self._against = chosen("against", against, methods, other)
         self._reader = "judge"
@@ -263,13 +265,8 @@ class EntanglementExplorer(FaceView):
         if hidden:
             raise ValueError(f"attribute {hidden[0]!r} is not shown; allowed: those that are")
         ordered = tuple(n for n in self._table.names if n in names)
-        protocol = Protocol(
-            ordered,
-            message.get("faces", old.faces),
-            message.get("seed", old.seed),
-            old.request,
-            batch=16,
-        )
+        faces, seed = message.get("faces", old.faces), message.get("seed", old.seed)
+        protocol = Protocol(ordered, faces, seed, old.request, batch=16)
         if protocol == old:
             return
         self.stop()
@@ -347,7 +344,7 @@ class EntanglementExplorer(FaceView):
         study, lost, error = self.study, "", None
         try:
             if not methods:
-                raise ValueError("they have no method")
+                raise ValueError(no_editor(models))
             protocol = replace(old, attributes=names)
             try:
                 study = self._new_study(models, protocol)
@@ -492,9 +489,6 @@ class EntanglementExplorer(FaceView):
         return self._words("still_explorer_nothing", about=self._about())
 
     def _still_parts(self) -> Still | None:
-        matrix = self.leakage()
-        return (
-            None
-            if self._lost or not matrix.edited
-            else matrix_still(matrix, self._about(), self._words, self._table)
-        )
+        if self._lost or not (matrix := self.leakage()).edited:
+            return None
+        return matrix_still(matrix, self._about(), self._words, self._table)
