@@ -400,7 +400,7 @@ def test_a_still_picture_stands_in_where_there_is_no_kernel(view, page, monkeypa
     assert wait_for(lambda: len(shown) >= 3 and "base64," in shown[-1][0][0].data)
     (still,), options = shown[-1]
     assert options == {"display_id": view.still, "update": True}
-    assert "data:image/png;base64," in still.data
+    assert "data:image/jpeg;base64," in still.data
     assert view.still in still.data
     assert "<td>Trust</td>" in still.data, "numbers stand beside the picture"
     assert "Run All Cells" in repr(view)

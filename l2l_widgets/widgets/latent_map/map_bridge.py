@@ -285,8 +285,8 @@ class MapBridge:
                         job(message)
                     except Exception as error:
                         self._notice(self._words.said(str(error)))
-                    if kind == "hover":
-                        self._answer(message)
+                        if kind == "hover":
+                            self._answer(message)
 
                 self._workers[kind] = LatestWins(run, name=f"l2l-map-{kind}")
             return self._workers[kind]
@@ -345,10 +345,10 @@ class MapBridge:
     def _do_hover(self, message: Mapping[str, Any]) -> None:
         row = int(message["row"])
         assert self._album is not None
-        seed = self._map.seed_of(row)
-        words = words_of(self._map, self.layout, self.table, row)
-        picture = self._album.picture(row)
-        self._publish({"hover": {"row": row, "seed": seed, "picture": picture, **words}})
+        hover = {"row": row, "seed": self._map.seed_of(row), "picture": self._album.picture(row)}
+        hover |= words_of(self._map, self.layout, self.table, row)
+        answered = self._requests.notice(message, {})["answers"]  # in one message: it is waited for
+        self._publish({"hover": hover, "answered": answered})
 
     def _do_points(self, message: Mapping[str, Any]) -> None:
         key = (str(message["space"]), int(message["seed"]))
