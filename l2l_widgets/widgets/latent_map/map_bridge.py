@@ -40,7 +40,7 @@ from l2l_widgets.widgets.latent_map.map_jobs import (
     schema_of,
     words_of,
 )
-from l2l_widgets.widgets.latent_map.map_looking import Looking
+from l2l_widgets.widgets.latent_map.map_looking import LAYOUTS, Looking
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
@@ -48,9 +48,8 @@ if TYPE_CHECKING:
     from l2l_widgets.maps.paths import MapTrajectory, MapWalk
     from l2l_widgets.session.states import EditResult
 
-#: Faces of a map that is drawn while somebody waits for it, layouts of it, and thumbnails.
+#: Faces of a map that is drawn while somebody waits for it, and thumbnails.
 COUNT_NOW = 4000
-LAYOUTS_NOW = 5
 THUMBNAILS_NOW = 400
 #: Seconds between two messages about how far a long job is.
 SAY_EVERY = 0.5
@@ -110,7 +109,7 @@ class MapBridge:
         self._spoke = 0.0
         self._why = WHY_OPEN
         self._workers: dict[str, LatestWins] = {}
-        self._looking = Looking(audience, publish, self._looked)
+        self._looking = Looking(audience, publish, self._looked, self._show_points)
         self._end = face.session.subscribe(self._on_result)
         self._maker: threading.Thread | None = None
 
@@ -125,7 +124,7 @@ class MapBridge:
     def close(self) -> None:
         """Stop what runs, and hear nothing any more."""
         self._closed.set()
-        self._looking.stop()
+        self._looking.close()
         self._end()
         for worker in self._workers.values():
             worker.close()
@@ -210,9 +209,9 @@ class MapBridge:
             self._show_colour()
         seeds = [seed for space, seed in found.layouts if space == "w"]
         if self._source is None and len(seeds) == 1:
-            for seed in range(1, LAYOUTS_NOW):
+            for seed in range(1, LAYOUTS):
                 self._wait_for_a_page()
-                self._tell(f"map {seed + 1} of {LAYOUTS_NOW}", seed / LAYOUTS_NOW)
+                self._tell(f"map {seed + 1} of {LAYOUTS}", seed / LAYOUTS)
                 found.lay_out("w", seed)
                 self._go_on()
                 self._show_points()
@@ -457,7 +456,7 @@ class MapBridge:
         if self._closed.is_set():
             return
         with self._lock:
-            self._looking.stop()
+            self._looking.close()
             self._maker = None  # whatever is still being made belongs to the models that went
             self.ready.clear()
             self._why = WHY_OPEN
