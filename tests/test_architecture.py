@@ -26,7 +26,7 @@ PACKAGE = ROOT / "l2l_widgets"
 LAYERS = {
     "words": (
         "storage latents attributes images masks protocols face_filter policy consent errors"
-        " latest_wins films"
+        " latest_wins allocator films"
     ),
     "parts": ("judges faceworld stylegan2 projected perception losses metrics training triplets"),
     "methods": "editors inversion maskgan checkpoints",
@@ -52,9 +52,10 @@ ARROWS = {
     "consent": "",
     "errors": "",
     "latest_wins": "",
+    "allocator": "",
     "judges": "storage attributes errors",
     "faceworld": "storage attributes images masks",
-    "stylegan2": "storage latents",
+    "stylegan2": "storage latents allocator",
     "projected": "",
     "perception": "storage",
     "losses": "",
@@ -87,11 +88,11 @@ ARROWS = {
         " projected perception losses training triplets editors inversion maskgan models"
         " disentangle plots evaluation maps"
     ),
-    "bench": "attributes images stylegan2 editors models session maps",
+    "bench": "attributes images allocator stylegan2 editors models session maps",
     "widgets": (
         "storage latents attributes images masks face_filter policy consent latest_wins"
-        " training inversion models disentangle session photos walks many painting teaching plots"
-        " evaluation maps entanglement recipes"
+        " allocator training inversion models disentangle session photos walks many painting"
+        " teaching plots evaluation maps entanglement recipes"
     ),
     "cli": (
         "storage latents attributes images films masks policy consent errors judges faceworld"

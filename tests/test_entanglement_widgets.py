@@ -307,7 +307,7 @@ def test_without_a_front_end_there_is_a_picture_and_a_table(explorer, monkeypatc
     )
     explorer._ipython_display_()
     html = shown[-1][0].data
-    assert "data:image/png;base64," in html
+    assert "data:image/jpeg;base64," in html
     assert "<td>Age</td><td>Smile</td>" in html
     assert "Run All Cells" in repr(explorer)
 

@@ -400,7 +400,7 @@ def test_a_still_picture_stands_in_where_there_is_no_kernel(view, page, monkeypa
     assert wait_for(lambda: len(shown) >= 3 and "base64," in shown[-1][0][0].data)
     (still,), options = shown[-1]
     assert options == {"display_id": view.still, "update": True}
-    assert "data:image/png;base64," in still.data
+    assert "data:image/jpeg;base64," in still.data
     assert view.still in still.data
     assert "<td>Trust</td>" in still.data, "numbers stand beside the picture"
     assert "Run All Cells" in repr(view)
@@ -445,8 +445,9 @@ def as_saved(code_map, space):
     del code_map._features[space]
 
 
-def test_all_faces_are_looked_at_so_that_new_ones_have_a_place(session, code_map):
+def test_all_faces_are_looked_at_so_that_new_ones_have_a_place(session, code_map, monkeypatch):
     as_saved(code_map, "identity")
+    monkeypatch.setattr(CodeMap, "lay_out", lay_flat)
     view = LatentMap(session, code_map=code_map)
     try:
         page = Page(view)
@@ -464,6 +465,10 @@ def test_all_faces_are_looked_at_so_that_new_ones_have_a_place(session, code_map
         between = code_map.ws([2, 7]).mean(0, keepdim=True)  # a face that no seed has
         view.face.load(w=between, by="test")
         assert wait_for(lambda: view.loaded["seed"] is None and "before" in view.loaded)
+        seeds = lambda: view.points["spaces"]["identity"]["seeds"]  # noqa: E731
+        assert wait_for(lambda: seeds() == [0, 1, 2, 3, 4]), "what was seen lays out more maps"
+        page.send("points", space="identity", seed=4)
+        assert wait_for(lambda: view.points["seed"] == 4)
     finally:
         view.close()
 

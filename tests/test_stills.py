@@ -15,6 +15,7 @@ from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.widgets import audience as audiences
+from l2l_widgets.widgets import view as views
 from l2l_widgets.widgets.audience import Audience
 from l2l_widgets.widgets.still import Still, still_html
 from l2l_widgets.widgets.view import View
@@ -101,7 +102,7 @@ def test_a_view_leaves_a_picture_its_words_and_a_table(name, session, tmp_path, 
     view._ipython_display_()
     still = shown[view.still]
     assert f'title="{view.still}"' in still, "the page could not hide it"
-    assert "data:image/png;base64," in still
+    assert "data:image/jpeg;base64," in still
     table = still[still.index("<table>") :]
     assert word in table
     (words,) = WORDS.findall(still)
@@ -110,7 +111,7 @@ def test_a_view_leaves_a_picture_its_words_and_a_table(name, session, tmp_path, 
     assert "Run All Cells" in repr(view)
     assert f'alt="{words[:20]}' in still, "who cannot see it is told the same"
     page = exported(view, still)
-    assert "data:image/png;base64," in page
+    assert "data:image/jpeg;base64," in page
     assert word in page
     assert "Run \u2192 Run All Cells" in page
     view.close()
@@ -189,6 +190,54 @@ def test_a_still_without_a_picture_or_a_table_is_words_alone():
     assert "<img" not in html
     assert "<table" not in html
     assert "Nothing &lt;yet&gt;" in html
+
+
+def test_pages_get_a_still_when_a_view_rests_and_not_at_each_change(session, shown, monkeypatch):
+    monkeypatch.setattr(views, "STILL_REST", 0.3)
+    drawn = []
+    view = widgets.Presenter([("One", {"seed": 3}), ("Two", {"seed": 4})], session)
+    view._ipython_display_()
+    assert ">\u25b8 1<" in shown[view.still]
+    view._handle({"kind": "visible", "visible": True, "client": "p"})
+    plain = view._still_parts
+    view._still_parts = lambda: drawn.append(1) or plain()
+    for kind in ("next", "previous", "next"):
+        view._handle({"kind": kind, "client": "p"})
+        assert session.drain(60)
+    assert ">\u25b8 1<" in shown[view.still], "it waits"
+    assert view._stills.drain(30)
+    assert ">\u25b8 2<" in shown[view.still]
+    assert len(drawn) == 1
+    view.close()
+
+
+def test_changes_without_end_do_not_put_a_still_off_for_ever(session, shown, monkeypatch):
+    monkeypatch.setattr(views, "STILL_REST", 30.0)
+    monkeypatch.setattr(views, "STILL_AT_LAST", 0.3)
+    view = widgets.Presenter([("One", {"seed": 3}), ("Two", {"seed": 4})], session)
+    view._ipython_display_()
+    view._handle({"kind": "visible", "visible": True, "client": "p"})
+    view._handle({"kind": "next", "client": "p"})
+    assert session.drain(60)
+    assert view._stills.drain(20)
+    assert ">\u25b8 2<" in shown[view.still]
+    view.close()
+
+
+def test_a_presenter_out_of_sight_is_sent_nothing_and_then_the_picture_of_now(session):
+    view = widgets.Presenter([("One", {"seed": 3}), ("A smile", {"smile": 0.3})], session)
+    sent = []
+    view.observe(lambda change: sent.append(change["name"]), ("before", "after", "slide"))
+    say = {"client": "p"}
+    view._handle({"kind": "visible", "visible": False, **say})
+    for seed in (5, 6):
+        session.request(seed=seed)
+        assert session.drain(60)
+    assert sent == []
+    view._handle({"kind": "visible", "visible": True, **say})
+    assert {"before", "after", "slide"} <= set(sent)
+    assert view.slide["stamp"] == session.stamp
+    view.close()
 
 
 # -- who looks -------------------------------------------------------------------------------------

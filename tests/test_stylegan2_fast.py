@@ -237,7 +237,8 @@ def test_a_draft_is_close_and_never_the_picture():
 
 KEEP = """
 import torch
-from l2l_widgets.stylegan2 import Generator, allocator
+from l2l_widgets import allocator
+from l2l_widgets.stylegan2 import Generator
 with torch.no_grad():
     for side in (64, 256):
         g = Generator(4, 0, 4, side, channel_base=side, channel_max=2).eval()

@@ -370,7 +370,7 @@ def test_a_gallery_that_cannot_be_is_refused(session, options):
 def test_the_still_is_a_picture_and_a_table(view, gallery):
     for one, cell in ((view, "identity, as the first"), (gallery, "<td>5</td>")):
         html = still_html(one._still_parts(), one.still, "again")
-        assert 'src="data:image/png;base64,' in html
+        assert 'src="data:image/jpeg;base64,' in html
         assert cell in html
         assert one.still in html
         assert "<script" not in html

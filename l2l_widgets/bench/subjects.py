@@ -70,7 +70,7 @@ def _official(options: Mapping[str, Any]) -> tuple[Any, torch.Tensor]:
 
 def _set_allocator(options: Mapping[str, Any], keep: bool = False) -> None:
     """Set this process' allocator before the first picture does, if it does."""
-    from l2l_widgets.stylegan2.allocator import SWITCH, keep_memory
+    from l2l_widgets.allocator import SWITCH, keep_memory
 
     allocator = options.get("allocator", "own")
     if allocator == "default":
@@ -80,7 +80,7 @@ def _set_allocator(options: Mapping[str, Any], keep: bool = False) -> None:
 
 
 def _textbook(options: Mapping[str, Any], keep: bool = False) -> tuple[Work, Facts]:
-    from l2l_widgets.stylegan2.allocator import keeps_memory
+    from l2l_widgets.allocator import keeps_memory
     from l2l_widgets.stylegan2.textbook import draw
 
     _set_allocator(options, keep)
@@ -93,7 +93,7 @@ def _textbook_same_memory(options: Mapping[str, Any]) -> tuple[Work, Facts]:
 
 
 def _quick(options: Mapping[str, Any], draft: bool = False) -> tuple[Work, Facts]:
-    from l2l_widgets.stylegan2.allocator import keeps_memory
+    from l2l_widgets.allocator import keeps_memory
     from l2l_widgets.stylegan2.textbook import draw
 
     _set_allocator(options)

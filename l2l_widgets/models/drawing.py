@@ -38,8 +38,9 @@ class Abandoned(Exception):  # noqa: N818 - it is no error
 class Face:
     """A latent and what is known of its picture; filled in as it is asked for."""
 
-    def __init__(self, ws: Tensor) -> None:
+    def __init__(self, ws: Tensor, key: tuple[Any, ...] | None = None) -> None:
         self.ws = ws  # (1, num_ws, w_dim)
+        self.key = key  # of an unedited face, the same for all who load it
         self.image: Tensor | None = None  # (1, 3, R, R)
         self._shown: Tensor | None = None
         self.readings: dict[str, Tensor] = {}  # who read -> (1, A)

@@ -9,7 +9,6 @@ promises the same pixels. A preview is never kept as a face's picture, read or m
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from l2l_widgets.models.drawing import Abandoned, Face, FaceDrawing, cached, req
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.arguments import must_be_whole
+from l2l_widgets.session.glances import Glances
 from l2l_widgets.session.holding import check_holding, held_edit
 from l2l_widgets.session.receipt import Receipt
 from l2l_widgets.session.references import (
@@ -52,8 +52,7 @@ from l2l_widgets.session.stopwatch import Stopwatch
 from l2l_widgets.session.turns import Turns
 
 #: Faces and edited faces kept in memory, each with its picture and readings.
-MAX_FACES = 12
-MAX_BANDS = 6
+MAX_FACES, MAX_BANDS = 12, 6
 STAGES = ("mapping", "read", "edit", "synthesis")
 
 
@@ -86,6 +85,7 @@ class Renderer:
         self._faces: OrderedDict[tuple[Any, ...], Face] = OrderedDict()
         self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
         self._strangers = Strangers(models)
+        self._glances = Glances.of(models)
 
     # -- what can be asked -------------------------------------------------------------------------
 
@@ -294,7 +294,7 @@ class Renderer:
                 z = z_from_seed(state.seed, generator.z_dim).to(self.models.device)
                 with watch.stage("mapping"):
                     ws = generator.mapping(z, truncation_psi=float(state.truncation_psi))
-            return Face(to_wplus(ws, generator.num_ws))
+            return Face(to_wplus(ws, generator.num_ws), state.face_key())
 
         return cached(self._faces, state.face_key(), compute, MAX_FACES)
 
@@ -331,8 +331,11 @@ class Renderer:
         stale: Callable[[], bool] = lambda: False,
         early: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
-        with watch.stage("synthesis") if face.image is None else contextlib.nullcontext():
-            return self._drawing.image(face, state.noise_mode, stale, early)
+        draw = partial(self._drawing.image, face, state.noise_mode, stale, early)
+        if face.image is not None:
+            return draw()
+        with watch.stage("synthesis"):
+            return draw() if face.key is None else self._glances.share(face, draw)
 
     def _reading(self, face: Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
         if who not in face.readings:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from l2l_widgets.stylegan2.allocator import keep_memory
+from l2l_widgets.allocator import keep_memory
 from l2l_widgets.stylegan2.layers import LRELU_GAIN, LRELU_SLOPE, FullyConnectedLayer
 from l2l_widgets.stylegan2.winograd import WinogradKernel
 

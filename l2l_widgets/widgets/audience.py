@@ -35,6 +35,11 @@ class Audience:
             return any(said > oldest for said in self._shown.values())
 
     @property
+    def was_met(self) -> bool:
+        """Whether a page was ever there: a script never has any."""
+        return self._met
+
+    @property
     def has_left(self) -> bool:
-        """Whether pages were there, and none shows the view now: a script never has any."""
+        """Whether pages were there, and none shows the view now."""
         return self._met and not self.is_there

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from l2l_widgets.images import encode_png
+from l2l_widgets.images import encode_jpeg
 
 #: Dots an inch of a drawn figure.
 DOTS = 110
@@ -29,7 +29,7 @@ class Still(NamedTuple):
     Attributes
     ----------
     picture : Tensor of shape (3, H, W) in [-1, 1], bytes or None
-        Faces as they are, or a PNG; None where there is none yet.
+        Faces as they are, or a JPEG; None where there is none yet.
     words : str
         What it shows, for those who do not see it as well.
     head, rows : sequences of str
@@ -64,15 +64,16 @@ def still_html(still: Still, key: str, back: str) -> str:
     parts = [f'<span title="{html.escape(key)}"></span>']
     if still.picture is not None:
         picture = still.picture
-        png = picture if isinstance(picture, bytes) else encode_png(picture)
-        data = base64.b64encode(png).decode("ascii")
+        # It is saved with the notebook, and JupyterLab parses all of it at each change.
+        jpeg = picture if isinstance(picture, bytes) else encode_jpeg(picture)
+        data = base64.b64encode(jpeg).decode("ascii")
         width = still.width
         if width is None and isinstance(picture, Tensor) and picture.shape[-1] < SMALL:
             width = 2 * picture.shape[-1]
         size = "" if width is None else f' width="{width}"'
         parts.append(
             f'<img alt="{html.escape(words)}"{size} style="max-width:100%" '
-            f'src="data:image/png;base64,{data}">'
+            f'src="data:image/jpeg;base64,{data}">'
         )
     parts.append(f"<p>{html.escape(words)} {html.escape(back)}.</p>")
     if still.rows:
@@ -83,8 +84,9 @@ def still_html(still: Still, key: str, back: str) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def figure_png(figure: Any, dots: int = DOTS) -> bytes:
-    """A matplotlib figure as a PNG."""
+def figure_jpeg(figure: Any, dots: int = DOTS) -> bytes:
+    """A matplotlib figure as a JPEG."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=dots)
+    # halved colours, the default, would blur coloured letters and thin lines
+    figure.savefig(stream, format="jpeg", dpi=dots, pil_kwargs={"quality": 90, "subsampling": 0})
     return stream.getvalue()

@@ -7,6 +7,7 @@ in words where there is no picture yet, for the reader who opens the notebook wi
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import secrets
@@ -19,6 +20,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from l2l_widgets.allocator import give_back
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.widgets.audience import Audience
 from l2l_widgets.widgets.still import Still, still_html
@@ -26,6 +28,9 @@ from l2l_widgets.widgets.words import Words
 
 _log = logging.getLogger(__name__)
 _NUMBERS = itertools.count(1)
+#: Seconds without a change after which a page's still is put, and after which it is put anyhow. The
+#: page hides it, but takes it in: JupyterLab parses every still of a cell again where one changes.
+STILL_REST, STILL_AT_LAST = 1.5, 10.0
 
 
 class View(anywidget.AnyWidget):
@@ -53,6 +58,7 @@ class View(anywidget.AnyWidget):
         self.audience = Audience()
         self._folder = Path.cwd() if folder is None else Path(folder)
         self._has_still = False
+        self._still_asked: float | None = None  # since when a newer one is owed
         self._lock = threading.RLock()
         self._owed = False
         self._rest_until = 0.0
@@ -64,6 +70,7 @@ class View(anywidget.AnyWidget):
             **kwargs,
         )
         self._worker = LatestWins(self._serve_safely, name=f"l2l-{self._name}")
+        self._stills = LatestWins(self._put_rested_still, name="l2l-still")
         self.on_msg(lambda _, content, buffers: self._handle(content))
 
     # -- for subclasses ----------------------------------------------------------------------------
@@ -222,9 +229,30 @@ class View(anywidget.AnyWidget):
         self._show_still(update=False)
 
     def _show_still(self, update: bool = True) -> None:
-        """Put what is up where a reader without a kernel will find it."""
-        if self._has_still:
+        """Put what is up where a reader without a kernel will find it; soon, where pages live."""
+        if self._has_still and update and self.audience.was_met:
+            self._put_still_soon()
+        elif self._has_still:
             self._put_still(update)
+
+    def _put_still_soon(self) -> None:
+        """Have it put by a thread of its own: drawing one may take a tenth of a second."""
+        if self._still_asked is None:
+            self._still_asked = time.monotonic()
+        with contextlib.suppress(RuntimeError):  # closed meanwhile
+            self._stills(None)
+
+    def _put_rested_still(self, _: None) -> None:
+        now = time.monotonic()
+        at_last = (now if self._still_asked is None else self._still_asked) + STILL_AT_LAST
+        end = min(now + STILL_REST, at_last) if self.audience.was_met else now
+        while (left := end - time.monotonic()) > 0:
+            if self._stills.stale():
+                return
+            time.sleep(min(0.1, left))
+        self._still_asked = None
+        self._put_still(update=True)
+        give_back()
 
     def _put_still(self, update: bool, whole: bool = True) -> None:
         """Draw the still, or only its words, into its place."""
@@ -242,4 +270,5 @@ class View(anywidget.AnyWidget):
         """Take the view out of the page; what it showed lives on."""
         if hasattr(self, "_worker"):  # refused before it was whole
             self._worker.close()
+            self._stills.close()
         super().close()

@@ -135,6 +135,19 @@ def test_what_is_hidden_goes_from_every_view_of_the_page(opened):
         harness.until(lambda r=root: r.locator(of_smile).count() > 0, what=f"the {name} with it")
 
 
+def test_the_largest_seed_is_read_whole_in_every_field(opened):
+    cut = """fields => fields.filter(field => {
+      const before = field.value;
+      field.value = "4294967295";
+      const isCut = field.scrollWidth > field.clientWidth;
+      field.value = before;
+      return isCut;
+    }).length"""
+    fields = opened.locator("input.l2l-seed")
+    assert fields.count() >= 5
+    assert fields.evaluate_all(cut) == 0
+
+
 @pytest.fixture
 def trainings(folder):
     """Where the monkey may start trainings; none of them outlives it."""

@@ -19,7 +19,7 @@ from l2l_widgets.entanglement import (
 )
 from l2l_widgets.evaluation.bench import face_latents
 from l2l_widgets.widgets.bridge import picture_value
-from l2l_widgets.widgets.still import Still, figure_png
+from l2l_widgets.widgets.still import Still, figure_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,7 +194,7 @@ def matrix_still(matrix: LeakageMatrix, about: str, say: Words, shown: Attribute
         rows.append((*labels, *signed, say.number(cell["q"], 3)))
     head = [say(f"head_{w}") for w in ("edited", "also", "mean")]
     return Still(
-        figure_png(axes.figure), about, (*head, say("from_small"), say("to_small"), "q"), rows
+        figure_jpeg(axes.figure), about, (*head, say("from_small"), say("to_small"), "q"), rows
     )
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import traitlets
 
-from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
@@ -26,7 +25,7 @@ from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.latent_map.map_bridge import MapBridge
 from l2l_widgets.widgets.latent_map.map_jobs import BELIEFS, WHY_OPEN, schema_of
-from l2l_widgets.widgets.still import Still, figure_png
+from l2l_widgets.widgets.still import Still, figure_jpeg
 from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.words import Words
 
@@ -96,8 +95,6 @@ class LatentMap(FaceView):
         **kwargs: Any,
     ) -> None:
         self._hide = tuple(hide)
-        # Drawing a still takes a tenth of a second: never on the thread that answers.
-        self._stills = LatestWins(lambda _: self._put_still(update=True), name="l2l-still")
         self._setting = threading.RLock()
         text = Words.of(language).said("opening the map")
         progress = {"text": text, "share": 0.0, "ready": False, "error": False}
@@ -173,8 +170,6 @@ class LatentMap(FaceView):
         """Take the map out of the page; the session lives on."""
         if hasattr(self, "_bridge"):
             self._bridge.close()
-        if hasattr(self, "_stills"):  # not where the arguments were refused
-            self._stills.close()
         super().close()
 
     # -- to the page -------------------------------------------------------------------------------
@@ -203,7 +198,7 @@ class LatentMap(FaceView):
         if not update:  # an empty place with its words is there at once
             self._put_still(update=False, whole=False)
         if self._has_still and self.points:
-            self._stills(None)
+            self._put_still_soon()
 
     def _still_parts(self) -> Still | None:
         if not self._bridge.ready.wait(0) or not self.points:
@@ -216,7 +211,7 @@ class LatentMap(FaceView):
         ]
         rows += [[say(f"belief_{n}"), say.number(v)] for n, v in points["believed"].items()]
         words = say("still_map", about=self._about(), colour=colour["label"])
-        return Still(figure_png(self.plot().figure, dots=90), words, (say("head_map"), ""), rows)
+        return Still(figure_jpeg(self.plot().figure, dots=90), words, (say("head_map"), ""), rows)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw what is up as a static figure; see :func:`l2l_widgets.plots.maps.plot_map`."""

@@ -40,7 +40,7 @@ from l2l_widgets.widgets.latent_map.map_jobs import (
     schema_of,
     words_of,
 )
-from l2l_widgets.widgets.latent_map.map_looking import Looking
+from l2l_widgets.widgets.latent_map.map_looking import LAYOUTS, Looking
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
@@ -48,9 +48,8 @@ if TYPE_CHECKING:
     from l2l_widgets.maps.paths import MapTrajectory, MapWalk
     from l2l_widgets.session.states import EditResult
 
-#: Faces of a map that is drawn while somebody waits for it, layouts of it, and thumbnails.
+#: Faces of a map that is drawn while somebody waits for it, and thumbnails.
 COUNT_NOW = 4000
-LAYOUTS_NOW = 5
 THUMBNAILS_NOW = 400
 #: Seconds between two messages about how far a long job is.
 SAY_EVERY = 0.5
@@ -110,7 +109,7 @@ class MapBridge:
         self._spoke = 0.0
         self._why = WHY_OPEN
         self._workers: dict[str, LatestWins] = {}
-        self._looking = Looking(audience, publish, self._looked)
+        self._looking = Looking(audience, publish, self._looked, self._show_points)
         self._end = face.session.subscribe(self._on_result)
         self._maker: threading.Thread | None = None
 
@@ -125,7 +124,7 @@ class MapBridge:
     def close(self) -> None:
         """Stop what runs, and hear nothing any more."""
         self._closed.set()
-        self._looking.stop()
+        self._looking.close()
         self._end()
         for worker in self._workers.values():
             worker.close()
@@ -210,9 +209,9 @@ class MapBridge:
             self._show_colour()
         seeds = [seed for space, seed in found.layouts if space == "w"]
         if self._source is None and len(seeds) == 1:
-            for seed in range(1, LAYOUTS_NOW):
+            for seed in range(1, LAYOUTS):
                 self._wait_for_a_page()
-                self._tell(f"map {seed + 1} of {LAYOUTS_NOW}", seed / LAYOUTS_NOW)
+                self._tell(f"map {seed + 1} of {LAYOUTS}", seed / LAYOUTS)
                 found.lay_out("w", seed)
                 self._go_on()
                 self._show_points()
@@ -285,8 +284,8 @@ class MapBridge:
                         job(message)
                     except Exception as error:
                         self._notice(self._words.said(str(error)))
-                    if kind == "hover":
-                        self._answer(message)
+                        if kind == "hover":
+                            self._answer(message)
 
                 self._workers[kind] = LatestWins(run, name=f"l2l-map-{kind}")
             return self._workers[kind]
@@ -345,10 +344,10 @@ class MapBridge:
     def _do_hover(self, message: Mapping[str, Any]) -> None:
         row = int(message["row"])
         assert self._album is not None
-        seed = self._map.seed_of(row)
-        words = words_of(self._map, self.layout, self.table, row)
-        picture = self._album.picture(row)
-        self._publish({"hover": {"row": row, "seed": seed, "picture": picture, **words}})
+        hover = {"row": row, "seed": self._map.seed_of(row), "picture": self._album.picture(row)}
+        hover |= words_of(self._map, self.layout, self.table, row)
+        answered = self._requests.notice(message, {})["answers"]  # in one message: it is waited for
+        self._publish({"hover": hover, "answered": answered})
 
     def _do_points(self, message: Mapping[str, Any]) -> None:
         key = (str(message["space"]), int(message["seed"]))
@@ -457,7 +456,7 @@ class MapBridge:
         if self._closed.is_set():
             return
         with self._lock:
-            self._looking.stop()
+            self._looking.close()
             self._maker = None  # whatever is still being made belongs to the models that went
             self.ready.clear()
             self._why = WHY_OPEN

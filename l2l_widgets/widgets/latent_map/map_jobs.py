@@ -19,6 +19,7 @@ from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.maps.paths import MapTrajectory, MapWalk, compare_groups, trajectories, walk
 from l2l_widgets.plots.maps import CAVEAT
+from l2l_widgets.session.glances import Glances
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.words import Words
 
@@ -147,7 +148,10 @@ class Album:
         """The picture of a point, as the browser takes it."""
         value = self.known(row)
         if value is None:
-            value = picture_value(draw(self._map, self._map.ws([row]))[0])
+            found = self._map
+            glances = Glances.of(found.models)  # whoever clicks gets the picture that is seen
+            face = glances.draw(found.models, found.seed_of(row), found.truncation_psi)
+            value = picture_value(face)
             with self._lock:
                 self._pictures[row] = value
                 if len(self._pictures) > KEPT_PICTURES:

@@ -19,6 +19,8 @@ __all__ = ["Looking"]
 
 #: Seconds between two messages about how far it is, and between two questions who looks.
 SAY_EVERY, ASK_EVERY = 0.5, 0.3
+#: Maps of one space that there are at last; a file may hold fewer.
+LAYOUTS = 5
 
 
 class Looking:
@@ -33,6 +35,8 @@ class Looking:
     ended : callable
         Gets the space and, where it did not come to its end, why ("" where it was stopped); None
         where all faces have been looked at.
+    shown : callable
+        Called whenever one more map of a space has been laid out.
     """
 
     def __init__(
@@ -40,8 +44,11 @@ class Looking:
         audience: Audience,
         publish: Callable[[dict[str, Any]], None],
         ended: Callable[[str, str | None], None],
+        shown: Callable[[], None],
     ) -> None:
         self._audience, self._publish, self._ended = audience, publish, ended
+        self._shown = shown
+        self._closed = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -70,6 +77,12 @@ class Looking:
         """End it after the faces that it is at; what it saw is forgotten."""
         self._stop.set()
 
+    def close(self) -> None:
+        """End it, and whatever it has begun besides."""
+        self._closed.set()
+        self._closed = threading.Event()  # for the next models
+        self.stop()
+
     def _run(self, code_map: CodeMap, space: str, stop: threading.Event) -> None:
         said = 0.0
 
@@ -91,3 +104,23 @@ class Looking:
             why = str(error) or type(error).__name__
         self._publish({"looking": {}})
         self._ended(space, why)
+        if why is None:  # what has been seen is enough for the other maps as well
+            more = (code_map, space, self._closed)
+            threading.Thread(
+                target=self._lay_out_more, args=more, name="l2l-more-maps", daemon=True
+            ).start()
+
+    def _lay_out_more(self, code_map: CodeMap, space: str, closed: threading.Event) -> None:
+        for seed in range(LAYOUTS):
+            while not self._audience.is_there and not closed.wait(ASK_EVERY):
+                pass
+            if closed.is_set():
+                return
+            if (space, seed) not in code_map.layouts:
+                try:
+                    code_map.lay_out(space, seed)
+                except Exception as error:  # as above
+                    self._ended(space, str(error) or type(error).__name__)
+                    return
+                if not closed.is_set():
+                    self._shown()

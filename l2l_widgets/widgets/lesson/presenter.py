@@ -81,6 +81,7 @@ class Presenter(FaceView):
         self.presentation = Presentation(face.session, steps)
         self._before_of: tuple[Any, ...] | None = None
         self._result: EditResult | None = None
+        self._waits = False  # to be shown, when somebody sees it
         super().__init__(face, title=title, language=language, **kwargs)
         self._unsubscribe = self.session.subscribe(self._on_event)
         self.presentation.go(0)
@@ -111,6 +112,11 @@ class Presenter(FaceView):
         if event.by == POLICY:
             self.moved = ""
             self.slide = {**self.slide, "asked": self._asked(self.presentation.step)}
+
+    def _seen_anew(self) -> None:
+        result = self._result
+        if self._waits and result is not None and self.audience.is_there:
+            self._show_result(result)
 
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "result":
@@ -158,6 +164,9 @@ class Presenter(FaceView):
         step = self.presentation.step
         head, _, rest = step.words.strip().partition("\n")
         self._result = result
+        self._waits = self.is_hidden  # pictures of a drag are many, and nobody sees these
+        if self._waits:
+            return
         with self.hold_sync():
             if result.after is not None:
                 self.after = picture_value(result.after)

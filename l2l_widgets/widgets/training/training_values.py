@@ -14,7 +14,7 @@ from l2l_widgets.plots.training import NOT_LOSSES, plot_losses
 from l2l_widgets.policy import hidden_attributes
 from l2l_widgets.training import Look
 from l2l_widgets.training.watch import GAP
-from l2l_widgets.widgets.still import figure_png
+from l2l_widgets.widgets.still import figure_jpeg
 from l2l_widgets.widgets.words import Words
 
 #: Points of a curve that a screen can show; longer histories are thinned.
@@ -129,7 +129,7 @@ def curves_png(history: Mapping[str, Any]) -> bytes | None:
         {"step": step, **{name: values[i] for name, values in losses.items()}}
         for i, step in enumerate(steps)
     ]
-    return figure_png(plot_losses(records).figure)
+    return figure_jpeg(plot_losses(records).figure)
 
 
 def losses_rows(history: Mapping[str, Any], decimal: str = ".") -> list[list[str]]:
