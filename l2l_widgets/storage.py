@@ -479,10 +479,7 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk: a power cut could undo a rename in it until then.
-
-    Windows cannot open a folder for syncing, and needs no such step.
-    """
+    """Flush a folder's entries to the disk, or a power cut could undo a rename in it (POSIX)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

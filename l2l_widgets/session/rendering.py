@@ -480,9 +480,8 @@ class Renderer:
         )
 
     def _embedding(self, face: Face, state: SessionState, watch: Stopwatch) -> None:
-        if not (self.models.has("identity_judge") or self.models.has("embedder")):
-            return
-        if face.embedding is None:
+        known = self.models.has("identity_judge") or self.models.has("embedder")
+        if known and face.embedding is None:
             image = self._image(face, state, watch)
             with watch.stage("read"):
                 face.embedding = checked_embedding(identity_judge(self.models)(image))
