@@ -17,7 +17,7 @@ other choices). And one structure, ``null="symmetric"``:
 
 An edit and its undoing then pass the same half-way point with opposite signs: a null edit is exact
 and the cycle error is small before anything is trained. It is smaller still where the half-way
-point is looked for once more (``halfways`` 2): it solves m = w + r(m, d) / 2, the implicit midpoint
+point is looked for again (``halfways`` above 1): it solves m = w + r(m, d) / 2, the implicit midpoint
 rule, and where that is solved exactly an edit is undone exactly. ``anchored`` gives only the exact
 null edit, ``learned`` leaves both to the losses, as in the paper.
 """
@@ -275,8 +275,10 @@ class MapperNetwork(nn.Module):
             return self.center + self.scale * self._step(x, delta, straight)
         place = x
         if self.config.null == "symmetric":
-            for _ in range(self.config.halfways):
-                place = x + 0.5 * self._step(place, delta, straight)
+            for look in range(self.config.halfways):
+                found = x + 0.5 * self._step(place, delta, straight)
+                # where steps are steep, looks swing to and fro: later ones meet in the middle
+                place = found if look == 0 else place.lerp(found, 0.5)
         return w + self.scale * self._step(place, delta, straight)
 
 

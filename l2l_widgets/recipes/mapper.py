@@ -127,7 +127,7 @@ class MapperTraining(LabelledFaces):
     sure_faces: float = 0.8
     enough: float = 0.9
     identity_floor: float = 0.75
-    halfways: int = 2
+    halfways: int = 3
     symmetric_gain: bool = True
 
     def loss_weights(self) -> LossWeights:
