@@ -17,9 +17,9 @@ other choices). And one structure, ``null="symmetric"``:
 
 An edit and its undoing then pass the same half-way point with opposite signs: a null edit is exact
 and the cycle error is small before anything is trained. It is smaller still where the half-way
-point is looked for again (``halfways`` above 1): it solves m = w + r(m, d) / 2, the implicit midpoint
-rule, and where that is solved exactly an edit is undone exactly. ``anchored`` gives only the exact
-null edit, ``learned`` leaves both to the losses, as in the paper.
+point is looked for again (``halfways`` above 1): it solves m = w + r(m, d) / 2, the implicit
+midpoint rule, and where that is solved exactly an edit is undone exactly. ``anchored`` gives only
+the exact null edit, ``learned`` leaves both to the losses, as in the paper.
 """
 
 from __future__ import annotations
