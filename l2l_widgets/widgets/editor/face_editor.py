@@ -97,21 +97,20 @@ class FaceEditor(FaceView):
         self._hide = tuple(hide)
         face = shared(source)
         visible_table(face.models.table, self._hide)  # refused before there is a view
+        table = self._table(face.models)
+        # with the first message: on a busy machine a page may draw before it hears a second one
+        kwargs["schema"] = schema_value(table, face.models, self._words)
         super().__init__(face, folder, language=language, **kwargs)
-        table = self._table()
-        self.schema = self._schema(table)
         session, target = self.session, self._folder
         self._bridge = SessionBridge(session, self._show, target, table, self._words)
         self._panels = Panels(session, self._answer_panel, target, self._words, self._table)
         self._batch = ManyFaces(session, self._tell_many, target)
         self._bridge.start()
 
-    def _table(self) -> AttributeTable:
+    def _table(self, models: Models | None = None) -> AttributeTable:
         """What may be shown here, in the reader's language."""
-        return self._words.translate(visible_table(self.session.models.table, self._hide))
-
-    def _schema(self, table: AttributeTable) -> dict[str, Any]:
-        return schema_value(table, self.session.models, self._words)
+        table = (models or self.session.models).table
+        return self._words.translate(visible_table(table, self._hide))
 
     def _request(self, message: Mapping[str, Any]) -> None:
         """Give a message of the page to the part that knows its kind; that part answers it."""
@@ -142,7 +141,7 @@ class FaceEditor(FaceView):
             table = self._table()
             self._bridge.reset(table)
             self.receipt = {}  # of other attributes; the next one is on its way
-            self.schema = self._schema(table)
+            self.schema = schema_value(table, self.session.models, self._words)
 
     def _about(self) -> str:
         return self._words("about_editor", face=self._whose())
