@@ -18,9 +18,9 @@ SERVER_CONFIG := l2l_widgets/jupyter/jupyter_server_config.d/l2l_widgets.json
 TEST_ENV := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
-# Processes that share the tests; each takes some 700 MB.
+# Processes that share the tests, a module's in one; each takes some 700 MB.
 WORKERS ?= 2
-SHARED := -n $(WORKERS) --dist loadfile
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test quick format lint types tests clean
@@ -63,15 +63,10 @@ lint: $(VENV)/.test-installed
 types: $(VENV)/.test-installed
 	$(BIN)/mypy
 
-# A module's tests stay in one process, for they share what is dear to make. Those that start servers and browsers
-# fill the cores by themselves, and wait for each other's pictures: they come one after the other. The second part
-# runs whatever became of the first, and what failed in either stands at the end.
+# One run for all of them. What takes long begins first, and every test that drives a browser is in the same process
+# (tests/sharing.py): while it waits for a kernel or a page, the others use the cores.
 tests: $(VENV)/.test-installed
-	@failed=0; \
-	$(PYTEST) --cache-clear $(SHARED) -m "not gpu and not browser" || failed=1; \
-	$(PYTEST) -m "browser and not gpu" || failed=1; \
-	[ $$failed = 0 ] || $(PYTEST) --cache-show cache/lastfailed; \
-	exit $$failed
+	$(PYTEST) $(SHARED) -m "not gpu"
 
 quick: $(VENV)/.test-installed
 	$(PYTEST) $(SHARED)

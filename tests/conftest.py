@@ -20,6 +20,8 @@ from l2l_widgets.stylegan2 import Generator, save_generator
 W_DIM = 16
 RESOLUTION = 32
 
+pytest_plugins = ["sharing"]
+
 time_every_check()
 
 
