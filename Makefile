@@ -9,7 +9,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile -c constraints.txt
+# pip would compile 16,000 files on one core; this takes all. Some packages carry a file that is no Python: never mind.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 # What the installation copies out of the tree; a change of it means installing again.
 SERVER_CONFIG := l2l_widgets/jupyter/jupyter_server_config.d/l2l_widgets.json
@@ -44,11 +46,13 @@ $(BIN)/python:
 $(VENV)/.lab-installed: pyproject.toml constraints.txt $(SERVER_CONFIG) | $(BIN)/python
 	@echo "installing (the first time takes some minutes)"
 	@$(PIP) -e .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test-installed: pyproject.toml constraints.txt $(SERVER_CONFIG) | $(BIN)/python
 	@echo "installing, with what the tests need (the first time takes some minutes)"
 	@$(PIP) -e '.[test]'
+	@$(COMPILE)
 	@touch $@ $(VENV)/.lab-installed
 
 lab: $(VENV)/.lab-installed

@@ -191,7 +191,7 @@ def _end_kernel(page) -> None:
     if session is not None:
         with contextlib.suppress(OSError):  # a test may have ended it already, or its server
             request = urllib.request.Request(session, method="DELETE")
-            urllib.request.urlopen(request, timeout=15).close()
+            urllib.request.urlopen(request, timeout=PATIENCE).close()
 
 
 def _new_page(browser, width: int, height: int, scale: float):
