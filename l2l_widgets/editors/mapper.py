@@ -24,7 +24,10 @@ the exact null edit, ``learned`` leaves both to the losses, as in the paper.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -159,6 +162,46 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
+def _push(net: nn.Module, seen: Tensor) -> Tensor:
+    """Return what a change ``seen`` (B, A) adds behind the first layer of a network."""
+    assert isinstance(net, nn.Sequential)
+    first, size = net[0], seen.shape[1]
+    if isinstance(first, StackedLinear):
+        return torch.matmul(seen, first.weight[:, -size:])  # (num_ws, B, width)
+    assert isinstance(first, nn.Linear)
+    return nn.functional.linear(seen, first.weight[:, -size:])
+
+
+def _apart(net: nn.Module, joined: Tensor, push: Tensor, back: float) -> Tensor:
+    """Return net(m, d) - net(m, d - back d): both at half the cost of running it twice.
+
+    They share what the first layer makes of m, and the last layer is linear in their difference.
+
+    Parameters
+    ----------
+    net : nn.Sequential
+        Of linear layers and activations.
+    joined : Tensor
+        m and d side by side, as the first layer takes them.
+    push : Tensor
+        What :func:`_push` returns for d.
+    back : float
+        2 for -d, 1 for no change.
+    """
+    assert isinstance(net, nn.Sequential)
+    last, batch = net[-1], int(isinstance(net[0], StackedLinear))
+    there = net[0](joined)
+    push = push[:, None] if push.ndim < there.ndim else push
+    both = torch.cat([there, there - back * push], dim=batch)
+    for layer in islice(net, 1, len(net) - 1):
+        both = layer(both)
+    there, away = both.chunk(2, dim=batch)
+    if isinstance(last, StackedLinear):
+        return torch.bmm(there - away, last.weight)
+    assert isinstance(last, nn.Linear)
+    return nn.functional.linear(there - away, last.weight)
+
+
 class MapperNetwork(nn.Module):
     """f(w, delta): the trained part of the method.
 
@@ -235,24 +278,35 @@ class MapperNetwork(nn.Module):
         delta : Tensor, shape (B, A)
             Changes as the network sees them.
         """
+        return self._through(x, delta, self.nets)
+
+    def _through(
+        self, x: Tensor, delta: Tensor, runs: Iterable[Callable[[Tensor], Tensor]]
+    ) -> Tensor:
         c = self.config
         if c.topology == "flat":
-            return self.nets[0](torch.cat([x.flatten(1), delta], dim=1)).view_as(x)
+            (run,) = runs
+            return run(torch.cat([x.flatten(1), delta], dim=1)).view_as(x)
         # (B, num_ws, w_dim + A)
         joined = torch.cat([x, delta[:, None].expand(-1, c.num_ws, -1)], dim=2)
         if c.topology == "per-style":
-            return self.nets[0](joined.transpose(0, 1)).transpose(0, 1)
-        parts = [net(joined[:, g]) for net, g in zip(self.nets, self._row_groups(), strict=True)]
-        return torch.cat(parts, dim=1)
+            (run,) = runs
+            return run(joined.transpose(0, 1)).transpose(0, 1)
+        groups = zip(runs, self._row_groups(), strict=True)
+        return torch.cat([run(joined[:, g]) for run, g in groups], dim=1)
 
-    def _step(self, x: Tensor, delta: Tensor, straight: Tensor | float) -> Tensor:
-        """Return the step (B, num_ws, w_dim) at scaled latents x, in units of the scale."""
-        seen = delta * DELTA_SCALE
-        if self.config.null == "learned":
-            return self.net(x, seen) + straight
-        opposite = -seen if self.config.null == "symmetric" else torch.zeros_like(seen)
-        there, away = self.net(torch.cat([x, x]), torch.cat([seen, opposite])).chunk(2)
-        return (there - away) * (0.5 if self.config.null == "symmetric" else 1.0) + straight
+    def _steps(self, delta: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what gives the step (B, num_ws, w_dim) at scaled latents, in units of the scale.
+
+        What is the same at every latent is computed once.
+        """
+        seen, null = delta * DELTA_SCALE, self.config.null
+        straight = torch.tensordot(delta, self.linear, dims=1) if self.config.linear else 0.0
+        if null == "learned":
+            return lambda x: self.net(x, seen) + straight
+        back = 2.0 if null == "symmetric" else 1.0
+        runs = [partial(_apart, net, push=_push(net, seen), back=back) for net in self.nets]
+        return lambda x: self._through(x, seen, runs) / back + straight
 
     def forward(self, w: Tensor, delta: Tensor) -> Tensor:
         """Edit latents.
@@ -268,18 +322,16 @@ class MapperNetwork(nn.Module):
         -------
         Tensor, shape (B, num_ws, w_dim)
         """
-        x = (w - self.center) / self.scale
-        # the same at every latent
-        straight = torch.tensordot(delta, self.linear, dims=1) if self.config.linear else 0.0
+        x, step = (w - self.center) / self.scale, self._steps(delta)
         if self.config.output == "linear":
-            return self.center + self.scale * self._step(x, delta, straight)
+            return self.center + self.scale * step(x)
         place = x
         if self.config.null == "symmetric":
             for look in range(self.config.halfways):
-                found = x + 0.5 * self._step(place, delta, straight)
+                found = x + 0.5 * step(place)
                 # where steps are steep, looks swing to and fro: later ones meet in the middle
                 place = found if look == 0 else place.lerp(found, 0.5)
-        return w + self.scale * self._step(place, delta, straight)
+        return w + self.scale * step(place)
 
 
 class MapperEditor(StoredEditor):
