@@ -381,6 +381,10 @@ def _mapper(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 def _mapper_built(manifest: Mapping[str, Any]) -> str:
     entry = next((e for e in manifest.values() if e["recipe"] == MAPPER), None)
     config = {} if entry is None else entry["config"]
@@ -398,9 +402,17 @@ def _mapper_built(manifest: Mapping[str, Any]) -> str:
             "may take happiness along); the figures below count it among the others all the same."
         )
     if config["null"] == "symmetric":
+        looks = config.get("halfways", 1)
         text += (
-            " An edit therefore runs the network four times, for the change and its opposite, at "
-            "the start and half way; the time below is that of all four."
+            " An edit runs the network for the change and its opposite, at the start and at the "
+            f"half-way point, which is looked for {_times(looks)}; the time below is that of all "
+            f"{2 * looks + 2} runs."
+        )
+    if config.get("identity_floor"):
+        text += (
+            " A request for something that comes by degrees ends where the training embedder "
+            f"finds less than {config['identity_floor']:g} of the person left, though not below "
+            "0.3: what is out of reach is not in the figures."
         )
     return wrapped(text)
 
