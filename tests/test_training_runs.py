@@ -313,7 +313,10 @@ def test_a_stop_before_the_first_step_is_heard_and_a_failure_says_why(started):
 def test_what_cannot_start_is_refused_before_a_process_is_made(tmp_path):
     refused = [
         ({"recipe": "regresion"}, "no recipe is named 'regresion'"),
-        ({"changes": {"widht": 3}}, "no field 'widht'"),
+        (
+            {"changes": {"widht": 3}},
+            "field 'widht' of recipe 'regression' is unknown; did you mean width",
+        ),
         ({"changes": {"width": "wide"}}, "regression.width must be an integer"),
         ({"recipe": "second", "weights": tmp_path}, "needs"),
     ]
