@@ -195,7 +195,7 @@ def _make_trunk(family: str, options: Mapping[str, Any]) -> Trunk:
     return TRUNKS[family](**options)
 
 
-def _fit(images: Tensor, resolution: int) -> Tensor:
+def resampled(images: Tensor, resolution: int) -> Tensor:
     """Check pictures and bring them to the network's size."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images have shape {tuple(images.shape)}; allowed: (B, 3, R, R)")
@@ -208,7 +208,7 @@ def _stages(trunk: Trunk, images: Tensor) -> list[Tensor]:
     """Maps of a trunk's convolutional stages; ValueError for a transformer, which has none."""
     if isinstance(trunk, TransformerTrunk):
         raise ValueError("family is 'transformer'; allowed for feature maps: the other two")
-    return trunk.feature_maps(_fit(images, trunk.resolution))
+    return trunk.feature_maps(resampled(images, trunk.resolution))
 
 
 class AttributeNet(nn.Module):
@@ -233,7 +233,7 @@ class AttributeNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Penultimate features, (B, D): what Fréchet distances are measured on."""
-        return self.trunk(_fit(images, self.trunk.resolution))
+        return self.trunk(resampled(images, self.trunk.resolution))
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
         """What each convolutional stage ends with: for a discriminator that looks through H."""
@@ -272,7 +272,7 @@ class FaceEmbeddingNet(nn.Module):
 
     def project(self, images: Tensor) -> Tensor:
         """The embedding before it is normalised, (B, D)."""
-        return self.head(self.trunk(_fit(images, self.trunk.resolution)))
+        return self.head(self.trunk(resampled(images, self.trunk.resolution)))
 
     def forward(self, images: Tensor) -> Tensor:
         """Unit vectors, (B, D) float32; their dot product is the identity similarity."""
@@ -301,7 +301,7 @@ class LandmarkNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, points, 2) float32: x to the right, y down, shares of the picture's side."""
-        features = self.trunk(_fit(images, self.trunk.resolution))
+        features = self.trunk(resampled(images, self.trunk.resolution))
         return 0.5 + self.head(features).float().unflatten(1, (self.points, 2))
 
 
@@ -353,7 +353,7 @@ class LatentEncoder(nn.Module):
 
         Float32; in standard deviations of the cloud along each direction.
         """
-        features = self.trunk(_fit(images, self.trunk.resolution))
+        features = self.trunk(resampled(images, self.trunk.resolution))
         offsets = self.offsets(features).float().unflatten(1, (self.num_ws, self.w_dim))
         return self.head(features).float(), offsets
 
@@ -404,7 +404,7 @@ class ParsingNet(nn.Module):
 
     def maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, R, R) -> class logits (B, classes, 64, 64), heat maps (B, points, 32, 32)."""
-        x = _fit(images, self.resolution)
+        x = resampled(images, self.resolution)
         kept = []
         for layer in self.down:
             x = layer(x)

@@ -51,7 +51,7 @@ def test_recipes_that_are_written_otherwise_are_left_to_themselves(tmp_path):
 
 def test_limits_and_names_are_those_of_the_package():
     from l2l_widgets.disentangle import MIXER_FILE
-    from l2l_widgets.evaluation.comparison import PARTS
+    from l2l_widgets.evaluation.plan import PARTS
     from l2l_widgets.faceworld.celebamask import SIZES
     from l2l_widgets.maskgan import model
     from l2l_widgets.session.states import PSI_RANGE

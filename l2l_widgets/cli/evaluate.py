@@ -23,6 +23,7 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.evaluate_processes import share_threads, start_helpers
 from l2l_widgets.cli.evaluate_text import comparison_text, number_cell
 from l2l_widgets.errors import suggestion
 
@@ -31,7 +32,8 @@ PARTS = ("request", "equal", "paper")
 #: Whole numbers that a plan takes, as `l2l_widgets.evaluation` checks them again.
 LIMITS = {
     "faces": (2, 4000), "seed": (0, 999), "seeds": (1, 100), "paper_faces": (2, 4000),
-    "positions": (2, 999), "truth_people": (0, 10_000),
+    "positions": (2, 999), "truth_people": (0, 10_000), "sweep_faces": (2, 4000),
+    "processes": (1, 64),
 }  # fmt: skip
 
 
@@ -122,6 +124,21 @@ def add_parser(subparsers: Any) -> None:
         help="people drawn again with the attribute truly changed: the upper end of the identity "
         "scale, and what a perfect edit reads as (faceworld only; 0: none; default: 60)",
     )
+    parser.add_argument(
+        "--sweep-faces",
+        default="200",
+        metavar="N",
+        help="at equal achieved change, the first N faces are followed to the largest strength, "
+        "for the curves and how steadily a method goes; the others are drawn until every reader "
+        "has seen the change (default: 200)",
+    )
+    parser.add_argument(
+        "--processes",
+        default="1",
+        metavar="N",
+        help="processes that share the measuring, and with --device cuda the cards (default: 1); "
+        "two on two cores take little more than half the time, and 1 GB each",
+    )
     parser.add_argument("--no-figures", action="store_true", help="draw no figures")
     parser.add_argument(
         "--generator", default=None, metavar="NAME|DIR",
@@ -168,11 +185,30 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Evaluate, write the folder, return the summary."""
     if (args.out / "report.json").exists():
         raise ValueError(f"--out {args.out}: holds a report already; allowed: another folder")
-    check_folder(args.out)
-    numbers = {
+    if args.ablations is not None:
+        return _ablate(args, *_asked(args))
+    comparison = compare_as_asked(args, (0, _numbers(args)["processes"]))
+    if comparison is None:
+        return {"out": str(args.out), "stopped": True}
+    from l2l_widgets import evaluation
+
+    evaluation.write_report(comparison, args.out, figures=not args.no_figures)
+    if not args.json:
+        print(comparison_text(comparison, evaluation.stamp(comparison)))
+    return {**evaluation.summary(comparison), "out": str(args.out)}
+
+
+def _numbers(args: argparse.Namespace) -> dict[str, int]:
+    return {
         name: whole_number(f"--{name.replace('_', '-')}", getattr(args, name), *limits)
         for name, limits in LIMITS.items()
     }
+
+
+def _asked(args: argparse.Namespace, first: bool = True) -> tuple[Any, Any]:
+    """Return the models and the plan that a command names; the ``first`` process warns."""
+    check_folder(args.out)
+    numbers = _numbers(args)
     request = number("--request", args.request)
     if not 0 < request <= 0.5:
         raise ValueError(f"--request is {args.request!r}; allowed: a number above 0, at most 0.5")
@@ -198,7 +234,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         truncation_psi=psi,
     )
     world = _world_of(models)
-    if world and world != WORLD and numbers["truth_people"]:
+    if first and world and world != WORLD and numbers["truth_people"]:
         print(
             f"the generator draws world {world}, this release renders world {WORLD}: identity is "
             "not placed between true changes",
@@ -213,22 +249,37 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         detector=args.detector,
         truth_people=numbers["truth_people"] if world == WORLD else 0,
         world=world,
+        sweep_faces=numbers["sweep_faces"],
     )
-    if args.ablations is not None:
-        return _ablate(args, models, plan)
+    return models, plan
+
+
+def compare_as_asked(args: argparse.Namespace, share: tuple[int, int]) -> Any:
+    """Measure a share of what a command asks for; the first process starts the others.
+
+    Returns the comparison, or None where a training was stopped before it.
+    """
+    first = share[0] == 0
+    models, plan = _asked(args, first)
+
+    from l2l_widgets import evaluation
+
     sources = evaluation.labelled(_words(args.methods))
     folder = args.trained or evaluation.SEEDS
-    if args.train_seeds and not _train_seeds(list(sources.values()), plan.seeds, models, folder):
-        return {"out": str(args.out), "stopped": True}
+    wanted = list(sources.values()) if args.train_seeds and first else []
+    if wanted and not _train_seeds(wanted, plan.seeds, models, folder):
+        return None
     methods, hashes = _trained(models, sources, plan.seeds, folder)
     for label, editors in methods.items():
-        if len(editors) < plan.seeds:
+        if first and len(editors) < plan.seeds:
             print(
                 f"{label}: {len(editors)} of {plan.seeds} training seeds; --train-seeds trains the "
                 "others",
                 file=sys.stderr,
             )
-    comparison = evaluation.compare(
+    if share[1] > 1:
+        share_threads(share[1])
+    return evaluation.compare(
         models,
         methods,
         plan,
@@ -239,17 +290,16 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
         sources=sources,
         trained=hashes,
         progress=lambda line: print(line, file=sys.stderr),
+        share=share,
+        helpers=(lambda: start_helpers(args, share[1])) if first else None,
     )
-    evaluation.write_report(comparison, args.out, figures=not args.no_figures)
-    if not args.json:
-        print(comparison_text(comparison, evaluation.stamp(comparison)))
-    return {**evaluation.summary(comparison), "out": str(args.out)}
 
 
 def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
     """Refuse what another option would pass over in silence."""
     check_ignored(
-        args, "--ablations", ("--methods", "--seeds", "--train-seeds", "--trained", "--detector"),
+        args, "--ablations", ("--methods", "--seeds", "--train-seeds", "--trained", "--detector",
+                              "--processes"),
         "--ablations, which trains and measures the mapper's variants; or the other without it",
     )  # fmt: skip
     check_needed(args, ["--steps"], "--ablations")
@@ -266,6 +316,10 @@ def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
             args, "--parts", ("--paper-faces", "--positions", "--detector"),
             "paper among --parts, whose protocol it belongs to",
         )  # fmt: skip
+    if "equal" not in parts:
+        check_ignored(
+            args, "--parts", ("--sweep-faces",), "equal among --parts, which it belongs to"
+        )
 
 
 def run_verify(args: argparse.Namespace) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import Attribute, AttributeTable
-from l2l_widgets.evaluation.comparison import ENOUGH_FACES
 from l2l_widgets.evaluation.equal_change import FALSE_DISCOVERIES, RANDOM_DIRECTIONS
+from l2l_widgets.evaluation.plan import ENOUGH_FACES
 from l2l_widgets.evaluation.report import Protocol
 
 #: Columns of a cell that are numbers.

@@ -14,9 +14,10 @@ the same faces, the same requests and the same judges. Three parts answer three 
 from __future__ import annotations
 
 from l2l_widgets.evaluation.bench import Truth, choose_requests
-from l2l_widgets.evaluation.comparison import Comparison, Plan, compare
+from l2l_widgets.evaluation.comparison import Comparison, compare
 from l2l_widgets.evaluation.detection import cascade_detector
 from l2l_widgets.evaluation.paper_protocol import judge_features
+from l2l_widgets.evaluation.plan import Plan
 from l2l_widgets.evaluation.report_folder import stamp, summary, write_report
 from l2l_widgets.evaluation.requested import evaluate
 from l2l_widgets.evaluation.trained import (

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
+from l2l_widgets.evaluation.quick_readers import common_side, prepared
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latents import truncate, z_from_seed
 from l2l_widgets.models.drawing import request_reader
+from l2l_widgets.perception import AttributeNet, resampled
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -40,6 +42,8 @@ class Readers:
         Pictures to identity vectors (B, D).
     names : dict
         What each reader is, for the report.
+    side : int or None
+        At which all of them look; pictures are brought to it once.
     """
 
     models: Models
@@ -47,6 +51,7 @@ class Readers:
     ensemble: Callable[[Tensor], Tensor]
     identity: Callable[[Tensor], Tensor] | None
     names: dict[str, str]
+    side: int | None = None
 
     @classmethod
     def of(cls, models: Models) -> Readers:
@@ -59,22 +64,38 @@ class Readers:
             identity, names["identity"] = models.identity_judge, "identity_judge"
         elif models.has("embedder"):
             identity, names["identity"] = models.embedder, "embedder (no second judge at hand)"
-        regressors = models.regressors or (judge,)
+        regressors = [prepared(r) for r in models.regressors or (judge,)]
+        judge, identity = prepared(judge), prepared(identity)
+        asked = [judge, *regressors, *([] if identity is None else [identity])]
 
         def ensemble(images: Tensor) -> Tensor:
             return torch.stack([r(images).float() for r in regressors]).mean(dim=0)
 
-        return cls(models, judge, ensemble, identity, names)
+        return cls(models, judge, ensemble, identity, names, common_side(asked))
 
-    def look(self, images: Tensor) -> dict[str, Tensor]:
+    def look(
+        self, images: Tensor, ensemble: bool = True, features: bool = False
+    ) -> dict[str, Tensor]:
         """Return ``judge`` (B, A), ``ensemble`` (B, A) and ``person`` (B, D) of pictures.
+
+        Without ``ensemble`` that one is not asked; with ``features`` the judge's own (B, F) are
+        there as well, from the same pass, where it is one of the package's networks.
 
         Raises
         ------
         ValueError
             A reader gives another width than the table has, or numbers that are not finite.
         """
-        found = {"judge": self.judge(images).float(), "ensemble": self.ensemble(images)}
+        if self.side is not None:
+            images = resampled(images, self.side)
+        own: dict[str, Tensor] = {}
+        if features and isinstance(self.judge, AttributeNet):
+            own["features"] = self.judge.features(images)
+            found = {"judge": torch.sigmoid(self.judge.head(own["features"]).float())}
+        else:
+            found = {"judge": self.judge(images).float()}
+        if ensemble:
+            found["ensemble"] = self.ensemble(images)
         width = len(self.models.table)
         for name, readings in found.items():
             if readings.shape != (len(images), width):
@@ -87,7 +108,7 @@ class Readers:
         for name, readings in found.items():
             if not bool(torch.isfinite(readings).all()):
                 raise ValueError(f"{name}: readings hold NaN or infinity; allowed: finite numbers")
-        return found
+        return found | own
 
     def read(self, ws: Tensor, batch: int) -> dict[str, Tensor]:
         """Return what :meth:`look` says of the pictures of latents, ``batch`` at a time."""

@@ -37,7 +37,8 @@ class Cells:
     def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
         self.failed: list[dict[str, Any]] = []
-        self.measured = self.found = 0
+        self._measured: set[str] = set()
+        self._found: set[str] = set()
         plain = json.loads(json.dumps(settings))
         path = self.folder / "run.json"
         if path.is_file():
@@ -45,6 +46,19 @@ class Cells:
         else:
             (self.folder / "cells").mkdir(parents=True, exist_ok=True)
             write_atomic(path, (json.dumps(plain, indent=1) + "\n").encode())
+        #: What was at hand when the run was begun, or gone on with: the rest is this run's work,
+        #: whichever of its processes did it.
+        self._began = {file.name for file in (self.folder / "cells").glob("*.safetensors")}
+
+    @property
+    def measured(self) -> int:
+        """Cells that this run measured, of those that were asked for."""
+        return len(self._measured)
+
+    @property
+    def found(self) -> int:
+        """Cells that were at hand before, of those that were asked for."""
+        return len(self._found)
 
     def path(self, *key: str | int) -> Path:
         """Return the file of a cell; ``key`` is e.g. part, method, seed, attribute."""
@@ -63,10 +77,11 @@ class Cells:
         try:
             if path.is_file():
                 tensors, _ = load_safetensors(path)
-                self.found += 1
+                (self._found if path.name in self._began else self._measured).add(path.name)
                 return tensors
         except StorageError:
             path.unlink()  # not a whole cell: measured again
+            self._began.discard(path.name)
         try:
             tensors = dict(measure() or {})
         except Exception as error:  # whatever a foreign editor or judge raises is that cell's
@@ -80,7 +95,7 @@ class Cells:
             )  # fmt: skip
             return None
         save_safetensors(path, tensors)
-        self.measured += 1
+        self._measured.add(path.name)
         return tensors
 
 

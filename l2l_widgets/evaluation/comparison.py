@@ -20,7 +20,8 @@ from torch import Tensor
 from l2l_widgets.evaluation import equal_change, paper_protocol
 from l2l_widgets.evaluation.bench import Bench, Truth
 from l2l_widgets.evaluation.cells import Cells
-from l2l_widgets.evaluation.report import EvaluationReport, Protocol, versions
+from l2l_widgets.evaluation.plan import ENOUGH_FACES, Plan
+from l2l_widgets.evaluation.report import EvaluationReport, versions
 from l2l_widgets.evaluation.requested import (
     add_method,
     identity_scale,
@@ -37,60 +38,6 @@ from l2l_widgets.evaluation.side_by_side import (
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Editor
-
-#: Parts of a comparison, in the order in which they are measured.
-PARTS = ("request", "equal", "paper")
-#: Fewer faces than this make a preview, and are stamped so.
-ENOUGH_FACES = 1000
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a comparison measures.
-
-    Parameters
-    ----------
-    protocol : Protocol
-        Faces, attributes, the request, which is also the change to be achieved.
-    seeds : int
-        Training seeds of each method; seed 0 is what ships. A method without so many is measured
-        with those it has.
-    parts : tuple of str
-        Of :data:`PARTS`.
-    paper_faces, positions : int
-        Faces and positions of the paper's protocol.
-    detector : str
-        What finds faces in the paper's protocol; "none" leaves the range to the request.
-    truth_people : int
-        People drawn again with an attribute truly changed; 0 where the truth is not known.
-    world : int
-        Number of the world that the faces are of and the truth is drawn in; 0 where it has none.
-        Another world's cells must not be mixed with these.
-    """
-
-    protocol: Protocol = field(default_factory=Protocol)
-    seeds: int = 1
-    parts: tuple[str, ...] = PARTS
-    paper_faces: int = paper_protocol.FACES
-    positions: int = paper_protocol.POSITIONS
-    detector: str = "none"
-    truth_people: int = 0
-    world: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least, most in (
-            ("seeds", 1, 100),
-            ("paper_faces", 2, 4000),
-            ("positions", 2, 999),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(f"{name} is {value!r}; allowed: an integer from {least} to {most}")
-        unknown = [part for part in self.parts if part not in PARTS]
-        if unknown or not self.parts or len(set(self.parts)) != len(self.parts):
-            raise ValueError(
-                f"parts are {', '.join(self.parts) or 'empty'}; allowed: {', '.join(PARTS)}, once"
-            )
 
 
 @dataclass
@@ -153,6 +100,8 @@ def compare(
     sources: Mapping[str, str] | None = None,
     trained: Mapping[str, Sequence[str]] | None = None,
     progress: Callable[[str], None] | None = None,
+    share: tuple[int, int] = (0, 1),
+    helpers: Callable[[], Callable[[], None]] | None = None,
 ) -> Comparison:
     """Measure every method on the same faces, requests and judges, and keep each cell.
 
@@ -179,6 +128,12 @@ def compare(
         on with others.
     progress : callable, optional
         Gets one line for each cell measured.
+    share : (int, int)
+        Which share of the cells this process measures, of how many; those after the first return
+        an empty comparison, and the first puts together what all have measured.
+    helpers : callable, optional
+        Starts the processes of the other shares, once the faces are there that all need, and
+        returns what waits for them.
 
     Raises
     ------
@@ -215,13 +170,23 @@ def compare(
             if "person_less" in cell
         },
     )
-    run = _Run(bench, plan, methods, cells, result, truths, progress or (lambda line: None))
+    say = progress or (lambda line: None)
+    run = _Run(bench, plan, methods, cells, result, truths, say, detector, features)
+    if share[1] > 1:
+        run.common()
+        wait = helpers() if helpers is not None else None
+        run.share(*share)
+        if share[0]:
+            return result
+        if wait is not None:
+            wait()
+        cells.failed.clear()  # what failed is tried again below, and noted once
     if "request" in plan.parts:
         run.requested()
     if "equal" in plan.parts:
         run.equal()
     if "paper" in plan.parts:
-        run.paper(detector, features)
+        run.paper()
     result.failed = cells.failed
     result.provenance = {
         "models": models.name,
@@ -288,6 +253,8 @@ class _Run:
     result: Comparison
     truths: dict[str, dict[str, Tensor]]
     say: Callable[[str], None]
+    detector: paper_protocol.Detector | None
+    features: paper_protocol.Features | None
 
     def trained(self) -> list[tuple[str, int, Editor]]:
         """Return (label, training seed, editor) of all that is measured."""
@@ -297,23 +264,36 @@ class _Run:
             for seed, editor in enumerate(editors[: self.plan.seeds])
         ]
 
-    def over_attributes(
-        self, part: str, label: str, seed: int, editor: Editor, measure: Callable[..., Any]
-    ) -> dict[str, dict[str, Tensor]]:
+    def cell(self, part: str, label: str, seed: int, name: str) -> dict[str, Tensor] | None:
+        """Return one cell, measured where it is not at hand; None where it failed."""
+        editor, protocol = self.methods[label][seed], self.plan.protocol
+
+        def one() -> dict[str, Tensor]:
+            if name not in editor.attributes:
+                why = getattr(editor, "reasons", {}).get(name)
+                raise ValueError(
+                    f"method {label!r} cannot change {name!r}"
+                    f"{f' ({why})' if why else ''}; allowed: {', '.join(editor.attributes)}"
+                )
+            if part == "paper":
+                return paper_protocol.measure_paper(
+                    editor, self._paper_bench(), name, protocol, detector=self.detector,
+                    features=self.features, positions=self.plan.positions,
+                )  # fmt: skip
+            asked = self.bench.requests(name, protocol)
+            if part == "request":
+                return measure_requested(editor, self.bench, name, asked, protocol)
+            return equal_change.measure_equal(
+                editor, self.bench, name, asked, protocol, self.plan.sweep_faces
+            )
+
+        return self.cells.get((part, label, seed, name), one)
+
+    def over_attributes(self, part: str, label: str, seed: int) -> dict[str, dict[str, Tensor]]:
         """Return the cells of one method, by attribute, without those that failed."""
         found = {}
         for name in self.plan.protocol.attributes:
-
-            def one(name: str = name) -> dict[str, Tensor]:
-                if name not in editor.attributes:
-                    why = getattr(editor, "reasons", {}).get(name)
-                    raise ValueError(
-                        f"method {label!r} cannot change {name!r}"
-                        f"{f' ({why})' if why else ''}; allowed: {', '.join(editor.attributes)}"
-                    )
-                return measure(name)
-
-            cell = self.cells.get((part, label, seed, name), one)
+            cell = self.cell(part, label, seed, name)
             if cell is not None:
                 found[name] = cell
             else:
@@ -321,6 +301,50 @@ class _Run:
         if found:
             self.say(f"{part} {label} {seed}: {len(found)} of {len(self.plan.protocol.attributes)}")
         return found
+
+    def common(self) -> None:
+        """Measure what the cells of several methods need."""
+        if "equal" in self.plan.parts:
+            self._random_edits()
+        if "paper" in self.plan.parts:
+            self._reference()
+
+    def share(self, own: int, of: int) -> None:
+        """Measure every ``of``-th cell, from the ``own``-th on, and nothing else."""
+        if "equal" in self.plan.parts:
+            self._keep_pictures()
+        wanted = [
+            (part, label, seed, name)
+            for part in self.plan.parts
+            for label, seed, _ in self.trained()
+            for name in self.plan.protocol.attributes
+            if not (part == "paper" and seed)
+        ]
+        for part, label, seed, name in wanted[own::of]:
+            if self.cell(part, label, seed, name) is not None:
+                self.say(f"{part} {label} {seed} {name}")
+
+    def _random_edits(self) -> dict[str, Tensor] | None:
+        protocol = self.plan.protocol
+        return self.cells.get(
+            ("random",), lambda: equal_change.measure_random_edits(self.bench, protocol)
+        )
+
+    def _reference(self) -> dict[str, Tensor] | None:
+        return self.cells.get(
+            ("reference",),
+            lambda: paper_protocol.reference_features(
+                self.bench, self.plan.protocol, self.features
+            ),
+        )
+
+    def _paper_bench(self) -> Bench:
+        faces = min(self.plan.paper_faces, self.plan.protocol.faces)
+        return self.bench.chosen(torch.arange(faces))
+
+    def _keep_pictures(self) -> None:
+        if self.bench.regions and self._misses("equal"):
+            self.bench.keep_pictures(self.plan.protocol.batch)
 
     def _misses(self, part: str) -> bool:
         """Whether a cell of a part is not at hand."""
@@ -334,12 +358,7 @@ class _Run:
         """Measure at equal request."""
         protocol = self.plan.protocol
         for label, seed, editor in self.trained():
-            cells = self.over_attributes(
-                "request", label, seed, editor,
-                lambda name, editor=editor: measure_requested(
-                    editor, self.bench, name, self.bench.requests(name, protocol), protocol
-                ),
-            )  # fmt: skip
+            cells = self.over_attributes("request", label, seed)
             if cells:
                 report = self.result.requested.setdefault(seed, EvaluationReport(protocol))
                 before = len(report.measurements)
@@ -354,21 +373,13 @@ class _Run:
     def equal(self) -> None:
         """Measure at equal achieved change."""
         protocol, result = self.plan.protocol, self.result
-        if self.bench.regions and self._misses("equal"):
-            self.bench.keep_pictures(protocol.batch)
-        random_edits = self.cells.get(
-            ("random",), lambda: equal_change.measure_random_edits(self.bench, protocol)
-        )
+        self._keep_pictures()
+        random_edits = self._random_edits()
         if random_edits is None:
             return
         kept: dict[tuple[str, int], dict[str, dict[str, Tensor]]] = {}
-        for label, seed, editor in self.trained():
-            cells = self.over_attributes(
-                "equal", label, seed, editor,
-                lambda name, editor=editor: equal_change.measure_equal(
-                    editor, self.bench, name, self.bench.requests(name, protocol), protocol
-                ),
-            )  # fmt: skip
+        for label, seed, _ in self.trained():
+            cells = self.over_attributes("equal", label, seed)
             if not cells:
                 continue
             kept[label, seed] = cells
@@ -418,34 +429,20 @@ class _Run:
                 }
             )  # fmt: skip
 
-    def paper(
-        self,
-        detector: paper_protocol.Detector | None,
-        features: paper_protocol.Features | None,
-    ) -> None:
+    def paper(self) -> None:
         """Measure by the paper's protocol; the shipped weights alone, as the paper does."""
-        plan, protocol = self.plan, self.plan.protocol
-        part = self.bench.chosen(torch.arange(min(plan.paper_faces, protocol.faces)))
-        reference = self.cells.get(
-            ("reference",),
-            lambda: paper_protocol.reference_features(self.bench, protocol, features),
-        )
+        protocol, reference = self.plan.protocol, self._reference()
         if reference is None:
             return
+        part = self._paper_bench()
         for label, seed, editor in self.trained():
             if seed:
                 continue
-            cells = self.over_attributes(
-                "paper", label, seed, editor,
-                lambda name, editor=editor: paper_protocol.measure_paper(
-                    editor, part, name, protocol, detector=detector, features=features,
-                    positions=plan.positions,
-                ),
-            )  # fmt: skip
+            cells = self.over_attributes("paper", label, seed)
             if not cells:
                 continue
-            seconds = picture_seconds(editor, part, next(iter(cells)))
-            of = "judge" if features is not None else "identity"
+            seconds = paper_protocol.picture_seconds(editor, part, next(iter(cells)))
+            of = "judge" if self.features is not None else "identity"
             rows = paper_protocol.paper_rows(cells, reference, seconds, protocol, of)
             self.result.paper += [{"method": label, **row} for row in rows]
             for name, cell in cells.items():
@@ -456,15 +453,3 @@ class _Run:
                         self.result.measurements.append(
                             (*row, "identity_distance", round(value, 5))
                         )
-
-
-def picture_seconds(editor: Editor, bench: Bench, name: str) -> float:
-    """Return the median seconds of one edit of one face and its picture."""
-    from l2l_widgets.attributes import EditRequest
-
-    request, times = EditRequest(changes={name: 0.3}), []
-    for _ in range(12):
-        start = time.perf_counter()
-        bench.readers.draw(editor.edit(bench.ws[:1], request)).cpu()
-        times.append(time.perf_counter() - start)
-    return float(torch.tensor(times[2:]).median())

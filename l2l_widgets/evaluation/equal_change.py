@@ -22,17 +22,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from l2l_widgets.attributes import EditRequest
 from l2l_widgets.evaluation.bench import Bench, Truth, moved, partners
 from l2l_widgets.evaluation.report import Protocol
+from l2l_widgets.evaluation.sweep import KNOBS, READERS, follow
 from l2l_widgets.metrics import editing, leakage, significance
 
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
 
-#: Strengths of the sweep, in attribute units.
-KNOBS = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
-READERS = ("judge", "ensemble", "consensus")
 #: Achieved changes at which identity is read, for the curve.
 CURVE = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 #: Random edits: directions, faces for each, lengths in units of a step between two faces.
@@ -43,7 +40,12 @@ FALSE_DISCOVERIES = 0.05
 
 
 def measure_equal(
-    editor: Editor, bench: Bench, name: str, asked: Tensor, protocol: Protocol
+    editor: Editor,
+    bench: Bench,
+    name: str,
+    asked: Tensor,
+    protocol: Protocol,
+    sweep_faces: int | None = None,
 ) -> dict[str, Tensor]:
     """Return what one method does to one attribute along a sweep, and at equal change.
 
@@ -59,21 +61,26 @@ def measure_equal(
         Signed requests, all of one size, NaN where nothing is asked.
     protocol : Protocol
         The request is the change to be achieved.
+    sweep_faces : int, optional
+        The first so many faces are followed to the largest strength; all of them if not given.
 
     Returns
     -------
     dict of str to Tensor
         For each reader r: ``r:position`` (N,), the strength at the crossing, NaN where unreached;
         ``r:changes`` (N, A), plain changes there; ``r:length`` (N,), how far the latent went. By
-        the judge alone: ``similarity``, ``outside`` and ``monotonicity`` (N,), ``curve`` (N, G),
-        and the sweep's ``achieved`` and ``others`` (N, S). And ``asked`` (N,).
+        the judge alone: ``similarity`` and ``outside`` (N,). On the faces that are followed to the
+        largest strength, NaN elsewhere: ``monotonicity`` (N,), ``curve`` (N, G), and the sweep's
+        ``achieved`` and ``others`` (N, S). And ``asked`` (N,).
     """
     column = bench.models.table.index(name)
     rows = (~asked.isnan()).nonzero()[:, 0]
     part = bench.chosen(rows)
     signs = asked[rows].sign()
     kept = None if bench.unedited is None else bench.unedited[rows]
-    sweep = _sweep(editor, part, name, signs, protocol, kept)
+    whole = rows.cpu() < (len(asked) if sweep_faces is None else sweep_faces)
+    sweep = follow(editor, part, name, signs, protocol, whole, kept)
+    signs = signs.cpu()
     knobs = torch.tensor(KNOBS, dtype=torch.float64)
     full: dict[str, Tensor] = {}
     for reader in READERS:
@@ -86,71 +93,24 @@ def measure_equal(
     changes = sweep["judge"]
     achieved = changes[:, :, column] * signs[:, None]
     others = [i for i in range(changes.shape[2]) if i != column]
-    full |= {"achieved": achieved, "others": changes[:, :, others].abs().mean(dim=2)}
+    along = {"achieved": achieved, "others": changes[:, :, others].abs().mean(dim=2)}
     for quantity in ("similarity", "outside"):
         if quantity in sweep:
             full[quantity] = leakage.read_at(knobs, sweep[quantity], full["judge:position"])
-    full["monotonicity"] = editing.monotonicity_score(knobs, achieved)
+    along["monotonicity"] = editing.monotonicity_score(knobs, achieved)
     if "similarity" in sweep:
-        full["curve"] = leakage.identity_curve(
+        along["curve"] = leakage.identity_curve(
             knobs, achieved, sweep["similarity"], torch.tensor(CURVE)
         )
+    for key, value in along.items():
+        followed = whole.view(-1, *[1] * (value.ndim - 1))
+        full[key] = torch.where(followed, value.double(), float("nan"))
     out = {"asked": asked.cpu()}
     for key, value in full.items():
         spread = torch.full((len(asked), *value.shape[1:]), float("nan"))
         spread[rows.cpu()] = value.float().cpu()
         out[key] = spread
     return out
-
-
-def _sweep(
-    editor: Editor, bench: Bench, name: str, signs: Tensor, protocol: Protocol, kept: Tensor | None
-) -> dict[str, Tensor]:
-    """Return changes (n, S, A) by reader, and (n, S) similarity, length and outside change.
-
-    ``kept`` are the unedited pictures (n, 3, R, R), where they need not be drawn.
-    """
-    found: dict[str, list[Tensor]] = {}
-    n, region = len(signs), bench.regions.get(name)
-    for batch in torch.arange(n).split(protocol.batch):
-        ws = bench.ws[batch]
-        before = {key: value[batch] for key, value in bench.before.items()}
-        unedited = None
-        if region is not None:
-            unedited = bench.readers.draw(ws) if kept is None else kept[batch]
-        columns: dict[str, list[Tensor]] = {}
-        for knob in KNOBS:
-            edited = _edit(editor, ws, name, signs[batch] * knob) if knob else ws
-            images = bench.readers.draw(edited) if knob else None
-            after = bench.readers.look(images) if images is not None else before
-            values = moved(before, after)
-            values["length"] = (edited - ws).flatten(1).norm(dim=1)
-            if "person" in before:
-                similarity = editing.identity_similarity(before["person"], after["person"])
-                values["similarity"] = similarity
-            if region is not None and unedited is not None:
-                drawn = unedited if images is None else images
-                values["outside"] = leakage.outside_region_error(unedited, drawn, region)
-            for key, value in values.items():
-                columns.setdefault(key, []).append(value.cpu())
-        for key, column in columns.items():
-            found.setdefault(key, []).append(torch.stack(column, dim=1))
-    if not found:
-        raise ValueError(f"attribute {name!r}: no face has room for the request")
-    return {key: torch.cat(parts) for key, parts in found.items()}
-
-
-def _edit(editor: Editor, ws: Tensor, name: str, changes: Tensor) -> Tensor:
-    """Return latents edited by one change a face, and refuse what is not finite."""
-    edited = ws.clone()
-    for value in changes.unique().tolist():
-        rows = changes == value
-        # 0.30000001 would be refused at the ends of the range
-        request = EditRequest(changes={name: max(-1.0, min(1.0, value))})
-        edited[rows] = editor.edit(ws[rows], request).to(ws)
-    if not bool(torch.isfinite(edited).all()):
-        raise ValueError(f"attribute {name!r}: edited latents hold NaN or infinity")
-    return edited
 
 
 # -- what chance, the population and the truth do --------------------------------------------------
@@ -268,10 +228,25 @@ def equal_row(
         for quantity, label in (
             ("similarity", "identity_similarity"),
             ("outside", "outside_region_error"),
-            ("monotonicity", "monotonicity_score"),
         ):
             if quantity in cell:
                 numbers[label] = cell[quantity][reached]
+    _add_means(row, numbers, protocol)
+    if reader == "judge" and "monotonicity" in cell:
+        steady = cell["monotonicity"][reached]
+        steady = steady[~steady.isnan()]
+        row["monotonicity_faces"] = len(steady)
+        if len(steady):
+            _add_means(row, {"monotonicity_score": steady}, protocol)
+    signed = changes * signs
+    row["bias"] = round(float(signed[:, others].mean(dim=0).abs().mean()), 4)
+    row["drift"] = round(float(changes[:, others].mean(dim=0).abs().mean()), 4)
+    row["strength_median"] = round(float(position[reached].quantile(0.5)), 4)
+    return row
+
+
+def _add_means(row: dict[str, Any], numbers: Mapping[str, Tensor], protocol: Protocol) -> None:
+    """Add the mean of each (n,) and its interval over faces to a row."""
     together = torch.stack([values.double() for values in numbers.values()], dim=1)  # (n, Q)
     low, high = significance.mean_intervals(together, seed=protocol.seed, draws=protocol.draws)
     for i, label in enumerate(numbers):
@@ -280,10 +255,6 @@ def equal_row(
             round(float(low[i]), 4),
             round(float(high[i]), 4),
         )
-    row["bias"] = round(float((changes * signs)[:, others].mean(dim=0).abs().mean()), 4)
-    row["drift"] = round(float(changes[:, others].mean(dim=0).abs().mean()), 4)
-    row["strength_median"] = round(float(position[reached].quantile(0.5)), 4)
-    return row
 
 
 def bench_readings(bench: Bench, reader: str) -> Tensor:

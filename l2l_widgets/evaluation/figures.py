@@ -44,7 +44,12 @@ def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
 
     for name, figure in drawn.items():
         # a matrix draws no intervals: its hatching says which cells they leave undecided
-        said = mark if name == "curves" else mark.replace(INTERVALS, HATCHED)
+        said = mark.replace(INTERVALS, HATCHED)
+        if name == "curves":
+            said = mark
+            faces, whole = comparison.plan.protocol.faces, comparison.plan.sweep_faces
+            if whole < faces:
+                said += f"; these curves: the first {whole} of them"
         figure.text(0.01, 0.005, said, fontsize=6, va="bottom")
         for kind in ("svg", "png"):
             path = folder / f"{name}.{kind}"

@@ -15,6 +15,7 @@ Inception's, and the names say so: these numbers compare methods here, and are n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,7 @@ def measure_paper(
         raise ValueError(f"positions is {positions}; allowed: at least 2")
     if "person" not in bench.before:
         raise ValueError("there is no identity judge or embedder; allowed: models with one")
+    own = _are_judges(features, bench)
     low, high = ends or _range(editor, bench, name, detector, protocol.batch)
     where = torch.linspace(low, high, positions, dtype=torch.float64)
     columns: dict[str, list[Tensor]] = {"distance": [], "found": [], "readings": [], "features": []}
@@ -114,7 +116,7 @@ def measure_paper(
         parts: dict[str, list[Tensor]] = {key: [] for key in columns}
         for rows in torch.arange(len(bench.ws)).split(protocol.batch):
             images = _drawn(editor, bench, name, position, rows)
-            seen = bench.readers.look(images)
+            seen = bench.readers.look(images, ensemble=False, features=own)
             found = _found(detector, images)
             cosine = editing.identity_similarity(bench.before["person"][rows], seen["person"])
             parts["distance"].append(torch.where(found, 1 - cosine, float("nan")))
@@ -131,9 +133,11 @@ def reference_features(
 ) -> dict[str, Tensor]:
     """Return ``features`` (N, D) and ``readings`` (N, A) of the generator's unedited pictures."""
     parts: list[Tensor] = []
+    own = _are_judges(features, bench)
     for ws in bench.ws.split(protocol.batch):
         images = bench.readers.draw(ws)
-        parts.append(_features(features, images, bench.readers.look(images)).cpu())
+        seen = bench.readers.look(images, ensemble=False, features=own)
+        parts.append(_features(features, images, seen).cpu())
     return {"features": torch.cat(parts), "readings": bench.before["judge"].cpu()}
 
 
@@ -194,7 +198,14 @@ def _drawn(editor: Editor, bench: Bench, name: str, change: float, rows: Tensor)
     return bench.readers.draw(editor.edit(bench.ws[rows], request))
 
 
+def _are_judges(features: Features | None, bench: Bench) -> bool:
+    """Whether these are the judge's own features, which its readings come from anyway."""
+    return features is not None and features == judge_features(bench.models)
+
+
 def _features(features: Features | None, images: Tensor, seen: Mapping[str, Tensor]) -> Tensor:
+    if "features" in seen:
+        return seen["features"].float()
     return (features(images) if features is not None else seen["person"]).float()
 
 
@@ -251,6 +262,16 @@ def paper_rows(
     ):
         rows.append({"row": row, "quantity": quantity, "value": value, **counts})
     return rows
+
+
+def picture_seconds(editor: Editor, bench: Bench, name: str) -> float:
+    """Return the median seconds of one edit of one face and its picture."""
+    request, times = EditRequest(changes={name: 0.3}), []
+    for _ in range(12):
+        start = time.perf_counter()
+        bench.readers.draw(editor.edit(bench.ws[:1], request)).cpu()
+        times.append(time.perf_counter() - start)
+    return float(torch.tensor(times[2:]).median())
 
 
 def judged_inception_score(readings: Tensor) -> float:

@@ -112,8 +112,7 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
         ]
         for table in ("methods", "attributes")
     }
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in comparison.measurements]
-    write_atomic(folder / "measurements.csv", as_csv(rows, COLUMNS))
+    write_atomic(folder / "measurements.csv", long_csv(comparison.measurements))
     for name, table in (
         ("methods", requested["methods"]),
         ("attributes", requested["attributes"]),
@@ -198,9 +197,18 @@ def _shown_methods(comparison: Comparison) -> list[dict[str, Any]]:
     return shown
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> bytes:
-    """Return rows as CSV; without ``columns``, every key in order of appearance is one."""
-    names = tuple(columns) or tuple(dict.fromkeys(key for row in rows for key in row))
+def long_csv(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """Return single measurements as CSV: of a thousand faces there are millions."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as CSV; every key in order of appearance is a column."""
+    names = tuple(dict.fromkeys(key for row in rows for key in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=names, lineterminator="\n")
     writer.writeheader()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from l2l_widgets.evaluation.bench import Bench, Truth
 from l2l_widgets.evaluation.cells import plain_name
-from l2l_widgets.evaluation.comparison import Plan
 from l2l_widgets.evaluation.equal_change import measure_equal, measure_truth
 from l2l_widgets.evaluation.paper_protocol import measure_paper
+from l2l_widgets.evaluation.plan import Plan
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.requested import measure_requested
 from l2l_widgets.evaluation.side_by_side import equal_faces
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: A row is confirmed within this of its value: batches of other sizes round otherwise.
 TOLERANCE = 2e-3
+_NOT_OF_ONE_FACE = ("identity_placement_score",)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def plan_of(report: Mapping[str, Any]) -> Plan:
     """Return the plan of a report; a field that is unknown or out of range is refused by name."""
     protocol = dict(report["protocol"])
     protocol["attributes"] = tuple(protocol["attributes"])
-    plan = {**report["plan"], "parts": tuple(report["plan"]["parts"])}
+    # reports from before the sweep was left early followed every face to the end
+    plan = {"sweep_faces": protocol["faces"], **report["plan"]}
+    plan["parts"] = tuple(plan["parts"])
     try:
         return Plan(Protocol(**protocol), **plan)
     except TypeError as error:
@@ -124,13 +127,7 @@ def verify(
                 f"{folder}: {part} is {hashes[part][:12]}..., the report's was {expected[:12]}...; "
                 "allowed: the models that the report was made with"
             )
-    with open(Path(folder) / "measurements.csv", newline="", encoding="utf-8") as file:
-        # times and the identity scale's anchors are not of one face alone
-        table = [r for r in csv.DictReader(file) if r["quantity"] != "identity_placement_score"]
-    if not table:
-        raise ValueError(f"{folder}: measurements.csv is empty; allowed: at least one row")
-    draw = torch.Generator().manual_seed(seed)
-    chosen = [table[i] for i in torch.randperm(len(table), generator=draw)[:rows].tolist()]
+    chosen = _chosen_rows(Path(folder) / "measurements.csv", rows, seed)
     again = _Again(Path(folder), models, methods, plan, truth)
     out = []
     for row in chosen:
@@ -138,6 +135,24 @@ def verify(
         agree = abs(value - found) <= TOLERANCE * max(1.0, abs(value))
         out.append(Checked(row, found, bool(agree)))
     return out
+
+
+def _chosen_rows(path: Path, rows: int, seed: int) -> list[dict[str, str]]:
+    """Return random rows of a file, in random order; it may have millions, so it is read twice."""
+
+    def each() -> Iterator[dict[str, str]]:
+        with open(path, newline="", encoding="utf-8") as file:
+            # the identity scale's anchors are not of one face alone
+            yield from (r for r in csv.DictReader(file) if r["quantity"] not in _NOT_OF_ONE_FACE)
+
+    count = sum(1 for _ in each())
+    if not count:
+        raise ValueError(f"{path.parent}: measurements.csv is empty; allowed: at least one row")
+    draw = torch.Generator().manual_seed(seed)
+    wanted = torch.randperm(count, generator=draw)[:rows].tolist()
+    places = {place: i for i, place in enumerate(wanted)}
+    found = {places[place]: row for place, row in enumerate(each()) if place in places}
+    return [found[i] for i in range(len(wanted))]
 
 
 @dataclass
@@ -171,7 +186,9 @@ class _Again:
             cell = measure_requested(editor, bench, name, asked, protocol)
             reader = "" if row["reader"] == "latent" else row["reader"]
             return float(cell[f"{reader}:{row['quantity']}"][0])
-        cell = measure_equal(editor, bench, name, asked, protocol)
+        place = int(row["face"]) - protocol.face_seeds().start
+        whole = 1 if place < self.plan.sweep_faces else 0
+        cell = measure_equal(editor, bench, name, asked, protocol, whole)
         for reader, quantity, values in equal_faces(bench, name, cell):
             if (reader, quantity) == (row["reader"], row["quantity"]):
                 return float(values[0])
