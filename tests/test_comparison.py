@@ -248,6 +248,34 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(tmp_path) -> None:
     assert run({"m": Moves(leak=0.1)}, tmp_path / "a").leakage == whole.leakage
 
 
+def test_shares_of_several_processes_put_together_are_the_whole(tmp_path) -> None:
+    protocol = Protocol(attributes=("age", "beard"), faces=12, draws=20)
+    plan = Plan(protocol, paper_faces=4, positions=3)
+    methods = {"m": Moves(leak=0.1), "breaks": Breaks()}
+    whole = run(methods, tmp_path / "whole", plan)
+    seen = []
+
+    def helpers():
+        cells = {p.stem for p in (tmp_path / "shared" / "cells").iterdir()}
+        assert cells == {"faces", "random", "reference"}, "what all need is there first"
+
+        def wait():
+            other = run(methods, tmp_path / "shared", plan, share=(1, 2))
+            seen.append((other.equal, other.requested))
+
+        return wait
+
+    shared = run(methods, tmp_path / "shared", plan, share=(0, 2), helpers=helpers)
+    assert seen == [([], {})], "a helper measures and puts nothing together"
+    # one that dies leaves its cells to the first
+    alone = run(methods, tmp_path / "alone", plan, share=(0, 2), helpers=lambda: lambda: None)
+    for other in (shared, alone):
+        assert other.leakage == whole.leakage
+        assert other.measurements == whole.measurements
+        assert other.failed == whole.failed
+        assert other.provenance["cells"] == whole.provenance["cells"]
+
+
 def test_a_folder_of_other_settings_is_refused_by_the_field(tmp_path) -> None:
     run({"m": Moves()}, tmp_path)
     with pytest.raises(ValueError, match=r"holds a run whose methods is .*another folder"):

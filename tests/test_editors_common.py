@@ -41,7 +41,7 @@ def test_every_editor_keeps_the_contract(full_world, faces, name) -> None:
     assert editor.name == name
     current = torch.rand(5, len(DEFAULT_TABLE), generator=torch.Generator().manual_seed(9))
     ran = check_editor(editor, faces, current)
-    assert len(ran) == 11
+    assert len(ran) == 12
 
 
 def test_the_method_list_is_what_can_be_made(full_world, tiny_world) -> None:
@@ -76,19 +76,27 @@ class _Broken:
             raise ValueError("preserve is not possible")
         if w.shape[2] != 16:
             raise ValueError("w_dim is not 16; allowed: 16")
+        if self.fault == "nameless" and "no_such_attribute" in request.changes:
+            raise ValueError("what is asked for is not known")
+        delta = torch.ones(1, 1)
         if self.fault != "validate":
             delta = request.deltas(DEFAULT_TABLE)
             if len(delta) not in (1, len(w)):
                 raise ValueError("readings of another number of faces")
-        if request.empty and self.fault != "null":
-            return w if self.fault == "alias" else w.clone()
+        if request.empty:
+            return {"alias": w, "null": w + 1e-3}.get(self.fault, w.clone())
         if self.fault == "mutates":
             return w.add_(1)
         if self.fault == "mixes":
             return w + w.mean(dim=0)
         if self.fault == "random":
             return w + torch.rand(())
-        return w + 1
+        if self.fault == "one way":
+            return w + 1
+        size = delta.sum(dim=1)[:, None, None]
+        if self.fault == "weakens":
+            return w + 0.1 / size
+        return w - size if self.fault == "backwards" else w + size
 
     def reach(self, name):
         DEFAULT_TABLE.index(name)
@@ -115,11 +123,15 @@ class _Broken:
         ("validate", "unknown attribute"),
         ("preserve", "preserve"),
         ("reach", "two sizes from 0 to 1"),
+        ("weakens", "no less far than a smaller one"),
+        ("one way", "opposite requests"),
+        ("nameless", "the refusal of an unknown attribute names it"),
+        ("backwards", "the reading of 'age' follows the request"),
     ],
 )
 def test_the_contract_names_the_promise_that_was_broken(faces, fault, message) -> None:
     with pytest.raises(EditorContractError, match=message):
-        check_editor(_Broken(fault), faces)
+        check_editor(_Broken(fault), faces, read=lambda ws, name: ws.mean(dim=(1, 2)))
 
 
 def test_a_correct_editor_of_ones_own_passes(faces) -> None:

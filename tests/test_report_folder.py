@@ -18,6 +18,7 @@ from l2l_widgets.evaluation import (
     Plan,
     cascade_detector,
     compare,
+    plan_of,
     verify,
     write_report,
 )
@@ -196,6 +197,10 @@ def test_rows_can_be_measured_again_and_a_changed_one_is_found(tmp_path) -> None
     assert [c.row for c in verify(tmp_path, open_models(), methods, rows=3)] == [
         c.row for c in checked[:3]
     ]
+    # a report from before faces were left early followed all of them to the end
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["plan"].pop("sweep_faces") == 200
+    assert plan_of(report).sweep_faces == PROTOCOL.faces
     # weights that are not the report's give other numbers
     other = {"half": [Moves(reach=0.6, leak=0.4, person=0.01)]}
     found = verify(tmp_path, open_models(), other, rows=150)
@@ -262,6 +267,24 @@ def test_evaluate_and_verify_on_the_command_line(tiny_world, tmp_path, capsys) -
     assert main([*words[:-1], str(tmp_path / "x"), "--parts", "equals"]) == 2
     assert "did you mean equal" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(tiny_world, tmp_path, capfd) -> None:
+    words = [
+        "evaluate", "--generator", str(tiny_world), "--attributes", "smile", "--faces", "4",
+        "--parts", "request,equal", "--no-figures", "--json", "--out",
+    ]  # fmt: skip
+    found = []
+    for count in ("1", "2"):
+        assert main([*words, str(tmp_path / count), "--processes", count]) == 0
+        shown = capfd.readouterr()
+        found.append(json.loads(shown.out.strip().splitlines()[-1]))
+    # the second share is the second cell; the first process says of a method what it puts together
+    assert "equal mapper 0 smile\n" in shown.err
+    assert "ended early" not in shown.err
+    assert found[0]["equal_attributes"] == found[1]["equal_attributes"]
+    assert found[0]["cells"] == found[1]["cells"]
 
 
 @pytest.mark.slow

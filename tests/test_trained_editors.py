@@ -46,14 +46,14 @@ def test_what_a_recipe_wrote_keeps_the_contract(trained, name) -> None:
     models = load(trained)
     editor = models.editor(name)
     assert editor.origin.generator == models.hashes["generator"]
-    assert len(check_editor(editor, *faces_of(models))) == 11
+    assert len(check_editor(editor, *faces_of(models))) == 12
 
 
 @pytest.mark.parametrize("name", load().available_editors)
 def test_what_is_shipped_keeps_the_contract(name) -> None:
     models = load()
     editor = models.editor(name)
-    assert len(check_editor(editor, *faces_of(models))) == 11
+    assert len(check_editor(editor, *faces_of(models))) == 12
     size = models.file(name).stat().st_size
     assert size <= (4_000_000 if name == "mapper" else LARGEST)
 

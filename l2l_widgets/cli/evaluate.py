@@ -28,7 +28,8 @@ from l2l_widgets.cli.evaluate_text import comparison_text, number_cell
 from l2l_widgets.errors import suggestion
 
 DETECTORS = ("none", "cascade")
-PARTS = ("request", "equal", "paper")
+PARTS = ("request", "equal", "paper", "standards")
+USUAL = PARTS[:3]
 #: Whole numbers that a plan takes, as `l2l_widgets.evaluation` checks them again.
 LIMITS = {
     "faces": (2, 4000), "seed": (0, 999), "seeds": (1, 100), "paper_faces": (2, 4000),
@@ -87,10 +88,11 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--parts",
-        default=",".join(PARTS),
+        default=",".join(USUAL),
         metavar="A,B",
         help="what to measure: at equal request, at equal achieved change, by the paper's "
-        "protocol (default: all three; with --ablations: request,equal)",
+        "protocol (default: all three; with --ablations: request,equal), or standards: linear "
+        "separability, path length, DCI, MIG, SAP",
     )
     parser.add_argument(
         "--paper-faces",
@@ -428,7 +430,7 @@ def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
     from l2l_widgets.recipes.mapper_ablations import VARIANTS, ablate, ablation_rows
 
     # the paper's table says nothing of a variant that the others do not
-    if args.parts == ",".join(PARTS):
+    if args.parts == ",".join(USUAL):
         plan = replace(plan, parts=("request", "equal"))
     names = tuple(VARIANTS)
     if args.ablations != "all":

@@ -48,6 +48,7 @@ def comparison_text(comparison: Any, mark: str) -> str:
             values = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
             shown = (f"{values[m]:>24.4g}" if m in values else f"{'-':>24}" for m in labels)
             lines.append(f"{name:<22}" + "".join(shown))
+    lines += _standards_lines(comparison.standards)
     for cell in comparison.failed:
         where = " ".join(str(cell[k]) for k in ("part", "method", "seed", "attribute"))
         lines.append(f"not measured: {where}: {cell['reason']}")
@@ -55,6 +56,25 @@ def comparison_text(comparison: Any, mark: str) -> str:
     readers = comparison.provenance["judges"].items()
     lines.append(f"read by {', '.join(f'{judge} ({what})' for what, judge in readers)}")
     return "\n".join(lines)
+
+
+def _standards_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Return what papers on latent spaces report, and what each kind of number is worth."""
+    if not rows:
+        return []
+    lines = ["", "latent spaces, and the methods' edit coordinates"]
+    lines.append(f"{'of':<28}{'quantity':<28}{'value':>12}{'better':>9}{'faces':>8}")
+    for row in rows:
+        name = f"{row['of']} (seed {row['seed']})" if row["seed"] else row["of"]
+        lines.append(
+            f"{name:<28}{row['quantity']:<28}{row['value']:>12.4g}{row['better']:>9}"
+            f"{row['faces']:>8}"
+        )
+    kinds = {row["caveat"]: row["quantity"] for row in reversed(rows)}
+    for caveat, first in reversed(kinds.items()):
+        kind = "DCI, MIG, SAP" if first.startswith(("dci", "mig", "sap")) else first
+        lines += textwrap.wrap(f"{kind}: {caveat}", 96)
+    return lines
 
 
 def number_cell(row: dict[str, Any], key: str, width: int) -> str:

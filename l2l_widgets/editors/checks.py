@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
+
+Read = Callable[[Tensor, str], Tensor]
+#: A larger request may move a face so much less far than a smaller one, as a share, and readings
+#: may waver so much, in attribute units, before strength counts as not monotone.
+SHORTER, WAVERING = 0.02, 0.01
 
 
 class EditorContractError(AssertionError):
@@ -33,6 +39,7 @@ def check_editor(
     ws: Tensor,
     current: Tensor | None = None,
     tolerance: float = 1e-4,
+    read: Read | None = None,
 ) -> tuple[str, ...]:
     """Check every promise of the editor interface.
 
@@ -46,6 +53,9 @@ def check_editor(
         Their readings; absolute targets are checked where given.
     tolerance : float
         Allowed difference between a batch and its single faces, in units of std(ws).
+    read : callable, optional
+        Latents (B, num_ws, w_dim) and an attribute's name to its readings (B,); where given, the
+        reading must follow the request, and not the latent alone.
 
     Returns
     -------
@@ -59,18 +69,19 @@ def check_editor(
     """
     if ws.ndim != 3 or ws.shape[0] < 3:
         raise ValueError(f"ws has shape {tuple(ws.shape)}; allowed: (B >= 3, num_ws, w_dim)")
-    case = _Case(editor, ws, current, tolerance * float(ws.std()))
+    case = _Case(editor, ws, current, tolerance * float(ws.std()), read)
     checks = [c for c in _CHECKS if current is not None or c is not _reaches_absolute_targets]
     for check in checks:
         check(case)
     return tuple(check.__name__.lstrip("_") for check in checks)
 
 
-def _refused(call: Callable[[], Any], what: str) -> None:
+def _refused(call: Callable[[], Any], what: str, named: str = "") -> None:
     try:
         call()
     except ValueError as error:
         _promise(len(str(error)) > 0, f"the refusal of {what} says why")
+        _promise(named in str(error), f"the refusal of {what} names it")
     else:
         raise EditorContractError(f"{what} is refused with a ValueError, but went through")
 
@@ -83,6 +94,7 @@ class _Case:
     ws: Tensor
     current: Tensor | None
     close: float
+    read: Read | None
 
     @property
     def name(self) -> str:
@@ -126,6 +138,25 @@ def _keeps_shape_and_input(case: _Case) -> None:
         _promise(same, "an editor in 'w' keeps all rows equal")
 
 
+def _grows_with_the_request(case: _Case) -> None:
+    sizes = (-0.4, -0.2, -0.1, 0.1, 0.2, 0.4)
+    edited = [case.editor.edit(case.ws, EditRequest(changes={case.name: s})) for s in sizes]
+    lengths = [float((e - case.ws).flatten(1).norm(dim=1).mean()) for e in edited]
+    for side in (lengths[2::-1], lengths[3:]):
+        far = all(b >= a * (1 - SHORTER) for a, b in pairwise(side))
+        _promise(far, "a larger request moves a face no less far than a smaller one")
+    _promise(not torch.equal(edited[0], edited[-1]), "opposite requests give other faces")
+    if case.read is None:
+        return
+    edited[3:3] = [case.ws]
+    readings = [float(case.read(e, case.name).float().mean()) for e in edited]
+    follows = all(b >= a - WAVERING for a, b in pairwise(readings))
+    _promise(
+        follows and readings[-1] > readings[0] + WAVERING,
+        f"the reading of {case.name!r} follows the request",
+    )
+
+
 def _returns_the_same_for_nothing(case: _Case) -> None:
     for request in (EditRequest(), EditRequest(changes={case.name: 0.0})):
         out = case.editor.edit(case.ws, request)
@@ -149,8 +180,11 @@ def _does_not_mix_faces(case: _Case) -> None:
 
 
 def _refuses_what_it_cannot_do(case: _Case) -> None:
+    unknown = EditRequest(changes={"no_such_attribute": 0.1})
+    _refused(
+        lambda: case.editor.edit(case.ws, unknown), "an unknown attribute", "no_such_attribute"
+    )
     for bad, reason in (
-        (EditRequest(changes={"no_such_attribute": 0.1}), "an unknown attribute"),
         (EditRequest(changes={case.name: float("nan")}), "NaN"),
         (EditRequest(changes={case.name: 1.5}), "a change above 1"),
         (EditRequest(targets={case.name: 0.5}), "an absolute target without current readings"),
@@ -209,5 +243,6 @@ _CHECKS = (
     _honours_or_refuses_preserve,
     _reaches_absolute_targets,
     _survives_inference_mode,
+    _grows_with_the_request,
     _survives_disk,
 )

@@ -78,7 +78,7 @@ class Cells:
             if path.is_file():
                 tensors, _ = load_safetensors(path)
                 (self._found if path.name in self._began else self._measured).add(path.name)
-                return tensors
+                return dict(sorted(tensors.items()))
         except StorageError:
             path.unlink()  # not a whole cell: measured again
             self._began.discard(path.name)
@@ -96,7 +96,8 @@ class Cells:
             return None
         save_safetensors(path, tensors)
         self._measured.add(path.name)
-        return tensors
+        # in one order, whether measured now or found: rows of a report follow it
+        return dict(sorted(tensors.items()))
 
 
 def plain_name(label: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from l2l_widgets.evaluation import equal_change, paper_protocol
+from l2l_widgets.evaluation import equal_change, paper_protocol, standards
 from l2l_widgets.evaluation.bench import Bench, Truth
 from l2l_widgets.evaluation.cells import Cells
 from l2l_widgets.evaluation.plan import ENOUGH_FACES, Plan
@@ -64,6 +64,8 @@ class Comparison:
         One row a pair of methods, reader and quantity.
     paper : list of dict
         One row a method and row of the paper's table.
+    standards : list of dict
+        One row a number of :mod:`l2l_widgets.evaluation.standards`.
     measurements : list of tuple
         Single faces: part, method, seed, attribute, face, requested, reader, quantity, value.
     curves : list of dict
@@ -80,6 +82,7 @@ class Comparison:
     leakage: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
     paper: list[dict[str, Any]] = field(default_factory=list)
+    standards: list[dict[str, Any]] = field(default_factory=list)
     measurements: list[tuple[Any, ...]] = field(default_factory=list)
     curves: list[dict[str, Any]] = field(default_factory=list)
 
@@ -187,6 +190,8 @@ def compare(
         run.equal()
     if "paper" in plan.parts:
         run.paper()
+    if "standards" in plan.parts:
+        run.standards()
     result.failed = cells.failed
     result.provenance = {
         "models": models.name,
@@ -316,6 +321,7 @@ class _Run:
         wanted = [
             (part, label, seed, name)
             for part in self.plan.parts
+            if part != "standards"
             for label, seed, _ in self.trained()
             for name in self.plan.protocol.attributes
             if not (part == "paper" and seed)
@@ -453,3 +459,22 @@ class _Run:
                         self.result.measurements.append(
                             (*row, "identity_distance", round(value, 5))
                         )
+
+    def standards(self) -> None:
+        """Measure what papers on latent spaces report."""
+        protocol = self.plan.protocol
+        spaces = self.cells.get(
+            ("standards", "", "", "spaces"),
+            lambda: standards.measure_spaces(self.bench, protocol, self.features),
+        )
+        found = {}
+        for label, seed, editor in self.trained():
+            cell = self.cells.get(
+                ("standards", label, seed, "codes"),
+                partial(standards.measure_codes, editor, self.bench, protocol),
+            )
+            if cell is not None:
+                found[label, seed] = cell
+                self.say(f"standards {label} {seed}")
+        of = "identity" if self.features is None else "judge"
+        self.result.standards = standards.standards_rows(spaces or {}, found, protocol, of)

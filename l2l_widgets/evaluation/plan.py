@@ -8,7 +8,9 @@ from l2l_widgets.evaluation import paper_protocol
 from l2l_widgets.evaluation.report import Protocol
 
 #: Parts of a comparison, in the order in which they are measured.
-PARTS = ("request", "equal", "paper")
+PARTS = ("request", "equal", "paper", "standards")
+#: Those that are measured where none are named.
+USUAL_PARTS = ("request", "equal", "paper")
 #: Faces whose whole sweep is drawn, unless a plan says otherwise.
 SWEEP_FACES = 200
 #: Fewer faces than this make a preview, and are stamped so.
@@ -45,7 +47,7 @@ class Plan:
 
     protocol: Protocol = field(default_factory=Protocol)
     seeds: int = 1
-    parts: tuple[str, ...] = PARTS
+    parts: tuple[str, ...] = USUAL_PARTS
     paper_faces: int = paper_protocol.FACES
     positions: int = paper_protocol.POSITIONS
     detector: str = "none"

@@ -11,6 +11,7 @@
     leakage.csv             one row per method, seed, reader, edited and read attribute
     pairs.csv               paired differences of methods
     paper.csv               the paper's rows, ours beside the paper's own
+    standards.csv           separability, path length, DCI, MIG, SAP, each with its caveat
     failed.csv              what could not be measured, and why
     tables/*.tex            equal_methods and paper as LaTeX (booktabs)
     figures/*.svg, *.png    leakage matrices, and what moves as the target moves
@@ -81,6 +82,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "equal_attributes": comparison.equal,
         "pairs": comparison.pairs,
         "paper": comparison.paper,
+        "standards": comparison.standards,
         "failed": comparison.failed,
     }
 
@@ -121,6 +123,7 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
         ("leakage", comparison.leakage),
         ("pairs", comparison.pairs),
         ("paper", paper_table(comparison)),
+        ("standards", comparison.standards),
         ("failed", comparison.failed),
     ):
         write_atomic(folder / f"{name}.csv", as_csv(table))
