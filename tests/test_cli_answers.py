@@ -66,7 +66,9 @@ def test_limits_and_names_are_those_of_the_package():
     assert {name: (s.summary, s.options) for name, s in SUBJECTS.items()} == CATALOGUE
 
 
-@pytest.mark.parametrize("name", ["faces", "seed", "seeds", "paper_faces", "positions"])
+@pytest.mark.parametrize(
+    "name", ["faces", "seed", "seeds", "paper_faces", "positions", "sweep_faces"]
+)
 def test_the_ends_of_a_range_are_allowed_by_the_evaluation_too(name):
     from l2l_widgets.evaluation import Plan
     from l2l_widgets.evaluation.report import Protocol

@@ -53,7 +53,12 @@ def test_what_a_recipe_wrote_keeps_the_contract(trained, name) -> None:
 def test_what_is_shipped_keeps_the_contract(name) -> None:
     models = load()
     editor = models.editor(name)
-    assert len(check_editor(editor, *faces_of(models))) == 12
+
+    def read(ws, attribute):
+        pictures = models.generator.synthesis(ws, noise_mode="const")
+        return models.attribute_judge(pictures)[:, models.table.index(attribute)]
+
+    assert len(check_editor(editor, *faces_of(models), read=read)) == 12
     size = models.file(name).stat().st_size
     assert size <= (4_000_000 if name == "mapper" else LARGEST)
 

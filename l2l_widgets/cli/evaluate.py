@@ -28,7 +28,7 @@ from l2l_widgets.cli.evaluate_text import comparison_text, number_cell
 from l2l_widgets.errors import suggestion
 
 DETECTORS = ("none", "cascade")
-PARTS = ("request", "equal", "paper", "standards")
+PARTS = ("request", "equal", "paper", "several", "standards")
 USUAL = PARTS[:3]
 #: Whole numbers that a plan takes, as `l2l_widgets.evaluation` checks them again.
 LIMITS = {
@@ -91,8 +91,8 @@ def add_parser(subparsers: Any) -> None:
         default=",".join(USUAL),
         metavar="A,B",
         help="what to measure: at equal request, at equal achieved change, by the paper's "
-        "protocol (default: all three; with --ablations: request,equal), or standards: linear "
-        "separability, path length, DCI, MIG, SAP",
+        "protocol (default: all three; with --ablations: request,equal); several: five attributes "
+        "in one request; standards: linear separability, path length, DCI, MIG, SAP",
     )
     parser.add_argument(
         "--paper-faces",

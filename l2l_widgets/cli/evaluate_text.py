@@ -48,6 +48,7 @@ def comparison_text(comparison: Any, mark: str) -> str:
             values = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
             shown = (f"{values[m]:>24.4g}" if m in values else f"{'-':>24}" for m in labels)
             lines.append(f"{name:<22}" + "".join(shown))
+    lines += _several_lines(comparison.several)
     lines += _standards_lines(comparison.standards)
     for cell in comparison.failed:
         where = " ".join(str(cell[k]) for k in ("part", "method", "seed", "attribute"))
@@ -56,6 +57,34 @@ def comparison_text(comparison: Any, mark: str) -> str:
     readers = comparison.provenance["judges"].items()
     lines.append(f"read by {', '.join(f'{judge} ({what})' for what, judge in readers)}")
     return "\n".join(lines)
+
+
+def _several_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Return what came of requests for several attributes."""
+    if not rows:
+        return []
+    lines = ["", f"{rows[0]['at_once']} attributes in one request"]
+    lines.append(
+        f"{'method':<28}{'reader':<10}{'faces':>6}{'achieved':>22}{'least':>22}{'all 70 %':>22}"
+        f"{'others':>8}{'identity':>10}"
+    )
+    for row in rows:
+        name = f"{row['method']} (seed {row['seed']})" if row["seed"] else row["method"]
+        shown = "".join(
+            interval_cell(row, key, 22)
+            for key in ("achieved_median", "least_median", "all_enough_score")
+        )
+        lines.append(
+            f"{name:<28}{row['reader']:<10}{row['faces']:>6}{shown}"
+            f"{number_cell(row, 'others_mean', 8)}{number_cell(row, 'identity_similarity', 10)}"
+        )
+    lines += textwrap.wrap(
+        "achieved: median share of each request that came; least: of each face's least one; all "
+        "70 %: share of the faces of which each came by 70 %; others: what no request may change "
+        "on purpose",
+        96,
+    )
+    return lines
 
 
 def _standards_lines(rows: list[dict[str, Any]]) -> list[str]:

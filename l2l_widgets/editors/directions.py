@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2l_widgets.editors.effects import all_finite
 from l2l_widgets.errors import TooLittleError
 
 METHODS = ("svm", "mean-difference", "ridge")
@@ -94,7 +95,7 @@ def fit_directions(
         raise ValueError(f"{values.shape[1]} readings for {len(names)} names")
     if ws.shape[0] < 20:
         raise TooLittleError(f"{ws.shape[0]} faces are too few; allowed: at least 20")
-    if not bool(torch.isfinite(values).all() and torch.isfinite(ws).all()):
+    if not (all_finite(values) and all_finite(ws)):
         raise ValueError("latents or readings hold NaN or infinity; allowed: finite numbers")
     x = (ws - ws.mean(dim=0)).double().cpu()
     y = (values - values.mean(dim=0)).double().cpu()
@@ -146,10 +147,11 @@ def unit_length(along: Tensor, y: Tensor) -> Tensor:
         near nothing would make an endless step off the map; 0 where the reading does not vary or
         does not rise along the normal.
     """
-    slope = (along * y).sum(dim=0) / along.square().sum(dim=0).clamp_min(1e-12)
-    longest = LONGEST * along.std(dim=0)
+    energy, others = along.square().sum(dim=0), max(1, len(along) - 1)
+    slope = (along * y).sum(dim=0) / energy.clamp_min(1e-12)
+    longest = LONGEST * (energy / others).sqrt()  # both are centred: no mean to take off
     length = 1 / torch.maximum(slope, 1 / longest.clamp_min(1e-12))
-    known = (y.std(dim=0) > 1e-6) & (slope > 0)
+    known = ((y.square().sum(dim=0) / others).sqrt() > 1e-6) & (slope > 0)
     return torch.where(known, length, 0.0)
 
 
@@ -172,7 +174,7 @@ def _ridge_steps(x: Tensor, y: Tensor, ridge: float) -> Tensor:
     steps = covariance @ slopes @ torch.linalg.inv(predicted + damp)  # (w_dim, A)
     steps = (steps / spread).T
     # the same bound as for a normal: an attribute that w does not hold gets no endless step
-    width = LONGEST * x.std(dim=0).norm()
+    width = LONGEST * (covariance.diagonal() * len(x) / (len(x) - 1)).sum().sqrt()
     return steps * (width / steps.norm(dim=1, keepdim=True).clamp_min(1e-12)).clamp(max=1)
 
 

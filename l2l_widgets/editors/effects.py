@@ -35,7 +35,7 @@ def why_unfit(column: Tensor, high: Tensor, low: Tensor) -> str:
     high, low : Tensor
         Rows of the highest and of the lowest scores.
     """
-    if not bool(torch.isfinite(column).all()):
+    if not all_finite(column):
         return "its scores hold NaN or infinity"
     if float(column.max() - column.min()) < 1e-6:
         return f"its scores are constant ({float(column[0]):.3f})"
@@ -71,9 +71,18 @@ def select_ends(scores: Tensor, chosen: float = 0.02) -> tuple[Tensor, Tensor, T
     """
     if not chosen > 0:
         raise ValueError(f"chosen is {chosen!r}; allowed: a share of the codes or a number above 0")
-    order = torch.argsort(scores, descending=True, stable=True)
-    count = min(int(chosen * len(scores)) if chosen <= 1 else int(chosen), len(scores) // 2)
+    return cut_ends(torch.argsort(scores.contiguous(), descending=True, stable=True), chosen)
+
+
+def cut_ends(order: Tensor, chosen: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Divide sorted indices (N,) into ends and the rest, as :func:`select_ends` does."""
+    count = min(int(chosen * len(order)) if chosen <= 1 else int(chosen), len(order) // 2)
     return order[:count], order[len(order) - count :], order[count : len(order) - count]
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether no value is NaN or infinite: a sum, which either would spoil, says it quicker."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.editors.directions import fit_directions, unit_length
-from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
+from l2l_widgets.editors.effects import FEWEST, all_finite, cut_ends, select_ends, why_unfit
 from l2l_widgets.editors.linear_steps import CalibratedSteps, LinearEditor
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.errors import TooLittleError
@@ -204,6 +204,7 @@ def fit_boundaries(
     reasons = {
         n: "its scores hold NaN or infinity" for n, u in zip(names, usable, strict=True) if not u
     }
+    columns = y.T.contiguous()  # each is walked along many times
     joint = None if rule == "svm" else _closed_form(centred, y, names, rule, ridge)
     normals = torch.zeros(len(names), x.shape[1], dtype=torch.float64)
     offsets: dict[str, float] = {}
@@ -211,25 +212,26 @@ def fit_boundaries(
     for i, name in enumerate(names):
         if name in reasons:
             continue
-        ends = select_ends(y[:, i], chosen)
-        reason = why_unfit(y[:, i], *ends[:2])
+        ends = select_ends(columns[i], chosen)
+        reason = why_unfit(columns[i], *ends[:2])
         if reason:
             reasons[name] = reason
         elif joint is None:
-            sets[name] = _shuffled(y[:, i], ends, split, seed)
+            sets[name] = _shuffled(columns[i], ends, split, seed)
             normals[i], offsets[name] = _svm(centred, sets[name]["train"], penalty, solver)
         else:
-            sets[name] = _held_out(y[:, i], ends, chosen)
+            sets[name] = _held_out(columns[i], ends, chosen)
             normals[i] = joint[i]
     along = centred @ normals.T  # (N, A), in one product
     lengths = unit_length(along, y - y.mean(dim=0))
+    along = along.T.contiguous()
     boundaries = {}
     shape = codes.shape[1:]
     for i, name in enumerate(names):
         if name in sets and not float(lengths[i]) > 0:
             reasons[name] = "its direction does not raise it in the population"
         elif name in sets:
-            distance = along[:, i]
+            distance = along[i]
             offset = offsets.get(name, _halfway(distance, sets[name]["train"]))
             right = {k: (distance[r] + offset > 0) == truth for k, (r, truth) in sets[name].items()}
             accuracies = {k: float(v.double().mean()) for k, v in right.items()}
@@ -265,7 +267,7 @@ def _checked(
         )
     if len(codes) < 2 * FEWEST:
         raise TooLittleError(f"{len(codes)} codes are too few; allowed: at least {2 * FEWEST}")
-    if not bool(torch.isfinite(codes).all()):
+    if not all_finite(codes):
         raise ValueError("codes hold NaN or infinity; allowed: finite numbers")
     return codes.detach().cpu().double().flatten(1), scores.detach().cpu().double()
 
@@ -318,10 +320,12 @@ def _held_out(column: Tensor, ends: tuple[Tensor, Tensor, Tensor], chosen: float
     """Return the ends of the codes that were regressed on, and those of the held-out tenth."""
     cut = len(column) - len(column) // 10
     sets = {"remaining": _remaining(column, ends[2])}
-    for key, first, last in (("train", 0, cut), ("validation", cut, len(column))):
-        share = chosen if chosen <= 1 else chosen / len(column)
-        high, low, _ = select_ends(column[first:last], share)
-        rows = first + torch.cat([high, low])
+    share = chosen if chosen <= 1 else chosen / len(column)
+    # a part of what is sorted is sorted: once is enough
+    order = torch.cat([ends[0], ends[2], ends[1]])
+    for key, inside in (("train", order < cut), ("validation", order >= cut)):
+        high, low, _ = cut_ends(order[inside], share)
+        rows = torch.cat([high, low])
         sets[key] = (rows, torch.arange(len(rows)) < len(high))
     return sets
 

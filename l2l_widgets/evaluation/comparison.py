@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from l2l_widgets.evaluation import equal_change, paper_protocol, standards
-from l2l_widgets.evaluation.bench import Bench, Truth
+from l2l_widgets.evaluation import equal_change, paper_protocol, several, standards
+from l2l_widgets.evaluation.bench import Bench, Readers, Truth
 from l2l_widgets.evaluation.cells import Cells
 from l2l_widgets.evaluation.plan import ENOUGH_FACES, Plan
 from l2l_widgets.evaluation.report import EvaluationReport, versions
@@ -64,6 +64,8 @@ class Comparison:
         One row a pair of methods, reader and quantity.
     paper : list of dict
         One row a method and row of the paper's table.
+    several : list of dict
+        One row a method, seed and reader.
     standards : list of dict
         One row a number of :mod:`l2l_widgets.evaluation.standards`.
     measurements : list of tuple
@@ -82,6 +84,7 @@ class Comparison:
     leakage: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
     paper: list[dict[str, Any]] = field(default_factory=list)
+    several: list[dict[str, Any]] = field(default_factory=list)
     standards: list[dict[str, Any]] = field(default_factory=list)
     measurements: list[tuple[Any, ...]] = field(default_factory=list)
     curves: list[dict[str, Any]] = field(default_factory=list)
@@ -165,14 +168,9 @@ def compare(
     bench = _bench(models, plan, cells)
     truths = _truths(bench, plan, truth, cells) if truth is not None else {}
     bench.regions = {name: cell["region"].bool() for name, cell in truths.items()}
-    bench.anchors = identity_scale(
-        bench,
-        {
-            name: (cell["person_less"], cell["person_more"])
-            for name, cell in truths.items()
-            if "person_less" in cell
-        },
-    )
+    known = {name: cell for name, cell in truths.items() if "person_less" in cell}
+    people = {name: (cell["person_less"], cell["person_more"]) for name, cell in known.items()}
+    bench.anchors = identity_scale(bench, people)
     say = progress or (lambda line: None)
     run = _Run(bench, plan, methods, cells, result, truths, say, detector, features)
     if share[1] > 1:
@@ -190,6 +188,8 @@ def compare(
         run.equal()
     if "paper" in plan.parts:
         run.paper()
+    if "several" in plan.parts:
+        run.several()
     if "standards" in plan.parts:
         run.standards()
     result.failed = cells.failed
@@ -225,8 +225,6 @@ def _bench(models: Models, plan: Plan, cells: Cells) -> Bench:
         raise ValueError(cells.failed[-1]["reason"])
     if bench:
         return bench[0]
-    from l2l_widgets.evaluation.bench import Readers
-
     device = models.generator.w_avg.device
     kept = {key: value.to(device) for key, value in kept.items()}
     ws = kept.pop("ws")
@@ -321,7 +319,7 @@ class _Run:
         wanted = [
             (part, label, seed, name)
             for part in self.plan.parts
-            if part != "standards"
+            if part not in ("several", "standards")
             for label, seed, _ in self.trained()
             for name in self.plan.protocol.attributes
             if not (part == "paper" and seed)
@@ -459,6 +457,23 @@ class _Run:
                         self.result.measurements.append(
                             (*row, "identity_distance", round(value, 5))
                         )
+
+    def several(self) -> None:
+        """Measure requests for several attributes at once."""
+        protocol, table = self.plan.protocol, self.bench.models.table
+        names = [n for n in table.names if all(n in e.attributes for _, _, e in self.trained())]
+        found = {}
+        for label, seed, editor in self.trained():
+
+            def one(editor: Editor = editor) -> dict[str, Tensor]:
+                asked = several.choose_several(self.bench, names, protocol)
+                return several.measure_several(editor, self.bench, asked, protocol)
+
+            cell = self.cells.get(("several", label, seed, "all"), one)
+            if cell is not None:
+                found[label, seed] = cell
+                self.say(f"several {label} {seed}")
+        self.result.several = several.several_rows(found, protocol)
 
     def standards(self) -> None:
         """Measure what papers on latent spaces report."""

@@ -8,7 +8,7 @@ from l2l_widgets.evaluation import paper_protocol
 from l2l_widgets.evaluation.report import Protocol
 
 #: Parts of a comparison, in the order in which they are measured.
-PARTS = ("request", "equal", "paper", "standards")
+PARTS = ("request", "equal", "paper", "several", "standards")
 #: Those that are measured where none are named.
 USUAL_PARTS = ("request", "equal", "paper")
 #: Faces whose whole sweep is drawn, unless a plan says otherwise.

@@ -11,6 +11,7 @@
     leakage.csv             one row per method, seed, reader, edited and read attribute
     pairs.csv               paired differences of methods
     paper.csv               the paper's rows, ours beside the paper's own
+    several.csv             five attributes in one request: one row a method, seed and reader
     standards.csv           separability, path length, DCI, MIG, SAP, each with its caveat
     failed.csv              what could not be measured, and why
     tables/*.tex            equal_methods and paper as LaTeX (booktabs)
@@ -82,6 +83,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "equal_attributes": comparison.equal,
         "pairs": comparison.pairs,
         "paper": comparison.paper,
+        "several": comparison.several,
         "standards": comparison.standards,
         "failed": comparison.failed,
     }
@@ -123,6 +125,7 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
         ("leakage", comparison.leakage),
         ("pairs", comparison.pairs),
         ("paper", paper_table(comparison)),
+        ("several", comparison.several),
         ("standards", comparison.standards),
         ("failed", comparison.failed),
     ):
