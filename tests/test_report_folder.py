@@ -13,6 +13,7 @@ from open_world import A, Moves, open_models
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
 from l2l_widgets.cli.evaluate import _world_of
+from l2l_widgets.cli.evaluate_text import comparison_text
 from l2l_widgets.evaluation import (
     Comparison,
     Plan,
@@ -25,7 +26,7 @@ from l2l_widgets.evaluation import (
 from l2l_widgets.evaluation.figures import curves_figure
 from l2l_widgets.evaluation.paper_protocol import judged_inception_score
 from l2l_widgets.evaluation.report import Protocol
-from l2l_widgets.evaluation.report_folder import as_latex, paper_table
+from l2l_widgets.evaluation.report_folder import as_latex, paper_mark, paper_table, stamp
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.version import WORLD
 
@@ -119,6 +120,25 @@ def test_the_range_ends_where_no_face_is_found(tmp_path) -> None:
     assert "finds no unedited face" in blind.failed[0]["reason"]
     odd = paper({"m": Moves()}, tmp_path / "c", plan, detector=lambda x: x[:, 0, 0, 0])
     assert r"allowed: bool of shape" in odd.failed[0]["reason"]
+
+
+def test_the_papers_table_says_its_own_count_and_what_ended_the_range(tmp_path) -> None:
+    result = paper({"m": Moves()}, tmp_path)
+    faces, positions = PAPER.paper_faces, PAPER.positions
+    assert faces < PROTOCOL.faces
+    mark = paper_mark(result)
+    assert mark.startswith(f"PREVIEW, {faces} faces at {positions} positions, training seed 0")
+    assert "no face detector was asked" in mark
+    write_report(result, tmp_path, figures=False)
+    latex = (tmp_path / "tables" / "paper.tex").read_text()
+    assert mark in latex
+    assert f"n = {PROTOCOL.faces} faces" not in latex
+    assert mark.split(";")[0] in comparison_text(result, stamp(result), mark).replace("\n", " ")
+    # a report of a thousand faces has the paper's fifty in this table, which is whole with them
+    whole = Comparison(Plan(Protocol(faces=1000), detector="cascade"), {"preview": False})
+    mark = paper_mark(whole)
+    assert mark.startswith("50 faces at 41 positions")
+    assert "the detector 'cascade' no longer finds faces" in mark
 
 
 def test_inception_score_of_readings_perfect_constant_adversarial() -> None:

@@ -196,7 +196,8 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
     evaluation.write_report(comparison, args.out, figures=not args.no_figures)
     if not args.json:
-        print(comparison_text(comparison, evaluation.stamp(comparison)))
+        marks = evaluation.stamp(comparison), evaluation.paper_mark(comparison)
+        print(comparison_text(comparison, *marks))
     return {**evaluation.summary(comparison), "out": str(args.out)}
 
 

@@ -18,8 +18,8 @@ _EQUAL = (
 )
 
 
-def comparison_text(comparison: Any, mark: str) -> str:
-    """Return the tables for a terminal."""
+def comparison_text(comparison: Any, mark: str, paper: str = "") -> str:
+    """Return the tables for a terminal; ``paper`` is what the paper's table is of."""
     lines: list[str] = []
     for seed, report in comparison.requested.items():
         lines += requested_lines(report, f"of training seed {seed}" if seed else "")
@@ -48,6 +48,7 @@ def comparison_text(comparison: Any, mark: str) -> str:
             values = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
             shown = (f"{values[m]:>24.4g}" if m in values else f"{'-':>24}" for m in labels)
             lines.append(f"{name:<22}" + "".join(shown))
+        lines += textwrap.wrap(paper, 96)
     lines += _several_lines(comparison.several)
     lines += _standards_lines(comparison.standards)
     for cell in comparison.failed:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.evaluation.comparison import Comparison
-from l2l_widgets.evaluation.paper_protocol import OF_FEATURES, PAPER_FIGURES, PAPER_METHODS
+from l2l_widgets.evaluation.paper_protocol import FACES, OF_FEATURES, PAPER_FIGURES, PAPER_METHODS
 from l2l_widgets.storage import write_atomic
 
 #: Columns of ``measurements.csv``.
@@ -62,6 +62,23 @@ def stamp(comparison: Comparison) -> str:
     )
 
 
+def paper_mark(comparison: Comparison) -> str:
+    """Return what the paper's table is of, which has fewer faces than the rest of a report."""
+    plan = comparison.plan
+    faces = min(plan.paper_faces, plan.protocol.faces)
+    ends = (
+        "the whole range that may be requested, as no face detector was asked"
+        if plan.detector == "none"
+        else f"ranges end where the detector {plan.detector!r} no longer finds faces"
+    )
+    preview = comparison.provenance["preview"] or faces < FACES
+    return (
+        f"{'PREVIEW, ' if preview else ''}{faces} faces at {plan.positions} positions, training "
+        f"seed 0 alone; {ends}; distances of pictures against those of all "
+        f"{plan.protocol.faces} unedited faces"
+    )
+
+
 def summary(comparison: Comparison) -> dict[str, Any]:
     """Return the content of ``report.json``."""
     plan = comparison.plan
@@ -74,6 +91,7 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "plan": {**own, "parts": list(plan.parts)},
         **comparison.provenance,
         "stamp": stamp(comparison),
+        "paper_stamp": paper_mark(comparison) if comparison.paper else "",
         "methods": first.methods if first else [],
         "attributes": first.attributes if first else [],
         "methods_of_seeds": {
@@ -131,16 +149,22 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
     ):
         write_atomic(folder / f"{name}.csv", as_csv(table))
     mark = stamp(comparison)
-    for name, table, title in (
-        ("equal_methods", _shown_methods(comparison), "What else moved at equal achieved change."),
+    for name, table, said, title in (
+        (
+            "equal_methods",
+            _shown_methods(comparison),
+            mark,
+            "What else moved at equal achieved change.",
+        ),
         (
             "paper",
             paper_table(comparison),
+            paper_mark(comparison),
             "The paper's protocol. Columns marked 'paper' are the paper's own figures, of another "
             "generator; rows of a judge's features are ours, those marked (paper) of Inception's.",
         ),
     ):
-        text = as_latex(table, f"{title} {mark}.", f"tab:{name}")
+        text = as_latex(table, f"{title} {said}.", f"tab:{name}")
         write_atomic(folder / "tables" / f"{name}.tex", text.encode())
     if figures:
         from l2l_widgets.evaluation.figures import draw_figures
