@@ -10,7 +10,8 @@ import torch
 from open_world import A, Moves, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.evaluation import Plan, compare, write_report
+from l2l_widgets.cli.evaluate_text import comparison_text
+from l2l_widgets.evaluation import Plan, compare, stamp, write_report
 from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.standards import EPSILON, edit_coordinates, measure_spaces
@@ -67,6 +68,16 @@ def test_a_perfect_a_constant_and_a_mixing_editor(tmp_path) -> None:
     again = compare(open_models(), methods, plan, tmp_path)
     assert again.standards == result.standards
     assert again.provenance["cells"]["measured"] == 0
+
+
+def test_a_plane_is_not_asked_of_fewer_faces_than_it_has_numbers_for(tmp_path) -> None:
+    few = Protocol(attributes=NAMES, faces=60, batch=64, draws=20)
+    result = compare(open_models(), {"m": [Moves()]}, Plan(few, parts=("standards",)), tmp_path)
+    rows = [row for row in result.standards if row["quantity"] == "linear_separability"]
+    assert [row["value"] for row in rows] == [None, None]
+    assert f"needs {4 * (A + 2)} faces" in rows[0]["caveat"]
+    text = comparison_text(result, stamp(result))
+    assert "a plane tells any labels of so few codes apart" in " ".join(text.split())
 
 
 def test_a_path_in_w_is_as_long_as_its_picture_moves() -> None:

@@ -96,9 +96,9 @@ def _standards_lines(rows: list[dict[str, Any]]) -> list[str]:
     lines.append(f"{'of':<28}{'quantity':<28}{'value':>12}{'better':>9}{'faces':>8}")
     for row in rows:
         name = f"{row['of']} (seed {row['seed']})" if row["seed"] else row["of"]
+        value = "-" if row["value"] is None else format(row["value"], ".4g")
         lines.append(
-            f"{name:<28}{row['quantity']:<28}{row['value']:>12.4g}{row['better']:>9}"
-            f"{row['faces']:>8}"
+            f"{name:<28}{row['quantity']:<28}{value:>12}{row['better']:>9}{row['faces']:>8}"
         )
     kinds = {row["caveat"]: row["quantity"] for row in reversed(rows)}
     for caveat, first in reversed(kinds.items()):

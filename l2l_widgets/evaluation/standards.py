@@ -61,8 +61,9 @@ def measure_spaces(
     Returns
     -------
     dict of str to Tensor
-        ``SPACE:linear_separability`` and ``SPACE:path_length``, () float64, for z and w;
-        ``attributes``, how many have both sides among the confident faces.
+        ``SPACE:linear_separability`` and ``SPACE:path_length``, () float64, for z and w, the
+        first NaN with fewer faces than ``SPACE:fewest``: a plane tells any labels of so few codes
+        apart (Cover 1965); ``attributes``, how many have both sides among the confident faces.
     """
     generator = bench.models.generator
     codes = torch.cat([z_from_seed(s, generator.z_dim) for s in protocol.face_seeds()])
@@ -70,9 +71,14 @@ def measure_spaces(
     told = [i for i in range(scores.shape[1]) if _has_both_sides(scores[:, i])]
     out = {"attributes": torch.tensor(len(told))}
     for space, latents in (("z", codes), ("w", bench.ws[:, 0].cpu())):
+        # half of the faces are confident, and a plane has one number more than a code
+        fewest = 4 * (latents.shape[1] + 1)
         if told:
-            value = linear_separability_distance(latents, scores[:, told])
+            value = float("nan")
+            if len(latents) >= fewest:
+                value = linear_separability_distance(latents, scores[:, told])
             out[f"{space}:linear_separability"] = torch.tensor(value, dtype=torch.float64)
+            out[f"{space}:fewest"] = torch.tensor(fewest)
         if features is not None or bench.readers.identity is not None:
             length = _path_length(bench, protocol, space, features)
             out[f"{space}:path_length"] = torch.tensor(length, dtype=torch.float64)
@@ -205,22 +211,27 @@ def standards_rows(
     rows: list[dict[str, Any]] = []
     for key, value in spaces.items():
         space, _, quantity = key.partition(":")
-        if not quantity:
+        if quantity not in CAVEATS:
             continue
-        length = quantity == "path_length"
+        length, caveat = quantity == "path_length", CAVEATS[quantity]
+        if bool(value.isnan()):
+            caveat = (
+                f"not measured: a plane tells any labels of so few codes apart; needs "
+                f"{int(spaces[f'{space}:fewest'])} faces"
+            )
         rows.append(
             {
                 "of": space, "seed": "", "quantity": f"{quantity}_{of}" if length else quantity,
-                "value": round(float(value), 4), "better": "lower",
+                "value": _rounded(value), "better": "lower",
                 "faces": PATHS if length else protocol.faces,
                 "attributes": "" if length else int(spaces["attributes"]),
-                "caveat": CAVEATS[quantity],
+                "caveat": caveat,
             }
         )  # fmt: skip
     for (label, seed), found in methods.items():
         rows += [
             {
-                "of": label, "seed": seed, "quantity": quantity, "value": round(float(value), 4),
+                "of": label, "seed": seed, "quantity": quantity, "value": _rounded(value),
                 "better": "higher", "faces": protocol.faces,
                 "attributes": int(found["attributes"]), "caveat": CAVEATS["codes"],
             }
@@ -228,3 +239,7 @@ def standards_rows(
             if quantity != "attributes"
         ]  # fmt: skip
     return rows
+
+
+def _rounded(value: Tensor) -> float | None:
+    return None if bool(value.isnan()) else round(float(value), 4)
