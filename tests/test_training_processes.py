@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -152,3 +153,18 @@ def test_two_processes_give_the_curve_of_one(tmp_path, run_l2l):
     assert max(differences) < 1e-5
     # a half-batch loss averaged over two processes rounds differently: they were really two
     assert max(differences) > 0
+
+
+@pytest.mark.slow
+def test_launched_processes_share_an_evaluation(tmp_path, tiny_world):
+    """Each measures its cells, and the first alone puts them together and says what was found."""
+    words = [
+        "evaluate", "--generator", str(tiny_world), "--attributes", "smile", "--faces", "4",
+        "--parts", "request,equal", "--no-figures", "--out",
+    ]  # fmt: skip
+    two = launch_two(*words, str(tmp_path / "out"))
+    assert "equal mapper 0 smile\n" in two.stderr, "the second cell is the second process's"
+    assert two.stdout.count("at equal achieved change") == 1
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["cells"] == {"measured": 4, "found": 0, "failed": 0}
+    assert report["equal_attributes"]

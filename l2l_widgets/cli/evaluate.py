@@ -23,8 +23,9 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.counts import counted
-from l2l_widgets.cli.evaluate_processes import share_threads, start_helpers
-from l2l_widgets.cli.evaluate_text import comparison_text, number_cell
+from l2l_widgets.cli.evaluate_ablations import ablate_as_asked
+from l2l_widgets.cli.evaluate_processes import Place, place_of, share_threads
+from l2l_widgets.cli.evaluate_text import comparison_text
 from l2l_widgets.errors import suggestion
 
 DETECTORS = ("none", "cascade")
@@ -138,8 +139,9 @@ def add_parser(subparsers: Any) -> None:
         "--processes",
         default="1",
         metavar="N",
-        help="processes that share the measuring, and with --device cuda the cards (default: 1); "
-        "two on two cores take little more than half the time, and 1 GB each",
+        help="processes that share the measuring, and with --device cuda the cards (default: 1, or "
+        "those of accelerate launch); two on two cores take little more than half the time, and "
+        "1 GB each",
     )
     parser.add_argument("--no-figures", action="store_true", help="draw no figures")
     parser.add_argument(
@@ -178,18 +180,28 @@ def _add_trained(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(args: argparse.Namespace) -> dict[str, Any]:
+def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """Do the work of the verb that was typed."""
     return run_verify(args) if args.verb == "verify" else run_evaluate(args)
 
 
-def run_evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    """Evaluate, write the folder, return the summary."""
+def run_evaluate(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Evaluate, write the folder, return the summary; None in the processes that help."""
     if (args.out / "report.json").exists():
         raise ValueError(f"--out {args.out}: holds a report already; allowed: another folder")
     if args.ablations is not None:
-        return _ablate(args, *_asked(args))
-    comparison = compare_as_asked(args, (0, _numbers(args)["processes"]))
+        models, plan = _asked(args)
+        # the paper's table says nothing of a variant that the others do not
+        if args.parts == ",".join(USUAL):
+            plan = replace(plan, parts=("request", "equal"))
+        named = () if args.ablations == "all" else _words(args.ablations)
+        truth = _truth(plan.truth_people, models)
+        return ablate_as_asked(args, models, plan, named, truth)
+    place = place_of(args, _numbers(args)["processes"])
+    comparison = compare_as_asked(args, place)
+    if place.own:
+        place.meet()
+        return None  # the first process says what all have found
     if comparison is None:
         return {"out": str(args.out), "stopped": True}
     from l2l_widgets import evaluation
@@ -257,21 +269,23 @@ def _asked(args: argparse.Namespace, first: bool = True) -> tuple[Any, Any]:
     return models, plan
 
 
-def compare_as_asked(args: argparse.Namespace, share: tuple[int, int]) -> Any:
-    """Measure a share of what a command asks for; the first process starts the others.
+def compare_as_asked(args: argparse.Namespace, place: Place) -> Any:
+    """Measure a process's share of what a command asks for; the first one starts the others.
 
     Returns the comparison, or None where a training was stopped before it.
     """
-    first = share[0] == 0
+    first = place.own == 0
     models, plan = _asked(args, first)
 
     from l2l_widgets import evaluation
 
     sources = evaluation.labelled(_words(args.methods))
     folder = args.trained or evaluation.SEEDS
-    wanted = list(sources.values()) if args.train_seeds and first else []
+    wanted = list(sources.values()) if args.train_seeds and not place.started else []
     if wanted and not _train_seeds(wanted, plan.seeds, models, folder):
         return None
+    if not first:
+        place.meet()
     methods, hashes = _trained(models, sources, plan.seeds, folder)
     for label, editors in methods.items():
         if first and len(editors) < plan.seeds:
@@ -280,8 +294,8 @@ def compare_as_asked(args: argparse.Namespace, share: tuple[int, int]) -> Any:
                 "others",
                 file=sys.stderr,
             )
-    if share[1] > 1:
-        share_threads(share[1])
+    if place.of > 1 and not place.launched:
+        share_threads(place.of)
     return evaluation.compare(
         models,
         methods,
@@ -293,8 +307,8 @@ def compare_as_asked(args: argparse.Namespace, share: tuple[int, int]) -> Any:
         sources=sources,
         trained=hashes,
         progress=lambda line: print(line, file=sys.stderr),
-        share=share,
-        helpers=(lambda: start_helpers(args, share[1])) if first else None,
+        share=(place.own, place.of),
+        helpers=place.helpers,
     )
 
 
@@ -423,48 +437,6 @@ def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> b
     return train_seeds(
         methods, seeds, models.folder, folder, say=lambda line: print(line, file=sys.stderr)
     )
-
-
-def _ablate(args: argparse.Namespace, models: Any, plan: Any) -> dict[str, Any]:
-    """Train the mapper's variants, measure them, print their table."""
-    from l2l_widgets import evaluation
-    from l2l_widgets.recipes.mapper_ablations import VARIANTS, ablate, ablation_rows
-
-    # the paper's table says nothing of a variant that the others do not
-    if args.parts == ",".join(USUAL):
-        plan = replace(plan, parts=("request", "equal"))
-    names = tuple(VARIANTS)
-    if args.ablations != "all":
-        names = tuple(dict.fromkeys(("whole", *_words(args.ablations))))
-    comparison = ablate(
-        models,
-        args.out,
-        plan,
-        names,
-        changes={} if args.steps is None else {"steps": int(args.steps)},
-        truth=_truth(plan.truth_people, models),
-        figures=not args.no_figures,
-        say=lambda line: print(line, file=sys.stderr),
-    )
-    if comparison is None:
-        return {"out": str(args.out), "stopped": True}
-    rows = ablation_rows(comparison)
-    if not args.json:
-        head = f"{'variant':<27}{'reader':<10}{'reached':>9}{'others':>9}{'interval':>18}"
-        print(f"{head}{'to whole':>10}{'identity':>10}{'cycle':>8}{'null':>10}")
-        for row in rows:
-            interval = "-"
-            if row["low"] is not None:
-                interval = f"{row['low']:.3f} .. {row['high']:.3f}"
-            null = "-" if row["null_error"] is None else f"{row['null_error']:.2g}"
-            print(
-                f"{row['variant']:<27}{row['reader']:<10}{number_cell(row, 'reached', 9)}"
-                f"{number_cell(row, 'others', 9)}{interval:>18}{row['against_whole']:>10}"
-                f"{number_cell(row, 'identity_similarity', 10)}{number_cell(row, 'cycle_error', 8)}"
-                f"{null:>10}"
-            )
-        print(evaluation.stamp(comparison))
-    return {**evaluation.summary(comparison), "ablations": rows, "out": str(args.out)}
 
 
 def _words(text: str) -> tuple[str, ...]:
