@@ -33,7 +33,10 @@ from l2l_widgets.models.zoo import load
 from l2l_widgets.painting import AREA_FORMAT, load_painter
 from l2l_widgets.painting.recipe import MAX_FILE, RECIPE, RECIPE_FORMAT
 from l2l_widgets.perception import ParsingNet, save_network
-from l2l_widgets.recipes import mask_faces, perception, rendered
+from l2l_widgets.recipes import DEFAULT_WEIGHTS, mask_faces, perception, rendered
+
+#: Of the weights that are shipped; it knows masks and draws nothing.
+VAE = str(DEFAULT_WEIGHTS / "mask_vae.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,8 @@ def test_the_parser_finds_the_mask_that_is_not_given(files, world, capsys):
         (("--out", "b.txt"), "m.png", "ends in .png"),
         (("--weights", "no.safetensors"), "m.png", "--weights is 'no.safetensors': no such file"),
         (("--image-mask", "no.png"), "m.png", "--image-mask is 'no.png'"),
+        (("--order", "bisenet"), "m.png", "m.png looks numbered in the official order"),
+        (("--weights", VAE), "m.png", "mask_vae.safetensors', which holds no network that draws"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(files, world, capsys, words, mask, message):
@@ -285,6 +290,7 @@ def few(faces, monkeypatch):
     monkeypatch.setattr(rendered, "SETS", {**rendered.SETS, **few_sets})
     monkeypatch.setattr(perception, "HELD_OUT", 4)
     monkeypatch.setattr(mask_faces, "rendered_set", lambda name: drawn)
+    monkeypatch.setattr(mask_faces, "set_side", lambda name: 32)
     asked = []
 
     def some(name, rows):
