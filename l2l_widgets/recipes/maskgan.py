@@ -106,8 +106,9 @@ def perceptual_loss(reader: str, weights: Path) -> PerceptualLoss:
     if reader != "own":
         path = Path(reader)
         if not path.is_file():
+            what = "which is a folder" if path.is_dir() else "no such file"
             raise TrainingError(
-                f"reader is {reader!r}: no such file; allowed: own, or torchvision's vgg19 weights"
+                f"reader is {reader!r}: {what}; allowed: own, or torchvision's vgg19 weights"
             )
         if path.suffix == ".safetensors":
             state = load_safetensors(path)[0]
@@ -115,8 +116,11 @@ def perceptual_loss(reader: str, weights: Path) -> PerceptualLoss:
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # torch raises many kinds; all mean that it cannot be read
-                first = (str(error).splitlines() or [type(error).__name__])[0]
-                raise TrainingError(f"reader {reader!r} cannot be read: {first}") from error
+                # not its own words: they advise to run whatever the file holds
+                raise TrainingError(
+                    f"reader {reader!r} cannot be read as tensors and nothing else; allowed: "
+                    "torchvision's vgg19 state dict, whole, as .pth or .safetensors"
+                ) from error
         try:
             return PerceptualLoss(VGG19.load(state))
         except ValueError as error:
