@@ -159,7 +159,9 @@ def _from_folder(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
         try:
             image, mask = folder.picture(index, config.resolution), folder.mask(index)
         except StorageError as error:
-            raise TrainingError(str(error)) from None
+            raise TrainingError(
+                f"{error}; l2l masks {config.data} --read lists every gap of the folder"
+            ) from None
         images.append(((image + 1) * 127.5).round().to(torch.uint8))
         masks.append(resize_mask(mask, config.resolution))
     rows = torch.arange(len(train), len(train) + len(held))
