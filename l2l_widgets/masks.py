@@ -205,7 +205,8 @@ def read_mask(
         any other size is refused. Default: as it is.
     order : {"official", "bisenet"}, optional
         In which order the indices count. Default: official, and a mask that looks like the other
-        order is refused by name; say "official" to have it read as it stands.
+        order is refused by name; say "official" to have it read as it stands. An official mask
+        that is said to be of the other order is refused as well.
     name : str, optional
         What errors call it; the file's name by default.
 
@@ -228,6 +229,11 @@ def read_mask(
             f"{label} looks numbered in the BiSeNet order (17 is hair, 14 is neck), not the "
             "official one of CelebAMask-HQ; say order 'bisenet' to convert it, or 'official' if it "
             "is right as it is"
+        )
+    if order == "bisenet" and order_fit(mask, "official") > order_fit(mask, order) + ORDER_MARGIN:
+        raise MaskError(
+            f"{label} looks numbered in the official order of CelebAMask-HQ (13 is hair, 17 is "
+            "neck), not in that of BiSeNet; leave order out, or say 'official'"
         )
     mask = from_order(mask, order or "official")
     return mask if side is None else fit_side(mask, side, label)
@@ -329,10 +335,10 @@ def check_claim(picture: Image.Image, label: str) -> None:
 def _indices(picture: Image.Image, label: str) -> np.ndarray:
     if picture.mode in ("L", "P"):  # a palette only colours its indices
         return np.array(picture)
-    if picture.mode not in ("RGB", "RGBA"):
+    if picture.mode not in ("LA", "RGB", "RGBA"):  # what is see-through has a number all the same
         raise MaskError(
-            f"{label} has pixels of kind {picture.mode!r}; allowed: grey or palette indices, or "
-            "the official colours"
+            f"{label} has pixels of kind {picture.mode!r}; allowed: grey or palette indices of 8 "
+            "bits, or the official colours"
         )
     pixels = np.asarray(picture.convert("RGB"))  # (H, W, 3)
     red, green, blue = (pixels[..., i] for i in range(3))

@@ -55,6 +55,12 @@ def small(name, resolution=32):
     )
 
 
+def some(name, rows):
+    """Pictures and masks of such a set."""
+    faces = small(name)
+    return faces.images[rows % 48], faces.masks[rows % 48]
+
+
 def write_card_world(folder):
     """Untrained weights of every kind, and the manifest that recipes publish, of two worlds."""
     write_world(folder)
@@ -123,6 +129,7 @@ def report_of(**changes):
 def world(tmp_path, monkeypatch):
     """The folder, small sets, and few faces."""
     monkeypatch.setattr(rendered, "rendered_set", small)
+    monkeypatch.setattr(rendered, "rows_of_set", some)
     people = (small("identities").images, torch.arange(48) // 4)
     monkeypatch.setattr(rendered, "end_of_set", lambda name, count: people)
     monkeypatch.setattr(cards, "SEARCHED", 2)

@@ -147,6 +147,12 @@ def test_what_is_missing_is_named(copy, tmp_path):
     (copy / "CelebAMask-HQ-attribute-anno.txt").write_text("1\nSmiling\n0.jpg 1 1\n")
     with pytest.raises(DatasetError, match=r"line 3: 2 values of '0\.jpg'; wanted: 1"):
         data.attributes()
+    (copy / "CelebAMask-HQ-pose-anno.txt").write_text("1\nYaw Pitch\n0.jpg 1 left\n")
+    with pytest.raises(DatasetError, match=r"line 3: 'left'; wanted: a number"):
+        data.pose()
+    (copy / "CelebA-HQ-to-CelebA-mapping.txt").write_text("0 1 a.jpg\nabc def\n")
+    with pytest.raises(DatasetError, match="line 2: 'abc def'; wanted: a picture's number, its"):
+        data.mapping()
     shutil.rmtree(copy / "CelebAMask-HQ-mask-anno")
     with pytest.raises(DatasetError, match="has no folder CelebAMask-HQ-mask-anno or"):
         CelebAMaskHQ(copy)
@@ -159,7 +165,9 @@ def test_recipes_learn_from_a_folder(copy):
     assert batch["mask"].shape == batch["reference"].shape == (2, 32, 32)
     assert len(faces.held) == 1
     (copy / "CelebAMask-HQ-mask-anno" / "0" / "00000_skin.png").write_bytes(b"cut")
-    with pytest.raises(TrainingError, match=r"00000_skin\.png cannot be read"):
+    with pytest.raises(
+        TrainingError, match=r"00000_skin\.png cannot be read.*; l2l masks .* --read lists"
+    ):
         MaskFaces(MaskData(data=str(copy), resolution=32))
     names = {p.name for p in copy.rglob("*")}
     assert not {n for n in names if n.endswith((".tmp", ".safetensors"))}, "no cache left behind"

@@ -19,11 +19,13 @@ from l2l_widgets.evaluation.painting import (
     compare_painting,
     face_iou,
     graft,
+    grafts,
     same_person,
     score_painting,
     share_of,
 )
 from l2l_widgets.faceworld import render, sample_factors
+from l2l_widgets.faceworld.dataset import DatasetConfig
 from l2l_widgets.images import load_image, read_png_text, save_image
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
 from l2l_widgets.masks import LABELS, class_index, encode_mask, read_mask, resize_mask, to_order
@@ -31,7 +33,10 @@ from l2l_widgets.models.zoo import load
 from l2l_widgets.painting import AREA_FORMAT, load_painter
 from l2l_widgets.painting.recipe import MAX_FILE, RECIPE, RECIPE_FORMAT
 from l2l_widgets.perception import ParsingNet, save_network
-from l2l_widgets.recipes import mask_faces, rendered
+from l2l_widgets.recipes import DEFAULT_WEIGHTS, mask_faces, perception, rendered
+
+#: Of the weights that are shipped; it knows masks and draws nothing.
+VAE = str(DEFAULT_WEIGHTS / "mask_vae.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +115,8 @@ def test_the_parser_finds_the_mask_that_is_not_given(files, world, capsys):
         (("--out", "b.txt"), "m.png", "ends in .png"),
         (("--weights", "no.safetensors"), "m.png", "--weights is 'no.safetensors': no such file"),
         (("--image-mask", "no.png"), "m.png", "--image-mask is 'no.png'"),
+        (("--order", "bisenet"), "m.png", "m.png looks numbered in the official order"),
+        (("--weights", VAE), "m.png", "mask_vae.safetensors', which holds no network that draws"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(files, world, capsys, words, mask, message):
@@ -208,6 +215,23 @@ def test_a_share_of_two_means_has_an_interval():
     assert likeness.tolist() == [1, 0, 1]
 
 
+def test_every_edit_is_one(faces):
+    bare = faces.mask.clone()
+    bare[bare == class_index("eye_g")] = class_index("skin")
+    asked, donors, kinds = grafts(bare)
+    assert bool((asked != bare).flatten(1).any(1).all()), "nobody has glasses to give"
+    assert set(kinds.tolist()) == {0, 1}
+    bare[5] = torch.where(bare[5] == class_index("nose"), class_index("eye_g"), bare[5])
+    asked, donors, kinds = grafts(bare)
+    given = (kinds == 2).nonzero()[:, 0]
+    assert given.tolist() == [2, 5], "every third, from the one who wears them, or taken off"
+    assert donors[given].tolist() == [5, 6]
+    assert bool((asked[2] == class_index("eye_g")).any())
+    assert not bool((asked[5] == class_index("eye_g")).any())
+    alike = bare[:1].repeat(4, 1, 1)
+    assert torch.equal(grafts(alike)[0], alike), "no other face could change anything"
+
+
 class _Perfect:
     """Stands where the network does, and gives the asked mask as colours that a parser reads."""
 
@@ -240,6 +264,10 @@ def test_scores_see_who_obeys_and_by_how_much(faces):
     assert whole["frechet"]["frechet_own"] == pytest.approx(whole["frechet"]["frechet_halves"])
     assert whole["frechet"]["frechet_share"] == [1, 1, 1], "to the pixel: as far as chance alone"
     assert whole["means"]["changed_outside_kept"] == 0
+    assert whole["frechet_sets"][0] == 4
+    assert 0 <= whole["asked_faces"] <= 8
+    if whole["asked_faces"] > 1:
+        assert whole["asked_attributes"][1] <= whole["asked_attributes"][0]
     gap = compare_painting(scores, "whole")["half"]
     assert gap["own_iou"][0] == 0
     mean, low, _ = gap["edited_iou"]
@@ -256,14 +284,21 @@ class _Faces(SimpleNamespace):
 
 @pytest.fixture
 def few(faces, monkeypatch):
-    drawn = _Faces(
-        images=((faces.image + 1) * 127.5).round().byte(),
-        masks=faces.mask,
-        identity=torch.arange(8) // 2,
-    )
+    drawn = _Faces(images=((faces.image + 1) * 127.5).round().byte(), masks=faces.mask)
+    config = DatasetConfig(count=8, seed=1, resolution=32, per_identity=2)
+    few_sets = {"unseen": config, "identities": config}
+    monkeypatch.setattr(rendered, "SETS", {**rendered.SETS, **few_sets})
+    monkeypatch.setattr(perception, "HELD_OUT", 4)
     monkeypatch.setattr(mask_faces, "rendered_set", lambda name: drawn)
-    monkeypatch.setattr(rendered, "rendered_set", lambda name: drawn)
-    return drawn
+    monkeypatch.setattr(mask_faces, "set_side", lambda name: 32)
+    asked = []
+
+    def some(name, rows):
+        asked.append((name, rows.tolist()))
+        return drawn.images[rows], drawn.masks[rows]
+
+    monkeypatch.setattr(rendered, "rows_of_set", some)
+    return asked
 
 
 def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
@@ -272,17 +307,25 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     report = json.loads((tmp_path / "r" / "report.json").read_text())
     assert report["variants"]["whole"]["faces"] == 8
     assert -1 <= report["same_person_identity"] <= 1
+    # one pair of each person whom the judge has not learned from, and none twice
+    assert dict(few)["identities"] == [4, 6, 5, 7]
+    assert sorted(dict(few)["unseen"]) == list(range(8))
     table = (tmp_path / "r" / "table.csv").read_text().splitlines()
     assert table[0] == "variant,measure,mean,low,high"
-    assert len(table) == 1 + len(PER_FACE) + 1 + len(DISTANCES) + 1
+    assert {row.split(",")[1] for row in table[1:]} - {"asked_attributes"} == {
+        *PER_FACE, "parser_iou", *DISTANCES, "identity_share",
+    }  # fmt: skip
     assert "8 faces (unseen renders, seed 0)" in (tmp_path / "r" / "table.md").read_text()
-    assert "edited_iou" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "edited_iou" in said
+    assert "chance decides most of them; --faces" in said, "4 faces a side tell nothing"
     kept = tmp_path / "r" / "variants" / "whole.json"
     scores = json.loads(kept.read_text())
     scores["scores"]["means"]["own_iou"] = 0.125  # no mean of eighths of faces
     kept.write_text(json.dumps(scores))
     assert main([*words, "--generator", str(world)]) == 0
     assert "0.125" in capsys.readouterr().out, "what was measured is not measured again"
+    assert len(few) == 2, "and no face is drawn for it"
     assert main([*words, "--generator", str(world), "--seed", "1"]) == 0
     assert "0.125" not in capsys.readouterr().out, "of other faces it is"
     assert main([*words[:2], "9", *words[3:], "--generator", str(world)]) == 2

@@ -154,6 +154,13 @@ def test_a_value_is_refused_before_triplets_are_drawn_with_it(l2l, tmp_path, val
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_field_is_said_to_be_something_once(l2l, tmp_path):
+    words = ("train", "mask-vae", "--set", "kl_reduction=max")
+    code, _, err = l2l(*words, own_recipes=False)
+    assert code == 2
+    assert "--set kl_reduction is 'max'; allowed: sum, mean" in only_line(err)
+
+
 def test_a_file_of_recipes_that_is_none_is_refused(l2l, tmp_path):
     (tmp_path / "empty.py").write_text("x = 1\n")
     for file, message in (("empty.py", "defines no RECIPES"), ("none.py", "no such file")):

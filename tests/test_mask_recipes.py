@@ -40,6 +40,7 @@ def drawn():
 def weights(drawn, monkeypatch, tmp_path):
     """A folder with a reader; the rendered sets are twelve faces."""
     monkeypatch.setattr(mask_faces, "rendered_set", lambda name: drawn)
+    monkeypatch.setattr(mask_faces, "set_side", lambda name: 32)
     torch.manual_seed(0)
     save_network(tmp_path / "regressor.safetensors", AttributeNet(("a",), width=4, features=8))
     return tmp_path
@@ -129,14 +130,26 @@ def test_the_choices_run(weights, changes):
     assert own.config.sft is changes.get("sft", True)
 
 
-def test_vgg_reads_where_its_weights_are_named(weights):
+def test_vgg_reads_where_its_weights_are_named(weights, monkeypatch):
     file = weights / "vgg19.safetensors"
     save_safetensors(file, VGG19().state_dict())
     task = build_task(get_recipe("dense-mapping").replace(**TINY, reader=str(file)), weights)
     assert isinstance(task.reader.features, VGG19)
     assert len(task.reader.features(torch.zeros(1, 3, 32, 32))) == 5
     save_safetensors(file, {"a": torch.zeros(1)})
-    for reader, words in ((str(file), "features.0.weight is missing"), ("no.pth", "no such file")):
+    torch.save([1, 2], weights / "list.pth")
+    (weights / "text.pth").write_text("no weights")
+
+    def render(name):
+        raise AssertionError("an hour of rendering, before the file was looked at")
+
+    monkeypatch.setattr(mask_faces, "rendered_set", render)
+    for reader, words in (
+        (str(file), "features.0.weight is missing"), ("no.pth", "no such file"),
+        (str(weights / "list.pth"), "VGG-19 weights are a list; allowed: torchvision's vgg19"),
+        (str(weights / "text.pth"), "text.pth' cannot be read as tensors and nothing else"),
+        (str(weights), "which is a folder; allowed: own"),
+    ):  # fmt: skip
         with pytest.raises(TrainingError, match=words):
             build_task(get_recipe("dense-mapping").replace(**TINY, reader=reader), weights)
 
@@ -146,11 +159,19 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(weights):
         ({"adversary": "hinge"}, "adversary is 'hinge'; allowed: lsgan, log"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"sets": ["mine"]}, "sets is mine"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; allowed: a number above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan; allowed: a number above 0"),
+        ({"pixel_weight": -1.0}, "pixel_weight is -1.0; allowed: 0 or more"),
+        ({"base": -4}, "base is -4; allowed: 0 or more"),
     ):
         with pytest.raises(ValueError, match=words):
             get_recipe("dense-mapping").replace(**changes)
     with pytest.raises(ValueError, match="lambda_inter is 0"):
         get_recipe("mask-edit").replace(lambda_inter=0.0)
+    with pytest.raises(ValueError, match="lambda_inter is nan"):
+        get_recipe("mask-edit").replace(lambda_inter=float("nan"))
+    with pytest.raises(ValueError, match="kl_weight is inf; allowed: 0 or more"):
+        get_recipe("mask-vae").replace(kl_weight=float("inf"))
     with pytest.raises(ValueError, match="kl_reduction is 'max'"):
         get_recipe("mask-vae").replace(kl_reduction="max")
     with pytest.raises(TrainingError, match="resolution is 64; the rendered sets have 32"):

@@ -92,6 +92,14 @@ def test_the_other_order_is_refused_by_name_and_read_on_request(faces):
     with pytest.raises(MaskError, match="BiSeNet order"):
         read_mask(data, name="x.png")
     assert torch.equal(read_mask(data, order="bisenet"), faces[0])
+    with pytest.raises(MaskError, match=r"x\.png looks numbered in the official order"):
+        read_mask(encode_mask(faces[0]), order="bisenet", name="x.png")
+
+
+def test_grey_with_a_second_channel_is_read_as_grey(faces):
+    grey = faces[0].numpy()
+    see_through = np.dstack([grey, np.full_like(grey, 128)])
+    assert torch.equal(read_mask(png(see_through)), faces[0])
 
 
 def test_what_is_no_mask_is_refused_by_name():

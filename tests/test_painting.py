@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
 import pytest
 import torch
@@ -427,3 +428,29 @@ def test_the_widget_is_a_view_of_the_session(session, tmp_path):
     widget.close()
     with pytest.raises(ValueError, match="session is 7; allowed: a PaintSession"):
         MaskPainter(7)
+
+
+def test_what_a_session_is_made_of_is_checked_at_once(session, faces):
+    model, image, mask = session.model, faces.image[0], faces.mask[0]
+    for make, words in (
+        (lambda: PaintSession("faceworld", image, mask), "model is str; allowed: a MaskGAN"),
+        (lambda: PaintSession(model, "a.png", mask), "image is str; allowed: a tensor"),
+        (lambda: PaintSession(model, image.numpy(), mask), "image is ndarray; allowed: a tensor"),
+        (lambda: PaintSession(model, image.byte(), mask), "dtype torch.uint8; allowed: floats"),
+        (lambda: PaintSession(model, image, faces.mask[:2]), "allowed: one mask"),
+        (lambda: PaintSession(model, image, mask, feather="x"), "feather is 'x'; allowed: 0 to 32"),
+        (lambda: PaintSession(model, image, mask, feather=-5), "feather is -5; allowed: 0 to 32"),
+        (lambda: session.apply([1]), "operation is [1]; allowed: a mapping"),
+        (lambda: session.adopt(3), "other is int; allowed: a PaintSession"),
+        (
+            lambda: PaintSession.from_recipe(model, {**session.recipe(), "feather": None}),
+            "feather is None",
+        ),
+    ):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            make()
+    one = PaintSession(model, image[None], mask[None])
+    assert one.mask.shape == mask.shape
+    assert one.render().error is None
+    one.set_mask(faces.mask[1:2])
+    assert torch.equal(one.mask, faces.mask[1])

@@ -6,6 +6,8 @@ with an untrained network: the exercises ask about masks, and about what a switc
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from test_notebook_exercises import exercises_of
@@ -54,6 +56,17 @@ def test_the_mirrored_mask(lesson):
     assert check(mirror)
     assert "other side of the face" in check(lambda mask: mask.flip(-1)).message
     assert "background is not mirrored" in check(lambda mask: mask).message
+    before = lesson["faces"].mask.clone()
+    assert "background is not mirrored" in check(lambda mask: mask.zero_()).message
+    assert torch.equal(lesson["faces"].mask, before), "an answer cannot spoil the lesson's faces"
+
+    def hair_and_hat(mask):
+        out, hair, hat = mirror(mask), class_index("hair"), class_index("hat")
+        turned = mirror(mask)
+        out[turned == hair], out[turned == hat] = hat, hair
+        return out
+
+    assert "has another name now" in check(hair_and_hat).message
 
     def only_eyes(mask):
         out = mask.flip(-1).clone()
@@ -75,6 +88,7 @@ def test_longer_hair(lesson, tmp_path):
     session.keep_outside(feather=0)  # three pixels are much of a picture of 32
     verdict = check(session)
     assert verdict, verdict
+    assert check(SimpleNamespace(session=session)), "a painter is taken for its session"
     session.close()
     other = PaintSession(lesson["painter"], faces.image[1], faces.mask[1])
     assert "not face 0" in check(other).message
@@ -88,4 +102,5 @@ def test_the_painted_area(lesson):
     assert check(lambda old, new: old != new)
     assert "inside of it the masks must differ" in check(lambda old, new: old == old).message
     assert "outside of it" in check(lambda old, new: old != old).message
+    assert "the shape (10, 32)" in check(lambda old, new: (old != new)[:10]).message
     assert "wanted are True and False" in check(lambda old, new: old - new).message

@@ -104,3 +104,26 @@ def test_the_end_of_a_set_is_the_same_read_and_drawn(tmp_path, monkeypatch):
     for found in (drawn, read):
         assert torch.equal(found[0], whole.images[2:])
         assert found[1].tolist() == [0, 0, 1, 1, 1, 1]
+
+
+def test_some_rows_of_a_set_are_the_same_read_and_drawn(tmp_path, monkeypatch):
+    monkeypatch.setenv("L2L_DATA", str(tmp_path))
+    config = DatasetConfig(count=16, seed=3, resolution=16)
+    monkeypatch.setattr(rendered, "SETS", {"unseen": config})
+    monkeypatch.setattr("l2l_widgets.faceworld.dataset.SHARD", 4)
+    monkeypatch.setattr(rendered, "SHARD", 4)
+    rows = torch.tensor([9, 2, 14])
+    drawn = rendered.rows_of_set("unseen", rows)
+    assert not list(tmp_path.iterdir()), "what is drawn for this alone is not kept"
+    folder = render_dataset(tmp_path / f"unseen-{rendered.WORLD}", config)
+    whole = rendered.FaceDataset(folder)
+    (folder / "shard-00000.safetensors").unlink()
+    mixed = rendered.rows_of_set("unseen", rows)
+    for images, masks in (drawn, mixed):
+        assert torch.equal(images, whole.images[rows])
+        assert torch.equal(masks, whole.masks[rows])
+    (folder / "shard-00001.safetensors").unlink()
+    monkeypatch.setattr(rendered.os, "cpu_count", lambda: 1)  # no processes for a few faces
+    many = torch.arange(8)
+    assert torch.equal(rendered.rows_of_set("unseen", many)[0], whole.images[many])
+    assert (folder / "shard-00001.safetensors").is_file(), "so many are rendered with the rest"

@@ -308,7 +308,13 @@ def painter_of(args: argparse.Namespace, models: Models) -> MaskGAN:
 
     if args.weights is None:
         return load_painter(models)
-    return MaskGAN.load(args.weights, args.device)
+    painter = MaskGAN.load(args.weights, args.device)
+    if painter.mapping is None:
+        raise ValueError(
+            f"--weights is {str(args.weights)!r}, which holds no network that draws; allowed: a "
+            f"{' or '.join(PAINTERS)}"
+        )
+    return painter
 
 
 def run_masks(args: argparse.Namespace) -> dict[str, Any]:

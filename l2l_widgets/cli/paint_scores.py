@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
 
 JUDGES = ("attribute_judge", "identity_judge")
-PROTOCOL = "l2l-painting/2"
-#: Pairs of renders of one person that a drawing's likeness is compared with.
-PAIRS = 500
+PROTOCOL = "l2l-painting/3"
 ALL = "all"
 #: As `l2l_widgets.recipes` has them: the parts that can be left out, and how many unseen renders
 #: there are.
@@ -45,6 +43,7 @@ UNSEEN = 10_240
 _SCORES = (
     "Measure a MaskGAN on faces that it has never seen: the mask that a parser sees against the "
     "mask that was asked for, attributes, identity, Fréchet distance, pixels changed outside. "
+    "Fréchet distances compare one half of the faces with the other: of 1,000 a side with 2,000. "
     "What has been measured or trained into the same folders is not done again."
 )
 
@@ -98,7 +97,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from l2l_widgets.evaluation.painting import (
         compare_painting,
         kept_scores,
-        score_painting,
         share_of,
         write_painting_report,
     )
@@ -107,17 +105,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     # progress must not stand before the object that --json promises to print last, and alone
     say: Callable[[str], None] = (lambda _: None) if args.json else print
     judges, hashes = _judges(args, models)
+    # a gap in a folder is found before hours of training; renders are drawn when they are needed
+    faces = _Faces(known, count, seed, _side(args, models))
     painters, trained = _painters(args, models, asked, steps, say)
-    images, masks = _faces(known, count, seed, next(iter(painters.values())).resolution)
-    pairs = None if args.data is not None else _pairs(judges.identity)
+    pairs = None if known is not None else _pairs(args.out, judges.identity, hashes)
     variants: dict[str, Any] = {}
     for name, painter in painters.items():
         key = {
-            "protocol": PROTOCOL, "judges": hashes, "data": str(args.data or ""), "seed": seed,
-            "faces": len(images), "weights": sha256_tensors(painter.state_dict()),
+            "protocol": PROTOCOL, "judges": hashes, "data": faces.origin, "seed": seed,
+            "faces": count, "weights": sha256_tensors(painter.state_dict()),
         }  # fmt: skip
-        pace = _Pace(name, len(images), say)
-        measure = functools.partial(score_painting, painter, images, masks, judges, progress=pace)
+        measure = functools.partial(_score, painter, faces, judges, _Pace(name, count, say))
         scores = kept_scores(args.out, name, key, measure)
         if pairs is not None:
             import torch
@@ -131,7 +129,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "judges": hashes,
         "data": "unseen renders" if args.data is None else str(args.data),
         "split": None if known is None else known[1],
-        "faces": len(images),
+        "faces": count,
         "seed": seed,
         "variants": variants,
         "training": trained,
@@ -143,6 +141,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         _show(report)
         print(f"report: {args.out}")
     return json.loads(json.dumps({k: v for k, v in report.items() if k != "variants"}))
+
+
+def _score(painter: MaskGAN, faces: _Faces, judges: PaintJudges, pace: _Pace) -> dict[str, Any]:
+    """Measure one variant, on faces that are read or drawn only now."""
+    from l2l_widgets.evaluation.painting import score_painting
+
+    images, masks = faces.of(painter.resolution)
+    pace.start = time.perf_counter()  # drawing the faces is not its pace
+    return score_painting(painter, images, masks, judges, progress=pace)
 
 
 def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict[str, str]]:
@@ -228,43 +235,102 @@ def _check_count(count: int, there: int) -> None:
         raise ValueError(f"--faces is {count}; allowed: up to {there}, which there are")
 
 
-def _faces(
-    known: tuple[CelebAMaskHQ, str, list[int]] | None, count: int, seed: int, side: int
-) -> tuple[Tensor, Tensor]:
-    """Pictures and masks that no recipe has learned from, in an order that the seed decides."""
+def _side(args: argparse.Namespace, models: Models) -> int:
+    """Side of the pictures that will be drawn."""
+    if args.ablations is None:
+        return painter_of(args, models).resolution
+    from l2l_widgets.recipes import get_recipe, list_recipes
+
+    return int(get_recipe("dense-mapping", list_recipes()).config.resolution)
+
+
+class _Faces:
+    """Pictures and masks that no recipe has learned from, in an order that the seed decides.
+
+    Parameters
+    ----------
+    known : tuple, optional
+        As :func:`_known` gives it; the unseen renders if not given. Its files are read at once,
+        renders when :meth:`of` wants them: nothing may be left to measure.
+    count, seed : int
+        How many, and which.
+    side : int
+        Of the pictures.
+    """
+
+    def __init__(
+        self, known: tuple[CelebAMaskHQ, str, list[int]] | None, count: int, seed: int, side: int
+    ) -> None:
+        self.known, self.count, self.seed = known, count, seed
+        self.read: tuple[Tensor, Tensor] | None = None
+        if known is not None:
+            self.of(side)
+
+    @property
+    def origin(self) -> str:
+        """What the scores are of, besides the seed and their number."""
+        from l2l_widgets.faceworld.version import WORLD
+
+        if self.known is None:
+            return f"unseen renders of world {WORLD}"
+        return str(self.known[0].folder.resolve())
+
+    def of(self, side: int) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, side, side) in [-1, 1] and masks (N, side, side)."""
+        if self.read is None:
+            self.read = self._rendered(side) if self.known is None else self._from_folder(side)
+        return self.read
+
+    def _chosen(self, of: int) -> Tensor:
+        import torch
+
+        _check_count(self.count, of)
+        return torch.randperm(of, generator=torch.Generator().manual_seed(self.seed))[: self.count]
+
+    def _rendered(self, side: int) -> tuple[Tensor, Tensor]:
+        from l2l_widgets.recipes.rendered import SETS, rows_of_set
+
+        own = SETS["unseen"].resolution
+        if own != side:
+            raise ValueError(
+                f"unseen renders have {own} pixels, the MaskGAN {side}; give --data with a folder "
+                "that l2l render filled"
+            )
+        images, masks = rows_of_set("unseen", self._chosen(SETS["unseen"].count))
+        return images.float() / 127.5 - 1, masks
+
+    def _from_folder(self, side: int) -> tuple[Tensor, Tensor]:
+        import torch
+
+        from l2l_widgets.masks import resize_mask
+
+        assert self.known is not None
+        data, _, there = self.known
+        indices = [there[i] for i in self._chosen(len(there)).tolist()]
+        images = torch.stack([data.picture(i, side) for i in indices])
+        return images, torch.stack([resize_mask(data.mask(i), side) for i in indices])
+
+
+def _pairs(out: Path, identity: Callable[[Tensor], Tensor], hashes: Mapping[str, str]) -> Tensor:
+    """Likeness of two renders of one person, one pair of each person whom no judge learned from."""
     import torch
 
-    from l2l_widgets.masks import resize_mask
-    from l2l_widgets.recipes.rendered import rendered_set
+    from l2l_widgets.evaluation.painting import kept_scores, same_person
+    from l2l_widgets.faceworld.version import WORLD
+    from l2l_widgets.recipes.perception import HELD_OUT
+    from l2l_widgets.recipes.rendered import SETS, rows_of_set
 
-    def chosen(of: int) -> Tensor:
-        _check_count(count, of)
-        return torch.randperm(of, generator=torch.Generator().manual_seed(seed))[:count]
+    people = SETS["identities"]
+    first = torch.arange(people.count - HELD_OUT, people.count, people.per_identity)
 
-    if known is None:
-        faces = rendered_set("unseen")
-        if faces.images.shape[-1] != side:
-            raise ValueError(
-                f"unseen renders have {faces.images.shape[-1]} pixels, the MaskGAN {side}; give "
-                "--data with a folder that l2l render filled"
-            )
-        rows = chosen(len(faces))
-        return faces.images[rows].float() / 127.5 - 1, faces.masks[rows]
-    data, _, there = known
-    indices = [there[i] for i in chosen(len(there)).tolist()]
-    images = torch.stack([data.picture(i, side) for i in indices])
-    return images, torch.stack([resize_mask(data.mask(i), side) for i in indices])
+    def measure() -> dict[str, Any]:
+        images = rows_of_set("identities", torch.cat([first, first + 1]))[0].float() / 127.5 - 1
+        one, two = images.chunk(2)
+        return {"likeness": same_person(identity, one, two).tolist()}
 
-
-def _pairs(identity: Callable[[Tensor], Tensor]) -> Tensor:
-    """Likeness of two renders of one person, of each of ``PAIRS`` persons."""
-    from l2l_widgets.evaluation.painting import same_person
-    from l2l_widgets.recipes.rendered import rendered_set
-
-    faces = rendered_set("identities")
-    rows = (faces.identity[1:] == faces.identity[:-1]).nonzero()[:PAIRS, 0]
-    one, two = (faces.images[r].float() / 127.5 - 1 for r in (rows, rows + 1))
-    return same_person(identity, one, two)
+    key = {"protocol": PROTOCOL, "judge": hashes["identity_judge"], "world": WORLD,
+           "people": len(first)}  # fmt: skip
+    return torch.tensor(kept_scores(out, "same-person", key, measure)["likeness"])
 
 
 class _Pace:
@@ -292,6 +358,13 @@ def _show(report: Mapping[str, Any]) -> None:
             print(name)
         between = "" if low == value == high else f"  [{low:.3f}, {high:.3f}]"
         print(f"  {measure:<22} {value:7.3f}{between}")
+    half, length = report["variants"]["whole"]["frechet_sets"]
+    if half < length:
+        print(
+            f"Fréchet distances are of {counted(half, 'face')} a side and {length} features: with "
+            f"fewer faces than features chance decides most of them; --faces {2 * length} or more "
+            "tells"
+        )
     found = report["whole_minus"].get("no-edits")
     if found is not None:
         gap, low, high = found["edited_iou"]

@@ -259,6 +259,8 @@ def _check_values(recipe: Recipe, changes: Mapping[str, str]) -> None:
     known = {name: value for name, value in changes.items() if name in names}
     for name, problem in check_fields(recipe, known).items():
         said = f" is {problem}" if "; allowed: " in problem else f": {problem}"
+        if problem.startswith("is "):  # the recipe's own words, its field's name taken off
+            said = f" {problem}"
         raise ValueError(f"--set {name}{said}")
 
 

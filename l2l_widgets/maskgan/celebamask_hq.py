@@ -14,6 +14,7 @@ merged in the official order, later ones over earlier ones. Nothing is written.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -205,7 +206,10 @@ class CelebAMaskHQ:
             if number == 1 and words and not words[0].isdecimal():
                 continue
             if len(words) < 2 or not words[0].isdecimal() or not words[1].isdecimal():
-                raise DatasetError(f"{self.folder / MAPPING}, line {number}: {line[:60]!r}")
+                raise DatasetError(
+                    f"{self.folder / MAPPING}, line {number}: {line[:60]!r}; wanted: a picture's "
+                    "number, its number in CelebA, its file there"
+                )
             found[int(words[0])] = int(words[1])
         return found
 
@@ -331,8 +335,18 @@ class CelebAMaskHQ:
                     f"{path}, line {number}: {len(words) - 1} values of {words[0]!r}; "
                     f"wanted: {len(names)} of a picture such as 0.jpg"
                 )
+            odd = next((word for word in words[1:] if not _is_number(word)), None)
+            if odd is not None:
+                raise DatasetError(f"{path}, line {number}: {odd[:60]!r}; wanted: a number")
             rows[int(stem)] = words[1:]
         return names, rows
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def split_of(number: int) -> str:

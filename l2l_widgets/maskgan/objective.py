@@ -6,7 +6,7 @@ and the feature matching of pix2pixHD (Wang et al. 2018).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -197,8 +197,13 @@ class VGG19(nn.Module):
         Raises
         ------
         ValueError
-            A convolution is missing or has another shape.
+            No state dict, or a convolution is missing or has another shape.
         """
+        if not isinstance(state, Mapping):
+            raise ValueError(
+                f"VGG-19 weights are a {type(state).__name__}; allowed: torchvision's vgg19 state "
+                "dict, names to tensors"
+            )
         network = cls()
         own = {k: v for k, v in network.state_dict().items() if k.startswith("features")}
         for name, value in own.items():

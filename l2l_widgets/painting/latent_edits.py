@@ -122,7 +122,7 @@ class AreaSession(PaintSession):
         if recipe.get("format") != AREA_FORMAT:
             raise PaintError(f"format is {recipe.get('format')!r}; allowed: {AREA_FORMAT!r}")
         edits = EditSession.from_recipe(models, parse_recipe(json.dumps(recipe.get("edit"))))
-        session = cls(edits, float(recipe.get("feather", 3.0)))
+        session = cls(edits, recipe.get("feather", 3.0))
         session.follow(recipe)
         return session
 

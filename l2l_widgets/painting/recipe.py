@@ -47,13 +47,19 @@ def read_paint_recipe(source: str | Path | bytes) -> dict[str, Any]:
     if text is None:
         text = read_png_text(source).get(RECIPE)
         if text is None:
-            raise PaintError("the picture carries no recipe of a painting")
+            named = "the picture" if isinstance(source, bytes) else str(source)
+            raise PaintError(
+                f"{named} carries no recipe of a painting; allowed: a picture that was saved "
+                "from a painting, or its recipe as JSON"
+            )
     try:
         recipe = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise PaintError(f"the recipe is no JSON: {error}") from None
     if not isinstance(recipe, dict):
-        raise PaintError("the recipe is no JSON object")
+        raise PaintError(
+            f"the recipe is a JSON {type(recipe).__name__}; allowed: the object that was saved"
+        )
     return recipe
 
 

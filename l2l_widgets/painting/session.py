@@ -17,15 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from l2l_widgets.images import (
-    encode_png,
-    from_uint8,
-    load_image,
-    save_image,
-    to_uint8,
-)
+from l2l_widgets.images import encode_png, load_image, save_image
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maskgan.model import MAPPING, VAE, WHOLE, MaskGAN
 from l2l_widgets.maskgan.regions import (
@@ -35,8 +28,16 @@ from l2l_widgets.maskgan.regions import (
     region_change,
 )
 from l2l_widgets.maskgan.strokes import apply_operation, replacing
-from l2l_widgets.masks import MaskError, check_mask, read_mask
+from l2l_widgets.masks import MaskError, read_mask
 from l2l_widgets.models.checks import check_models
+from l2l_widgets.painting.checks import (
+    check_feather,
+    check_model,
+    check_operation,
+    checked_image,
+    one_image,
+    one_mask,
+)
 from l2l_widgets.painting.parsing import ParserSource, find_mask, load_parser, read_face
 from l2l_widgets.painting.recipe import (
     RECIPE,
@@ -147,15 +148,15 @@ class PaintSession:
         parser: ParserSource | None = None,
         feather: float = 3.0,
     ) -> None:
-        self.model, self.parser = model, load_parser(parser)
+        self.model, self.parser = check_model(model), load_parser(parser)
         self._margin = 2.0  # pixels around the strokes that belong to the edited region
         #: What a picture says where there is no model.
         self.missing = f"there is no MaskGAN to draw with; train it: {TRAIN}"
-        one = image[0] if image.ndim == 4 and len(image) == 1 else image
+        one = one_image(image)
         self.side = model.resolution if model is not None else int(one.shape[-1])
         self.image = self._checked_image(one)
         self.original = self._mask_for(self.image, mask)
-        first = _State(self.original, None, False, feather)
+        first = _State(self.original, None, False, check_feather(feather, self.side))
         self._done: list[tuple[dict[str, Any], _State, Any]] = []
         self._undone: list[tuple[dict[str, Any], _State, Any]] = []
         self._first = first
@@ -226,6 +227,7 @@ class PaintSession:
         MaskError, PaintError
             Nothing has changed then.
         """
+        check_operation(operation)
         with self._lock:
             again = gesture is not None and bool(self._done) and self._done[-1][2] == gesture
             base = self._done[:-1] if again else self._done
@@ -255,7 +257,7 @@ class PaintSession:
 
     def set_mask(self, mask: Tensor) -> None:
         """Put another mask (R, R) in place of this one."""
-        self.apply(replacing(check_mask(mask, self.side)))
+        self.apply(replacing(one_mask(mask, self.side)))
 
     def copy_style(self, image: Tensor, mask: Tensor | None = None) -> None:
         """Draw in the style of another face; the parser finds its mask where none is given."""
@@ -270,7 +272,7 @@ class PaintSession:
 
     def between(self, other: Tensor, share: float, gesture: Any = None) -> None:
         """Walk from the original mask towards another: share 0 to 1, as the MaskVAE sees it."""
-        own = png_text(check_mask(other, self.side, "other"))
+        own = png_text(one_mask(other, self.side, "other"))
         self.apply({"kind": "between", "png": own, "share": share}, gesture)
 
     def open(self, source: str | Path | bytes) -> None:
@@ -301,6 +303,8 @@ class PaintSession:
         PaintError
             It is of another size.
         """
+        if not isinstance(other, PaintSession):
+            raise PaintError(f"other is {type(other).__name__}; allowed: a PaintSession")
         if other.side != self.side:
             raise PaintError(f"the other face has {other.side} pixels; allowed: {self.side}")
         with self._lock:
@@ -313,11 +317,8 @@ class PaintSession:
         if kind == "reset":
             return _State(self.original, None, False, before.feather)
         if kind == "keep":
-            feather = operation.get("feather", before.feather)
-            plain = isinstance(feather, (int, float)) and not isinstance(feather, bool)
-            if not plain or not 0 <= feather <= self.side:
-                raise PaintError(f"feather is {feather!r}; allowed: 0 to {self.side}")
-            return _State(before.mask, before.style, bool(operation.get("on")), float(feather))
+            width = check_feather(operation.get("feather", before.feather), self.side)
+            return _State(before.mask, before.style, bool(operation.get("on")), width)
         if kind == "style":
             return _State(before.mask, self._style(operation), before.keep, before.feather)
         if kind == "between":
@@ -452,7 +453,7 @@ class PaintSession:
             raise PaintError(f"side is {side!r}; allowed: a whole number of pixels")
         image = load_image(bytes_of(recipe, "image"), side)[0]
         mask = read_mask(bytes_of(recipe, "mask"), side, "official", "mask")
-        session = cls(model, image, mask, parser, float(recipe.get("feather", 3.0)))
+        session = cls(model, image, mask, parser, recipe.get("feather", 3.0))
         session.follow(recipe)
         return session
 
@@ -472,21 +473,11 @@ class PaintSession:
     # -- checks ------------------------------------------------------------------------------------
 
     def _checked_image(self, image: Tensor) -> Tensor:
-        one = image[0] if image.ndim == 4 and len(image) == 1 else image
-        wanted = (3, self.side, self.side)
-        if one.ndim == 3 and one.shape[-1] == one.shape[-2] > self.side:
-            size = (self.side, self.side)
-            one = interpolate(one[None].float(), size, mode="bilinear", antialias=True)[0]
-        if tuple(one.shape) != wanted:
-            raise PaintError(f"image has shape {tuple(one.shape)}; allowed: {wanted}")
-        if not bool(torch.isfinite(one).all()):
-            raise PaintError("image holds values that are not finite; allowed: -1 to 1")
-        # what a file can hold, so that a recipe replays to the same pixels
-        return from_uint8(to_uint8(one.detach().cpu()))
+        return checked_image(image, self.side)
 
     def _mask_for(self, image: Tensor, mask: Tensor | None) -> Tensor:
         if mask is not None:
-            return check_mask(mask, self.side).cpu()
+            return one_mask(mask, self.side)
         if self.parser is None:
             raise MaskError(
                 "there is no mask, and no parser to find one; give the picture's mask, a parser of "

@@ -485,12 +485,12 @@ def score_painter(models: Models) -> dict[str, Any]:
 
 def _unseen(side: int) -> tuple[Tensor, Tensor]:
     """Pictures in [-1, 1] and masks of the first unseen renders that ``paint-scores`` draws."""
-    from l2l_widgets.recipes.rendered import rendered_set
+    from l2l_widgets.recipes.rendered import UNSEEN, rows_of_set
 
-    faces = rendered_set("unseen")
-    if faces.images.shape[-1] != side:
+    rows = torch.randperm(UNSEEN.count, generator=torch.Generator().manual_seed(0))[:PAINTED]
+    images, masks = rows_of_set("unseen", rows)
+    if images.shape[-1] != side:
         raise NotMeasurableError(
-            f"the mask networks are of {side} px, the renders of {faces.images.shape[-1]}"
+            f"the mask networks are of {side} px, the renders of {images.shape[-1]}"
         )
-    rows = torch.randperm(len(faces), generator=torch.Generator().manual_seed(0))[:PAINTED]
-    return faces.images[rows].float() / 127.5 - 1, faces.masks[rows]
+    return images.float() / 127.5 - 1, masks

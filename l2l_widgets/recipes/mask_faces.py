@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
 from l2l_widgets.masks import mirror, resize_mask
-from l2l_widgets.recipes.rendered import check_sets, rendered_set
+from l2l_widgets.recipes.rendered import SETS, check_sets, rendered_set
 from l2l_widgets.storage import StorageError
 from l2l_widgets.training import Context, Settings, TrainingError
 
@@ -56,6 +57,22 @@ class MaskData:
             )
         if not self.data:
             check_sets(self.sets)
+
+
+def check_amounts(config: object, *names: str) -> None:
+    """Refuse weights and rates that are negative or no numbers; a ``learning_rate`` of 0 as well.
+
+    Raises
+    ------
+    ValueError
+        It names the field: an optimizer would say so after the faces were rendered, or never.
+    """
+    for name in names:
+        value = getattr(config, name)
+        rate = name == "learning_rate"
+        if not math.isfinite(value) or value < 0 or (rate and value == 0):
+            allowed = "a number above 0" if rate else "0 or more"
+            raise ValueError(f"{name} is {value}; allowed: {allowed}")
 
 
 class MaskFaces:
@@ -104,9 +121,21 @@ class MaskFaces:
         return self.images[rows].float() / 127.5 - 1, self.masks[rows]
 
 
+def set_side(name: str) -> int:
+    """Side in pixels of one of the rendered sets."""
+    return SETS[name].resolution
+
+
 def _from_sets(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
     images, masks = [], []
     held = torch.empty(0, dtype=torch.long)
+    sides = {set_side(name) for name in config.sets}
+    if sides != {config.resolution}:  # before they are rendered
+        raise TrainingError(
+            f"resolution is {config.resolution}; the rendered sets have "
+            f"{' and '.join(map(str, sorted(sides)))}: render a folder of another size with "
+            "l2l render, and name it as data"
+        )
     for i, name in enumerate(config.sets):
         faces = rendered_set(name)
         count = min(len(faces), config.faces or len(faces))
@@ -114,12 +143,6 @@ def _from_sets(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
         masks.append(faces.masks[:count])
         if i == 0:
             held = torch.arange(count)[-min(HELD_OUT, count // 2) :] if count > 1 else held
-    side = images[0].shape[-1]
-    if side != config.resolution:
-        raise TrainingError(
-            f"resolution is {config.resolution}; the rendered sets have {side}: render a folder of "
-            "another size with l2l render, and name it as data"
-        )
     return torch.cat(images), torch.cat(masks), held
 
 
@@ -136,7 +159,9 @@ def _from_folder(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
         try:
             image, mask = folder.picture(index, config.resolution), folder.mask(index)
         except StorageError as error:
-            raise TrainingError(str(error)) from None
+            raise TrainingError(
+                f"{error}; l2l masks {config.data} --read lists every gap of the folder"
+            ) from None
         images.append(((image + 1) * 127.5).round().to(torch.uint8))
         masks.append(resize_mask(mask, config.resolution))
     rows = torch.arange(len(train), len(train) + len(held))

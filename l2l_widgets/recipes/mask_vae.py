@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from l2l_widgets.maskgan.mask_vae import KL_REDUCTIONS, MaskVAE, MaskVAEConfig, divergence
 from l2l_widgets.maskgan.model import VAE, MaskGAN
 from l2l_widgets.masks import CLASS_COUNT, one_hot
-from l2l_widgets.recipes.mask_faces import WATCHED, MaskData, MaskFaces, linear_end, mask_settings
+from l2l_widgets.recipes.mask_faces import (
+    WATCHED,
+    MaskData,
+    MaskFaces,
+    check_amounts,
+    linear_end,
+    mask_settings,
+)
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.training import Context
 
@@ -46,6 +53,7 @@ class MaskVAETraining(MaskData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_amounts(self, "kl_weight", "learning_rate", "width", "latent_dim")
         if self.kl_reduction not in KL_REDUCTIONS:
             raise ValueError(
                 f"kl_reduction is {self.kl_reduction!r}; allowed: {', '.join(KL_REDUCTIONS)}"

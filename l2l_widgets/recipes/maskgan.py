@@ -10,6 +10,7 @@ both masks are drawn, and their blend must be the picture again.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,14 @@ from l2l_widgets.maskgan.objective import (
 )
 from l2l_widgets.masks import one_hot
 from l2l_widgets.perception import load_network
-from l2l_widgets.recipes.mask_faces import WATCHED, MaskData, MaskFaces, linear_end, mask_settings
+from l2l_widgets.recipes.mask_faces import (
+    WATCHED,
+    MaskData,
+    MaskFaces,
+    check_amounts,
+    linear_end,
+    mask_settings,
+)
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.storage import load_safetensors
 from l2l_widgets.training import Context, TrainingError
@@ -80,6 +88,10 @@ class MappingTraining(MaskData):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_amounts(
+            self, "feature_weight", "perceptual_weight", "pixel_weight", "learning_rate", "base",
+            "style_base",
+        )  # fmt: skip
         if self.adversary not in ADVERSARIES:
             raise ValueError(f"adversary is {self.adversary!r}; allowed: {', '.join(ADVERSARIES)}")
         if self.discriminator_width < 1 or self.adversary_after < 0:
@@ -94,8 +106,9 @@ def perceptual_loss(reader: str, weights: Path) -> PerceptualLoss:
     if reader != "own":
         path = Path(reader)
         if not path.is_file():
+            what = "which is a folder" if path.is_dir() else "no such file"
             raise TrainingError(
-                f"reader is {reader!r}: no such file; allowed: own, or torchvision's vgg19 weights"
+                f"reader is {reader!r}: {what}; allowed: own, or torchvision's vgg19 weights"
             )
         if path.suffix == ".safetensors":
             state = load_safetensors(path)[0]
@@ -103,8 +116,11 @@ def perceptual_loss(reader: str, weights: Path) -> PerceptualLoss:
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # torch raises many kinds; all mean that it cannot be read
-                first = (str(error).splitlines() or [type(error).__name__])[0]
-                raise TrainingError(f"reader {reader!r} cannot be read: {first}") from error
+                # not its own words: they advise to run whatever the file holds
+                raise TrainingError(
+                    f"reader {reader!r} cannot be read as tensors and nothing else; allowed: "
+                    "torchvision's vgg19 state dict, whole, as .pth or .safetensors"
+                ) from error
         try:
             return PerceptualLoss(VGG19.load(state))
         except ValueError as error:
@@ -119,14 +135,16 @@ class MappingTask:
     def __init__(
         self, config: MappingTraining, weights: Path, mapping: DenseMappingNetwork | None = None
     ) -> None:
-        self.config, self.faces = config, MaskFaces(config)
         size = MappingConfig.scaled(config.resolution)
-        self.mapping = mapping or DenseMappingNetwork(
-            MappingConfig(
-                config.resolution, config.base or size.base, size.downs, size.blocks,
-                config.style_base or size.style_base, size.style_downs, config.sft,
-            )
+        size = MappingConfig(
+            config.resolution, config.base or size.base, size.downs, size.blocks,
+            config.style_base or size.style_base, size.style_downs, config.sft,
         )  # fmt: skip
+        if config.reader != "own":
+            with torch.random.fork_rng(devices=[]):  # read again below, where its turn is
+                perceptual_loss(config.reader, weights)  # before an hour of rendering, not after
+        self.config, self.faces = config, MaskFaces(config)
+        self.mapping = mapping or DenseMappingNetwork(size)
         self.adversary = MultiscaleDiscriminator(config.discriminator_width)
         self.reader = perceptual_loss(config.reader, weights)
         self.optimizer = {
@@ -273,8 +291,8 @@ class EditTraining(MappingTraining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.lambda_inter > 0:
-            raise ValueError(f"lambda_inter is {self.lambda_inter}; allowed: above 0")
+        if not 0 < self.lambda_inter < math.inf:
+            raise ValueError(f"lambda_inter is {self.lambda_inter}; allowed: a number above 0")
 
 
 class EditTask(MappingTask):

@@ -19,6 +19,7 @@ from l2l_widgets.faceworld.dataset import (
     shard_factors,
     shard_path,
 )
+from l2l_widgets.faceworld.factors import Factors
 from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.storage import load_safetensors
 
@@ -105,3 +106,49 @@ def end_of_set(name: str, count: int) -> tuple[Tensor, Tensor]:
         identity.append(people)
     rows = slice(config.count - count - first * SHARD, config.count - first * SHARD)
     return torch.cat(images)[rows], torch.cat(identity)[rows]
+
+
+def rows_of_set(name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Read some pictures of one of :data:`SETS`, and their masks.
+
+    Those whose shard is not in the cache are drawn, and not kept; nothing else is. Where that would
+    be more than a quarter of the set, all of it is rendered and kept, by every core and compiled,
+    which costs less.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    rows : Tensor, shape (N,), int64
+        Their numbers, in any order.
+
+    Returns
+    -------
+    images : Tensor, shape (N, 3, R, R), uint8
+    masks : Tensor, shape (N, R, R), uint8
+    """
+    config, folder = SETS[name], cache_folder() / f"{name}-{WORLD}"
+    shards = {k: (rows // SHARD == k).nonzero()[:, 0] for k in (rows // SHARD).unique().tolist()}
+    lacking = [k for k in shards if not shard_path(folder, k).is_file()]
+    wanted = sum(len(shards[k]) for k in lacking)
+    if 4 * wanted > config.count:
+        faces = rendered_set(name)
+        return faces.images[rows], faces.masks[rows]
+    side = config.resolution
+    images = torch.empty(len(rows), 3, side, side, dtype=torch.uint8)
+    masks = torch.empty(len(rows), side, side, dtype=torch.uint8)
+    for k in shards.keys() - set(lacking):
+        shard, own = load_safetensors(shard_path(folder, k))[0], rows[shards[k]] - k * SHARD
+        images[shards[k]], masks[shards[k]] = shard["image"][own], shard["mask"][own]
+    if lacking:
+        sys.stderr.write(f"drawing {wanted} faces of {name!r}, which are not in {folder}\n")
+        places = torch.cat([shards[k] for k in lacking])
+        whole = [shard_factors(config, k)[0] for k in lacking]
+        latents = [f.latents[rows[shards[k]] - k * SHARD]
+                   for k, f in zip(lacking, whole, strict=True)]  # fmt: skip
+        factors = Factors(torch.cat(latents), whole[0].gated)
+        start = 0
+        for image, mask, _ in render_batches(factors, side):
+            at = places[start : start + len(image)]
+            images[at], masks[at], start = image, mask, start + len(image)
+    return images, masks

@@ -233,6 +233,11 @@ def test_style_second_mask_outside_and_files(painter, faces):
     painter.until((folder / "painted-face.png").is_file, "the saved picture")
     painter.button("Reset").click()
     painter.until(lambda: torch.equal(session.mask, session.original), "the original mask")
+    painter.until(lambda: share.input_value() == "0", "the slider's own way back")
+    painter.button("Undo").click()
+    painter.until(lambda: share.input_value() == "1", "the slider where it was")
+    painter.button("Redo").click()
+    painter.settle()
     painter.root.get_by_label("Keep the outside").check()
     painter.until(lambda: session.state.keep, "the kept outside")
     assert torch.equal(picture(painter), session.image), "nothing is painted: nothing changes"

@@ -261,6 +261,7 @@ class PaintBridge:
             "keep": state.keep,
             "style": state.style is not None,
             "other": self._other is not None,
+            "share": _walked(session),
             "steps": len(session.operations),
         }
         mask = result.mask.contiguous().numpy().tobytes()
@@ -273,3 +274,13 @@ class PaintBridge:
         )
         if own:
             self._publish({"own": own})
+
+
+def _walked(session: PaintSession) -> float:
+    """How far the mask has gone from its own towards the second one, 0 to 1."""
+    for operation in reversed(session.operations):
+        if operation["kind"] == "between":
+            return float(operation["share"])
+        if operation["kind"] in ("reset", "mask"):
+            break
+    return 0.0

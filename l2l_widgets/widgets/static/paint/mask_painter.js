@@ -268,6 +268,7 @@ class MaskPainterView {
     this.keep.checked = settings.keep;
     this.ownStyle.hidden = !settings.style;
     this.share.disabled = !settings.other;
+    if (this.link.idle) this.share.value = settings.share ?? 0; // after undo and reset as well
     this.queue.push(result);
   }
 
