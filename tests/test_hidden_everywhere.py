@@ -15,7 +15,7 @@ from open_world import Moves
 from test_code_map import lay_flat
 from training_runs import fit
 
-from l2l_widgets import PaintSession, widgets
+from l2l_widgets import PaintSession, policy, widgets
 from l2l_widgets.cli import main
 from l2l_widgets.entanglement import LeakageStudy
 from l2l_widgets.evaluation.one_face import SideBySide
@@ -215,7 +215,9 @@ def rest(view, session):
 
 
 @pytest.fixture
-def live():
+def live(monkeypatch):
+    """Hides from the views of this test: what others left open may lack what is hidden."""
+    monkeypatch.setattr(policy, "_listeners", [])
     yield hide_attributes
     hide_attributes(None)
 
