@@ -87,7 +87,7 @@ def test_nobody_looks_and_nothing_is_measured(explorer):
     page.send("visible", visible=False)
     page.send("show", method="perfect")
     page.send("plan", faces=12, seed=0, attributes=list(ROWS))
-    assert explorer._first._work is None, "a first look has begun"
+    assert explorer._first._study is None, "a first look has begun"
     assert explorer.matrix["edited"] == []
 
 
