@@ -1,12 +1,23 @@
-"""Errors as data: one line for a person, the rest for the log; and what a mistyped name meant."""
+"""Errors as data: one line for a person, the rest for the log; and what a mistyped name meant.
+
+Warnings that are none of a person's business are left out here too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
-from collections.abc import Iterable, Mapping
+import re
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
 
 _log = logging.getLogger(__name__)
+_ignored: Counter[Any] = Counter()  # entry of Python's list of filters -> who asked for it
+_door = threading.Lock()
 
 
 class TooLittleError(ValueError):
@@ -20,6 +31,36 @@ def error_line(error: BaseException) -> str:
         return line
     _log.error("unexpected error in a session", exc_info=error)
     return f"{type(error).__name__}: {line}"
+
+
+@contextlib.contextmanager
+def ignored(category: type[Warning] = Warning, module: str = ".") -> Iterator[None]:
+    """Ignore warnings for a while, on whatever thread.
+
+    ``warnings.catch_warnings`` is of the whole process: on a worker's thread it silences the main
+    thread as well, and in the end puts back a list of filters that the main thread has changed
+    meanwhile. This adds one entry to the list, and takes out that one.
+
+    Parameters
+    ----------
+    category : type of Warning
+        What is ignored, with its subclasses.
+    module : str
+        A regular expression that the names of the modules begin with whose warnings these are.
+    """
+    entry = ("ignore", None, category, re.compile(module), 0)
+    with _door:
+        _ignored[entry] += 1
+        warnings.filterwarnings("ignore", category=category, module=module)
+    try:
+        yield
+    finally:
+        with _door:
+            _ignored[entry] -= 1
+            if not _ignored[entry]:
+                del _ignored[entry]
+                with contextlib.suppress(ValueError):  # who had the list before has put it back
+                    cast("list[Any]", warnings.filters).remove(entry)
 
 
 def first_line(error: BaseException) -> str:

@@ -18,13 +18,20 @@ _log = logging.getLogger(__name__)
 #: Workers that have a thread. One that is inside torch while the interpreter is taken down aborts
 #: the process, so a script's end waits for them, a little.
 _working: weakref.WeakSet[LatestWins] = weakref.WeakSet()
+_door = threading.Lock()  # a set that grows while it is gone through raises
 AT_EXIT = 5.0  # seconds, for all of them together
+
+
+def at_work() -> list[LatestWins]:
+    """The workers of this process that have a thread."""
+    with _door:
+        return list(_working)
 
 
 @atexit.register
 def _end_all() -> None:
     """Close every worker and wait until its running call has returned."""
-    workers = list(_working)
+    workers = at_work()
     for worker in workers:
         worker.close()
     until = time.monotonic() + AT_EXIT
@@ -70,7 +77,8 @@ class LatestWins:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
                 self._thread.start()
-                _working.add(self)
+                with _door:
+                    _working.add(self)
             self._condition.notify_all()
 
     def stale(self) -> bool:

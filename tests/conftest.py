@@ -20,7 +20,7 @@ from l2l_widgets.stylegan2 import Generator, save_generator
 W_DIM = 16
 RESOLUTION = 32
 
-pytest_plugins = ["sharing"]
+pytest_plugins = ["sharing", "apart"]
 
 time_every_check()
 
@@ -71,7 +71,7 @@ class CountingGenerator:
         return self._generator.mapping(z, truncation_psi, truncation_cutoff)
 
     def synthesis(self, ws, noise_mode="const"):
-        assert self.gate.wait(20), "the test never opened the gate"
+        assert self.gate.wait(120), "the test never opened the gate"
         self.faces += len(ws)
         return self._generator.synthesis(ws, noise_mode=noise_mode)
 

@@ -33,7 +33,7 @@ class Page:
         """A question of a panel: nothing waits for it."""
         self.editor._handle_custom_msg(json.loads(json.dumps({"kind": kind, **content})), [])
 
-    def answer(self, kind, timeout=60.0):
+    def answer(self, kind, timeout=120.0):
         """The last answer of a type, once there is one; it is forgotten then."""
         assert wait_for(lambda: [a for a in self.answers if a[0]["type"] == kind], timeout)
         assert self.editor._panels.drain(timeout)
@@ -49,7 +49,7 @@ class Page:
             assert wait_for(lambda: self.editor.receipt.get("stamp") == stamp), "no receipt"
         # A trait has its new value before it is said to have changed: what is seen of it is whole
         # when the worker that sets it is done.
-        assert self.editor.session.drain(60)
+        assert self.editor.session.drain(120)
 
     def answered(self):
         """Number of the newest request that was answered."""
@@ -57,7 +57,7 @@ class Page:
         return max(value.get("answers", {}).get(self.client, 0) for value in both)
 
 
-def wait_for(question, timeout=60.0):
+def wait_for(question, timeout=120.0):
     """Whether the question is answered with yes within so many seconds."""
     end = time.monotonic() + timeout
     while not question():

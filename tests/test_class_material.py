@@ -97,7 +97,7 @@ def test_the_presenter_goes_on_and_back_by_messages(session):
     def press(kind, number):
         message = {"kind": kind, "client": "page", "number": number}
         presenter._handle_custom_msg(json.loads(json.dumps(message)), [])
-        assert session.drain(60)
+        assert session.drain(120)
 
     assert (presenter.slide["head"], presenter.slide["count"]) == ("One", 2)
     first = presenter.after["data"]

@@ -33,7 +33,7 @@ def answers_of(commands, folder):
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=300,
     )
     return json.loads(done.stdout)
 
@@ -174,7 +174,7 @@ def test_a_reader_that_goes_away_ends_it_silently(words):
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
     finally:
         os.close(writer)

@@ -96,13 +96,34 @@ def test_a_thumbnail_lies_where_the_atlas_says(drawn):
     assert float((tile - small.clamp(-1, 1)).abs().mean()) < 0.1
 
 
+def quickest(call, times=3):
+    """Seconds of computing that a call takes at best, and what it answers.
+
+    Of this thread alone, as other tests' threads may be at work, and at best, as a core that is
+    shared with other processes does less in a second.
+    """
+    best = float("inf")
+    for _ in range(times):
+        start = time.thread_time()
+        answer = call()
+        best = min(best, time.thread_time() - start)
+    return best, answer
+
+
 def test_the_shipped_map_opens_within_a_second():
     models = load()
     open_map(models)  # what is imported and hashed once is none of a map's
-    start = time.process_time()
-    found = open_map(models)
-    shown = found.layouts["w", 0].coordinates, found.values("smile"), found.atlas["data"]
-    assert time.process_time() - start < 1
+
+    def opened():
+        found = open_map(models)
+        return found, (
+            found.layouts["w", 0].coordinates,
+            found.values("smile"),
+            found.atlas["data"],
+        )
+
+    seconds, (found, shown) = quickest(opened)
+    assert seconds < 1
     assert found.count == found.known == len(shown[0]) == len(shown[1]) == 10_000
 
 
@@ -171,18 +192,18 @@ def test_a_second_reading_waits_for_the_first_and_has_nothing_to_do(models):
 
     def hold(text, share):
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
 
     first = threading.Thread(target=made.read, args=(hold,))
     first.start()
-    assert begun.wait(30)
+    assert begun.wait(120)
     with pytest.raises(InterruptedError):
         made.read(stop=lambda: True)
     second = threading.Thread(target=made.read, args=(lambda text, share: said.append(text),))
     second.start()
     go_on.set()
-    first.join(30)
-    second.join(30)
+    first.join(120)
+    second.join(120)
     assert made.known == made.count
     read = made.readings.clone()
     made.read()
@@ -292,9 +313,8 @@ def test_a_face_is_placed_in_a_tenth_of_a_second(models):
     large = CodeMap(models, 10_000)
     layout = Layout("w", 0, plane_of(large.codes))
     large.place(large.ws([0]), layout)
-    start = time.process_time()
-    large.place(large.ws([1]) + 0.01, layout)
-    assert time.process_time() - start < 0.1
+    seconds, _ = quickest(lambda: large.place(large.ws([1]) + 0.01, layout))
+    assert seconds < 0.1
 
 
 @pytest.mark.parametrize(

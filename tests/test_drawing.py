@@ -93,7 +93,7 @@ class HeldUp:
         def draw(ws, noise_mode="const", *, draft=False, stale=lambda: False, early=None):
             def ask():
                 self.reached.set()
-                assert self.go.wait(20)
+                assert self.go.wait(120)
                 return stale()
 
             image = plain(ws, noise_mode, draft=draft, stale=ask, early=early)
@@ -113,10 +113,10 @@ def test_a_newer_request_ends_the_picture_under_way(tiny_parts):
     results = []
     session.subscribe(lambda kind, value: results.append(value) if kind == "result" else None)
     session.request(measure=False, seed=1)
-    assert generator.reached.wait(20)
+    assert generator.reached.wait(120)
     newest = session.request(measure=False, seed=2)
     generator.go.set()
-    assert session.drain(20)
+    assert session.drain(120)
     assert generator.abandoned == 1
     assert [r.stamp for r in results] == [newest]
     session.close()
@@ -132,10 +132,10 @@ def test_whoever_drags_without_a_pause_sees_something(tiny_parts, monkeypatch):
     results = []
     session.subscribe(lambda kind, value: results.append(value) if kind == "result" else None)
     first = session.request(measure=False, seed=1)
-    assert generator.reached.wait(20)
+    assert generator.reached.wait(120)
     second = session.request(measure=False, seed=2)
     generator.go.set()
-    assert session.drain(20)
+    assert session.drain(120)
     assert generator.abandoned == 0
     assert [r.stamp for r in results] == [first, second]
     session.close()

@@ -61,7 +61,7 @@ def drop(view, picture, number, **message):
 
 def ask(view, number, **message):
     view._handle_custom_msg({"client": "c", "number": number, **message}, [])
-    assert view.session.drain(30) if isinstance(view, MaskPainter) else view.wait(30)
+    assert view.session.drain(120) if isinstance(view, MaskPainter) else view.wait(120)
 
 
 def test_the_mixers_pictures_are_in_messages_alone(mixer, monkeypatch):
@@ -163,7 +163,7 @@ def test_another_painter_of_the_session_keeps_it_back_too(painter, faces, tmp_pa
 def test_a_style_that_was_dropped_keeps_back_what_is_drawn_in_it(painter, faces):
     painter.session.copy_style(faces.image[1], faces.mask[1])
     painter.refresh()
-    assert painter.session.drain(30)
+    assert painter.session.drain(120)
     assert painter.result["own"] is True
     assert "data" not in painter.result
     assert "data" in painter.picture, "the face itself is the one that Python gave"

@@ -152,7 +152,7 @@ def test_the_early_picture_comes_first_and_the_whole_one_follows(always, tiny_pa
     good(session.render())
     heard = Heard(session)
     stamp = session.request(measure=False, seed=5)
-    assert session.drain(60)
+    assert session.drain(120)
     assert heard.kinds() == ["early", "result"]
     early, whole = heard.of("early")[0], good(heard.of("result")[0])
     assert (early.stamp, early.preview, whole.preview) == (stamp, True, False)
@@ -164,7 +164,7 @@ def test_the_early_picture_comes_first_and_the_whole_one_follows(always, tiny_pa
     heard.said.clear()
     session.request(measure=False)  # the same again: a rough picture would be a step back
     session.request(measure=False, changes={"smile": 0.3})
-    assert session.drain(60)
+    assert session.drain(120)
     assert heard.kinds()[-2:] == ["early", "result"]
     assert heard.of("early")[0].requested == pytest.approx({"smile": 0.3})
     assert torch.equal(heard.of("early")[0].before, whole.after)
@@ -181,9 +181,9 @@ def test_measuring_after_a_draft_shows_no_early_picture(always, tiny_parts, monk
         good(session.render(preview=True))
     heard = Heard(session)
     session.request(measure=False, preview=True, changes={"smile": 0.4})
-    assert session.drain(60)
+    assert session.drain(120)
     session.request(measure=False)
-    assert session.drain(60)
+    assert session.drain(120)
     assert heard.kinds() == ["early", "result", "result"]
     assert [r.preview for r in heard.of("result")] == [True, False]
     session.close()
@@ -202,15 +202,15 @@ def test_a_newer_request_ends_a_picture_whose_early_one_is_out(always, tiny_part
     def hold(kind, value):
         if kind == "early" and not out.is_set():
             out.set()
-            assert go.wait(60)
+            assert go.wait(120)
 
     session.subscribe(hold)
     first = session.request(measure=False, seed=1)
-    assert out.wait(60)
+    assert out.wait(120)
     before = len(drawn)
     second = session.request(measure=False, seed=2)
     go.set()
-    assert session.drain(60)
+    assert session.drain(120)
     assert [r.stamp for r in heard.of("early")] == [first, second]
     assert [r.stamp for r in heard.of("result")] == [second]
     blocks = len(generator.synthesis.block_resolutions)

@@ -117,7 +117,7 @@ def test_the_steps_are_there_before_their_pictures(editor, page, session, monkey
     page.send("targets", targets={"smile": 0.9}, gesture=0)
     page.settle()
     drawn, render = threading.Event(), session.render
-    monkeypatch.setattr(session, "render", lambda *a: drawn.wait(30) and render(*a))
+    monkeypatch.setattr(session, "render", lambda *a: drawn.wait(120) and render(*a))
     page.ask("history")
     assert wait_for(lambda: any(answer["type"] == "history" for answer, _ in page.answers))
     answer, buffers = page.answers.pop()
@@ -125,7 +125,7 @@ def test_the_steps_are_there_before_their_pictures(editor, page, session, monkey
     assert [node["picture"] for node in answer["nodes"]] == [None, None]
     assert buffers == []
     drawn.set()
-    assert editor._panels.drain()
+    assert editor._panels.drain(120)
     answer, buffers = page.answer("history")
     assert [node["picture"] for node in answer["nodes"]] == [0, 1]
     assert len(buffers) == 2
@@ -273,7 +273,7 @@ def test_a_run_can_be_stopped_and_only_one_is_under_way(editor, page, tmp_path):
     page.ask("start-many", source="seeds", faces="1", out="more")
     assert wait_for(lambda: "under way" in editor.many.get("error", "")) or editor.many["running"]
     page.ask("stop-many")
-    assert editor._batch.join(60)
+    assert editor._batch.join(120)
     assert editor.many["stopped"]
     assert editor.many["done"] < 5001
     assert not [name for name in os.listdir(tmp_path / "faces") if name.endswith(".tmp")]
@@ -297,7 +297,7 @@ def test_models_swapped_under_an_open_editor_lay_it_out_anew(editor, page, sessi
         **tiny_parts, editors={"linear": LinearEditor(build_directions()), "few": Few()}, name="two"
     )
     editor.face.swap(other, by="menu")
-    assert session.drain(60)
+    assert session.drain(120)
     assert wait_for(lambda: editor.schema["methods"] == ["linear", "few"])
     assert wait_for(lambda: editor.after["stamp"] == session.stamp)
     assert editor.after["error"] is None

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+from editor_pages import wait_for
 from leaky_world import Follows, Plants, world
 from open_world import A, Moves, Reads, open_models
 
@@ -147,7 +148,7 @@ def test_no_answer_waits_for_the_faces_to_be_drawn():
     class Slow(Reads):
         def __call__(self, images):
             begun.set()
-            assert gate.wait(20)
+            assert gate.wait(120)
             return judge(images)
 
     slow = Models.from_parts(
@@ -158,13 +159,13 @@ def test_no_answer_waits_for_the_faces_to_be_drawn():
     study, answered = LeakageStudy(slow, PROTOCOL), threading.Event()
     drawing = threading.Thread(target=lambda: study.bench)
     drawing.start()
-    assert begun.wait(20)
+    assert begun.wait(120)
     asking = threading.Thread(target=lambda: (study.matrix("follows"), answered.set()))
     asking.start()
-    at_once = answered.wait(5)
+    at_once = answered.wait(60)
     gate.set()
-    drawing.join(20)
-    asking.join(20)
+    drawing.join(120)
+    asking.join(120)
     assert at_once
     assert study.matrix("follows").edited == ()
 
@@ -175,24 +176,21 @@ def test_rows_appear_one_by_one_stop_keeps_them_and_start_goes_on():
     class Slow(Follows):
         def edit(self, w, request):
             if "beard" in request.changes:
-                assert gate.wait(20)
+                assert gate.wait(120)
             return super().edit(w, request)
 
     study = LeakageStudy(world(slow=Slow()), PROTOCOL)
     work = BackgroundStudy(study, ["slow"], lambda p: seen.append(p))
     work.start()
-    for _ in range(2000):
-        if work.progress.doing == "slow: beard":
-            break
-        threading.Event().wait(0.01)
+    assert wait_for(lambda: work.progress.doing == "slow: beard")
     assert study.matrix("slow").edited == ("age",)
     assert study.matrix("slow").leaks() == [("age", "smile")]
     work.stop()
     gate.set()
-    assert work.wait(20)
+    assert work.wait(120)
     assert work.progress.done == 2  # the row that it was in is kept
     work.start()
-    assert work.wait(20)
+    assert work.wait(120)
     assert (work.progress.state, work.progress.done, work.progress.total) == ("finished", 2, 2)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
 
@@ -202,14 +200,10 @@ def test_a_paused_study_rests_between_rows_and_a_broken_one_says_why():
     work = BackgroundStudy(study, ["follows"], lambda p: None)
     work.pause(True)
     work.start()
-    for _ in range(500):
-        if work.progress.state == "paused":
-            break
-        threading.Event().wait(0.01)
-    assert work.progress.state == "paused"
+    assert wait_for(lambda: work.progress.state == "paused")
     assert study.matrix("follows").edited == ()
     work.pause(False)
-    assert work.wait(20)
+    assert work.wait(120)
     assert work.progress.state == "finished"
 
     class Blind(Reads):
@@ -219,7 +213,7 @@ def test_a_paused_study_rests_between_rows_and_a_broken_one_says_why():
     broken = LeakageStudy(open_models(judge=Blind()), PROTOCOL)
     work = BackgroundStudy(broken, ["follows"], lambda p: None)
     work.start()
-    assert work.wait(20)
+    assert work.wait(120)
     assert work.progress.state == "failed"
     assert "NaN or infinity" in work.progress.error
 
@@ -230,7 +224,7 @@ def test_progress_counts_faces_and_says_how_long_from_the_first_ones_on(monkeypa
     study = LeakageStudy(world(follows=Follows()), PROTOCOL, chance=3)
     work = BackgroundStudy(study, ["follows"], seen.append)
     work.start()
-    assert work.wait(30)
+    assert work.wait(120)
     first = [p for p in seen if p.done == 0 and p.faces]
     assert first, "no face was counted before the first row was there"
     assert all(0 < p.faces <= p.faces_total == PROTOCOL.faces for p in first)

@@ -34,7 +34,7 @@ def test_a_right_answer_passes_in_all_three_ways():
     verdict = half.check(0.5)
     assert verdict
     assert (verdict.state, verdict.points, verdict.message) == ("passed", 2, "A half it is.")
-    assert verdict.seconds < 5
+    assert 0 <= verdict.seconds < 60
     assert half(0.5) is None
     assert run_otter(half, 0.5) == 0
 
@@ -97,14 +97,14 @@ def test_every_check_is_timed_by_the_processor():
     @exercise
     def slow(answer):
         """Take your time."""
-        end = time.process_time() + answer
-        while time.process_time() < end:
+        end = time.thread_time() + answer
+        while time.thread_time() < end:
             pass
 
     before = Exercise.check.checked
     assert slow.check(0.01)
     assert Exercise.check.checked == before + 1
-    with pytest.raises(AssertionError, match=r"slow: its check took 0\.\d s of process time"):
+    with pytest.raises(AssertionError, match=r"slow: its check took 0\.\d s of computing"):
         timed(Exercise.check, limit=0.1)(slow, 0.2)
 
 
@@ -167,7 +167,7 @@ def test_a_check_measures_the_recipe_again(session, tiny_models, tmp_path):
     verdict = moves_smile.check(tmp_path / "face.png")
     assert verdict, verdict
     assert verdict.message == f"smile {session.measure().achieved['smile']:+.3f}"
-    assert verdict.seconds < 5
+    assert 0 <= verdict.seconds < 60
     session.update(changes={"age": 0.3})
     assert "does not ask for a smile" in moves_smile.check(session).message
     assert "no-such.png" in moves_smile.check(tmp_path / "no-such.png").message

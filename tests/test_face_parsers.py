@@ -139,14 +139,14 @@ def test_a_face_is_opened_in_the_page(folder, masks, model, tmp_path):
     first = bytes(widget.picture["original"])
     message = {"kind": "file", "use": "face", "name": "b.png", "client": "c", "number": 1}
     widget._handle_custom_msg({**message, "data": sent(folder / "b.png")}, [])
-    assert session.drain(30)
+    assert session.drain(120)
     found = resize_mask(masks[1], SIDE)
     assert bytes(widget.picture["original"]) == found.numpy().tobytes() != first
     session.apply({"kind": "brush", "class": 13, "size": 6, "points": [[4, 4], [20, 4]]})
     session.save(tmp_path / "saved.png")
     message = {**message, "number": 2, "data": sent(tmp_path / "saved.png")}
     widget._handle_custom_msg(message, [])
-    assert session.drain(30)
+    assert session.drain(120)
     assert torch.equal(session.original, found), "a saved painting brings its own mask"
     assert not session.can_undo
     widget.close()

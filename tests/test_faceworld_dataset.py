@@ -48,12 +48,12 @@ def test_shares_come_back_with_their_numbers(tmp_path):
 
 
 def test_the_first_failure_stops_the_others():
-    """Without that the call would take the minute for which the other process sleeps."""
+    """Without that the call would take the ten minutes for which the other process sleeps."""
     started = time.monotonic()
     with pytest.raises(ShareError, match="ended with code -9; what is there is whole") as raised:
-        list(share_out(dies, [(60,), (0,)]))
+        list(share_out(dies, [(600,), (0,)]))
     assert raised.value.share == 1
-    assert time.monotonic() - started < 50
+    assert time.monotonic() - started < 300
 
 
 def test_a_failure_is_told_in_its_own_words(tmp_path):

@@ -390,7 +390,7 @@ def test_of_two_renders_started_at_once_one_draws_and_one_is_told(tmp_path):
         "-m",
         "l2l_widgets",
         "render",
-        "2000",
+        "10000",  # the one that draws must not be done before the other is told
         *map(str, SMALL),
         "--out",
         out,

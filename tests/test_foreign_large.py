@@ -98,7 +98,7 @@ def test_a_killed_pipeline_goes_on_with_the_same_command(tmp_path, capsys):
     typed = ["train", "mapper", *words(brought, "--class", "1", "--faces", 100)]
     typed += ["--weights", str(world), "--report-faces", "3", "--json"]
     typed += settings_of(("regressor", "regressor_b", "embedder", "mapper"))
-    typed += ["--set=mapper.steps=60", "--set=mapper.checkpoint_every=5"]
+    typed += ["--set=mapper.steps=300", "--set=mapper.checkpoint_every=5"]
     process = subprocess.Popen([sys.executable, "-m", "l2l_widgets", *typed])
     end = time.monotonic() + 300
     while not list(world.glob("runs/mapper*/step-*")) and time.monotonic() < end:
@@ -118,7 +118,7 @@ def test_a_killed_pipeline_goes_on_with_the_same_command(tmp_path, capsys):
     (history,) = world.glob("runs/mapper*/history.jsonl")
     steps = [json.loads(line)["step"] for line in history.read_text().splitlines()]
     assert steps == sorted(set(steps)), "no step is there twice"
-    assert 0 < reached < max(steps) == 60
+    assert 0 < reached < max(steps) == 300
     assert "attributes follow.**" in (world / "REPORT.md").read_text(encoding="utf-8")
     session_face = tmp_path / "face.png"
     typed = ["edit", "--generator", str(world), "--seed", "3", "--set", "redness=+0.1"]

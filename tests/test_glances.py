@@ -67,17 +67,17 @@ def test_who_comes_while_it_is_drawn_waits_for_it_and_who_comes_after_a_failure_
 
     def slowly():
         begun.set()
-        assert may_end.wait(10)
+        assert may_end.wait(120)
         return picture
 
     first, second = Face(picture, ("a",)), Face(picture, ("a",))
     worker = threading.Thread(target=glances.share, args=(first, slowly))
     worker.start()
-    assert begun.wait(10)
+    assert begun.wait(120)
     threading.Timer(0.05, may_end.set).start()
     assert glances.share(second, lambda: 1 / 0) is picture
     assert second.image is picture
-    worker.join(10)
+    worker.join(120)
 
     def failing():
         raise ValueError("no")

@@ -118,7 +118,7 @@ def test_a_file_that_was_changed_is_refused(world):
 
 
 def test_every_stage_runs_and_the_mapper_edits(world, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     recipes = small(own_recipes(world), tmp_path)
     stages = {s.recipe.name: s.status for s in train_all(recipes, tmp_path / "runs", world)}
     assert stages == dict.fromkeys(("regressor", "regressor_b", "embedder", "mapper"), "trained")
@@ -143,7 +143,7 @@ def test_an_imitation_learns_the_judge(world, tmp_path, monkeypatch):
     from l2l_widgets.recipes import build_task
     from l2l_widgets.training import train
 
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     recipe = own_recipes(world)["regressor"].replace(
         faces=256,
         steps=40,

@@ -199,7 +199,7 @@ def test_the_newest_state_wins(session):
     for k in range(8):
         session.apply(brush(points=[(4, 4), (4 + 2 * k, 4)]), gesture="a")
         session.request()
-    assert session.drain(30)
+    assert session.drain(120)
     assert results[-1].stamp == session.stamp
     assert torch.equal(results[-1].image, session.render().image)
 
@@ -343,7 +343,7 @@ def bridge(session, tmp_path):
 
 def send(bridge, number, **message):
     bridge.handle({**message, "client": "c", "number": number})
-    assert bridge.session.drain(30)
+    assert bridge.session.drain(120)
     values = {}
     for one in bridge.published:
         values |= one
@@ -417,12 +417,12 @@ def test_the_widget_is_a_view_of_the_session(session, tmp_path):
     assert widget.result["error"] is None
     message = {"kind": "operation", "operation": brush(), "client": "c", "number": 1}
     widget._handle_custom_msg(message, [])
-    assert session.drain(30)
+    assert session.drain(120)
     assert bytes(widget.mask["data"]) == session.mask.numpy().tobytes()
     assert widget.result["answers"] == {"c": 1}
     session.undo()
     widget.refresh()
-    assert session.drain(30)
+    assert session.drain(120)
     assert not widget.settings["can_undo"]
     assert "Run All Cells" in repr(widget)
     widget.close()

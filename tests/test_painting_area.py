@@ -81,14 +81,14 @@ def test_a_painter_of_an_area_follows_the_sliders(edits, tmp_path):
     area.mark(torch.ones(area.side, area.side, dtype=torch.bool))
     edits.update(changes={"age": 0.3}, targets={})
     edits.request()
-    assert edits.drain(30)
-    assert area.drain(30)
+    assert edits.drain(120)
+    assert area.drain(120)
     assert bytes(widget.result["data"]) != before[1], "the sliders moved, and the painter heard"
     assert "inside the area (100%" in widget.result["change"]
     edits.update(seed=9, changes={})
     edits.request()
-    assert edits.drain(30)
-    assert area.drain(30)
+    assert edits.drain(120)
+    assert area.drain(120)
     assert bytes(widget.picture["data"]) != before[0], "another face, another original"
     widget.close()
     area.close()

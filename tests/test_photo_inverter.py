@@ -9,6 +9,7 @@ import json
 import pytest
 import torch
 from conftest import build_attribute_net, build_embedder, build_generator
+from editor_pages import wait_for
 from ipywidgets import Widget
 from PIL import Image
 
@@ -245,7 +246,10 @@ def test_a_descent_ends_when_it_is_told_to(models, data):
     endless = InversionSettings(space="w", steps=100_000, candidates=4)
     view = PhotoInverter(models, data, detector=one_face, settings=endless)
     assert view.wait(170)
+    asked, stale = [], view._stale  # once before every step
+    view._stale = lambda: asked.append(1) or stale()
     view.start()
+    assert wait_for(lambda: len(asked) > 3)
     assert not view.wait(0.3)
     view.stop()
     assert view.wait(170)

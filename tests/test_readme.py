@@ -21,6 +21,7 @@ from l2l_widgets.cli import _build_parser
 from l2l_widgets.judges import load_judge
 from l2l_widgets.judges.declaration import KINDS, OUTPUTS
 from tests import checkpoint_files as files
+from tests.browser.harness import free_port
 from tests.test_judges import write_network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +57,7 @@ def test_three_lines_of_python_show_an_editor(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "FaceEditor"
@@ -181,16 +182,16 @@ def test_make_lab_prints_an_address_that_answers(tmp_path):
     log = tmp_path / "log"
     with log.open("w", encoding="utf-8") as out:
         server = subprocess.Popen(
-            [*L2L, "lab", "--port", "18888"], cwd=ROOT, env=env, stdout=out, stderr=out
+            [*L2L, "lab", "--port", str(free_port())], cwd=ROOT, env=env, stdout=out, stderr=out
         )
     try:
         address = wait_for(lambda: find_address(log), server)
-        with urllib.request.urlopen(address, timeout=30) as page:
+        with urllib.request.urlopen(address, timeout=120) as page:
             assert page.status == 200
         wait_for(opened.exists, server)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 def find_address(log):
@@ -198,7 +199,7 @@ def find_address(log):
     if found is None:
         return None
     try:
-        with urllib.request.urlopen(found.group(), timeout=5):
+        with urllib.request.urlopen(found.group(), timeout=60):
             return found.group()
     except OSError:
         return None

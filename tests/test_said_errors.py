@@ -209,7 +209,7 @@ def test_a_german_view_says_it_in_place(session, tmp_path, monkeypatch):
 
     def ask(**message):
         view._handle_custom_msg({**message, "client": "p", "number": next(numbers)}, [])
-        session.drain(60)
+        assert session.drain(120)
         return view.notice.get("error") or view.after.get("error") or ""
 
     try:

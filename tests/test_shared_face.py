@@ -45,13 +45,13 @@ def test_what_one_view_loads_every_view_hears(session, face):
     event = face.load(seed=7, by="gallery")
     assert one.events == two.events == [event]
     assert (event.kind, event.by, event.seed, event.w) == ("face", "gallery", 7, None)
-    assert session.drain(20)
+    assert session.drain(120)
     assert one.events == [event]  # the picture is no second loading
     assert good(session.render()).state.seed == 7
 
     w = torch.randn(8, 16, generator=torch.Generator().manual_seed(1))
     face.load(w=w, by="map")
-    assert session.drain(20)
+    assert session.drain(120)
     assert two.events[-1].seed is None
     assert torch.equal(two.events[-1].w[0], w)
     assert len(two.events) == 2
@@ -60,11 +60,11 @@ def test_what_one_view_loads_every_view_hears(session, face):
 def test_a_slider_and_a_script_are_heard_when_they_are_drawn(session, face):
     view = View(face)
     session.request(changes={"smile": 0.2})
-    assert session.drain(20)
+    assert session.drain(120)
     session.request(seed=11)
-    assert session.drain(20)
+    assert session.drain(120)
     session.request()
-    assert session.drain(20)
+    assert session.drain(120)
     assert [(e.kind, e.by) for e in view.events] == [("edits", ""), ("face", "")]
     assert view.events[1].seed == 11
     assert view.events[0].stamp < view.events[1].stamp
@@ -150,8 +150,8 @@ def test_many_threads_load_and_nothing_is_lost(session, face):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
-    assert session.drain(30)
+        thread.join(120)
+    assert session.drain(120)
     loads = {e.stamp: e.seed for e in view.events}
     assert len(loads) == 20
     assert loads[max(loads)] == session.state.seed
@@ -160,7 +160,7 @@ def test_many_threads_load_and_nothing_is_lost(session, face):
 def test_models_are_swapped_under_open_views(session, face, tiny_parts):
     view = View(face)
     session.request(changes={"smile": 0.3})
-    assert session.drain(20)
+    assert session.drain(120)
     old = session.render()
     other = Models.from_parts(
         **tiny_parts, editors={"linear": LinearEditor(-build_directions())}, name="other"
@@ -168,7 +168,7 @@ def test_models_are_swapped_under_open_views(session, face, tiny_parts):
     results = []
     session.subscribe(lambda kind, value: results.append((kind, value)))
     event = face.swap(other, by="menu")
-    assert session.drain(20)
+    assert session.drain(120)
     assert (event.kind, event.by) == ("models", "menu")
     assert [e.kind for e in view.events] == ["edits", "models"]
     assert face.models is other
@@ -185,7 +185,7 @@ def test_models_are_swapped_under_open_views(session, face, tiny_parts):
 def test_what_swapped_models_cannot_do_is_a_line_and_no_end(session, face, tiny_parts):
     session.update(changes={"smile": 0.3})
     face.swap(Models.from_parts(generator=tiny_parts["generator"], name="bare"))
-    assert session.drain(20)
+    assert session.drain(120)
     result = session.render()
     assert "linear" in result.error
     assert result.before is not None

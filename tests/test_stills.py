@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 
 import pytest
@@ -72,13 +73,13 @@ def mixer(session, folder):
 
 def walk(session, folder):
     view = widgets.InterpolationView(session, 8, frames=3)
-    assert view.wait(60)
+    assert view.wait(120)
     return view
 
 
 def gallery(session, folder):
     view = widgets.Gallery(session, page_size=2)
-    assert view.wait(60)
+    assert view.wait(120)
     return view
 
 
@@ -135,7 +136,7 @@ def test_an_edited_faces_still_says_what_was_asked_and_what_came(session, shown)
     editor = widgets.FaceEditor(session)
     editor._ipython_display_()
     session.request()
-    assert session.drain(60)
+    assert session.drain(120)
     table = shown[editor.still].partition("<table>")[2]
     assert "<th>asked</th><th>came</th>" in table, "drawn anew when the receipt came"
     assert "<td>Smile</td><td>+30" in table
@@ -164,12 +165,14 @@ def test_what_has_nothing_to_show_says_what_it_is_and_how_to_get_more(session, t
 
 
 def test_a_map_that_is_being_made_says_so(session, shown, monkeypatch):
-    monkeypatch.setattr(CodeMap, "draw", classmethod(lambda *a, **k: time.sleep(1) or 1 / 0))
+    go_on = threading.Event()
+    monkeypatch.setattr(CodeMap, "draw", classmethod(lambda *a, **k: go_on.wait(120) and 1 / 0))
     view = widgets.LatentMap(session)
     view._ipython_display_()
     assert "It is not ready yet" in shown[view.still]
     assert "view.wait()" in shown[view.still]
     assert view.progress["why"], "who waits is not told why"
+    go_on.set()
     view.close()
 
 
@@ -192,8 +195,23 @@ def test_a_still_without_a_picture_or_a_table_is_words_alone():
     assert "Nothing &lt;yet&gt;" in html
 
 
+class Clock:
+    """Time that stands still until a test lets it run, and then runs for who sleeps."""
+
+    def __init__(self, now=1000.0):
+        self.now, self.runs = now, False
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        time.sleep(0.01)
+        self.now += seconds if self.runs else 0
+
+
 def test_pages_get_a_still_when_a_view_rests_and_not_at_each_change(session, shown, monkeypatch):
-    monkeypatch.setattr(views, "STILL_REST", 0.3)
+    clock = Clock()
+    monkeypatch.setattr(views, "time", clock)
     drawn = []
     view = widgets.Presenter([("One", {"seed": 3}), ("Two", {"seed": 4})], session)
     view._ipython_display_()
@@ -203,9 +221,10 @@ def test_pages_get_a_still_when_a_view_rests_and_not_at_each_change(session, sho
     view._still_parts = lambda: drawn.append(1) or plain()
     for kind in ("next", "previous", "next"):
         view._handle({"kind": kind, "client": "p"})
-        assert session.drain(60)
+        assert session.drain(120)
     assert ">\u25b8 1<" in shown[view.still], "it waits"
-    assert view._stills.drain(30)
+    clock.runs = True
+    assert view._stills.drain(120)
     assert ">\u25b8 2<" in shown[view.still]
     assert len(drawn) == 1
     view.close()
@@ -218,8 +237,8 @@ def test_changes_without_end_do_not_put_a_still_off_for_ever(session, shown, mon
     view._ipython_display_()
     view._handle({"kind": "visible", "visible": True, "client": "p"})
     view._handle({"kind": "next", "client": "p"})
-    assert session.drain(60)
-    assert view._stills.drain(20)
+    assert session.drain(120)
+    assert view._stills.drain(120)
     assert ">\u25b8 2<" in shown[view.still]
     view.close()
 
@@ -232,7 +251,7 @@ def test_a_presenter_out_of_sight_is_sent_nothing_and_then_the_picture_of_now(se
     view._handle({"kind": "visible", "visible": False, **say})
     for seed in (5, 6):
         session.request(seed=seed)
-        assert session.drain(60)
+        assert session.drain(120)
     assert sent == []
     view._handle({"kind": "visible", "visible": True, **say})
     assert {"before", "after", "slide"} <= set(sent)
@@ -244,17 +263,17 @@ def test_a_presenter_out_of_sight_is_sent_nothing_and_then_the_picture_of_now(se
 
 
 def test_pages_that_say_nothing_any_more_are_forgotten(monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(audiences.time, "monotonic", lambda: now[0])
+    clock = Clock()
+    monkeypatch.setattr(audiences, "time", clock)
     audience = Audience()
     assert not audience.is_there
     assert not audience.has_left, "a script never has a page, and computes all the same"
     audience.hear("a", True)
     audience.hear("b", False)
     assert audience.is_there
-    now[0] += audiences.FORGET_AFTER - 1
+    clock.now += audiences.FORGET_AFTER - 1
     assert audience.is_there
-    now[0] += 2
+    clock.now += 2
     assert not audience.is_there, "the tab has crashed"
     assert audience.has_left
     audience.hear("a", True)
@@ -270,17 +289,17 @@ def test_another_views_face_does_not_stand_silently_under_the_words(session):
     view = presenter(session, None)
     assert view.slide["strayed"] == ""
     SharedFace.of(session).load(seed=9, by="gallery")
-    assert session.drain(60)
+    assert session.drain(120)
     assert view.slide["strayed"].startswith("Another view has loaded seed 9;")
     view._handle({"kind": "back", "client": "p", "number": 1})
-    assert session.drain(60)
+    assert session.drain(120)
     assert view.slide["strayed"] == ""
     assert session.state.seed == 3
     session.request(changes={"smile": 0.2})
-    assert session.drain(60)
+    assert session.drain(120)
     assert "has moved the sliders" in view.slide["strayed"]
     view._handle({"kind": "next", "client": "p", "number": 2})
-    assert session.drain(60)
+    assert session.drain(120)
     assert (view.slide["at"], view.slide["strayed"]) == (1, "")
     view._handle({"kind": "dance", "client": "p", "number": 3})
     assert "no request of this view" in view.notice["error"]

@@ -13,7 +13,14 @@ import pytest
 import torch
 from regression_task import make_task
 from torch import nn
-from training_runs import assert_equal_states, fit, losses, settings, wait_for_step
+from training_runs import (
+    assert_equal_states,
+    fit,
+    losses,
+    settings,
+    wait_for_state,
+    wait_for_step,
+)
 
 from l2l_widgets.training import (
     Context,
@@ -186,11 +193,12 @@ def test_a_kill_inside_the_checkpoint_leaves_the_one_before(tmp_path, monkeypatc
 
 
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
-    handle = TrainingHandle(make_task(3, pause_seconds=0.01), settings(5000), tmp_path / "run")
+    endless = settings(100_000)
+    handle = TrainingHandle(make_task(3, pause_seconds=0.01), endless, tmp_path / "run")
     handle.start()
     wait_for_step(tmp_path / "run", 3)
     with pytest.raises(TrainingError, match="is being trained by another"):
-        fit(tmp_path / "run", 5000, resume=True)
+        fit(tmp_path / "run", 100_000, resume=True)
     handle.stop()
     assert handle.wait(120).step >= 3
 
@@ -203,7 +211,7 @@ def test_handle_pauses_goes_on_and_stops(tmp_path):
     ).start()
     wait_for_step(tmp_path / "run", 3)
     handle.pause()
-    time.sleep(0.2)
+    wait_for_state(tmp_path / "run", "paused")  # the step it is in is done
     held = len(handle.history)
     time.sleep(0.2)
     assert handle.is_running
@@ -436,5 +444,5 @@ def test_training_works_outside_the_main_thread(tmp_path):
     results = []
     thread = threading.Thread(target=lambda: results.append(fit(tmp_path / "run", 5)[1]))
     thread.start()
-    thread.join(60)
+    thread.join(120)
     assert results[0].finished

@@ -42,25 +42,25 @@ def test_training_stops_resumes_and_finishes(lesson, tiny_world):
         w = task.reader.latents()[0][:2].unsqueeze(1).repeat(1, task.generator.num_ws, 1)
         return {"as drawn": task.generator.synthesis(w)}
 
-    cell = lesson(steps=400)
+    cell = lesson(steps=100_000)
     cell._preview = preview
     assert cell.status["state"] == "ready"
     cell._handle({"kind": "start", "client": "page", "number": 1})
-    assert wait_for(lambda: cell.status["step"] >= 3, 60), cell.status
+    assert wait_for(lambda: cell.status["step"] >= 3), cell.status
     assert cell.answered == {"page": 1}
     assert len(cell.faces["rows"][0]["pictures"]) == 2
     cell._handle({"kind": "stop", "client": "page", "number": 2})
     assert cell.wait(240)
     assert cell.status["state"] == "stopped", cell.status
     at = cell.status["step"]
-    assert 3 <= at < 400
+    assert 3 <= at < 100_000
     assert cell.history["steps"][-1] == at
     assert "attribute" in cell.history["losses"]
 
     later = lesson(steps=at + 5)
     assert later.status["step"] == at, "a new kernel finds the run"
     later.start()
-    assert later.wait(60)
+    assert later.wait(120)
     assert later.status["state"] == "finished", later.status
     assert later.status["step"] == at + 5
     assert later.history["steps"] == list(range(1, at + 6))
@@ -96,7 +96,7 @@ def test_what_prepares_a_training_speaks_in_the_cell_and_not_on_standard_error(
     cell = lesson(steps=2)
     cell.observe(lambda change: said.append(change["new"]["message"]), "status")
     cell.start()
-    assert cell.wait(60)
+    assert cell.wait(120)
     assert any("triplets: 64 of 64" in line for line in said), said
     assert "triplets" not in capfd.readouterr().err
     assert cell.share_done == 1
@@ -107,9 +107,9 @@ def test_what_prepares_a_training_speaks_in_the_cell_and_not_on_standard_error(
 def test_starting_over_keeps_the_old_run(lesson, tmp_path):
     cell = lesson()
     cell.start()
-    assert cell.wait(60)
+    assert cell.wait(120)
     cell._handle({"kind": "start over", "client": "page", "number": 1})
-    assert cell.wait(60)
+    assert cell.wait(120)
     assert cell.status["state"] == "finished", cell.status
     assert cell.run_directory == tmp_path / "run-2"
     assert (tmp_path / "run" / "final").is_dir()
@@ -118,7 +118,7 @@ def test_starting_over_keeps_the_old_run(lesson, tmp_path):
 def test_a_training_that_cannot_begin_says_why(tmp_path):
     cell = TrainingCell("mapper-lesson", tmp_path / "run", weights=tmp_path / "empty")
     cell.start()
-    assert cell.wait(60)
+    assert cell.wait(120)
     assert cell.status["state"] == "failed"
     assert "generator.safetensors" in cell.status["message"]
     assert not (tmp_path / "run").exists()
@@ -134,7 +134,7 @@ def test_a_folder_with_another_run_is_not_gone_on_with(tiny_world, tmp_path):
     RunDirectory(tmp_path / "run").create(config)
     before = sorted(path.name for path in (tmp_path / "run").iterdir())
     cell.start()
-    assert cell.wait(60)
+    assert cell.wait(120)
     assert cell.status["state"] == "failed"
     assert "was begun with learning_rate 0.5, not" in cell.status["message"]
     assert cell.task is None
@@ -179,13 +179,13 @@ def preparing(lesson, monkeypatch):
 
     def slowly(*args):
         begun.set()
-        assert go_on.wait(60)
+        assert go_on.wait(120)
         return build_task(*args)
 
     monkeypatch.setattr("l2l_widgets.widgets.training.training_cell.build_task", slowly)
     cell = lesson(steps=100_000)
     cell.start()
-    assert begun.wait(60)
+    assert begun.wait(120)
     return cell, go_on
 
 

@@ -47,14 +47,14 @@ def run_l2l():
 def test_kill_9_loses_at_most_the_last_interval(tmp_path, run_l2l):
     folder = tmp_path / "run"
     whole, _ = fit(tmp_path / "whole", 60)
-    arguments = ("--set", "checkpoint_every=5", "--set", "pause_seconds=0.02", "--steps", "60")
+    arguments = ("--set", "checkpoint_every=5", "--set", "pause_seconds=0.1", "--steps", "60")
     first = ("train", "regression", "--run", str(folder), *arguments)
     before = 0
-    for wait in (7, 18, 29):  # several moments of the checkpoint's cycle
+    for wait in (7, 18, 29):  # several moments of the checkpoint's cycle, none near the end
         process = run_l2l(*(first if before == 0 else ("resume", str(folder))))
         wait_for_step(folder, wait, process)
         process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
+        assert process.wait(120) == -signal.SIGKILL
         run = RunDirectory(folder)
         reached = run.history()[-1]["step"]
         saved = run.checkpoints()
@@ -88,7 +88,7 @@ def test_sigterm_saves_and_ends_cleanly(tmp_path, run_l2l):
 
 @pytest.mark.slow
 def test_another_process_stops_a_run_and_may_not_train_in_it(tmp_path, run_l2l):
-    handle = TrainingHandle(make_task(3, pause_seconds=0.01), settings(5000), tmp_path / "run")
+    handle = TrainingHandle(make_task(3, pause_seconds=0.01), settings(100_000), tmp_path / "run")
     handle.start()
     wait_for_step(tmp_path / "run", 3)
     process = run_l2l("resume", str(tmp_path / "run"))
@@ -99,7 +99,7 @@ def test_another_process_stops_a_run_and_may_not_train_in_it(tmp_path, run_l2l):
     outcome = handle.wait(120)
     assert outcome is not None
     assert not outcome.finished
-    assert 3 <= outcome.step < 5000
+    assert 3 <= outcome.step < 100_000
     # the old request does not stop the next run
     _, outcome = fit(tmp_path / "run", outcome.step + 2, resume=True)
     assert outcome.finished

@@ -88,7 +88,7 @@ def test_a_german_view_has_no_english_word(name, session, tmp_path, monkeypatch)
     try:
         view._handle_custom_msg({"kind": "nonsense", "client": "p", "number": 1}, [])
         with contextlib.suppress(ValueError):  # there is no run to wait for
-            view.wait(20)
+            view.wait(120)
         view._put_still(update=False)
         traits = ("schema", "words", "notice", "status", "form", "progress", "moved", "slide")
         state = {key: getattr(view, key) for key in traits if hasattr(view, key)}
@@ -173,7 +173,7 @@ def test_a_walk_of_one_attribute_is_told_in_german(session):
     view = l2l.InterpolationView(session, frames=2, language="de")
     try:
         view.set(kind="attribute", attribute="smile")
-        assert view.wait(60)
+        assert view.wait(120)
         said = view.curves["sentences"]
         assert said[0].startswith("Lächeln geht von ")
         assert still_english(said) == []

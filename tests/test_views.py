@@ -34,7 +34,7 @@ class Page:
 
     def set(self, **fields):
         self.send("set", fields=fields)
-        assert self.view.wait(60)
+        assert self.view.wait(120)
 
 
 def pixels(picture):
@@ -52,7 +52,7 @@ def session(tiny_models):
 @pytest.fixture
 def view(session, tmp_path):
     view = InterpolationView(session, second=8, frames=5, folder=tmp_path)
-    assert view.wait(60)
+    assert view.wait(120)
     yield view
     view.close()
 
@@ -60,7 +60,7 @@ def view(session, tmp_path):
 @pytest.fixture
 def gallery(session):
     gallery = Gallery(session, page_size=6)
-    assert gallery.wait(60)
+    assert gallery.wait(120)
     yield gallery
     gallery.close()
 
@@ -121,15 +121,15 @@ def test_what_is_impossible_is_said_in_place_and_changes_nothing(view, fields, s
 def test_a_face_loaded_anywhere_is_loaded_everywhere(session, view, gallery, tmp_path):
     editor = FaceEditor(session, folder=tmp_path)
     Page(gallery).send("load", seed=5)
-    assert session.drain(60)
-    assert view.wait(60)
+    assert session.drain(120)
+    assert view.wait(120)
     assert session.state.seed == 5
     assert view.settings["first"] == 5
     assert gallery.loaded == {"seed": 5}
     assert editor.before["seed"] == 5
     # and back: an inner frame is a latent, which the gallery has no seed for
     Page(view).send("load", frame=2)
-    assert session.drain(60)
+    assert session.drain(120)
     assert torch.equal(session.state.w[0], view.strip.ws[2])
     assert gallery.loaded == {"seed": None}
     assert view.settings["first"] == 5, "loading a frame must not change the walk it came from"
@@ -141,7 +141,7 @@ def test_a_face_loaded_anywhere_is_loaded_everywhere(session, view, gallery, tmp
 def test_a_path_through_faces_between(view, tiny_models):
     through = [Interpolator(tiny_models).draw(view.walk).ws[0], 6]
     view.set(via=through, frames=7)
-    assert view.wait(60)
+    assert view.wait(120)
     assert view.settings["via"] == 2
     assert len(view.strip.walk.faces) == 4
     assert torch.equal(view.strip.ws[2], through[0])
@@ -156,7 +156,7 @@ def test_a_path_through_faces_between(view, tiny_models):
 def test_a_latent_from_elsewhere_starts_a_walk_in_w_plus(session, view):
     w = torch.randn(session.models.generator.num_ws, session.models.generator.w_dim)
     SharedFace.of(session).load(w=w, by="test")
-    assert view.wait(60)
+    assert view.wait(120)
     assert view.settings["first"] is None
     assert view.settings["space"] == "w+"
     assert torch.equal(view.strip.ws[0], w)
@@ -172,8 +172,8 @@ def test_nothing_is_computed_while_nobody_looks(tiny_parts, tiny_generator):
     )
     session = EditSession(models, method="linear", n_random=4)
     view, gallery = InterpolationView(session, frames=4), Gallery(session, page_size=4)
-    assert view.wait(60)
-    assert gallery.wait(60)
+    assert view.wait(120)
+    assert gallery.wait(120)
     for one in (view, gallery):
         Page(one, "a").send("visible", visible=False)
         Page(one, "b").send("visible", visible=True)
@@ -183,12 +183,12 @@ def test_nothing_is_computed_while_nobody_looks(tiny_parts, tiny_generator):
     drawn = generator.faces
     Page(view).send("set", fields={"second": 11})
     Page(gallery).send("first", seed=100)
-    assert view.wait(60)
-    assert gallery.wait(60)
+    assert view.wait(120)
+    assert gallery.wait(120)
     assert generator.faces == drawn
     for one in (view, gallery):
         Page(one, "a").send("visible", visible=True)
-        assert one.wait(60)
+        assert one.wait(120)
     assert generator.faces > drawn
     assert view.strip.walk.faces[1] == 11
     assert [item["seed"] for item in gallery.page["items"]] == [100, 101, 102, 103]
@@ -200,13 +200,13 @@ def test_the_newest_request_wins(tiny_parts, tiny_generator):
     generator = CountingGenerator(tiny_generator)
     session = EditSession(Models.from_parts(**{**tiny_parts, "generator": generator}), n_random=4)
     view = InterpolationView(session, frames=5)
-    assert view.wait(60)
+    assert view.wait(120)
     drawn = generator.faces
     generator.gate.clear()
     for seed in range(100, 130):
         Page(view).send("set", fields={"second": seed})
     generator.gate.set()
-    assert view.wait(60)
+    assert view.wait(120)
     assert view.strip.walk.faces == (0, 129)
     assert view.frames["stamp"] == view.settings["stamp"] == view.curves["stamp"]
     assert generator.faces - drawn <= 2 * 5 + 2
@@ -219,7 +219,7 @@ def test_other_models_under_an_open_view(view, gallery, tiny_parts):
     other = Models.from_parts(**parts, editors={"linear": LinearEditor(build_directions(9))})
     SharedFace.of(view.session).swap(other, by="test")
     for one in (view, gallery):
-        assert one.wait(60)
+        assert one.wait(120)
         assert one.notice.get("error") is None
         assert one.schema["models"] == other.name
     Page(view).set(kind="attribute", attribute="smile")
@@ -230,7 +230,7 @@ def test_other_models_under_an_open_view(view, gallery, tiny_parts):
 
 def test_what_is_hidden_has_no_curve_and_is_no_word(session):
     view, gallery = InterpolationView(session, hide=["age"]), Gallery(session, hide=["age"])
-    assert view.wait(60)
+    assert view.wait(120)
     assert "age" not in view.curves["attributes"]
     assert all(row["name"] != "age" for one in (view, gallery) for row in one.schema["rows"])
     with pytest.raises(ValueError, match="over 60"):
@@ -250,7 +250,7 @@ def test_a_judge_without_numbers_is_a_message_and_the_pictures_stay(tiny_parts):
 
     models = Models.from_parts(**{**tiny_parts, "attribute_judge": Broken()})
     view = InterpolationView(EditSession(models), frames=3)
-    assert view.wait(60)
+    assert view.wait(120)
     assert "not finite" in view.notice["error"]
     assert view.frames["done"]
     assert view.curves == {}
@@ -262,7 +262,7 @@ def test_save_writes_beside_the_notebook(view, tmp_path, ending, monkeypatch):
     monkeypatch.setattr("l2l_widgets.widgets.faces.interpolation_view.FILM_FRAMES", 6)
     for name in (f"walk-3-8.{ending}", f"walk-3-8-2.{ending}"):
         Page(view).send("save", format=ending)
-        assert view._files.drain(60)
+        assert view._files.drain(120)
         assert view.notice["name"] == name
     walk = read_walk(tmp_path / f"walk-3-8.{ending}", view.face.models)
     assert walk.faces == (3, 8)
@@ -275,7 +275,7 @@ def test_a_full_disk_is_a_message(view, monkeypatch):
 
     monkeypatch.setattr("l2l_widgets.images.write_atomic", full)
     Page(view).send("save", format="png")
-    assert view._files.drain(60)
+    assert view._files.drain(120)
     assert "No space left" in view.notice["error"]
     Page(view).set(second=9)
     assert view.strip.walk.faces == (3, 9)
@@ -295,10 +295,10 @@ def test_pages_of_seeds(gallery):
     page = Page(gallery)
     assert [item["seed"] for item in gallery.page["items"]] == list(range(6))
     page.send("page", page=2)
-    assert gallery.wait(60)
+    assert gallery.wait(120)
     assert [item["seed"] for item in gallery.page["items"]] == list(range(12, 18))
     page.send("first", seed=1000)
-    assert gallery.wait(60)
+    assert gallery.wait(120)
     assert [item["seed"] for item in gallery.page["items"]] == list(range(1000, 1006))
     assert gallery.settings["page"] == 0
     page.send("first", seed=-1)
@@ -320,7 +320,7 @@ def test_words_and_controls_are_one_filter(gallery):
 def test_a_filtered_page_holds_readings_that_meet_it(gallery, session):
     wanted = session.readings()["age"]
     Page(gallery).send("conditions", conditions=[{"name": "age", "low": wanted - 1e-3, "high": 1}])
-    assert gallery.wait(60)
+    assert gallery.wait(120)
     items = gallery.page["items"]
     assert items
     assert all(item["readings"]["age"] >= wanted - 2e-3 for item in items)
@@ -329,21 +329,21 @@ def test_a_filtered_page_holds_readings_that_meet_it(gallery, session):
 
 def test_a_search_can_be_stopped_and_goes_on(tiny_models):
     gallery = Gallery(EditSession(tiny_models, method="linear"), page_size=4)
-    assert gallery.wait(60)
+    assert gallery.wait(120)
     seen = gallery.page["seen"]
     told = threading.Event()
     gallery.observe(lambda _: told.set(), "page")
     Page(gallery).send("conditions", conditions=[{"name": "smile", "low": 1, "high": 1}])
-    assert told.wait(60), "a running search said nothing"
+    assert told.wait(120), "a running search said nothing"
     assert gallery.page["ended"] == "searching"
     Page(gallery).send("stop")
-    assert gallery.wait(60)
+    assert gallery.wait(120)
     assert gallery.page["ended"] == "stopped"
     stopped = gallery.page["seen"]
     assert stopped > seen
     gallery.observe(lambda _: Page(gallery).send("stop"), "page")
     Page(gallery).send("go on")
-    assert gallery.wait(60)
+    assert gallery.wait(120)
     assert gallery.page["seen"] > stopped
     gallery.close()
 
@@ -352,8 +352,8 @@ def test_the_gallery_follows_the_sessions_variety(gallery, session, monkeypatch)
     before = bytes(gallery.page["items"][0]["picture"]["data"])
     session.set_truncation(0.2)
     session.request(measure=False)
-    assert session.drain(60)
-    assert gallery.wait(60)
+    assert session.drain(120)
+    assert gallery.wait(120)
     assert gallery.settings["psi"] == 0.2
     assert bytes(gallery.page["items"][0]["picture"]["data"]) != before
 

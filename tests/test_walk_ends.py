@@ -181,10 +181,10 @@ def test_the_whole_reach_may_be_asked_for_in_a_recipe_and_in_a_view(tiny_models,
     assert strip.walk.span[0] < strip.walk.span[1]
     assert strip.reach is None
     view = InterpolationView(session, kind="attribute", attribute="age", frames=3)
-    assert view.wait(60)
+    assert view.wait(120)
     assert view.settings["extent"] == "kept"
     view.set(span="reach")
-    assert view.wait(60)
+    assert view.wait(120)
     assert (view.settings["extent"], view.settings["span"]) == ("reach", list(view.strip.walk.span))
     view.set(attribute="smile")
     assert view.settings["extent"] == "reach"

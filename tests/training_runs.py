@@ -7,7 +7,7 @@ import time
 import torch
 from regression_task import make_task
 
-from l2l_widgets.training import RunDirectory, Settings, train
+from l2l_widgets.training import RunDirectory, Settings, look_at, train
 
 
 def settings(steps, **changes):
@@ -62,3 +62,11 @@ def wait_for_step(folder, step, process=None):
             raise AssertionError(f"ended before step {step}: {process.communicate()}")
         time.sleep(0.02)
     raise AssertionError(f"{folder} did not reach step {step} in time")
+
+
+def wait_for_state(folder, state):
+    """Wait until a run says of itself that it is in a state."""
+    end = time.monotonic() + 300
+    while (found := look_at(folder).state) != state:
+        assert time.monotonic() < end, f"{folder} is {found}, not {state}"
+        time.sleep(0.02)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from l2l_widgets.errors import first_line
+from l2l_widgets.errors import first_line, ignored
 from l2l_widgets.judges.declaration import Declaration, JudgeError, read_declaration
 from l2l_widgets.judges.detecting import read_faces
 from l2l_widgets.storage import StorageError, sha256_file
@@ -361,9 +360,8 @@ def _torchscript_network(path: Path, trusted: bool) -> Network:
             "arithmetic, or load it with trusted=True if you know who wrote it"
         )
     try:
-        with warnings.catch_warnings():
-            # PyTorch calls the format deprecated; the files people have are no less there
-            warnings.simplefilter("ignore", DeprecationWarning)
+        # PyTorch calls the format deprecated; the files people have are no less there
+        with ignored(DeprecationWarning):
             module = torch.jit.load(os.fspath(path), map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
         raise JudgeError(

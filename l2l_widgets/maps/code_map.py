@@ -11,7 +11,6 @@ picture of every face.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from l2l_widgets.maps.layout import (
     fit_layout,
     place,
     quality,
-    warm_up,
+    warm_up_quietly,
 )
 from l2l_widgets.models.zoo import Models
 
@@ -427,7 +426,7 @@ class CodeMap:
             Of :class:`CodeMap`.
         """
         # Compiling takes longer than anything else and needs nothing of what is drawn meanwhile.
-        warming = threading.Thread(target=_warm_up_quietly, name="l2l-warm-up", daemon=True)
+        warming = threading.Thread(target=warm_up_quietly, name="l2l-warm-up", daemon=True)
         warming.start()
         new = cls(models, count, **options)
         progress(f"drawing {count} codes", 0.05)
@@ -490,9 +489,3 @@ def _check_seen(values: Tensor, first: int, names: Sequence[str] = ()) -> None:
         f"seed {seed} is seen as a vector with {value} in it; allowed: a judge that gives finite "
         "numbers"
     )
-
-
-def _warm_up_quietly() -> None:
-    # What is wrong with umap is said where a layout is asked for, not from a thread.
-    with contextlib.suppress(Exception):
-        warm_up()

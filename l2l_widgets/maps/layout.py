@@ -17,13 +17,15 @@ the point by a random optimization, so that a dragged slider would make it jitte
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from l2l_widgets.errors import ignored
 
 __all__ = [
     "INITS",
@@ -38,6 +40,7 @@ __all__ = [
     "place",
     "quality",
     "warm_up",
+    "warm_up_quietly",
 ]
 
 #: Where a layout starts: the two widest directions, a spectral embedding, or anywhere.
@@ -232,9 +235,8 @@ def _fit(
     rows = torch.cat([torch.arange(len(x))[:, None], neighbours.rows], dim=1)
     distances = torch.cat([torch.zeros(len(x), 1), neighbours.distances], dim=1)
     start = _principal_plane(x, seed) if init == "pca" else init
-    with warnings.catch_warnings():
-        # Notes to its authors' other users: about numba, n_jobs and the transform we do not use.
-        warnings.simplefilter("ignore")
+    # Notes to its authors' other users: about numba, n_jobs and the transform we do not use.
+    with ignored(module=r"(umap|numba|pynndescent|sklearn|scipy)\b"):
         from umap import UMAP
 
         fitted = UMAP(
@@ -273,6 +275,13 @@ def warm_up() -> None:
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((64, 4), dtype=np.float32))
     fit_layout(x, exact_neighbours(x, 4), epochs=2)
     _warm = True
+
+
+def warm_up_quietly() -> None:
+    """As :func:`warm_up`, as a thread's whole work."""
+    # What is wrong with umap is said where a layout is asked for, not from a thread.
+    with contextlib.suppress(Exception):
+        warm_up()
 
 
 _warm = False

@@ -9,7 +9,6 @@ import contextlib
 import io
 import os
 import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from l2l_widgets.errors import ignored
 from l2l_widgets.images import readable_formats
 
 __all__ = ["Photo", "PhotoError", "read_photo"]
@@ -92,9 +92,8 @@ def read_photo(source: str | os.PathLike[str] | bytes, name: str = "") -> Photo:
     data, name = _bytes_of(source, name)
     _refuse_lookalikes(data, name)
     try:
-        with warnings.catch_warnings():
-            # our own bound, named in our own words, stands below
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # our own bound, named in our own words, stands below
+        with ignored(Image.DecompressionBombWarning):
             picture = _open_unbounded(data, name)
             notes: list[str] = []
             _check_size(picture, name)

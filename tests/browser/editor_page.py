@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from .harness import PATIENCE, settle, until
+from .harness import PATIENCE, kernel_errors, settle, until
 
 #: Listens to what the user does and to what the canvas shows. ``l2lProbe.times`` holds, for each
 #: event that was armed, the milliseconds from the event to other pixels on the canvas.
@@ -129,6 +129,17 @@ class EditorPage:
 
     def button(self, text: str):
         return self.root.get_by_role("button", name=text, exact=True)
+
+    def draws_an_edit(self) -> None:
+        """An edit of the face that is up is drawn, whatever was done before; nothing complains."""
+        self.settle()
+        before = self.pixels()
+        self.root.get_by_label("Search attributes").fill("")
+        self.drag("smile", 0.3, 0.95)
+        self.settle()
+        until(lambda: self.pixels() != before, what="an edit that is drawn")
+        assert self.page.faults == []
+        assert kernel_errors(self.page) == []
 
     def drag(self, attribute: str, start: float, end: float, moves: int = 12, pause: float = 16):
         """Drag a thumb with the mouse, from one share of the track to another."""

@@ -42,7 +42,7 @@ def _look(page) -> tuple[str, bytes | None]:
     """Words about a page, and its picture where it still draws one."""
     lines = [f"page {page.url}", *getattr(page, "faults", [])]
     try:
-        picture = page.screenshot(timeout=15_000)
+        picture = page.screenshot(timeout=60_000)
         told = page.evaluate(_LOOK)  # only of a page that draws: a script that hangs would hang us
     except Exception as error:
         return "\n".join([*lines, f"no picture: {str(error).splitlines()[0]}"]), None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -33,6 +34,8 @@ START_LAB = "import sys; from l2l_widgets.cli import main; sys.exit(main(['lab',
 #: Seconds after which something that should happen is held not to: what happens is noticed at once,
 #: so this costs a healthy machine nothing, and a slow one that is busy with other things needs it.
 PATIENCE = 60.0
+#: Below those that any system gives to who asks for no certain one.
+PORTS = range(20_000, 32_000)
 #: What a browser says without anything being wrong.
 HARMLESS = ("favicon", "is not trusted", "preloaded using link preload")
 
@@ -53,9 +56,15 @@ def find_chromium() -> str | None:
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port for a server that takes seconds to start.
+
+    None of those that the system gives to who asks for any: a kernel, or a page's line to its
+    server, could have it by then.
+    """
+    while True:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port := PORTS.start + secrets.randbelow(len(PORTS))))
+            return port
 
 
 def until(question, timeout: float = PATIENCE, step: float = 0.05, what: str = ""):

@@ -101,7 +101,7 @@ class Bench:
         """What the kernel would do with a message, and everything it would send back."""
         self.published.clear()
         self.bridge.handle(json.loads(message))
-        assert self.session.drain(20)
+        assert self.session.drain(120)
         return [_plain(values) for values in self.published]
 
 

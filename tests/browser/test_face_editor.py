@@ -378,6 +378,7 @@ def test_no_sentence_of_an_earlier_picture_stands_in_black(editor):
     assert len(said) >= 3
     assert {text.strip() for text, _ in said} == {"Measuring\u2026"}
     assert max(opacity for _, opacity in said) < 0.6
+    editor.settle()  # until then the receipt is that of the picture before
     editor.wait_for_receipt()
     assert "oved" in summary.inner_text()
     said = json.loads(

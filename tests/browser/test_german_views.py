@@ -148,7 +148,7 @@ def test_soft_text_can_be_read_on_what_is_raised(opened, theme):
     is_light = str(theme.endswith("Light")).lower()
     opened.locator(f'body[data-jp-theme-light="{is_light}"]').wait_for(state="attached")
     unit = gallery.locator(".l2l-chip .l2l-soft").first
-    harness.until(lambda: unit.evaluate(CONTRAST) >= 4.5, 10, what="a contrast of 4.5")
+    harness.until(lambda: unit.evaluate(CONTRAST) >= 4.5, what="a contrast of 4.5")
 
 
 def test_a_map_that_cannot_be_opened_says_so_where_it_would_stand(opened):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maps.code_map import CodeMap, Layout
 from l2l_widgets.maps.files import open_map
-from l2l_widgets.maps.layout import warm_up
+from l2l_widgets.maps.layout import warm_up_quietly
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.widgets.audience import Audience
@@ -161,7 +161,7 @@ class MapBridge:
             self._why = WHY_DRAW.format(count=count)
             found = CodeMap.draw(models, count, progress=self._tell, measure=False)
         if not found.layouts:
-            threading.Thread(target=warm_up, daemon=True).start()
+            threading.Thread(target=warm_up_quietly, name="l2l-warm-up", daemon=True).start()
             self._why = WHY_DRAW.format(count=found.count)
             self._tell("laying out the faces", 0.3)
             found.lay_out("w", 0, measure=False)
