@@ -115,16 +115,23 @@ class ReceiptView {
     const short = this.receipt?.shortfalls ?? [];
     this.asked.replaceChildren(
       ...asked.map(([name, want]) => {
-        const row = this.byName.get(name);
-        const unit = row.unit === "\u00b0" ? "\u00b0" : `\u202f${row.unit}`;
-        const { targets, before } = this.receipt; // of a value, the judge's way there, as its sentences say it
-        const way = name in targets ? targets[name] - before[name] : want;
-        const came = asChange(row, this.changeOf(name)).replace(unit, "");
         const mark = short.includes(name) ? "\u25b3 " : "";
-        const values = { mark, label: row.label, came, want: asChange(row, way) };
-        return h("span", { class: "l2l-asked-row" }, this.t("asked_row", values));
+        return h("span", { class: "l2l-asked-row" }, mark + this.askedWords(this.byName.get(name), want));
       }).flatMap((element) => [element, " "]), // where a line may end
     );
+  }
+
+  /** What came of what was asked for: "Smile +30 of +34 %"; no share of a way that is shown as nought. */
+  askedWords(row, want) {
+    const { targets, before, after } = this.receipt; // of a value, the judge's way there, as its sentences say it
+    const unit = row.unit === "\u00b0" ? "\u00b0" : `\u202f${row.unit}`;
+    const { name, label } = row;
+    const way = asChange(row, name in targets ? targets[name] - before[name] : want);
+    const came = asChange(row, this.changeOf(name));
+    if (way !== asChange(row, 0)) return this.t("asked_row", { label, came: came.replace(unit, ""), want: way });
+    if (!(name in targets)) return this.t("asked_hardly", { label, came });
+    const now = asValue(row, after[name]).replace(unit, "");
+    return this.t("asked_value", { label, now, want: asValue(row, targets[name]) });
   }
 
   drawIdentity() {
