@@ -37,6 +37,22 @@ def test_latest_wins_drops_what_nobody_waits_for():
         worker(7)
 
 
+def test_a_running_call_rests_until_something_newer_waits():
+    rested, started = [], threading.Event()
+
+    def work(seconds):
+        started.set()
+        rested.append(worker.rested(seconds))
+
+    worker = LatestWins(work)
+    worker(60)
+    assert started.wait(10)
+    worker(0.01)
+    assert worker.drain()
+    assert rested == [False, True]
+    worker.close()
+
+
 def test_latest_wins_outlives_a_failing_call(caplog):
     done = []
 

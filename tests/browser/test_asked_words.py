@@ -16,8 +16,9 @@ YAW = {"name": "yaw", "low": -90, "high": 90}
 ASKED = """([words, row, receipt]) => {
   speak(words);
   const view = new ReceiptView({ families: [{ rows: [row] }] }, t);
-  view.update({ requested: {}, targets: {}, before: {}, after: {}, achieved: {}, others: {}, band: {}, along: {},
-    slipped: {}, stands_out: [], shortfalls: [], sentences: [], judges: {}, ...receipt });
+  view.update({ requested: {}, targets: {}, before: {}, after: {}, achieved: {}, others: {},
+    band: {}, along: {}, slipped: {}, stands_out: [], shortfalls: [], sentences: [], judges: {},
+    ...receipt });
   return view.asked.textContent.trim().replaceAll("\\u202f", " ");
 }"""
 
