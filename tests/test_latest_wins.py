@@ -109,6 +109,22 @@ def test_the_picture_comes_before_the_receipt_and_once_each(session):
     assert [kind for kind, _ in heard[2:]] == ["result", "receipt"]
 
 
+def test_a_receipt_may_wait_for_a_rest_and_a_newer_request_ends_the_wait(session):
+    heard, drawn = [], threading.Event()
+
+    def hear(kind, value):
+        heard.append((kind, value.stamp))
+        drawn.set()
+
+    session.subscribe(hear)
+    first = session.request(changes={"smile": 0.3}, rest=60.0)
+    assert drawn.wait(20)
+    assert not session.drain(0.2), "the receipt is still owed"
+    second = session.request(changes={"smile": 0.4}, rest=0.01)
+    assert session.drain(20)
+    assert heard == [("result", first), ("result", second), ("receipt", second)]
+
+
 def test_a_newer_request_ends_the_measurement(counted):
     generator = counted.models.generator
     heard = []
