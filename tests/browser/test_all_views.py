@@ -69,19 +69,6 @@ def test_all_views_stand_on_one_page(opened):
     assert [name for name in VIEWS if root_of(opened, name).count() != 1] == []
 
 
-def test_what_is_far_out_of_sight_is_neither_laid_out_nor_painted(opened):
-    rendered = "e => e.querySelector('canvas').checkVisibility({contentVisibilityAuto: true})"
-    height = "e => e.getBoundingClientRect().height"
-    editor, mixer = root_of(opened, "editor"), root_of(opened, "mixer")
-    mixer.scroll_into_view_if_needed()
-    harness.until(lambda: mixer.evaluate(rendered), what="the mixer, in sight")
-    before = mixer.evaluate(height)
-    editor.scroll_into_view_if_needed()
-    harness.until(lambda: editor.evaluate(rendered), what="the editor, in sight")
-    harness.until(lambda: not mixer.evaluate(rendered), what="the mixer, left out")
-    assert mixer.evaluate(height) == before, "what is below must not jump"
-
-
 def test_what_is_scrolled_out_of_sight_draws_nothing(opened):
     root_of(opened, "training").scroll_into_view_if_needed()
     opened.mouse.move(640, 450)

@@ -21,7 +21,6 @@ class Showing {
     this.observer = new IntersectionObserver((entries) => {
       this.inView = entries.at(-1).isIntersecting;
       this.tell();
-      requestAnimationFrame(() => element.classList.add("l2l-was-laid-out"));
     }, { rootMargin: "120px" });
     this.observer.observe(element);
     document.addEventListener("visibilitychange", this.tell);
