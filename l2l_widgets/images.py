@@ -266,16 +266,24 @@ def _open(
     source: str | os.PathLike[str] | bytes, formats: tuple[str, ...] | None = None
 ) -> Image.Image:
     name = "picture" if isinstance(source, bytes) else str(source)
+    most = MAX_PIXELS // 1_000_000
     try:
         stream = io.BytesIO(source if isinstance(source, bytes) else picture_bytes(source))
         picture = Image.open(stream, formats=formats or readable_formats())
         if picture.width * picture.height > MAX_PIXELS:
-            raise ValueError(f"it has {picture.width} x {picture.height} pixels, too many")
+            raise ValueError(
+                f"it has {picture.width} x {picture.height} pixels, too many; allowed: at most "
+                f"{most} megapixels"
+            )
         picture.load()
     except UnidentifiedImageError:
         wanted = " or ".join(formats) if formats else "picture"
         raise ValueError(f"{name}: not a {wanted} file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:  # Pillow's own words speak of an attack
+        raise ValueError(
+            f"{name}: it claims too many pixels; allowed: at most {most} megapixels"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ValueError(f"{name}: {reason}") from None
     return picture

@@ -85,6 +85,11 @@ class LatestWins:
         """Whether the running call should give up: a newer value waits, or the worker closes."""
         return self._slot is not self._EMPTY or self._closed
 
+    def rested(self, seconds: float) -> bool:
+        """Wait within the running call; False as soon as it is out of date."""
+        with self._condition:
+            return not self._condition.wait_for(self.stale, seconds)
+
     def drain(self, timeout: float = 10.0) -> bool:
         """Wait until nothing waits and nothing runs; False when that took too long."""
         with self._condition:

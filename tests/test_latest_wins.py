@@ -37,6 +37,22 @@ def test_latest_wins_drops_what_nobody_waits_for():
         worker(7)
 
 
+def test_a_running_call_rests_until_something_newer_waits():
+    rested, started = [], threading.Event()
+
+    def work(seconds):
+        started.set()
+        rested.append(worker.rested(seconds))
+
+    worker = LatestWins(work)
+    worker(60)
+    assert started.wait(10)
+    worker(0.01)
+    assert worker.drain()
+    assert rested == [False, True]
+    worker.close()
+
+
 def test_latest_wins_outlives_a_failing_call(caplog):
     done = []
 
@@ -91,6 +107,22 @@ def test_the_picture_comes_before_the_receipt_and_once_each(session):
     assert session.drain(120)
     assert also == ["result", "receipt"]
     assert [kind for kind, _ in heard[2:]] == ["result", "receipt"]
+
+
+def test_a_receipt_may_wait_for_a_rest_and_a_newer_request_ends_the_wait(session):
+    heard, drawn = [], threading.Event()
+
+    def hear(kind, value):
+        heard.append((kind, value.stamp))
+        drawn.set()
+
+    session.subscribe(hear)
+    first = session.request(changes={"smile": 0.3}, rest=60.0)
+    assert drawn.wait(20)
+    assert not session.drain(0.2), "the receipt is still owed"
+    second = session.request(changes={"smile": 0.4}, rest=0.01)
+    assert session.drain(20)
+    assert heard == [("result", first), ("result", second), ("receipt", second)]
 
 
 def test_a_newer_request_ends_the_measurement(counted):

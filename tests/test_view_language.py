@@ -227,6 +227,10 @@ def test_the_monitor_names_rows_and_numbers_in_german(tmp_path):
             "filter: 'smlie' is not understood; did you mean smile?",
             "Filter: 'smlie' wird nicht verstanden; meintest du smile?",
         ),
+        (
+            "your.png: it claims too many pixels; allowed: at most 100 megapixels",
+            "your.png: es gibt zu viele Pixel an; erlaubt: höchstens 100 Megapixel",
+        ),
         ("your.png: not a picture file", "your.png: keine Datei, die sich als Bild lesen lässt"),
     ],
 )

@@ -388,18 +388,6 @@ def test_a_closed_editor_hears_nothing_and_the_session_goes_on(editor, page, ses
     assert session.render().error is None
 
 
-def test_the_first_message_to_a_page_lays_the_editor_out(session):
-    told = []
-
-    class Heard(FaceEditor):
-        def open(self):
-            told.append(self.schema)
-            super().open()
-
-    Heard(session).close()
-    assert [len(schema["families"]) > 0 for schema in told] == [True]
-
-
 def test_hidden_attributes_have_no_row(session):
     editor = FaceEditor(session, hide=["gender", "hair_red"])
     names = [row["name"] for family in editor.schema["families"] for row in family["rows"]]

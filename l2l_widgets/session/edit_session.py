@@ -348,8 +348,8 @@ class EditSession:
     # -- answers, on the worker --------------------------------------------------------------------
 
     def request(
-        self, *, measure: bool = True, preview: bool = False, gesture: str | None = None,
-        **values: Any,
+        self, *, measure: bool = True, preview: bool = False, rest: float = 0.0,
+        gesture: str | None = None, **values: Any,
     ) -> int:  # fmt: skip
         """Change the state, and draw and measure it on the worker; returns at once.
 
@@ -358,8 +358,8 @@ class EditSession:
 
         Parameters
         ----------
-        measure : bool
-            Whether a receipt follows the picture.
+        measure, rest : bool, float
+            Whether a receipt follows the picture, and after how many seconds without a request.
         preview : bool
             Whether a draft will do, as while a slider moves; it excludes ``measure``.
         gesture, **values
@@ -372,7 +372,7 @@ class EditSession:
         """
         with self._lock:  # one step: or an older draft could be queued behind a newer receipt
             stamp = self.update(gesture=gesture, **values) if values else self._stamp
-            self._worker((measure and not preview, preview))
+            self._worker((measure and not preview, preview, rest))
         return stamp
 
     def subscribe(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
@@ -412,8 +412,8 @@ class EditSession:
         """End the worker; drawing in the calling thread still works."""
         self._worker.close()
 
-    def _serve(self, how: tuple[bool, bool]) -> None:
-        measure, preview = how
+    def _serve(self, how: tuple[bool, bool, float]) -> None:
+        measure, preview, rest = how
         state, stamp = self._snapshot()
         since = time.monotonic() if self._waiting_since is None else self._waiting_since
 
@@ -428,7 +428,7 @@ class EditSession:
             return
         self._answered = stamp
         self._publish("result", result)
-        if not measure or result.error is not None or self._worker.stale():
+        if not measure or result.error is not None or not self._worker.rested(rest):
             return
         receipt = self._renderer.measure(state, stamp, self._worker.stale)
         if receipt is not None:

@@ -36,6 +36,8 @@ from l2l_widgets.session.states import SessionState
 
 __all__ = ["POLICY", "FaceEvent", "SharedFace"]
 
+#: Seconds after which a face that was loaded is measured: the views that show it come first.
+REST = 0.12
 KINDS = ("face", "edits", "models")
 #: Who did it where the list of hidden attributes changed: the models are the same, what may be
 #: shown of them is not.
@@ -199,7 +201,7 @@ class SharedFace:
         with self._lock:
             stamp = self.session.update(gesture=gesture, **values)
             event = self._enter("face", by, self.session.state, stamp)
-        self.session.request(measure=not preview, preview=preview)
+        self.session.request(measure=not preview, preview=preview, rest=REST)
         self._tell(event)
         return event
 

@@ -33,8 +33,23 @@ _NUMBERS = itertools.count(1)
 STILL_REST, STILL_AT_LAST = 1.5, 10.0
 
 
-class View(anywidget.AnyWidget):
+class _Whole(traitlets.MetaHasTraits):
+    """Opens a view's line to its page when the whole constructor has run, not in the midst of it.
+
+    ipywidgets opens it in the innermost ``__init__``: a page could draw a view before it heard of
+    the layout and the first picture, which the outer ones set.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  (a class is made here)
+        view = super().__call__(*args, **kwargs)
+        view.open_whole()
+        return view
+
+
+class View(anywidget.AnyWidget, metaclass=_Whole):
     """The base of all views; subclasses say what they compute and how they stand still.
+
+    The first message to a page carries all that the constructor set.
 
     Parameters
     ----------
@@ -51,6 +66,8 @@ class View(anywidget.AnyWidget):
     words = traitlets.Dict(help="what the page says, and how it writes numbers").tag(sync=True)
     still = traitlets.Unicode(help="what the page finds the still by, to hide it").tag(sync=True)
 
+    _is_whole = False
+
     def __init__(
         self, folder: str | Path | None = None, language: str | None = None, **kwargs: Any
     ) -> None:
@@ -63,6 +80,7 @@ class View(anywidget.AnyWidget):
         self._owed = False
         self._rest_until = 0.0
         self._notices = 0
+        self._unsent: set[str] = set()  # what threads change while the first message is made
         self._name = f"{type(self).__name__}-{next(_NUMBERS)}"
         super().__init__(
             still=f"l2l-still-{secrets.token_hex(8)}",
@@ -72,6 +90,27 @@ class View(anywidget.AnyWidget):
         self._worker = LatestWins(self._serve_safely, name=f"l2l-{self._name}")
         self._stills = LatestWins(self._put_rested_still, name="l2l-still")
         self.on_msg(lambda _, content, buffers: self._handle(content))
+
+    # -- the first message -------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the line to the page, with all that is set; nothing before the view is whole."""
+        if self._is_whole:
+            super().open()
+
+    def open_whole(self) -> None:
+        """Open the line, and send after it what changed while the first message was made."""
+        self._is_whole = True
+        self.open()
+        late = self._unsent.copy() & set(self.keys)
+        if late:
+            self.send_state(late)
+
+    def notify_change(self, change: Any) -> None:
+        """Hear of a change; what cannot be sent yet is noted before it is known that it cannot."""
+        if self._is_whole and self.comm is None:
+            self._unsent.add(change["name"])
+        super().notify_change(change)
 
     # -- for subclasses ----------------------------------------------------------------------------
 

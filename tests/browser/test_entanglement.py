@@ -235,6 +235,10 @@ def test_a_measurement_rests_out_of_sight_and_stops_on_request(opened):
     explorer.scroll_into_view_if_needed()
     explorer.get_by_label("Method", exact=True).select_option("slow")
     explorer.locator(".l2l-picker > summary").click()
+    ends = (
+        """e => [e.querySelector('.l2l-pickbox'), e].map(x => x.getBoundingClientRect().bottom)"""
+    )
+    harness.until(lambda: (lambda a, b: a < b)(*explorer.evaluate(ends)), what="the whole list")
     explorer.get_by_role("button", name="All", exact=True).click()
     picture_of(page, "picker")
     explorer.get_by_role("button", name="Use these").click()

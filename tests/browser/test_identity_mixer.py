@@ -125,6 +125,19 @@ def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
     harness.until(lambda: "77" in caption.inner_text(), what="the two faces exchanged")
 
 
+@pytest.mark.parametrize("width", [900, 1280])
+def test_what_stands_below_a_face_stands_on_one_line(opened, width):
+    opened.set_viewport_size({"width": width, "height": 900})
+    line = opened.locator(".l2l-mixer .l2l-attributes ~ .l2l-line")
+    tops = "e => [...e.children].filter(c => c.offsetWidth).map(c => c.getBoundingClientRect().top)"
+    try:
+        harness.until(lambda: len(set(line.evaluate(tops))) == 1, what="one line")
+        assert len(line.evaluate(tops)) == 3
+        assert line.get_by_role("button", name="Picture").is_visible()
+    finally:
+        opened.set_viewport_size({"width": 1280, "height": 900})
+
+
 def test_a_wrong_face_is_a_line_and_nothing_is_left_in_the_log(opened):
     page = opened
     mixer = page.locator(".l2l-mixer")

@@ -136,6 +136,22 @@ def test_all_that_was_asked_can_be_read_and_stands_first(editor, width):
     assert any(asked for asked, x, y in places if (x, y) == (left, top))
 
 
+@pytest.mark.parametrize("width", [900, *WIDTHS])
+def test_no_bar_is_cut_in_the_middle(editor, width):
+    ask(editor, first(ASKED, 2))
+    editor.page.set_viewport_size({"width": width, "height": 900})
+    cut = """e => {
+      const end = e.getBoundingClientRect().bottom;
+      const rows = [...e.querySelectorAll('.l2l-column')].map(row => row.getBoundingClientRect());
+      return [rows.filter(r => r.top < end - 0.5 && r.bottom > end + 0.5).length,
+        rows.filter(r => r.bottom > end + 0.5).length];
+    }"""
+    chart = editor.root.locator(".l2l-chart")
+    harness.until(lambda: chart.evaluate(cut)[0] == 0, what="no half row")
+    if width != WIDTHS[0]:  # two columns beside the sliders have to be scrolled
+        harness.until(lambda: chart.evaluate(cut)[1] == 0, what="all rows")
+
+
 def test_a_list_that_is_too_long_says_that_it_goes_on(editor):
     names = ("smile", "age", "glasses", "mouth_open", "hair_length", "beard", "eyes_open", "yaw",
              "pitch", "roll", "hair_curl", "fringe", "hair_volume", "earrings")  # fmt: skip

@@ -24,7 +24,6 @@ from l2l_widgets.widgets.editor.panels import Panels
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
-from l2l_widgets.widgets.words import Words
 
 #: Width of the still pair on the page, in CSS pixels, and rows of its table.
 WIDTH, STILL_ROWS = 516, 8
@@ -93,24 +92,21 @@ class FaceEditor(FaceView):
         language: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self._words = Words.of(language)
         self._hide = tuple(hide)
         face = shared(source)
         visible_table(face.models.table, self._hide)  # refused before there is a view
-        table = self._table(face.models)
-        # with the first message: on a busy machine a page may draw before it hears a second one
-        kwargs["schema"] = schema_value(table, face.models, self._words)
         super().__init__(face, folder, language=language, **kwargs)
+        table = self._table()
+        self.schema = schema_value(table, face.models, self._words)
         session, target = self.session, self._folder
         self._bridge = SessionBridge(session, self._show, target, table, self._words)
         self._panels = Panels(session, self._answer_panel, target, self._words, self._table)
         self._batch = ManyFaces(session, self._tell_many, target)
         self._bridge.start()
 
-    def _table(self, models: Models | None = None) -> AttributeTable:
+    def _table(self) -> AttributeTable:
         """What may be shown here, in the reader's language."""
-        table = (models or self.session.models).table
-        return self._words.translate(visible_table(table, self._hide))
+        return self._words.translate(visible_table(self.session.models.table, self._hide))
 
     def _request(self, message: Mapping[str, Any]) -> None:
         """Give a message of the page to the part that knows its kind; that part answers it."""

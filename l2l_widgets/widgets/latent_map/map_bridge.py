@@ -22,7 +22,7 @@ from l2l_widgets.maps.layout import warm_up_quietly
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.widgets.audience import Audience
-from l2l_widgets.widgets.bridge import picture_value
+from l2l_widgets.widgets.face_view import REST
 from l2l_widgets.widgets.latent_map.map_jobs import (
     BELIEFS,
     WHY_DRAW,
@@ -31,8 +31,8 @@ from l2l_widgets.widgets.latent_map.map_jobs import (
     can_place,
     colour_value,
     comparison_value,
-    face_value,
     first_face,
+    loaded_values,
     make_trajectories,
     make_walk,
     place_walk,
@@ -104,10 +104,11 @@ class MapBridge:
         self._colour = ""
         self._result: EditResult | None = None
         self._face_waits = False
+        self._marked: tuple[Any, ...] = ()  # the face that the map shows
+        self._up: tuple[Any, ...] = ()  # which picture of it, and where
         self._attribute = ""
         self._way_of: tuple[Any, ...] = ()
-        self._spoke = 0.0
-        self._why = WHY_OPEN
+        self._spoke, self._why = 0.0, WHY_OPEN
         self._workers: dict[str, LatestWins] = {}
         self._looking = Looking(audience, publish, self._looked, self._show_points)
         self._end = face.session.subscribe(self._on_result)
@@ -322,7 +323,7 @@ class MapBridge:
         size = float(way.asked[int(message["step"])])
         attribute = str(message["attribute"])
         changes = {} if abs(size) < 1e-9 else {attribute: size}
-        session = self.face.session
+        session, self._marked = self.face.session, ()  # shown at once: it was asked for here
         session.update(method=way.method, changes=changes, targets={}, preserve=())
         session.request()
 
@@ -406,17 +407,17 @@ class MapBridge:
         result = self._result or self.face.session.render()
         if result.w is None:
             return
-        edited = result.w if result.w_edited is None else result.w_edited
-        ws = {"before": result.w, "after": edited}
-        state = result.state
-        seed = None if state.w is not None else state.seed
-        value = face_value(self._map, self.layout, self.table, seed, state.truncation_psi, ws)
-        shown = result.after if result.after is not None else result.before
-        if shown is not None:
-            value["picture"] = picture_value(shown)
-        self._publish({"loaded": {**value, "stamp": result.stamp}})
-        other = self.trajectories and self._way_of != state.face_key()
-        if other and can_place(self._map, self.layout):
+        key, placed = result.state.face_key(), can_place(self._map, self.layout)
+        up = (result.stamp, result.preview, self.layout.space, self.layout.seed, placed)
+        if up == self._up:  # drawn again to be measured
+            return
+        other = key != self._marked
+        if not other and not self._worker("face").rested(REST):
+            return  # a slider is not followed picture by picture: the one under the finger is first
+        self._marked, self._up = key, up
+        for value in loaded_values(self._map, self.layout, self.table, result, early=other):
+            self._publish({"loaded": value})
+        if self.trajectories and self._way_of != key and placed:
             self._worker("trajectory")({"attribute": self._attribute})
 
     # -- what is up --------------------------------------------------------------------------------
@@ -471,7 +472,7 @@ class MapBridge:
         """Show what may be shown now, on the same map."""
         if self._closed.is_set():
             return
-        gone = ["hover", "comparison", "loaded"]
+        gone, self._up = ["hover", "comparison", "loaded"], ()
         if self._attribute and self._attribute not in self.table:
             self.trajectories = []
             gone.append("trajectory")

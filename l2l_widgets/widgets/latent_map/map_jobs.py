@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.maps.paths import MapTrajectory, MapWalk, compare_groups, trajectories, walk
 from l2l_widgets.plots.maps import CAVEAT
 from l2l_widgets.session.glances import Glances
+from l2l_widgets.session.states import EditResult
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.words import Words
 
@@ -286,6 +287,29 @@ def first_face(
     }
 
 
+def loaded_values(
+    code_map: CodeMap, layout: Layout, table: AttributeTable, result: EditResult, early: bool
+) -> Iterator[dict[str, Any]]:
+    """The face of a result on a map; ``early``, of a point, first what is known at once.
+
+    Placing an edit takes about as long as drawing it: its face need not wait for its place.
+    """
+    state, before, after = result.state, result.w, result.w_edited
+    if before is None:
+        return
+    seed = None if state.w is not None else state.seed
+    drawn: dict[str, Any] = {"stamp": result.stamp, "drawn": result.stamp}
+    shown = result.after if result.after is not None else result.before
+    if shown is not None:
+        drawn["picture"] = picture_value(shown)
+    ws = {"before": before, "after": before if after is None else after}
+    where = (code_map, layout, table, seed, state.truncation_psi, ws)
+    known = face_value(*where, place=False)
+    if early and known["row"] is not None and known["edited"]:
+        yield {**known, **drawn}
+    yield {**face_value(*where), **drawn}
+
+
 def face_value(
     code_map: CodeMap,
     layout: Layout,
@@ -293,6 +317,7 @@ def face_value(
     seed: int | None,
     psi: float,
     ws: Mapping[str, Tensor],
+    place: bool = True,
 ) -> dict[str, Any]:
     """Where the loaded face and its edit lie.
 
@@ -306,10 +331,12 @@ def face_value(
         Its truncation: at another one than the map's it is another latent.
     ws : mapping
         ``before`` and ``after``, (1, num_ws, w_dim).
+    place : bool
+        Whether what is no point of the map is placed on it.
     """
     row = code_map.row_of(seed) if psi == code_map.truncation_psi else None
     value: dict[str, Any] = {"seed": seed, "row": row, "usual": list(code_map.usual)}
-    if can_place(code_map, layout):
+    if place and can_place(code_map, layout):
         both = torch.cat([ws["before"], ws["after"]]).float().cpu()
         placed, strange = code_map.place(both, layout), code_map.strangeness(both)
         for i, name in enumerate(("before", "after")):

@@ -17,6 +17,7 @@ from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.receipt import Receipt
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.session.states import EditResult
 from l2l_widgets.teaching.presentation import Presentation, Step, read_steps
@@ -81,6 +82,7 @@ class Presenter(FaceView):
         self.presentation = Presentation(face.session, steps)
         self._before_of: tuple[Any, ...] | None = None
         self._result: EditResult | None = None
+        self._receipt: Receipt | None = None
         self._waits = False  # to be shown, when somebody sees it
         super().__init__(face, title=title, language=language, **kwargs)
         self._unsubscribe = self.session.subscribe(self._on_event)
@@ -110,26 +112,35 @@ class Presenter(FaceView):
     def _on_face(self, event: FaceEvent) -> None:
         """What other views load is drawn by the session, whose results are heard."""
         if event.by == POLICY:
-            self.moved = ""
+            self.moved, self._receipt = "", None
             self.slide = {**self.slide, "asked": self._asked(self.presentation.step)}
 
     def _seen_anew(self) -> None:
         result = self._result
         if self._waits and result is not None and self.audience.is_there:
             self._show_result(result)
+            if self._receipt is not None:
+                self._say_moved(self._receipt)
 
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "result":
             self._show_result(value)
-        elif kind == "receipt" and value.stamp == self.session.stamp:
-            words = self._words
-            table = words.translate(visible_table(self.session.models.table))
-            lines = words.sentences(value, table) if value.requested else []
-            identity = value.identity_text(words.phrases, words.decimal).partition(" (")[0]
-            text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
-            if value.error:  # the picture is up, only what it moved cannot be said
-                text = words.said(value.error)
-            self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
+        elif kind == "receipt":
+            self._receipt = value
+            if not self._waits:
+                self._say_moved(value)
+
+    def _say_moved(self, receipt: Receipt) -> None:
+        if receipt.stamp != self.session.stamp:
+            return
+        words = self._words
+        table = words.translate(visible_table(self.session.models.table))
+        lines = words.sentences(receipt, table) if receipt.requested else []
+        identity = receipt.identity_text(words.phrases, words.decimal).partition(" (")[0]
+        text = " ".join([*lines, identity[:1].upper() + identity[1:]]).strip()
+        if receipt.error:  # the picture is up, only what it moved cannot be said
+            text = words.said(receipt.error)
+        self.moved = text.replace(" %", "\u202f%")  # a number keeps its unit on its line
 
     def _asked(self, step: Step) -> str:
         """What a step asks for, in the reader's language; "" where it has been hidden since."""

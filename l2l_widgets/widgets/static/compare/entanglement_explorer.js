@@ -94,6 +94,11 @@ class ExplorerView {
         button(t("none"), null, () => take([])), apply),
       h("div", { class: "l2l-picklist" }, ...[...families].map(([name, boxes]) =>
         h("div", {}, h("strong", {}, name), ...boxes)))));
+    this.picker.addEventListener("toggle", () => {
+      // An output of a notebook cuts off what hangs out of it: the view is as tall as its open list.
+      const [view, list] = [this.element, this.picker.lastElementChild].map((e) => e.getBoundingClientRect());
+      this.element.style.minHeight = this.picker.open ? `${Math.ceil(list.bottom - view.top + 14)}px` : "";
+    });
     this.picker.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.picker.open = false;
     });

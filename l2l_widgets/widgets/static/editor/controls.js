@@ -269,18 +269,24 @@ class Controls {
   }
 
   paintAll() {
-    for (const name of this.rows.keys()) this.paint(name);
+    for (const name of this.rows.keys()) this.paintRow(name);
+    this.paintCounts();
     for (const { lock, label, members } of this.groupLocks ?? []) {
       const held = members.some((row) => this.locked.has(row.name));
       const able = members.some((row) => this.abilities.holds.includes(row.name));
       lock.setAttribute("aria-pressed", String(held));
       lock.disabled = !able && !held;
-      lock.title = held ? this.t("release", { label }) : able ? this.t("hold_group", { label })
-        : this.t("cannot_hold", { method: this.abilities.method });
+      put(lock, "title", held ? this.t("release", { label }) : able ? this.t("hold_group", { label })
+        : this.t("cannot_hold", { method: this.abilities.method }));
     }
   }
 
   paint(name) {
+    this.paintRow(name);
+    this.paintCounts();
+  }
+
+  paintRow(name) {
     const entry = this.rows.get(name);
     const { row, element } = entry;
     const locked = this.locked.has(name);
@@ -326,36 +332,35 @@ class Controls {
     if (!unknown && (down < 1 || up < 1)) {
       title += ` ${this.t("reach", { low: asValue(row, lowest), high: asValue(row, highest) })}`;
     }
-    entry.note.textContent = entry.meter && !(missing || beyond || locked) ? "" : note;
+    put(entry.note, "textContent", entry.meter && !(missing || beyond || locked) ? "" : note);
     if (entry.meter) {
-      element.title = title;
+      put(element, "title", title);
       element.disabled = (unknown && !aside) || locked;
       element.setAttribute("aria-pressed", String(asked));
       entry.meter.style.setProperty("--own", `${(own * 100).toFixed(1)}%`);
     } else {
-      element.title = title;
+      put(element, "title", title);
       entry.input.disabled = unknown || locked;
       const able = this.abilities.holds.includes(name);
       entry.lock.setAttribute("aria-pressed", String(locked));
       entry.lock.disabled = !able && !locked;
-      entry.lock.title = `${row.definition} ` + (locked ? this.t("release", { label: row.label })
+      put(entry.lock, "title", `${row.definition} ` + (locked ? this.t("release", { label: row.label })
         : able ? this.t("hold", { label: row.label })
-        : this.t("cannot_hold", { method: this.abilities.method }));
+        : this.t("cannot_hold", { method: this.abilities.method })));
       entry.input.value = value;
       entry.input.style.setProperty("--value", value.toFixed(4));
       entry.input.style.setProperty("--own", own.toFixed(4));
       entry.input.setAttribute("aria-valuetext", asValue(row, value));
-      entry.value.textContent = asValue(row, value);
+      put(entry.value, "textContent", asValue(row, value));
       entry.clear.disabled = !(asked || aside);
     }
-    this.paintCounts();
   }
 
   paintCounts() {
     for (const section of this.sections) {
       const asked = section.rows.filter((row) => row.name in this.targets).length;
-      section.count.textContent = asked ? String(asked) : "";
-      section.count.title = asked ? this.t("asked_for", { count: asked }) : "";
+      put(section.count, "textContent", asked ? String(asked) : "");
+      put(section.count, "title", asked ? this.t("asked_for", { count: asked }) : "");
     }
   }
 

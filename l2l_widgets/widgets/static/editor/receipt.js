@@ -13,6 +13,7 @@ class ReceiptView {
     this.rows = schema.families.flatMap((family) => family.rows);
     this.byName = new Map(this.rows.map((row) => [row.name, row]));
     this.receipt = null;
+    this.scrolled = new Set(); // parts that somebody has scrolled
     this.order = { of: null, above: new Set() };
     this.asked = h("p", { class: "l2l-asked-list" });
     this.summary = h("div", { class: "l2l-summary" });
@@ -35,8 +36,11 @@ class ReceiptView {
         h("div", { class: "l2l-kept" }, this.judges, this.identity.element), this.asked),
       h("div", { class: "l2l-words l2l-scrolls", tabindex: "-1" }, this.summary),
       this.scale,
-      this.chart,
+      h("div", { class: "l2l-chart-room" }, this.chart),
     );
+    for (const part of [this.chart, this.summary.parentElement]) {
+      part.addEventListener("scroll", () => this.scrolled.add(part));
+    }
     // What moved in one line, for those who listen. A live region speaks on every change.
     this.spoken = h("p", { class: "l2l-spoken", role: "status", "aria-live": "polite" });
     this.update(null);
@@ -81,7 +85,12 @@ class ReceiptView {
     this.said = said;
     this.summary.replaceChildren(...lines.flatMap((line, i) =>
       [h("span", i < failed ? { class: "l2l-failed" } : {}, line), " "]));
-    this.summary.parentElement?.scrollTo(0, 0);
+    this.toTop(this.summary.parentElement);
+  }
+
+  /** Scroll a part back, where somebody scrolled it: to ask where it stands would lay the whole page out. */
+  toTop(part) {
+    if (this.scrolled.delete(part)) part.scrollTo(0, 0);
   }
 
   /** `face` tells one face from the next: what stands above the others is chosen once an edit. */
@@ -107,7 +116,7 @@ class ReceiptView {
     if (this.order.of === of) return;
     const { stands_out = [], slipped = {} } = this.receipt ?? {};
     this.order = { of, above: new Set([...stands_out, ...Object.keys(slipped)]) };
-    this.chart.scrollTo(0, 0);
+    this.toTop(this.chart);
   }
 
   drawAsked() {
@@ -115,16 +124,23 @@ class ReceiptView {
     const short = this.receipt?.shortfalls ?? [];
     this.asked.replaceChildren(
       ...asked.map(([name, want]) => {
-        const row = this.byName.get(name);
-        const unit = row.unit === "\u00b0" ? "\u00b0" : `\u202f${row.unit}`;
-        const { targets, before } = this.receipt; // of a value, the judge's way there, as its sentences say it
-        const way = name in targets ? targets[name] - before[name] : want;
-        const came = asChange(row, this.changeOf(name)).replace(unit, "");
         const mark = short.includes(name) ? "\u25b3 " : "";
-        const values = { mark, label: row.label, came, want: asChange(row, way) };
-        return h("span", { class: "l2l-asked-row" }, this.t("asked_row", values));
+        return h("span", { class: "l2l-asked-row" }, mark + this.askedWords(this.byName.get(name), want));
       }).flatMap((element) => [element, " "]), // where a line may end
     );
+  }
+
+  /** What came of what was asked for: "Smile +30 of +34 %"; no share of a way that is shown as nought. */
+  askedWords(row, want) {
+    const { targets, before, after } = this.receipt; // of a value, the judge's way there, as its sentences say it
+    const unit = row.unit === "\u00b0" ? "\u00b0" : `\u202f${row.unit}`;
+    const { name, label } = row;
+    const way = asChange(row, name in targets ? targets[name] - before[name] : want);
+    const came = asChange(row, this.changeOf(name));
+    if (way !== asChange(row, 0)) return this.t("asked_row", { label, came: came.replace(unit, ""), want: way });
+    if (!(name in targets)) return this.t("asked_hardly", { label, came });
+    const now = asValue(row, after[name]).replace(unit, "");
+    return this.t("asked_value", { label, now, want: asValue(row, targets[name]) });
   }
 
   drawIdentity() {
@@ -170,8 +186,8 @@ class ReceiptView {
     const held = row.name in slipped;
     const wanted = row.name in targets ? targets[row.name] - before[row.name] : requested[row.name];
     const outside = held || (Math.abs(change) >= VISIBLE && stands_out.includes(row.name));
-    element.className = `l2l-column l2l-${asked ? "asked" : outside ? "outside" : "inside"}`;
-    element.classList.toggle("l2l-above", this.order.above.has(row.name));
+    const above = this.order.above.has(row.name) ? " l2l-above" : "";
+    put(element, "className", `l2l-column l2l-${asked ? "asked" : outside ? "outside" : "inside"}${above}`);
     const span = (part, from, to) => {
       part.style.left = `${Math.min(from, to)}%`;
       part.style.width = `${Math.abs(to - from)}%`;
@@ -184,11 +200,12 @@ class ReceiptView {
     // Beside the track, where no band lies under it. Not by colour alone: beyond the band it wears a diamond, and
     // what was to be held wears the sign of all that failed.
     const number = asked || Math.abs(change) >= VISIBLE ? asChange({ ...row, unit: "" }, change).trim() : "";
-    amount.textContent = held ? `\u25b3${number}` : outside ? `\u25c6${number}` : number;
-    element.title = this.receipt
+    put(amount, "textContent", held ? `\u25b3${number}` : outside ? `\u25c6${number}` : number);
+    const title = this.receipt
       ? this.t("bar", { label: row.label, change: asChange(row, change), low: asChange(row, low),
         high: asChange(row, high) })
         + (held ? ` ${this.t("not_held")}` : row.name in along ? ` ${this.t("is_along")}` : "")
       : row.label;
+    put(element, "title", title);
   }
 }

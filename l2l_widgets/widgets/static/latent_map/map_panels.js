@@ -81,6 +81,7 @@ class FaceCard {
   hovered(hover, neighbours) {
     this.role.textContent = t("under_the_pointer_click_loads");
     this.name.textContent = t("face_named", { seed: hover.seed });
+    this.drawn = undefined;
     this.picture.show(hover.picture);
     const { kept, trustworthiness, continuity } = hover.believed;
     this.trust.textContent = kept === undefined ? t("trust_not_measured_yet")
@@ -104,7 +105,9 @@ class FaceCard {
   loaded(face) {
     this.role.textContent = t("loaded_here_and_in_every");
     this.name.textContent = face.seed === null ? t("a_face_of_no_seed") : t("face_named", { seed: face.seed });
-    this.picture.show(face.picture);
+    // Its place may come a little after its picture, which is then up already.
+    if (face.drawn === undefined || face.drawn !== this.drawn) this.picture.show(face.picture);
+    this.drawn = face.drawn;
     this.showWords(face.named ?? []);
     const strange = face.edited ? face.after_strangeness : face.before_strangeness;
     this.trust.textContent = "";

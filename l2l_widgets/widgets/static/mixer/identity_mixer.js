@@ -21,7 +21,7 @@ class MixerView {
       this.result.show(source);
       this.element.dataset.pictures = Number(this.element.dataset.pictures ?? 0) + 1;
     });
-    this.send = button(t("to_the_sliders"), "start", () => this.link.post({ kind: "send" }), {
+    this.send = button(t("to_the_sliders"), "sliders", () => this.link.post({ kind: "send" }), {
       class: "l2l-button l2l-primary", title: t("make_this_mix_the_face"),
       hidden: !this.schema.can_send,
     });
@@ -100,7 +100,8 @@ class MixerView {
       h("div", { class: "l2l-line" }, seed,
         button("", "dice", () => this.link.post({ kind: "seed", side, seed: Math.floor(Math.random() * 1e6) }),
           { "aria-label": t("another_face_for", { label }), title: t("another_face") }),
-        button(t("picture"), null, () => file.click(), { title: t("a_picture_or_a_latent") }),
+        button(t("picture"), "open", () => file.click(),
+          { class: "l2l-button l2l-own", title: `${t("picture")} ${t("a_picture_or_a_latent")}` }),
         file));
     well.addEventListener("dragover", (event) => {
       event.preventDefault();

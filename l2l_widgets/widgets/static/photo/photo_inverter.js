@@ -16,7 +16,7 @@ class PhotoInverterView {
         if (this.file.files[0]) this.take(this.file.files[0]);
         this.file.value = "";
       } });
-    this.choose = button(t("photo"), null, () => this.file.click(), { title: t("choose_a_photo_or_drop") });
+    this.choose = button(t("photo"), "open", () => this.file.click(), { title: t("choose_a_photo_or_drop") });
     this.faces = h("div", { class: "l2l-segments", role: "group", "aria-label": t("which_face"), hidden: true });
     this.space = new Segments(t("what_matters_more"), Object.entries(this.schema.spaces), (space) => {
       this.space.set(space); // before there is a photo nothing answers
@@ -28,7 +28,7 @@ class PhotoInverterView {
       title: t("steps_of_descent_from_the", { steps: this.schema.steps }),
     });
     this.stop = button(t("stop_take_the_best"), "stop", () => this.link.post({ kind: "stop" }), { hidden: true });
-    this.send = button(t("to_the_sliders"), "compare", () => this.ask({ kind: "send" }), {
+    this.send = button(t("to_the_sliders"), "sliders", () => this.ask({ kind: "send" }), {
       disabled: true, title: t("make_the_likeness_the_face"),
     });
     this.bar = h("progress", { max: 1, value: 0, "aria-label": t("descent"), hidden: true });

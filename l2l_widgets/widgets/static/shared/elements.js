@@ -40,6 +40,8 @@ const ICONS = {
   rows: "M3 5h14M3 10h14M3 15h14",
   held: "M5 9h10v8H5zM7 9V6.500a3 3 0 0 1 6 0V9",
   add: "M10 4v12M4 10h12",
+  open: "M3 6h5l2 2h7v8H3z",
+  sliders: "M3 6.500h6M13 6.500h4M3 13.500h2M9 13.500h8M11 4.500v4M7 11.500v4",
 };
 
 /** A 20 x 20 line drawing; decoration only, the button's text says what it does. */
@@ -47,6 +49,11 @@ function icon(name) {
   const svg = s("svg", { viewBox: "0 0 20 20", class: "l2l-icon", "aria-hidden": "true" });
   svg.append(s("path", { d: ICONS[name] }));
   return svg;
+}
+
+/** Set a property that is another already: the same text set again would be laid out again. */
+function put(element, property, value) {
+  if (element[property] !== value) element[property] = value;
 }
 
 function button(text, iconName, onclick, props = {}) {

@@ -98,7 +98,11 @@ class PictureView {
     this.frame = h("div", { class: "l2l-frame" }, this.canvas);
     this.element = h("figure", { class: `l2l-picture l2l-${name}` }, this.frame, this.caption);
     // Upscaling a small face by hand keeps it smooth at any zoom and on any screen density.
-    this.observer = new ResizeObserver(() => this.draw());
+    this.width = 0; // to ask for it at every picture would lay the whole page out
+    this.observer = new ResizeObserver(() => {
+      this.width = this.frame.clientWidth;
+      this.draw();
+    });
     this.observer.observe(this.frame);
   }
 
@@ -108,7 +112,7 @@ class PictureView {
   }
 
   draw() {
-    const side = Math.round(this.frame.clientWidth * (window.devicePixelRatio || 1));
+    const side = Math.round(this.width * (window.devicePixelRatio || 1));
     if (!this.source || side < 1) return;
     if (this.canvas.width !== side) this.canvas.width = this.canvas.height = side;
     const context = this.canvas.getContext("2d");
