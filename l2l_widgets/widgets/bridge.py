@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -350,8 +349,7 @@ class SessionBridge:
         return out
 
     def _measure_after_rest(self, _: None) -> None:
-        time.sleep(REST)
-        if not self._rest.stale():
+        if self._rest.rested(REST):
             with contextlib.suppress(RuntimeError):  # the session was closed meanwhile
                 self.session.request()
 
