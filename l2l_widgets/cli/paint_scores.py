@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
 
 JUDGES = ("attribute_judge", "identity_judge")
-PROTOCOL = "l2l-painting/3"
 ALL = "all"
 #: As `l2l_widgets.recipes` has them: the parts that can be left out, and how many unseen renders
 #: there are.
@@ -95,6 +94,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     known = None if args.data is None else _known(args, count)
 
     from l2l_widgets.evaluation.painting import (
+        PROTOCOL,
         compare_painting,
         kept_scores,
         share_of,
@@ -315,7 +315,7 @@ def _pairs(out: Path, identity: Callable[[Tensor], Tensor], hashes: Mapping[str,
     """Likeness of two renders of one person, one pair of each person whom no judge learned from."""
     import torch
 
-    from l2l_widgets.evaluation.painting import kept_scores, same_person
+    from l2l_widgets.evaluation.painting import PROTOCOL, kept_scores, same_person
     from l2l_widgets.faceworld.version import WORLD
     from l2l_widgets.recipes.perception import HELD_OUT
     from l2l_widgets.recipes.rendered import SETS, rows_of_set

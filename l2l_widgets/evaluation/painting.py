@@ -38,6 +38,8 @@ from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
 from l2l_widgets.storage import make_folder, write_atomic
 
+#: What was measured under another name was measured otherwise: nothing of it is kept.
+PROTOCOL = "l2l-painting/3"
 #: What an edit takes from the next face, in turn, and the attribute that it is about.
 GRAFTS = (("mouth", "u_lip", "l_lip"), ("hair",), ("eye_g",))
 GRAFTED = ("smile", "hair_length", "glasses")

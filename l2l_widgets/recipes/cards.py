@@ -30,6 +30,7 @@ from l2l_widgets.evaluation.generated import (
     score_distribution,
     score_memorisation,
 )
+from l2l_widgets.evaluation.painting import PROTOCOL as PAINTING
 from l2l_widgets.evaluation.readers import score_embedder, score_reader
 from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.images import from_uint8, grid, save_image
@@ -186,7 +187,7 @@ def _parts(
         )
     if WHOLE in models.manifest and (weights / WHOLE).is_file() and models.has("parser"):
         parts["painting"] = _Part(
-            "the painter", (WHOLE, PARSER, "judge"), {"faces": PAINTED},
+            "the painter", (WHOLE, PARSER, "judge"), {"faces": PAINTED, "protocol": PAINTING},
             lambda: score_painter(models),
         )  # fmt: skip
     parts["mapper_all"] = _mapper_part(
