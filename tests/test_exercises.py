@@ -34,7 +34,7 @@ def test_a_right_answer_passes_in_all_three_ways():
     verdict = half.check(0.5)
     assert verdict
     assert (verdict.state, verdict.points, verdict.message) == ("passed", 2, "A half it is.")
-    assert 0 <= verdict.seconds < 60
+    assert 0 <= verdict.seconds < 5
     assert half(0.5) is None
     assert run_otter(half, 0.5) == 0
 
@@ -167,7 +167,7 @@ def test_a_check_measures_the_recipe_again(session, tiny_models, tmp_path):
     verdict = moves_smile.check(tmp_path / "face.png")
     assert verdict, verdict
     assert verdict.message == f"smile {session.measure().achieved['smile']:+.3f}"
-    assert 0 <= verdict.seconds < 60
+    assert 0 <= verdict.seconds < 5
     session.update(changes={"age": 0.3})
     assert "does not ask for a smile" in moves_smile.check(session).message
     assert "no-such.png" in moves_smile.check(tmp_path / "no-such.png").message
