@@ -31,7 +31,7 @@ __all__ = ["with_judges", "write_world"]
 
 #: Kind of judge -> the parts it fills: the first enters losses, the second only judges.
 PARTS = {
-    "attributes": ("regressor", "attribute_judge"),
+    "attributes": ("regressor", "attribute_judge", "attribute_judge_b"),
     "identity": ("embedder", "identity_judge"),
     "parser": ("parser",),
 }

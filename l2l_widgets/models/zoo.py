@@ -40,6 +40,7 @@ PART_FILES = {
     "regressor_b": "regressor_b.safetensors",
     "embedder": "embedder.safetensors",
     "attribute_judge": "judge_regressor.safetensors",
+    "attribute_judge_b": "judge_regressor_b.safetensors",
     "identity_judge": "judge_embedder.safetensors",
     "parser": "parser.safetensors",
 }
@@ -103,6 +104,7 @@ class Models:
         regressor: AttributeRegressor | None = None,
         embedder: FaceEmbedder | None = None,
         attribute_judge: AttributeRegressor | None = None,
+        attribute_judge_b: AttributeRegressor | None = None,
         identity_judge: FaceEmbedder | None = None,
         parser: protocols.Segmenter | None = None,
         regressors: Iterable[AttributeRegressor] = (),
@@ -116,9 +118,9 @@ class Models:
 
         Parameters
         ----------
-        generator, regressor, embedder, attribute_judge, identity_judge, parser
+        generator, regressor, embedder, attribute_judge, attribute_judge_b, identity_judge, parser
             As in :mod:`l2l_widgets.protocols`. Without a judge the receipt uses the regressor (or
-            embedder) and says so.
+            embedder) and says so; the second attribute judge reads in evaluations alone.
         regressors : iterable of AttributeRegressor
             The ensemble that enters losses, where it is more than ``regressor``.
         editors : mapping of str to Editor or callable
@@ -138,6 +140,7 @@ class Models:
             ("regressor", regressor),
             ("embedder", embedder),
             ("attribute_judge", attribute_judge),
+            ("attribute_judge_b", attribute_judge_b),
             ("identity_judge", identity_judge),
             ("parser", parser),
         ):
@@ -176,7 +179,7 @@ class Models:
                         f"present: {', '.join(self._loaders)}"
                     )
                 part = self._loaders[name]()
-                if "regressor" in name or name == "attribute_judge":
+                if "regressor" in name or name.startswith("attribute_judge"):
                     check_columns(part, name, self.table)
                 self._parts[name] = part
             return self._parts[name]
@@ -206,6 +209,11 @@ class Models:
     def attribute_judge(self) -> AttributeRegressor:
         """The attribute judge of another family and seed, which never enters a loss."""
         return self.part("attribute_judge")
+
+    @property
+    def attribute_judge_b(self) -> AttributeRegressor:
+        """The second attribute judge, of a third family, which never enters a loss either."""
+        return self.part("attribute_judge_b")
 
     @property
     def identity_judge(self) -> FaceEmbedder:

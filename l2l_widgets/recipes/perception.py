@@ -6,6 +6,9 @@
     Face identity; enters the losses.
 ``judge_regressor`` and ``judge_embedder``
     Transformers of another seed, which train nothing: what edits are measured by.
+``judge_regressor_b``
+    Plain convolutions, which train nothing either: what one judge calls a leak, is it one for
+    another that looks with other eyes?
 
 All learn from rendered faces whose truth is known, seen blurred, noisy, shifted and off in colour,
 so that a smudge is no attribute. The last faces of each set are held out, and the scores are
@@ -400,6 +403,10 @@ RECIPES = (
     _regressor(
         "judge_regressor", "attribute judge: transformer, trains nothing", 8000, 101,
         family="transformer", width=96,
+    ),
+    _regressor(
+        "judge_regressor_b", "second attribute judge: plain convolutions, trains nothing", 7000,
+        105, family="plain", width=12, features=128, sets=("independent", "population"),
     ),
     _embedder("embedder", "identity embedder F, from the regressor's trunk", 7000, 7, "regressor",
               learning_rate=1.5e-3),
