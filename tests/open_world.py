@@ -59,9 +59,10 @@ class Moves:
         return w + step[:, None]
 
 
-def open_models(judge=None, regressor=None):
-    """Models of the open world; another judge or regressor where one is given."""
+def open_models(judge=None, regressor=None, judge_b=None):
+    """Models of the open world; another judge, regressor or second judge where one is given."""
     return Models.from_parts(
         OpenWorld(), regressor=regressor or Reads(), embedder=Knows(),
-        attribute_judge=judge or Reads(), identity_judge=Knows(), name="open",
+        attribute_judge=judge or Reads(), attribute_judge_b=judge_b, identity_judge=Knows(),
+        name="open",
     )  # fmt: skip

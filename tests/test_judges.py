@@ -309,8 +309,10 @@ def test_models_of_ones_own_draw_and_say_what_is_missing():
     assert len(models.hashes["generator"]) == 64
     with pytest.raises(ZooError, match="part 'embedder' is missing"):
         _ = models.embedder
-    with pytest.raises(JudgeError, match="too many"):
-        with_judges(models, [own_judge()] * 3)
+    three = with_judges(models, [own_judge()] * 3)
+    assert three.attribute_judge_b(picture).shape == (1, 2)
+    with pytest.raises(JudgeError, match="too many; allowed: 3"):
+        with_judges(models, [own_judge()] * 4)
 
 
 def test_columns_are_numbers_and_outputs_have_an_axis_or_none():
@@ -340,6 +342,8 @@ def test_two_judges_must_read_the_same():
 
     with pytest.raises(JudgeError, match="it lacks 'age'"):
         with_judges(Models.from_parts(OpenWorld()), [own_judge(), other])
+    with pytest.raises(JudgeError, match="it lacks 'age'"):
+        with_judges(Models.from_parts(OpenWorld()), [own_judge(), own_judge(), other])
 
 
 class Adds:

@@ -8,8 +8,8 @@ from open_world import A, Moves, Reads, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.evaluation import Plan, compare
-from l2l_widgets.evaluation.bench import Bench, Readers
-from l2l_widgets.evaluation.equal_change import READERS, measure_equal
+from l2l_widgets.evaluation.bench import Bench, Readers, readers_of
+from l2l_widgets.evaluation.equal_change import measure_equal
 from l2l_widgets.evaluation.quick_readers import common_side, prepared
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.sweep import KNOBS
@@ -60,7 +60,8 @@ def test_what_is_read_at_the_change_is_that_of_the_whole_sweep(request_size) -> 
     early, pictures, _ = measured(editor, 10, request_size)
     assert all_pictures == faces * len(KNOBS)  # with the unedited, for what lies outside
     assert pictures < 0.8 * all_pictures
-    at_change = [f"{r}:{what}" for r in READERS for what in ("position", "changes", "length")]
+    kinds = readers_of(open_models())
+    at_change = [f"{r}:{what}" for r in kinds for what in ("position", "changes", "length")]
     for key in (*at_change, "similarity", "outside"):
         assert torch.equal(early[key].nan_to_num(9), whole[key].nan_to_num(9)), key
     reached = ~whole["judge:position"].isnan()

@@ -43,7 +43,7 @@ def paired_difference(
         With rows of both methods; attributes that only one of them has are left out.
     first, second : str
         Two methods.
-    reader : {"judge", "ensemble", "consensus"}
+    reader : str
         Who reads.
 
     Returns

@@ -56,7 +56,7 @@ class LeakageMatrix:
     Parameters
     ----------
     method, reader : str
-        Who edited, and who read: ``judge``, ``ensemble`` or ``consensus``.
+        Who edited, and who read: ``judge``, ``judge_b``, ``ensemble`` or ``consensus``.
     protocol : Protocol
         Faces, seed and the achieved change; its attributes are those that were asked for.
     read : tuple of str
@@ -117,7 +117,8 @@ class LeakageMatrix:
 
     def stamp(self) -> str:
         """Return what must stand under every picture of this: n, seed, judge, intervals."""
-        reader = {"judge": self.judges.get("attribute", "judge")}.get(self.reader, self.reader)
+        names = {"judge": "attribute", "judge_b": "attribute_b"}
+        reader = self.judges.get(names.get(self.reader, ""), self.reader)
         return (
             f"{'PREVIEW, ' if self.preview else ''}n = {self.protocol.faces} faces, face seed "
             f"{self.protocol.seed}, {self.method}, achieved change {self.protocol.request:g}, "

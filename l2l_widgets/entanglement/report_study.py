@@ -58,6 +58,11 @@ class ReportStudy:
         return tuple(dict.fromkeys(method for method, _ in self._cells))
 
     @property
+    def readers(self) -> tuple[str, ...]:
+        """Who read the report's matrices, the judge first."""
+        return tuple(dict.fromkeys(reader for _, reader in self._cells))
+
+    @property
     def judges(self) -> dict[str, str]:
         """Names of the readers."""
         return dict(self.report.get("judges", {}))

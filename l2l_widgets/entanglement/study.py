@@ -13,7 +13,7 @@ from torch import Tensor
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.entanglement.matrix import FaceChange, LeakageMatrix
 from l2l_widgets.evaluation import equal_change
-from l2l_widgets.evaluation.bench import Bench, Readers, Truth, face_latents
+from l2l_widgets.evaluation.bench import Bench, Truth, face_latents, reader_names, readers_of
 from l2l_widgets.evaluation.cells import Cells
 from l2l_widgets.evaluation.report import Protocol, versions
 from l2l_widgets.metrics import leakage
@@ -92,7 +92,12 @@ class LeakageStudy:
     @property
     def judges(self) -> dict[str, str]:
         """Names of the readers, for the stamp."""
-        return Readers.of(self.models).names
+        return reader_names(self.models)
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Who can read a matrix, the judge first."""
+        return readers_of(self.models)
 
     def measured(self, method: str, name: str) -> bool:
         """Whether an attribute needs no more work: it was measured, or cannot be."""
@@ -215,10 +220,10 @@ class LeakageStudy:
         ----------
         method : str
             Also one of which nothing is known yet: the matrix has no rows then.
-        reader : {"judge", "ensemble", "consensus"}
-            Who reads; each has its own crossing.
+        reader : str
+            Who reads, one of :attr:`readers`; each has its own crossing.
         """
-        _check_reader(reader)
+        self._check_reader(reader)
         with self._lock:
             rows = {n: c for (m, n), c in self._rows.items() if m == method}
             failed = {n: why for (m, n), why in self.failed.items() if m == method}
@@ -244,6 +249,10 @@ class LeakageStudy:
             self.chance,
         )  # fmt: skip
 
+    def _check_reader(self, reader: str) -> None:
+        if reader not in self.readers:
+            raise ValueError(f"reader is {reader!r}; allowed: {', '.join(self.readers)}")
+
     def faces(self, method: str, edited: str, read: str, reader: str = "judge") -> list[FaceChange]:
         """Return the faces behind a cell; those that never came so far are among them.
 
@@ -252,7 +261,7 @@ class LeakageStudy:
         ValueError
             A row that was not measured, or an attribute that the table lacks.
         """
-        _check_reader(reader)
+        self._check_reader(reader)
         column = self.models.table.index(read)
         return faces_of_row(self.row(method, edited), reader, column, self.protocol)
 
@@ -327,11 +336,6 @@ def _signed(rows: list[dict[str, Tensor]], reader: str) -> Tensor:
 def _all_may_be_chance(reader: str, width: int) -> dict[str, Tensor]:
     lengths = torch.tensor(_WHOLE_SCALE)
     return {"lengths": lengths, f"{reader}:band": torch.ones(len(lengths), width)}
-
-
-def _check_reader(reader: str) -> None:
-    if reader not in equal_change.READERS:
-        raise ValueError(f"reader is {reader!r}; allowed: {', '.join(equal_change.READERS)}")
 
 
 def _faces_of(protocol: Protocol) -> dict[str, object]:

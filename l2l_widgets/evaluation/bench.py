@@ -27,10 +27,33 @@ Truth = Callable[[str, float, int], tuple[Tensor, Tensor] | None]
 #: Unedited pictures of all faces are kept up to this size: 1,000 faces of 128 pixels take 200 MB.
 KEPT_BYTES = 256 << 20
 
+#: Who reads, in the order of the tables: the judge; a second one of another family, where there is
+#: one; the ensemble of the training; and the mean of the judge and the ensemble.
+READERS = ("judge", "judge_b", "ensemble", "consensus")
+
+
+def reader_names(models: Models) -> dict[str, str]:
+    """Return what each reader of some models is, for a report; a missing judge is named so."""
+    none = "(no second judge at hand)"
+    own = models.has("attribute_judge")
+    names = {"attribute": "attribute_judge" if own else f"regressor {none}"}
+    if models.has("attribute_judge_b"):
+        names["attribute_b"] = "attribute_judge_b"
+    if models.has("identity_judge"):
+        names["identity"] = "identity_judge"
+    elif models.has("embedder"):
+        names["identity"] = f"embedder {none}"
+    return names
+
+
+def readers_of(models: Models) -> tuple[str, ...]:
+    """Return those of :data:`READERS` that some models have."""
+    return tuple(r for r in READERS if r != "judge_b" or models.has("attribute_judge_b"))
+
 
 @dataclass
 class Readers:
-    """The networks that read pictures: the judge, and the ensemble of the training beside it.
+    """The networks that read pictures: the judges, and the ensemble of the training beside them.
 
     Parameters
     ----------
@@ -38,6 +61,8 @@ class Readers:
         Where they come from.
     judge, ensemble : callable
         Pictures (B, 3, R, R) to readings (B, A).
+    judge_b : callable or None
+        A second judge, of another family, that trained nothing either.
     identity : callable or None
         Pictures to identity vectors (B, D).
     names : dict
@@ -52,34 +77,36 @@ class Readers:
     identity: Callable[[Tensor], Tensor] | None
     names: dict[str, str]
     side: int | None = None
+    judge_b: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def of(cls, models: Models) -> Readers:
-        """Return the readers that these models have; a missing judge is replaced and named so."""
+        """Return the readers that these models have; a missing judge is replaced."""
         own = models.has("attribute_judge")
         judge = models.attribute_judge if own else models.regressor
-        names = {"attribute": "attribute_judge" if own else "regressor (no second judge at hand)"}
+        judge_b = prepared(models.attribute_judge_b) if models.has("attribute_judge_b") else None
         identity = None
         if models.has("identity_judge"):
-            identity, names["identity"] = models.identity_judge, "identity_judge"
+            identity = models.identity_judge
         elif models.has("embedder"):
-            identity, names["identity"] = models.embedder, "embedder (no second judge at hand)"
+            identity = models.embedder
         regressors = [prepared(r) for r in models.regressors or (judge,)]
         judge, identity = prepared(judge), prepared(identity)
-        asked = [judge, *regressors, *([] if identity is None else [identity])]
+        asked = [judge, *regressors, *(r for r in (judge_b, identity) if r is not None)]
 
         def ensemble(images: Tensor) -> Tensor:
             return torch.stack([r(images).float() for r in regressors]).mean(dim=0)
 
-        return cls(models, judge, ensemble, identity, names, common_side(asked))
+        names, side = reader_names(models), common_side(asked)
+        return cls(models, judge, ensemble, identity, names, side, judge_b)
 
     def look(
         self, images: Tensor, ensemble: bool = True, features: bool = False
     ) -> dict[str, Tensor]:
-        """Return ``judge`` (B, A), ``ensemble`` (B, A) and ``person`` (B, D) of pictures.
+        """Return ``judge``, ``judge_b``, ``ensemble`` (B, A) and ``person`` (B, D) of pictures.
 
-        Without ``ensemble`` that one is not asked; with ``features`` the judge's own (B, F) are
-        there as well, from the same pass, where it is one of the package's networks.
+        Without ``ensemble`` the first judge alone reads attributes; with ``features`` its own
+        (B, F) are there as well, from the same pass, where it is one of the package's networks.
 
         Raises
         ------
@@ -95,6 +122,8 @@ class Readers:
         else:
             found = {"judge": self.judge(images).float()}
         if ensemble:
+            if self.judge_b is not None:
+                found["judge_b"] = self.judge_b(images).float()
             found["ensemble"] = self.ensemble(images)
         width = len(self.models.table)
         for name, readings in found.items():
@@ -133,8 +162,8 @@ def _joined(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return by how much each reader saw faces change: ``judge``, ``ensemble``, ``consensus``."""
-    found = {key: after[key] - before[key] for key in ("judge", "ensemble")}
+    """Return by how much each of :data:`READERS` saw faces change, (N, A) each."""
+    found = {key: after[key] - before[key] for key in READERS if key in before}
     found["consensus"] = (found["judge"] + found["ensemble"]) / 2
     return found
 
@@ -172,6 +201,11 @@ class Bench:
     anchors: dict[str, Any] = field(default_factory=dict)
     regions: dict[str, Tensor] = field(default_factory=dict)
     unedited: Tensor | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those of :data:`READERS` that read here."""
+        return tuple(r for r in READERS if r in self.before or r == "consensus")
 
     @classmethod
     def of(cls, models: Models, protocol: Protocol) -> Bench:

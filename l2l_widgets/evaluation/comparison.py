@@ -388,7 +388,7 @@ class _Run:
                 continue
             kept[label, seed] = cells
             self._add_equal(label, seed, cells, random_edits)
-        for reader in equal_change.READERS:
+        for reader in self.bench.kinds:
             result.methods += method_rows(kept, reader, result.leakage, self.bench, protocol)
             result.pairs += pair_rows(kept, reader, self.bench, protocol)
 
@@ -400,7 +400,7 @@ class _Run:
         random_edits: dict[str, Tensor],
     ) -> None:
         protocol, result, bench = self.plan.protocol, self.result, self.bench
-        for reader in equal_change.READERS:
+        for reader in bench.kinds:
             own = {"method": label, "seed": seed, "reader": reader}
             for name, cell in cells.items():
                 row = equal_change.equal_row(bench, name, reader, cell, protocol)

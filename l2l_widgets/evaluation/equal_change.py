@@ -3,8 +3,9 @@
 Every face is edited at rising strengths; where the reader sees the target moved by the protocol's
 request, everything else is read, interpolated between strengths. A face that never comes so far is
 unreached: it counts in the reach, and in nothing else. Each reader has its own crossing: the judge,
-the ensemble of the training, and their mean (``consensus``), as a mapper may learn to paint what
-its own judges look for.
+a second judge of another family (``judge_b``) where there is one, the ensemble of the training, and
+its mean with the judge (``consensus``), as a mapper may learn to paint what its own readers look
+for.
 
 Strengths go up to a whole attribute unit and carry no readings: a target that is corrected, and
 clipped to [0, 1], could not be pushed to an equal change.
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from l2l_widgets.evaluation.bench import Bench, Truth, moved, partners
 from l2l_widgets.evaluation.report import Protocol
-from l2l_widgets.evaluation.sweep import KNOBS, READERS, follow
+from l2l_widgets.evaluation.sweep import KNOBS, follow
 from l2l_widgets.metrics import editing, leakage, significance
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def measure_equal(
     signs = signs.cpu()
     knobs = torch.tensor(KNOBS, dtype=torch.float64)
     full: dict[str, Tensor] = {}
-    for reader in READERS:
+    for reader in part.kinds:
         changes = sweep[reader]  # (n, S, A)
         achieved = changes[:, :, column] * signs[:, None]
         position = leakage.matched_position(knobs, achieved, protocol.request)
@@ -151,15 +152,15 @@ def measure_random_edits(
     lengths = torch.tensor((0.0, *RANDOM_LENGTHS)) * typical
     width = len(bench.models.table)
     out = {"lengths": lengths}
-    for reader in READERS:
+    for reader in part.kinds:
         out[f"{reader}:band"] = torch.zeros(len(lengths), width)
     for i, length in enumerate(lengths.tolist()[1:], start=1):
-        found: dict[str, list[Tensor]] = {reader: [] for reader in READERS}
+        found: dict[str, list[Tensor]] = {reader: [] for reader in part.kinds}
         for step in steps:
             after = part.readers.read(part.ws + length * step, protocol.batch)
             for reader, changes in moved(part.before, after).items():
                 found[reader].append(changes.cpu())
-        for reader in READERS:
+        for reader in part.kinds:
             changes = torch.stack(found[reader])  # (R, N, A)
             out[f"{reader}:band"][i] = leakage.random_direction_band(changes).float()
     return out

@@ -56,9 +56,12 @@ def stamp(comparison: Comparison) -> str:
         each = ", ".join(f"{label} {count}" for label, count in p["trained_seeds"].items())
         seeds = f"training seeds: {each}"
     preview = "PREVIEW, " if p["preview"] else ""
+    judges = f"judge: {p['judges']['attribute']}"
+    if "attribute_b" in p["judges"]:
+        judges = f"judges: {p['judges']['attribute']}, {p['judges']['attribute_b']}"
     return (
         f"{preview}n = {plan.protocol.faces} faces, face seed {plan.protocol.seed}, "
-        f"{seeds}, judge: {p['judges']['attribute']}, {INTERVALS}"
+        f"{seeds}, {judges}, {INTERVALS}"
     )
 
 

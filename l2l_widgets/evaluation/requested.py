@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
-from l2l_widgets.evaluation.bench import Bench, Truth, partners
+from l2l_widgets.evaluation.bench import READERS, Bench, Truth, partners
 from l2l_widgets.evaluation.report import EvaluationReport, Protocol, versions
 from l2l_widgets.metrics import editing
 
@@ -237,7 +237,7 @@ def _measure_faces(
     """Return (N,) values by "reader:quantity"; faces without a request hold rubbish."""
     out = {}
     request = torch.nan_to_num(asked, nan=1.0)
-    for reader in ("judge", "ensemble"):
+    for reader in (r for r in READERS if r in before):
         changes = after[reader] - before[reader]
         out[f"{reader}:achieved"] = editing.achieved_fraction(
             before[reader][:, column], after[reader][:, column], request
@@ -260,11 +260,15 @@ def _statistics(values: Mapping[str, Tensor], protocol: Protocol) -> dict[str, A
         ("judge:others_unrelated", "others_unrelated_mean", "mean"),
         ("judge:identity_similarity", "identity_similarity", "mean"),
         ("judge:identity_placement_score", "identity_placement_score", "mean"),
+        ("judge_b:achieved", "judge_b_achieved_median", "median"),
+        ("judge_b:others", "judge_b_others_mean", "mean"),
         ("ensemble:achieved", "ensemble_achieved_median", "median"),
         ("ensemble:others", "ensemble_others_mean", "mean"),
         (":cycle_error", "cycle_error_mean", "mean"),
     ):
         found = values.get(key)
+        if found is None and key.startswith("judge_b:"):
+            continue  # no column for a reader that is not there
         if found is None or bool(found.isnan().all()):
             row[name] = None
             continue

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
-from l2l_widgets.evaluation.bench import Bench, partners
+from l2l_widgets.evaluation.bench import READERS, Bench, partners
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import editing
 
@@ -98,7 +98,7 @@ def measure_several(
     Returns
     -------
     dict of str to Tensor
-        ``asked`` (N, A); for the readers judge and ensemble, ``r:achieved`` (N, A), the share of
+        ``asked`` (N, A); for each reader r that is a network, ``r:achieved`` (N, A), the share of
         each request that came, NaN where nothing was asked, and ``r:others`` (N,), the mean change
         of what no request may change on purpose; ``judge:identity_similarity`` (N,).
     """
@@ -119,7 +119,7 @@ def measure_several(
     for i, name in enumerate(table.names):
         free[:, partners(table, name)] &= ~wanted[:, i : i + 1]
     out = {"asked": asked}
-    for reader in ("judge", "ensemble"):
+    for reader in (r for r in bench.kinds if r in after):
         changes_read = (after[reader] - bench.before[reader]).cpu()
         share = changes_read / torch.where(wanted, asked, 1.0)
         out[f"{reader}:achieved"] = torch.where(wanted, share, float("nan"))
@@ -143,7 +143,7 @@ def several_rows(
     rows = []
     for (label, seed), cell in cells.items():
         kept = cell["asked"].any(dim=1)
-        for reader in ("judge", "ensemble"):
+        for reader in (r for r in READERS if f"{r}:achieved" in cell):
             achieved = cell[f"{reader}:achieved"][kept]
             least = torch.where(achieved.isnan(), torch.inf, achieved).amin(dim=1)
             row: dict[str, Any] = {

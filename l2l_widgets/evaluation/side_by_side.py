@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from l2l_widgets.evaluation.bench import Bench
-from l2l_widgets.evaluation.equal_change import READERS
+from l2l_widgets.evaluation.bench import READERS, Bench
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import editing, significance
 
@@ -23,6 +22,8 @@ def equal_faces(
     others = [i for i in range(len(bench.models.table)) if i != column]
     rows = []
     for reader in READERS:
+        if f"{reader}:position" not in cell:
+            continue
         rows.append((reader, "strength", cell[f"{reader}:position"]))
         rows.append((reader, "others", cell[f"{reader}:changes"][:, others].abs().mean(dim=1)))
         rows.append((reader, "length", cell[f"{reader}:length"]))

@@ -21,11 +21,10 @@ from l2l_widgets.metrics import editing, leakage
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
 
-__all__ = ["KNOBS", "READERS", "follow"]
+__all__ = ["KNOBS", "follow"]
 
 #: Strengths of the sweep, in attribute units.
 KNOBS = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
-READERS = ("judge", "ensemble", "consensus")
 #: The first strength that is drawn is the last one up to this share of the wanted change. Those
 #: below are drawn for a face that has the change there already.
 FIRST_LOOK = 0.7
@@ -128,7 +127,7 @@ class _Followed:
     def _reached(self, any_reader: bool = False) -> Tensor:
         """Whether all readers, or any, have seen the change at a strength that was drawn."""
         seen = []
-        for reader in READERS:
+        for reader in self.bench.kinds:
             achieved = self.values[reader][:, :, self.column] * self.signs.cpu()[:, None]
             seen.append(((achieved.double() >= self.change) & self.drawn).any(dim=1))
         together = torch.stack(seen)

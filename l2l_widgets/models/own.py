@@ -56,7 +56,8 @@ def with_judges(models: Models, judges: Iterable[Source]) -> Models:
     judges : iterable
         Declarations (files or names of ready ones), or judges. Of each kind the first becomes what
         losses see (``regressor``, ``embedder``), the second what only measures
-        (``attribute_judge``, ``identity_judge``); a measure without a second judge says so.
+        (``attribute_judge``, ``identity_judge``); a measure without a second judge says so. A third
+        that reads attributes measures beside the second (``attribute_judge_b``).
 
     Returns
     -------
@@ -82,7 +83,7 @@ def with_judges(models: Models, judges: Iterable[Source]) -> Models:
             raise _too_many(judge, len(PARTS[kind]))
         if free[0] == "regressor" and judge.declaration.table is not None:
             table = judge.declaration.table
-        elif free[0] == "attribute_judge" and judge.attributes != table.names:
+        elif free[0].startswith("attribute_judge") and judge.attributes != table.names:
             missing = [name for name in table.names if name not in judge.attributes]
             raise JudgeError(
                 f"judge {judge.declaration.file!r} reads {len(judge.attributes)} attributes, the "

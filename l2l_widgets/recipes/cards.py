@@ -58,13 +58,14 @@ PEOPLE = 60
 SCORES, CARD, LATENCY = "scores.json", "CARD.md", "latency.json"
 SHEET, CURVES = "neighbours.png", "reliability.png"
 #: The readers, as the zoo calls them, in the order of the card.
-READERS = ("attribute_judge", "regressor", "regressor_b")
+READERS = ("attribute_judge", "attribute_judge_b", "regressor", "regressor_b")
 EMBEDDERS = ("embedder", "identity_judge")
 PARSER = "parser.safetensors"
 
 #: Beginnings of the names of files that a part is of, or is measured with.
-_JUDGES = ("judge", "regressor")
-_EDITING = ("generator.", "mapper.", *_JUDGES)
+_JUDGES = ("judge_regressor.", "judge_embedder.")
+_READERS = ("judge_regressor", "regressor")
+_EDITING = ("generator.", "mapper.", "judge_embedder.", *_READERS)
 
 
 class NotMeasurableError(ValueError):
@@ -169,7 +170,7 @@ def _parts(
 ) -> dict[str, _Part]:
     """What there is to measure, what takes least first."""
     parts = {
-        "readers": _Part("the readers", _JUDGES, {}, lambda: score_readers(models, weights)),
+        "readers": _Part("the readers", _READERS, {}, lambda: score_readers(models, weights)),
         "embedders": _Part(
             "the embedders", ("embedder.", "judge_embedder."), {},
             lambda: score_embedders(models),
@@ -187,7 +188,7 @@ def _parts(
         )
     if WHOLE in models.manifest and (weights / WHOLE).is_file() and models.has("parser"):
         parts["painting"] = _Part(
-            "the painter", (WHOLE, PARSER, "judge"), {"faces": PAINTED, "protocol": PAINTING},
+            "the painter", (WHOLE, PARSER, *_JUDGES), {"faces": PAINTED, "protocol": PAINTING},
             lambda: score_painter(models),
         )  # fmt: skip
     parts["mapper_all"] = _mapper_part(
@@ -197,13 +198,13 @@ def _parts(
         models, progress, "the mapper on the paper's eight attributes", PAPER_EIGHT, 500, PEOPLE
     )
     parts["generator"] = _Part(
-        "the generator", ("generator.", "judge_regressor"), {"faces": faces},
+        "the generator", ("generator.", "judge_regressor."), {"faces": faces},
         lambda: score_generator(models, weights, faces),
     )  # fmt: skip
     if MIXER_FILE in models.manifest:
         parts["mixer"] = _Part(
             "the identity mixer",
-            (MIXER_FILE, "generator.", "embedder", PARSER, "landmarks", *_JUDGES), {},
+            (MIXER_FILE, "generator.", "embedder", PARSER, "landmarks", "regressor", *_JUDGES), {},
             lambda: _score_mixer(models, progress),
         )  # fmt: skip
     return parts

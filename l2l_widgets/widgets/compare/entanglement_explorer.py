@@ -245,7 +245,8 @@ class EntanglementExplorer(FaceView):
             self._against = chosen("against", other, methods, "") if other else ""
             if self._against == self._method:
                 self._against = ""
-            self._reader = str(message.get("reader", self._reader))
+            readers = self.study.readers
+            self._reader = chosen("reader", message.get("reader"), readers, self._reader)
             if self._work is not None:  # it goes on with the methods that are shown now
                 self._work.methods = tuple(m for m in (self._method, self._against) if m)
             if shown != (self._method, self._against, self._reader):
@@ -359,6 +360,7 @@ class EntanglementExplorer(FaceView):
             self.study, self._work, self._progress, self.cell = study, None, Progress(), {}
             self._method = self._method if self._method in methods else (*methods, "")[0]
             self._against = self._against if self._against in methods else ""
+            self._reader = self._reader if self._reader in study.readers else "judge"
             self._error, self._lost = error, lost
         self._show_anew()
 

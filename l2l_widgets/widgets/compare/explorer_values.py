@@ -57,6 +57,7 @@ def explorer_schema(
         "attributes": attribute_values(table),
         "columns": list(table.names),
         "methods": list(models.available_editors if report is None else study.methods),
+        "readers": list(study.readers),
         "editable": report is None,
         "report": None if report is None else str(report),
         "eight": [n for n in PAPER_EIGHT if n in table],

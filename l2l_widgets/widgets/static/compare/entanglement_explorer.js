@@ -40,10 +40,8 @@ class ExplorerView {
   makeBar() {
     this.method = h("select", { "aria-label": t("method"), onchange: () => this.choose() });
     this.against = h("select", { "aria-label": t("compare_with"), onchange: () => this.choose() });
-    this.fillMethods();
-    const readers = { judge: t("judge"), ensemble: t("training"), consensus: t("both") };
-    this.reader = h("select", { "aria-label": t("read_by_label"), onchange: () => this.choose() },
-      ...Object.entries(readers).map(([value, text]) => h("option", { value }, text)));
+    this.reader = h("select", { "aria-label": t("read_by_label"), onchange: () => this.choose() });
+    this.fillChoices();
     // Not every way to fill a field in is followed by a change event; Enter always means "take it".
     const takes = { onchange: () => this.plan(), onkeydown: (event) => event.key === "Enter" && this.plan() };
     this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": t("many_faces"), ...takes });
@@ -62,9 +60,12 @@ class ExplorerView {
       labelled(t("read_by"), t("the_judge_trained_nothing_the"), this.reader), ...measuring);
   }
 
-  /** The methods of the models that draw now. */
-  fillMethods() {
-    const options = () => this.model.get("schema").methods.map((m) => h("option", { value: m }, m));
+  /** The methods of the models that draw now, and who reads their pictures. */
+  fillChoices() {
+    const { methods, readers } = this.model.get("schema");
+    const words = { judge: t("judge"), judge_b: t("second_judge"), ensemble: t("training"), consensus: t("both") };
+    this.reader.replaceChildren(...readers.map((value) => h("option", { value }, words[value])));
+    const options = () => methods.map((m) => h("option", { value: m }, m));
     this.method.replaceChildren(...options());
     this.against.replaceChildren(h("option", { value: "" }, t("no_method")), ...options());
   }
@@ -188,7 +189,7 @@ class ExplorerView {
 
   sync(name) {
     const value = this.model.get(name);
-    if (name === "schema") this.fillMethods();
+    if (name === "schema") this.fillChoices();
     else if (name === "status") this.showStatus(value);
     else if (name === "settings") this.showSettings(value);
     else if (name === "cell") this.showCell(value);
