@@ -67,6 +67,9 @@ def test_a_perfect_a_weak_and_a_forgetful_editor(tmp_path) -> None:
         assert perfect["others_mean"] == pytest.approx(0, abs=1e-4)
         assert rows["weak", reader]["achieved_median"] == pytest.approx(0.6, abs=1e-3)
         assert rows["weak", reader]["all_enough_score"] == 0
+        assert perfect["attributes_enough"] == perfect["attributes"] > 20
+        assert rows["weak", reader]["attributes_enough"] == 0
+        assert 0 < rows["drops", reader]["attributes_enough"] < perfect["attributes"]
         # four of five come whole: the median does not see it, the least one does
         assert rows["drops", reader]["achieved_median"] == pytest.approx(1, abs=1e-3)
         assert rows["drops", reader]["least_median"] == pytest.approx(0, abs=1e-3)

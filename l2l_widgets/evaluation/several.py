@@ -136,9 +136,10 @@ def several_rows(
 ) -> list[dict[str, Any]]:
     """Return one row a method, training seed and reader.
 
-    ``achieved_median`` is over all attributes of all faces, ``least_median`` the median of each
-    face's least one, ``all_enough_score`` the share of the faces of which every attribute came by
-    at least :data:`ENOUGH`.
+    ``achieved_median`` is over all attributes of all faces. Of the ``attributes`` that two faces or
+    more were asked for (beside others), ``attributes_enough`` come by at least :data:`ENOUGH` in
+    the median over those faces. ``least_median`` is the median of each face's least one,
+    ``all_enough_score`` the share of the faces of which every attribute came by so much.
     """
     rows = []
     for (label, seed), cell in cells.items():
@@ -150,6 +151,9 @@ def several_rows(
                 "method": label, "seed": seed, "reader": reader, "faces": int(kept.sum()),
                 "at_once": int((cell["asked"][kept][0] != 0).sum()),
             }  # fmt: skip
+            often = achieved[:, (~achieved.isnan()).sum(dim=0) > 1]
+            row["attributes"] = often.shape[1]
+            row["attributes_enough"] = int((often.nanquantile(0.5, dim=0) >= ENOUGH).sum())
             numbers = [
                 ("achieved_median", achieved, "median"),
                 ("least_median", least, "median"),
