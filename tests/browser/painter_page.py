@@ -86,7 +86,12 @@ class Bench:
         self.bridge.start()
         said = Words.of(language)
         words = said.of_script(str(MaskPainter._esm))
-        values = {"schema": painter_schema(session, said), "words": words, "settings": {}, "notice": {}}
+        values = {
+            "schema": painter_schema(session, said),
+            "words": words,
+            "settings": {},
+            "notice": {},
+        }
         values |= {"answered": {}, "still": "none"}
         for one in self.published:
             values |= one
