@@ -342,7 +342,9 @@ class FilmWriter:
         self._stream.options = {"crf": str(CRF), "threads": "1"}
 
     def _cannot(self, error: BaseException) -> FilmError:
-        return FilmError(f"out is {str(self.path)!r}: cannot be written ({first_line(error)})")
+        # the reason alone: the name in the error is that of the file beside, which is gone
+        why = getattr(error, "strerror", None) or first_line(error)
+        return FilmError(f"out is {str(self.path)!r}: cannot be written ({why})")
 
     def __exit__(
         self,

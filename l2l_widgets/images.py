@@ -36,6 +36,7 @@ __all__ = [
     "save_image",
     "to_pil",
     "to_uint8",
+    "why_unread",
 ]
 
 MAX_SCALE = 64
@@ -209,7 +210,8 @@ def load_image(path: str | os.PathLike[str] | bytes, resolution: int) -> Tensor:
     from PIL import ImageOps
 
     with _open(path) as opened:
-        return fit_square(ImageOps.exif_transpose(opened) or opened, resolution)
+        ImageOps.exif_transpose(opened, in_place=True)  # a large picture has no room for copies
+        return fit_square(opened, resolution)
 
 
 def fit_square(picture: Image.Image, resolution: int) -> Tensor:
@@ -217,7 +219,8 @@ def fit_square(picture: Image.Image, resolution: int) -> Tensor:
     from PIL import ImageOps
 
     size = (resolution, resolution)
-    square = ImageOps.fit(picture.convert("RGB"), size, Image.Resampling.LANCZOS)
+    plain = picture if picture.mode == "RGB" else picture.convert("RGB")
+    square = ImageOps.fit(plain, size, Image.Resampling.LANCZOS)
     pixels = torch.from_numpy(np.array(square))  # (R, R, 3)
     return from_uint8(pixels).permute(2, 0, 1)[None].contiguous()
 
@@ -284,6 +287,17 @@ def _open(
             f"{name}: it claims too many pixels; allowed: at most {most} megapixels"
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ValueError(f"{name}: {reason}") from None
+        raise ValueError(f"{name}: {why_unread(error)}") from None
     return picture
+
+
+def why_unread(error: Exception) -> str:
+    """Why Pillow did not read a picture, in words of our own for what happens to people's files."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if "MAX_TEXT" in text:  # the names of Pillow's constants
+        return "the text in it unpacks to too much"
+    if any(word in text.lower() for word in ("truncated", "broken", "unrecognized data stream")):
+        return "it is damaged or cut off"
+    return text

@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from l2l_widgets.images import why_unread
+
 #: The classes of CelebAMask-HQ in its official order; the index is the label. Parts are painted in
 #: this order when a picture's part files are merged, later ones over earlier ones.
 MASK_CLASSES = (
@@ -309,9 +311,12 @@ def _opened(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:
         raise MaskError(f"{label} is no picture; allowed: a PNG of class indices") from None
     except MaskError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise MaskError(f"{label} cannot be read: {reason}") from None
+    except Image.DecompressionBombError:  # Pillow's own words speak of an attack
+        raise MaskError(
+            f"{label} claims too many pixels; allowed: {MAX_PIXELS:,} in all, such as 4096 x 4096"
+        ) from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise MaskError(f"{label} cannot be read: {why_unread(error)}") from None
     return picture
 
 

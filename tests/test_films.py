@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,32 @@ def test_a_failure_leaves_the_film_that_stood_there_and_no_other_file(tmp_path):
             raise MemoryError
         assert (tmp_path / name).read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gif", "a.mp4"]
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+from PIL import Image
+from l2l_widgets.films import FilmError, FilmWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+noise = np.random.default_rng(0).integers(0, 255, (6, 64, 64, 3), dtype=np.uint8)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+try:
+    with FilmWriter(sys.argv[1], 12) as writer:
+        for frame in noise:
+            writer.write(Image.fromarray(frame))
+except FilmError as error:
+    print(error)
+"""
+
+
+def test_a_film_that_the_system_cuts_off_is_no_file_and_the_reason_names_the_one_wanted(tmp_path):
+    target = tmp_path / "a.mp4"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, target], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"out is {str(target)!r}: cannot be written (File too large)"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_film_is_as_readable_as_any_new_file(tmp_path):

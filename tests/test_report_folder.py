@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from open_world import A, Moves, open_models
 
 from l2l_widgets.attributes import DEFAULT_TABLE
@@ -19,6 +23,7 @@ from l2l_widgets.evaluation import (
     Plan,
     cascade_detector,
     compare,
+    figures,
     plan_of,
     verify,
     write_report,
@@ -29,6 +34,7 @@ from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.report_folder import as_latex, paper_mark, paper_table, stamp
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.version import WORLD
+from l2l_widgets.storage import StorageError
 
 AGE = DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=12, batch=8, draws=50)
@@ -347,3 +353,17 @@ def test_the_cascade_finds_faces_and_nothing_in_noise() -> None:
     assert found(torch.zeros(2, 3, 64, 64)).tolist() == [False] * 2
     with pytest.raises(ValueError, match="side is 20; allowed: at least 48"):
         cascade_detector(20)
+
+
+def test_a_figure_that_finds_no_room_leaves_no_half(tmp_path, monkeypatch) -> None:
+    plan = SimpleNamespace(protocol=SimpleNamespace(faces=1), sweep_faces=1)
+    comparison = SimpleNamespace(leakage=(), curves=("one",), plan=plan)
+    monkeypatch.setattr(figures, "curves_figure", lambda _: Figure())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("l2l_widgets.storage.os.replace", full)
+    with pytest.raises(StorageError, match=r"curves\.svg.*No space left"):
+        figures.draw_figures(comparison, tmp_path / "figures", "mark")
+    assert list((tmp_path / "figures").iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from l2l_widgets.evaluation.cells import plain_name
 from l2l_widgets.evaluation.comparison import Comparison
 from l2l_widgets.evaluation.equal_change import CURVE
 from l2l_widgets.evaluation.report_folder import INTERVALS
+from l2l_widgets.storage import make_folder, write_atomic
 
 #: How the mark ends under a matrix.
 HATCHED = "hatched: no discovery, by bootstrap over faces"
@@ -31,6 +33,11 @@ def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
     -------
     list of Path
         The files, two a figure.
+
+    Raises
+    ------
+    StorageError
+        One cannot be written; no half of it is left.
     """
     drawn = {}
     for label in dict.fromkeys(row["method"] for row in comparison.leakage):
@@ -38,7 +45,7 @@ def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
         drawn[name] = leakage_figure(comparison, label)
     if comparison.curves:
         drawn["curves"] = curves_figure(comparison)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     files = []
     from matplotlib import rc_context
 
@@ -56,7 +63,8 @@ def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
             # no date and no random names: equal numbers give equal files
             extra = {"metadata": {"Date": None}} if kind == "svg" else {}
             with rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-                figure.savefig(path, dpi=130, **extra)
+                figure.savefig(data := io.BytesIO(), format=kind, dpi=130, **extra)
+            write_atomic(path, data.getvalue())
             files.append(path)
     return files
 

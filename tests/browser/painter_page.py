@@ -76,14 +76,22 @@ class Bench:
     session : PaintSession
     folder : Path
         Where Save writes.
+    language : str
+        Of the page.
     """
 
-    def __init__(self, page, session, folder: Path) -> None:
+    def __init__(self, page, session, folder: Path, language: str = "en") -> None:
         self.session, self.published = session, []
         self.bridge = PaintBridge(session, self.published.append, folder)
         self.bridge.start()
-        words = Words.of("en").of_script(str(MaskPainter._esm))
-        values = {"schema": painter_schema(session), "words": words, "settings": {}, "notice": {}}
+        said = Words.of(language)
+        words = said.of_script(str(MaskPainter._esm))
+        values = {
+            "schema": painter_schema(session, said),
+            "words": words,
+            "settings": {},
+            "notice": {},
+        }
         values |= {"answered": {}, "still": "none"}
         for one in self.published:
             values |= one

@@ -138,6 +138,22 @@ def test_rows_are_chosen_with_the_keyboard_and_change_only_themselves(editor):
     assert button.inner_text() == "All rows"
 
 
+@pytest.mark.parametrize("which", [0, 2], ids=["en", "de"])
+def test_the_rows_stand_on_lines_of_one_length_within_their_menu(editor, which):
+    root = editor.page.locator(".l2l-editor").nth(which)
+    root.locator(".l2l-scope-button").click()
+    edge = root.locator(".l2l-menu:visible").bounding_box()
+    boxes = [one.bounding_box() for one in root.locator(".l2l-cell").all()]
+    lines = [round(box["y"]) for box in boxes]
+    assert len({lines.count(y) for y in lines}) == 1, lines
+    assert min(min(box["width"], box["height"]) for box in boxes) >= 24
+    inside = [*boxes, root.locator(".l2l-space").bounding_box()]
+    assert all(box["x"] + box["width"] < edge["x"] + edge["width"] - 8 for box in inside)
+    groups = root.locator(".l2l-menu:visible .l2l-toggle:not(.l2l-cell)").all_inner_texts()
+    assert groups == (["Coarse", "Middle", "Fine"] if which == 0 else ["Grob", "Mittel", "Fein"])
+    editor.page.keyboard.press("Escape")
+
+
 def test_going_back_and_editing_keeps_the_other_branch(editor):
     editor.drag("smile", 0.5, 0.9)
     editor.settle()

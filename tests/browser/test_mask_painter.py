@@ -248,6 +248,24 @@ def test_style_second_mask_outside_and_files(painter, faces):
     painter.until(lambda: "no picture" in message.inner_text(), "the refusal")
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_buttons_of_files_stand_on_two_lines_beside_the_file_browser(painter, faces, language):
+    # a page of its own: what the other tests' page is asked is answered by their bench
+    session = PaintSession(painter.model, faces.image[0], faces.mask[0])
+    with harness.page_beside(painter.page, width=798) as own:
+        Bench(own, session, painter.folder, language)
+        root = PainterPage(own, session).root
+        files = root.locator(".l2l-files button:visible, .l2l-files input:visible")
+        boxes = [files.nth(i).bounding_box() for i in range(files.count())]
+        assert len(boxes) == 8, "two of a face, two of a mask, two of a recipe, the second mask"
+        assert len({round(b["y"] + b["height"] / 2, -1) for b in boxes}) <= 2
+        saved = root.locator(".l2l-save").bounding_box()
+        undo = root.locator(".l2l-actions button").first.bounding_box()
+        assert saved["y"] == undo["y"], "one line for what is done to the picture"
+        names = files.evaluate_all("es => es.map(e => e.getAttribute('aria-label'))")
+        assert len(set(names)) == len(names), "each has a name of its own where it is read aloud"
+
+
 def test_the_original_shows_while_the_result_is_held(painter):
     def shown():
         url = painter.root.locator(".l2l-result canvas").evaluate("c => c.toDataURL()")

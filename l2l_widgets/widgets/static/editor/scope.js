@@ -1,5 +1,7 @@
 // Where an edit applies: rows of W+ and the space of its step, behind one button of the face bar.
 
+const GROUPS = () => ({ coarse: t("coarse"), middle: t("middle"), fine: t("fine") });
+
 /** `onChange({rows, space})` is called with rows as a list, or null for all. */
 class ScopeMenu {
   constructor(schema, t, onChange) {
@@ -13,11 +15,12 @@ class ScopeMenu {
       class: "l2l-button l2l-scope-button", title: t("rows_title"), "aria-expanded": "false",
       "aria-haspopup": "dialog",
     });
+    const called = GROUPS();
     this.groups = Object.entries(schema.groups).filter(([, rows]) => rows.length).map(([name, rows]) => ({
       rows,
       button: h("button", {
         type: "button", class: "l2l-toggle", "aria-pressed": "true", onclick: () => this.flip(rows),
-      }, t(name)),
+      }, called[name]),
     }));
     this.cells = Array.from({ length: schema.num_ws }, (_, row) =>
       h("button", {
@@ -34,7 +37,10 @@ class ScopeMenu {
       h("p", {}, t("rows_help")),
       h("div", { class: "l2l-toggles", role: "group", "aria-label": t("rows_group") },
         ...this.groups.map((group) => group.button)),
-      h("div", { class: "l2l-toggles l2l-cells", role: "group", "aria-label": t("rows_group") }, ...this.cells),
+      h("div", {
+        class: "l2l-toggles l2l-cells", role: "group", "aria-label": t("rows_group"),
+        style: `--columns: ${columnsFor(this.cells.length)}`,
+      }, ...this.cells),
       h("label", { class: "l2l-field" }, h("span", {}, t("space")), this.choices),
     );
     this.element = h("div", { class: "l2l-scope" }, this.button, this.menu);
@@ -95,6 +101,12 @@ class ScopeMenu {
     this.button.classList.toggle("l2l-narrowed", rows !== null || Boolean(space));
   }
 }
+
+/** How many of `count` cells stand on a line, so that all lines are as long and a finger hits each. */
+function columnsFor(count) {
+  return Math.ceil(count / Math.ceil(count / ScopeMenu.MOST_ON_A_LINE));
+}
+ScopeMenu.MOST_ON_A_LINE = 10;
 
 /** [0, 1, 2, 7] as "0-2, 7". */
 function spansOf(rows) {

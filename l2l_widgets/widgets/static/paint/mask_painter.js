@@ -51,14 +51,14 @@ class MaskPainterView {
     this.save = button(t("save"), "save", () => this.link.post({ kind: "save", what: "picture" }), {
       class: "l2l-button l2l-save", title: t("save_title"),
     });
-    const saveMask = button(t("save_mask"), "save", () => this.link.post({ kind: "save", what: "mask" }), {
-      title: t("write_the_mask_as_a"),
+    const saveMask = button(t("save"), null, () => this.link.post({ kind: "save", what: "mask" }), {
+      title: t("write_the_mask_as_a"), "aria-label": t("save_mask"),
     });
-    const saveRecipe = button(t("save_recipe"), "save", () => this.link.post({ kind: "save", what: "recipe" }), {
-      title: t("write_what_was_done_as"),
+    const saveRecipe = button(t("save"), null, () => this.link.post({ kind: "save", what: "recipe" }), {
+      title: t("write_what_was_done_as"), "aria-label": t("save_recipe"),
     });
     this.keep = h("input", { type: "checkbox", onchange: () => this.link.post({ kind: "keep", on: this.keep.checked }) });
-    this.ownStyle = button(t("own_style"), "reset", () => this.link.post({ kind: "own-style" }), { hidden: true });
+    this.ownStyle = button(t("own_style"), null, () => this.link.post({ kind: "own-style" }), { hidden: true });
     this.share = h("input", {
       type: "range", min: 0, max: 1, step: 0.05, value: 0, "aria-label": t("towards_the_second_mask"), disabled: true,
       oninput: () => this.walk(false), onchange: () => this.walk(true),
@@ -68,24 +68,22 @@ class MaskPainterView {
       : t("a_painting_that_was_saved");
     // on an edit of the sliders an area is painted: whose face it is, is said there
     const area = this.schema.is_area;
+    // What a file is of is said once, and its buttons say the rest: all of them stand on two lines.
     const files = h(
-      "div", { class: "l2l-toolrow", role: "group", "aria-label": t("files") },
-      ...(area ? [] : [
-        this.opener(t("open_a_face"), "face", face),
-        this.opener(t("style_of_another_face"), "style", t("its_colours_and_skin_or")),
-        this.ownStyle,
-      ]),
-      this.opener(t("load_mask"), "mask", t("a_png_of_class_indices")),
-      saveMask,
-      ...(area ? [] : [this.opener(t("open_recipe"), "recipe", t("a_picture_that_was_saved"))]),
-      saveRecipe,
+      "div", { class: "l2l-toolrow l2l-files", role: "group", "aria-label": t("files") },
+      area ? null : this.filesOf("face", t("face"),
+        this.opener(t("open_short"), t("open_a_face"), "face", face),
+        this.opener(t("style_short"), t("style_of_another_face"), "style", t("its_colours_and_skin_or")),
+        this.ownStyle),
+      this.filesOf("mask", t("mask"),
+        this.opener(t("load_short"), t("load_mask"), "mask", t("a_png_of_class_indices")), saveMask),
+      this.filesOf("recipe", t("recipe"),
+        area ? null : this.opener(t("open_short"), t("open_recipe"), "recipe", t("a_picture_that_was_saved")),
+        saveRecipe),
+      !this.schema.can_walk ? null : this.filesOf("walk", null,
+        this.opener(t("second_mask"), t("second_mask"), "other", t("a_mask_to_interpolate_towards")),
+        h("label", { class: "l2l-field", title: t("from_the_original_mask_to") }, h("span", {}, t("between")), this.share)),
     );
-    const walk = h(
-      "div", { class: "l2l-toolrow" },
-      this.opener(t("second_mask"), "other", t("a_mask_to_interpolate_towards")),
-      h("label", { class: "l2l-field", title: t("from_the_original_mask_to") }, h("span", {}, t("between")), this.share),
-    );
-    walk.hidden = !this.schema.can_walk;
     return h(
       "div", { class: "l2l l2l-painter" },
       h(
@@ -99,19 +97,26 @@ class MaskPainterView {
             this.undo, this.redo, this.reset,
             h("label", { class: "l2l-field", title: t("keep_the_original_picture_outside") }, this.keep, h("span", {}, t("keep_the_outside"))),
             this.timing, this.save),
-          files, walk, this.status, this.message, this.change,
+          files, this.status, this.message, this.change,
           h("p", { class: "l2l-consent" }, this.schema.consent),
         ),
       ),
     );
   }
 
-  opener(text, use, title) {
+  /** Buttons of one kind of file, after its name. */
+  filesOf(kind, name, ...buttons) {
+    const label = name === null ? null : h("span", { class: "l2l-of", "aria-hidden": "true" }, name);
+    return h("div", { class: "l2l-filegroup", dataset: { kind } }, label, ...buttons);
+  }
+
+  /** A button that opens a file; `name` is what it is called where its group's name is not seen. */
+  opener(text, name, use, title) {
     const input = h("input", {
       type: "file", hidden: true, accept: use === "recipe" ? ".png,.json" : "image/*", dataset: { use },
       onchange: () => this.takeFile(input.files[0], use).then(() => (input.value = "")),
     });
-    return h("span", { class: "l2l-opener" }, button(text, "open", () => input.click(), { title }), input);
+    return h("span", { class: "l2l-opener" }, button(text, null, () => input.click(), { title, "aria-label": name }), input);
   }
 
   async takeFile(file, use) {
