@@ -36,6 +36,7 @@ def test_bars_show_what_came_beside_what_was_asked():
         label_of(name) for name in drawn["names"]
     ]
     assert axes.get_xlim() == (-drawn["limit"], drawn["limit"])
+    assert axes.get_xlabel() == "change, in % of the attribute's scale"
     (tick,) = [line for line in axes.lines if len(set(line.get_xdata())) == 1 and
                line.get_xdata()[0] == 0.3]  # fmt: skip
     assert tick.get_ydata()[0] < 0 < tick.get_ydata()[1]
@@ -51,6 +52,7 @@ def test_a_strip_shares_one_axis_and_one_list_of_names():
     limits = {axes.get_xlim() for axes in drawn["receipt_axes"][1:]}
     assert len(limits) == 1
     assert drawn["axes"][1].get_title() == "smile"
+    assert [axes.get_xlabel() for axes in drawn["receipt_axes"][1:]] == ["change"] * 2
     shown = drawn["axes"][0].images[0].get_array()
     assert shown.shape == (8, 8, 3)
     assert abs(float(shown[2, 3, 1]) - float((faces[0][1, 2, 3] + 1) / 2)) < 1e-6

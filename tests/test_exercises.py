@@ -63,8 +63,9 @@ def test_a_wrong_answer_is_told_why_and_never_the_solution(answer, words):
 
 def test_dots_are_no_answer_yet_and_a_notebook_runs_over_them():
     assert [half.check(a).state for a in (..., None)] == ["unanswered"] * 2
-    with pytest.raises(AssertionError, match="not answered yet"):
+    with pytest.raises(AssertionError, match="Not answered yet"):
         half(...)
+    assert half.check(...).message.startswith("Say what a half is. Not answered yet")
     line = total([half.check(...), half.check(0.5), half.check(9)])
     assert line == "1 of 3 passed, 1 not answered yet: 2 of 6 points"
 

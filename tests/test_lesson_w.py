@@ -61,7 +61,7 @@ def test_the_more_even_walk(lesson):
     assert len(right) == 1
     passes(lesson["more_even"], right[0])
     wrong = "w" if right == ["z"] else "z"
-    fails(lesson["more_even"], wrong, "the other has a smaller ratio")
+    fails(lesson["more_even"], wrong, "less in the other")
     fails(lesson["more_even"], "x", "expected one of 'z', 'w'")
 
 
@@ -83,6 +83,8 @@ def test_the_walk_of_the_fine_rows(lesson, tmp_path):
 
     fine = {"space": "w+", "rows": "fine"}
     passes(lesson["fine_walk"], saved("good.png", 3, 11, frames=5, **fine))
+    strip = lesson["walker"].draw(Walk((3, 11), frames=5, **fine))
+    passes(lesson["fine_walk"], save_walk(tmp_path / "recipe.png", lesson["models"], strip))
     fails(lesson["fine_walk"], saved("all.png", 3, 11, frames=5), "do what they should not")
     fails(lesson["fine_walk"], saved("short.png", 3, 11, frames=3, **fine), "five are wanted")
     fails(lesson["fine_walk"], saved("back.png", 11, 3, frames=5, **fine), "goes from 11 to 3")

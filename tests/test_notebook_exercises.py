@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 
 from l2l_widgets import EditSession, load
+from l2l_widgets.editors.mapper_objective import LossWeights
 from l2l_widgets.teaching import exercises as given
 from l2l_widgets.teaching.exercises import Exercise, receipt_of
 
@@ -111,6 +113,11 @@ def test_student_2(models):
     assert exercises["learned_for_the_exam"].check("glasses")
     assert "there is one with more" in exercises["learned_for_the_exam"].check("age").message
     assert "expected one of" in exercises["learned_for_the_exam"].check("hat").message
+
+
+def test_student_2_explains_every_loss_whose_curve_it_draws():
+    text = (NOTEBOOKS / "student_2_train_a_mapper.ipynb").read_text("utf-8")
+    assert set(re.findall(r"\| (\w+) \|", text)) >= {row.name for row in fields(LossWeights)}
 
 
 def test_the_class_of_teacher_1_adds_glasses_to_people_who_wear_none(models):

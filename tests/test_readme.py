@@ -162,6 +162,16 @@ def test_pictures_and_pages_that_the_readme_points_to_exist():
         assert (ROOT / target).exists(), target
 
 
+def test_headings_that_the_readme_points_to_exist():
+    links = re.findall(r"\]\(([^)\s]*#[^)]+)\)", README)
+    assert len(links) >= 3
+    for page, _, heading in (link.partition("#") for link in links if "://" not in link):
+        text = (ROOT / (page or "README.md")).read_text(encoding="utf-8")
+        titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+        anchors = {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+        assert heading in anchors, f"{page}#{heading}"
+
+
 @pytest.mark.slow
 def test_make_lab_prints_an_address_that_answers(tmp_path):
     """The last line of `make lab`, with the environment already made."""

@@ -456,6 +456,9 @@ def judged(change, band, **options):
         (0.068, (-0.058, 0.058), True),
         (-0.068, (-0.058, 0.058), True),
         (0.004, (-0.1, -0.05), False),  # shown as 0 %
+        (0.018, (-0.1, 0.01), False),  # too small to be pointed at, in words as in the table
+        (-0.012, (0.0, 0.1), False),
+        (0.021, (-0.1, 0.01), True),
         (0.04, (-0.058, 0.058), False),
     ],
 )

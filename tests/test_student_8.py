@@ -45,7 +45,8 @@ def test_the_share_of_a_part(lesson):
     share = lesson["part_share"]
     verdict = share.check(lambda mask, name: (mask == MASK_CLASSES.index(name)).float().mean())
     assert verdict, verdict
-    assert "are hair" in verdict.message
+    assert "of the first face's picture is hair" in verdict.message
+    assert "no function" in lesson["part_share"].check(0.3).message
     wrong = share.check(lambda mask, name: (mask == MASK_CLASSES.index(name)).sum())
     assert "more than the whole picture" in wrong.message
     assert "look again" in share.check(lambda mask, name: (mask != 0).float().mean()).message

@@ -92,7 +92,7 @@ def receipt_bars(
     unknown = [name for name in names if name not in changes]
     if unknown or not names:
         raise ValueError(f"names holds {unknown or 'nothing'}; allowed: {', '.join(changes)}")
-    ax = _axes(ax, (COLUMN, 0.22 * len(names) + 0.5))
+    ax = _axes(ax, (COLUMN, 0.22 * len(names) + 0.65))
     values = [float(changes[name]) for name in names]
     asked = [float(requested.get(name, 0.0)) for name in names]
     reach = [abs(v) for name in names for v in band.get(name, ())]
@@ -112,6 +112,7 @@ def receipt_bars(
     ax.set(xlim=(-limit, limit), ylim=(len(names) - 0.4, -0.6))
     ax.set_yticks(range(len(names)), map(label_of, names))
     in_percent(ax.xaxis)
+    ax.set_xlabel("change, in % of the attribute's scale")
     ax.tick_params(axis="y", length=0)
     return {
         "figure": ax.figure,
@@ -171,7 +172,7 @@ def edit_strip(
     kept = [r for r in receipts or [] if r is not None]
     names = _shared_names(kept, others)
     side = width / len(arrays)
-    below = 0.2 * len(names) + 0.35 if kept else 0.0
+    below = 0.2 * len(names) + 0.5 if kept else 0.0
     figure, spots = _grid(ax, len(arrays), width, side, below)
     faces: list[Any] = []
     bars: list[Any] = []
@@ -192,6 +193,7 @@ def edit_strip(
             continue
         axes = figure.add_subplot(spots[1, i])
         receipt_bars(receipt, names, limit=limit, ax=axes)
+        axes.set_xlabel("change")  # the panels are narrow
         if any(b is not None for b in bars):  # the names stand once, at the first
             axes.set_yticklabels([])
         bars.append(axes)

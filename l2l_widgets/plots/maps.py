@@ -17,6 +17,8 @@ CAVEAT = (
     "Near neighbours mean something, as far as their trust says. Distances across the map, sizes "
     "of groups and the empty space between them do not; the axes have no unit."
 )
+#: From this many times the usual distance on, a linear axis would press the near curves together.
+DOUBLINGS_FROM = 3.0
 #: One colour, one line and one marker a method: told apart without colour as well (Okabe and Ito).
 STYLES = (
     ("#0072b2", "-", "o"), ("#d55e00", "--", "s"), ("#009e73", "-.", "^"),
@@ -98,6 +100,8 @@ def plot_strangeness(
 ) -> Any:
     """Draw how far from the cloud each method goes, over the change that it is asked for.
 
+    Where one goes far, distances are drawn in doublings: the others stay apart from each other.
+
     Parameters
     ----------
     ways : mapping
@@ -123,6 +127,10 @@ def plot_strangeness(
         if x.shape != y.shape or x.ndim != 1:
             raise ValueError(f"ways[{name!r}] has shapes {x.shape} and {y.shape}; allowed: equal")
         ax.plot(x, y, color=colour, ls=line, marker=marker, ms=3.5, lw=1.3, label=name)
+    farthest = max(float(np.max(distances)) for _, distances in ways.values())
+    if farthest > DOUBLINGS_FROM:
+        ax.set_yscale("log", base=2)
+        ax.yaxis.set_major_formatter("{x:g}")
     ax.set(xlabel=label, ylabel="distance to the cloud (1: as usual)")
     ax.legend(fontsize=7)
     return ax

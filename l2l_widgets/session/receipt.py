@@ -119,8 +119,8 @@ class Receipt:
         """Of :meth:`outside_band` what is beyond it in whole units, as a reader compares them.
 
         A change and an end of the band that are both shown as "+2 %" look alike, whichever is the
-        larger; what is shown as "0 %" has not moved. Without what is part of the movement, and
-        without what was held: both are named apart.
+        larger; what is smaller than ``VISIBLE``, or shown as "0", is not worth pointing at. Without
+        what is part of the movement, and without what was held: both are named apart.
         """
         apart = {*self.along(), *self.slipped()}
         return {
@@ -128,6 +128,7 @@ class Receipt:
             for name, change in self.outside_band().items()
             if name in table
             and name not in apart
+            and abs(change) >= VISIBLE
             and is_shown(table[name], change)
             and all(
                 change_text(table[name], change) != change_text(table[name], end)

@@ -6,7 +6,7 @@ import math
 import textwrap
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.session.receipt import N_NAMED, Receipt, percent
+from l2l_widgets.session.receipt import N_NAMED, VISIBLE, Receipt, percent
 
 
 def as_table(receipt: Receipt, table: AttributeTable, others: int = 6) -> str:
@@ -47,7 +47,8 @@ def as_table(receipt: Receipt, table: AttributeTable, others: int = 6) -> str:
         inside = rest - sum(name not in shown for name in outside)
         among = f"{inside} of them within" if rest > 1 else "within" if inside else "beyond"
         left = f"{rest} others" if rest > 1 else "1 other"
-        lines.append(f"and {left}, {among} the band of random edits")
+        small = f", or moved by less than {VISIBLE:.0%}" if inside else ""
+        lines.append(f"and {left}, {among} the band of random edits{small}")
     if outside:
         lines.append("* moved without being asked, beyond the band")
     if slipped:

@@ -40,7 +40,7 @@ from l2l_widgets.storage import write_atomic
 
 #: Random edits behind the band of a check's receipt: few, for a check has five seconds in all.
 N_RANDOM = 2
-UNANSWERED = "not answered yet: put your answer in place of the three dots"
+UNANSWERED = "Not answered yet: put your answer in place of the three dots"
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ class Exercise:
             What the exercise asks for; ``...`` or None where there is none yet.
         """
         if answer is ... or answer is None:
-            return Verdict(self.name, "unanswered", UNANSWERED, 0.0, self.points, 0.0)
+            task = f"{self.task} {UNANSWERED}"
+            return Verdict(self.name, "unanswered", task, 0.0, self.points, 0.0)
         start = time.perf_counter()
         state, message = "passed", ""
         try:

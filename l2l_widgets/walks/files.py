@@ -21,7 +21,7 @@ import base64
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -174,13 +174,16 @@ def _order(count: int, there_and_back: bool) -> list[int]:
     return there + there[-2:0:-1] if there_and_back else there
 
 
-def read_walk(path: str | os.PathLike[str], models: Models | None = None) -> Walk:
-    """The walk in a strip that the package saved, or in a JSON file.
+def read_walk(
+    path: str | os.PathLike[str] | Mapping[str, Any], models: Models | None = None
+) -> Walk:
+    """The walk in a strip that the package saved, in a JSON file, or in a recipe.
 
     Parameters
     ----------
-    path : path
-        A PNG or GIF of :func:`save_walk`, or its recipe as JSON; told apart by content.
+    path : path or mapping
+        A PNG or GIF of :func:`save_walk`, or its recipe as JSON, told apart by content; or the
+        recipe itself, as :func:`save_walk` returns it.
     models : Models, optional
         What is to draw it again: other models than the recipe's, by their hashes, are refused.
 
@@ -190,6 +193,8 @@ def read_walk(path: str | os.PathLike[str], models: Models | None = None) -> Wal
         No such file, a file without a recipe, or a field that cannot be honoured, by name. What
         only the models can refuse (an attribute, a row) is refused when it is drawn.
     """
+    if isinstance(path, Mapping):
+        return parse_walk(json.dumps(dict(path)), models)
     path = Path(path)
     try:
         if path.stat().st_size > MAX_FILE:

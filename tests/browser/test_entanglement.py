@@ -221,6 +221,8 @@ def test_trajectories_follow_the_face_that_is_loaded(opened, measured):
     panel = explorer.locator(".l2l-trackpanel")
     harness.until(lambda: (panel.get_attribute("data-label") or "").startswith("face"))
     comes(explorer.locator('.l2l-track[data-attribute="age"]'), 1, "the track of age")
+    ends = panel.locator(".l2l-tracktext").all_text_contents()[:5:4]
+    assert all(end.endswith("0") for end in ends), f"the axis ends at {ends}: no round numbers"
     kernel(page, "explorer.face.load(seed=11) and None")
     harness.until(lambda: panel.get_attribute("data-label") == "face 11", what="the new face")
     explorer.get_by_role("radio", name="Many faces").click()
@@ -258,6 +260,8 @@ def test_a_measurement_rests_out_of_sight_and_stops_on_request(opened):
     rows = int(explorer.get_attribute("data-rows"))
     assert 2 <= rows < 35
     says(explorer.locator(".l2l-progress-text"), "stopped")
+    whole = "e => e.scrollWidth <= e.clientWidth"
+    assert explorer.locator(".l2l-progress-text").evaluate(whole), "words are cut off"
     harness.until(explorer.get_by_role("button", name="Go on").is_visible, what="Go on")
 
 

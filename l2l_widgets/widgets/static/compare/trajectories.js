@@ -38,7 +38,8 @@ class TrajectoryPlot {
     const own = columns.find(({ name }) => name === found.edited);
     const others = columns.filter((c) => c !== own).sort((a, b) => b.far - a.far);
     const named = others.slice(0, 6);
-    const top = Math.max(0.05, ...columns.map((c) => c.far), ...named.flatMap((c) => found.high.map((r) => Math.abs(r[c.i]))));
+    const most = Math.max(0.05, ...columns.map((c) => c.far), ...named.flatMap((c) => found.high.map((r) => Math.abs(r[c.i]))));
+    const top = Math.ceil(10 * most - 1e-6) / 10; // a round number at the axis' ends
     const [left, right, floor, roof] = [58, 680, 334, 34];
     const ends = [found.strengths[0], found.strengths[found.strengths.length - 1]];
     const x = (v) => left + ((right - left) * (v - ends[0])) / (ends[1] - ends[0]);
