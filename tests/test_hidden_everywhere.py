@@ -28,6 +28,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.training import Watch
 from l2l_widgets.walks.interpolation import Interpolator, Walk
 from l2l_widgets.widgets import EditorGrid, EntanglementExplorer, Gallery, InterpolationView
+from l2l_widgets.widgets.compare import entanglement_explorer as explorer_module
 
 HIDDEN = ("gender", "glasses", "smile")
 
@@ -255,6 +256,36 @@ def test_an_open_view_forgets_what_is_hidden_and_shows_it_again(
         assert says(spoken(view), "smile")
     view.close()
     live(["smile"])  # one that was closed hears nothing any more
+    session.close()
+
+
+@pytest.mark.parametrize("what", ["cell", "trajectory"])
+def test_an_answer_that_is_on_its_way_when_it_is_hidden_is_not_shown(what, live, monkeypatch):
+    session = EditSession(world(follows=Follows()), method="follows", n_random=4)
+    view = EntanglementExplorer(session, attributes=["age"], faces=4)
+    view.study.run("follows")
+    if what == "cell":
+        held, name, message = view.study, "pictures", {"edited": "age", "read": "smile"}
+    else:
+        held, name, message = explorer_module, "measure_trajectories", {
+            "edited": "age", "faces": "many",
+        }  # fmt: skip
+    plain = getattr(held, name)
+
+    def late(*given, **named):
+        answer = plain(*given, **named)
+        if hidden_attributes() == ():
+            live(["smile"])
+        return answer
+
+    monkeypatch.setattr(held, name, late)
+    view._handle_custom_msg({"kind": what, "client": "p", "number": 1, **message}, [])
+    assert view._cells.drain(60)
+    assert view.settle(60)
+    assert not says(told(view), "smile")
+    if what == "trajectory":  # followed anew, with the columns that are shown
+        assert len(view.trajectory["mean"][0]) == len(view.schema["columns"])
+    view.close()
     session.close()
 
 
