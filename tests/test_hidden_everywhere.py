@@ -17,11 +17,12 @@ from training_runs import fit
 
 from l2l_widgets import PaintSession, policy, widgets
 from l2l_widgets.cli import main
-from l2l_widgets.entanglement import LeakageStudy
+from l2l_widgets.entanglement import LeakageStudy, measure_trajectories
 from l2l_widgets.evaluation.one_face import SideBySide
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.images import encode_png
 from l2l_widgets.maps.code_map import CodeMap
+from l2l_widgets.maps.paths import compare_groups, trajectories
 from l2l_widgets.models import zoo
 from l2l_widgets.policy import VARIABLE, hidden_attributes, hide_attributes
 from l2l_widgets.session.edit_session import EditSession
@@ -422,6 +423,16 @@ def test_what_asks_for_it_is_refused_and_what_is_measured_lacks_it(name, tiny_mo
         EditorGrid(session, request={name: 0.2})
     with pytest.raises(ValueError, match="is hidden"):
         EditorGrid(session, request={"age": 0.2}, hide=["age"])
+    code_map = CodeMap(tiny_models, 64, neighbours=4)
+    layout = lay_flat(code_map)
+    code_map.read()
+    with pytest.raises(ValueError, match=words):
+        trajectories(code_map, layout, ws, name)
+    with pytest.raises(ValueError, match=words):
+        measure_trajectories(tiny_models, "linear", name, ws)
+    rows = compare_groups(code_map, range(8), range(20, 30))
+    assert [row.attribute for row in rows if row.attribute == name] == []
+    assert len(rows) == len(tiny_models.table) - 1
     answer = next(side.answers(ws, {"age": 0.01}))
     assert not says(json.dumps(answer.receipt.to_dict()), name)
     held = walker.strip(Walk((1, 2), kind="identity", frames=3))
