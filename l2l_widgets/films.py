@@ -123,6 +123,8 @@ class Film:
         Width and height in pixels, as the head has them.
     total : int
         How many frames the head states; 0 where it does not say.
+    comment : str
+        What its writer kept in it, as :class:`FilmWriter` does; "" otherwise.
     broken : str
         What broke the film off, once it did; "" otherwise.
 
@@ -135,7 +137,7 @@ class Film:
     def __init__(self, path: str | os.PathLike[str], limit: int | None = None) -> None:
         self.path = Path(path)
         self.limit = MOST if limit is None else min(limit, MOST)
-        self.broken = ""
+        self.broken = self.comment = ""
         if not self.path.is_file():
             raise FilmError(f"{str(self.path)!r}: no such clip or folder")
         self._animated = self.path.suffix.lower() in ANIMATIONS
@@ -144,6 +146,7 @@ class Film:
                 try:
                     stated = int(getattr(picture, "n_frames", 1))
                     pause = float(picture.info.get("duration", 0))
+                    self.comment = _text(picture.info.get("comment", b""))
                 except Exception as error:  # Pillow's readers raise what they like
                     raise FilmError(
                         f"{self.path.name}: damaged or cut short ({first_line(error)})"
@@ -157,6 +160,7 @@ class Film:
                 self.fps = _believable(float(rate) if rate else DEFAULT_FPS)
                 self.size = (stream.width, stream.height)
                 stated = int(stream.frames or 0)
+                self.comment = str(container.metadata.get("comment", ""))
         self.total = min(stated, self.limit)
 
     def __iter__(self) -> Iterator[Image.Image]:
@@ -386,6 +390,10 @@ class FilmWriter:
             os.replace(self._temporary, self.path)
         except (OSError, av.error.FFmpegError) as error:
             raise self._cannot(error) from None
+
+
+def _text(comment: Any) -> str:
+    return comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
 
 
 def _believable(fps: float) -> float:

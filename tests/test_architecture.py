@@ -81,7 +81,7 @@ ARROWS = {
         "storage latents attributes masks protocols policy perception metrics editors"
         " maskgan models disentangle session"
     ),
-    "maps": "storage latents attributes images errors metrics models",
+    "maps": "storage latents attributes images policy errors metrics models",
     "entanglement": "storage attributes policy metrics editors models session evaluation",
     "recipes": (
         "storage latents attributes images masks errors judges faceworld stylegan2"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 import torch
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.images import load_image
+from l2l_widgets.models.zoo import Models
+from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.teaching.class_wall import class_wall
 from l2l_widgets.teaching.presentation import Presentation, read_steps
@@ -149,8 +152,9 @@ def test_a_wall_shows_what_can_be_drawn_and_names_the_rest(handed_in, tiny_model
     assert "the models that drew the picture" in wall.faults["other"]
     assert "damaged PNG" in wall.faults["selfie"]
     first, second = wall.rows()
-    assert (first["seed"], first["asked"]) == (5, "smile +0.30")
-    assert first["came"].startswith("smile ")
+    assert (first["seed"], first["asked"]) == (5, "Smile +30 %")
+    assert re.fullmatch(r"Smile [+-]?\d+ %", first["came"])
+    assert second["asked"] == "Age +32 years", "as everything else in the table, in its unit"
     assert second["also moved"]
     picture = wall.picture(columns=4)
     assert picture.shape == (3, 2 * 32 + 1, 2 * 32 + 6)
@@ -177,6 +181,22 @@ def test_pasted_lines_keep_their_names_and_a_torn_one_harms_no_other(session, ti
     assert wall.contributions[0].receipt is None
     assert wall.rows()[0]["came"] == ""
     assert torch.equal(wall.contributions[1].after, wall.contributions[2].after)
+
+
+def test_what_cannot_be_measured_says_so_on_its_line(session, tiny_parts, tiny_models):
+    def judge(images):
+        return torch.full((len(images), len(tiny_models.table)), torch.nan)
+
+    judge.attributes = tiny_models.table.names
+    parts = {**tiny_parts, "attribute_judge": judge}
+    editors = {"linear": tiny_models.editor("linear")}
+    blind = Models.from_parts(**parts, editors=editors, name=session.models.name)
+    seen = EditSession(blind, method=session.state.edits[-1].method, seed=5)
+    seen.set_changes({"smile": 0.3})
+    wall = class_wall([seen.recipe()], blind)
+    assert wall.rows()[0]["came"].startswith("not measured: the judge reads 'age' as nan")
+    assert "not measured: " in wall.to_text()
+    seen.close()
 
 
 def test_a_wall_takes_objects_too_and_refuses_what_holds_nothing(session, tiny_models, tmp_path):

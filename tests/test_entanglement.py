@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -23,6 +24,7 @@ from l2l_widgets.entanglement import (
 from l2l_widgets.evaluation import Plan, compare, write_report
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.models.zoo import Models, load
+from l2l_widgets.policy import visible_table
 
 SMILE, AGE = DEFAULT_TABLE.index("smile"), DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=24, batch=24, draws=50)
@@ -314,6 +316,24 @@ def test_the_stored_boundaries_say_what_holding_them_would_do():
     assert fresh.length_left >= check.length_left - 1e-9
     with pytest.raises(ValueError, match="conditions of"):
         stored_projection(models, primal, [primal])
+
+
+def test_a_projection_names_nothing_that_is_hidden(monkeypatch):
+    models = load()
+    held = models.editor("interfacegan-conditional").details["conditions"]
+    assert "gender" in held["beard"]
+    assert "Gender" in stored_projection(models, "beard").to_text(models.table)
+    monkeypatch.setenv("L2L_HIDE_ATTRIBUTES", "gender")
+    shown = visible_table(models.table)
+    told = stored_projection(models, "beard").to_text(shown)
+    assert "gender" not in told.lower()
+    assert "held and not shown here: 1" in told
+    assert "predicted: Eye makeup moves" in told
+    rows = [line for line in told.splitlines() if line.startswith("    ")]
+    assert all(len(re.findall(r"[+-]\d\.\d\d", row)) == len(rows) == 3 for row in rows)
+    for names in (("gender", None), ("beard", ["gender"])):
+        with pytest.raises(ValueError, match="'gender' is hidden here"):
+            stored_projection(models, *names)
 
 
 def test_a_method_without_boundaries_has_no_projection():

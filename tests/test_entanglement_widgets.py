@@ -377,6 +377,13 @@ def test_blind_the_still_tells_no_name_either(monkeypatch):
     session.close()
 
 
+def test_the_grid_says_what_was_asked_in_the_readers_words_and_units(session):
+    for language, wanted in (("en", "Age +24\u202fyears"), ("de", "Alter +24\u202fJahre")):
+        grid = EditorGrid(session, request={"age": 0.3}, n_random=4, language=language)
+        assert wanted in grid._about(), grid._about()
+        grid.close()
+
+
 def test_a_second_vote_on_the_same_picture_takes_the_place_of_the_first(side):
     page = Page(side)
     page.send("blind", blind=True)

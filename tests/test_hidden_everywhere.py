@@ -17,17 +17,19 @@ from training_runs import fit
 
 from l2l_widgets import PaintSession, policy, widgets
 from l2l_widgets.cli import main
-from l2l_widgets.entanglement import LeakageStudy
+from l2l_widgets.entanglement import LeakageStudy, measure_trajectories
 from l2l_widgets.evaluation.one_face import SideBySide
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.images import encode_png
 from l2l_widgets.maps.code_map import CodeMap
+from l2l_widgets.maps.paths import compare_groups, trajectories
 from l2l_widgets.models import zoo
 from l2l_widgets.policy import VARIABLE, hidden_attributes, hide_attributes
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.training import Watch
 from l2l_widgets.walks.interpolation import Interpolator, Walk
 from l2l_widgets.widgets import EditorGrid, EntanglementExplorer, Gallery, InterpolationView
+from l2l_widgets.widgets.compare import entanglement_explorer as explorer_module
 
 HIDDEN = ("gender", "glasses", "smile")
 
@@ -258,6 +260,36 @@ def test_an_open_view_forgets_what_is_hidden_and_shows_it_again(
     session.close()
 
 
+@pytest.mark.parametrize("what", ["cell", "trajectory"])
+def test_an_answer_that_is_on_its_way_when_it_is_hidden_is_not_shown(what, live, monkeypatch):
+    session = EditSession(world(follows=Follows()), method="follows", n_random=4)
+    view = EntanglementExplorer(session, attributes=["age"], faces=4)
+    view.study.run("follows")
+    if what == "cell":
+        held, name, message = view.study, "pictures", {"edited": "age", "read": "smile"}
+    else:
+        held, name, message = explorer_module, "measure_trajectories", {
+            "edited": "age", "faces": "many",
+        }  # fmt: skip
+    plain = getattr(held, name)
+
+    def late(*given, **named):
+        answer = plain(*given, **named)
+        if hidden_attributes() == ():
+            live(["smile"])
+        return answer
+
+    monkeypatch.setattr(held, name, late)
+    view._handle_custom_msg({"kind": what, "client": "p", "number": 1, **message}, [])
+    assert view._cells.drain(60)
+    assert view.settle(60)
+    assert not says(told(view), "smile")
+    if what == "trajectory":  # followed anew, with the columns that are shown
+        assert len(view.trajectory["mean"][0]) == len(view.schema["columns"])
+    view.close()
+    session.close()
+
+
 @pytest.mark.parametrize("name", ["FaceEditor", "PhotoInverter", "TrainingCell", "TrainingMonitor"])
 def test_a_view_that_is_opened_later_never_names_it(name, monkeypatch, tmp_path, tiny_models):
     monkeypatch.setenv(VARIABLE, "smile")
@@ -391,6 +423,16 @@ def test_what_asks_for_it_is_refused_and_what_is_measured_lacks_it(name, tiny_mo
         EditorGrid(session, request={name: 0.2})
     with pytest.raises(ValueError, match="is hidden"):
         EditorGrid(session, request={"age": 0.2}, hide=["age"])
+    code_map = CodeMap(tiny_models, 64, neighbours=4)
+    layout = lay_flat(code_map)
+    code_map.read()
+    with pytest.raises(ValueError, match=words):
+        trajectories(code_map, layout, ws, name)
+    with pytest.raises(ValueError, match=words):
+        measure_trajectories(tiny_models, "linear", name, ws)
+    rows = compare_groups(code_map, range(8), range(20, 30))
+    assert [row.attribute for row in rows if row.attribute == name] == []
+    assert len(rows) == len(tiny_models.table) - 1
     answer = next(side.answers(ws, {"age": 0.01}))
     assert not says(json.dumps(answer.receipt.to_dict()), name)
     held = walker.strip(Walk((1, 2), kind="identity", frames=3))

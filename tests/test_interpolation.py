@@ -12,9 +12,11 @@ from PIL import Image
 
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.cli import main
+from l2l_widgets.films import FilmWriter
 from l2l_widgets.latents import slerp, z_from_seed
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.replay import RecipeError
 from l2l_widgets.walks.files import parse_walk, read_walk, save_walk, walk_recipe
 from l2l_widgets.walks.interpolation import Interpolator, Walk, mix_rows, row_numbers
 
@@ -280,12 +282,11 @@ def test_a_file_shows_the_frames_and_its_recipe_draws_them_again(
         first = torch.from_numpy(pictures[0].to_ndarray(format="rgb24")).float()
         shown = strip.images[0].repeat_interleave(2, 1).repeat_interleave(2, 2)
         assert (first / 127.5 - 1 - shown.permute(1, 2, 0)).abs().mean() < 0.1
-        again = parse_walk(json.dumps(recipe), tiny_models)
     else:
         with Image.open(path) as picture:
             assert getattr(picture, "n_frames", 1) == (4 if ending == "gif" else 1)
             assert picture.size == ((64, 64) if ending == "gif" else (2 * (4 * 33 - 1), 64))
-        again = read_walk(path, tiny_models)
+    again = read_walk(path, tiny_models)
     assert again.key() == strip.walk.key()
     assert torch.equal(walker.draw(again).images, strip.images)
 
@@ -332,6 +333,18 @@ def test_a_strangers_recipe_is_read_as_data(tiny_models, change, said):
     recipe = walk_recipe(tiny_models, Walk((3, 8)))
     with pytest.raises(ValueError, match=said):
         parse_walk(json.dumps({**recipe, **change}), tiny_models)
+
+
+def test_a_film_without_a_walk_or_cut_short_is_refused(walker, tiny_models, tmp_path):
+    plain, torn = tmp_path / "plain.mp4", tmp_path / "torn.mp4"
+    with FilmWriter(plain, 8) as film:
+        film.write(Image.new("RGB", (32, 32)))
+    with pytest.raises(RecipeError, match=r"plain\.mp4: carries no 'l2l-walk' text"):
+        read_walk(plain, tiny_models)
+    save_walk(torn, tiny_models, walker.draw(Walk((3, 8), frames=2)))
+    torn.write_bytes(torn.read_bytes()[:200])
+    with pytest.raises(RecipeError, match=r"torn\.mp4: damaged MP4"):
+        read_walk(torn, tiny_models)
 
 
 def test_a_picture_without_a_walk_is_refused(tmp_path):

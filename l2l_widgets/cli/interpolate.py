@@ -84,7 +84,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--recipe", default=None, metavar="STRIP", type=Path,
-        help="a strip, GIF or JSON to draw again, in place of all of the above",
+        help="a strip, GIF, film or JSON to draw again, in place of all of the above",
     )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="OUT", help=OUT_HELP)
     size = parser.add_mutually_exclusive_group()

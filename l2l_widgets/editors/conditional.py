@@ -174,21 +174,37 @@ class ProjectionCheck:
         """Whether the projected direction is the old one, to within 6 degrees."""
         return self.length_left > UNCHANGED
 
-    def to_text(self) -> str:
-        """Say all of it in plain words."""
-        primal, *conditions = self.names
-        lines = [f"{primal} with {', '.join(conditions)} held:"]
-        width = max(len(n) for n in self.names)
+    def to_text(self, table: AttributeTable | None = None) -> str:
+        """Say all of it in plain words.
+
+        Parameters
+        ----------
+        table : AttributeTable, optional
+            Whose labels stand for the names; what it lacks is counted and not named. Without one
+            everything has its own name.
+        """
+        label = {n: n if table is None else table[n].label for n in self.names if _has(table, n)}
+        shown = [i for i, name in enumerate(self.names) if name in label]
+        primal = label.get(self.names[0], "")
+        held = ", ".join(label[n] for n in self.names[1:] if n in label)
+        lines = [f"{primal} with {held} held:"] if held else []
+        if unsaid := len(self.names) - len(shown):
+            lines.append(f"  held and not shown here: {unsaid}")
+        width = max((len(words) for words in label.values()), default=0)
         lines.append("  cosines of the normals")
-        for name, row in zip(self.names, self.cosines.tolist(), strict=True):
-            lines.append(f"    {name:<{width}} " + " ".join(f"{value:+.2f}" for value in row))
+        for i in shown:
+            row = " ".join(f"{float(self.cosines[i, k]):+.2f}" for k in shown)
+            lines.append(f"    {label[self.names[i]]:<{width}} {row}")
         lines.append(f"  length left: {self.length_left:.3f}")
         for name, other in self.redundant.items():
-            lines.append(f"  {name} adds nothing: its normal is that of {other}")
-        for label, table in (("predicted", self.predicted), ("measured", self.measured)):
-            for name, (before, after) in table.items():
+            if name in label and other in label:
+                lines.append(f"  {label[name]} adds nothing: its normal is that of {label[other]}")
+        for how, changes in (("predicted", self.predicted), ("measured", self.measured)):
+            for name in (n for n in changes if n in label):
+                before, after = changes[name]
                 lines.append(
-                    f"  {label}: {name} moves {before:+.2f} for {primal} +1, {after:+.2f} once held"
+                    f"  {how}: {label[name]} moves {before:+.2f} for {primal} +1, {after:+.2f} "
+                    "once held"
                 )
         if self.changes_nothing:
             lines.append(
@@ -200,6 +216,10 @@ class ProjectionCheck:
                 f"  Hardly anything of {primal} is left: the conditions mean nearly the same."
             )
         return "\n".join(lines)
+
+
+def _has(table: AttributeTable | None, name: str) -> bool:
+    return table is None or name in table
 
 
 def check_projection(

@@ -10,6 +10,7 @@ from torch import Tensor
 from l2l_widgets.editors.conditional import ProjectionCheck, check_projection
 from l2l_widgets.editors.interfacegan import InterFaceGANEditor
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.references import attribute_judge
 
 PLAIN, HELD = "interfacegan", "interfacegan-conditional"
@@ -42,9 +43,10 @@ def stored_projection(
     Raises
     ------
     ValueError
-        A method that is not there or holds no boundaries, an attribute without one, or nothing
-        that is held.
+        A method that is not there or holds no boundaries, an attribute without one or that is
+        hidden, or nothing that is held.
     """
+    check_visible((primal, *(conditions or ())), models.table)
     editor = models.editor(plain)
     if not isinstance(editor, InterFaceGANEditor):
         raise ValueError(f"method {plain!r} holds no boundaries; allowed: {PLAIN}")
@@ -52,9 +54,10 @@ def stored_projection(
         known = getattr(models.editor(held), "details", {}).get("conditions", {})
         conditions = known.get(primal, ())
         if not conditions:
+            visible = visible_table(models.table)
             raise ValueError(
                 f"{held} holds nothing while it changes {primal!r}; allowed: "
-                f"{', '.join(n for n, c in known.items() if c)}"
+                f"{', '.join(n for n, c in known.items() if c and n in visible)}"
             )
     if ws is None:
         return check_projection(editor.boundary_set(), primal, conditions)

@@ -13,6 +13,7 @@ from l2l_widgets.attributes import EditRequest
 from l2l_widgets.evaluation.bench import Readers
 from l2l_widgets.metrics import editing, significance
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.policy import check_visible
 
 #: Strengths that are asked for, in attribute units: both ways, and 0 among them.
 STRENGTHS = (-0.6, -0.45, -0.3, -0.15, 0.0, 0.15, 0.3, 0.45, 0.6)
@@ -108,11 +109,13 @@ def measure_trajectories(
     Raises
     ------
     ValueError
-        Strengths that do not rise or leave [-1, 1]; an attribute that the method cannot change.
+        Strengths that do not rise or leave [-1, 1]; an attribute that is hidden, or that the method
+        cannot change.
     """
     rising = all(a < b for a, b in itertools.pairwise(strengths))
     if len(strengths) < 2 or not rising or strengths[0] < -1 or strengths[-1] > 1:
         raise ValueError(f"strengths are {tuple(strengths)}; allowed: two or more, rising, -1 to 1")
+    check_visible((edited,), models.table)
     editor, readers = models.editor(method), Readers.of(models)
     if edited not in editor.attributes:
         raise ValueError(

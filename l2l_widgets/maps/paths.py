@@ -15,6 +15,7 @@ from l2l_widgets.attributes import EditRequest
 from l2l_widgets.maps.code_map import CodeMap, Layout
 from l2l_widgets.maps.layout import Placement
 from l2l_widgets.metrics.significance import false_discovery_q_values
+from l2l_widgets.policy import check_visible, visible_table
 
 __all__ = ["Difference", "MapTrajectory", "MapWalk", "compare_groups", "trajectories", "walk"]
 
@@ -56,7 +57,9 @@ class Difference:
 
 
 def compare_groups(code_map: CodeMap, a: Sequence[int], b: Sequence[int]) -> list[Difference]:
-    """Compare two groups of a map's faces in every attribute, the largest difference first.
+    """Compare two groups of a map's faces in every attribute that is not hidden.
+
+    The largest difference comes first.
 
     Parameters
     ----------
@@ -87,12 +90,14 @@ def compare_groups(code_map: CodeMap, a: Sequence[int], b: Sequence[int]) -> lis
     difference = means[1] - means[0]
     low, high = torch.quantile(drawn, torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
     q = false_discovery_q_values(_welch(groups[0], groups[1]))
+    visible = visible_table(code_map.models.table)
     rows_out = [
         Difference(
             name, float(means[0][i]), float(means[1][i]), float(difference[i]), float(low[i]),
             float(high[i]), bool(q[i] < FALSE_DISCOVERIES),
         )
         for i, name in enumerate(code_map.models.table.names)
+        if name in visible
     ]  # fmt: skip
     return sorted(rows_out, key=lambda row: -abs(row.difference))
 
@@ -267,6 +272,7 @@ def trajectories(
     """
     models = code_map.models
     models.table.index(attribute)  # an unknown name is refused, with the one that was meant
+    check_visible((attribute,), models.table)
     found: list[MapTrajectory] = []
     reasons: dict[str, str] = {}
     for method in models.available_editors if methods is None else methods:

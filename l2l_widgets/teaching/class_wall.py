@@ -260,9 +260,17 @@ def _read(answer: Any) -> Recipe:
 
 def _row(one: Contribution, table: AttributeTable) -> dict[str, Any]:
     edit = one.recipe.edits[-1] if one.recipe.edits else None
-    receipt = one.receipt if one.receipt is not None and one.receipt.error is None else None
-    asked = [f"{n} {v:+.2f}" for e in one.recipe.edits for n, v in e.changes.items()]
-    asked += [f"{n} to {v:.2f}" for e in one.recipe.edits for n, v in e.targets.items()]
+    receipt, error = one.receipt, None if one.receipt is None else one.receipt.error
+
+    def said(changes: Mapping[str, float]) -> str:
+        return ", ".join(f"{table[n].label} {change_text(table[n], v)}" for n, v in changes.items())
+
+    asked = [said(e.changes) for e in one.recipe.edits if e.changes]
+    asked += [
+        f"{table[n].label} to {table[n].value_text(v)}"
+        for e in one.recipe.edits
+        for n, v in e.targets.items()
+    ]
     row = {
         "name": one.name,
         "seed": "a latent" if one.recipe.seed is None else one.recipe.seed,
@@ -272,10 +280,12 @@ def _row(one: Contribution, table: AttributeTable) -> dict[str, Any]:
         "also moved": "",
         "identity kept": "",
     }
-    if receipt is not None:
-        row["came"] = ", ".join(f"{n} {v:+.2f}" for n, v in receipt.achieved.items())
+    if error is not None:
+        row["came"] = f"not measured: {error}"
+    elif receipt is not None:
+        row["came"] = said(receipt.achieved)
         largest = list(receipt.largest_others(table).items())[:2] if receipt.requested else []
-        row["also moved"] = ", ".join(f"{n} {change_text(table[n], v)}" for n, v in largest)
+        row["also moved"] = said(dict(largest))
         if receipt.identity_kept is not None:
             row["identity kept"] = f"{100 * max(0.0, min(1.0, receipt.identity_kept)):.0f} %"
     return row

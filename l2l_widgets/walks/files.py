@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2l_widgets.films import FilmWriter
+from l2l_widgets.films import Film, FilmWriter
 from l2l_widgets.images import grid, picture_format, read_png_text, save_image, to_pil
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.arguments import not_json
@@ -182,7 +182,7 @@ def read_walk(
     Parameters
     ----------
     path : path or mapping
-        A PNG or GIF of :func:`save_walk`, or its recipe as JSON, told apart by content; or the
+        A PNG, GIF or MP4 of :func:`save_walk`, or its recipe as JSON, told apart by content; or the
         recipe itself, as :func:`save_walk` returns it.
     models : Models, optional
         What is to draw it again: other models than the recipe's, by their hashes, are refused.
@@ -202,12 +202,14 @@ def read_walk(
         data = path.read_bytes()
     except OSError as error:
         raise RecipeError(f"walk: {path}: {error.strerror or error}") from None
-    kind = picture_format(data)
+    kind = "MP4" if data[4:8] == b"ftyp" else picture_format(data)
     try:
         if kind == "PNG":
             text = read_png_text(data).get(PNG_KEY)
         elif kind == "GIF":
             text = _gif_comment(data)
+        elif kind == "MP4":
+            text = Film(path).comment or None
         else:
             text = data.decode("utf-8") if kind is None else None
     except UnicodeDecodeError:
@@ -216,8 +218,8 @@ def read_walk(
         raise RecipeError(f"walk: {path}: damaged {kind} ({error})") from None
     if text is None:
         raise RecipeError(
-            f"walk: {path}: carries no {PNG_KEY!r} text; allowed: a strip or GIF that the package "
-            "saved, or its recipe as JSON"
+            f"walk: {path}: carries no {PNG_KEY!r} text; allowed: a strip, GIF or film that the "
+            "package saved, or its recipe as JSON"
         )
     return parse_walk(text, models)
 
@@ -238,8 +240,8 @@ def parse_walk(text: str, models: Models | None = None) -> Walk:
         raw = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecipeError(
-            f"walk: not JSON ({not_json(error)}); allowed: a strip or GIF that the package saved, "
-            "or its recipe as JSON"
+            f"walk: not JSON ({not_json(error)}); allowed: a strip, GIF or film that the package "
+            "saved, or its recipe as JSON"
         ) from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else raw

@@ -258,6 +258,25 @@ def test_a_path_gives_a_strip_whose_faces_can_be_loaded(seen):
     harness.until(lambda: not stops.first.is_visible(), what="the closed path")
 
 
+def test_a_path_is_walked_with_the_keyboard_alone(seen):
+    press, stops = seen.page.keyboard.press, seen.root.locator(".l2l-map-stop")
+    seen.stage.focus()
+    press("ArrowRight")
+    press("p")
+    assert "path begins here" in seen.root.locator(".l2l-map-said").inner_text()
+    for _ in range(3):
+        press("ArrowDown")
+    press("p")
+    harness.until(lambda: stops.count() == 9, what="the strip")
+    seen.picture("path-by-keys")
+    seen.root.get_by_role("button", name="Close the path").click()
+    harness.until(lambda: not stops.first.is_visible(), what="the closed path")
+    seen.stage.focus()
+    press("p")  # a path that has begun anew
+    assert "path begins here" in seen.root.locator(".l2l-map-said").inner_text()
+    press("Escape")
+
+
 def test_an_edits_way_is_drawn_for_every_method(seen):
     section = seen.root.locator("details", has_text="Where an edit goes")
     if section.get_attribute("open") is None:  # a group tool folds it

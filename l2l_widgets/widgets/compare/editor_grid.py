@@ -112,9 +112,8 @@ class EditorGrid(FaceView):
         self._ask()
 
     def _about(self) -> str:
-        names = ", ".join(f"{n} {c:+g}" for n, c in self._asked.items())
-        count = len(self.side.methods)
-        return self._words("about_grid", face=self._whose(), request=names, count=count)
+        request, count = _in_units(self._asked, self._table), len(self.side.methods)
+        return self._words("about_grid", face=self._whose(), request=request, count=count)
 
     # -- from Python -------------------------------------------------------------------------------
 
@@ -405,15 +404,19 @@ class EditorGrid(FaceView):
         if answer.receipt is None:
             return (label, self._told_reason(answer, hidden), "", "")
         receipt = answer.receipt
-        came = ", ".join(
-            f"{table[n].label} {table[n].change_text(v)}"
-            for n, v in receipt.achieved.items()
-            if n in table
-        )
-        others = receipt.largest_others(table).items()
-        most = next((f"{table[n].label} {table[n].change_text(v)}" for n, v in others), "")
+        came = _in_units(receipt.achieved, table)
+        most = _in_units(dict(list(receipt.largest_others(table).items())[:1]), table)
         kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
         return (label, came if answer.reached else self._told_reason(answer, hidden), most, kept)
+
+
+def _in_units(changes: Mapping[str, float], table: AttributeTable) -> str:
+    """Return changes as everybody reads them, "Glasses +30 %"; those that a table lacks go."""
+    return ", ".join(
+        f"{table[n].label} {table[n].change_text(c, fine=True)}"
+        for n, c in changes.items()
+        if n in table
+    )
 
 
 def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:

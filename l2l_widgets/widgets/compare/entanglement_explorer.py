@@ -326,14 +326,17 @@ class EntanglementExplorer(FaceView):
         """A trajectory of one face follows the face, once somebody looks."""
         if event.kind == "models":
             self._take_models()
-        if event.kind != "edits" and self._trajectory_of[1] == "one" and self._trajectory_of[0]:
+        one = event.kind == "face" and self._trajectory_of[1] == "one"
+        if self._trajectory_of[0] and (one or event.kind == "models"):
             self._ask()
 
     def _take_models(self) -> None:
         """Other models draw now: what was measured was said of the old ones, and goes."""
         if not isinstance(self.study, LeakageStudy):  # its numbers stand: they are of its models
-            self._foreign, self.cell = self.study.take_models(self.face.models), {}
+            self._foreign = self.study.take_models(self.face.models)
             self._table = self._words.translate(visible_table(self._of_report, self._hide))
+            with self._lock:
+                self.cell = {}
             self._show_anew()
             return
         self.stop()
@@ -438,12 +441,13 @@ class EntanglementExplorer(FaceView):
 
     def _show_cell(self, which: tuple[str, str]) -> None:
         edited, read = which
-        method, reader = self._method, self._reader
+        asked = (self.study, self._table, self._method, self._reader)
+        table, method, reader = asked[1:]
         value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
         try:
             study = self._shown(method)
             matrix = study.matrix(method, reader)
-            sentences = cell_sentences(matrix, edited, read, self._table)
+            sentences = cell_sentences(matrix, edited, read, table)
             value["sentences"] = [self._words.said(line) for line in sentences]
             value["numbers"] = {
                 k: v for k, v in matrix.cells[edited, read].items() if isinstance(v, (int, float))
@@ -451,7 +455,7 @@ class EntanglementExplorer(FaceView):
             faces = study.faces(method, edited, read, reader)
             value["faces"] = faces_value(faces)
             if {method, self._against} == {PLAIN, HELD}:  # what holding others does to a boundary
-                value["projection"] = projection_lines(self.face.models, edited, self._words)
+                value["projection"] = projection_lines(self.face, edited, self._words, table)
             pairs = []
             for key, face in best_and_worst(faces, edited == read):
                 if self._cells.stale():
@@ -461,7 +465,9 @@ class EntanglementExplorer(FaceView):
             value["pairs"] = pairs
         except Exception as error:  # a line in its place, and the rest of the cell stays
             value["error"] = self._line(error)
-        self.cell = value
+        with self._lock:
+            if asked == (self.study, self._table, self._method, self._reader):  # still
+                self.cell = value
 
     def _serve(self) -> None:
         """Follow the trajectory that is asked for."""
@@ -480,7 +486,7 @@ class EntanglementExplorer(FaceView):
         except Exception as error:
             self.trajectory = {"edited": edited, "error": self._line(error)}
             return
-        if found is not None and models is self.face.models:
+        if found is not None and models is self.face.models and table is self._table:
             self.trajectory = trajectory_value(found, label, models.table.names, table)
 
     # -- without a front end -----------------------------------------------------------------------

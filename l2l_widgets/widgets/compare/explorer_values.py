@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from l2l_widgets.evaluation.report import Protocol
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.session.shared_face import SharedFace
     from l2l_widgets.widgets.words import Words
 
 #: What the page draws of every cell.
@@ -106,10 +107,10 @@ def doing_words(progress: Progress, table: AttributeTable, said: Callable[[str],
     return said(progress.doing)
 
 
-def projection_lines(models: Models, edited: str, say: Words) -> str:
+def projection_lines(face: SharedFace, edited: str, say: Words, shown: AttributeTable) -> str:
     """Return what holding others does to the boundary of an attribute, or why nobody can say."""
     try:
-        return say.lines(stored_projection(models, edited).to_text())
+        return say.lines(stored_projection(face.models, edited).to_text(shown))
     except ValueError as error:
         return say.said(str(error))
 

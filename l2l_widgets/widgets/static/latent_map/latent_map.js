@@ -47,6 +47,7 @@ class LatentMapView {
     this.placing = this.makePlacing();
     this.said = h("p", { class: "l2l-map-said", "aria-live": "polite" });
     this.tool = "look";
+    this.way = []; // places that the keyboard has named for a path
     this.element = this.layOut();
     this.element.l2lMap = this.canvas; // for tests, and for the curious at the console
     this.listen();
@@ -148,7 +149,9 @@ class LatentMapView {
       el.focus({ preventScroll: true });
       const place = at(event);
       this.held = { start: place, last: place, moved: false };
-      if (this.tool !== "look") this.marks.drawing = { kind: this.tool, points: [this.canvas.toMap(...place)] };
+      if (this.tool === "look") return;
+      this.way = [];
+      this.marks.drawing = { kind: this.tool, points: [this.canvas.toMap(...place)] };
     });
     el.addEventListener("pointerup", (event) => this.release(at(event)));
     el.addEventListener("pointercancel", () => this.release(null));
@@ -192,7 +195,7 @@ class LatentMapView {
     this.held = null;
     if (!held) return;
     const drawing = this.marks.drawing;
-    this.marks.drawing = null;
+    if (!this.way.length) this.marks.drawing = null;
     if (!place) {
       this.canvas.redrawMarks();
       return;
@@ -220,11 +223,15 @@ class LatentMapView {
       this.point(next);
     } else if (event.key === "Enter") this.load(row);
     else if (key === "a" || key === "b") this.takeGroup(key, this.canvas.around(row, AROUND));
+    else if (key === "p") this.stepTo(row);
     else if (/^[1-9]$/.test(key)) this.seeds.children[Number(key) - 1]?.click();
     else if (key === "+" || key === "=") this.canvas.zoom(1.5);
     else if (key === "-") this.canvas.zoom(1 / 1.5);
     else if (key === "0") this.canvas.showAll();
-    else if (key === "escape") this.choose("look");
+    else if (key === "escape") {
+      this.endWay();
+      this.choose("look");
+    }
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -274,7 +281,24 @@ class LatentMapView {
     this.link.post({ kind: "path", points: kept });
   }
 
+  /** A path without a mouse: from face to face, as they are named one after the other. */
+  stepTo(row) {
+    if (this.held) return; // a finger draws
+    this.way.push([this.canvas.xy[2 * row], this.canvas.xy[2 * row + 1]]);
+    this.marks.drawing = { kind: "path", points: this.way };
+    this.canvas.redrawMarks();
+    if (this.way.length > 1) this.takePath(this.way);
+    else this.say(t("path_begins"));
+  }
+
+  endWay() {
+    this.way = [];
+    if (!this.held) this.marks.drawing = null; // a finger that draws goes on
+    this.canvas.redrawMarks();
+  }
+
   clearPath() {
+    this.endWay();
     this.marks.strip = null;
     this.strip.update(null);
     this.canvas.redrawMarks();
@@ -305,6 +329,7 @@ class LatentMapView {
     const bytes = points.coordinates;
     const xy = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     const same = this.known?.space === points.space && this.known?.count === points.count;
+    if (!same || this.element.dataset.seed !== String(points.seed)) this.endWay(); // it lies elsewhere now
     this.known = points;
     this.canvas.trust = points.kept ? new Uint8Array(points.kept.buffer, points.kept.byteOffset, points.kept.byteLength) : null;
     this.canvas.setPoints(xy, same);
