@@ -109,6 +109,38 @@ def test_undo_goes_back_in_time_whatever_was_done(session, faces):
     assert not torch.equal(session.mask, session.original), "a reset can be taken back"
 
 
+def test_undo_comes_back_from_a_face_that_was_opened(session, model, faces, tmp_path):
+    """And to all that was painted on the one before."""
+    session.apply(brush())
+    session.apply(brush(label=HAIR))
+    session.undo()
+    painted, drawn = session.mask, session.render().image
+    other = PaintSession(model, faces.image[1], faces.mask[1])
+    other.apply(brush(label=HAIR))
+    other.save(tmp_path / "other.png")
+    session.open(tmp_path / "other.png")
+    assert torch.equal(session.mask, faces.mask[1])
+    assert session.can_undo
+    assert not session.can_redo, "what was taken back on the first face is gone, as after a stroke"
+    session.apply(brush())
+    for _ in range(2):
+        session.undo()
+    assert torch.equal(session.mask, painted)
+    assert torch.equal(session.render().image, drawn)
+    for _ in range(2):
+        session.redo()
+    assert torch.equal(session.image, other.image)
+    assert session.operations == [brush()]
+    assert not session.can_redo
+    for _ in range(3):
+        session.undo()
+    assert torch.equal(session.mask, faces.mask[0])
+    assert not session.can_undo
+    session.undo()  # nothing is there
+    session.apply(brush())
+    assert not session.can_redo, "a new stroke leaves the opened face behind"
+
+
 def test_a_growing_stroke_is_one_step(session):
     for end in (6, 10, 20):
         session.apply(brush(points=[(4, 4), (end, 4)]), gesture="a")
@@ -361,6 +393,19 @@ def test_a_mask_in_the_other_order_is_asked_about_and_taken(bridge, faces):
     notice = send(bridge, 6, **file, order="x")["notice"]
     assert "order is 'x'; allowed: official, bisenet" in notice["error"]
     assert "asks_order" not in notice
+
+
+def test_a_picture_in_anothers_style_is_in_no_trait_though_the_style_is_gone_since(bridge, faces):
+    """What a page has in traits is saved with the notebook, and drawing takes its time."""
+    session = bridge.session
+    session.copy_style(faces.image[1], faces.mask[1])
+    late = session.render()
+    session.undo()
+    bridge.published.clear()
+    bridge._on_result(late)
+    values = {name: value for one in bridge.published for name, value in one.items()}
+    assert "data" not in values["result"]
+    assert values["own"]["result"]["stamp"] == late.stamp
 
 
 def test_a_refusal_is_a_notice_and_nothing_raises(bridge, faces):

@@ -107,8 +107,8 @@ class Bench:
         return [_plain(values) for values in self.published]
 
 
-#: ``l2lPaint.times``: milliseconds from the end of each stroke to the picture that shows it. Some of
-#: what was painted before the brush was lifted may come after that: the last one counts.
+#: ``l2lPaint.times``: milliseconds from the end of each stroke to the picture that shows it. Some
+#: of what was painted before the brush was lifted may come after that: the last one counts.
 PROBE = """
 () => {
   const painter = document.querySelector('.l2l-painter');

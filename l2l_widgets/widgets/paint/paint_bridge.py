@@ -71,6 +71,10 @@ def painter_schema(session: PaintSession, words: Words | None = None) -> dict[st
 _DROPPED: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
 
+def _is_dropped(image: Tensor) -> bool:
+    return _DROPPED.get(id(image)) is image
+
+
 class PaintBridge:
     """One view's line to a paint session.
 
@@ -116,8 +120,7 @@ class PaintBridge:
     @property
     def is_own(self) -> bool:
         """Whether the picture is one that somebody dropped on a page."""
-        image = self.session.image
-        return self._opening or _DROPPED.get(id(image)) is image
+        return self._opening or _is_dropped(self.session.image)
 
     def _face(self) -> dict[str, Any]:
         """The original picture and mask, which the page's eraser brings back."""
@@ -255,7 +258,8 @@ class PaintBridge:
         own: dict[str, Any] = {}
         if result.image is not None:
             drawn = picture_value(result.image)
-            if self.is_own or state.style is not None:
+            # of what it was drawn from: the session may have gone on since
+            if self._opening or _is_dropped(result.source) or result.styled:
                 own["result"] = {"stamp": result.stamp, **drawn}
                 value["own"] = True
             else:
