@@ -42,6 +42,7 @@ COLOURS = (
     (0, 204, 0),
 )  # fmt: skip
 SECOND_BROW = (255, 204, 204)
+_CLASS_OF: dict[tuple[int, ...], int] = {SECOND_BROW: 7, **{c: i for i, c in enumerate(COLOURS)}}
 #: The order in which the common BiSeNet parser numbers, and merges, the same parts.
 BISENET_CLASSES = (
     "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r",
@@ -59,6 +60,10 @@ ORDER_MARGIN = 0.3
 
 class MaskError(ValueError):
     """A mask that cannot be used; one line that names what is wrong and what is allowed."""
+
+
+class OrderError(MaskError):
+    """A mask that looks numbered in another order; read on if it is said which one it is."""
 
 
 def class_index(name: str) -> int:
@@ -196,7 +201,9 @@ def read_mask(
     """Read a mask from a picture file.
 
     Class indices may be stored as grey values, as palette indices, or alike in all three channels
-    (the official demo's way); a colour picture is read where all of its colours are official ones.
+    (the official demo's way); a colour picture is read where all of its colours are official ones,
+    and so is a palette that gives the official colours to other numbers: programs that turn a
+    picture into an indexed one number its colours as they like.
 
     Parameters
     ----------
@@ -220,14 +227,15 @@ def read_mask(
     Raises
     ------
     MaskError
-        No picture, colours that mean nothing, indices out of range, the other order, another size.
+        No picture, colours that mean nothing, indices out of range, the other order (an
+        :class:`OrderError`), another size.
     """
     label = name or ("mask" if isinstance(source, bytes) else str(source))
     indices = _indices(_opened(source, label), label)
     _refuse_part(indices, label)
     mask = check_mask(torch.from_numpy(indices), name=label)
     if order is None and guess_order(mask) == "bisenet":
-        raise MaskError(
+        raise OrderError(
             f"{label} looks numbered in the BiSeNet order (17 is hair, 14 is neck), not the "
             "official one of CelebAMask-HQ; say order 'bisenet' to convert it, or 'official' if it "
             "is right as it is"
@@ -264,10 +272,22 @@ def read_area(source: str | os.PathLike[str] | bytes, side: int, name: str | Non
     """
     label = name or ("area" if isinstance(source, bytes) else str(source))
     picture = _opened(source, label)
-    if picture.mode != "P":  # a palette only colours its indices
+    if picture.mode != "P" or _black_is_another(picture):
         picture = picture.convert("RGB")
     pixels = np.array(picture).reshape(picture.height, picture.width, -1)
     return fit_side(torch.from_numpy(pixels.any(-1).astype(np.uint8)), side, label) != 0
+
+
+def _black_is_another(picture: Image.Image) -> bool:
+    """Whether a palette picture has black under another number than 0, and 0 is a colour there."""
+    colours = _palette_colours(picture)
+    return (0, 0, 0) in colours.values() and colours.get(0, (0, 0, 0)) != (0, 0, 0)
+
+
+def _palette_colours(picture: Image.Image) -> dict[int, tuple[int, ...]]:
+    """Index -> RGB, of the indices that a palette picture holds; empty for those not in it."""
+    flat = picture.getpalette("RGB") or []
+    return {i: tuple(flat[3 * i : 3 * i + 3]) for i in np.unique(np.array(picture)).tolist()}
 
 
 def _refuse_part(indices: np.ndarray, label: str) -> None:
@@ -338,8 +358,10 @@ def check_claim(picture: Image.Image, label: str) -> None:
 
 
 def _indices(picture: Image.Image, label: str) -> np.ndarray:
-    if picture.mode in ("L", "P"):  # a palette only colours its indices
+    if picture.mode == "L":
         return np.array(picture)
+    if picture.mode == "P":
+        return _of_palette(picture)
     if picture.mode not in ("LA", "RGB", "RGBA"):  # what is see-through has a number all the same
         raise MaskError(
             f"{label} has pixels of kind {picture.mode!r}; allowed: grey or palette indices of 8 "
@@ -352,9 +374,8 @@ def _indices(picture: Image.Image, label: str) -> np.ndarray:
     packed = red.astype(np.int32) << 16  # a number a colour
     packed |= green.astype(np.int32) << 8
     packed |= blue
-    table = {tuple(c): i for i, c in enumerate(COLOURS)} | {SECOND_BROW: 7}
     out = np.full(packed.shape, 255, np.uint8)
-    for (r, g, b), index in table.items():
+    for (r, g, b), index in _CLASS_OF.items():
         out[packed == r * 65536 + g * 256 + b] = index
     if (out == 255).any():
         y, x = np.argwhere(out == 255)[0]
@@ -363,6 +384,20 @@ def _indices(picture: Image.Image, label: str) -> np.ndarray:
             "class; allowed: the 19 official colours, without smoothing, or class indices"
         )
     return out
+
+
+def _of_palette(picture: Image.Image) -> np.ndarray:
+    """Class indices of a palette picture: its numbers, or what its colours say of other numbers."""
+    indices = np.array(picture)
+    colours = _palette_colours(picture)
+    classes = {i: _CLASS_OF[rgb] for i, rgb in colours.items() if rgb in _CLASS_OF}
+    # a palette that names nothing, such as all black or somebody's own, only colours its indices
+    named = len(classes) == len(colours) == len(set(colours.values()))
+    if not named or all(i == label for i, label in classes.items()):
+        return indices
+    table = np.zeros(256, np.uint8)
+    table[list(classes)] = list(classes.values())
+    return table[indices]
 
 
 def encode_mask(mask: Tensor) -> bytes:

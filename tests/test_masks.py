@@ -78,6 +78,43 @@ def test_files_come_back_whatever_way_they_store_classes(faces):
     assert torch.equal(read_mask(png(painted)), mask), "the data set's own colour of the brow"
 
 
+def indexed(pixels, colours):
+    """A palette PNG: (H, W) numbers and the colour of each from 0 on."""
+    picture = Image.fromarray(pixels, mode="P")
+    picture.putpalette([v for rgb in colours for v in rgb])
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def test_a_palette_that_numbers_the_official_colours_otherwise_is_read_by_colour(faces):
+    """As programs do that turn a coloured mask into an indexed picture."""
+    mask = faces[0]
+    colours = Image.fromarray(colour(mask).permute(1, 2, 0).numpy())
+    stream = io.BytesIO()
+    colours.quantize(19).save(stream, format="PNG")
+    assert torch.equal(read_mask(stream.getvalue()), mask)
+    # nor does the order in which the indices count then
+    with pytest.raises(MaskError, match="looks numbered in the official order"):
+        read_mask(stream.getvalue(), order="bisenet")
+    # palettes that name nothing only colour the indices
+    for palette in ([(0, 0, 0)] * 19, [(9 * i, i, i) for i in range(19)]):
+        assert torch.equal(read_mask(indexed(mask.numpy(), palette)), mask)
+    twice = [COLOURS[1]] * 19  # two numbers of one colour: the numbers count
+    assert torch.equal(read_mask(indexed(mask.numpy(), twice)), mask)
+
+
+def test_an_area_whose_palette_begins_with_white_is_not_turned_inside_out():
+    part = np.zeros((4, 4), np.uint8)
+    part[1:3] = 1
+    white_first = indexed(1 - part, [(255, 255, 255), (0, 0, 0)])
+    assert torch.equal(read_area(white_first, 4), torch.from_numpy(part != 0))
+    assert torch.equal(read_area(indexed(part, [(0, 0, 0)] * 2), 4), torch.from_numpy(part != 0))
+    assert torch.equal(
+        read_area(indexed(part, [(0, 0, 9), (9, 0, 0)]), 4), torch.from_numpy(part != 0)
+    )
+
+
 def test_sizes_fit_by_whole_numbers_only(faces):
     large = resize_mask(faces[0], 512)
     assert torch.equal(read_mask(encode_mask(large), side=64), faces[0])

@@ -20,8 +20,8 @@ from l2l_widgets.maskgan import (
     MaskVAEConfig,
 )
 from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
-from l2l_widgets.maskgan.strokes import apply_operation, replacing
-from l2l_widgets.masks import MaskError, class_index, encode_mask
+from l2l_widgets.maskgan.strokes import replacing
+from l2l_widgets.masks import MaskError, class_index, encode_mask, to_order
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.painting import (
     PaintError,
@@ -59,45 +59,6 @@ def brush(label=CHAIN, size=3.0, points=((4, 4), (20, 4)), kind="brush"):
 
 
 # -- strokes ---------------------------------------------------------------------------------------
-
-
-def test_a_brush_covers_the_pixels_near_its_way():
-    empty = torch.zeros(16, 16, dtype=torch.uint8)
-    painted = apply_operation(empty, empty, brush(size=2.0, points=[(4, 8), (12, 8)]))
-    rows, columns = (painted == CHAIN).nonzero(as_tuple=True)
-    assert sorted(set(rows.tolist())) == [7, 8]
-    assert (int(columns.min()), int(columns.max())) == (3, 12)
-    dot = apply_operation(empty, empty, brush(size=0.5, points=[(5.2, 6.9)]))
-    assert (dot == CHAIN).nonzero().tolist() == [[6, 5]], "a click without motion paints"
-    outside = apply_operation(empty, empty, brush(points=[(-9, -9), (-5, -9)]))
-    assert torch.equal(outside, empty)
-
-
-def test_line_erase_fill(faces):
-    mask = faces.mask[0]
-    crooked = ((2, 2), (16, 30), (30, 2))
-    line = apply_operation(mask, mask, brush(points=crooked, size=1.0, kind="line"))
-    assert set((line == CHAIN).nonzero()[:, 0].tolist()) <= {1, 2}
-    painted = apply_operation(mask, mask, brush())
-    erase = {"kind": "erase", "size": 9, "points": [[4, 4], [20, 4]]}
-    assert torch.equal(apply_operation(painted, mask, erase), mask)
-    filled = apply_operation(mask, mask, {"kind": "fill", "class": CHAIN, "point": [0.5, 0.5]})
-    assert int(filled[0, 0]) == CHAIN
-    assert (filled != mask).sum() == ((mask == mask[0, 0]) & (filled == CHAIN)).sum() > 10
-
-
-def test_a_part_moves_and_what_it_leaves_is_filled_from_around():
-    mask = torch.ones(16, 16, dtype=torch.uint8)
-    mask[6:8, 6:8] = 2
-    moved = apply_operation(mask, mask, {"kind": "move", "class": 2, "dx": 4, "dy": -1})
-    assert torch.equal((moved == 2).nonzero(), (mask == 2).nonzero() + torch.tensor([-1, 4]))
-    assert (moved == 1).sum() == (mask == 1).sum()
-    grown = apply_operation(mask, mask, {"kind": "move", "class": 2, "scale": 2.0})
-    assert (grown == 2).sum() == 16
-    with pytest.raises(MaskError, match="class is neck_l; allowed: a part that the mask shows"):
-        apply_operation(mask, mask, {"kind": "move", "class": CHAIN, "dx": 1, "dy": 0})
-    with pytest.raises(MaskError, match="leave nothing"):
-        apply_operation(mask, mask, {"kind": "move", "class": 2, "dx": 15, "dy": 0})
 
 
 @pytest.mark.parametrize(
@@ -146,6 +107,38 @@ def test_undo_goes_back_in_time_whatever_was_done(session, faces):
     assert torch.equal(session.mask, session.original)
     session.undo()
     assert not torch.equal(session.mask, session.original), "a reset can be taken back"
+
+
+def test_undo_comes_back_from_a_face_that_was_opened(session, model, faces, tmp_path):
+    """And to all that was painted on the one before."""
+    session.apply(brush())
+    session.apply(brush(label=HAIR))
+    session.undo()
+    painted, drawn = session.mask, session.render().image
+    other = PaintSession(model, faces.image[1], faces.mask[1])
+    other.apply(brush(label=HAIR))
+    other.save(tmp_path / "other.png")
+    session.open(tmp_path / "other.png")
+    assert torch.equal(session.mask, faces.mask[1])
+    assert session.can_undo
+    assert not session.can_redo, "what was taken back on the first face is gone, as after a stroke"
+    session.apply(brush())
+    for _ in range(2):
+        session.undo()
+    assert torch.equal(session.mask, painted)
+    assert torch.equal(session.render().image, drawn)
+    for _ in range(2):
+        session.redo()
+    assert torch.equal(session.image, other.image)
+    assert session.operations == [brush()]
+    assert not session.can_redo
+    for _ in range(3):
+        session.undo()
+    assert torch.equal(session.mask, faces.mask[0])
+    assert not session.can_undo
+    session.undo()  # nothing is there
+    session.apply(brush())
+    assert not session.can_redo, "a new stroke leaves the opened face behind"
 
 
 def test_a_growing_stroke_is_one_step(session):
@@ -381,6 +374,38 @@ def test_messages_change_the_session_and_are_answered(bridge, faces):
     values = send(bridge, 8, kind="save", what="recipe")
     assert (bridge.folder / values["notice"]["name"]).suffix == ".json"
     assert values["result"]["answers"]["c"] <= 8
+
+
+def test_a_mask_in_the_other_order_is_asked_about_and_taken(bridge, faces):
+    session, others = bridge.session, encode_mask(to_order(faces.mask[1], "bisenet"))
+    file = {"kind": "file", "use": "mask", "data": base64.b64encode(others).decode()}
+    notice = send(bridge, 1, **file)["notice"]
+    assert notice["asks_order"]
+    assert "BiSeNet order" in notice["error"]
+    assert not session.can_undo
+    send(bridge, 2, **file, order="bisenet")
+    assert torch.equal(session.mask, faces.mask[1])
+    send(bridge, 3, **file, order="official")
+    assert torch.equal(session.mask, to_order(faces.mask[1], "bisenet")), "as it is"
+    send(bridge, 4, **{**file, "use": "other"}, order="bisenet")
+    send(bridge, 5, kind="between", share=1)
+    assert torch.equal(session.mask, faces.mask[1])
+    notice = send(bridge, 6, **file, order="x")["notice"]
+    assert "order is 'x'; allowed: official, bisenet" in notice["error"]
+    assert "asks_order" not in notice
+
+
+def test_a_picture_in_anothers_style_is_in_no_trait_though_the_style_is_gone_since(bridge, faces):
+    """What a page has in traits is saved with the notebook, and drawing takes its time."""
+    session = bridge.session
+    session.copy_style(faces.image[1], faces.mask[1])
+    late = session.render()
+    session.undo()
+    bridge.published.clear()
+    bridge._on_result(late)
+    values = {name: value for one in bridge.published for name, value in one.items()}
+    assert "data" not in values["result"]
+    assert values["own"]["result"]["stamp"] == late.stamp
 
 
 def test_a_refusal_is_a_notice_and_nothing_raises(bridge, faces):

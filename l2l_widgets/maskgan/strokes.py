@@ -32,6 +32,8 @@ from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES, MaskError, encode_mask,
 KINDS = ("brush", "line", "erase", "fill", "move", "mask")
 LARGEST_BRUSH = 512.0
 MOST_POINTS = 20_000
+#: Pixels of ways that are looked at together: what a processor's cache holds.
+AT_ONCE = 1 << 15
 SCALES = (0.1, 10.0)
 #: A move that leaves so little of a part is refused: it would be gone.
 LEAST_PIXELS = 1
@@ -92,19 +94,39 @@ def stroke(side: int, points: np.ndarray, size: float) -> Tensor:
     """Pixels (side, side) that a round brush covers on its way along ``points`` (N, 2)."""
     covered = np.zeros((side, side), bool)
     reach = size / 2
-    for a, b in zip(points, points[1:] if len(points) > 1 else points, strict=False):
-        low = np.floor(np.minimum(a, b) - reach).astype(int).clip(0, side - 1)
-        high = np.ceil(np.maximum(a, b) + reach).astype(int).clip(0, side - 1)
-        y, x = np.mgrid[low[1] : high[1] + 1, low[0] : high[0] + 1] + 0.5
-        d = b - a
-        t = ((x - a[0]) * d[0] + (y - a[1]) * d[1]) / max(float(d @ d), 1e-9)
-        t = t.clip(0, 1)
-        near = (x - a[0] - t * d[0]) ** 2 + (y - a[1] - t * d[1]) ** 2 <= reach**2
-        covered[low[1] : high[1] + 1, low[0] : high[0] + 1] |= near
-    for x, y in np.floor(points).astype(int):  # a brush below one pixel still paints
+    starts, ends = (points[:-1], points[1:]) if len(points) > 1 else (points, points)
+    low = np.floor(np.minimum(starts, ends) - reach).astype(int).clip(0, side - 1)
+    high = np.ceil(np.maximum(starts, ends) + reach).astype(int).clip(0, side - 1)
+    # Hundreds of short ways a second come from a mouse, and each message has them all: ways of
+    # about one extent are looked at together, each in its own window of pixels.
+    extents = (high - low).max(1) + 1
+    doublings = np.ceil(np.log2(extents)).astype(int)
+    for doubling in np.unique(doublings):
+        alike = np.flatnonzero(doublings == doubling)
+        window = int(extents[alike].max())
+        for rows in np.array_split(alike, -(-len(alike) * window**2 // AT_ONCE)):
+            _cover(covered, starts[rows], ends[rows], low[rows], high[rows], window, reach)
+    for x, y in np.unique(np.floor(points).astype(int), axis=0):  # below one pixel it still paints
         if 0 <= x < side and 0 <= y < side:
             covered[y, x] = True
     return torch.from_numpy(covered)
+
+
+def _cover(
+    covered: np.ndarray, starts: np.ndarray, ends: np.ndarray, low: np.ndarray, high: np.ndarray,
+    window: int, reach: float,
+) -> None:  # fmt: skip
+    """Mark what lies within ``reach`` of ways (N, 2), each within its window from ``low`` on."""
+    columns = low[:, 0, None, None] + np.arange(window)  # (N, 1, window)
+    rows = low[:, 1, None, None] + np.arange(window)[:, None]  # (N, window, 1)
+    ax, ay = starts[:, 0, None, None], starts[:, 1, None, None]
+    dx, dy = (ends - starts)[:, 0, None, None], (ends - starts)[:, 1, None, None]
+    x, y = columns + 0.5, rows + 0.5
+    t = (((x - ax) * dx + (y - ay) * dy) / np.maximum(dx * dx + dy * dy, 1e-9)).clip(0, 1)
+    near = (x - ax - t * dx) ** 2 + (y - ay - t * dy) ** 2 <= reach**2
+    near &= (columns <= high[:, 0, None, None]) & (rows <= high[:, 1, None, None])
+    way, row, column = np.nonzero(near)
+    covered[low[way, 1] + row, low[way, 0] + column] = True
 
 
 def _fill(mask: Tensor, label: int, operation: Mapping[str, Any]) -> Tensor:

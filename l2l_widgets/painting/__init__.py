@@ -14,9 +14,11 @@ from l2l_widgets.painting.latent_edits import (
     area_painter,
     edit_in_area,
 )
+from l2l_widgets.painting.painter import load_painter
 from l2l_widgets.painting.parsing import ParserSource, find_mask, load_parser, read_face
 from l2l_widgets.painting.recipe import RECIPE, PaintError, model_hash, read_paint_recipe
-from l2l_widgets.painting.session import PaintResult, PaintSession, load_painter
+from l2l_widgets.painting.session import PaintSession
+from l2l_widgets.painting.states import PaintResult
 
 __all__ = [
     "AREA_FORMAT",

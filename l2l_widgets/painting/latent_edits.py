@@ -18,7 +18,8 @@ from torch import Tensor
 
 from l2l_widgets.maskgan.regions import RegionChange, keep_outside, region_change
 from l2l_widgets.painting.recipe import PaintError
-from l2l_widgets.painting.session import PaintSession, _State
+from l2l_widgets.painting.session import PaintSession
+from l2l_widgets.painting.states import Face, State
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.replay import parse_recipe
 
@@ -137,17 +138,14 @@ class AreaSession(PaintSession):
             self._seen = self.edits.render()
         return self._seen
 
-    def _drawn(self, state: _State) -> Tensor:
+    def _drawn(self, state: State, face: Face) -> tuple[Tensor, Tensor]:
         result = self._newest()
         if result.before is None or result.after is None:
             raise PaintError(f"the edit cannot be drawn: {result.error}")
         before = self._checked_image(result.before)
         if not torch.equal(before, self.image):  # another face came; the area stays where it is
             self.image = before
-        after = self._checked_image(result.after)
-        if not state.keep:
-            return after
-        return keep_outside(before, after, self._region_of(state), state.feather)
+        return before, self._checked_image(result.after)
 
 
 def _deaf(kind: str, value: Any) -> None:

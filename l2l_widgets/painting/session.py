@@ -11,25 +11,19 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from l2l_widgets.images import encode_png, load_image, save_image
 from l2l_widgets.latest_wins import LatestWins
-from l2l_widgets.maskgan.model import MAPPING, VAE, WHOLE, MaskGAN
-from l2l_widgets.maskgan.regions import (
-    RegionChange,
-    edited_region,
-    keep_outside,
-    region_change,
-)
+from l2l_widgets.maskgan.model import MaskGAN
+from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
 from l2l_widgets.maskgan.strokes import apply_operation, replacing
 from l2l_widgets.masks import MaskError, read_mask
-from l2l_widgets.models.checks import check_models
 from l2l_widgets.painting.checks import (
     check_feather,
     check_model,
@@ -38,6 +32,7 @@ from l2l_widgets.painting.checks import (
     one_image,
     one_mask,
 )
+from l2l_widgets.painting.painter import TRAIN
 from l2l_widgets.painting.parsing import ParserSource, find_mask, load_parser, read_face
 from l2l_widgets.painting.recipe import (
     RECIPE,
@@ -49,72 +44,10 @@ from l2l_widgets.painting.recipe import (
     png_text,
     read_paint_recipe,
 )
+from l2l_widgets.painting.states import Face, PaintResult, State, Step
 
-if TYPE_CHECKING:
-    from l2l_widgets.models.zoo import Models
-
-TRAIN = "l2l train mask-vae, then dense-mapping, then mask-edit, each with --publish"
 #: Side that a saved picture should at least have.
 SAVED_SIDE = 512
-
-
-def load_painter(models: Models) -> MaskGAN:
-    """The MaskGAN among models that :func:`l2l_widgets.load` gave.
-
-    What has been trained farthest is taken, and the MaskVAE beside it where there is one.
-
-    Raises
-    ------
-    PaintError
-        There is none; the message says what to train.
-    """
-    check_models(models)
-    listed = models.manifest
-    trained = [file for file in (WHOLE, MAPPING) if file in listed]
-    if not trained:
-        raise PaintError(f"models {models.name!r} have no MaskGAN ({WHOLE}); train it: {TRAIN}")
-    painter = MaskGAN.load(models.check_file(trained[0]), models.device)
-    if painter.vae is None and VAE in listed:
-        painter.vae = MaskGAN.load(models.check_file(VAE), models.device).vae
-    return painter
-
-
-@dataclass(frozen=True)
-class PaintResult:
-    """What a session drew.
-
-    Attributes
-    ----------
-    image : Tensor or None, shape (3, R, R)
-        RGB in [-1, 1]; None where ``error`` says why.
-    mask : Tensor, shape (R, R), uint8
-        The mask it obeys.
-    change : RegionChange or None
-        Against the original picture and the painted area; None where nothing was painted.
-    error : str or None
-        One line.
-    seconds : float
-        To draw it.
-    stamp : int
-        Of the state; larger is newer.
-    """
-
-    image: Tensor | None
-    mask: Tensor
-    change: RegionChange | None
-    error: str | None
-    seconds: float
-    stamp: int
-
-
-@dataclass(frozen=True)
-class _State:
-    """What one operation left behind."""
-
-    mask: Tensor
-    style: tuple[Tensor, Tensor] | None  # another face's picture and mask
-    keep: bool
-    feather: float
 
 
 class PaintSession:
@@ -156,10 +89,11 @@ class PaintSession:
         self.side = model.resolution if model is not None else int(one.shape[-1])
         self.image = self._checked_image(one)
         self.original = self._mask_for(self.image, mask)
-        first = _State(self.original, None, False, check_feather(feather, self.side))
-        self._done: list[tuple[dict[str, Any], _State, Any]] = []
-        self._undone: list[tuple[dict[str, Any], _State, Any]] = []
-        self._first = first
+        self._first = State(self.original, None, False, check_feather(feather, self.side))
+        self._done: list[Step] = []
+        self._undone: list[Step] = []
+        self._left: list[Face] = []  # faces that were painted before this one was opened
+        self._ahead: list[Face] = []  # faces that undo has left again
         self._lock = threading.RLock()
         self._stamp = 0
         self._listeners: list[Callable[[PaintResult], None]] = []
@@ -168,7 +102,7 @@ class PaintSession:
     # -- state -------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> _State:
+    def state(self) -> State:
         """What the operations so far have left."""
         return self._done[-1][1] if self._done else self._first
 
@@ -180,7 +114,7 @@ class PaintSession:
     @property
     def region(self) -> Tensor:
         """Where it was painted, and a little around it: bool (R, R)."""
-        return self._region_of(self.state)
+        return edited_region(self.original, self.mask, self._margin)
 
     @property
     def operations(self) -> list[dict[str, Any]]:
@@ -190,12 +124,12 @@ class PaintSession:
     @property
     def can_undo(self) -> bool:
         """Whether there is something to take back."""
-        return bool(self._done)
+        return bool(self._done or self._left)
 
     @property
     def can_redo(self) -> bool:
         """Whether something was taken back."""
-        return bool(self._undone)
+        return bool(self._undone or self._ahead)
 
     @property
     def can_draw(self) -> bool:
@@ -234,22 +168,32 @@ class PaintSession:
             before = base[-1][1] if base else self._first
             state = self._after(before, operation)
             self._done = [*base, (dict(operation), state, gesture)]
-            self._undone = []
+            self._undone, self._ahead = [], []
             self._stamp += 1
 
     def undo(self) -> None:
-        """Take the last operation back; nothing happens where there is none."""
+        """Take back what was done last, the opening of a face as well, if there is anything."""
         with self._lock:
             if self._done:
                 self._undone.append(self._done.pop())
-                self._stamp += 1
+            elif self._left:
+                self._ahead.append(self._face())
+                self._show_face(self._left.pop())
+            else:
+                return
+            self._stamp += 1
 
     def redo(self) -> None:
         """Do again what was taken back last."""
         with self._lock:
             if self._undone:
                 self._done.append(self._undone.pop())
-                self._stamp += 1
+            elif self._ahead:
+                self._left.append(self._face())
+                self._show_face(self._ahead.pop())
+            else:
+                return
+            self._stamp += 1
 
     def reset(self) -> None:
         """Back to the original; a step that undo takes back."""
@@ -278,6 +222,8 @@ class PaintSession:
     def open(self, source: str | Path | bytes) -> None:
         """Begin with another face: a saved painting with its mask, or any picture, parsed.
 
+        Undo comes back to this one, and to all that was done to it.
+
         Raises
         ------
         PaintError, MaskError
@@ -296,7 +242,7 @@ class PaintSession:
         self.adopt(face)
 
     def adopt(self, other: PaintSession) -> None:
-        """Take over another session's face and everything that was done to it.
+        """Take over another session's face and everything that was done to it; a step of undo.
 
         Raises
         ------
@@ -308,23 +254,32 @@ class PaintSession:
         if other.side != self.side:
             raise PaintError(f"the other face has {other.side} pixels; allowed: {self.side}")
         with self._lock:
-            self.image, self.original = other.image, other.original
-            self._first, self._done, self._undone = other._first, list(other._done), []
+            self._undone, self._ahead = [], []
+            self._left.append(self._face())
+            own = other._face()
+            self._show_face(replace(own, done=list(own.done), undone=[]))
             self._stamp += 1
 
-    def _after(self, before: _State, operation: Mapping[str, Any]) -> _State:
+    def _face(self) -> Face:
+        return Face(self.image, self.original, self._first, self._done, self._undone)
+
+    def _show_face(self, face: Face) -> None:
+        self.image, self.original, self._first = face.image, face.original, face.first
+        self._done, self._undone = face.done, face.undone
+
+    def _after(self, before: State, operation: Mapping[str, Any]) -> State:
         kind = operation.get("kind")
         if kind == "reset":
-            return _State(self.original, None, False, before.feather)
+            return State(self.original, None, False, before.feather)
         if kind == "keep":
             width = check_feather(operation.get("feather", before.feather), self.side)
-            return _State(before.mask, before.style, bool(operation.get("on")), width)
+            return State(before.mask, before.style, bool(operation.get("on")), width)
         if kind == "style":
-            return _State(before.mask, self._style(operation), before.keep, before.feather)
+            return State(before.mask, self._style(operation), before.keep, before.feather)
         if kind == "between":
-            return _State(self._walked(operation), before.style, before.keep, before.feather)
+            return State(self._walked(operation), before.style, before.keep, before.feather)
         mask = apply_operation(before.mask, self.original, operation)
-        return _State(mask, before.style, before.keep, before.feather)
+        return State(mask, before.style, before.keep, before.feather)
 
     def _style(self, operation: Mapping[str, Any]) -> tuple[Tensor, Tensor] | None:
         if not operation.get("png"):
@@ -356,29 +311,27 @@ class PaintSession:
     def render(self) -> PaintResult:
         """Draw the state as it is now, on this thread."""
         with self._lock:
-            state, stamp = self.state, self._stamp
-        start = time.perf_counter()
+            state, stamp, face = self.state, self._stamp, self._face()
+        start, source, image, error = time.perf_counter(), face.image, None, None
+        region = edited_region(face.original, state.mask, self._margin)
         try:
-            image, error = self._drawn(state), None
+            source, drawn = self._drawn(state, face)
+            image = keep_outside(source, drawn, region, state.feather) if state.keep else drawn
         except (ValueError, RuntimeError) as problem:
-            image, error = None, str(problem).splitlines()[0]
+            error = str(problem).splitlines()[0]
         change = None
-        region = self._region_of(state)
         if image is not None and bool(region.any()):
-            change = region_change(self.image, image, region)
-        return PaintResult(image, state.mask, change, error, time.perf_counter() - start, stamp)
+            change = region_change(source, image, region)
+        seconds = time.perf_counter() - start
+        styled = state.style is not None
+        return PaintResult(image, state.mask, change, error, seconds, stamp, source, styled)
 
-    def _drawn(self, state: _State) -> Tensor:
+    def _drawn(self, state: State, face: Face) -> tuple[Tensor, Tensor]:
+        """The picture that is changed, and what is drawn of it."""
         if self.model is None:
             raise PaintError(self.missing)
-        picture, mask = state.style or (self.image, self.original)
-        drawn = self.model.paint(picture, state.mask, mask).cpu().clamp(-1, 1)
-        if not state.keep:
-            return drawn
-        return keep_outside(self.image, drawn, self._region_of(state), state.feather)
-
-    def _region_of(self, state: _State) -> Tensor:
-        return edited_region(self.original, state.mask, self._margin)
+        picture, mask = state.style or (face.image, face.original)
+        return face.image, self.model.paint(picture, state.mask, mask).cpu().clamp(-1, 1)
 
     def subscribe(self, listener: Callable[[PaintResult], None]) -> Callable[[], None]:
         """Have each picture that :meth:`request` asked for; returns what ends it."""

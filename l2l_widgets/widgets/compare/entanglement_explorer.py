@@ -245,8 +245,7 @@ class EntanglementExplorer(FaceView):
             self._against = chosen("against", other, methods, "") if other else ""
             if self._against == self._method:
                 self._against = ""
-            readers = self.study.readers
-            self._reader = chosen("reader", message.get("reader"), readers, self._reader)
+            self._reader = chosen("reader", message.get("reader"), self.study.readers, self._reader)
             if self._work is not None:  # it goes on with the methods that are shown now
                 self._work.methods = tuple(m for m in (self._method, self._against) if m)
             if shown != (self._method, self._against, self._reader):
@@ -441,8 +440,7 @@ class EntanglementExplorer(FaceView):
 
     def _show_cell(self, which: tuple[str, str]) -> None:
         edited, read = which
-        asked = (self.study, self._table, self._method, self._reader)
-        table, method, reader = asked[1:]
+        _, table, method, reader = asked = (self.study, self._table, self._method, self._reader)
         value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
         try:
             study = self._shown(method)

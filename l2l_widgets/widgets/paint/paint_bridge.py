@@ -15,7 +15,15 @@ from typing import Any
 from torch import Tensor
 
 from l2l_widgets.consent import CONSENT
-from l2l_widgets.masks import CLASS_COUNT, COLOURS, LABELS, MASK_CLASSES, encode_mask, read_mask
+from l2l_widgets.masks import (
+    CLASS_COUNT,
+    COLOURS,
+    LABELS,
+    MASK_CLASSES,
+    OrderError,
+    encode_mask,
+    read_mask,
+)
 from l2l_widgets.painting import (
     RECIPE,
     AreaSession,
@@ -63,6 +71,10 @@ def painter_schema(session: PaintSession, words: Words | None = None) -> dict[st
 _DROPPED: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
 
+def _is_dropped(image: Tensor) -> bool:
+    return _DROPPED.get(id(image)) is image
+
+
 class PaintBridge:
     """One view's line to a paint session.
 
@@ -108,8 +120,7 @@ class PaintBridge:
     @property
     def is_own(self) -> bool:
         """Whether the picture is one that somebody dropped on a page."""
-        image = self.session.image
-        return self._opening or _DROPPED.get(id(image)) is image
+        return self._opening or _is_dropped(self.session.image)
 
     def _face(self) -> dict[str, Any]:
         """The original picture and mask, which the page's eraser brings back."""
@@ -126,6 +137,8 @@ class PaintBridge:
         """Take one request; nothing raises, because the page would not show it."""
         try:
             self._change(message)
+        except OrderError as error:  # the page asks which one it is, and sends the file again
+            self._answer(message, {"error": self._said(str(error)), "asks_order": True})
         except ValueError as error:
             self._answer(message, {"error": self._said(str(error))})
         except Exception as error:
@@ -160,15 +173,15 @@ class PaintBridge:
 
     def _take_file(self, message: Mapping[str, Any]) -> None:
         """A file that was dropped or chosen: a mask, a face for its style, or a recipe."""
-        use, name = message.get("use"), f"mask {NEUTRAL}"
+        use, order = message.get("use"), message.get("order")
         data = decoded_file(message.get("data", ""), MAX_FILE)
         session = self.session
         if use == "style":
             self._style_from(data)
         elif use == "mask":
-            session.set_mask(read_mask(data, session.side, name=name))
+            session.set_mask(self._mask_of(data, order))
         elif use == "other":
-            self._other = self._mask_in(data, name)
+            self._other = self._mask_in(data, order)
         elif use in ("recipe", "face"):
             self._opening = True
             try:
@@ -188,12 +201,15 @@ class PaintBridge:
         # replayed as one line of operations on this very session's picture and model
         session.adopt(PaintSession.from_recipe(session.model, recipe, session.parser))
 
-    def _mask_in(self, data: bytes, name: str) -> Tensor:
+    def _mask_of(self, data: bytes, order: str | None) -> Tensor:
+        return read_mask(data, self.session.side, order, f"mask {NEUTRAL}")
+
+    def _mask_in(self, data: bytes, order: str | None) -> Tensor:
         """A mask file, or a saved painting, whose mask is taken."""
         try:
             recipe = read_paint_recipe(data)
         except ValueError:
-            return read_mask(data, self.session.side, name=name)
+            return self._mask_of(data, order)
         return PaintSession.from_recipe(None, {**recipe, "model": None}).mask
 
     def _style_from(self, data: bytes) -> None:
@@ -242,7 +258,8 @@ class PaintBridge:
         own: dict[str, Any] = {}
         if result.image is not None:
             drawn = picture_value(result.image)
-            if self.is_own or state.style is not None:
+            # of what it was drawn from: the session may have gone on since
+            if self._opening or _is_dropped(result.source) or result.styled:
                 own["result"] = {"stamp": result.stamp, **drawn}
                 value["own"] = True
             else:

@@ -28,6 +28,13 @@ function strokePixels(side, points, size) {
   return found;
 }
 
+/** How far a stroke goes before it has another point, in pixels of the mask: a mouse gives hundreds a second. */
+const leastWay = (size) => Math.max(0.25, size / 16);
+
+function distance(a, b) {
+  return Math.hypot(a[0] - b[0], a[1] - b[1]);
+}
+
 /**
  * `tool` and `label` (the class in hand) are set from outside. `on.operation(operation, gesture, settled)` hears
  * what was done, `on.pick(label)` what lies under the pointer, `on.status(text)` what to tell.
@@ -75,7 +82,7 @@ class MaskCanvas {
     this.frame.addEventListener("wheel", (event) => {
       if (!event.ctrlKey) return;
       event.preventDefault();
-      this.setZoom(this.zoom * (event.deltaY < 0 ? 2 : 0.5));
+      this.setZoom(this.zoom * (event.deltaY < 0 ? 2 : 0.5), this.inFrame(event.clientX, event.clientY));
     }, { passive: false });
   }
 
@@ -111,27 +118,41 @@ class MaskCanvas {
     this.overlay.style.opacity = share;
   }
 
-  setZoom(zoom) {
+  /** Zoom so that what lies `at` a place of the frame, its middle if none is given, stays there. */
+  setZoom(zoom, at = [this.frame.clientWidth / 2, this.frame.clientHeight / 2]) {
     const next = Math.max(1, Math.min(8, zoom));
     if (next === this.zoom) return;
     const view = this.frame;
-    const middle = [view.scrollLeft + view.clientWidth / 2, view.scrollTop + view.clientHeight / 2];
+    const held = [view.scrollLeft + at[0], view.scrollTop + at[1]];
     const ratio = next / this.zoom;
     this.zoom = next;
     this.stage.style.width = this.stage.style.height = `${100 * next}%`;
-    view.scrollLeft = middle[0] * ratio - view.clientWidth / 2;
-    view.scrollTop = middle[1] * ratio - view.clientHeight / 2;
+    view.scrollLeft = held[0] * ratio - at[0];
+    view.scrollTop = held[1] * ratio - at[1];
     this.on.zoom(next);
     this.showRing();
   }
 
-  /** The event's place in pixels of the mask. */
+  /** A place of the window in pixels of the frame. */
+  inFrame(x, y) {
+    const box = this.frame.getBoundingClientRect();
+    return [x - box.left, y - box.top];
+  }
+
+  /** Scroll so far that the cursor, which keys have moved, is in sight, with some of its surroundings. */
+  follow() {
+    const view = this.frame;
+    const margin = view.clientWidth / 8;
+    const into = (scrolled, at) => Math.max(at + margin - view.clientWidth, Math.min(scrolled, at - margin));
+    view.scrollLeft = into(view.scrollLeft, (this.cursor[0] * this.stage.clientWidth) / this.side);
+    view.scrollTop = into(view.scrollTop, (this.cursor[1] * this.stage.clientHeight) / this.side);
+  }
+
+  /** The event's place in pixels of the mask, in thousandths: every message has the whole stroke. */
   place(event) {
     const box = this.stage.getBoundingClientRect();
-    return [
-      ((event.clientX - box.left) * this.side) / box.width,
-      ((event.clientY - box.top) * this.side) / box.height,
-    ];
+    const exact = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    return exact.map((share) => Math.round(1000 * share * this.side) / 1000);
   }
 
   classAt([x, y]) {
@@ -155,9 +176,7 @@ class MaskCanvas {
   drag(event) {
     const before = this.touches.get(event.pointerId);
     if (before && this.touches.size > 1) {
-      this.frame.scrollLeft -= (event.clientX - before[0]) / this.touches.size;
-      this.frame.scrollTop -= (event.clientY - before[1]) / this.touches.size;
-      this.touches.set(event.pointerId, [event.clientX, event.clientY]);
+      this.pinch(event, before);
       return;
     }
     if (!this.gesture) {
@@ -168,8 +187,20 @@ class MaskCanvas {
     }
     const events = event.getCoalescedEvents?.() ?? [];
     for (const one of events.length ? events : [event]) this.cursor = this.extend(this.place(one));
+    this.paint();
     this.showRing();
     this.tell(false);
+  }
+
+  /** One of several fingers has moved: the view goes along, and is drawn apart by two of them. */
+  pinch(event, before) {
+    const fingers = () => [...this.touches.values()];
+    const was = distance(...fingers());
+    this.touches.set(event.pointerId, [event.clientX, event.clientY]);
+    const [a, b] = fingers();
+    this.frame.scrollLeft -= (event.clientX - before[0]) / this.touches.size;
+    this.frame.scrollTop -= (event.clientY - before[1]) / this.touches.size;
+    if (was > 0) this.setZoom((this.zoom * distance(a, b)) / was, this.inFrame((a[0] + b[0]) / 2, (a[1] + b[1]) / 2));
   }
 
   release(event) {
@@ -194,9 +225,11 @@ class MaskCanvas {
     this.gesture = { id: gesture, kind: this.tool, points: [point], base, label, start: point };
     if (this.tool === "move") this.on.pick(label);
     else this.cover([point]);
+    this.paint();
     this.tell(false);
   }
 
+  /** Lead the gesture on to a point; `paint` shows it. */
   extend(point) {
     const { kind, points, base } = this.gesture;
     if (kind === "line") {
@@ -205,7 +238,7 @@ class MaskCanvas {
       this.cover(this.gesture.points);
     } else if (kind === "move") {
       this.gesture.points = [points[0], point];
-    } else {
+    } else if (distance(point, points[points.length - 1]) >= leastWay(this.size)) {
       points.push(point);
       this.cover(points.slice(-2));
     }
@@ -216,7 +249,6 @@ class MaskCanvas {
     for (const i of strokePixels(this.side, points, this.size)) {
       this.mask[i] = this.gesture.kind === "erase" ? this.original[i] : this.gesture.label;
     }
-    this.paint();
   }
 
   finish() {
@@ -263,7 +295,11 @@ class MaskCanvas {
       const clip = (v) => Math.max(0.5, Math.min(this.side - 0.5, v));
       const next = [clip(Math.floor(this.cursor[0]) + 0.5 + way[0]), clip(Math.floor(this.cursor[1]) + 0.5 + way[1])];
       this.cursor = this.gesture ? this.extend(next) : next;
-      if (this.gesture) this.tell(false);
+      if (this.gesture) {
+        this.paint();
+        this.tell(false);
+      }
+      this.follow();
       this.showRing();
       this.on.under(this.classAt(this.cursor));
     } else if (event.key === " " || event.key === "Enter") {

@@ -27,6 +27,11 @@ class MaskPainterView {
     this.queue = new PictureQueue((source, picture) => this.showResult(source, picture));
     this.status = h("p", { class: "l2l-status", role: "status" });
     this.message = h("p", { class: "l2l-message", role: "alert" });
+    const takeAs = (text, order) => button(text, null, () => this.sendFile({ ...this.lastFile, order }));
+    this.orders = h(
+      "div", { class: "l2l-toolrow l2l-orders", role: "group", "aria-label": t("order_of_the_mask"), hidden: true },
+      takeAs(t("convert_from_bisenet"), "bisenet"), takeAs(t("take_as_official"), "official"),
+    );
     this.timing = h("p", { class: "l2l-timing" });
     this.change = h("p", { class: "l2l-change" });
     this.walks = 0;
@@ -97,7 +102,11 @@ class MaskPainterView {
             this.undo, this.redo, this.reset,
             h("label", { class: "l2l-field", title: t("keep_the_original_picture_outside") }, this.keep, h("span", {}, t("keep_the_outside"))),
             this.timing, this.save),
+<<<<<<< HEAD
           files, this.status, this.message, this.change,
+=======
+          files, walk, this.status, this.message, this.orders, this.change,
+>>>>>>> s12_rev7
           h("p", { class: "l2l-consent" }, this.schema.consent),
         ),
       ),
@@ -128,7 +137,13 @@ class MaskPainterView {
     const bytes = new Uint8Array(await file.arrayBuffer());
     let text = "";
     for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
-    this.link.post({ kind: "file", use, name: file.name, data: btoa(text) });
+    this.sendFile({ use, data: btoa(text) });
+  }
+
+  sendFile(file) {
+    this.lastFile = file; // the kernel may ask in which order its classes are numbered
+    this.orders.hidden = true;
+    this.link.post({ kind: "file", ...file });
   }
 
   walk(settled) {
@@ -282,6 +297,7 @@ class MaskPainterView {
     if (source && !this.comparing) this.drawn.show(source);
     // Without a network there is nothing to be alarmed about: masks can be painted all the same.
     (this.schema.can_draw ? this.message : this.status).textContent = result.error ?? "";
+    this.orders.hidden = true; // with the message that asked
     this.change.textContent = result.change ?? "";
     this.timing.textContent = this.schema.can_draw ? t("picture_ms", { ms: Math.round(1000 * result.seconds) }) : "";
     this.element.dataset.stamp = result.stamp;
@@ -291,6 +307,7 @@ class MaskPainterView {
   showNotice(notice) {
     this.link.acknowledge(notice.answers);
     this.message.textContent = notice.error ?? "";
+    this.orders.hidden = !(notice.asks_order && this.lastFile);
     this.status.textContent = notice.error ? "" : t("saved_name_in_folder", { name: notice.name, folder: notice.folder });
     if (!notice.error) return;
     // what was refused is not in the kernel's mask: show that one again

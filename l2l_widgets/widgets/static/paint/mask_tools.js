@@ -104,6 +104,6 @@ class ToolBar {
   }
 
   showZoom(zoom) {
-    this.zoomText.textContent = `${zoom}×`;
+    this.zoomText.textContent = `${Math.round(10 * zoom) / 10}×`;
   }
 }
