@@ -191,6 +191,9 @@ def test_the_maps_can_be_flipped_through_and_coloured(view, page, code_map):
     assert colour["label"] == "Neighbours kept"
     assert colour["low"] < colour["high"]
     assert UNKNOWN not in np.frombuffer(colour["values"], np.uint8)
+    assert "smlie" in page.ask("colour", "notice", name="smlie")["error"]
+    assert page.ask("points", "points", space="w", seed=0)["seed"] == 0, "and the map goes on"
+    assert view.colour["name"] == "kept"
 
 
 def test_two_groups_are_compared(view, page):

@@ -32,11 +32,11 @@ def test_views_of_a_session_share_one_face_and_forget_it_together(session):
     assert SharedFace.of(session) is first
     assert SharedFace.of(first) is first
     gone = weakref.ref(first)
-    callbacks = len(session._callbacks)
+    callbacks = len(session._subscribers)
     del first
     gc.collect()
     assert gone() is None
-    assert len(session._callbacks) == callbacks - 1
+    assert len(session._subscribers) == callbacks - 1
     assert SharedFace.of(session).session is session
 
 

@@ -22,6 +22,7 @@ from l2l_widgets.painting.session import PaintSession
 from l2l_widgets.painting.states import Face, State
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.replay import parse_recipe
+from l2l_widgets.session.subscribers import never
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -80,7 +81,7 @@ class AreaSession(PaintSession):
         self._margin = 0.0  # the area is what was painted, and nothing around it
         # held weakly: the sliders' session lives on when nobody looks through the area any more
         hear = weakref.WeakMethod(self._heard)
-        self._leave = edits.subscribe(lambda kind, value: (hear() or _deaf)(kind, value))
+        self._leave = edits.subscribe(lambda *event: (hear() or _deaf)(*event), receipts=never)
         weakref.finalize(self, self._leave)
 
     @property

@@ -19,7 +19,6 @@ request counts, as in the renderer of NVlabs' stylegan3.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -36,7 +35,6 @@ from l2l_widgets.images import save_image
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.latest_wins import LatestWins, weakly
 from l2l_widgets.models.zoo import Models, check_models
-from l2l_widgets.session.arguments import must_be_callable
 from l2l_widgets.session.history import History, HistoryNode
 from l2l_widgets.session.receipt import N_RANDOM, Receipt
 from l2l_widgets.session.rendering import Renderer
@@ -50,13 +48,12 @@ from l2l_widgets.session.states import (
     face_values,
     latent_face,
 )  # fmt: skip
+from l2l_widgets.session.subscribers import Subscribers
 
 #: Seconds after which a picture is finished although newer requests keep coming.
 PATIENCE = 1.0
 _FACE_FIELDS = frozenset({"seed", "w", "truncation_psi", "noise_mode"})
 _EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve", "rows", "space"})
-
-_log = logging.getLogger(__name__)
 
 
 class EditSession:
@@ -91,7 +88,7 @@ class EditSession:
         state.check_truncation()
         self._history = History(state)
         self._stamp = 0
-        self._callbacks: list[Callable[[str, Any], None]] = []
+        self._subscribers = Subscribers()
         self._waiting_since: float | None = None  # when the first abandoned picture was begun
         self._answered = -1  # stamp of the newest result
         # The renderer has a lock of its own: a slider can move while a picture is being drawn.
@@ -353,8 +350,8 @@ class EditSession:
     ) -> int:  # fmt: skip
         """Change the state, and draw and measure it on the worker; returns at once.
 
-        Only the newest state is drawn; subscribers get the picture first and the receipt when
-        nothing newer is waiting.
+        Only the newest state is drawn; subscribers get the picture first, and the receipt when
+        nothing newer is waiting and one of them wants it.
 
         Parameters
         ----------
@@ -375,7 +372,9 @@ class EditSession:
             self._worker((measure and not preview, preview, rest))
         return stamp
 
-    def subscribe(self, callback: Callable[[str, Any], None]) -> Callable[[], None]:
+    def subscribe(
+        self, callback: Callable[[str, Any], None], *, receipts: Callable[[], bool] | None = None
+    ) -> Callable[[], None]:
         """Have ``callback(kind, value)`` called from the worker.
 
         Parameters
@@ -384,21 +383,16 @@ class EditSession:
             Gets ``("result", EditResult)`` and ``("receipt", Receipt)``; where a picture takes
             long, ``("early", EditResult)`` before the result: in the midst of drawing, so it must
             not ask the session for pictures or readings.
+        receipts : callable, optional
+            Whether this one wants a receipt now: nothing is measured that nobody wants. Always, if
+            not given.
 
         Returns
         -------
         callable
             Ends the subscription.
         """
-        with self._lock:
-            self._callbacks.append(must_be_callable("callback", callback))
-
-        def unsubscribe() -> None:
-            with self._lock:
-                if callback in self._callbacks:
-                    self._callbacks.remove(callback)
-
-        return unsubscribe
+        return self._subscribers.add(callback, receipts)
 
     def stale(self) -> bool:
         """Whether the worker's running call is out of date."""
@@ -421,27 +415,20 @@ class EditSession:
             return self._worker.stale() and time.monotonic() - since < PATIENCE
 
         # What has been answered is up already: a rough picture would be a step back.
-        early = None if stamp == self._answered else partial(self._publish, "early")
+        early = None if stamp == self._answered else partial(self._subscribers.publish, "early")
         result = self._renderer.render(state, stamp, stale, preview, early)
         self._waiting_since = since if result is None else None
         if result is None:  # what made it stale is served next
             return
         self._answered = stamp
-        self._publish("result", result)
+        self._subscribers.publish("result", result)
         if not measure or result.error is not None or not self._worker.rested(rest):
+            return
+        if not self._subscribers.want_receipts:
             return
         receipt = self._renderer.measure(state, stamp, self._worker.stale)
         if receipt is not None:
-            self._publish("receipt", receipt)
-
-    def _publish(self, kind: str, value: Any) -> None:
-        with self._lock:
-            callbacks = tuple(self._callbacks)
-        for callback in callbacks:
-            try:
-                callback(kind, value)
-            except Exception:  # one broken view must not blind the others
-                _log.exception("a subscriber of the session failed on a %s", kind)
+            self._subscribers.publish("receipt", receipt)
 
     # -- what can be kept --------------------------------------------------------------------------
 

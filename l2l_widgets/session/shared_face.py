@@ -33,6 +33,7 @@ from l2l_widgets.policy import listen, visible_table
 from l2l_widgets.session.arguments import must_be_callable
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.states import SessionState
+from l2l_widgets.session.subscribers import never
 
 __all__ = ["POLICY", "FaceEvent", "SharedFace"]
 
@@ -110,7 +111,7 @@ class SharedFace:
         self._known = session.state  # what the subscribers have heard of
         self._heard = session.stamp
         # The session must not keep the shared face alive, nor the other way round for longer.
-        weakref.finalize(self, session.subscribe(weakly(self._notice)))
+        weakref.finalize(self, session.subscribe(weakly(self._notice), receipts=never))
         listen(self._hide_anew)
 
     @classmethod

@@ -21,6 +21,7 @@ from l2l_widgets.maps.files import open_map
 from l2l_widgets.maps.layout import warm_up_quietly
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.session.subscribers import never
 from l2l_widgets.widgets.audience import Audience
 from l2l_widgets.widgets.face_view import REST
 from l2l_widgets.widgets.latent_map.map_jobs import (
@@ -111,7 +112,7 @@ class MapBridge:
         self._spoke, self._why = 0.0, WHY_OPEN
         self._workers: dict[str, LatestWins] = {}
         self._looking = Looking(audience, publish, self._looked, self._show_points)
-        self._end = face.session.subscribe(self._on_result)
+        self._end = face.session.subscribe(self._on_result, receipts=never)
         self._maker: threading.Thread | None = None
 
     # -- life --------------------------------------------------------------------------------------
@@ -369,8 +370,7 @@ class MapBridge:
                 self._worker("trajectory")({"attribute": self._attribute})
 
     def _do_colour(self, message: Mapping[str, Any]) -> None:
-        self._colour = str(message["name"])
-        self._show_colour()
+        self._show_colour(str(message["name"]))
 
     def _do_compare(self, message: Mapping[str, Any]) -> None:
         self.groups = {name: [int(r) for r in message[name]] for name in ("a", "b")}
@@ -423,13 +423,13 @@ class MapBridge:
     # -- what is up --------------------------------------------------------------------------------
 
     def _show_points(self) -> None:
-        colour = colour_value(self._map, self.layout, self.table, self._colour, self._words)
-        points = points_value(self._map, self.layout, self._words)
-        self._publish({"points": points, "colour": colour})
+        self._show_colour(points=points_value(self._map, self.layout, self._words))
 
-    def _show_colour(self) -> None:
-        colour = colour_value(self._map, self.layout, self.table, self._colour, self._words)
-        self._publish({"colour": colour})
+    def _show_colour(self, name: str | None = None, **more: Any) -> None:
+        name = self._colour if name is None else name
+        colour = colour_value(self._map, self.layout, self.table, name, self._words)
+        self._colour = name  # one that there is not is refused, and the old one stays
+        self._publish({**more, "colour": colour})
 
     def _looked(self, space: str, why: str | None) -> None:
         """Put what was drawn before on the map on which it has a place now."""

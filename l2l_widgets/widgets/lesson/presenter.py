@@ -85,7 +85,7 @@ class Presenter(FaceView):
         self._receipt: Receipt | None = None
         self._waits = False  # to be shown, when somebody sees it
         super().__init__(face, title=title, language=language, **kwargs)
-        self._unsubscribe = self.session.subscribe(self._on_event)
+        self._unsubscribe = self.session.subscribe(self._on_event, receipts=self._is_seen)
         self.presentation.go(0)
         self._show_result(self.session.render())
 
@@ -119,8 +119,14 @@ class Presenter(FaceView):
         result = self._result
         if self._waits and result is not None and self.audience.is_there:
             self._show_result(result)
-            if self._receipt is not None:
+            if self._receipt is None or self._receipt.stamp != self.session.stamp:
+                self.session.request()  # nothing is measured while nobody looks
+            else:
                 self._say_moved(self._receipt)
+
+    def _is_seen(self) -> bool:
+        self._waits = self._waits or self.is_hidden
+        return not self.is_hidden
 
     def _on_event(self, kind: str, value: Any) -> None:
         if kind == "result":

@@ -231,6 +231,7 @@ class LatentMapView {
     else if (key === "escape") {
       this.endWay();
       this.choose("look");
+      this.point(-1); // back to the face that is loaded
     }
     else return;
     event.preventDefault();
@@ -286,6 +287,7 @@ class LatentMapView {
     if (this.held) return; // a finger draws
     this.way.push([this.canvas.xy[2 * row], this.canvas.xy[2 * row + 1]]);
     this.marks.drawing = { kind: "path", points: this.way };
+    this.element.dataset.way = this.way.length;
     this.canvas.redrawMarks();
     if (this.way.length > 1) this.takePath(this.way);
     else this.say(t("path_begins"));
@@ -293,6 +295,7 @@ class LatentMapView {
 
   endWay() {
     this.way = [];
+    delete this.element?.dataset.way;
     if (!this.held) this.marks.drawing = null; // a finger that draws goes on
     this.canvas.redrawMarks();
   }
