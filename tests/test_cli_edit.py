@@ -258,7 +258,8 @@ def test_every_attribute_beyond_the_band_is_listed():
     )  # fmt: skip
     text = receipt_text(receipt, DEFAULT_TABLE)
     assert all(f"\n{DEFAULT_TABLE[name].label} " in text for name in names[:10])
-    assert "the other 25 stayed within the band of random edits" in text
+    least = "the other 25 stayed within the band of random edits, or moved by less than 2 %"
+    assert least in text
     calm = replace(receipt, others=dict.fromkeys(names[1:], 0.0))
     assert "the other 28 stayed within the band" in receipt_text(calm, DEFAULT_TABLE)
 

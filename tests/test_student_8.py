@@ -6,15 +6,16 @@ with an untrained network: the exercises ask about masks, and about what a switc
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
-from test_notebook_exercises import exercises_of
+from test_notebook_exercises import NOTEBOOKS, exercises_of
 
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
-from l2l_widgets.masks import MASK_CLASSES, class_index, mirror
+from l2l_widgets.masks import MASK_CLASSES, class_index, mirror, to_order
 from l2l_widgets.painting import PaintSession, read_paint_recipe
 from l2l_widgets.teaching.exercises import exercise
 
@@ -50,6 +51,14 @@ def test_the_share_of_a_part(lesson):
     wrong = share.check(lambda mask, name: (mask == MASK_CLASSES.index(name)).sum())
     assert "more than the whole picture" in wrong.message
     assert "look again" in share.check(lambda mask, name: (mask != 0).float().mean()).message
+
+
+def test_the_friends_class_17_begins_near_the_top_as_the_lesson_says():
+    text = (NOTEBOOKS / "student_8_paint_a_face.ipynb").read_text("utf-8")
+    (shown,) = re.findall(r"mask = faces.mask\[(\d)\]", text)
+    mask = render(sample_factors(6, seed=11), SIDE).mask[int(shown)]
+    tops = [int((one == 17).nonzero()[0, 0]) for one in (to_order(mask, "bisenet"), mask)]
+    assert tops[0] < 0.1 * SIDE < 0.6 * SIDE < tops[1]
 
 
 def test_the_mirrored_mask(lesson):

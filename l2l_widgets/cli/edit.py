@@ -300,6 +300,7 @@ def receipt_text(receipt: Receipt, table: AttributeTable) -> str:
     return "\n".join(
         # all that left the band are listed, so there is one thing to say of the rest
         f"the other {rest if rest > 1 else 'one'} stayed within the band of random edits"
+        + line.partition("random edits")[2]
         if line.startswith(f"and {rest} other")
         else line
         for line in receipt.to_text(table, others=listed).splitlines()
