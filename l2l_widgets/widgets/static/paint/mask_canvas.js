@@ -271,6 +271,12 @@ class MaskCanvas {
   }
 
   finish() {
+    const { kind, points } = this.gesture;
+    if ((kind === "brush" || kind === "erase") && distance(this.cursor, points[points.length - 1]) > 0) {
+      points.push(this.cursor); // the last of its way, however short
+      this.cover(points.slice(-2));
+      this.paint();
+    }
     this.tell(true);
     this.gesture = null;
   }
