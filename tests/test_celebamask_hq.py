@@ -19,6 +19,7 @@ from l2l_widgets.maskgan.celebamask_hq import (
     split_of,
 )
 from l2l_widgets.masks import MASK_CLASSES, resize_mask
+from l2l_widgets.recipes import mask_faces
 from l2l_widgets.recipes.mask_faces import MaskData, MaskFaces
 from l2l_widgets.training import TrainingError, make_generator
 
@@ -171,6 +172,24 @@ def test_recipes_learn_from_a_folder(copy):
         MaskFaces(MaskData(data=str(copy), resolution=32))
     names = {p.name for p in copy.rglob("*")}
     assert not {n for n in names if n.endswith((".tmp", ".safetensors"))}, "no cache left behind"
+
+
+def test_a_folder_that_memory_does_not_hold_is_read_as_it_is_needed(copy, monkeypatch):
+    config = MaskData(data=str(copy), resolution=32, batch_size=2)
+    held = MaskFaces(config)
+    monkeypatch.setattr(mask_faces, "IN_MEMORY", 100)
+    read = MaskFaces(config)
+    assert not isinstance(read.images, torch.Tensor)
+    for seed in range(3):
+        batches = (faces.draw(make_generator(seed)) for faces in (held, read))
+        assert all(torch.equal(a, b) for a, b in zip(*(x.values() for x in batches), strict=True))
+    ((image, mask),) = read.held_out(9, 4)
+    assert torch.equal(mask, held.masks[held.held])
+    assert torch.equal(image, next(held.held_out(9, 4))[0])
+    for path in (copy / "CelebAMask-HQ-mask-anno" / "0").glob("00000_*.png"):
+        path.unlink()
+    with pytest.raises(TrainingError, match=r"picture 0: no part of it .* --read lists every gap"):
+        MaskFaces(config)
 
 
 def test_sample_factors_is_what_the_folder_was_made_of():

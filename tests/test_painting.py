@@ -151,6 +151,18 @@ def test_a_growing_stroke_is_one_step(session):
     assert torch.equal(session.mask, session.original)
 
 
+def test_a_stroke_that_is_given_up_comes_back_by_no_redo(bridge):
+    session = bridge.session
+    send(bridge, 1, kind="operation", operation=brush(), gesture="a")
+    send(bridge, 2, kind="operation", operation=brush(label=HAIR), gesture="b")
+    send(bridge, 3, kind="cancel", gesture="b")
+    assert session.operations == [brush()]
+    send(bridge, 4, kind="cancel", gesture="b")
+    values = send(bridge, 5, kind="cancel")
+    assert session.operations == [brush()], "no other stroke goes with it"
+    assert not values["settings"]["can_redo"]
+
+
 def test_the_picture_follows_the_mask_and_says_what_changed(session):
     plain = session.render()
     assert plain.error is None

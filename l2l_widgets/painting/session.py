@@ -171,6 +171,13 @@ class PaintSession:
             self._undone, self._ahead = [], []
             self._stamp += 1
 
+    def cancel(self, gesture: Any) -> None:
+        """Drop what a gesture has done so far, if it was the last; redo does not bring it back."""
+        with self._lock:
+            if gesture is not None and self._done and self._done[-1][2] == gesture:
+                self._done = self._done[:-1]
+                self._stamp += 1
+
     def undo(self) -> None:
         """Take back what was done last, the opening of a face as well, if there is anything."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from l2l_widgets.training import Context, Settings, TrainingError
 #: Held-out faces that the figures in the course of a run are of.
 WATCHED = 64
 HELD_OUT = 512  # faces at the end of the first set that are never trained on
+#: Bytes of a folder's pictures and masks that are held in memory; those of a larger folder are
+#: read when it is their turn (CelebAMask-HQ has 28 GB of them at 512 pixels).
+IN_MEMORY = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,36 @@ def check_amounts(config: object, *names: str) -> None:
             raise ValueError(f"{name} is {value}; allowed: {allowed}")
 
 
+class OnDisk:
+    """Rows that are read when they are asked for, and look like a tensor's then.
+
+    Parameters
+    ----------
+    indices : sequence of int
+        What each row's number is where it lies.
+    read : callable
+        A number to a tensor, all of one shape.
+    """
+
+    def __init__(self, indices: Sequence[int], read: Callable[[int], Tensor]) -> None:
+        self._indices, self._read = indices, read
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Rows (B,) to what lies there (B, ...)."""
+        out = torch.empty(0)
+        for k, row in enumerate(rows.tolist()):
+            one = self._read(self._indices[row])
+            if k == 0:
+                out = one.new_empty(len(rows), *one.shape)  # at once: stacking takes twice the room
+            out[k] = one
+        return out
+
+
 class MaskFaces:
-    """Pictures and masks in memory, some of them held out.
+    """Pictures and masks, some of them held out; in memory, or on disk where they are many.
 
     Parameters
     ----------
@@ -115,10 +147,10 @@ class MaskFaces:
             masks = torch.where(turned[:, None, None], mirror(masks), masks)
         return {"image": images, "mask": masks, "reference": references}
 
-    def held_out(self, count: int) -> tuple[Tensor, Tensor]:
-        """The first held-out pictures, in [-1, 1], and their masks."""
-        rows = self.held[:count]
-        return self.images[rows].float() / 127.5 - 1, self.masks[rows]
+    def held_out(self, count: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The first held-out pictures, in [-1, 1], and their masks, ``size`` at a time."""
+        for rows in self.held[:count].split(size):
+            yield self.images[rows].float() / 127.5 - 1, self.masks[rows]
 
 
 def set_side(name: str) -> int:
@@ -146,7 +178,7 @@ def _from_sets(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
     return torch.cat(images), torch.cat(masks), held
 
 
-def _from_folder(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
+def _from_folder(config: MaskData) -> tuple[Tensor | OnDisk, Tensor | OnDisk, Tensor]:
     folder = CelebAMaskHQ(Path(config.data))
     train, held = folder.split("train"), folder.split("val")
     if not held:  # a rendered folder is all of one split
@@ -154,18 +186,31 @@ def _from_folder(config: MaskData) -> tuple[Tensor, Tensor, Tensor]:
         train, held = train[:-keep], train[-keep:]
     if config.faces:
         train, held = train[: config.faces], held[: config.faces]
-    images, masks = [], []
-    for index in [*train, *held]:
+
+    def read(index: int, what: Callable[[int], Tensor]) -> Tensor:
         try:
-            image, mask = folder.picture(index, config.resolution), folder.mask(index)
+            return what(index)
         except StorageError as error:
             raise TrainingError(
                 f"{error}; l2l masks {config.data} --read lists every gap of the folder"
             ) from None
-        images.append(((image + 1) * 127.5).round().to(torch.uint8))
-        masks.append(resize_mask(mask, config.resolution))
-    rows = torch.arange(len(train), len(train) + len(held))
-    return torch.stack(images), torch.stack(masks), rows
+
+    def picture(index: int) -> Tensor:
+        return ((folder.picture(index, side) + 1) * 127.5).round().to(torch.uint8)
+
+    def mask(index: int) -> Tensor:
+        return resize_mask(folder.mask(index), side)
+
+    side, indices = config.resolution, [*train, *held]
+    images = OnDisk(indices, lambda index: read(index, picture))
+    masks = OnDisk(indices, lambda index: read(index, mask))
+    rows = torch.arange(len(indices))
+    if len(indices) * 4 * side**2 <= IN_MEMORY:
+        return images[rows], masks[rows], rows[len(train) :]
+    bare = next((index for index in indices if not folder.parts(index)), None)
+    if bare is not None:  # known now, and not hours from now
+        read(bare, mask)
+    return images, masks, rows[len(train) :]
 
 
 def linear_end(step: int, context: Context) -> float:

@@ -116,7 +116,7 @@ class MaskVAETask:
     def scores(self, count: int) -> dict[str, float]:
         """On the first held-out masks, see :func:`score_masks`."""
         self.network.eval()
-        scores = score_masks(self.network, self.faces.held_out(count)[1])
+        scores = score_masks(self.network, self.faces.masks[self.faces.held[:count]])
         self.network.train()
         return scores
 

@@ -251,11 +251,10 @@ class MappingTask:
         ``picture_error`` is the mean L1 of pixels in [-1, 1], ``reading_error`` the perceptual
         loss.
         """
-        images, masks = self.faces.held_out(count)
         device = next(self.mapping.parameters()).device
         self.mapping.eval()
         pixels, readings = [], []
-        for image, mask in zip(images.split(32), masks.split(32), strict=True):
+        for image, mask in self.faces.held_out(count, 32):
             image, plane = image.to(device), one_hot(mask).to(device)
             drawn = self.mapping(plane, plane, image).float()
             pixels.append((drawn - image).abs().mean((1, 2, 3)))

@@ -149,6 +149,8 @@ class PaintBridge:
         gesture = f"{message.get('client')}/{message['gesture']}" if "gesture" in message else None
         if kind == "operation":
             session.apply(message["operation"], gesture)
+        elif kind == "cancel":
+            session.cancel(gesture)
         elif kind in ("undo", "redo", "reset"):
             getattr(session, str(kind))()
         elif kind == "keep":

@@ -120,17 +120,27 @@ class MaskCanvas {
 
   /** Zoom so that what lies `at` a place of the frame, its middle if none is given, stays there. */
   setZoom(zoom, at = [this.frame.clientWidth / 2, this.frame.clientHeight / 2]) {
+    this.zoomTo(zoom, this.shareAt(at), at);
+  }
+
+  /** What of the mask lies at a place of the frame, in shares of its sides. */
+  shareAt([x, y]) {
+    const { frame, stage } = this;
+    return [(frame.scrollLeft + x) / stage.clientWidth, (frame.scrollTop + y) / stage.clientHeight];
+  }
+
+  /** Zoom, and bring what lies at `share` of the mask to a place of the frame. */
+  zoomTo(zoom, share, at) {
     const next = Math.max(1, Math.min(8, zoom));
-    if (next === this.zoom) return;
-    const view = this.frame;
-    const held = [view.scrollLeft + at[0], view.scrollTop + at[1]];
-    const ratio = next / this.zoom;
-    this.zoom = next;
-    this.stage.style.width = this.stage.style.height = `${100 * next}%`;
-    view.scrollLeft = held[0] * ratio - at[0];
-    view.scrollTop = held[1] * ratio - at[1];
-    this.on.zoom(next);
-    this.showRing();
+    const { frame, stage } = this;
+    if (next !== this.zoom) {
+      this.zoom = next;
+      stage.style.width = stage.style.height = `${100 * next}%`;
+      this.on.zoom(next);
+      this.showRing();
+    }
+    frame.scrollLeft = share[0] * stage.clientWidth - at[0];
+    frame.scrollTop = share[1] * stage.clientHeight - at[1];
   }
 
   /** A place of the window in pixels of the frame. */
@@ -164,6 +174,7 @@ class MaskCanvas {
     if (event.pointerType === "touch") this.touches.set(event.pointerId, [event.clientX, event.clientY]);
     if (this.touches.size > 1) {
       this.cancel(); // two fingers move the view
+      this.hold();
       return;
     }
     if (event.button !== 0) return;
@@ -174,9 +185,9 @@ class MaskCanvas {
   }
 
   drag(event) {
-    const before = this.touches.get(event.pointerId);
-    if (before && this.touches.size > 1) {
-      this.pinch(event, before);
+    if (this.touches.size > 1 && this.touches.has(event.pointerId)) {
+      this.touches.set(event.pointerId, [event.clientX, event.clientY]);
+      this.pinch();
       return;
     }
     if (!this.gesture) {
@@ -192,19 +203,27 @@ class MaskCanvas {
     this.tell(false);
   }
 
-  /** One of several fingers has moved: the view goes along, and is drawn apart by two of them. */
-  pinch(event, before) {
-    const fingers = () => [...this.touches.values()];
-    const was = distance(...fingers());
-    this.touches.set(event.pointerId, [event.clientX, event.clientY]);
-    const [a, b] = fingers();
-    this.frame.scrollLeft -= (event.clientX - before[0]) / this.touches.size;
-    this.frame.scrollTop -= (event.clientY - before[1]) / this.touches.size;
-    if (was > 0) this.setZoom((this.zoom * distance(a, b)) / was, this.inFrame((a[0] + b[0]) / 2, (a[1] + b[1]) / 2));
+  /** Where two fingers are in the frame, and how far apart. */
+  fingers() {
+    const [a, b] = [...this.touches.values()];
+    return { middle: this.inFrame((a[0] + b[0]) / 2, (a[1] + b[1]) / 2), apart: Math.max(distance(a, b), 1) };
+  }
+
+  /** What two fingers hold of the mask, and how large it is then. */
+  hold() {
+    const { middle, apart } = this.fingers();
+    this.grip = { share: this.shareAt(middle), zoom: this.zoom, apart };
+  }
+
+  /** A finger has moved: what the first two hold goes along with them, and grows as they part. */
+  pinch() {
+    const { middle, apart } = this.fingers();
+    this.zoomTo((this.grip.zoom * apart) / this.grip.apart, this.grip.share, middle);
   }
 
   release(event) {
     this.touches.delete(event.pointerId);
+    if (this.touches.size > 1) this.hold();
     if (this.gesture) this.finish();
   }
 
@@ -252,6 +271,12 @@ class MaskCanvas {
   }
 
   finish() {
+    const { kind, points } = this.gesture;
+    if ((kind === "brush" || kind === "erase") && distance(this.cursor, points[points.length - 1]) > 0) {
+      points.push(this.cursor); // the last of its way, however short
+      this.cover(points.slice(-2));
+      this.paint();
+    }
     this.tell(true);
     this.gesture = null;
   }
@@ -260,7 +285,7 @@ class MaskCanvas {
     if (!this.gesture) return;
     this.mask.set(this.gesture.base);
     this.paint();
-    this.on.cancel(this.gesture.told);
+    if (this.gesture.told) this.on.cancel(this.gesture.id);
     this.gesture = null;
   }
 

@@ -8,7 +8,7 @@ class MaskPainterView {
     this.canvas = new MaskCanvas(this.schema, {
       operation: (operation, gesture, settled) =>
         this.link.post({ kind: "operation", operation, gesture }, !settled),
-      cancel: (told) => told && this.link.post({ kind: "undo" }),
+      cancel: (gesture) => this.link.post({ kind: "cancel", gesture }),
       pick: (label) => this.choose(label),
       under: (label) => this.palette.hover(label),
       status: (text) => (this.status.textContent = text),
