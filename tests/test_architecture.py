@@ -45,7 +45,7 @@ ARROWS = {
     "attributes": "errors",
     "images": "storage",
     "films": "storage images errors",
-    "masks": "",
+    "masks": "images",
     "protocols": "attributes",
     "face_filter": "attributes errors",
     "policy": "attributes",
