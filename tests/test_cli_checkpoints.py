@@ -185,6 +185,7 @@ def test_info_on_the_embedded_models_names_every_network(capsys):
     named = {*report["parts"], *report["editors"], *report["more"], *report["only_trained"]}
     files = {
         "judge_regressor.safetensors": "attribute_judge",
+        "judge_regressor_b.safetensors": "attribute_judge_b",
         "judge_embedder.safetensors": "identity_judge",
     }
     listed = [file for file in load("faceworld-128").manifest if file.endswith(".safetensors")]

@@ -74,6 +74,7 @@ def test_a_walk_in_z_and_in_w_side_by_side(tmp_path, capsys):
         assert b"l2l-walk" in film.info["comment"]
 
 
+@pytest.mark.slow
 def test_new_editor_passes_the_contract(capsys):
     assert load_example("new_editor").main([]) == 0
     assert "check_editor" in capsys.readouterr().out

@@ -148,7 +148,9 @@ def test_a_face_is_opened_in_the_page(folder, masks, model, tmp_path):
     widget._handle_custom_msg(message, [])
     assert session.drain(120)
     assert torch.equal(session.original, found), "a saved painting brings its own mask"
-    assert not session.can_undo
+    assert session.mask.equal(session.original), "what was painted on it stays behind"
+    session.undo()
+    assert not session.mask.equal(session.original), "undo comes back to the face before, as it was"
     widget.close()
     session.close()
 

@@ -40,6 +40,7 @@ def divides():
     yield 1 // 0
 
 
+@pytest.mark.slow
 def test_shares_come_back_with_their_numbers(tmp_path):
     files = [tmp_path / "a", tmp_path / "b"]
     came = list(share_out(counts, [(2, files[0]), (3, files[1])]))
@@ -47,6 +48,7 @@ def test_shares_come_back_with_their_numbers(tmp_path):
     assert [file.read_text() for file in files] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_the_first_failure_stops_the_others():
     """Without that the call would take the ten minutes for which the other process sleeps."""
     started = time.monotonic()
@@ -56,6 +58,7 @@ def test_the_first_failure_stops_the_others():
     assert time.monotonic() - started < 300
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_in_its_own_words(tmp_path):
     with pytest.raises(ShareError, match=r"^three is not allowed$") as raised:
         list(share_out(counts, [(2, tmp_path / "a"), (9, tmp_path / "b")]))

@@ -168,6 +168,7 @@ def test_a_folder_grows_and_mends(capsys, folder, tmp_path):
     assert files_of(out) == whole
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_only_whole_pictures_and_goes_on(capsys, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "l2l_widgets", "render", "400", *map(str, SMALL), "--out", out]
@@ -200,6 +201,7 @@ def test_a_killed_run_leaves_only_whole_pictures_and_goes_on(capsys, tmp_path):
     assert files_of(out) == files_of(fresh)
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(capsys, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     assert run(capsys, "render", 6, *SMALL, "--out", one)[0] == 0
@@ -209,6 +211,7 @@ def test_two_processes_write_what_one_writes(capsys, tmp_path):
     assert files_of(one) == files_of(two)
 
 
+@pytest.mark.slow
 def test_the_trouble_of_another_process_is_one_line(capsys, tmp_path):
     (tmp_path / "out" / "CelebA-HQ-img" / "1.jpg").mkdir(parents=True)
     (tmp_path / "out" / "render.json").write_text(json.dumps(asdict(LayoutConfig(4, 16))))
@@ -363,6 +366,7 @@ for k in range(20):
 """
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_claim_a_new_folder_at_once_one_has_it(tmp_path):
     both = [
         subprocess.Popen(
@@ -383,6 +387,7 @@ def test_of_two_processes_that_claim_a_new_folder_at_once_one_has_it(tmp_path):
         assert os.listdir(tmp_path / str(k)) == ["render.json"]
 
 
+@pytest.mark.slow
 def test_of_two_renders_started_at_once_one_draws_and_one_is_told(tmp_path):
     out = tmp_path / "out"
     command = [

@@ -75,6 +75,7 @@ def test_a_small_change_of_the_renderer_is_seen(now) -> None:
     assert differences(now, now) == dict.fromkeys(ALLOWED, 0)
 
 
+@pytest.mark.slow
 def test_a_set_of_another_world_is_refused(tmp_path) -> None:
     config = DatasetConfig(count=2, seed=1, resolution=16)
     render_dataset(tmp_path, config)

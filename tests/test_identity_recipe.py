@@ -84,6 +84,7 @@ def rendered(count, seed, correlated=False):
 # -- the recipes ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_kind_of_step_trains_and_the_file_mixes(world, triplets, tmp_path):
     recipe = small(triplets, steps=8, warm_steps=2)
     task = build_task(recipe, world)
@@ -121,6 +122,7 @@ def test_the_judge_and_the_readers_take_turns_that_do_not_meet(world, tmp_path):
         assert {m[2] for m in asked} == {0, 1}, "neither reader only with D_W"
 
 
+@pytest.mark.slow
 def test_a_short_training_lowers_the_teachers_loss(world, tmp_path):
     recipe = small(
         tmp_path / "few", faces=24, batch_size=24, steps=80, warm_steps=80, learning_rate=1e-2,
@@ -200,6 +202,7 @@ def test_a_missing_landmark_network_is_named(world, triplets, tmp_path):
         build_task(small(triplets), bare)
 
 
+@pytest.mark.slow
 def test_landmarks_start_near_and_are_stored(tmp_path, world, monkeypatch):
     faces = rendered(28, 3)
     monkeypatch.setattr(face_readers, "rendered_set", lambda name: faces)

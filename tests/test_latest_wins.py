@@ -232,6 +232,7 @@ def test_many_threads_get_the_pictures_they_would_get_alone(tiny_models):
     assert not faults
 
 
+@pytest.mark.slow
 def test_a_script_may_end_while_a_worker_is_in_torch():
     """A thread inside torch while the interpreter is taken down aborts the process."""
     code = (

@@ -393,6 +393,7 @@ def test_a_training_leaves_what_moves_with_an_edit_without_a_target(tiny_world, 
     assert (held["held"][~asked] == 1).all()
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_ships_an_editor(tiny_world, tmp_path) -> None:
     # only the latent part of the objective is known to fall in an untrained world: ask for it
     task = small_task(
@@ -476,6 +477,7 @@ def test_ones_own_conservation_loss_enters(tiny_parts, tmp_path) -> None:
     assert seen == [((8, 3, 32, 32), (8, 3, 32, 32))]
 
 
+@pytest.mark.slow
 def test_a_training_under_way_gives_a_calibrated_editor_and_goes_on(tiny_parts, tmp_path) -> None:
     """What a stopped lesson is graded by, and what its sliders show."""
     config = dataclasses.replace(

@@ -64,6 +64,7 @@ def mean(history, name, rows):
     return sum(record[name] for record in history[rows]) / len(history[rows])
 
 
+@pytest.mark.slow
 def test_all_three_learn_in_a_row(weights):
     changes = {**SMALL, "width": 4, "latent_dim": 8}
     task, outcome, history = fit("mask-vae", weights, 24, **changes)

@@ -135,6 +135,7 @@ def test_a_kept_row_that_is_none_is_refused_by_its_name(row, tmp_path):
     assert MeasuredFaces(kept, "k").get(0, "w") == ROW
 
 
+@pytest.mark.slow
 def test_the_command_says_n_seed_judges_and_quartiles(tmp_path, capsys):
     typed = ["invert", "--evaluate", "2", "--steps", "2", "--out", str(tmp_path / "e")]
     assert main(typed) == 0

@@ -143,6 +143,7 @@ def test_a_photograph_becomes_a_likeness_and_the_command_says_so(tmp_path, capsy
     assert np.corrcoef(red.flat, again.flat)[0, 1] > 0.4
 
 
+@pytest.mark.slow
 def test_a_photo_on_its_side_and_two_people_are_named(detector, models):
     side = Photo(photograph("astronaut").transpose(Image.Transpose.ROTATE_90), "side.jpg")
     with pytest.raises(PhotoError, match=r"no face was found.*turned to the right"):

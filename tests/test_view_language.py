@@ -61,7 +61,7 @@ KEYS = {
     "name", "names", "kind", "state", "recipe", "family_key", "methods", "method", "layout",
     "space", "spaces_of", "allowed", "default", "field", "group", "reader", "still", "search",
     "words_of", "place", "suggested", "words", "kinds", "models", "columns", "eight", "edited",
-    "read", "format", "stamp", "path",
+    "read", "readers", "format", "stamp", "path",
 }  # fmt: skip
 
 
