@@ -19,6 +19,7 @@ from l2l_widgets.images import encode_png
 from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.widgets.words import Words
 
 
 class Broken:
@@ -191,6 +192,33 @@ def test_a_judge_without_numbers_is_a_message_in_its_place(name, misread, tmp_pa
     if name in ("FaceEditor", "Presenter"):
         assert view.before["data"], "the face is up all the same"
     view.close()
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(0)], ids=["too narrow", "of nobody"])
+@pytest.mark.parametrize("name", ["Gallery", "InterpolationView", "LatentMap"])
+def test_readings_of_another_shape_are_a_message_in_its_place(
+    name, rows, tiny_parts, tiny_models, tmp_path
+):
+    class Narrow:
+        attributes = tiny_parts["regressor"].attributes
+
+        def __call__(self, images):
+            return tiny_parts["regressor"](images)[rows, :5]
+
+    parts = {**tiny_parts, "regressor": Narrow(), "attribute_judge": Narrow()}
+    models = Models.from_parts(**parts, editors={"linear": tiny_models.editor("linear")})
+    session = EditSession(models, method="linear", seed=3, n_random=4)
+    view = small_map(session) if name == "LatentMap" else VIEWS[name](session, tmp_path)
+    view._handle_custom_msg({"kind": "visible", "visible": True, "client": "p"}, [])
+    if name == "Gallery":
+        view.search("smile > 50")
+    assert view.wait(120)
+    assert wait_for(lambda: "a judge gives readings of shape" in errors(view)), errors(view)
+    assert "ein Richter gibt" in Words.of("de").said(errors(view))
+    if name == "LatentMap":
+        assert view.code_map.known == 0, "no face was read"
+    view.close()
+    session.close()
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from l2l_widgets.maps.layout import (
     quality,
     warm_up_quietly,
 )
+from l2l_widgets.maps.seeing import check_seen, shown_to
 from l2l_widgets.models.zoo import Models
 
 __all__ = ["SPACES", "CodeMap", "Layout"]
@@ -254,11 +256,11 @@ class CodeMap:
             with torch.inference_mode():
                 ws = self.ws(range(begin, min(begin + step, self.count)))
                 images = generator.synthesis(ws.to(generator.w_avg.device), noise_mode="const")
-                views = [eye(images).float().cpu() for eye in eyes]
+                views = [shown_to(eye, images) for eye in eyes]
             if each is not None:
                 each(begin, views)
             for view in views:
-                _check_seen(view, self.first_seed + begin)
+                check_seen(view, self.first_seed + begin)
             seen.append([v.clone() for v in views])
             if pictures is not None:
                 pictures(begin, images.cpu())
@@ -309,14 +311,15 @@ class CodeMap:
         spaces: Sequence[str], parts: Sequence[str | None],
     ) -> None:  # fmt: skip
         table = self.models.table
-        eyes = [self.models.regressor, *(self.models.part(p) for p in parts if p is not None)]
+        reader = partial(shown_to, self.models.regressor, width=len(table))
+        eyes = [reader, *(self.models.part(p) for p in parts if p is not None)]
         if self.readings is None or spaces or thumbnails:
             self.readings, self.known = torch.zeros(self.count, len(table), dtype=torch.uint8), 0
         small: list[Tensor] = []
 
         def each(begin: int, views: list[Tensor]) -> None:
             assert self.readings is not None
-            _check_seen(views[0], self.first_seed + begin, table.names)
+            check_seen(views[0], self.first_seed + begin, table.names)
             values = views[0].clamp(0, 1).mul(255).round().to(torch.uint8)
             self.readings[begin : begin + len(values)] = values
             self.known = begin + len(values)
@@ -471,21 +474,3 @@ class CodeMap:
             self.near("w")
         low, middle, high = self.edges
         return low / middle, high / middle
-
-
-def _check_seen(values: Tensor, first: int, names: Sequence[str] = ()) -> None:
-    """Refuse what is no number, by the seed of its face; (B, K) of faces from seed ``first`` on."""
-    broken = (~values.isfinite()).nonzero()  # (n, 2): face, column
-    if not len(broken):
-        return
-    face, column = broken[0].tolist()
-    seed, value = first + face, float(values[face, column])
-    if names:
-        raise ValueError(
-            f"seed {seed} is read as {names[column]} {value}, which is not finite; allowed: a "
-            "judge that gives numbers from 0 to 1"
-        )
-    raise ValueError(
-        f"seed {seed} is seen as a vector with {value} in it; allowed: a judge that gives finite "
-        "numbers"
-    )

@@ -14,6 +14,7 @@ from torch import Tensor
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.maps.code_map import CodeMap, Layout
 from l2l_widgets.maps.layout import Placement
+from l2l_widgets.maps.seeing import shown_to
 from l2l_widgets.metrics.significance import false_discovery_q_values
 from l2l_widgets.policy import check_visible, visible_table
 
@@ -318,7 +319,8 @@ def _came(code_map: CodeMap, ws: Tensor, w: Tensor, attribute: str) -> Tensor | 
         return None
     with torch.inference_mode():
         images = models.generator.synthesis(torch.cat([w, ws]), noise_mode="const")
-        read = models.part(reader)(images)[:, models.table.index(attribute)].float().cpu()
+        values = shown_to(models.part(reader), images, len(models.table))
+        read = values[:, models.table.index(attribute)]
     if not bool(read.isfinite().all()):
         wrong = float(read[~read.isfinite()][0])
         raise ValueError(f"the {reader} reads {attribute!r} as {wrong}; allowed: finite numbers")
