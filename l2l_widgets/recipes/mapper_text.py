@@ -29,12 +29,13 @@ SIDES = {"achieved_median_rise": "rises", "achieved_median_fall": "falls"}
 COLUMNS = {
     "achieved_median": 2, "achieved_median_rise": 2, "achieved_median_fall": 2, "others_mean": 3,
     "others_unrelated_mean": 3, "identity_similarity": 2,
-    "identity_placement_score": 2, "cycle_error_mean": 3, "ensemble_achieved_median": 2,
-    "ensemble_others_mean": 3,
+    "identity_placement_score": 2, "cycle_error_mean": 3, "judge_b_achieved_median": 2,
+    "judge_b_others_mean": 3, "ensemble_achieved_median": 2, "ensemble_others_mean": 3,
 }  # fmt: skip
 HEAD = (
     "attribute", "faces", "achieved", "rises", "falls", "others", "unrelated", "identity",
-    "placed", "cycle", "achieved, by the training", "others, by the training",
+    "placed", "cycle", "achieved, by judge b", "others, by judge b", "achieved, by the training",
+    "others, by the training",
 )  # fmt: skip
 
 
@@ -65,7 +66,8 @@ def mapper_section(title: str, which: str, report: Mapping[str, Any]) -> str:
         "the cosine of what the identity judge sees "
         f"before and after. {_placed(report)} *Cycle* is what an edit and its undoing leave "
         "behind, as a share of the edit's length in W+; it is asked without readings, so no target "
-        "is corrected on the way. The last two columns are read by the regressors that trained the "
+        "is corrected on the way. *Judge b* is a second attribute judge of another family, which "
+        "trained nothing either. The last two columns are read by the regressors that trained the "
         "mapper: where they see more of the request, or less of the rest, than the judge does, the "
         "mapper has learned something that only they believe."
     )
