@@ -90,6 +90,12 @@ def test_every_file_of_golden_numbers_names_the_tests_that_read_it():
             assert file.removesuffix(".npz") in text or "GOLDEN" in text, (file, test)
 
 
+def test_no_file_holds_both_sides_of_a_merge():
+    marks = tuple(7 * mark + " " for mark in "<>")
+    lines = ((name, line) for name, text in text_files().items() for line in text.splitlines())
+    assert [name for name, line in lines if line.startswith(marks)] == []
+
+
 def test_changelog_has_a_line_for_each_change():
     lines = (ROOT / "CHANGELOG.md").read_text("utf-8").split("## Unreleased")[1].splitlines()
     entries = [line for line in lines if line.startswith("- ")]

@@ -102,11 +102,7 @@ class MaskPainterView {
             this.undo, this.redo, this.reset,
             h("label", { class: "l2l-field", title: t("keep_the_original_picture_outside") }, this.keep, h("span", {}, t("keep_the_outside"))),
             this.timing, this.save),
-<<<<<<< HEAD
-          files, this.status, this.message, this.change,
-=======
-          files, walk, this.status, this.message, this.orders, this.change,
->>>>>>> s12_rev7
+          files, this.status, this.message, this.orders, this.change,
           h("p", { class: "l2l-consent" }, this.schema.consent),
         ),
       ),
