@@ -373,7 +373,8 @@ def test_the_figures_show_what_they_are_given(drawn):
     ax = plot_strangeness({"linear": ([-1, 0, 1], [2, 1, 2])}, (0.8, 1.2), label="smile")
     assert len(ax.lines) == 1
     assert ax.get_yscale() == "linear"
-    far = plot_strangeness({"far": ([0, 1], [1, 7])}, (0.8, 1.2), label="smile")
+    moved, apart = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 7.0])  # as a trajectory has them
+    far = plot_strangeness({"far": (moved, apart)}, (0.8, 1.2), label="smile")
     far.figure.canvas.draw()
     assert [t.get_text() for t in far.get_yticklabels()][1:-1] == ["1", "2", "4"]
     ax.figure.canvas.draw()

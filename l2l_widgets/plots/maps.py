@@ -127,7 +127,7 @@ def plot_strangeness(
         if x.shape != y.shape or x.ndim != 1:
             raise ValueError(f"ways[{name!r}] has shapes {x.shape} and {y.shape}; allowed: equal")
         ax.plot(x, y, color=colour, ls=line, marker=marker, ms=3.5, lw=1.3, label=name)
-    farthest = max(float(np.max(distances)) for _, distances in ways.values())
+    farthest = max(float(np.asarray(distances).max()) for _, distances in ways.values())
     if farthest > DOUBLINGS_FROM:
         ax.set_yscale("log", base=2)
         ax.yaxis.set_major_formatter("{x:g}")
