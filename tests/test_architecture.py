@@ -75,7 +75,7 @@ ARROWS = {
     "walks": "latents attributes images films policy losses models disentangle session",
     "many": "storage latents images face_filter policy models session",
     "painting": "storage images masks protocols latest_wins judges maskgan models session",
-    "teaching": "storage attributes images models session",
+    "teaching": "storage attributes images policy models session",
     "plots": "attributes images",
     "evaluation": (
         "storage latents attributes masks protocols policy perception metrics editors"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import AttributeTable, EditRequest
+from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.receipt import change_text
 from l2l_widgets.session.rendering import Renderer
@@ -173,7 +174,7 @@ def _applied(session: EditSession, state: SessionState, request: Any) -> tuple[S
         )
     for name in request:
         if name not in table and name not in OF_THE_FACE:
-            known = ", ".join((*OF_THE_FACE, *table.names))
+            known = ", ".join((*OF_THE_FACE, *visible_table(table).names))
             raise ValueError(f"request has {name!r}; known: {known}")
     plain = {name: value for name, value in request.items() if name in table}
     edit = Edit(
