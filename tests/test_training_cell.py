@@ -36,16 +36,6 @@ def lesson(tiny_world, tmp_path):
         cell.close()
 
 
-def test_curves_are_not_sent_to_a_cell_that_nobody_sees(lesson):
-    cell = lesson()
-    message = {"kind": "visible", "client": "page"}
-    for visible, seen in ((True, [1]), (False, [1]), (True, [1, 2, 3])):
-        cell._handle_custom_msg({**message, "visible": visible}, [])
-        step = len(cell._records) + 1
-        cell._on_step({"step": step, "seconds": 0.1 * step, "loss": 1 / step})
-        assert cell.history["steps"] == seen, visible
-
-
 @pytest.mark.slow
 def test_training_stops_resumes_and_finishes(lesson, tiny_world):
     def preview(task):

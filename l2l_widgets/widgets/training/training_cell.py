@@ -272,7 +272,7 @@ class TrainingCell(View):
         self._records = [r for r in self._records if r["step"] < record["step"]]
         self._records.append(dict(record))
         now = time.monotonic()
-        if now - self._told >= CURVES_EVERY and not self.is_hidden:
+        if now - self._told >= CURVES_EVERY:
             self._told = now
             self._send_history()
             if self._state == "running":
@@ -282,9 +282,6 @@ class TrainingCell(View):
         if now - self._stood >= STILL_EVERY:
             self._stood = now
             self._show_still()
-
-    def _seen_anew(self) -> None:
-        self._told = 0.0  # the next step shows what went on meanwhile
 
     @property
     def _step(self) -> int:
