@@ -17,7 +17,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.walks.files import read_walk
 from l2l_widgets.walks.interpolation import Interpolator
-from l2l_widgets.widgets import Gallery, InterpolationView
+from l2l_widgets.widgets import Gallery, InterpolationView, Presenter
 from l2l_widgets.widgets.still import Still, still_html
 
 
@@ -193,6 +193,42 @@ def test_nothing_is_computed_while_nobody_looks(tiny_parts, tiny_generator):
     assert view.strip.walk.faces[1] == 11
     assert [item["seed"] for item in gallery.page["items"]] == [100, 101, 102, 103]
     for one in (view, gallery, session):
+        one.close()
+
+
+def test_an_editor_that_nobody_sees_is_sent_nothing_and_nothing_is_measured_for_it(
+    tiny_parts, tiny_generator, tmp_path
+):
+    generator = CountingGenerator(tiny_generator)
+    models = Models.from_parts(
+        **{**tiny_parts, "generator": generator},
+        editors={"linear": LinearEditor(build_directions())},
+    )
+    session = EditSession(models, method="linear", n_random=8)
+    editor, presenter = FaceEditor(session, folder=tmp_path), Presenter(["One"], session)
+    views, sent = (editor, presenter), []
+    session.set_changes({"smile": 0.3})
+    for one in views:
+        Page(one).send("visible", visible=True)
+    assert session.drain(120)
+    for one in views:
+        Page(one).send("visible", visible=False)
+    up, drawn = (editor.after, editor.receipt, presenter.after), generator.faces
+    editor.observe(sent.append, ["before", "after", "settings", "receipt"])
+    editor.face.load(seed=9)
+    assert session.drain(120)
+    assert (editor.after, editor.receipt, presenter.after) == up
+    assert sent == []
+    assert generator.faces <= drawn + 2, "the face and its edit, for whoever looks elsewhere"
+    for one in views:
+        Page(one).send("visible", visible=True)
+    assert session.drain(120)
+    assert editor.after["stamp"] == editor.receipt["stamp"] == session.stamp
+    assert editor.settings["seed"] == 9
+    assert presenter.slide["stamp"] == session.stamp
+    assert presenter.moved
+    assert generator.faces > drawn + 8
+    for one in (*views, session):
         one.close()
 
 

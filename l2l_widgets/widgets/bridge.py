@@ -167,6 +167,8 @@ class SessionBridge:
         The attributes that the view shows, and that a receipt's words may mention; all by default.
     words : Words, optional
         The language of the view.
+    unseen : callable, optional
+        Whether nobody sees the view now: nothing is published then, read or measured.
     """
 
     def __init__(
@@ -176,8 +178,10 @@ class SessionBridge:
         folder: Path,
         table: AttributeTable | None = None,
         words: Words | None = None,
+        unseen: Callable[[], bool] = lambda: False,
     ) -> None:
         self.session = session
+        self._unseen, self._owed = unseen, False
         self._words = Words.of() if words is None else words
         self._table = visible_table(session.models.table) if table is None else table
         self._publish = publish
@@ -195,12 +199,23 @@ class SessionBridge:
         # What was asked of another method and this one does not know: it must not block the rest.
         self._aside: dict[str, float] = {}
         self._rest = LatestWins(self._measure_after_rest, name="l2l-rest")
-        self._unsubscribe = session.subscribe(self._on_event)
+        self._unsubscribe = session.subscribe(self._on_event, receipts=self._is_seen)
 
     def start(self) -> None:
         """Publish the first picture from the calling thread, and have it measured."""
         self._publish_result(self.session.render())
         self._rest(None)
+
+    def look_again(self) -> None:
+        """Show what was drawn while nobody looked, once somebody does."""
+        if self._owed and not self._unseen():
+            self._owed = False
+            self.session.request()
+
+    def _is_seen(self) -> bool:
+        self._owed = True  # first: who comes to look while it is asked must find it owed
+        self._owed = self._unseen()
+        return not self._owed
 
     def reset(self, table: AttributeTable) -> None:
         """Forget what was known of other models; the next result is published whole."""
@@ -374,6 +389,8 @@ class SessionBridge:
     # -- from the session --------------------------------------------------------------------------
 
     def _on_event(self, kind: str, value: Any) -> None:
+        if not self._is_seen():
+            return
         if kind == "result":
             self._publish_result(value)
         elif kind == "early":  # in the midst of drawing: the settings, which ask for readings, wait

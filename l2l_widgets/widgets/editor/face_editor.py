@@ -99,7 +99,9 @@ class FaceEditor(FaceView):
         table = self._table()
         self.schema = schema_value(table, face.models, self._words)
         session, target = self.session, self._folder
-        self._bridge = SessionBridge(session, self._show, target, table, self._words)
+        self._bridge = SessionBridge(
+            session, self._show, target, table, self._words, lambda: self.is_hidden
+        )
         self._panels = Panels(session, self._answer_panel, target, self._words, self._table)
         self._batch = ManyFaces(session, self._tell_many, target)
         self._bridge.start()
@@ -138,6 +140,10 @@ class FaceEditor(FaceView):
             self._bridge.reset(table)
             self.receipt = {}  # of other attributes; the next one is on its way
             self.schema = schema_value(table, self.session.models, self._words)
+
+    def _seen_anew(self) -> None:
+        if hasattr(self, "_bridge"):
+            self._bridge.look_again()
 
     def _about(self) -> str:
         return self._words("about_editor", face=self._whose())
