@@ -158,9 +158,16 @@ MAP_PROBE = """
 def click_on_map(page, count: int = 20, until: float = float("inf")) -> dict[str, float]:
     """Milliseconds from clicks on faces of the map to the face on its card and in the editor.
 
-    There is no click after ``until`` (monotonic seconds), but the first.
+    There is no click after ``until`` (monotonic seconds), but the first. The window is made as
+    high as map and editor together, for an editor that nobody sees is sent nothing.
     """
-    root = root_of(page, "map")
+    root, editor = root_of(page, "map"), root_of(page, "editor")
+    boxes = [root.bounding_box(), editor.bounding_box()]
+    top, end = min(b["y"] for b in boxes), max(b["y"] + b["height"] for b in boxes)
+    window = page.viewport_size
+    if end - top + 200 > window["height"]:
+        page.set_viewport_size({"width": window["width"], "height": int(end - top) + 200})
+    editor.scroll_into_view_if_needed()
     root.scroll_into_view_if_needed()
     page.wait_for_timeout(1500)
     page.evaluate(MAP_PROBE)

@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     painter = load_painter(load())
     face = calm_face(painter.resolution)
     session = PaintSession(painter, *face)
-    figure, axes = plt.subplots(len(EDITS), 4, figsize=(7.2, 5.7), dpi=110)
-    titles = ("face", "its mask", "painted mask", "drawn")
+    figure, axes = plt.subplots(len(EDITS), 5, figsize=(8.6, 5.5), dpi=110)
+    titles = ("face", "its mask", "painted mask", "drawn", "outside kept")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=11)
     for row, edit in zip(axes, EDITS, strict=True):
@@ -43,7 +43,10 @@ def main(argv: list[str] | None = None) -> int:
         drawn = session.render()
         if drawn.image is None:
             raise SystemExit(drawn.error)
-        shown = [session.image, session.original, drawn.mask, drawn.image]
+        session.keep_outside()
+        kept = session.render().image
+        session.keep_outside(False)
+        shown = [session.image, session.original, drawn.mask, drawn.image, kept]
         for axis, one in zip(row, shown, strict=True):
             is_mask = one.dtype == torch.uint8
             pixels = colour(one) if is_mask else to_uint8(one)

@@ -187,9 +187,11 @@ def test_pointing_shows_a_face_and_a_click_loads_it_everywhere(seen):
             lambda row=row: seen.root.get_attribute("data-face") == str(row), what="loading"
         )
     editor = seen.page.locator(".l2l-editor")
+    editor.scroll_into_view_if_needed()  # one that nobody sees is sent nothing
     harness.until(
         lambda: editor.get_by_label("Seed").input_value() == str(rows[-1]), what="the editor"
     )
+    seen.root.scroll_into_view_if_needed()
     times = sorted(seen.page.evaluate("() => mapTimes"))
     print(f"click to loaded face, ms: {[round(t) for t in times]}")
     assert len(times) == len(rows)

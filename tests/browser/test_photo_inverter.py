@@ -93,6 +93,7 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     edited = page.locator(".l2l-editor .l2l-before canvas")
     shown = hash_of(edited)
     press(page, view.get_by_role("button", name="To the sliders"))
+    edited.scroll_into_view_if_needed()  # an editor that nobody sees is sent nothing
     harness.until(lambda: hash_of(edited) != shown, what="the likeness in the editor")
     same = "bool((session.state.w == view.found.ws).all())"
     harness.until(lambda: harness.evaluate_in_kernel(page, same) == "True", what="its latent")

@@ -92,6 +92,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
     assert taken < PROMISED * crowd, f"{taken:.0f} s, with {crowd:.1f} processes a core"
 
     editor = EditorPage(page)
+    editor.root.scroll_into_view_if_needed()  # one that nobody sees is sent nothing
     harness.until(editor.root.locator("select.l2l-method").is_visible, what="the methods")
     before = editor.pixels()
     # The lesson's mapper knows three attributes: the others are off, and say so.
