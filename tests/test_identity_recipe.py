@@ -307,6 +307,13 @@ def test_the_report_of_a_tiny_world_is_whole(world, triplets, tmp_path, monkeypa
     publish(recipe, tmp_path / "run", world, {}, outcome.scores)
     faces = rendered(72, 5)
     monkeypatch.setattr(mixing_truth, "rendered_set", lambda name: faces)
+    ends = []
+
+    def end_of_set(name, count):
+        ends.append((name, count))
+        return faces.images, faces.identity
+
+    monkeypatch.setattr(mixing_truth, "end_of_set", end_of_set)
     monkeypatch.setattr(
         mixing_report, "follow_table",
         lambda models, mixer, pairs, say: mixing_truth.follow_table(
@@ -321,6 +328,7 @@ def test_the_report_of_a_tiny_world_is_whole(world, triplets, tmp_path, monkeypa
     )  # fmt: skip
     assert set(report["scores"]) == {"shipped", "whole", *mixing_report.ABLATIONS}
     assert json.loads((out / "report.json").read_text())["truth"]["render_pairs"] == 8
+    assert ends == [("identities", mixing_truth.HELD_OUT)], "people whom no judge has learned from"
     rows = (out / "factors.csv").read_text().splitlines()
     assert len(rows) == 1 + len(FACTORS)
     assert (out / "grid.png").stat().st_size > 1000

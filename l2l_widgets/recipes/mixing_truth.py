@@ -23,7 +23,8 @@ from l2l_widgets.faceworld.factors import (
     IDENTITY_FACTORS,
     NUISANCE_FACTORS,
 )
-from l2l_widgets.recipes.rendered import rendered_set
+from l2l_widgets.recipes.perception import HELD_OUT
+from l2l_widgets.recipes.rendered import end_of_set, rendered_set
 
 #: Factors of the two questions that the paper asks: what makes a head's pose and what its light.
 POSE_FACTORS = ("yaw", "pitch", "roll")
@@ -157,13 +158,9 @@ def follow_table(
             row[name] = round(explained(read[:, i], truth[:, i]), 4)
         rows.append({**row, "follows": verdict(row["identity_r2"], row["attributes_r2"])})
     say("comparing renders of one person")
-    people_set = rendered_set("identities")
-    count = min(1024, len(people_set))
-    same = same_person_similarity(
-        models.identity_judge,
-        people_set.images[:count].float() / 127.5 - 1,
-        people_set.identity[:count],
-    )
+    # of people whom the judge has not learned from: of its own it is surer
+    images, identity = end_of_set("identities", HELD_OUT)
+    same = same_person_similarity(models.identity_judge, images.float() / 127.5 - 1, identity)
     alike = _similarities(models.identity_judge, drawn, pictures(first), pictures(second))
     kept = {
         **alike,
