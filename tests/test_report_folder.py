@@ -363,7 +363,7 @@ def test_a_figure_that_finds_no_room_leaves_no_half(tmp_path, monkeypatch) -> No
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("l2l_widgets.storage.os.replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(StorageError, match=r"curves\.svg.*No space left"):
         figures.draw_figures(comparison, tmp_path / "figures", "mark")
     assert list((tmp_path / "figures").iterdir()) == []
