@@ -57,7 +57,8 @@ def add_parser(subparsers: Any) -> None:
     )
     scores.add_argument(
         "--data", type=Path, metavar="DIR",
-        help="a folder in CelebAMask-HQ's layout, its test split (default: unseen renders)",
+        help="a folder in CelebAMask-HQ's layout, its test split (default: unseen renders); "
+        "pictures with known faults are left out, or kept where DIR ends in +defects",
     )  # fmt: skip
     scores.add_argument("--parser", metavar="DECLARATION|NAME=FILE", help=PARSER_HELP)
     scores.add_argument(
@@ -129,6 +130,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "judges": hashes,
         "data": "unseen renders" if args.data is None else str(args.data),
         "split": None if known is None else known[1],
+        "left_out": 0 if known is None else len(known[0].left_out),
         "faces": count,
         "seed": seed,
         "variants": variants,
@@ -225,7 +227,7 @@ def _known(args: argparse.Namespace, count: int) -> tuple[CelebAMaskHQ, str, lis
             f"--data {str(args.data)!r} has no test split, and the ablations would be measured on "
             "faces that they learn from; allowed: a folder with one, or none (unseen renders)"
         )
-    indices = test or data.indices
+    indices = test or data.usable()
     _check_count(count, len(indices))
     return data, "test" if test else ALL, indices
 
@@ -270,10 +272,14 @@ class _Faces:
     def origin(self) -> str:
         """What the scores are of, besides the seed and their number."""
         from l2l_widgets.faceworld.version import WORLD
+        from l2l_widgets.maskgan.celebamask_hq import KEEP_DEFECTS
 
         if self.known is None:
             return f"unseen renders of world {WORLD}"
-        return str(self.known[0].folder.resolve())
+        data = self.known[0]
+        left = f", {len(data.left_out)} with known faults left out" if data.left_out else ""
+        kept = KEEP_DEFECTS if data.defects() and not data.left_out else ""
+        return f"{data.folder.resolve()}{kept}{left}"
 
     def of(self, side: int) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, side, side) in [-1, 1] and masks (N, side, side)."""
