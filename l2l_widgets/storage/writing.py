@@ -35,7 +35,9 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     write_together([(path, data)])
 
 
-def write_together(files: Iterable[tuple[str | os.PathLike[str], bytes]]) -> None:
+def write_together(
+    files: Iterable[tuple[str | os.PathLike[str], bytes]], *, marked: bool = False
+) -> None:
     """Write several files that belong together: all their bytes first, then only renames.
 
     Whatever fails before the last byte is on the disk leaves every target as it was. The renames
@@ -46,6 +48,9 @@ def write_together(files: Iterable[tuple[str | os.PathLike[str], bytes]]) -> Non
     files
         Pairs of a target and its whole content, as for :func:`write_atomic`; taken one by one, so
         that a generator need not hold all contents in memory.
+    marked
+        Whether the last file says that the others are there and belong to it. Its old one is
+        removed before the first rename: whoever meets it meets the files that it speaks of.
 
     Raises
     ------
@@ -64,6 +69,8 @@ def write_together(files: Iterable[tuple[str | os.PathLike[str], bytes]]) -> Non
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
+        if marked and staged:
+            staged[-1][1].unlink(missing_ok=True)
         for temporary, target in staged:
             os.replace(temporary, target)
         for folder in dict.fromkeys(target.parent for _, target in staged):
