@@ -149,7 +149,8 @@ def matrix_still(matrix: LeakageMatrix, about: str, say: Words, shown: Attribute
 
     axes = leakage_plot(
         matrix.array(), matrix.edited, matrix.read, limit=matrix.protocol.request,
-        verdicts=matrix.verdicts(), title=matrix.method, stamp=matrix.stamp(),
+        verdicts=matrix.verdicts(), title=matrix.method, stamp=say.said(matrix.stamp()),
+        table=shown, axes=(say("axis_read"), say("head_edited")),
     )  # fmt: skip
     rows = []
     for edited, read in matrix.leaks()[:MOST_LEAKS]:
