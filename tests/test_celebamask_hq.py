@@ -130,6 +130,35 @@ def test_known_defects_are_listed_for_the_real_set_only(copy):
     assert KNOWN_DEFECTS[235] == "the same picture as 234"
 
 
+def test_known_defects_are_not_learned_from_unless_they_are_wished(copy):
+    whole = MaskData(data=str(copy), resolution=32)
+    before = CelebAMaskHQ(copy).split("train"), MaskFaces(whole)
+    group = copy / "CelebAMask-HQ-mask-anno" / "0"
+    shutil.copy(copy / "CelebA-HQ-img" / "0.jpg", copy / "CelebA-HQ-img" / "404.jpg")
+    for file in sorted(group.glob("00000_*.png")):
+        shutil.copy(file, group / file.name.replace("00000", "00404"))
+    with (copy / "CelebA-HQ-to-CelebA-mapping.txt").open("a") as table:
+        table.write("404 5 000006.jpg\n")
+    assert 404 in CelebAMaskHQ(copy).split("train"), "a rendered folder has no such fault"
+    (copy / "render.json").unlink()
+    data = CelebAMaskHQ(copy)
+    assert data.split("train") == data.usable() == before[0]
+    report = data.report()
+    assert (report.defects, report.left_out) == ({404: KNOWN_DEFECTS[404]}, [404])
+    assert f"left out of training and scores for it: 1 of {len(data)}; +defects" in report.to_text()
+    faces = MaskFaces(whole)
+    assert torch.equal(faces.images, before[1].images)
+    assert torch.equal(faces.rows, before[1].rows)
+    kept = CelebAMaskHQ(f"{copy}+defects")
+    assert kept.folder == copy
+    assert kept.split("train") == [*before[0], 404]
+    assert kept.report().left_out == []
+    assert "left out of training and scores for it: 0 of" in kept.report().to_text()
+    assert CelebAMaskHQ(copy, keep_defects=True).split("train") == kept.split("train")
+    more = MaskFaces(MaskData(data=f"{copy}+defects", resolution=32))
+    assert len(more.images) == len(faces.images) + 1
+
+
 def test_the_scripts_folder_name_is_read_as_well(copy):
     (copy / "CelebAMask-HQ-mask-anno").rename(copy / "CelebAMaskHQ-mask-anno")
     assert CelebAMaskHQ(copy).parts(0)

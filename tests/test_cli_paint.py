@@ -332,13 +332,34 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     assert "--faces is 9; allowed: up to 8" in capsys.readouterr().err
 
 
+def test_ablations_draw_at_the_size_of_the_painter_or_are_refused_before_they_are_trained(
+    few, world, tmp_path, monkeypatch, capsys
+):
+    from l2l_widgets.recipes import mask_ablations
+
+    def would_train(*_, changes, **__):
+        raise ValueError(f"it would train {changes}")
+
+    monkeypatch.setattr(mask_ablations, "train_variants", would_train)
+    words = ["paint-scores", "--ablations", "--faces", "8", "--generator", str(world)]
+    words += ["--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "r")]
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert "it would train {'resolution': 32}" in said.err, "the painter's size, not the recipes'"
+    assert "draw 32 x 32 pixels" in said.out
+    large = DatasetConfig(count=8, seed=1, resolution=64, per_identity=2)
+    monkeypatch.setitem(rendered.SETS, "unseen", large)
+    assert main(words) == 2
+    assert "unseen renders have 64 pixels, the MaskGAN 32" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_ablations_are_trained_and_compared_by_one_command(
     few, world, tmp_path, monkeypatch, capsys
 ):
     from l2l_widgets.recipes import mask_ablations
 
-    small = {"resolution": 32, "batch_size": 2, "sets": ["population"], "base": 4, "width": 4}
+    small = {"batch_size": 2, "sets": ["population"], "base": 4, "width": 4}
     train = mask_ablations.train_variants
 
     def tiny(weights, runs, *, changes, **rest):

@@ -395,7 +395,7 @@ def test_a_publishing_that_is_killed_leaves_the_world_that_was_there(tmp_path, m
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("l2l_widgets.storage.os.fsync", dies)
+            patch.setattr("os.fsync", dies)
             with pytest.raises(KeyboardInterrupt):
                 recipes.publish(recipe, new, weights, {}, {})
         assert (weights / MANIFEST).read_bytes() == manifest

@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -39,6 +38,7 @@ from l2l_widgets.storage import StorageError
 AGE = DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=12, batch=8, draws=50)
 PAPER = Plan(PROTOCOL, parts=("paper",), paper_faces=5, positions=5)
+PROVENANCE = {"preview": False, "judges": {"attribute": "judge"}, "trained_seeds": {"one": 1}}
 
 
 def rows_of(path):
@@ -355,15 +355,49 @@ def test_the_cascade_finds_faces_and_nothing_in_noise() -> None:
         cascade_detector(20)
 
 
-def test_a_figure_that_finds_no_room_leaves_no_half(tmp_path, monkeypatch) -> None:
-    plan = SimpleNamespace(protocol=SimpleNamespace(faces=1), sweep_faces=1)
-    comparison = SimpleNamespace(leakage=(), curves=("one",), plan=plan)
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_report_that_finds_no_room_leaves_the_earlier_one_whole(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(figures, "curves_figure", lambda _: Figure())
+    write_report(Comparison(PAPER, PROVENANCE), tmp_path, figures=False)
+    earlier = contents(tmp_path)
+    sync, calls = os.fsync, []
 
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) == len(earlier):  # all tables are there, the figure is not
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
 
-    monkeypatch.setattr("l2l_widgets.storage.os.replace", full)
-    with pytest.raises(StorageError, match=r"curves\.svg.*No space left"):
-        figures.draw_figures(comparison, tmp_path / "figures", "mark")
-    assert list((tmp_path / "figures").iterdir()) == []
+    other = Comparison(PAPER, {**PROVENANCE, "preview": True}, curves=[{"method": "one"}])
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(StorageError, match=r"curves\.svg.*No space left"):
+            write_report(other, tmp_path)
+    assert contents(tmp_path) == earlier
+
+
+def test_who_finds_a_report_finds_the_tables_and_figures_that_it_speaks_of(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(figures, "curves_figure", lambda _: Figure())
+    write_report(Comparison(PAPER, PROVENANCE, curves=[{"method": "one"}]), tmp_path)
+    assert (tmp_path / "figures" / "curves.svg").is_file()
+    (tmp_path / "figures" / "mine.svg").write_text("a file of somebody else")
+    replace, met = os.replace, []
+
+    def seen(source, target):
+        met.append((tmp_path / "report.json").exists())
+        met.append((tmp_path / "figures" / "curves.svg").exists())
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", seen)
+    other = Comparison(PAPER, PROVENANCE, failed=[{"part": "equal", "reason": "new"}])
+    write_report(other, tmp_path, figures=False)
+    assert met
+    assert not any(met), "neither the old report nor its figure stands beside a new table"
+    assert json.loads((tmp_path / "report.json").read_text())["failed"] == other.failed
+    assert "new" in (tmp_path / "failed.csv").read_text()
+    assert [p.name for p in (tmp_path / "figures").iterdir()] == ["mine.svg"]

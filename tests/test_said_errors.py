@@ -33,7 +33,7 @@ from l2l_widgets.widgets.words import Words
 #: What raises while a page is used; the training of networks and their files is not among it.
 ROOMS = (
     "attributes.py", "face_filter.py", "policy.py", "latents.py", "images.py", "masks.py",
-    "storage.py", "session", "painting", "walks", "many", "widgets", "entanglement", "inversion.py",
+    "storage", "session", "painting", "walks", "many", "widgets", "entanglement", "inversion.py",
     "maps/code_map.py", "maps/files.py", "maps/paths.py", "disentangle/mix_state.py",
     "disentangle/mixer.py", "disentangle/sources.py", "evaluation/one_face.py",
     "editors/stored_editor.py", "photos/detection.py", "photos/eyes.py", "photos/inverting.py",
@@ -235,7 +235,7 @@ def test_a_german_view_says_it_in_place(session, tmp_path, monkeypatch):
 
         ask(kind="truncation", psi=0.7)
         ask(kind="reset")
-        monkeypatch.setattr("l2l_widgets.storage.os.replace", full)
+        monkeypatch.setattr("os.replace", full)
         assert "Auf dem Datenträger ist kein Platz mehr" in ask(kind="save")
         bare = [re.sub(r"'[^']*'|\([^)]*\)", "", line) for line in told.values()]
         assert still_english(bare) == []

@@ -159,12 +159,12 @@ def test_the_unedited_picture_is_the_same_object_while_the_face_is(session):
 
 
 def test_the_cache_stays_small(counted):
-    from l2l_widgets.session.rendering import MAX_FACES
+    from l2l_widgets.session.known_faces import MAX_FACES
 
     for seed in range(MAX_FACES + 5):
         counted.set_seed(seed)
         good(counted.render())
-    assert len(counted._renderer._faces) == MAX_FACES
+    assert len(counted._renderer._known) == MAX_FACES
 
 
 # -- history ---------------------------------------------------------------------------------------

@@ -9,15 +9,21 @@ import re
 import pytest
 import torch
 from german_page import still_english
+from matplotlib.text import Text
 from mixing_world import build_mixer
 from regression_task import make_task
 from training_runs import fit
 
 import l2l_widgets as l2l
 from l2l_widgets import widgets
-from l2l_widgets.entanglement import Progress
+from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.entanglement import LeakageMatrix, Progress
+from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.maskgan.regions import RegionChange
+from l2l_widgets.plots.maps import CAVEAT, plot_map
+from l2l_widgets.widgets.compare import explorer_values
 from l2l_widgets.widgets.compare.explorer_values import doing_words
+from l2l_widgets.widgets.training import training_values
 from l2l_widgets.widgets.words import Words
 
 VIEWS = {
@@ -189,6 +195,25 @@ def test_the_explorer_names_what_it_measures_by_its_label(session):
         assert doing_words(Progress(), view._table, said) == ""
     finally:
         view.close()
+
+
+def test_pictures_that_stand_still_have_german_axes(monkeypatch):
+    drawn = []
+    for module in (explorer_values, training_values):
+        monkeypatch.setattr(module, "figure_jpeg", lambda figure: drawn.append(figure) or b"")
+    words = Words.of("de")
+    names = ("smile", "age")
+    cell = {"verdict": "clear", "signed": 0.1, "drift": 0.0, "faces": 8}
+    cells = {(edited, read): cell for edited in names for read in names}
+    matrix = LeakageMatrix("mapper", "judge", Protocol(names, faces=8), names, cells)
+    explorer_values.matrix_still(matrix, "", words, words.translate(DEFAULT_TABLE))
+    training_values.curves_png({"steps": [1, 2], "losses": {"total": [2.0, 1.0]}}, words)
+    drawn.append(plot_map([[0.0, 0.0], [2.0, 1.0]], caveat=words.said(CAVEAT)).figure)
+    texts = [found.get_text() for figure in drawn for found in figure.findobj(Text)]
+    assert len(drawn) == 3
+    assert {"gelesen (% der Skala)", "geändert", "Lächeln", "Schritt", "Verlust"} <= set(texts)
+    assert any(text.startswith("VORSCHAU, n = 8 Gesichter") for text in texts)
+    assert still_english(text for text in texts if text not in ("total", "mapper")) == []
 
 
 def test_the_monitor_names_rows_and_numbers_in_german(tmp_path):

@@ -282,7 +282,7 @@ def test_a_full_disk_is_a_message_and_the_history_stays(name, session, tmp_path,
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("l2l_widgets.storage.os.replace", full)
+    monkeypatch.setattr("os.replace", full)
     saves = [{"kind": "save"}] if name == "FaceEditor" else [
         {"kind": "save", "what": what} for what in ("mask", "recipe")
     ]  # fmt: skip

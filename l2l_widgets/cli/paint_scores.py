@@ -23,7 +23,7 @@ from l2l_widgets.cli.checks import (
 )
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_judge
-from l2l_widgets.cli.paint import PARSER_HELP, add_models, check_weights, painter_of
+from l2l_widgets.cli.paint import PAINTERS, PARSER_HELP, add_models, check_weights, painter_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,13 +57,14 @@ def add_parser(subparsers: Any) -> None:
     )
     scores.add_argument(
         "--data", type=Path, metavar="DIR",
-        help="a folder in CelebAMask-HQ's layout, its test split (default: unseen renders)",
+        help="a folder in CelebAMask-HQ's layout, its test split (default: unseen renders); "
+        "pictures with known faults are left out, or kept where DIR ends in +defects",
     )  # fmt: skip
     scores.add_argument("--parser", metavar="DECLARATION|NAME=FILE", help=PARSER_HELP)
     scores.add_argument(
         "--ablations", nargs="?", const=ALL, default=None, metavar="NAMES",
-        help="train and measure it without simulated edits, without SFT, without the blender; or "
-        "only those named: no-edits,no-sft,no-blender",
+        help="train and measure it without simulated edits, without SFT, without the blender, at "
+        "the size of the models' own painter; or only those named: no-edits,no-sft,no-blender",
     )  # fmt: skip
     scores.add_argument(
         "--runs", type=Path, default=Path("runs") / "mask-ablations", metavar="DIR",
@@ -106,8 +107,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     say: Callable[[str], None] = (lambda _: None) if args.json else print
     judges, hashes = _judges(args, models)
     # a gap in a folder is found before hours of training; renders are drawn when they are needed
-    faces = _Faces(known, count, seed, _side(args, models))
-    painters, trained = _painters(args, models, asked, steps, say)
+    side = _side(args, models)
+    faces = _Faces(known, count, seed, side)
+    painters, trained = _painters(args, models, asked, steps, side, say)
     pairs = None if known is not None else _pairs(args.out, judges.identity, hashes)
     variants: dict[str, Any] = {}
     for name, painter in painters.items():
@@ -129,7 +131,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "judges": hashes,
         "data": "unseen renders" if args.data is None else str(args.data),
         "split": None if known is None else known[1],
+        "left_out": 0 if known is None else len(known[0].left_out),
         "faces": count,
+        "resolution": side,
         "seed": seed,
         "variants": variants,
         "training": trained,
@@ -182,7 +186,7 @@ def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict
 
 
 def _painters(
-    args: argparse.Namespace, models: Models, asked: list[str], steps: int | None,
+    args: argparse.Namespace, models: Models, asked: list[str], steps: int | None, side: int,
     say: Callable[[str], None],
 ) -> tuple[dict[str, MaskGAN], dict[str, Any]]:  # fmt: skip
     """Variant -> what draws; and how the variants were trained, where they were."""
@@ -195,7 +199,10 @@ def _painters(
     each = None
     if steps is not None:
         each = dict.fromkeys(("mask-vae", "dense-mapping", "mask-edit"), steps)
-    changes = {} if args.data is None else {"data": str(args.data)}
+    say(f"the whole and its ablations draw {side} x {side} pixels")
+    changes: dict[str, Any] = {"resolution": side}
+    if args.data is not None:
+        changes["data"] = str(args.data)
     made = train_variants(
         models.folder or DEFAULT_WEIGHTS, args.runs, variants=["whole", *asked], changes=changes,
         steps=each, say=say,
@@ -225,7 +232,7 @@ def _known(args: argparse.Namespace, count: int) -> tuple[CelebAMaskHQ, str, lis
             f"--data {str(args.data)!r} has no test split, and the ablations would be measured on "
             "faces that they learn from; allowed: a folder with one, or none (unseen renders)"
         )
-    indices = test or data.indices
+    indices = test or data.usable()
     _check_count(count, len(indices))
     return data, "test" if test else ALL, indices
 
@@ -235,9 +242,21 @@ def _check_count(count: int, there: int) -> None:
         raise ValueError(f"--faces is {count}; allowed: up to {there}, which there are")
 
 
+def _check_renders(side: int) -> None:
+    """Refuse a painter of another size than the renders, before anything is trained or drawn."""
+    from l2l_widgets.recipes.rendered import SETS
+
+    own = SETS["unseen"].resolution
+    if own != side:
+        raise ValueError(
+            f"unseen renders have {own} pixels, the MaskGAN {side}; give --data with a folder "
+            "that l2l render filled"
+        )
+
+
 def _side(args: argparse.Namespace, models: Models) -> int:
-    """Side of the pictures that will be drawn."""
-    if args.ablations is None:
+    """Side of the pictures that will be drawn: the painter's, or without one the recipes'."""
+    if args.ablations is None or any(file in models.manifest for file in PAINTERS):
         return painter_of(args, models).resolution
     from l2l_widgets.recipes import get_recipe, list_recipes
 
@@ -265,15 +284,21 @@ class _Faces:
         self.read: tuple[Tensor, Tensor] | None = None
         if known is not None:
             self.of(side)
+        else:
+            _check_renders(side)
 
     @property
     def origin(self) -> str:
         """What the scores are of, besides the seed and their number."""
         from l2l_widgets.faceworld.version import WORLD
+        from l2l_widgets.maskgan.celebamask_hq import KEEP_DEFECTS
 
         if self.known is None:
             return f"unseen renders of world {WORLD}"
-        return str(self.known[0].folder.resolve())
+        data = self.known[0]
+        left = f", {len(data.left_out)} with known faults left out" if data.left_out else ""
+        kept = KEEP_DEFECTS if data.defects() and not data.left_out else ""
+        return f"{data.folder.resolve()}{kept}{left}"
 
     def of(self, side: int) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, side, side) in [-1, 1] and masks (N, side, side)."""
@@ -290,12 +315,7 @@ class _Faces:
     def _rendered(self, side: int) -> tuple[Tensor, Tensor]:
         from l2l_widgets.recipes.rendered import SETS, rows_of_set
 
-        own = SETS["unseen"].resolution
-        if own != side:
-            raise ValueError(
-                f"unseen renders have {own} pixels, the MaskGAN {side}; give --data with a folder "
-                "that l2l render filled"
-            )
+        _check_renders(side)
         images, masks = rows_of_set("unseen", self._chosen(SETS["unseen"].count))
         return images.float() / 127.5 - 1, masks
 

@@ -8,8 +8,10 @@ measured curve is stored with the weights.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -165,6 +167,73 @@ class GainCurve(nn.Module):
                 share = (asked - float(y[j - 1])) / rise if rise > 0 else 1.0
                 out[i] = x[j - 1] + (x[j] - x[j - 1]) * share
         return out.clamp(max=self.largest).cummax(0).values.to(self.knobs)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What knob values do to one attribute, on one side or on both.
+
+    Parameters
+    ----------
+    column : int
+        The attribute.
+    sides : tuple of int
+        1 for rises, -1 for falls, or both.
+    typical : (Tensor, Tensor), shapes (M,)
+        Knob values, and what half of the faces exceed, as :func:`measure_response` gives them.
+    sure : (Tensor, Tensor), shapes (M,), optional
+        The same of what nearly every face exceeds; of something that is there or not.
+    worn : float
+        The change that counts as "there", where ``sure`` is given.
+    """
+
+    column: int
+    sides: tuple[int, ...]
+    typical: tuple[Tensor, Tensor]
+    sure: tuple[Tensor, Tensor] | None = None
+    worn: float = 1.0
+
+    def fit(self, gain: GainCurve, aim: float = 1.0, enough: float = 1.0) -> None:
+        """Set the attribute's curve, see :meth:`GainCurve.fit`."""
+        gain.fit(self.column, *self.typical, self.sides, aim, enough)
+
+    def raise_top(self, gain: GainCurve, enough: float = 1.0) -> None:
+        """Have a full request for something worn bring it on nearly every face."""
+        if self.sure is not None:
+            top = copy.deepcopy(gain).fit(self.column, *self.sure, self.sides, self.worn, enough)
+            gain.raise_top(self.column, self.sides, top)
+
+
+def responses(
+    measure: Callable[..., tuple[Tensor, Tensor]],
+    column: int,
+    *,
+    symmetric: bool,
+    worn: float | None,
+    sure_faces: float,
+) -> Iterator[Response]:
+    """Measure an attribute's responses: one for both sides, or one for each.
+
+    Parameters
+    ----------
+    measure : callable
+        :func:`measure_response` with all that comes before ``column``.
+    column : int
+        The attribute.
+    symmetric : bool
+        Whether rises and falls share a curve.
+    worn : float or None
+        The change that counts as "there"; None for what comes by degrees.
+    sure_faces : float
+        Share of the faces on which a full request for something worn must come.
+    """
+    for sides in ((1, -1),) if symmetric else ((1,), (-1,)):
+        typical = measure(column, sides)
+        if worn is None:
+            yield Response(column, sides, typical)
+        else:
+            sure = measure(column, sides, quantile=1 - sure_faces)
+            yield Response(column, sides, typical, sure, worn)
 
 
 def faces_with_room(

@@ -43,6 +43,8 @@ from l2l_widgets.latents import layer_groups
 TOPOLOGIES = ("shared", "grouped", "per-style", "flat")
 OUTPUTS = ("residual", "linear")
 NULLS = ("symmetric", "anchored", "learned")
+#: Field -> smallest and largest number, both allowed.
+COUNTS = {"layers": (1, 4), "halfways": (1, 4)}
 #: The paper's, and the one against which it argues; others would be other methods.
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
@@ -111,10 +113,11 @@ class MapperConfig:
         _one_of("null", self.null, NULLS)
         _one_of("correction", self.correction, RULES)
         _one_of("activation", self.activation, tuple(ACTIVATIONS))
-        if self.layers not in (1, 2, 3, 4):
-            raise ValueError(f"mapper layers is {self.layers!r}; allowed: 1 to 4")
-        if self.halfways not in (1, 2, 3, 4):
-            raise ValueError(f"mapper halfways is {self.halfways!r}; allowed: 1 to 4")
+        for name, (least, most) in COUNTS.items():
+            if getattr(self, name) not in range(least, most + 1):
+                raise ValueError(
+                    f"mapper {name} is {getattr(self, name)!r}; allowed: {least} to {most}"
+                )
         for name in ("num_ws", "w_dim", "attributes", "hidden_dim"):
             value = getattr(self, name)
             if not (value is None and name == "hidden_dim") and value < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from l2l_widgets.attributes import label_of
@@ -11,33 +11,27 @@ from l2l_widgets.evaluation.cells import plain_name
 from l2l_widgets.evaluation.comparison import Comparison
 from l2l_widgets.evaluation.equal_change import CURVE
 from l2l_widgets.evaluation.report_folder import INTERVALS
-from l2l_widgets.storage import make_folder, write_atomic
 
 #: How the mark ends under a matrix.
 HATCHED = "hatched: no discovery, by bootstrap over faces"
 
 
-def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
+def draw_figures(comparison: Comparison, mark: str) -> Iterator[tuple[str, bytes]]:
     """Draw every figure as SVG and PNG; the mark is printed under each.
 
     Parameters
     ----------
     comparison : Comparison
         What was measured; figures of parts that were not are left out.
-    folder : Path
-        Where to; made where it does not exist.
     mark : str
         n, seeds, judge, and whether it is a preview.
 
-    Returns
-    -------
-    list of Path
-        The files, two a figure.
-
-    Raises
+    Yields
     ------
-    StorageError
-        One cannot be written; no half of it is left.
+    name : str
+        Of a file; each figure has two.
+    data : bytes
+        Its content.
     """
     drawn = {}
     for label in dict.fromkeys(row["method"] for row in comparison.leakage):
@@ -45,8 +39,6 @@ def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
         drawn[name] = leakage_figure(comparison, label)
     if comparison.curves:
         drawn["curves"] = curves_figure(comparison)
-    make_folder(folder)
-    files = []
     from matplotlib import rc_context
 
     for name, figure in drawn.items():
@@ -59,14 +51,11 @@ def draw_figures(comparison: Comparison, folder: Path, mark: str) -> list[Path]:
                 said += f"; these curves: the first {whole} of them"
         figure.text(0.01, 0.005, said, fontsize=6, va="bottom")
         for kind in ("svg", "png"):
-            path = folder / f"{name}.{kind}"
             # no date and no random names: equal numbers give equal files
             extra = {"metadata": {"Date": None}} if kind == "svg" else {}
             with rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
                 figure.savefig(data := io.BytesIO(), format=kind, dpi=130, **extra)
-            write_atomic(path, data.getvalue())
-            files.append(path)
-    return files
+            yield f"{name}.{kind}", data.getvalue()
 
 
 def leakage_figure(comparison: Comparison, label: str, reader: str = "judge") -> Any:

@@ -36,7 +36,7 @@ from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_chan
 from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES
 from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
-from l2l_widgets.storage import make_folder, write_atomic
+from l2l_widgets.storage import make_folder, write_atomic, write_together
 
 #: What was measured under another name was measured otherwise: nothing of it is kept.
 PROTOCOL = "l2l-painting/3"
@@ -380,12 +380,11 @@ def painting_table(report: Mapping[str, Any]) -> list[tuple[str, str, float, flo
 
 
 def write_painting_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """``report.json``, ``table.csv`` and ``table.md``, each whole or not at all."""
+    """``table.csv``, ``table.md`` and ``report.json``: of one report, or no ``report.json``."""
     make_folder(folder)
     rows = painting_table(report)
     lines = ["variant,measure,mean,low,high"]
     lines += [f"{v},{m},{value:.5f},{low:.5f},{high:.5f}" for v, m, value, low, high in rows]
-    write_atomic(folder / "table.csv", ("\n".join(lines) + "\n").encode())
     said = [
         f"{report['faces']} faces ({report['data']}, seed {report['seed']}); 95 % intervals over "
         f"faces, of Fréchet distances the range over {SPLITS} random halvings into "
@@ -395,8 +394,11 @@ def write_painting_report(folder: Path, report: Mapping[str, Any]) -> None:
     said += [
         f"| {v} | {m} | {value:.3f} | {low:.3f} | {high:.3f} |" for v, m, value, low, high in rows
     ]
-    write_atomic(folder / "table.md", ("\n".join(said) + "\n").encode())
-    write_atomic(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    texts = {
+        "table.csv": "\n".join(lines), "table.md": "\n".join(said),
+        "report.json": json.dumps(report, indent=1),
+    }  # fmt: skip
+    write_together([(folder / n, f"{t}\n".encode()) for n, t in texts.items()], marked=True)
 
 
 def kept_scores(

@@ -16,7 +16,8 @@
     failed.csv              what could not be measured, and why
     tables/*.tex            equal_methods and paper as LaTeX (booktabs)
     figures/*.svg, *.png    leakage matrices, and what moves as the target moves
-    report.json             all but the leakage matrix and single faces; written last
+    report.json             all but the leakage matrix and single faces; it comes last, and while
+                            the others are replaced there is none
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from l2l_widgets.evaluation.comparison import Comparison
 from l2l_widgets.evaluation.paper_protocol import FACES, OF_FEATURES, PAPER_FIGURES, PAPER_METHODS
-from l2l_widgets.storage import write_atomic
+from l2l_widgets.storage import make_folder, write_together
 
 #: Columns of ``measurements.csv``.
 COLUMNS = (
@@ -113,6 +114,9 @@ def summary(comparison: Comparison) -> dict[str, Any]:
 def write_report(comparison: Comparison, out: str | Path, *, figures: bool = True) -> Path:
     """Write the report folder; ``report.json`` comes last, so it marks a whole one.
 
+    All files are made before one is replaced. Figures of an earlier report that this one does not
+    have, such as those of a method that is gone, are removed with the earlier ``report.json``.
+
     Parameters
     ----------
     comparison : Comparison
@@ -126,9 +130,22 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
     -------
     Path
         The folder.
+
+    Raises
+    ------
+    StorageError
+        A file cannot be written. Up to the last byte of the last one an earlier report stays.
     """
     folder = Path(out)
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "tables")
+    if figures:
+        make_folder(folder / "figures")
+    write_together(_files_of(comparison, folder, figures), marked=True)
+    return folder
+
+
+def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[tuple[Path, bytes]]:
+    """Every file of a report and its content, ``report.json`` last."""
     requested = {
         table: [
             {**row, "seed": seed}
@@ -137,7 +154,7 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
         ]
         for table in ("methods", "attributes")
     }
-    write_atomic(folder / "measurements.csv", long_csv(comparison.measurements))
+    yield folder / "measurements.csv", long_csv(comparison.measurements)
     for name, table in (
         ("methods", requested["methods"]),
         ("attributes", requested["attributes"]),
@@ -150,7 +167,7 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
         ("standards", comparison.standards),
         ("failed", comparison.failed),
     ):
-        write_atomic(folder / f"{name}.csv", as_csv(table))
+        yield folder / f"{name}.csv", as_csv(table)
     mark = stamp(comparison)
     for name, table, said, title in (
         (
@@ -168,14 +185,32 @@ def write_report(comparison: Comparison, out: str | Path, *, figures: bool = Tru
         ),
     ):
         text = as_latex(table, f"{title} {said}.", f"tab:{name}")
-        write_atomic(folder / "tables" / f"{name}.tex", text.encode())
+        yield folder / "tables" / f"{name}.tex", text.encode()
+    drawn = []
     if figures:
         from l2l_widgets.evaluation.figures import draw_figures
 
-        draw_figures(comparison, folder / "figures", mark)
+        for name, data in draw_figures(comparison, mark):
+            drawn.append(name)
+            yield folder / "figures" / name, data
     text = json.dumps(summary(comparison), indent=1) + "\n"
-    write_atomic(folder / "report.json", text.encode())
-    return folder
+    yield folder / "report.json", text.encode()
+    _forget_figures(folder, drawn)
+
+
+def _forget_figures(folder: Path, drawn: Sequence[str]) -> None:
+    """Remove what an earlier report drew and this one does not, and that report with it."""
+    old = [
+        path
+        for kind in ("svg", "png")
+        for stem in ("leakage_*", "curves")
+        for path in (folder / "figures").glob(f"{stem}.{kind}")
+        if path.name not in drawn
+    ]
+    if old:
+        (folder / "report.json").unlink(missing_ok=True)
+    for path in old:
+        path.unlink(missing_ok=True)
 
 
 def paper_table(comparison: Comparison) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@
 
 The archive and the authors' scripts disagree about the masks' folder; both names are read. A part
 is on where the first channel of its picture is not zero, as in the official code, and parts are
-merged in the official order, later ones over earlier ones. Nothing is written.
+merged in the official order, later ones over earlier ones. Nothing is written. Pictures of the real
+set with known faults are in no split; ``+defects`` at the end of the folder's name keeps them.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ KNOWN_DEFECTS: Mapping[int, str] = {
     9852: "the neck is labelled wrongly",
     **{b: f"the same picture as {a}" for a, b in _TWINS},
 }
+#: At the end of a folder's name: its pictures with known faults are learned from all the same.
+KEEP_DEFECTS = "+defects"
 
 
 class DatasetError(StorageError):
@@ -77,6 +80,8 @@ class DatasetReport:
         Kind of fault -> pictures that have it.
     defects : dict of int to str
         Pictures of the real data set with known faults that are in this folder.
+    left_out : list of int
+        Those of them that are neither learned from nor measured.
     missing_files : list of str
         Tables that are not there.
     strangers : list of str
@@ -88,6 +93,7 @@ class DatasetReport:
     parts: dict[str, int] = field(default_factory=dict)
     gaps: dict[str, list[int]] = field(default_factory=dict)
     defects: dict[int, str] = field(default_factory=dict)
+    left_out: list[int] = field(default_factory=list)
     missing_files: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
@@ -107,6 +113,10 @@ class DatasetReport:
             lines.append(f"{kind}: {len(rows)} ({shown})")
         lines += [f"not a part: {name}" for name in self.strangers]
         lines += [f"known defect: {i}: {why}" for i, why in sorted(self.defects.items())]
+        if self.defects:
+            left = len(self.left_out)
+            kept = f"; {KEEP_DEFECTS} at the end of the folder's name keeps them" if left else ""
+            lines.append(f"left out of training and scores for it: {left} of {self.pictures}{kept}")
         return "\n".join(lines)
 
 
@@ -116,12 +126,16 @@ class CelebAMaskHQ:
     Parameters
     ----------
     folder : path
-        The one that holds ``CelebA-HQ-img``.
+        The one that holds ``CelebA-HQ-img``; :data:`KEEP_DEFECTS` may follow.
+    keep_defects : bool
+        Whether pictures of :data:`KNOWN_DEFECTS` are in the splits all the same.
 
     Attributes
     ----------
     indices : list of int
         Numbers of the pictures that are there.
+    left_out : dict of int to str
+        Those of them that are in no split, and why. A folder of ``l2l render`` has none.
 
     Raises
     ------
@@ -129,8 +143,11 @@ class CelebAMaskHQ:
         Pictures or masks are missing altogether.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], keep_defects: bool = False) -> None:
         self.folder = Path(folder)
+        if self.folder.name.endswith(KEEP_DEFECTS) and not self.folder.is_dir():
+            self.folder = self.folder.with_name(self.folder.name.removesuffix(KEEP_DEFECTS))
+            keep_defects = True
         if not (self.folder / PICTURES).is_dir():
             raise DatasetError(
                 f"{self.folder} has no folder {PICTURES}; wanted: the folder of CelebAMask-HQ, or "
@@ -146,6 +163,17 @@ class CelebAMaskHQ:
         if not self.indices:
             raise DatasetError(f"{self.folder / PICTURES} holds no picture 0.jpg, 1.jpg, ...")
         self.rendered = (self.folder / RENDERED).is_file()
+        self.left_out = {} if keep_defects else self.defects()
+
+    def defects(self) -> dict[int, str]:
+        """Pictures of this folder with known faults, and which."""
+        if self.rendered:
+            return {}
+        return {i: KNOWN_DEFECTS[i] for i in self.indices if i in KNOWN_DEFECTS}
+
+    def usable(self) -> list[int]:
+        """Numbers of the pictures that are learned from and measured."""
+        return [i for i in self.indices if i not in self.left_out]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -223,7 +251,7 @@ class CelebAMaskHQ:
         return {i: tuple(float(v) for v in row) for i, row in self._table(POSE)[1].items()}
 
     def split(self, name: str) -> list[int]:
-        """Pictures of an official split, by their number in CelebA.
+        """Pictures of an official split, by their number in CelebA; without those left out.
 
         Raises
         ------
@@ -236,7 +264,7 @@ class CelebAMaskHQ:
         unnamed = [i for i in self.indices if i not in mapping]
         if unnamed:
             raise DatasetError(f"{self.folder / MAPPING} does not name picture {unnamed[0]}")
-        return [i for i in self.indices if split_of(mapping[i]) == name]
+        return [i for i in self.usable() if split_of(mapping[i]) == name]
 
     # -- the whole ---------------------------------------------------------------------------------
 
@@ -277,8 +305,7 @@ class CelebAMaskHQ:
                 rows = self._table(name)[1]
                 gaps[f"without {kind}"] = [i for i in self.indices if i not in rows]
         out.gaps = {kind: rows for kind, rows in gaps.items() if rows}
-        if not self.rendered:
-            out.defects = {i: KNOWN_DEFECTS[i] for i in self.indices if i in KNOWN_DEFECTS}
+        out.defects, out.left_out = self.defects(), sorted(self.left_out)
         return out
 
     def _walk(self) -> tuple[dict[int, set[str]], list[str], list[int]]:

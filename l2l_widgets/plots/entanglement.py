@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from l2l_widgets.attributes import label_of
+from l2l_widgets.attributes import AttributeTable, label_of
 from l2l_widgets.plots.axes import in_percent
 
 __all__ = ["leakage_plot", "trajectory_plot"]
@@ -26,6 +26,8 @@ def leakage_plot(
     numbers: bool = True,
     title: str = "",
     stamp: str = "",
+    table: AttributeTable | None = None,
+    axes: tuple[str, str] | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw a leakage matrix: colour, a number in every cell, and hatching where nothing is decided.
@@ -44,6 +46,10 @@ def leakage_plot(
         Whether each cell says its value, in hundredths.
     title, stamp : str
         Above and below the figure.
+    table : AttributeTable, optional
+        Whose labels the rows and columns get, such as those of another language.
+    axes : (str, str), optional
+        What stands below the columns and beside the rows.
     ax : matplotlib Axes, optional
         Where to draw; a new figure where not given.
 
@@ -63,10 +69,10 @@ def leakage_plot(
 
     from l2l_widgets.plots.shown_figure import shown_figure
 
-    table = np.asarray(values, dtype=float)
-    if table.shape != (len(edited), len(read)) or not table.size:
+    cells = np.asarray(values, dtype=float)
+    if cells.shape != (len(edited), len(read)) or not cells.size:
         raise ValueError(
-            f"values have shape {table.shape}; allowed: ({len(edited)}, {len(read)}), not empty"
+            f"values have shape {cells.shape}; allowed: ({len(edited)}, {len(read)}), not empty"
         )
     if not limit > 0:
         raise ValueError(f"limit is {limit!r}; allowed: above 0")
@@ -74,10 +80,10 @@ def leakage_plot(
         size = (2.0 + 0.27 * len(read), 1.9 + 0.27 * len(edited))
         ax = shown_figure(figsize=size, layout="constrained").add_subplot()
     colours = LinearSegmentedColormap.from_list("leakage", [FALLS, "#f7f7f7", RISES])
-    image = ax.imshow(table, cmap=colours, vmin=-limit, vmax=limit, aspect="auto")
+    image = ax.imshow(cells, cmap=colours, vmin=-limit, vmax=limit, aspect="auto")
     for row, name in enumerate(edited):
         for column, other in enumerate(read):
-            value = table[row, column]
+            value = cells[row, column]
             verdict = verdicts[row][column] if verdicts is not None else ""
             corner = (column - 0.5, row - 0.5)
             if verdict in UNDECIDED:
@@ -92,10 +98,11 @@ def leakage_plot(
                     column, row, text, ha="center", va="center", color=ink, fontsize=5,
                     fontweight=weight,
                 )  # fmt: skip
-    ax.set_xticks(range(len(read)), map(label_of, read), rotation=90, fontsize=6)
-    ax.set_yticks(range(len(edited)), map(label_of, edited), fontsize=6)
-    ax.set_xlabel("read (% of the scale)" if numbers else "read", fontsize=7)
-    ax.set_ylabel("edited", fontsize=7)
+    ax.set_xticks(range(len(read)), [label_of(n, table) for n in read], rotation=90, fontsize=6)
+    ax.set_yticks(range(len(edited)), [label_of(n, table) for n in edited], fontsize=6)
+    below, beside = axes or ("read (% of the scale)" if numbers else "read", "edited")
+    ax.set_xlabel(below, fontsize=7)
+    ax.set_ylabel(beside, fontsize=7)
     ax.set_title(title, fontsize=8)
     scale = ax.figure.colorbar(image, ax=ax)
     scale.ax.tick_params(labelsize=6)

@@ -34,6 +34,7 @@ def plot_map(
     limits: tuple[float, float] = (0.0, 1.0),
     paths: Mapping[str, Any] | None = None,
     face: Sequence[float] | None = None,
+    caveat: str = CAVEAT,
     ax: Any = None,
 ) -> Any:
     """Draw a map of codes.
@@ -52,6 +53,8 @@ def plot_map(
         Lines over the map, such as an edit's way by each method.
     face : (x, y), optional
         A point to mark.
+    caveat : str
+        What stands below it: :data:`CAVEAT`, or the same in another language.
     ax : matplotlib axes, optional
         Where to draw; a figure of its own where not given.
 
@@ -91,7 +94,7 @@ def plot_map(
         ax.legend(fontsize=8)
     ax.set_aspect("equal")
     ax.set(xticks=[], yticks=[])
-    ax.set_xlabel(_wrapped(CAVEAT), fontsize=7)
+    ax.set_xlabel(_wrapped(caveat), fontsize=7)
     return ax
 
 

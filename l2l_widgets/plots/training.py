@@ -11,7 +11,12 @@ __all__ = ["NOT_LOSSES", "plot_losses"]
 NOT_LOSSES = ("step", "seconds", "images_per_second")
 
 
-def plot_losses(records: Sequence[Mapping[str, Any]], ax: Any = None) -> Any:
+def plot_losses(
+    records: Sequence[Mapping[str, Any]],
+    ax: Any = None,
+    *,
+    axes: tuple[str, str] = ("step", "loss"),
+) -> Any:
     """Draw every loss of a run over its steps.
 
     Parameters
@@ -21,6 +26,8 @@ def plot_losses(records: Sequence[Mapping[str, Any]], ax: Any = None) -> Any:
         gives them.
     ax : matplotlib Axes, optional
         Where to draw; fresh ones if not given.
+    axes : (str, str)
+        What stands below and beside the curves.
 
     Returns
     -------
@@ -35,7 +42,7 @@ def plot_losses(records: Sequence[Mapping[str, Any]], ax: Any = None) -> Any:
         known = [(r["step"], r[name]) for r in records if r.get(name) is not None]
         if known:
             ax.plot(*zip(*known, strict=True), label=name.replace("_", " "))
-    ax.set(xlabel="step", ylabel="loss")
+    ax.set(xlabel=axes[0], ylabel=axes[1])
     if ax.lines:
         ax.legend(frameon=False, fontsize=8)
     return ax

@@ -21,7 +21,7 @@ from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.editors.continuous_flow import SOLVERS
 from l2l_widgets.editors.correction import RULES as CORRECTIONS
 from l2l_widgets.editors.directions import METHODS
-from l2l_widgets.editors.mapper import NULLS, OUTPUTS, TOPOLOGIES
+from l2l_widgets.editors.mapper import COUNTS, NULLS, OUTPUTS, TOPOLOGIES
 from l2l_widgets.perception import TRUNKS
 from l2l_widgets.recipes.registry import Recipe
 from l2l_widgets.training.task import DEVICES, PRECISIONS
@@ -49,8 +49,8 @@ OWN_WORDS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 #: Field of one kind of config -> smallest and largest number: elsewhere the name has other ends.
 OWN_RULES: dict[tuple[str, str], tuple[float | None, float | None]] = {
-    ("MapperTraining", "layers"): (1, 4),
-    ("MapperVariant", "layers"): (1, 4),
+    ("MapperTraining", "layers"): COUNTS["layers"],
+    ("MapperVariant", "layers"): COUNTS["layers"],
 }
 #: Field -> smallest and largest number, both allowed; None for no end.
 RULES: dict[str, tuple[float | None, float | None]] = {
@@ -63,7 +63,7 @@ RULES: dict[str, tuple[float | None, float | None]] = {
     "evaluate_every": (0, None),
     "faces": (1, None),
     "features": (1, None),
-    "halfways": (1, 4),
+    "halfways": COUNTS["halfways"],
     "hidden_dim": (0, None),
     "identity_floor": (0, 1),
     "keep": (1, None),

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable
-from l2l_widgets.editors.calibration import GainCurve, measure_response
+from l2l_widgets.editors.calibration import measure_response, responses
 from l2l_widgets.editors.effects import FEWEST, select_ends, why_unfit
 from l2l_widgets.latents import faces_at_once, to_wplus
 from l2l_widgets.models.zoo import TABLE_FILE
-from l2l_widgets.recipes.mapper_calibration import worn_reading
+from l2l_widgets.recipes.mapper_calibration import worn_in
 from l2l_widgets.recipes.progress import say
 from l2l_widgets.recipes.reading import draw_as_read
 from l2l_widgets.storage import sha256_file
@@ -222,26 +222,18 @@ class LabelledWorld:
         faces = self.fresh(max(config.calibration_faces, 16), stream=3)
         if self._before is None:
             self._before = torch.cat([self.read(part) for part in faces.split(64)])
-        binary = self.table[self.table.names[column]].kind == "binary"
+        measure = functools.partial(
+            measure_response, network, self.read, faces, self._before,
+            faces=config.response_faces, rounds=config.response_rounds, with_current=with_current,
+        )  # fmt: skip
         reached = 0.0
-        for sides in ((1, -1),) if config.symmetric_gain else ((1,), (-1,)):
-            measure = functools.partial(
-                measure_response, network, self.read, faces, self._before, column, sides,
-                faces=config.response_faces, rounds=config.response_rounds,
-                with_current=with_current,
-            )  # fmt: skip
-            knobs, response = measure()
-            network.gain.fit(column, knobs, response, sides, enough=config.enough)
-            if len(response):
-                reached = max(reached, float(response.max()))
-            if binary:
-                # a full request for something worn asks for it on nearly every face
-                sure = measure(quantile=1 - config.sure_faces)
-                top = GainCurve(len(self.table)).to(network.gain.knobs)
-                top.load_state_dict(network.gain.state_dict())
-                worn = worn_reading(self.scores[:, column])
-                top.fit(column, *sure, sides, worn, config.enough)
-                network.gain.raise_top(column, sides, top)
+        for found in responses(
+            measure, column, symmetric=config.symmetric_gain,
+            worn=worn_in(self.scores, column, self.table), sure_faces=config.sure_faces,
+        ):  # fmt: skip
+            found.fit(network.gain, enough=config.enough)
+            found.raise_top(network.gain, config.enough)
+            reached = max([reached, *found.typical[1].tolist()])
         return reached
 
 

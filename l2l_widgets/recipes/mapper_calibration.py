@@ -11,12 +11,20 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeTable
-from l2l_widgets.editors.calibration import GainCurve, faces_with_room, measure_response
+from l2l_widgets.editors.calibration import (
+    GainCurve,
+    Response,
+    faces_with_room,
+    measure_response,
+    responses,
+)
 from l2l_widgets.editors.mapper import MapperNetwork
 from l2l_widgets.recipes.progress import say
 
@@ -91,40 +99,35 @@ def calibrate(
         The share that the curves aim at, one of :data:`AIMS`.
     """
     before = torch.cat([read(part) for part in faces.split(64)])
-    fits = []
+    measure = partial(measure_response, network, read, faces, before)
+    fits: list[Response] = []
     told = time.monotonic()
     for number, column in enumerate(columns):
         if time.monotonic() - told > SILENT:  # minutes, where the generator is a large one
             told = time.monotonic()
             say(f"calibration: {number} of {len(columns)} attributes")
-        worn = None
-        if table[table.names[column]].kind == "binary":
-            worn = worn_reading(population[:, column])
-        for sides in ((1, -1),) if symmetric else ((1,), (-1,)):
-            typical = measure_response(network, read, faces, before, column, sides)
-            sure = None
-            if worn is not None:
-                sure = measure_response(
-                    network, read, faces, before, column, sides, quantile=1 - sure_faces
-                )
-            elif kept is not None:
-                typical = while_kept(
-                    network, kept, faces, before, column, sides, *typical, identity_floor
-                )
-            fits.append((column, sides, typical, sure, worn))
+        worn = worn_in(population, column, table)
+        for found in responses(
+            measure, column, symmetric=symmetric, worn=worn, sure_faces=sure_faces
+        ):
+            if worn is None and kept is not None:
+                cut = while_kept(
+                    network, kept, faces, before, column, found.sides, *found.typical,
+                    identity_floor,
+                )  # fmt: skip
+                found = replace(found, typical=cut)
+            fits.append(found)
     plain = copy.deepcopy(network.gain)
     chosen = AIMS[-1]
     for aim in AIMS:
-        for column, sides, typical, _, _ in fits:
-            plain.fit(column, *typical, sides, aim, enough)
+        for found in fits:
+            found.fit(plain, aim, enough)
         others = single_changes(network, plain, read, faces[:256], before[:256], columns)[1]
         if float(others.mean()) <= others_budget:
             chosen = aim
             break
-    for column, sides, _, sure, worn in fits:
-        if sure is not None and worn is not None:
-            top = copy.deepcopy(plain).fit(column, *sure, sides, worn, enough)
-            plain.raise_top(column, sides, top)
+    for found in fits:
+        found.raise_top(plain, enough)
     network.gain.load_state_dict(plain.state_dict())
     return chosen
 
@@ -185,6 +188,12 @@ def while_kept(
             return torch.cat([knobs[:index], ends[0]]), torch.cat([response[:index], ends[1]])
         low, low_response, low_kept = knob, reached, left
     return knobs, response
+
+
+def worn_in(population: Tensor, column: int, table: AttributeTable) -> float | None:
+    """Return :func:`worn_reading` of one attribute; None for what comes by degrees."""
+    binary = table[table.names[column]].kind == "binary"
+    return worn_reading(population[:, column]) if binary else None
 
 
 def worn_reading(readings: Tensor) -> float:

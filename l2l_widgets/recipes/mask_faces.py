@@ -32,7 +32,8 @@ class MaskData:
     ----------
     data : str
         A folder in CelebAMask-HQ's layout, the real one or what ``l2l render`` wrote. Its official
-        train split is learned from, its validation split held out. Empty: the rendered sets.
+        train split is learned from, its validation split held out, without the real one's pictures
+        with known faults; ``+defects`` at the end keeps these. Empty: the rendered sets.
     sets : tuple of str
         Rendered sets to learn from, see ``recipes.rendered.SETS``.
     faces : int

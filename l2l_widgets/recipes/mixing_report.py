@@ -47,7 +47,7 @@ from l2l_widgets.recipes.registry import (
     list_recipes,
     run,
 )
-from l2l_widgets.storage import make_folder, sha256_file, write_atomic
+from l2l_widgets.storage import make_folder, sha256_file, write_atomic, write_together
 
 RECIPE = "identity-disentangle"
 #: What the paper leaves out, and what it shows; and the parts of the loss that are ours.
@@ -184,11 +184,6 @@ def mix_report(
             )
         sheet = ablation_sheet(list(mixers.values()), faces[:SHEET], faces[8 : 8 + SHEET])
         save_image(out / "ablations.png", grid(sheet.cpu(), 2 + len(mixers)), scale=_scale(models))
-    if found["factors"]:
-        write_atomic(out / "factors.csv", table(found["factors"]))
-    write_atomic(
-        out / "scores.csv", table([{"mixer": name, **row} for name, row in scores.items()])
-    )
     report = {
         "format": "l2l-mix-report/2",
         "protocol": asdict(protocol),
@@ -208,8 +203,14 @@ def mix_report(
         "ablation_steps": ablation_steps,
         "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
-    write_atomic(out / "REPORT.md", report_text(report).encode())
-    write_atomic(out / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    written = [
+        (out / "scores.csv", table([{"mixer": name, **row} for name, row in scores.items()])),
+        (out / "REPORT.md", report_text(report).encode()),
+        (out / "report.json", (json.dumps(report, indent=1) + "\n").encode()),
+    ]
+    if found["factors"]:
+        written.insert(0, (out / "factors.csv", table(found["factors"])))
+    write_together(written, marked=True)
     return report
 
 

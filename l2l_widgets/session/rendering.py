@@ -1,17 +1,14 @@
 """From the state of a session to pictures, and on demand to a receipt.
 
-The renderer keeps what it has computed: a face by its seed and truncation, an edited face by the
-edits on it, each with its picture and readings. Dragging a slider therefore costs one pass through
-the editor and one through the generator, from the first row of W+ that changed. Every picture is
-drawn alone, in a batch of one: results of larger batches differ in the last bits, and a recipe
-promises the same pixels. A preview is never kept as a face's picture, read or measured.
+What it has computed it keeps (:mod:`l2l_widgets.session.known_faces`): dragging a slider therefore
+costs one pass through the editor and one through the generator, from the first row of W+ that
+changed. A preview is never kept as a face's picture, read or measured.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,30 +17,25 @@ from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.errors import error_line
-from l2l_widgets.latents import check_ws, to_wplus, z_from_seed
-from l2l_widgets.models.drawing import Abandoned, Face, FaceDrawing, cached, request_reader
+from l2l_widgets.latents import check_ws, z_from_seed
+from l2l_widgets.models.drawing import Abandoned, Face, cached
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.arguments import must_be_whole
-from l2l_widgets.session.glances import Glances
-from l2l_widgets.session.holding import check_holding, held_edit
+from l2l_widgets.session.holding import check_holding
+from l2l_widgets.session.known_faces import Drawn, KnownFaces
 from l2l_widgets.session.receipt import Receipt
 from l2l_widgets.session.references import (
     N_RANDOM,
     RandomEdits,
     Strangers,
-    attribute_judge,
-    checked_embedding,
-    checked_readings,
-    identity_judge,
     judge_names,
 )
-from l2l_widgets.session.scope import check_scope, within_scope
+from l2l_widgets.session.scope import check_scope
 from l2l_widgets.session.states import (
     MAX_EDITS,
     MAX_LATENT,
     NOISE_MODES,
-    Edit,
     EditResult,
     SessionState,
     plain_request,
@@ -51,19 +43,9 @@ from l2l_widgets.session.states import (
 from l2l_widgets.session.stopwatch import Stopwatch
 from l2l_widgets.session.turns import Turns
 
-#: Faces and edited faces kept in memory, each with its picture and readings.
-MAX_FACES, MAX_BANDS = 12, 6
+#: Bands of random edits kept in memory.
+MAX_BANDS = 6
 STAGES = ("mapping", "read", "edit", "synthesis")
-
-
-@dataclass
-class _Drawn:
-    """The faces before and after, and what was asked for."""
-
-    before: Face
-    after: Face
-    request: EditRequest
-    requested: dict[str, float]
 
 
 class Renderer:
@@ -81,11 +63,9 @@ class Renderer:
         self.models = models
         self.n_random = must_be_whole("n_random", n_random, 1, 10_000)
         self._lock = Turns()
-        self._drawing = FaceDrawing(models)
-        self._faces: OrderedDict[tuple[Any, ...], Face] = OrderedDict()
+        self._known = KnownFaces(models)
         self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
         self._strangers = Strangers(models)
-        self._glances = Glances.of(models)
 
     # -- what can be asked -------------------------------------------------------------------------
 
@@ -176,18 +156,20 @@ class Renderer:
             with self._lock, torch.inference_mode():
                 self.check(state)
                 shown = None if early is None else show
-                drawn = self._draw(state, watch, stale, shown)
+                drawn = self._known.draw(state, watch, stale, shown)
                 first = None
                 if shown is not None:
                     first = partial(shown, drawn.before, drawn.after, drawn.requested)
                 same = drawn.before is drawn.after
-                self._image(drawn.before, state, watch, stale, first if same else None)
+                self._known.image(drawn.before, state, watch, stale, first if same else None)
                 draft = None
                 if preview:
                     with watch.stage("synthesis"):
-                        draft = self._drawing.draft(drawn.after, state.noise_mode, stale, first)
+                        draft = self._known.drawing.draft(
+                            drawn.after, state.noise_mode, stale, first
+                        )
                 if draft is None:
-                    self._image(drawn.after, state, watch, stale, first)
+                    self._known.image(drawn.after, state, watch, stale, first)
         except Abandoned:
             return None
         except Exception as error:  # errors are data here: the session goes on
@@ -225,9 +207,9 @@ class Renderer:
         """
         with self._lock:
             return {
-                "pictures": sum(face.nbytes for face in self._faces.values()),
-                "activations": self._drawing.kept_bytes,
-                "weights": self._drawing.prepared_bytes,
+                "pictures": self._known.nbytes,
+                "activations": self._known.drawing.kept_bytes,
+                "weights": self._known.drawing.prepared_bytes,
             }
 
     def readings(self, state: SessionState, edited: bool = False) -> dict[str, float]:
@@ -238,122 +220,18 @@ class Renderer:
         watch = Stopwatch()
         with self._lock, torch.inference_mode():
             self.check(state)
-            drawn = self._draw(state, watch) if edited else None
-            face = drawn.after if drawn else self._face(state, watch)
-            values = self._reading(face, "regressor", state, watch)
+            drawn = self._known.draw(state, watch) if edited else None
+            face = drawn.after if drawn else self._known.face(state, watch)
+            values = self._known.reading(face, "regressor", state, watch)
         return dict(zip(self.models.table.names, values[0].tolist(), strict=True))
-
-    def _draw(
-        self,
-        state: SessionState,
-        watch: Stopwatch,
-        stale: Callable[[], bool] = lambda: False,
-        show: Callable[[Face, Face, dict[str, float], Tensor], None] | None = None,
-    ) -> _Drawn:
-        before = current = self._face(state, watch)
-        early = None
-        if show is not None and all(edit.empty for edit in state.edits):
-            early = partial(show, before, before, {})  # the unedited face is what is asked for
-        key: tuple[Any, ...] = state.face_key()
-        request = EditRequest()
-        requested: dict[str, float] = {}
-        table = self.models.table
-        for edit in state.edits:
-            # Readings belong to an empty edit too: they say where its sliders stand.
-            request = self._request(current, edit, state, watch, stale, early)
-            if edit.empty:
-                continue
-            deltas = request.deltas(table)[0]
-            for name in request.names:
-                requested[name] = requested.get(name, 0.0) + float(deltas[table.index(name)])
-            key = (*key, edit.key())
-            current = self._edited(key, current, edit, request, state, watch)
-        return _Drawn(before, current, request, requested)
-
-    def _request(
-        self,
-        face: Face,
-        edit: Edit,
-        state: SessionState,
-        watch: Stopwatch,
-        stale: Callable[[], bool],
-        early: Callable[[Tensor], None] | None,
-    ) -> EditRequest:
-        current = None
-        if request_reader(self.models) is not None:
-            self._image(face, state, watch, stale, early)
-            current = self._reading(face, "regressor", state, watch)
-        return EditRequest(edit.changes, edit.targets, edit.preserve, current)
-
-    def _face(self, state: SessionState, watch: Stopwatch) -> Face:
-        def compute() -> Face:
-            generator = self.models.generator
-            if state.w is not None:
-                ws = state.w.to(self.models.device)
-            else:
-                z = z_from_seed(state.seed, generator.z_dim).to(self.models.device)
-                with watch.stage("mapping"):
-                    ws = generator.mapping(z, truncation_psi=float(state.truncation_psi))
-            return Face(to_wplus(ws, generator.num_ws), state.face_key())
-
-        return cached(self._faces, state.face_key(), compute, MAX_FACES)
-
-    def _edited(
-        self,
-        key: tuple[Any, ...],
-        face: Face,
-        edit: Edit,
-        request: EditRequest,
-        state: SessionState,
-        watch: Stopwatch,
-    ) -> Face:
-        editor = self.models.editor(edit.method)
-
-        def read(ws: Tensor) -> Tensor:
-            tried = Face(within_scope(edit, editor, face.ws, ws))
-            return self._reading(tried, "regressor", state, Stopwatch())
-
-        def compute() -> Face:
-            with watch.stage("edit"):
-                ws = held_edit(editor, face.ws, request, self.models.table, read)
-                ws = within_scope(edit, editor, face.ws, ws)
-            if not bool(torch.isfinite(ws).all()):
-                raise ValueError(f"method {edit.method!r} gave a latent that is not finite")
-            return Face(ws)
-
-        return cached(self._faces, key, compute, MAX_FACES)
-
-    def _image(
-        self,
-        face: Face,
-        state: SessionState,
-        watch: Stopwatch,
-        stale: Callable[[], bool] = lambda: False,
-        early: Callable[[Tensor], None] | None = None,
-    ) -> Tensor:
-        draw = partial(self._drawing.image, face, state.noise_mode, stale, early)
-        if face.image is not None:
-            return draw()
-        with watch.stage("synthesis"):
-            return draw() if face.key is None else self._glances.share(face, draw)
-
-    def _reading(self, face: Face, who: str, state: SessionState, watch: Stopwatch) -> Tensor:
-        if who not in face.readings:
-            image = self._image(face, state, watch)
-            asks = request_reader(self.models) if who == "regressor" else None
-            network = attribute_judge(self.models) if asks is None else asks
-            with watch.stage("read"):
-                values = network(image)
-            face.readings[who] = checked_readings(values, who, self.models.table)
-        return face.readings[who]
 
     def _before_or_none(self, state: SessionState) -> Tensor | None:
         try:
             with self._lock, torch.inference_mode():
                 self._check_face(state)
                 watch = Stopwatch()
-                face = self._face(state, watch)
-                self._image(face, state, watch)
+                face = self._known.face(state, watch)
+                self._known.image(face, state, watch)
                 return face.shown()
         except Exception:  # the first error is the one to report
             return None
@@ -403,14 +281,14 @@ class Renderer:
             )
         with self._lock, torch.inference_mode():
             self.check(state)
-            drawn = self._draw(state, watch)
+            drawn = self._known.draw(state, watch)
         readings = []
         for face in (drawn.before, drawn.after):
             if stale():
                 return None
             with self._lock, torch.inference_mode():
-                self._embedding(face, state, watch)
-                readings.append(self._reading(face, "judge", state, watch)[0].cpu())
+                self._known.embedding(face, state, watch)
+                readings.append(self._known.reading(face, "judge", state, watch)[0].cpu())
         size = float((drawn.after.ws - drawn.before.ws).norm())
         randoms = self._random_edits(drawn.before, state)
         while randoms.missing(size) > 0:
@@ -430,7 +308,7 @@ class Renderer:
 
     def _receipt(
         self,
-        drawn: _Drawn,
+        drawn: Drawn,
         readings: list[Tensor],
         randoms: RandomEdits,
         size: float,
@@ -453,7 +331,7 @@ class Renderer:
             strangers = self._strangers.similarity(state.truncation_psi, state.noise_mode)
         by_regressor = {}
         if self.models.has("regressor"):
-            ends = [self._reading(f, "regressor", state, watch)[0].cpu()
+            ends = [self._known.reading(f, "regressor", state, watch)[0].cpu()
                     for f in (drawn.before, drawn.after)]  # fmt: skip
             moved = _by_name(names, ends[1] - ends[0])
             by_regressor = {n: moved[n] for n in drawn.requested}
@@ -478,13 +356,6 @@ class Renderer:
             narrowed=state.edits[-1].rows is not None,
             stamp=stamp,
         )
-
-    def _embedding(self, face: Face, state: SessionState, watch: Stopwatch) -> None:
-        known = self.models.has("identity_judge") or self.models.has("embedder")
-        if known and face.embedding is None:
-            image = self._image(face, state, watch)
-            with watch.stage("read"):
-                face.embedding = checked_embedding(identity_judge(self.models)(image))
 
     def _random_edits(self, face: Face, state: SessionState) -> RandomEdits:
         with self._lock:

@@ -22,25 +22,33 @@ refused by name.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
 from l2l_widgets.images import picture_format, read_png_text
 from l2l_widgets.session.arguments import must_be, not_json
+from l2l_widgets.session.recipe_fields import (
+    MAX_TEXT,
+    RecipeError,
+    fields_of,
+    no_constant,
+    no_repeats,
+    number_in,
+    one_of,
+    parse_edit,
+    read_latent,
+    shown,
+    text_of,
+)
 from l2l_widgets.session.states import (
     MAX_EDITS,
-    MAX_LATENT,
     NOISE_MODES,
     PSI_RANGE,
     Edit,
@@ -48,20 +56,17 @@ from l2l_widgets.session.states import (
     tensor_key,
 )
 
+__all__ = [
+    "FORMAT", "MAX_FILE", "PNG_KEY", "SCALES", "Recipe", "RecipeError", "check_picture",
+    "check_recipe", "parse_edit", "parse_recipe", "read_recipe", "refuse_other_models",
+]  # fmt: skip
+
 FORMAT = "l2l-recipe/1"
 PNG_KEY = "l2l-recipe"
 SPACES = ("w", "w+")
-EDIT_SPACES = ("w", "w+", "s")
-#: No StyleGAN2 has that many rows; the generator at hand says how many there are.
-MAX_ROWS = 64
 SCALES = (1, 64)
-MAX_TEXT = 4_000_000
 MAX_FILE = 512 << 20
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-class RecipeError(ValueError):
-    """A recipe that cannot be honoured; names the field, the value and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +241,7 @@ def parse_recipe(text: str | bytes) -> Recipe:
         except UnicodeDecodeError as error:
             raise RecipeError(f"recipe: byte {error.start} is not UTF-8 text") from None
     try:
-        raw = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repeats)
+        raw = json.loads(text, parse_constant=no_constant, object_pairs_hook=no_repeats)
     except RecipeError:
         raise
     except (ValueError, RecursionError) as error:
@@ -244,7 +249,7 @@ def parse_recipe(text: str | bytes) -> Recipe:
             f"recipe: not JSON ({not_json(error)}); "
             "allowed: a PNG saved by this package, or a recipe as JSON"
         ) from None
-    return _recipe_of(_fields(raw, "", _REQUIRED, optional=("picture",)))
+    return _recipe_of(fields_of(raw, "", _REQUIRED, optional=("picture",)))
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -276,7 +281,7 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
             raise RecipeError(_no_recipe(path, "the empty file"))
         if not begins.startswith(("{", "[")):
             raise RecipeError(
-                f"recipe: {path}: begins with {_show(begins)}, neither a recipe nor a picture; "
+                f"recipe: {path}: begins with {shown(begins)}, neither a recipe nor a picture; "
                 "allowed: a PNG saved by this package, or a recipe as JSON"
             )
         return parse_recipe(data)
@@ -327,174 +332,41 @@ _REQUIRED = ("format", "models", "latent", "truncation_psi", "space", "edits", "
 
 def _recipe_of(raw: dict[str, Any]) -> Recipe:
     if raw["format"] != FORMAT:
-        raise RecipeError(f"recipe: format is {_show(raw['format'])}; allowed: {FORMAT!r}")
-    models = _fields(raw["models"], "models", ("name", "hashes"))
-    hashes = _fields(models["hashes"], "models.hashes", ("generator",), optional=None)
+        raise RecipeError(f"recipe: format is {shown(raw['format'])}; allowed: {FORMAT!r}")
+    models = fields_of(raw["models"], "models", ("name", "hashes"))
+    hashes = fields_of(models["hashes"], "models.hashes", ("generator",), optional=None)
     for part, value in hashes.items():
-        _text(value, f"models.hashes.{part}")
-    psi = _number(raw["truncation_psi"], "truncation_psi", *PSI_RANGE)
-    seed, w = _latent(raw["latent"])
-    space = _choice(raw["space"], "space", SPACES)
+        text_of(value, f"models.hashes.{part}")
+    psi = number_in(raw["truncation_psi"], "truncation_psi", *PSI_RANGE)
+    seed, w = read_latent(raw["latent"])
+    space = one_of(raw["space"], "space", SPACES)
     if w is not None and space == "w" and not bool((w == w[:1]).all()):
         raise RecipeError("recipe: space is 'w', but the rows of latent.w differ; allowed: 'w+'")
     edits = raw["edits"]
     if not isinstance(edits, list) or len(edits) > MAX_EDITS:
         raise RecipeError(
-            f"recipe: edits is {_show(edits)}; allowed: a list of at most {MAX_EDITS}"
+            f"recipe: edits is {shown(edits)}; allowed: a list of at most {MAX_EDITS}"
         )
     picture = {}
     if "picture" in raw:
-        picture = _fields(raw["picture"], "picture", ("scale", "compare"))
+        picture = fields_of(raw["picture"], "picture", ("scale", "compare"))
         scale = picture["scale"]
         if type(scale) is not int or not SCALES[0] <= scale <= SCALES[1]:
             raise RecipeError(
-                f"recipe: picture.scale is {_show(scale)}; "
+                f"recipe: picture.scale is {shown(scale)}; "
                 f"allowed: a whole number from {SCALES[0]} to {SCALES[1]}"
             )
         if type(picture["compare"]) is not bool:
             raise RecipeError(
-                f"recipe: picture.compare is {_show(picture['compare'])}; allowed: true, false"
+                f"recipe: picture.compare is {shown(picture['compare'])}; allowed: true, false"
             )
     return Recipe(
-        name=_text(models["name"], "models.name"),
+        name=text_of(models["name"], "models.name"),
         hashes=hashes,
         seed=seed,
         w=w,
         truncation_psi=psi,
-        edits=tuple(_edit(e, f"edits[{i}]") for i, e in enumerate(edits)),
-        noise_mode=_choice(raw["noise_mode"], "noise_mode", NOISE_MODES),
+        edits=tuple(parse_edit(e, f"edits[{i}]") for i, e in enumerate(edits)),
+        noise_mode=one_of(raw["noise_mode"], "noise_mode", NOISE_MODES),
         picture=picture,
     )
-
-
-def _edit(raw: Any, where: str) -> Edit:
-    required = ("method", "changes", "targets", "preserve")
-    raw = _fields(raw, where, required, optional=("rows", "space"))
-    values: dict[str, dict[str, float]] = {}
-    for kind, low in (("changes", -1.0), ("targets", 0.0)):
-        given = _fields(raw[kind], f"{where}.{kind}", (), optional=None)
-        values[kind] = {k: _number(v, f"{where}.{kind}.{k}", low, 1.0) for k, v in given.items()}
-    keep = raw["preserve"]
-    if not isinstance(keep, list) or not all(isinstance(name, str) for name in keep):
-        raise RecipeError(f"recipe: {where}.preserve is {_show(keep)}; allowed: a list of names")
-    method = _text(raw["method"], f"{where}.method")
-    rows, space = raw.get("rows"), raw.get("space")
-    if "rows" in raw and not (
-        isinstance(rows, list)
-        and 0 < len(rows) == len(set(map(repr, rows))) <= MAX_ROWS
-        and all(type(row) is int and 0 <= row < MAX_ROWS for row in rows)
-    ):
-        raise RecipeError(
-            f"recipe: {where}.rows is {_show(rows)}; allowed: a list of whole numbers from 0 to "
-            f"{MAX_ROWS - 1}, at least one, each once"
-        )
-    if "space" in raw:
-        space = _choice(space, f"{where}.space", EDIT_SPACES)
-    return Edit(method, values["changes"], values["targets"], tuple(keep), rows, space)
-
-
-def parse_edit(raw: Any, where: str = "edit") -> Edit:
-    """Check an edit as it stands in a recipe; a RecipeError names what is wrong with it."""
-    return _edit(raw, where)
-
-
-def _latent(raw: Any) -> tuple[int | None, Tensor | None]:
-    if isinstance(raw, dict) and "w" in raw:
-        raw = _fields(raw, "latent", ("w", "shape"))
-        return None, _decode_w(raw["w"], raw["shape"])
-    seed = _fields(raw, "latent", ("seed",))["seed"]
-    if type(seed) is not int or not 0 <= seed < 2**32:
-        raise RecipeError(
-            f"recipe: latent.seed is {_show(seed)}; allowed: a whole number from 0 to {2**32 - 1}"
-        )
-    return seed, None
-
-
-def _decode_w(raw: Any, shape: Any) -> Tensor:
-    sizes_ok = isinstance(shape, list) and len(shape) == 2
-    if not sizes_ok or not all(type(n) is int and 0 < n <= 65536 for n in shape):
-        raise RecipeError(f"recipe: latent.shape is {_show(shape)}; allowed: [num_ws, w_dim]")
-    text = _text(raw, "latent.w", longest=MAX_TEXT)
-    wanted = 4 * shape[0] * shape[1]
-    # Compare lengths before decoding: a huge shape must cost nothing.
-    if len(text) != 4 * math.ceil(wanted / 3):
-        raise RecipeError(
-            f"recipe: latent.w has {len(text)} characters; "
-            f"allowed: {4 * math.ceil(wanted / 3)} for the shape {shape}"
-        )
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RecipeError(f"recipe: latent.w is not base64 ({error})") from None
-    if len(data) != wanted:
-        raise RecipeError(f"recipe: latent.w holds {len(data)} bytes; allowed: {wanted}")
-    array = np.frombuffer(data, "<f4").astype(np.float32).reshape(shape)  # (num_ws, w_dim)
-    if not np.isfinite(array).all() or np.abs(array).max() > MAX_LATENT:
-        raise RecipeError(
-            f"recipe: latent.w has an entry that is not finite or beyond {MAX_LATENT:g}; "
-            f"allowed: numbers from {-MAX_LATENT:g} to {MAX_LATENT:g}"
-        )
-    return torch.from_numpy(array)
-
-
-def _fields(
-    raw: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...] | None = ()
-) -> dict[str, Any]:
-    """The fields of an object; ``optional=None`` lets any further name pass."""
-    label = where or "the text"
-    if not isinstance(raw, dict):
-        raise RecipeError(f"recipe: {label} is {_show(raw)}; allowed: an object")
-    dot = f"{where}." if where else ""
-    for name in required:
-        if name not in raw:
-            raise RecipeError(f"recipe: field {dot + name!r} is missing")
-    if optional is not None:
-        known = (*required, *optional)
-        for name in raw:
-            if name not in known:
-                raise RecipeError(
-                    f"recipe: field {(dot + name)[:80]!r} is unknown; known: {', '.join(known)}"
-                )
-    return raw
-
-
-def _number(value: Any, where: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise RecipeError(
-            f"recipe: {where[:80]} is {_show(value)}; allowed: a number from {low:g} to {high:g}"
-        )
-    return float(value)
-
-
-def _text(value: Any, where: str, longest: int = 200) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= longest:
-        raise RecipeError(
-            f"recipe: {where[:80]} is {_show(value)}; allowed: text of 1 to {longest} characters"
-        )
-    return value
-
-
-def _choice(value: Any, where: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise RecipeError(
-            f"recipe: {where} is {_show(value)}; allowed: {', '.join(map(repr, allowed))}"
-        )
-    return value
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _no_constant(name: str) -> float:
-    raise RecipeError(f"recipe: {name} is no number; allowed: finite numbers")
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in out:
-            raise RecipeError(f"recipe: field {key[:80]!r} is given twice")
-        out[key] = value
-    return out

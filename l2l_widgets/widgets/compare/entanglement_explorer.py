@@ -8,7 +8,7 @@ Python asks for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from l2l_widgets.entanglement import (
     LeakageStudy,
     Progress,
     ReportStudy,
-    cell_sentences,
     measure_trajectories,
     paired_difference,
 )
@@ -33,17 +32,15 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.compare.explorer_cell import fill_cell, projection_lines
+from l2l_widgets.widgets.compare.explorer_plan import BATCH, StudyMaker, asked_protocol
 from l2l_widgets.widgets.compare.explorer_values import (
-    best_and_worst,
     chosen,
     doing_words,
     explorer_schema,
-    faces_value,
     followed_faces,
     matrix_still,
     matrix_value,
-    pair_value,
-    projection_lines,
     trajectory_value,
     usual_rows,
     visible_matrix,
@@ -127,7 +124,7 @@ class EntanglementExplorer(FaceView):
         self._hide, self._foreign = tuple(hide), ""
         self._words = Words.of(language)
         self._table = self._words.translate(visible_table(models.table, self._hide))
-        self._truth, self._chance, self._rows_folder = truth, chance, folder
+        self._studies = StudyMaker(truth, chance, folder)
         self._work: BackgroundStudy | None = None
         self._progress = Progress()
         self._first = FirstLook(self._hear_first)
@@ -140,7 +137,8 @@ class EntanglementExplorer(FaceView):
         else:
             rows = usual_rows(models.table) if attributes is None else attributes
             shown = tuple(n for n in rows if n in self._table or n not in models.table)
-            self.study = self._new_study(models, Protocol(shown, faces, seed, request, batch=16))
+            protocol = Protocol(shown, faces, seed, request, batch=BATCH)
+            self.study = self._studies.make(models, protocol)
         methods = self.study.methods
         self._method = chosen("method", method, methods, methods[0] if methods else "")
         self._lost = "" if methods else f"nothing measured for these models: {no_editor(models)}"
@@ -260,19 +258,12 @@ class EntanglementExplorer(FaceView):
         if not isinstance(self.study, LeakageStudy):
             raise ValueError("a report's plan cannot be changed; allowed: run l2l evaluate again")
         old = self.study.protocol
-        names = tuple(str(n) for n in message.get("attributes", old.attributes))
-        hidden = [n for n in names if n not in self._table]
-        if hidden:
-            raise ValueError(f"attribute {hidden[0]!r} is not shown; allowed: those that are")
-        ordered = tuple(n for n in self._table.names if n in names)
-        faces, seed = message.get("faces", old.faces), message.get("seed", old.seed)
-        protocol = Protocol(ordered, faces, seed, old.request, batch=16)
+        protocol = asked_protocol(message, old, self._table)
         if protocol == old:
             return
         self.stop()
-        same = (protocol.faces, protocol.seed) == (old.faces, old.seed)
-        study = self._new_study(self.face.models, protocol)
-        if same:
+        study = self._studies.make(self.face.models, protocol)
+        if (protocol.faces, protocol.seed) == (old.faces, old.seed):
             study.take_over(self.study)
         with self._lock:
             self.study, self._work = study, None
@@ -280,11 +271,6 @@ class EntanglementExplorer(FaceView):
             self.cell = {}
         self._look()
         self._show_matrix()
-
-    def _new_study(self, models: Models, protocol: Protocol) -> LeakageStudy:
-        return LeakageStudy(
-            models, protocol, truth=self._truth, chance=self._chance, folder=self._rows_folder
-        )
 
     def _load(self, seed: int) -> None:
         psi = self.study.protocol.truncation_psi
@@ -339,25 +325,10 @@ class EntanglementExplorer(FaceView):
             self._show_anew()
             return
         self.stop()
-        models, old = self.face.models, self.study.protocol
-        methods = models.available_editors
+        models, methods = self.face.models, self.face.models.available_editors
         hidden = [n for n in self._hide if n in models.table]
         self._table = self._words.translate(visible_table(models.table, hidden))
-        names = tuple(n for n in old.attributes if n in self._table) or self._table.names
-        study, lost, error = self.study, "", None
-        try:
-            if not methods:
-                raise ValueError(no_editor(models))
-            protocol = replace(old, attributes=names)
-            try:
-                study = self._new_study(models, protocol)
-            except ValueError as why:  # the folder keeps what was measured with others
-                error, self._rows_folder = f"rows are not kept from now on: {why}", None
-                study = self._new_study(models, protocol)
-            if models is self.study.models:  # less or more of them may be shown, nothing else
-                study.take_over(self.study)
-        except ValueError as why:
-            lost = f"nothing measured for these models: {why}"
+        study, lost, error = self._studies.make_anew(models, self.study, self._table)
         with self._lock:
             self.study, self._work, self._progress, self.cell = study, None, Progress(), {}
             self._method = self._method if self._method in methods else (*methods, "")[0]
@@ -442,25 +413,13 @@ class EntanglementExplorer(FaceView):
         edited, read = which
         _, table, method, reader = asked = (self.study, self._table, self._method, self._reader)
         value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
+        projection = None
+        if {method, self._against} == {PLAIN, HELD}:  # what holding others does to a boundary
+            projection = partial(projection_lines, self.face, edited, self._words, table)
         try:
-            study = self._shown(method)
-            matrix = study.matrix(method, reader)
-            sentences = cell_sentences(matrix, edited, read, table)
-            value["sentences"] = [self._words.said(line) for line in sentences]
-            value["numbers"] = {
-                k: v for k, v in matrix.cells[edited, read].items() if isinstance(v, (int, float))
-            }
-            faces = study.faces(method, edited, read, reader)
-            value["faces"] = faces_value(faces)
-            if {method, self._against} == {PLAIN, HELD}:  # what holding others does to a boundary
-                value["projection"] = projection_lines(self.face, edited, self._words, table)
-            pairs = []
-            for key, face in best_and_worst(faces, edited == read):
-                if self._cells.stale():
-                    return
-                drawn = study.pictures(method, edited, face)
-                pairs.append(pair_value(face, drawn, self._words(key)))
-            value["pairs"] = pairs
+            study, stale = self._shown(method), self._cells.stale
+            if not fill_cell(value, study, reader, table, self._words, projection, stale):
+                return
         except Exception as error:  # a line in its place, and the rest of the cell stays
             value["error"] = self._line(error)
         with self._lock:

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
 from l2l_widgets.entanglement import (
-    FaceChange,
     LeakageMatrix,
     LeakageStudy,
     Progress,
     ReportStudy,
     Trajectories,
-    stored_projection,
 )
 from l2l_widgets.evaluation.bench import face_latents
-from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.still import Still, figure_jpeg
 
 if TYPE_CHECKING:
@@ -30,13 +27,10 @@ if TYPE_CHECKING:
     from l2l_widgets.evaluation.report import Protocol
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
-    from l2l_widgets.session.shared_face import SharedFace
     from l2l_widgets.widgets.words import Words
 
 #: What the page draws of every cell.
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")
-#: Dots that a strip can show; of more faces every n-th is drawn.
-MOST_DOTS = 400
 #: Faces behind the bands of trajectories; each is drawn at nine strengths.
 TRAJECTORY_FACES = 16
 #: Leaks that the still's table names, the largest first.
@@ -81,7 +75,7 @@ def visible_matrix(matrix: LeakageMatrix, table: AttributeTable) -> LeakageMatri
 def matrix_value(matrix: LeakageMatrix, say: Words) -> dict[str, Any]:
     """Return a matrix with its words; numbers that are not there are None."""
     arrays = {
-        name: [[_plain(value) for value in row] for row in matrix.array(name).tolist()]
+        name: [[plain_number(value) for value in row] for row in matrix.array(name).tolist()]
         for name in NUMBERS
     }
     faces = [int(matrix.cells[e, matrix.read[0]]["faces"]) for e in matrix.edited]
@@ -107,14 +101,6 @@ def doing_words(progress: Progress, table: AttributeTable, said: Callable[[str],
     return said(progress.doing)
 
 
-def projection_lines(face: SharedFace, edited: str, say: Words, shown: AttributeTable) -> str:
-    """Return what holding others does to the boundary of an attribute, or why nobody can say."""
-    try:
-        return say.lines(stored_projection(face.models, edited).to_text(shown))
-    except ValueError as error:
-        return say.said(str(error))
-
-
 def followed_faces(
     session: EditSession | None, models: Models, protocol: Protocol, say: Words
 ) -> tuple[Tensor, str]:
@@ -132,28 +118,6 @@ def followed_faces(
     if result.state.w is None:
         return result.w, say("face_number", seed=result.state.seed)
     return result.w, say("this_face_label")
-
-
-def faces_value(faces: list[FaceChange]) -> list[dict[str, Any]]:
-    """Return the faces behind a cell; at most :data:`MOST_DOTS` of them."""
-    step = -(-len(faces) // MOST_DOTS) or 1
-    return [
-        {"seed": f.seed, "change": _plain(f.change), "strength": _plain(f.strength)}
-        for f in faces[::step]
-    ]
-
-
-def pair_value(face: FaceChange, pictures: tuple[Tensor, Tensor], caption: str) -> dict[str, Any]:
-    """Return one face before and after."""
-    return {
-        "seed": face.seed,
-        "caption": caption,
-        "change": _plain(face.change),
-        "asked": face.asked,
-        "strength": _plain(face.strength),
-        "before": picture_value(pictures[0]),
-        "after": picture_value(pictures[1]),
-    }
 
 
 def trajectory_value(
@@ -175,7 +139,7 @@ def trajectory_value(
         "mean": _table(found.changes().double().mean(dim=0)[:, columns]),
         "low": _table(low[:, columns]),
         "high": _table(high[:, columns]),
-        "identity": None if identity is None else [_plain(v) for v in identity.tolist()],
+        "identity": None if identity is None else [plain_number(v) for v in identity.tolist()],
     }
 
 
@@ -185,7 +149,8 @@ def matrix_still(matrix: LeakageMatrix, about: str, say: Words, shown: Attribute
 
     axes = leakage_plot(
         matrix.array(), matrix.edited, matrix.read, limit=matrix.protocol.request,
-        verdicts=matrix.verdicts(), title=matrix.method, stamp=matrix.stamp(),
+        verdicts=matrix.verdicts(), title=matrix.method, stamp=say.said(matrix.stamp()),
+        table=shown, axes=(say("axis_read"), say("head_edited")),
     )  # fmt: skip
     rows = []
     for edited, read in matrix.leaks()[:MOST_LEAKS]:
@@ -200,27 +165,6 @@ def matrix_still(matrix: LeakageMatrix, about: str, say: Words, shown: Attribute
     )
 
 
-def best_and_worst(faces: list[FaceChange], own: bool) -> list[tuple[str, FaceChange]]:
-    """Return the two faces that moved least and most, each with the key of its caption.
-
-    Parameters
-    ----------
-    faces : list of FaceChange
-        Those behind a cell.
-    own : bool
-        Whether the cell is that of the edited attribute itself: its change is what was asked for,
-        so the strength that it took stands in its place.
-    """
-    reached = [face for face in faces if face.reached]
-    if not reached:
-        return [("never_came", face) for face in faces[:2]]
-    ranked = sorted(reached, key=lambda f: f.strength if own else abs(f.change))
-    if len(ranked) == 1:
-        return [("only_face", ranked[0])]
-    words = ("least_strength", "most_strength") if own else ("moved_least", "moved_most")
-    return [(words[0], ranked[0]), (words[1], ranked[-1])]
-
-
 def chosen(field: str, value: Any, known: Sequence[str], default: str) -> str:
     """Return a value that is known, or the default where none is given; ValueError otherwise."""
     if value is None or value == "":
@@ -230,9 +174,10 @@ def chosen(field: str, value: Any, known: Sequence[str], default: str) -> str:
     return str(value)
 
 
-def _table(values: Tensor) -> list[list[float | None]]:
-    return [[_plain(v) for v in row] for row in values.tolist()]
-
-
-def _plain(value: float) -> float | None:
+def plain_number(value: float) -> float | None:
+    """Return a number that a page can take: rounded, and None where there is none."""
     return None if math.isnan(value) else round(value, 5)
+
+
+def _table(values: Tensor) -> list[list[float | None]]:
+    return [[plain_number(v) for v in row] for row in values.tolist()]

@@ -215,7 +215,7 @@ class LatentMap(FaceView):
 
     def plot(self, ax: Any = None) -> Any:
         """Draw what is up as a static figure; see :func:`l2l_widgets.plots.maps.plot_map`."""
-        from l2l_widgets.plots.maps import plot_map
+        from l2l_widgets.plots.maps import CAVEAT, plot_map
 
         found, layout = self.code_map, self._bridge.layout
         colour = self.colour
@@ -229,7 +229,8 @@ class LatentMap(FaceView):
         marked = self.loaded.get("before")
         return plot_map(
             layout.coordinates, values, label=f"{colour['label']} ({colour['unit']})",
-            limits=(colour["low"], colour["high"]), paths=paths, face=marked, ax=ax,
+            limits=(colour["low"], colour["high"]), paths=paths, face=marked,
+            caveat=self._words.said(CAVEAT), ax=ax,
         )  # fmt: skip
 
     def linked_plot(self, *attributes: str, colour: str | None = None) -> Any:

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maps.code_map import CodeMap, Layout
-from l2l_widgets.maps.files import open_map
-from l2l_widgets.maps.layout import warm_up_quietly
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.session.subscribers import never
@@ -26,8 +23,6 @@ from l2l_widgets.widgets.audience import Audience
 from l2l_widgets.widgets.face_view import REST
 from l2l_widgets.widgets.latent_map.map_jobs import (
     BELIEFS,
-    WHY_DRAW,
-    WHY_OPEN,
     Album,
     can_place,
     colour_value,
@@ -41,19 +36,14 @@ from l2l_widgets.widgets.latent_map.map_jobs import (
     schema_of,
     words_of,
 )
-from l2l_widgets.widgets.latent_map.map_looking import LAYOUTS, Looking
+from l2l_widgets.widgets.latent_map.map_looking import Looking
+from l2l_widgets.widgets.latent_map.map_maker import MapMaker
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
     from l2l_widgets.maps.paths import MapTrajectory, MapWalk
     from l2l_widgets.session.states import EditResult
-
-#: Faces of a map that is drawn while somebody waits for it, and thumbnails.
-COUNT_NOW = 4000
-THUMBNAILS_NOW = 400
-#: Seconds between two messages about how far a long job is.
-SAY_EVERY = 0.5
 
 
 class MapBridge:
@@ -109,18 +99,22 @@ class MapBridge:
         self._up: tuple[Any, ...] = ()  # which picture of it, and where
         self._attribute = ""
         self._way_of: tuple[Any, ...] = ()
-        self._spoke, self._why = 0.0, WHY_OPEN
         self._workers: dict[str, LatestWins] = {}
         self._looking = Looking(audience, publish, self._looked, self._show_points)
         self._end = face.session.subscribe(self._on_result, receipts=never)
-        self._maker: threading.Thread | None = None
+        self._maker: MapMaker | None = None
 
     # -- life --------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Open or draw the map on a thread; returns at once."""
         with self._lock:
-            self._maker = threading.Thread(target=self._make, name="l2l-map", daemon=True)
+            self._maker = MapMaker(
+                self.face.models, self._source, self.code_map, self._count,
+                audience=self.audience, words=self._words, publish=self._publish,
+                ready=self.ready, closed=self._closed, first=self._show_first,
+                measured=self._refresh, more=self._show_points, read=self._show_read,
+            )  # fmt: skip
             self._maker.start()
 
     def close(self) -> None:
@@ -136,111 +130,21 @@ class MapBridge:
         if self.audience.is_there and self._face_waits and self.ready.is_set():
             self._worker("face")(None)
 
-    def _make(self) -> None:
-        try:
-            found = self._open()
-            self._show_first(found)
-            self._finish(found)
-        except InterruptedError:
-            return
-        except Exception as error:  # nobody else would say it
-            with contextlib.suppress(InterruptedError):  # of a map that nobody waits for any more
-                self._tell(str(error) or type(error).__name__, 0.0, error=True)
-
-    def _open(self) -> CodeMap:
-        """The map, with a layout at least; not the view's own yet, which may have moved on."""
-        with self._lock:
-            self._go_on()
-            models, source, found = self.face.models, self._source, self.code_map
-        if found is None and source is not None:
-            found = open_map(models, source)
-        elif found is None and models.folder is not None:
-            # Where no map is shipped, or one of other weights, one is drawn.
-            with contextlib.suppress(ValueError):
-                found = open_map(models)
-        if found is None:
-            count = self._count or COUNT_NOW
-            self._why = WHY_DRAW.format(count=count)
-            found = CodeMap.draw(models, count, progress=self._tell, measure=False)
-        if not found.layouts:
-            threading.Thread(target=warm_up_quietly, name="l2l-warm-up", daemon=True).start()
-            self._why = WHY_DRAW.format(count=found.count)
-            self._tell("laying out the faces", 0.3)
-            found.lay_out("w", 0, measure=False)
-        return found
-
-    def _show_first(self, found: CodeMap) -> None:
+    def _show_first(self, found: CodeMap, go_on: Callable[[], None]) -> None:
+        """Show a map that has just been opened or drawn, unless nobody wants it any more."""
         read = found.known == found.count
         with self._lock:
-            self._go_on()
+            go_on()
             self.code_map, self._album = found, Album(found)
             self._layout = next(iter(found.layouts.values()))
             self._colour = self._usual_colour(read)
         self._publish({"atlas": dict(found.atlas)})
         self._show_points()
         with self._lock:
-            self._go_on()
+            go_on()
             self.ready.set()
-        self._tell("", 1.0)
+        go_on()
         self._worker("face")(None)
-
-    def _finish(self, found: CodeMap) -> None:
-        """What a map that was drawn just now still lacks: trust, other layouts, attributes."""
-        for key, layout in list(found.layouts.items()):
-            if layout.quality is None:
-                self._wait_for_a_page()
-                self._tell("measuring how far this map can be believed", 0.2)
-                found.lay_out(*key)
-                self._go_on()
-                self._refresh(key)
-        if found.models.has("regressor") and found.known < found.count:
-            self._tell("reading the faces", 0.0)
-            began = time.monotonic()
-
-            def progress(text: str, share: float) -> None:
-                nonlocal began
-                self._wait_for_a_page()
-                self._tell(text, share)
-                if time.monotonic() - began > 4 and self._colour not in BELIEFS:
-                    began = time.monotonic()
-                    self._show_colour()
-
-            thumbnails = 0 if found.atlas or found.known else min(THUMBNAILS_NOW, found.count)
-            found.read(progress, self._stopped, thumbnails=thumbnails)
-            self._publish({"atlas": dict(found.atlas)})
-            self._show_colour()
-        seeds = [seed for space, seed in found.layouts if space == "w"]
-        if self._source is None and len(seeds) == 1:
-            for seed in range(1, LAYOUTS):
-                self._wait_for_a_page()
-                self._tell(f"map {seed + 1} of {LAYOUTS}", seed / LAYOUTS)
-                found.lay_out("w", seed)
-                self._go_on()
-                self._show_points()
-        self._tell("", 1.0)
-
-    def _wait_for_a_page(self) -> None:
-        while not self.audience.is_there and not self._stopped():
-            self._closed.wait(0.3)
-        self._go_on()
-
-    def _stopped(self) -> bool:
-        """Whether the thread that asks makes a map that nobody wants any more."""
-        return self._closed.is_set() or threading.current_thread() is not self._maker
-
-    def _go_on(self) -> None:
-        if self._stopped():
-            raise InterruptedError("the map was closed")
-
-    def _tell(self, text: str, share: float, error: bool = False) -> None:
-        self._go_on()
-        now = time.monotonic()
-        if text and not error and now - self._spoke < SAY_EVERY and not text.startswith("map "):
-            return
-        self._spoke = now
-        said = self._words.said
-        progress = {"text": said(text), "share": share, "why": said(self._why)}
-        self._publish({"progress": {**progress, "ready": self.ready.is_set(), "error": error}})
 
     # -- from the browser --------------------------------------------------------------------------
 
@@ -431,6 +335,14 @@ class MapBridge:
         self._colour = name  # one that there is not is refused, and the old one stays
         self._publish({**more, "colour": colour})
 
+    def _show_read(self, thumbnails: dict[str, Any] | None) -> None:
+        """Colour the map by what has been read so far; at the end there are thumbnails as well."""
+        if thumbnails is not None:
+            self._publish({"atlas": thumbnails})
+        elif self._colour in BELIEFS:
+            return
+        self._show_colour()
+
     def _looked(self, space: str, why: str | None) -> None:
         """Put what was drawn before on the map on which it has a place now."""
         if why:
@@ -458,9 +370,9 @@ class MapBridge:
             return
         with self._lock:
             self._looking.close()
-            self._maker = None  # whatever is still being made belongs to the models that went
+            if self._maker is not None:
+                self._maker.stop()  # what it still makes belongs to the models that went
             self.ready.clear()
-            self._why = WHY_OPEN
             self.code_map, self._source, self._result = None, None, None
             self.walk, self.trajectories = None, []
         self._lay_out_anew()

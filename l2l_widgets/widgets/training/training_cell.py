@@ -387,5 +387,5 @@ class TrainingCell(View):
             names = ", ".join(caption for caption, _ in lines)
             words = say("rows_named", about=words, names=names)
             return Still(grid(torch.stack(cells), columns), words, head, rows)
-        curves = curves_png(self.history)
+        curves = curves_png(self.history, self._words)
         return None if curves is None else Still(curves, words, head, rows)

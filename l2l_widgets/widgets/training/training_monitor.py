@@ -393,7 +393,7 @@ class TrainingMonitor(View):
         if not self.runs:
             return None
         look, words, say = self.look, self._about(), self._words
-        picture = look["sheet"]["data"] if look else curves_png(self.history)
+        picture = look["sheet"]["data"] if look else curves_png(self.history, self._words)
         if look:
             names = ", ".join(look["captions"])
             words = say("still_monitor", about=words, step=look["step"], names=names)

@@ -114,13 +114,15 @@ def _rows_of(data: bytes, rows: Sequence[int], pitch: int) -> bytes:
     return stream.getvalue()
 
 
-def curves_png(history: Mapping[str, Any]) -> bytes | None:
+def curves_png(history: Mapping[str, Any], words: Words) -> bytes | None:
     """The losses of a run as a picture; None while there are fewer than two steps.
 
     Parameters
     ----------
     history : mapping
         As :func:`history_value` gives it.
+    words : Words
+        The language of the axes.
     """
     steps, losses = history.get("steps", []), history.get("losses", {})
     if len(steps) < 2:
@@ -129,7 +131,8 @@ def curves_png(history: Mapping[str, Any]) -> bytes | None:
         {"step": step, **{name: values[i] for name, values in losses.items()}}
         for i, step in enumerate(steps)
     ]
-    return figure_jpeg(plot_losses(records).figure)
+    axes = (words("head_step"), words("head_loss"))
+    return figure_jpeg(plot_losses(records, axes=axes).figure)
 
 
 def losses_rows(history: Mapping[str, Any], decimal: str = ".") -> list[list[str]]:
