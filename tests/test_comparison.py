@@ -10,7 +10,7 @@ from open_world import A, Moves, Reads, open_models
 
 import l2l_widgets
 from l2l_widgets.attributes import DEFAULT_TABLE
-from l2l_widgets.evaluation import Plan, compare
+from l2l_widgets.evaluation import Plan, compare, comparison
 from l2l_widgets.evaluation import bench as bench_module
 from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.equal_change import measure_random_edits, measure_truth
@@ -61,6 +61,15 @@ def verdicts(result, method, reader="judge"):
         for row in result.leakage
         if (row["method"], row["reader"]) == (method, reader)
     }
+
+
+def test_a_method_says_how_many_of_its_attributes_are_done(tmp_path, monkeypatch) -> None:
+    few = Plan(replace(PROTOCOL, faces=4), parts=("equal",), sweep_faces=2)
+    for silent, lines in ((1e9, ("2 of 2",)), (-1.0, ("1 of 2", "2 of 2"))):
+        monkeypatch.setattr(comparison, "SILENT", silent)
+        said = []
+        run({"perfect": Moves()}, tmp_path / f"{silent}", few, progress=said.append)
+        assert said == [f"equal, perfect, training seed 0: {n} attributes" for n in lines]
 
 
 def test_a_planted_leakage_is_found_in_exactly_that_cell(tmp_path) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from l2l_widgets import EditSession, load
 from l2l_widgets.editors.mapper_objective import LossWeights
+from l2l_widgets.evaluation.bench import READERS
 from l2l_widgets.teaching import exercises as given
 from l2l_widgets.teaching.exercises import Exercise, receipt_of
 
@@ -118,6 +119,12 @@ def test_student_2(models):
 def test_student_2_explains_every_loss_whose_curve_it_draws():
     text = (NOTEBOOKS / "student_2_train_a_mapper.ipynb").read_text("utf-8")
     assert set(re.findall(r"\| (\w+) \|", text)) >= {row.name for row in fields(LossWeights)}
+
+
+def test_researcher_1_names_every_reader_of_its_tables():
+    text = (NOTEBOOKS / "researcher_1_compare_editors.ipynb").read_text("utf-8")
+    question = next(line for line in text.splitlines() if "readers read every picture" in line)
+    assert re.findall(r"\*\*(\w+)\*\*", question) == list(READERS)
 
 
 def test_the_class_of_teacher_1_adds_glasses_to_people_who_wear_none(models):

@@ -307,7 +307,7 @@ def test_two_processes_measure_what_one_does(tiny_world, tmp_path, capfd) -> Non
         shown = capfd.readouterr()
         found.append(json.loads(shown.out.strip().splitlines()[-1]))
     # the second share is the second cell; the first process says of a method what it puts together
-    assert "equal mapper 0 smile\n" in shown.err
+    assert "equal, mapper, training seed 0: smile\n" in shown.err
     assert "ended early" not in shown.err
     assert found[0]["equal_attributes"] == found[1]["equal_attributes"]
     assert found[0]["cells"] == found[1]["cells"]

@@ -123,6 +123,14 @@ def test_the_static_matrix_says_numbers_and_hatches_what_is_undecided():
         leakage_plot(values, ["age", "hat"], ["age"])
 
 
+def test_the_numbers_of_a_whole_matrix_can_be_read_in_a_notebook():
+    names = DEFAULT_TABLE.names
+    axes = leakage_plot([[0.1] * len(names)], names[:1], names)
+    shrunk = min(1.0, 7.5 / axes.figure.get_figwidth())  # to what a page of Lab has room for
+    assert shrunk * min(text.get_fontsize() for text in axes.texts) >= 4.5
+    assert axes.figure.get_figwidth() >= 0.2 * len(names), "too narrow for +30 in a cell"
+
+
 def test_the_static_trajectories_name_the_farthest():
     mean = torch.tensor([[-0.3, 0.0, 0.0], [0.0, 0.0, 0.0], [0.3, 0.1, 0.0]])
     names = ["age", "smile", "hat"]

@@ -63,4 +63,14 @@ def test_the_solutions_pass_and_wrong_answers_are_told_why(tmp_path, monkeypatch
     assert int(text[code[-1].id]) >= 2 * len(WRONG), "no check was timed"
     for _, words in WRONG.values():
         assert words in said
+    # what the sentences beside the tables say of them
+    likeness = {line[:34].strip(): line[34:].split() for line in text["cell-10"].splitlines()}
+    judge, embedder = map(float, likeness["the mix and its identity input"])
+    assert embedder > judge, "the embedder of the training sees more of the first person"
+    follows = {line.split()[0]: line for line in text["cell-12"].splitlines()[1:]}
+    assert all(follows[name].endswith("the person") for name in ("beard", "age", "hair_length"))
+    assert all(follows[name].endswith("the rest") for name in ("yaw", "mouth_open", "smile"))
+    readers = {name: float(line.split()[3]) for name, line in follows.items()}
+    hard = ("sadness", "fear", "eyes_open")
+    assert max(readers[name] for name in hard) < 0.85 < min(readers["glasses"], readers["yaw"])
     assert "3 of 3 passed" in text[code[-3].id], [o for cell in code[-5:] for o in cell.outputs]

@@ -13,6 +13,7 @@ from l2l_widgets.recipes.registry import run_config
 from l2l_widgets.training import RunDirectory
 from l2l_widgets.widgets import TrainingCell
 from l2l_widgets.widgets.training import training_cell
+from l2l_widgets.widgets.words import Words
 
 LESSON = {"steps": 12, "faces": 64, "calibration_faces": 0, "log_every": 1, "batch_size": 4}
 
@@ -36,14 +37,16 @@ def lesson(tiny_world, tmp_path):
         cell.close()
 
 
+def two_faces(task):
+    """What a lesson may draw between two steps."""
+    w = task.reader.latents()[0][:2].unsqueeze(1).repeat(1, task.generator.num_ws, 1)
+    return {"as drawn": task.generator.synthesis(w)}
+
+
 @pytest.mark.slow
 def test_training_stops_resumes_and_finishes(lesson, tiny_world):
-    def preview(task):
-        w = task.reader.latents()[0][:2].unsqueeze(1).repeat(1, task.generator.num_ws, 1)
-        return {"as drawn": task.generator.synthesis(w)}
-
     cell = lesson(steps=100_000)
-    cell._preview = preview
+    cell._preview = two_faces
     assert cell.status["state"] == "ready"
     cell._handle({"kind": "start", "client": "page", "number": 1})
     assert wait_for(lambda: cell.status["step"] >= 3), cell.status
@@ -94,10 +97,18 @@ def test_what_prepares_a_training_speaks_in_the_cell_and_not_on_standard_error(
 ):
     said = []
     cell = lesson(steps=2)
+    cell._preview = two_faces
     cell.observe(lambda change: said.append(change["new"]["message"]), "status")
     cell.start()
     assert cell.wait(120)
     assert any("triplets: 64 of 64" in line for line in said), said
+    # what comes after the faces takes as long: the line about them must not stand there meanwhile
+    words = ("triplets: 64", "straight line", "two persons", "first faces", "Training in")
+    order = [next(i for i, line in enumerate(said) if part in line) for part in words]
+    assert order == sorted(order), said
+    prepared = [line.split(": ", 1)[1] for line in said[order[0] : order[3]]]
+    german = Words.of("de")
+    assert not [line for line in prepared if german.said(line) == line]
     assert "triplets" not in capfd.readouterr().err
     assert cell.share_done == 1
     assert cell.summary().startswith("Trained to the end")

@@ -376,10 +376,11 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     rows = [{**c.row, "again": c.again, "confirmed": c.confirmed} for c in checked]
     if not args.json:
         for row in rows:
-            what = " ".join(str(row[k]) for k in ("part", "method", "seed", "attribute", "face"))
+            what = f"{row['part']}, {row['method']}, training seed {row['seed']}, "
+            what += f"{row['attribute']}, face {row['face']}, "
             came = f"{float(str(row['value'])):.4f}, again {row['again']:.4f}"
             mark = "ok" if row["confirmed"] else "DIFFERS"
-            print(f"{mark:<8}{what} {row['reader']} {row['quantity']}: {came}")
+            print(f"{mark:<8}{what}{row['quantity']} by {row['reader']}: {came}")
     wrong = [row for row in rows if not row["confirmed"]]
     if wrong:
         first, verb = wrong[0], "differs" if len(wrong) == 1 else "differ"

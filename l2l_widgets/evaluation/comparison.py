@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Editor
 
+#: Seconds after which a method says how many attributes are done.
+SILENT = 10.0
+
 
 @dataclass
 class Comparison:
@@ -294,15 +297,17 @@ class _Run:
 
     def over_attributes(self, part: str, label: str, seed: int) -> dict[str, dict[str, Tensor]]:
         """Return the cells of one method, by attribute, without those that failed."""
-        found = {}
-        for name in self.plan.protocol.attributes:
+        found, names, told = {}, self.plan.protocol.attributes, time.monotonic()
+        for number, name in enumerate(names, 1):
             cell = self.cell(part, label, seed, name)
             if cell is not None:
                 found[name] = cell
             else:
                 self.say(f"{part} {label} {seed} {name}: {self.cells.failed[-1]['reason']}")
-        if found:
-            self.say(f"{part} {label} {seed}: {len(found)} of {len(self.plan.protocol.attributes)}")
+            if number == len(names) or time.monotonic() - told > SILENT:
+                told = time.monotonic()
+                say = f"{part}, {label}, training seed {seed}"
+                self.say(f"{say}: {number} of {len(names)} attributes")
         return found
 
     def common(self) -> None:
@@ -326,7 +331,7 @@ class _Run:
         ]
         for part, label, seed, name in wanted[own::of]:
             if self.cell(part, label, seed, name) is not None:
-                self.say(f"{part} {label} {seed} {name}")
+                self.say(f"{part}, {label}, training seed {seed}: {name}")
 
     def _random_edits(self) -> dict[str, Tensor] | None:
         protocol = self.plan.protocol
@@ -472,7 +477,7 @@ class _Run:
             cell = self.cells.get(("several", label, seed, "all"), one)
             if cell is not None:
                 found[label, seed] = cell
-                self.say(f"several {label} {seed}")
+                self.say(f"several, {label}, training seed {seed}")
         self.result.several = several.several_rows(found, protocol)
 
     def standards(self) -> None:
@@ -490,6 +495,6 @@ class _Run:
             )
             if cell is not None:
                 found[label, seed] = cell
-                self.say(f"standards {label} {seed}")
+                self.say(f"standards, {label}, training seed {seed}")
         of = "identity" if self.features is None else "judge"
         self.result.standards = standards.standards_rows(spaces or {}, found, protocol, of)

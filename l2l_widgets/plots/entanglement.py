@@ -77,7 +77,8 @@ def leakage_plot(
     if not limit > 0:
         raise ValueError(f"limit is {limit!r}; allowed: above 0")
     if ax is None:
-        size = (2.0 + 0.27 * len(read), 1.9 + 0.27 * len(edited))
+        # no wider than needed: a notebook shrinks what does not fit, and its type with it
+        size = (1.6 + 0.205 * len(read), 1.9 + 0.27 * len(edited))
         ax = shown_figure(figsize=size, layout="constrained").add_subplot()
     colours = LinearSegmentedColormap.from_list("leakage", [FALLS, "#f7f7f7", RISES])
     image = ax.imshow(cells, cmap=colours, vmin=-limit, vmax=limit, aspect="auto")
@@ -95,7 +96,7 @@ def leakage_plot(
                 weight = "bold" if verdict == "leak" else "normal"
                 text = f"{round(100 * value):+d}".replace("-", "\u2212").replace("+0", "0")
                 ax.text(
-                    column, row, text, ha="center", va="center", color=ink, fontsize=5,
+                    column, row, text, ha="center", va="center", color=ink, fontsize=6,
                     fontweight=weight,
                 )  # fmt: skip
     ax.set_xticks(range(len(read)), [label_of(n, table) for n in read], rotation=90, fontsize=6)

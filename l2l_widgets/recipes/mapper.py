@@ -40,6 +40,7 @@ from l2l_widgets.recipes.labelled import (
     world_table,
 )
 from l2l_widgets.recipes.mapper_calibration import calibrate, single_changes
+from l2l_widgets.recipes.progress import say
 from l2l_widgets.recipes.watched import FACES, MATRIX_FACES, edit_leakage, edited_pictures
 from l2l_widgets.training import Context, Settings, TrainingError, cosine, update_average, warmup
 from l2l_widgets.triplets import TripletReader, sample_latents
@@ -198,6 +199,7 @@ class MapperTask:
         ws, readings = (part[:FITTED] for part in self.reader.latents())
         self.low, self.high = _population_range(readings)
         self.columns = [table.index(name) for name in config.attributes or table.names]
+        say("fitting a straight line for each attribute")
         self.network = self._build_network(ws, readings)
         # a separate copy that follows: what is evaluated and shipped
         self.average = copy.deepcopy(self.network).requires_grad_(False)
@@ -205,6 +207,7 @@ class MapperTask:
         if conservation is None and config.background_loss_weight > 0:
             conservation = surroundings_kept_loss
         self.augmentation = Augmentation() if config.augment else None
+        say("measuring how far two persons are apart")
         self.objective = MapperObjective(
             generator,
             self.regressors,

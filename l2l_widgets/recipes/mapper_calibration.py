@@ -120,6 +120,9 @@ def calibrate(
     plain = copy.deepcopy(network.gain)
     chosen = AIMS[-1]
     for aim in AIMS:
+        if time.monotonic() - told > SILENT:
+            told = time.monotonic()
+            say(f"calibration: what comes along when {aim:.0%} is aimed at")
         for found in fits:
             found.fit(plain, aim, enough)
         others = single_changes(network, plain, read, faces[:256], before[:256], columns)[1]

@@ -237,6 +237,8 @@ class TrainingCell(View):
                 self.task = build_task(recipe, self._weights)
             self._config = run_config(recipe, self._weights, inputs)
         self._undrawn = ""  # the cell with the preview may have been mended and run again
+        if self._preview is not None:
+            self._tell("preparing", self._words("preparing_faces"))
         self._draw_faces(self._step)
         if self._stop_wanted.is_set():
             self._tell("stopped", self._words("stopped_before"))
