@@ -49,7 +49,7 @@ FACES = 10_000
 #: Of each, those whose nearest training picture is looked for, and those that detectors search.
 NEIGHBOURS, SEARCHED = 2048, 500
 #: Faces that the mask networks are held against.
-PAINTED = 256
+PAINTED = 1000
 #: Chooses the mapper's faces. Nobody read those of another number before choosing something: the
 #: budget for side effects was lowered after a look at what the judge had read on seed 0.
 FACE_SEED = 1
@@ -469,7 +469,7 @@ def score_own_masks(models: Models) -> dict[str, float]:
 
 
 def score_painter(models: Models) -> dict[str, Any]:
-    """Measure the painter, as ``l2l paint-scores --faces 256 --seed 0`` does."""
+    """Measure the painter, as ``l2l paint-scores --faces 1000 --seed 0`` does."""
     from l2l_widgets.evaluation import judge_features
     from l2l_widgets.evaluation.painting import PaintJudges, score_painting
     from l2l_widgets.maskgan import MaskGAN
