@@ -373,9 +373,10 @@ class MapBridge:
         self._show_colour(str(message["name"]))
 
     def _do_compare(self, message: Mapping[str, Any]) -> None:
-        self.groups = {name: [int(r) for r in message[name]] for name in ("a", "b")}
-        if all(self.groups.values()):
-            value = comparison_value(self._map, self.table, self.groups["a"], self.groups["b"])
+        groups = self.groups = {name: [int(r) for r in message[name]] for name in ("a", "b")}
+        self._publish({"grouped": {**groups, "by": str(message.get("client"))}, "comparison": {}})
+        if all(groups.values()):
+            value = comparison_value(self._map, self.table, groups["a"], groups["b"])
             self._publish({"comparison": value})
 
     def _do_path(self, message: Mapping[str, Any]) -> None:
@@ -462,10 +463,10 @@ class MapBridge:
             self.ready.clear()
             self._why = WHY_OPEN
             self.code_map, self._source, self._result = None, None, None
-            self.walk, self.trajectories = None, []
+            self.walk, self.trajectories, self.groups = None, [], {"a": [], "b": []}
         self._lay_out_anew()
         gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
-        self._publish({name: {} for name in gone})
+        self._publish({name: {} for name in (*gone, "grouped")})
         self.start()
 
     def hide_anew(self) -> None:
@@ -483,8 +484,7 @@ class MapBridge:
         if self._colour not in (*BELIEFS, *self.table.names):
             self._colour = self._usual_colour(self._map.known == self._map.count)
             self._show_colour()
-        if all(self.groups.values()):
-            self._worker("compare")(dict(self.groups))
+        self._worker("compare")(dict(self.groups))
         self._worker("face")(None)
 
     def _lay_out_anew(self) -> None:
