@@ -236,7 +236,7 @@ def test_a_judge_of_identity_without_numbers_is_a_message_in_its_place(name, mis
     view.close()
 
 
-def test_groups_that_one_page_draws_are_known_to_every_page(session):
+def test_groups_that_one_page_draws_are_known_to_every_page(session, tiny_parts):
     view = small_map(session)
     view._handle_custom_msg({"kind": "visible", "visible": True, "client": "one"}, [])
     assert wait_for(lambda: view.code_map.known == view.code_map.count), "the faces are read"
@@ -252,7 +252,11 @@ def test_groups_that_one_page_draws_are_known_to_every_page(session):
     draw("one", 2, a=[], b=[])
     assert view.comparison == {}, "nothing to show to a page that is opened now"
     draw("one", 3, a=[4, 5], b=[])
-    view.face.swap(session.models)
+    at_hand = []  # when a page begins anew
+    view.observe(lambda _: at_hand.append(view.points), "schema")
+    editors = {"other": session.models.editor("linear")}
+    view.face.swap(Models.from_parts(**tiny_parts, editors=editors, name="other"))
+    assert at_hand == [{}], "not the faces of the models that went"
     assert view.groups == {"a": [], "b": []}, "other models have other faces"
     assert view.grouped == {}
     view.close()

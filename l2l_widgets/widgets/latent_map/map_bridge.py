@@ -464,9 +464,9 @@ class MapBridge:
             self._why = WHY_OPEN
             self.code_map, self._source, self._result = None, None, None
             self.walk, self.trajectories, self.groups = None, [], {"a": [], "b": []}
-        self._lay_out_anew()
         gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
         self._publish({name: {} for name in (*gone, "grouped")})
+        self._lay_out_anew()  # by which the page begins anew, from what is there now
         self.start()
 
     def hide_anew(self) -> None:
