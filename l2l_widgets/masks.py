@@ -54,6 +54,8 @@ MIRRORED = ((4, 5), (6, 7), (8, 9))
 CLASS_COUNT = len(MASK_CLASSES)
 #: A mask from outside may claim any size: more pixels are not decoded, more bytes not read.
 MAX_PIXELS, MAX_FILE = 1 << 24, 64 << 20
+#: Fewer pixels a side show no face: a mask of one pixel would be all background.
+SMALLEST = 16
 #: By how much the other order must fit better before a mask is taken for it.
 ORDER_MARGIN = 0.3
 
@@ -210,8 +212,8 @@ def read_mask(
     source : path or bytes
         PNG or another lossless picture.
     side : int, optional
-        Side of the result. A square mask a whole number of times larger or smaller is resampled;
-        any other size is refused. Default: as it is.
+        Side of the result. A square mask a whole number of times larger or smaller, of 16 pixels a
+        side or more, is resampled; any other size is refused. Default: as it is.
     order : {"official", "bisenet"}, optional
         In which order the indices count. Default: official, and a mask that looks like the other
         order is refused by name; say "official" to have it read as it stands. An official mask
@@ -308,15 +310,20 @@ def _refuse_part(indices: np.ndarray, label: str) -> None:
 
 
 def fit_side(mask: Tensor, side: int, name: str = "mask") -> Tensor:
-    """A square mask at a side that is a whole multiple or part of its own, or MaskError."""
+    """A square mask at a side that is a whole multiple or part of its own, or MaskError.
+
+    One of fewer than :data:`SMALLEST` pixels a side is taken only where that side is asked for.
+    """
     height, width = mask.shape[-2:]
-    fits = height == width and (side % height == 0 or height % side == 0)
-    if not fits:
+    if width == height == side:
+        return mask
+    divides = height == width and (side % height == 0 or height % side == 0)
+    if not divides or height < SMALLEST:
         raise MaskError(
             f"{name} is {width} x {height} pixels; allowed: {side} x {side}, or a square that is "
-            "a whole number of times larger or smaller"
+            f"a whole number of times larger or smaller, of {SMALLEST} pixels a side or more"
         )
-    return mask if height == side else resize_mask(mask, side)
+    return resize_mask(mask, side)
 
 
 def _opened(source: str | os.PathLike[str] | bytes, label: str) -> Image.Image:

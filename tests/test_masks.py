@@ -124,6 +124,16 @@ def test_sizes_fit_by_whole_numbers_only(faces):
         read_mask(encode_mask(faces[0][:, :60]), side=64)
 
 
+@pytest.mark.parametrize("read", [read_mask, read_area])
+@pytest.mark.parametrize("pixels", [1, 8])
+def test_a_few_pixels_are_no_mask_of_a_face(read, pixels, faces):
+    few = encode_mask(torch.zeros(pixels, pixels, dtype=torch.uint8))
+    with pytest.raises(MaskError, match=rf"is {pixels} x {pixels} pixels; allowed: 64 x 64, or a "):
+        read(few, side=64)
+    assert read(few, side=pixels).shape == (pixels, pixels), "they are what was asked for"
+    assert read(encode_mask(resize_mask(faces[0], 16)), side=64).shape == (64, 64)
+
+
 def test_the_other_order_is_refused_by_name_and_read_on_request(faces):
     data = encode_mask(to_order(faces[0], "bisenet"))
     with pytest.raises(MaskError, match="BiSeNet order"):
@@ -183,7 +193,7 @@ def test_an_area_is_whatever_is_not_black(faces):
     assert torch.equal(read_area(png(part), 4), inside)
     assert torch.equal(read_area(png(np.stack([part, part * 0, part * 0], axis=-1)), 4), inside)
     assert torch.equal(read_area(encode_mask(faces[0]), faces.shape[-1]), faces[0] != 0)
-    assert read_area(png(part), 8).shape == (8, 8)
+    assert read_area(png(part.repeat(4, 0).repeat(4, 1)), 32).shape == (32, 32)
     with pytest.raises(MaskError, match="area is 4 x 4 pixels; allowed: 6 x 6"):
         read_area(png(part), 6)
 

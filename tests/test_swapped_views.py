@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from leaky_world import Follows, world
 from open_world import Moves, OpenWorld, Reads
+from test_widgets import wait_for
 
 from l2l_widgets import EditSession, Models
 from l2l_widgets.attributes import DEFAULT_TABLE
@@ -24,6 +25,23 @@ def said(view, kind, **content):
     """What a view answers to a message of its page."""
     view._handle_custom_msg({"kind": kind, "client": "page", "number": 1, **content}, [])
     return view.status["error"]
+
+
+@pytest.mark.parametrize("given", ["assigned", "set"])
+def test_models_that_a_session_itself_is_given_are_taken_by_every_open_view(session, given):
+    grid = EditorGrid(session, request={"age": 0.3}, methods=["perfect", "weak"], n_random=4)
+    explorer = EntanglementExplorer(session, attributes=("age",), faces=8)
+    other = narrow_world(perfect=Moves(), follows=Follows())
+    if given == "assigned":
+        session.models = other
+    else:
+        session.set_models(other)
+        session.request()
+    assert session.drain(60)
+    for view in (grid, explorer):
+        known = lambda v=view: {row["name"] for row in v.schema["attributes"]}  # noqa: E731
+        assert wait_for(lambda k=known: k() == {"smile", "beard"})
+        view.close()
 
 
 def narrow_world(**editors):

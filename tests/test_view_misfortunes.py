@@ -236,6 +236,32 @@ def test_a_judge_of_identity_without_numbers_is_a_message_in_its_place(name, mis
     view.close()
 
 
+def test_groups_that_one_page_draws_are_known_to_every_page(session, tiny_parts):
+    view = small_map(session)
+    view._handle_custom_msg({"kind": "visible", "visible": True, "client": "one"}, [])
+    assert wait_for(lambda: view.code_map.known == view.code_map.count), "the faces are read"
+
+    def draw(client, number, **groups):
+        message = {"kind": "compare", **groups, "client": client, "number": number}
+        view._handle_custom_msg(message, [])
+        assert wait_for(lambda: view.grouped == {**groups, "by": client})
+
+    draw("one", 1, a=[1, 2, 3], b=[])
+    draw("two", 1, a=[1, 2, 3], b=[7, 8, 9])
+    assert wait_for(lambda: view.comparison), "which the second page had from the first"
+    draw("one", 2, a=[], b=[])
+    assert view.comparison == {}, "nothing to show to a page that is opened now"
+    draw("one", 3, a=[4, 5], b=[])
+    at_hand = []  # when a page begins anew
+    view.observe(lambda _: at_hand.append(view.points), "schema")
+    editors = {"other": session.models.editor("linear")}
+    view.face.swap(Models.from_parts(**tiny_parts, editors=editors, name="other"))
+    assert at_hand == [{}], "not the faces of the models that went"
+    assert view.groups == {"a": [], "b": []}, "other models have other faces"
+    assert view.grouped == {}
+    view.close()
+
+
 @pytest.mark.parametrize("space", ["identity", "attributes"])
 def test_a_map_of_what_nobody_sees_is_refused_by_the_seed(space, misread, misjudged):
     models = (misjudged if space == "identity" else misread).models

@@ -82,7 +82,7 @@ class EditSession:
         n_random: int = N_RANDOM,
     ) -> None:
         z_from_seed(seed, 1)  # refuses what is no seed
-        self.models = check_models(models)
+        self._models = check_models(models)
         self._renderer = Renderer(models, n_random)
         state = SessionState(seed=seed, truncation_psi=truncation_psi, edits=(Edit(method),))
         state.check_truncation()
@@ -223,14 +223,24 @@ class EditSession:
         self._renderer.check(SessionState(seed=None, w=w, edits=()))
         return w
 
+    @property
+    def models(self) -> Models:
+        """What draws, reads and edits; to give others is :meth:`set_models`, and has them draw."""
+        return self._models
+
+    @models.setter
+    def models(self, models: Models) -> None:
+        self.set_models(models)
+        self.request()
+
     def set_models(self, models: Models) -> int:
-        """Draw with other models; face, edits and history stay. Views follow ``SharedFace.swap``.
+        """Draw with other models; face, edits and history stay. Views follow what is drawn next.
 
         What the new models cannot honour is an error of the next result.
         """
         renderer = Renderer(check_models(models), self._renderer.n_random)
         with self._lock:
-            self.models, self._renderer = models, renderer
+            self._models, self._renderer = models, renderer
             self._answered = -1
             self._stamp += 1
             return self._stamp

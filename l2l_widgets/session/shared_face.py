@@ -110,6 +110,7 @@ class SharedFace:
         self._subscribers: list[Callable[[], Callable[[FaceEvent], None] | None]] = []
         self._known = session.state  # what the subscribers have heard of
         self._heard = session.stamp
+        self._models = session.models
         # The session must not keep the shared face alive, nor the other way round for longer.
         weakref.finalize(self, session.subscribe(weakly(self._notice), receipts=never))
         listen(self._hide_anew)
@@ -229,6 +230,7 @@ class SharedFace:
             raise ValueError(f"models is {models!r}; allowed: the Models that load() gives")
         with self._lock:
             stamp = self.session.set_models(models)
+            self._models = models
             event = self._enter("models", by, self.session.state, stamp)
         self._tell(event)  # views must know the new attributes before their first picture comes
         self.session.request()
@@ -290,10 +292,15 @@ class SharedFace:
             if value.stamp < self._heard:  # drawn before what has been told already
                 return
             same_face = value.state.face_key() == self._known.face_key()
-            if same_face and _keys(value.state) == _keys(self._known):
+            if self.session.models is not self._models:  # given to the session itself
+                self._models = self.session.models
+                event = self._enter("models", "", value.state, value.stamp)
+            elif same_face and _keys(value.state) == _keys(self._known):
                 self._heard = value.stamp
                 return
-            event = self._enter("edits" if same_face else "face", "", value.state, value.stamp)
+            else:
+                kind = "edits" if same_face else "face"
+                event = self._enter(kind, "", value.state, value.stamp)
         self._tell(event)
 
     def _enter(self, kind: str, by: str, state: SessionState, stamp: int) -> FaceEvent:

@@ -82,8 +82,10 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
         self._notices = 0
         self._unsent: set[str] = set()  # what threads change while the first message is made
         self._name = f"{type(self).__name__}-{next(_NUMBERS)}"
+        still = f"l2l-still-{secrets.token_hex(8)}"
         super().__init__(
-            still=f"l2l-still-{secrets.token_hex(8)}",
+            model_id=still,  # by which a script finds its own model
+            still=still,
             words=self._words.of_script(str(self._esm)),
             **kwargs,
         )

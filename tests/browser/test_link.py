@@ -7,6 +7,7 @@ import pytest
 from l2l_widgets.widgets.stylesheet import static_text
 
 from . import harness
+from .editor_page import EditorPage
 
 pytestmark = pytest.mark.browser
 
@@ -65,3 +66,39 @@ def test_a_kernel_that_went_first_is_said_and_breaks_nothing(line, send):
     line.evaluate(f"() => open({send})")
     line.evaluate("() => link.post({ kind: 'load' })")
     harness.until(lambda: last_said(line) is True, what="the silence")
+
+
+#: anywidget gives a view's script two seconds to load; here it is given none.
+IMPATIENT = """
+AbortSignal.timeout = () => {
+  const end = new AbortController();
+  queueMicrotask(() => end.abort());
+  return end.signal;
+};
+"""
+MAKE = """
+from l2l_widgets import EditSession, FaceEditor, PhotoInverter, load
+from l2l_widgets.images import encode_png
+session = EditSession(load(), seed=3, n_random=4)
+display(FaceEditor(session), PhotoInverter(session, encode_png(session.render().before)))
+"""
+
+
+@pytest.mark.slow
+def test_a_view_whose_script_came_late_hears_its_kernel_all_the_same(page, address, folder):
+    harness.write_notebook(folder, "late.ipynb", MAKE)
+    with harness.page_beside(page) as own:
+        own.add_init_script(IMPATIENT)
+        harness.open_notebook(own, address, "late.ipynb", timeout=300)
+        editor = EditorPage(own)
+        before = editor.pixels()
+        editor.drag("smile", 0.3, 0.95)
+        editor.settle()
+        harness.until(lambda: editor.pixels() != before, what="an edit that is drawn")
+        assert editor.error() == ""
+        how = own.locator(".l2l-photo .l2l-how")
+        how.scroll_into_view_if_needed()
+        harness.until(how.inner_text, what="the photo, which comes in a message of its own")
+        assert own.faults, "anywidget gave up on none of them: nothing was tried here"
+        assert all("Failed to initialize model" in fault for fault in own.faults)
+        assert harness.kernel_errors(own) == []

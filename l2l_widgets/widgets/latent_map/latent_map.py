@@ -80,6 +80,7 @@ class LatentMap(FaceView):
     looking = traitlets.Dict(help="which space's faces are looked at, how far").tag(sync=True)
     hover = traitlets.Dict(help="the face under the pointer").tag(sync=True)
     loaded = traitlets.Dict(help="where the loaded face and its edit lie").tag(sync=True)
+    grouped = traitlets.Dict(help="rows of the two groups, and whose page drew them").tag(sync=True)
     comparison = traitlets.Dict(help="what sets two groups apart").tag(sync=True)
     strip = traitlets.Dict(help="the faces along a path").tag(sync=True)
     trajectory = traitlets.Dict(help="where an edit goes, by each method").tag(sync=True)

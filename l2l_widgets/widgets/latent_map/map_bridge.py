@@ -277,9 +277,10 @@ class MapBridge:
         self._show_colour(str(message["name"]))
 
     def _do_compare(self, message: Mapping[str, Any]) -> None:
-        self.groups = {name: [int(r) for r in message[name]] for name in ("a", "b")}
-        if all(self.groups.values()):
-            value = comparison_value(self._map, self.table, self.groups["a"], self.groups["b"])
+        groups = self.groups = {name: [int(r) for r in message[name]] for name in ("a", "b")}
+        self._publish({"grouped": {**groups, "by": str(message.get("client"))}, "comparison": {}})
+        if all(groups.values()):
+            value = comparison_value(self._map, self.table, groups["a"], groups["b"])
             self._publish({"comparison": value})
 
     def _do_path(self, message: Mapping[str, Any]) -> None:
@@ -374,10 +375,10 @@ class MapBridge:
                 self._maker.stop()  # what it still makes belongs to the models that went
             self.ready.clear()
             self.code_map, self._source, self._result = None, None, None
-            self.walk, self.trajectories = None, []
-        self._lay_out_anew()
+            self.walk, self.trajectories, self.groups = None, [], {"a": [], "b": []}
         gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
-        self._publish({name: {} for name in gone})
+        self._publish({name: {} for name in (*gone, "grouped")})
+        self._lay_out_anew()  # by which the page begins anew, from what is there now
         self.start()
 
     def hide_anew(self) -> None:
@@ -395,8 +396,7 @@ class MapBridge:
         if self._colour not in (*BELIEFS, *self.table.names):
             self._colour = self._usual_colour(self._map.known == self._map.count)
             self._show_colour()
-        if all(self.groups.values()):
-            self._worker("compare")(dict(self.groups))
+        self._worker("compare")(dict(self.groups))
         self._worker("face")(None)
 
     def _lay_out_anew(self) -> None:

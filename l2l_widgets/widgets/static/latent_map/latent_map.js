@@ -324,6 +324,7 @@ class LatentMapView {
     const value = this.model.get(name);
     if (value && Object.keys(value).length) this[LatentMapView.SHOW[name]](value);
     else if (name === "looking") this.showLooking(value);
+    else if (name === "grouped") this.showGroups({});
     else if (name === "strip") this.clearPath();
     else if (name === "trajectory") this.setTrajectory({});
   }
@@ -422,6 +423,16 @@ class LatentMapView {
     this.canvas.redrawMarks();
   }
 
+  /** Groups that were drawn on another page of this map, or on this one before it was opened again. */
+  showGroups({ a = [], b = [], by }) {
+    if (by === this.link.client) return; // its own: it has them, and perhaps newer ones
+    this.marks.groups = { a, b };
+    this.groups.setGroups(this.marks.groups);
+    if (a.length || b.length) this.groupsSection.open = true;
+    this.groups.update(this.model.get("comparison")); // whichever of the two came first
+    this.canvas.redrawMarks();
+  }
+
   showComparison(comparison) {
     this.groups.update(comparison);
   }
@@ -480,7 +491,7 @@ class LatentMapView {
 
 LatentMapView.SHOW = {
   points: "showPoints", colour: "showColour", atlas: "showAtlas", progress: "showProgress", hover: "showHover", loaded: "showFace",
-  looking: "showLooking", comparison: "showComparison", strip: "showStrip", trajectory: "setTrajectory", notice: "showNotice",
+  looking: "showLooking", grouped: "showGroups", comparison: "showComparison", strip: "showStrip", trajectory: "setTrajectory", notice: "showNotice",
 };
 LatentMapView.TRAITS = Object.keys(LatentMapView.SHOW);
 

@@ -66,6 +66,24 @@ class Message {
 }
 
 /**
+ * Have a model hear its kernel again; gives whether it was deaf. anywidget lets no message through, ever, of a model
+ * whose script took more than two seconds to load, as where many views begin at once on a busy machine.
+ */
+async function hearAgain(model) {
+  const whole = await model.widget_manager?.get_model(model.get("still"));
+  if (!whole?._handle_comm_msg) return false;
+  try {
+    await whole._handle_comm_msg({ content: { data: {} } }); // says nothing
+    return false;
+  } catch {
+    const plain = Object.getPrototypeOf(whole.constructor.prototype)._handle_comm_msg;
+    whole.comm.on_msg((message) => plain.call(whole, message));
+    whole.comm.send({ method: "request_state" }); // what was missed meanwhile
+    return true;
+  }
+}
+
+/**
  * Show a view, hide its still while it lives, and build it anew when the models, and with them its layout, change.
  * A view has `element`, `link` and `dispose()`, and `onShown(visible)` where it wants to know.
  */
@@ -94,6 +112,7 @@ function renderView(View, { model, el }) {
   };
   model.on("change:answered", acknowledge);
   model.on("change:schema", rebuild);
+  hearAgain(model).then((wasDeaf) => wasDeaf && rebuild(), () => {}); // what it asked for went unanswered
   return () => {
     model.off("change:answered", acknowledge);
     model.off("change:schema", rebuild);
