@@ -262,6 +262,7 @@ def test_every_attribute_beyond_the_band_is_listed():
     assert least in text
     calm = replace(receipt, others=dict.fromkeys(names[1:], 0.0))
     assert "the other 28 stayed within the band" in receipt_text(calm, DEFAULT_TABLE)
+    assert ", all of them within the band of random edits" in calm.to_text(DEFAULT_TABLE)
 
 
 class Stream(io.StringIO):

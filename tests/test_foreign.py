@@ -16,7 +16,7 @@ from l2l_widgets.models.own import with_judges, write_world
 from l2l_widgets.models.zoo import load
 from l2l_widgets.recipes import RecipeError
 from l2l_widgets.recipes.foreign import FACES, chosen_recipes, claim_world, foresee
-from l2l_widgets.recipes.foreign_report import verdict
+from l2l_widgets.recipes.foreign_report import explained_line, verdict
 from l2l_widgets.recipes.publishing import Stage
 from l2l_widgets.storage import StorageError
 from l2l_widgets.stylegan2 import load_generator, save_generator
@@ -269,6 +269,13 @@ def test_bad_words_are_answered_before_anything_is_written(brought, capsys, tmp_
     ):
         assert answer in refused(capsys, "train", *typed)
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("share", "known"), [(0.95, "95%"), (0.004, "nothing"), (-1.123, "nothing"), (1.0, "100%")]
+)
+def test_an_imitation_worse_than_a_constant_explains_nothing(share, known):
+    assert f"explains {known} of the judge's variance on 32" in explained_line("r", share, 32.0)
 
 
 def test_a_dry_run_says_what_it_would_take(brought, capsys, tmp_path):

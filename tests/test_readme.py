@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -95,6 +96,32 @@ def test_every_command_line_is_one_that_is_understood():
         words = shlex.split(line)[1:]
         parsed = _build_parser(words[0]).parse_args(words)
         assert parsed.verb == words[0], line
+
+
+def commands_of(notebook):
+    """What a notebook's words tell to type: its lines of commands, and those within a sentence."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    lines = re.findall(r"^    (l2l .*)$", text, flags=re.MULTILINE)
+    return [line.split(" #")[0] for line in lines], re.findall(r"`(l2l [^`\s]+ [^`\n]+)`", text)
+
+
+def test_every_command_line_of_a_notebook_is_one_that_is_understood():
+    found = {path.stem: commands_of(path) for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert sum(len(lines) + len(inline) for lines, inline in found.values()) > 8
+    for name, (lines, inline) in found.items():
+        made = set()
+        for line in [*lines, *inline]:
+            words = shlex.split(line)[1:]
+            if words[1:] == ["--help"]:
+                assert words[0] in cli.VERBS, (name, line)
+                continue
+            parsed = _build_parser(words[0]).parse_args(words)
+            assert parsed.verb == words[0], (name, line)
+            if line in lines:  # what a line takes, one before it has made
+                taken = {word for word in words if re.fullmatch(r"ffhq\.\w+", word)}
+                made |= taken if words[0] == "convert" else set()
+                assert taken <= made, (name, line)
 
 
 def test_bringing_ffhq_does_what_the_readme_says(tmp_path, monkeypatch, capsys):

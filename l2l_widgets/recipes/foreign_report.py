@@ -120,10 +120,7 @@ def write_text(world: Path, report: Mapping[str, Any], folder: Path) -> str:
     lines = [f"# Editors of {world.name}", "", report["stamp"], ""]
     for part, found in scores.items():
         if found:
-            lines.append(
-                f"- `{part}` explains {found['mean_r2']:.0%} of the judge's variance on "
-                f"{found['faces']:.0f} faces that it never saw"
-            )
+            lines.append(explained_line(part, found["mean_r2"], found["faces"]))
     lines += [
         "",
         "| method | attribute | asked 0.3, came | others moved | identity | verdict |",
@@ -162,6 +159,22 @@ def write_text(world: Path, report: Mapping[str, Any], folder: Path) -> str:
     return text
 
 
+def explained_line(part: str, share: float, faces: float) -> str:
+    """Say how much of the judge an imitation knows, as a line of the report.
+
+    Parameters
+    ----------
+    part : str
+        The imitation's name.
+    share : float
+        Its R² on faces that it never saw: at most 1, and below 0 where it is worse than a constant.
+    faces : float
+        How many these were.
+    """
+    known = f"{share:.0%}" if share >= 0.005 else "nothing"
+    return f"- `{part}` explains {known} of the judge's variance on {faces:.0f} faces it never saw"
+
+
 def _within(row: Mapping[str, Any], name: str, words: Callable[[float | None], str]) -> str:
     """A figure and its interval over faces."""
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
@@ -170,7 +183,7 @@ def _within(row: Mapping[str, Any], name: str, words: Callable[[float | None], s
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
+    return "-" if value is None else f"{value:.0%}".replace("-0%", "0%")
 
 
 def _number(value: float | None) -> str:

@@ -45,7 +45,8 @@ def as_table(receipt: Receipt, table: AttributeTable, others: int = 6) -> str:
     if len(receipt.others) > others:
         rest = len(receipt.others) - others
         inside = rest - sum(name not in shown for name in outside)
-        among = f"{inside} of them within" if rest > 1 else "within" if inside else "beyond"
+        count = "all" if inside == rest else inside
+        among = f"{count} of them within" if rest > 1 else "within" if inside else "beyond"
         left = f"{rest} others" if rest > 1 else "1 other"
         small = f", or moved by less than {100 * VISIBLE:.0f} %" if inside else ""
         lines.append(f"and {left}, {among} the band of random edits{small}")
