@@ -315,9 +315,10 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     assert {row.split(",")[1] for row in table[1:]} - {"asked_attributes"} == {
         *PER_FACE, "parser_iou", *DISTANCES, "identity_share",
     }  # fmt: skip
-    assert "8 faces (unseen renders, seed 0)" in (tmp_path / "r" / "table.md").read_text()
+    assert "PREVIEW, 8 faces (unseen renders, seed 0)" in (tmp_path / "r" / "table.md").read_text()
     said = capsys.readouterr().out
     assert "edited_iou" in said
+    assert "PREVIEW, n = 8 faces, seed 0" in said
     assert "chance decides most of them; --faces" in said, "4 faces a side tell nothing"
     kept = tmp_path / "r" / "variants" / "whole.json"
     scores = json.loads(kept.read_text())

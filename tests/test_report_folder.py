@@ -38,6 +38,11 @@ from l2l_widgets.storage import StorageError
 AGE = DEFAULT_TABLE.index("age")
 PROTOCOL = Protocol(attributes=("age", "beard"), faces=12, batch=8, draws=50)
 PAPER = Plan(PROTOCOL, parts=("paper",), paper_faces=5, positions=5)
+NO_CURVE = {
+    "method": "one", "seed": 0, "attribute": "age", "faces": [], "achieved": [], "others": [],
+    "others_interval": [[], []], "identity": None, "identity_interval": None,
+    "identity_faces": None,
+}  # fmt: skip
 PROVENANCE = {"preview": False, "judges": {"attribute": "judge"}, "trained_seeds": {"one": 1}}
 
 
@@ -371,7 +376,7 @@ def test_a_report_that_finds_no_room_leaves_the_earlier_one_whole(tmp_path, monk
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(descriptor)
 
-    other = Comparison(PAPER, {**PROVENANCE, "preview": True}, curves=[{"method": "one"}])
+    other = Comparison(PAPER, {**PROVENANCE, "preview": True}, curves=[NO_CURVE])
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(StorageError, match=r"curves\.svg.*No space left"):
@@ -379,11 +384,37 @@ def test_a_report_that_finds_no_room_leaves_the_earlier_one_whole(tmp_path, monk
     assert contents(tmp_path) == earlier
 
 
+def test_too_few_faces_are_said_in_every_table(tmp_path) -> None:
+    rows = [{"first": "one", "second": "two"}, {"first": "one", "second": "three"}]
+    few = {**PROVENANCE, "preview": True}
+    write_report(Comparison(PAPER, few, pairs=rows), tmp_path / "few", figures=False)
+    assert [r["preview"] for r in rows_of(tmp_path / "few" / "pairs.csv")] == ["PREVIEW"] * 2
+    write_report(Comparison(PAPER, PROVENANCE, pairs=rows), tmp_path / "many", figures=False)
+    assert rows_of(tmp_path / "many" / "pairs.csv") == rows
+    report = json.loads((tmp_path / "many" / "report.json").read_text())
+    assert report["random_edits"] == {"directions": 24, "faces": 12, "share_within": 0.95}
+
+
+def test_curves_are_numbers_with_their_faces_and_intervals(tmp_path) -> None:
+    plan = Plan(PROTOCOL, parts=("equal",), sweep_faces=10)
+    result = compare(open_models(), {"m": [Moves(leak=0.1)]}, plan, tmp_path)
+    write_report(result, tmp_path, figures=False)
+    rows = [r for r in rows_of(tmp_path / "curves.csv") if r["attribute"] == "age"]
+    assert {r["quantity"] for r in rows} == {"others", "identity_similarity"}
+    (at,) = (r for r in rows if r["quantity"] == "others" and r["achieved"].startswith("0.3"))
+    assert float(at["value"]) == pytest.approx(0.1 * float(at["achieved"]), abs=1e-3)
+    assert float(at["low"]) <= float(at["value"]) <= float(at["high"]) + 1e-6
+    assert 1 < int(at["faces"]) <= 10
+    same = [r for r in rows if r["quantity"] == "identity_similarity" and int(r["faces"])]
+    assert same
+    assert all(float(r["value"]) == pytest.approx(1, abs=1e-4) for r in same)
+
+
 def test_who_finds_a_report_finds_the_tables_and_figures_that_it_speaks_of(
     tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setattr(figures, "curves_figure", lambda _: Figure())
-    write_report(Comparison(PAPER, PROVENANCE, curves=[{"method": "one"}]), tmp_path)
+    write_report(Comparison(PAPER, PROVENANCE, curves=[NO_CURVE]), tmp_path)
     assert (tmp_path / "figures" / "curves.svg").is_file()
     (tmp_path / "figures" / "mine.svg").write_text("a file of somebody else")
     replace, met = os.replace, []

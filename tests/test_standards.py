@@ -14,7 +14,12 @@ from l2l_widgets.cli.evaluate_text import comparison_text
 from l2l_widgets.evaluation import Plan, compare, stamp, write_report
 from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.report import Protocol
-from l2l_widgets.evaluation.standards import EPSILON, edit_coordinates, measure_spaces
+from l2l_widgets.evaluation.standards import (
+    EPSILON,
+    edit_coordinates,
+    measure_codes,
+    measure_spaces,
+)
 from l2l_widgets.metrics import factors
 
 NAMES = ("age", "beard", "smile")
@@ -111,6 +116,37 @@ def test_dci_is_that_of_the_published_implementation() -> None:
         assert found.disentanglement == pytest.approx(expected, abs=1e-8)
         expected = float((per_factor * shares.sum(axis=0)).sum())
         assert found.completeness == pytest.approx(expected, abs=1e-8)
+
+
+def test_mig_is_that_of_the_published_implementation() -> None:
+    """google-research/disentanglement_lib, metrics/mig.py and its histogram discretizer."""
+    import numpy as np
+    from sklearn.metrics import mutual_info_score
+
+    draw = torch.Generator().manual_seed(0)
+    truth = torch.randint(0, 5, (400, 2), generator=draw)
+    noise = torch.randn(400, 4, generator=draw).double()
+    codes = torch.cat([truth.double(), truth.double() * 2], dim=1) + noise
+    mus, ys = codes.numpy().T, truth.numpy().T
+    binned = [np.digitize(row, np.histogram(row, 20)[1][:-1]) for row in mus]
+    told = np.array([[mutual_info_score(y, row) for y in ys] for row in binned])
+    entropy = np.array([mutual_info_score(y, y) for y in ys])
+    ordered = np.sort(told, axis=0)[::-1]
+    expected = float(np.mean((ordered[0] - ordered[1]) / entropy))
+    assert 0.01 < expected < 0.9
+    assert factors.mig_score(codes, truth) == pytest.approx(expected, abs=1e-9)
+
+
+def test_codes_of_a_reading_that_never_varies_are_left_out_by_name() -> None:
+    bench = Bench.of(open_models(), PROTOCOL)
+    bench.before["judge"][:, DEFAULT_TABLE.index("beard")] = 0.5
+    found = measure_codes(Moves(), bench, PROTOCOL)
+    assert found["attributes"] == 2
+    assert found["mig"] > 0.5
+    bench.before["judge"][:, DEFAULT_TABLE.index("age")] = 0.5
+    line = r"1 of the attributes can be changed and vary \(constant: age, beard\); allowed: at"
+    with pytest.raises(ValueError, match=line):
+        measure_codes(Moves(), bench, PROTOCOL)
 
 
 def test_sap_is_that_of_the_published_implementation() -> None:

@@ -29,6 +29,17 @@ def test_the_rate_is_the_one_that_the_recipe_reports():
     assert 0.3 < found < 0.95, "neither trivial nor hopeless"
 
 
+def test_the_rate_perfect_constant_adversarial():
+    who = torch.arange(40).repeat_interleave(2)
+    apart = torch.eye(40).repeat_interleave(2, dim=0)
+    assert true_accept_rate(apart, who) == 1, "every person has a direction of one's own"
+    assert true_accept_rate(torch.ones(80, 4) / 2, who) == 0, "who looks like all is told by none"
+    # two pictures of a person look opposite ways, so any stranger is more alike
+    middle = F.normalize(torch.randn(40, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+    opposite = torch.stack([middle, -middle], dim=1).flatten(0, 1)
+    assert true_accept_rate(opposite, who) == 0
+
+
 def test_the_interval_is_that_of_drawing_people_again():
     """Against the plain way: write down the drawn people's pairs, one resample after another."""
     vectors, who = crowd(25)

@@ -146,6 +146,8 @@ def requested_lines(report: Any, title: str = "") -> list[str]:
         shown = "".join(interval_cell(row, k, w, d) for k, (_, w, d) in _COLUMNS.items())
         lines.append(f"{row['method']:<{wide}}{row['attribute']:<{long}}{row['faces']:>6}{shown}")
     for m in report.methods:
+        if m["null_error"] is None:  # why stands among what was not measured
+            continue
         lines.append(
             f"{m['method']}: asked for nothing it moves by {m['null_error']:.2g} standard "
             f"deviations of W; {m['milliseconds_per_edit']:.2f} ms an edit"

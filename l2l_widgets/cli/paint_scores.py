@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         share_of,
         write_painting_report,
     )
+    from l2l_widgets.evaluation.plan import ENOUGH_FACES
     from l2l_widgets.storage import sha256_tensors
 
     # progress must not stand before the object that --json promises to print last, and alone
@@ -133,6 +134,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "split": None if known is None else known[1],
         "left_out": 0 if known is None else len(known[0].left_out),
         "faces": count,
+        "preview": count < ENOUGH_FACES,
         "resolution": side,
         "seed": seed,
         "variants": variants,
@@ -378,6 +380,8 @@ def _show(report: Mapping[str, Any]) -> None:
             print(name)
         between = "" if low == value == high else f"  [{low:.3f}, {high:.3f}]"
         print(f"  {measure:<22} {value:7.3f}{between}")
+    if report["preview"]:
+        print(f"PREVIEW, n = {counted(report['faces'], 'face')}, seed {report['seed']}")
     half, length = report["variants"]["whole"]["frechet_sets"]
     if half < length:
         print(

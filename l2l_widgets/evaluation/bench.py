@@ -17,6 +17,7 @@ from l2l_widgets.models.drawing import request_reader
 from l2l_widgets.perception import AttributeNet, resampled
 
 if TYPE_CHECKING:
+    from l2l_widgets.evaluation.cells import Cells
     from l2l_widgets.models.zoo import Models
 
 #: (attribute, size of the change, seed) -> pictures (M, 3, R, R) of the same people with less of
@@ -133,7 +134,12 @@ class Readers:
                     f"{tuple(readings.shape)}; allowed: ({len(images)}, {width})"
                 )
         if self.identity is not None:
-            found["person"] = self.identity(images).float()
+            found["person"] = person = self.identity(images).float()
+            if person.ndim != 2 or len(person) != len(images):
+                raise ValueError(
+                    f"identity: vectors of {len(images)} pictures have shape "
+                    f"{tuple(person.shape)}; allowed: ({len(images)}, D)"
+                )
         for name, readings in found.items():
             if not bool(torch.isfinite(readings).all()):
                 raise ValueError(f"{name}: readings hold NaN or infinity; allowed: finite numbers")
@@ -241,6 +247,32 @@ class Bench:
         draw = torch.Generator().manual_seed(protocol.seed * 1000 + column)
         judge, ensemble = self.before["judge"][:, column], self.before["ensemble"][:, column]
         return choose_requests(judge, ensemble, protocol.request, draw)
+
+
+def kept_bench(models: Models, protocol: Protocol, cells: Cells) -> Bench:
+    """Return the bench of a run; its readings are kept, as they take as long as a cell.
+
+    Raises
+    ------
+    ValueError
+        The faces cannot be drawn or read; without them there is nothing to measure.
+    """
+    bench: list[Bench] = []
+
+    def measure() -> dict[str, Tensor]:
+        bench.append(Bench.of(models, protocol))
+        return {"ws": bench[0].ws, **bench[0].before}
+
+    kept = cells.get(("faces",), measure)
+    if kept is None:
+        raise ValueError(cells.failed[-1]["reason"])
+    if bench:
+        return bench[0]
+    device = models.generator.w_avg.device
+    kept = {key: value.to(device) for key, value in kept.items()}
+    ws = kept.pop("ws")
+    scale = float((ws - models.generator.w_avg).std())
+    return Bench(models, Readers.of(models), ws, kept, scale)
 
 
 def face_latents(models: Models, seeds: Sequence[int], truncation_psi: float) -> Tensor:

@@ -11,11 +11,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors, write_atomic
+
+T = TypeVar("T")
 
 
 class Cells:
@@ -82,8 +84,18 @@ class Cells:
         except StorageError:
             path.unlink()  # not a whole cell: measured again
             self._began.discard(path.name)
+        made = self.attempt(key, lambda: dict(measure() or {}))
+        if made is None:
+            return None
+        save_safetensors(path, made)
+        self._measured.add(path.name)
+        # in one order, whether measured now or found: rows of a report follow it
+        return dict(sorted(made.items()))
+
+    def attempt(self, key: tuple[str | int, ...], measure: Callable[[], T]) -> T | None:
+        """Measure something that is not kept; None where it failed, which is noted as in `get`."""
         try:
-            tensors = dict(measure() or {})
+            return measure()
         except Exception as error:  # whatever a foreign editor or judge raises is that cell's
             reason = " ".join(str(error).split()) or type(error).__name__
             part, method, seed, attribute = (*key, "", "", "", "")[:4]
@@ -94,10 +106,6 @@ class Cells:
                 }
             )  # fmt: skip
             return None
-        save_safetensors(path, tensors)
-        self._measured.add(path.name)
-        # in one order, whether measured now or found: rows of a report follow it
-        return dict(sorted(tensors.items()))
 
 
 def plain_name(label: str) -> str:

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.evaluation import equal_change, paper_protocol, several, standards
-from l2l_widgets.evaluation.bench import Bench, Readers, Truth
+from l2l_widgets.evaluation.bench import Bench, Truth, kept_bench
 from l2l_widgets.evaluation.cells import Cells
 from l2l_widgets.evaluation.plan import ENOUGH_FACES, Plan
 from l2l_widgets.evaluation.report import EvaluationReport, versions
 from l2l_widgets.evaluation.requested import (
+    NULL_AND_SPEED,
     add_method,
     identity_scale,
     measure_requested,
@@ -75,7 +76,8 @@ class Comparison:
         Single faces: part, method, seed, attribute, face, requested, reader, quantity, value.
     curves : list of dict
         Identity and leakage along the sweep, for figures: means over the faces, and their 95 %
-        bootstrap intervals (``others_interval``, ``identity_interval``: [lows, highs]).
+        bootstrap intervals (``others_interval``, ``identity_interval``: [lows, highs]); of how
+        many faces each is (``faces``, ``identity_faces``).
     """
 
     plan: Plan
@@ -168,7 +170,7 @@ def compare(
         settings["trained"] = others
     cells = Cells(out, settings)
     result = Comparison(plan)
-    bench = _bench(models, plan, cells)
+    bench = kept_bench(models, protocol, cells)
     truths = _truths(bench, plan, truth, cells) if truth is not None else {}
     bench.regions = {name: cell["region"].bool() for name, cell in truths.items()}
     known = {name: cell for name, cell in truths.items() if "person_less" in cell}
@@ -213,26 +215,6 @@ def compare(
         "wall_seconds": round(time.perf_counter() - started, 1),
     }
     return result
-
-
-def _bench(models: Models, plan: Plan, cells: Cells) -> Bench:
-    """Return the bench; its readings are kept, as they take as long as a cell."""
-    bench: list[Bench] = []
-
-    def measure() -> dict[str, Tensor]:
-        bench.append(Bench.of(models, plan.protocol))
-        return {"ws": bench[0].ws, **bench[0].before}
-
-    kept = cells.get(("faces",), measure)
-    if kept is None:  # nothing can be measured without the faces
-        raise ValueError(cells.failed[-1]["reason"])
-    if bench:
-        return bench[0]
-    device = models.generator.w_avg.device
-    kept = {key: value.to(device) for key, value in kept.items()}
-    ws = kept.pop("ws")
-    scale = float((ws - models.generator.w_avg).std())
-    return Bench(models, Readers.of(models), ws, kept, scale)
 
 
 def _truths(bench: Bench, plan: Plan, truth: Truth, cells: Cells) -> dict[str, dict[str, Tensor]]:
@@ -372,9 +354,11 @@ class _Run:
                 report = self.result.requested.setdefault(seed, EvaluationReport(protocol))
                 before = len(report.measurements)
                 add_method(report, label, cells)
-                report.methods[-1].update(
-                    null_and_speed(editor, self.bench, list(cells), protocol.request)
+                speed = self.cells.attempt(
+                    ("request", label, seed, "null and speed"),
+                    partial(null_and_speed, editor, self.bench, list(cells), protocol.request),
                 )
+                report.methods[-1].update(speed or dict.fromkeys(NULL_AND_SPEED))
                 for method, attribute, face, *rest in report.measurements[before:]:
                     row = ("request", method, seed, attribute, face, *rest)
                     self.result.measurements.append(row)
@@ -426,6 +410,7 @@ class _Run:
             result.curves.append(
                 {
                     "method": label, "seed": seed, "attribute": name,
+                    "faces": (~cell["achieved"].isnan()).sum(dim=0).tolist(),
                     "achieved": cell["achieved"].nanmean(dim=0).tolist(),
                     "others": cell["others"].nanmean(dim=0).tolist(),
                     "others_interval": column_intervals(cell["others"], protocol),
@@ -434,6 +419,9 @@ class _Run:
                     ),
                     "identity_interval": (
                         column_intervals(cell["curve"], protocol) if "curve" in cell else None
+                    ),
+                    "identity_faces": (
+                        (~cell["curve"].isnan()).sum(dim=0).tolist() if "curve" in cell else None
                     ),
                 }
             )  # fmt: skip
@@ -450,7 +438,10 @@ class _Run:
             cells = self.over_attributes("paper", label, seed)
             if not cells:
                 continue
-            seconds = paper_protocol.picture_seconds(editor, part, next(iter(cells)))
+            seconds = self.cells.attempt(
+                ("paper", label, seed, "seconds"),
+                partial(paper_protocol.picture_seconds, editor, part, next(iter(cells))),
+            )
             of = "judge" if self.features is not None else "identity"
             rows = paper_protocol.paper_rows(cells, reference, seconds, protocol, of)
             self.result.paper += [{"method": label, **row} for row in rows]

@@ -203,11 +203,9 @@ def equal_row(
     asked, position = cell["asked"], cell[f"{reader}:position"]
     reached = ~position.isnan()
     n = int((~asked.isnan()).sum())
-    row: dict[str, Any] = {
-        "faces": n,
-        "reached": int(reached.sum()),
-        "reach_score": round(int(reached.sum()) / n, 4) if n else None,
-    }
+    row: dict[str, Any] = {"faces": n, "reached": int(reached.sum()), "reach_score": None}
+    if n:
+        _add_means(row, {"reach_score": reached[~asked.isnan()].double()}, protocol)
     if not bool(reached.any()):
         return row
     changes = cell[f"{reader}:changes"][reached]
@@ -216,12 +214,13 @@ def equal_row(
     unrelated = [i for i in range(len(table)) if i not in own]
     others = [i for i in range(len(table)) if i != column]
     spread = bench_readings(bench, reader).std(dim=0).cpu()
-    numbers: dict[str, Tensor] = {
-        "leak_mean": changes[:, others].abs().mean(dim=1),
-        "leak_max": changes[:, others].abs().amax(dim=1),
-        "leak_unrelated_mean": changes[:, unrelated].abs().mean(dim=1),
-    }
-    if float(spread[column]) > 0:
+    numbers: dict[str, Tensor] = {}
+    if others:  # a judge of a single attribute has nothing else to see move
+        numbers["leak_mean"] = changes[:, others].abs().mean(dim=1)
+        numbers["leak_max"] = changes[:, others].abs().amax(dim=1)
+    if unrelated:
+        numbers["leak_unrelated_mean"] = changes[:, unrelated].abs().mean(dim=1)
+    if float(spread[column]) > 0 and any(float(spread[i]) > 0 for i in others):
         mean, largest, _ = leakage.attribute_dependency(changes, spread, column)
         numbers |= {"attribute_dependency_mean": mean, "attribute_dependency_max": largest}
     numbers["edit_length"] = cell[f"{reader}:length"][reached]
@@ -240,8 +239,9 @@ def equal_row(
         if len(steady):
             _add_means(row, {"monotonicity_score": steady}, protocol)
     signed = changes * signs
-    row["bias"] = round(float(signed[:, others].mean(dim=0).abs().mean()), 4)
-    row["drift"] = round(float(changes[:, others].mean(dim=0).abs().mean()), 4)
+    if others:
+        row["bias"] = round(float(signed[:, others].mean(dim=0).abs().mean()), 4)
+        row["drift"] = round(float(changes[:, others].mean(dim=0).abs().mean()), 4)
     row["strength_median"] = round(float(position[reached].quantile(0.5)), 4)
     return row
 

@@ -31,6 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from l2l_widgets.evaluation.plan import ENOUGH_FACES
 from l2l_widgets.maskgan.model import MaskGAN
 from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
 from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES
@@ -385,9 +386,10 @@ def write_painting_report(folder: Path, report: Mapping[str, Any]) -> None:
     rows = painting_table(report)
     lines = ["variant,measure,mean,low,high"]
     lines += [f"{v},{m},{value:.5f},{low:.5f},{high:.5f}" for v, m, value, low, high in rows]
+    preview = "PREVIEW, " if report["faces"] < ENOUGH_FACES else ""
     said = [
-        f"{report['faces']} faces ({report['data']}, seed {report['seed']}); 95 % intervals over "
-        f"faces, of Fréchet distances the range over {SPLITS} random halvings into "
+        f"{preview}{report['faces']} faces ({report['data']}, seed {report['seed']}); 95 % "
+        f"intervals over faces, of Fréchet distances the range over {SPLITS} random halvings into "
         f"{report['faces'] // 2} a side. One training a variant: intervals do not cover another.",
         "", "| variant | measure | value | from | to |", "|---|---|---:|---:|---:|",
     ]  # fmt: skip

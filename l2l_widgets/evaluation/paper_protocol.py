@@ -206,13 +206,31 @@ def _are_judges(features: Features | None, bench: Bench) -> bool:
 def _features(features: Features | None, images: Tensor, seen: Mapping[str, Tensor]) -> Tensor:
     if "features" in seen:
         return seen["features"].float()
-    return (features(images) if features is not None else seen["person"]).float()
+    return seen_features(features, images) if features is not None else seen["person"].float()
+
+
+def seen_features(features: Features, images: Tensor) -> Tensor:
+    """Return features (B, D) of pictures.
+
+    Raises
+    ------
+    ValueError
+        Not one row a picture, or numbers that are not finite: no distance could be taken of them.
+    """
+    found = features(images).float()
+    if found.ndim != 2 or len(found) != len(images) or not bool(torch.isfinite(found).all()):
+        raise ValueError(
+            f"features of {len(images)} pictures have shape {tuple(found.shape)}"
+            f"{'' if bool(torch.isfinite(found).all()) else ' and hold NaN or infinity'}; "
+            f"allowed: ({len(images)}, D), finite numbers"
+        )
+    return found
 
 
 def paper_rows(
     cells: Mapping[str, Mapping[str, Tensor]],
     reference: Mapping[str, Tensor],
-    seconds: float,
+    seconds: float | None,
     protocol: Protocol,
     of: str = "judge",
 ) -> list[dict[str, Any]]:
@@ -224,8 +242,8 @@ def paper_rows(
         Attribute -> what :func:`measure_paper` found.
     reference : dict
         As :func:`reference_features` gives it.
-    seconds : float
-        For one edited picture.
+    seconds : float or None
+        For one edited picture, where that could be measured.
     protocol : Protocol
         For the resampling.
     of : str
@@ -250,7 +268,7 @@ def paper_rows(
     edited = torch.cat([cell["features"].flatten(0, 1) for cell in cells.values()])
     readings = torch.cat([cell["readings"].flatten(0, 1) for cell in cells.values()])
     own = reference["features"]
-    kernel, _ = distribution.kernel_distance(own, edited, seed=protocol.seed)
+    kernel, deviation = distribution.kernel_distance(own, edited, seed=protocol.seed)
     sharp, plain = judged_inception_score(readings), judged_inception_score(reference["readings"])
     counts = {"faces": len(own), "pictures": len(edited)}
     frechet = distribution.frechet_distance(own, edited)
@@ -260,7 +278,10 @@ def paper_rows(
         ("inception_score_judge", "difference of judged Inception Scores", abs(sharp - plain)),
         ("Time (s)", "seconds an edited picture", seconds),
     ):
-        rows.append({"row": row, "quantity": quantity, "value": value, **counts})
+        if value is not None:
+            rows.append({"row": row, "quantity": quantity, "value": value, **counts})
+            if row.startswith("kernel"):
+                rows[-1]["deviation"] = deviation  # over its random subsets, as KID is given
     return rows
 
 

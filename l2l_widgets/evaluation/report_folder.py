@@ -13,7 +13,9 @@
     paper.csv               the paper's rows, ours beside the paper's own
     several.csv             five attributes in one request: one row a method, seed and reader
     standards.csv           separability, path length, DCI, MIG, SAP, each with its caveat
+    curves.csv              what else moves, and identity, over the achieved change
     failed.csv              what could not be measured, and why
+                            (of too few faces, every row of the others ends in PREVIEW)
     tables/*.tex            equal_methods and paper as LaTeX (booktabs)
     figures/*.svg, *.png    leakage matrices, and what moves as the target moves
     report.json             all but the leakage matrix and single faces; it comes last, and while
@@ -31,7 +33,14 @@ from pathlib import Path
 from typing import Any
 
 from l2l_widgets.evaluation.comparison import Comparison
+from l2l_widgets.evaluation.equal_change import (
+    CURVE,
+    FALSE_DISCOVERIES,
+    RANDOM_DIRECTIONS,
+    RANDOM_FACES,
+)
 from l2l_widgets.evaluation.paper_protocol import FACES, OF_FEATURES, PAPER_FIGURES, PAPER_METHODS
+from l2l_widgets.metrics.leakage import BAND
 from l2l_widgets.storage import make_folder, write_together
 
 #: Columns of ``measurements.csv``.
@@ -107,8 +116,13 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "paper": comparison.paper,
         "several": comparison.several,
         "standards": comparison.standards,
+        "random_edits": {
+            "directions": RANDOM_DIRECTIONS, "faces": min(RANDOM_FACES, plan.protocol.faces),
+            "share_within": BAND,
+        },
+        "false_discoveries": FALSE_DISCOVERIES,
         "failed": comparison.failed,
-    }
+    }  # fmt: skip
 
 
 def write_report(comparison: Comparison, out: str | Path, *, figures: bool = True) -> Path:
@@ -154,6 +168,7 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         ]
         for table in ("methods", "attributes")
     }
+    preview = bool(comparison.provenance["preview"])
     yield folder / "measurements.csv", long_csv(comparison.measurements)
     for name, table in (
         ("methods", requested["methods"]),
@@ -165,9 +180,12 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         ("paper", paper_table(comparison)),
         ("several", comparison.several),
         ("standards", comparison.standards),
+        ("curves", curve_rows(comparison)),
         ("failed", comparison.failed),
     ):
-        yield folder / f"{name}.csv", as_csv(table)
+        few = paper_mark(comparison).startswith("PREVIEW") if name == "paper" else preview
+        mark_of = {"preview": "PREVIEW"} if few and name != "failed" else {}
+        yield folder / f"{name}.csv", as_csv([{**row, **mark_of} for row in table])
     mark = stamp(comparison)
     for name, table, said, title in (
         (
@@ -213,6 +231,23 @@ def _forget_figures(folder: Path, drawn: Sequence[str]) -> None:
         path.unlink(missing_ok=True)
 
 
+def curve_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the curves as rows: a quantity at an achieved change, its interval and its faces."""
+    rows: list[dict[str, Any]] = []
+    for curve in comparison.curves:
+        own = {key: curve[key] for key in ("method", "seed", "attribute")}
+        ends, reached = curve["others_interval"], curve["identity_interval"]
+        found = [("others", curve["achieved"], curve["others"], ends, curve["faces"])]
+        if curve["identity"] is not None:
+            faces = curve["identity_faces"]
+            found.append(("identity_similarity", CURVE, curve["identity"], reached, faces))
+        for quantity, places, values, (low, high), counts in found:
+            for row in zip(places, values, low, high, counts, strict=True):
+                named = zip(("achieved", "value", "low", "high", "faces"), row, strict=True)
+                rows.append({**own, "quantity": quantity, "reader": "judge", **dict(named)})
+    return rows
+
+
 def paper_table(comparison: Comparison) -> list[dict[str, Any]]:
     """Return the paper's rows: our methods by this world, then the paper's own of another one.
 
@@ -253,8 +288,8 @@ def _rounded(value: float | None) -> float | None:
 def _shown_methods(comparison: Comparison) -> list[dict[str, Any]]:
     shown = []
     for row in comparison.methods:
-        out = {key: row[key] for key in ("method", "reader", "seeds", "reach_score")}
-        for name in ("leak_mean", "identity_similarity"):
+        out = {key: row[key] for key in ("method", "reader", "seeds")}
+        for name in ("reach_score", "leak_mean", "identity_similarity"):
             value = row.get(name)
             out[name] = (
                 None

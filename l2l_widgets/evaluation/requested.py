@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
 
 
+#: What :func:`null_and_speed` measures.
+NULL_AND_SPEED = ("null_error", "milliseconds_per_edit")
+
+
 @torch.inference_mode()
 def evaluate(
     models: Models,
@@ -201,12 +205,10 @@ def null_and_speed(
     editor: Editor, bench: Bench, names: Sequence[str], request: float
 ) -> dict[str, float]:
     """Return ``null_error`` and ``milliseconds_per_edit`` of a method that can edit ``names``."""
-    return {
-        "null_error": _null_error(editor, bench.ws, names, bench.scale),
-        "milliseconds_per_edit": _milliseconds(
-            editor, bench.ws, names[0], request, bench.before.get("request")
-        ),
-    }
+    current = bench.before.get("request")
+    error = _null_error(editor, bench.ws, names, bench.scale)
+    milliseconds = _milliseconds(editor, bench.ws, names[0], request, current)
+    return dict(zip(NULL_AND_SPEED, (error, milliseconds), strict=True))
 
 
 def _edit_all(
@@ -242,13 +244,20 @@ def _measure_faces(
         out[f"{reader}:achieved"] = editing.achieved_fraction(
             before[reader][:, column], after[reader][:, column], request
         )
-        out[f"{reader}:others"] = editing.others_leak(changes, [column])
-        out[f"{reader}:others_unrelated"] = editing.others_leak(changes, partners)
+        out[f"{reader}:others"] = _others(changes, [column])
+        out[f"{reader}:others_unrelated"] = _others(changes, partners)
     if "person" in before:
         out["judge:identity_similarity"] = editing.identity_similarity(
             before["person"], after["person"]
         )
     return out
+
+
+def _others(changes: Tensor, edited: list[int]) -> Tensor:
+    """Return what else moved (N,), NaN where the judge knows nothing else."""
+    if len(set(edited)) == changes.shape[1]:
+        return torch.full((len(changes),), float("nan"), device=changes.device)
+    return editing.others_leak(changes, edited)
 
 
 def _statistics(values: Mapping[str, Tensor], protocol: Protocol) -> dict[str, Any]:

@@ -82,8 +82,13 @@ def method_rows(
             spread = torch.stack([e.nanmean() for e in each])
             row[f"{name}_seed_spread"] = round(float(spread.std()), 5) if len(seeds) > 1 else None
         cells = [kept[label, seed][name] for seed in seeds for name in names]
-        positions = [cell[f"{reader}:position"][~cell["asked"].isnan()] for cell in cells]
-        row["reach_score"] = round(float((~torch.cat(positions).isnan()).float().mean()), 4)
+        reached = torch.stack(
+            [(~cell[f"{reader}:position"].isnan()).double() for cell in cells], dim=1
+        )
+        reached[torch.stack([cell["asked"].isnan() for cell in cells], dim=1)] = float("nan")
+        low, high = editing.bootstrap_interval(reached, seed=protocol.seed, draws=protocol.draws)
+        row["reach_score"] = round(float(reached.nanmean()), 4)
+        row["reach_score_low"], row["reach_score_high"] = round(low, 4), round(high, 4)
         own = [r for r in leaks if (r["method"], r["reader"]) == (label, reader)]
         row["leaks"] = sum(r["verdict"] == "leak" for r in own)
         row["cells"] = sum(r["verdict"] in ("leak", "clear") for r in own)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from l2l_widgets.attributes import EditRequest
 from l2l_widgets.evaluation.bench import Bench
+from l2l_widgets.evaluation.paper_protocol import seen_features
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.metrics.factors import dci_scores, mig_score, sap_score
@@ -31,6 +32,8 @@ __all__ = ["edit_coordinates", "measure_codes", "measure_spaces", "standards_row
 #: Paths whose length is measured, and the step along them as a share. A step of 1e-4, the paper's,
 #: is lost in the rounding of features in float32.
 PATHS, EPSILON = 200, 1e-2
+#: Share of the faces to which DCI's trees are fitted.
+FITTED = 2 / 3
 #: Faces on which a method's mean edit is taken.
 EDITED_FACES = 64
 #: What stands beside every number of its kind.
@@ -114,7 +117,7 @@ def _path_length(bench: Bench, protocol: Protocol, space: str, features: Feature
 
 def _seen(bench: Bench, images: Tensor, features: Features | None) -> Tensor:
     if features is not None:
-        return features(images).double()
+        return seen_features(features, images).double()
     return bench.readers.look(images, ensemble=False)["person"].double()
 
 
@@ -165,18 +168,24 @@ def measure_codes(editor: Editor, bench: Bench, protocol: Protocol) -> dict[str,
     Raises
     ------
     ValueError
-        Fewer than two of the attributes can be changed, or too few faces.
+        Fewer than two of the attributes can be changed and vary, or too few faces. An attribute
+        whose reading is constant is left out, and ``attributes`` counts the others.
     """
-    names = tuple(name for name in protocol.attributes if name in editor.attributes)
+    table, all_readings = bench.models.table, bench.before["judge"].double().cpu()
+    able = [name for name in protocol.attributes if name in editor.attributes]
+    # trees are fitted to the first two thirds: what is constant there has nothing to be told by
+    first = all_readings[: int(len(all_readings) * FITTED)]
+    names = tuple(n for n in able if float(first[:, table.index(n)].std()) > 0)
     if len(names) < 2:
+        constant = ", ".join(n for n in able if n not in names)
         raise ValueError(
-            f"{len(names)} of the attributes can be changed; allowed: at least 2, as codes are "
-            "compared with one another"
+            f"{len(names)} of the attributes can be changed"
+            f"{f' and vary (constant: {constant})' if constant else ''}; allowed: at least 2, as "
+            "codes are compared with one another"
         )
     codes = edit_coordinates(editor, bench, names, protocol.request)
-    columns = [bench.models.table.index(name) for name in names]
-    readings = bench.before["judge"][:, columns].double().cpu()
-    dci = dci_scores(codes, readings, seed=protocol.seed)
+    readings = all_readings[:, [table.index(name) for name in names]]
+    dci = dci_scores(codes, readings, seed=protocol.seed, train_share=FITTED)
     assert dci.informativeness is not None  # fitted trees say
     found = {
         "dci_disentanglement": dci.disentanglement,

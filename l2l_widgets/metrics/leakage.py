@@ -18,6 +18,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+#: Share of the random edits that a band holds.
+BAND = 0.95
+
 
 def matched_position(knobs: Tensor, achieved: Tensor, change: float) -> Tensor:
     """Return the strength at which each face first has the wanted change, NaN where it never has.
@@ -153,7 +156,7 @@ def regression_slopes(readings: Tensor) -> Tensor:
     return torch.where(constant, float("nan"), slopes)
 
 
-def random_direction_band(changes: Tensor, level: float = 0.95) -> Tensor:
+def random_direction_band(changes: Tensor, level: float = BAND) -> Tensor:
     """Return the largest mean change that chance gives each reading: the zero of a leakage matrix.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from l2l_widgets.evaluation.plan import ENOUGH_FACES
 from l2l_widgets.recipes.markdown import markdown_table
 
 __all__ = [
@@ -118,8 +119,9 @@ def _command(protocol: Mapping[str, Any], truth: Mapping[str, Any], out: str) ->
 
 
 def _intro(protocol: Mapping[str, Any], command: str) -> str:
+    preview = "PREVIEW, " if protocol["pairs"] < ENOUGH_FACES else ""
     return (
-        f"`{command}`\n\n{protocol['pairs']} pairs of unseen faces (psi "
+        f"`{command}`\n\n{preview}{protocol['pairs']} pairs of unseen faces (psi "
         f"{protocol['truncation_psi']:g}), read by the second judges; in brackets 95 % of the "
         "bootstrap over pairs. *At best* is what the measure itself allows: the judge's agreement "
         "with the networks of the training on the inputs themselves, and what the reader of "
