@@ -213,6 +213,10 @@ def test_pictures_that_stand_still_have_german_axes(monkeypatch):
     assert len(drawn) == 3
     assert {"gelesen (% der Skala)", "geändert", "Lächeln", "Schritt", "Verlust"} <= set(texts)
     assert any(text.startswith("VORSCHAU, n = 8 Gesichter") for text in texts)
+    drawn[0].draw_without_rendering()
+    (stamp,) = drawn[0].findobj(lambda found: "VORSCHAU" in getattr(found, "get_text", str)())
+    edge = drawn[0].bbox.x1
+    assert stamp.get_window_extent().x1 <= edge, "a narrow figure cuts its stamp off"
     assert still_english(text for text in texts if text not in ("total", "mapper")) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 
@@ -16,6 +17,24 @@ def in_percent(axis: Any) -> None:
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+
+
+def stand_below(figure: Any, stamp: str, size: float = 5) -> None:
+    """Write a stamp below a figure, on as many lines as its width needs.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        With a constrained layout, which makes room for it.
+    stamp : str
+        n, seed, judge, intervals, and whether it is a preview.
+    size : float
+        Of its letters, in points.
+    """
+    # a letter is a little more than half as wide as it is high
+    letters = max(20, int(figure.get_figwidth() * 72 / (0.56 * size)))
+    text = "\n".join(textwrap.wrap(stamp, letters))
+    figure.supxlabel(text, fontsize=size, x=0.01, ha="left")
 
 
 def grid_in(ax: Any, rows: int, columns: int, **ratios: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from l2l_widgets.attributes import AttributeTable, label_of
-from l2l_widgets.plots.axes import in_percent
+from l2l_widgets.plots.axes import in_percent, stand_below
 
 __all__ = ["leakage_plot", "trajectory_plot"]
 
@@ -109,7 +109,7 @@ def leakage_plot(
     scale.ax.tick_params(labelsize=6)
     in_percent(scale.ax.yaxis)
     if stamp:
-        ax.figure.supxlabel(stamp, fontsize=5, x=0.01, ha="left")
+        stand_below(ax.figure, stamp)
     return ax
 
 
@@ -190,5 +190,5 @@ def trajectory_plot(
     ax.tick_params(labelsize=6)
     ax.legend(fontsize=6, frameon=False)
     if stamp:
-        ax.figure.supxlabel(stamp, fontsize=5, x=0.01, ha="left")
+        stand_below(ax.figure, stamp)
     return ax
