@@ -113,6 +113,7 @@ def test_the_generator_trains_through_its_four_phases(rendered, regressors, tmp_
     assert images.std() > 0.01
 
 
+@pytest.mark.slow
 def test_z_is_standard_normal_and_no_coordinate_is_a_factor(rendered, regressors, tmp_path):
     small = {"channel_base": 256, "channel_max": 16, "portraits": 1000}
     task = build_task(generator_recipe.RECIPES[0].replace(**small))
@@ -121,6 +122,7 @@ def test_z_is_standard_normal_and_no_coordinate_is_a_factor(rendered, regressors
     assert task.to_z.abs().max() < 2.5
 
 
+@pytest.mark.slow
 def test_the_mapping_starts_from_the_factors(rendered, regressors, tmp_path):
     task = build_task(
         generator_recipe.RECIPES[0].replace(channel_base=256, channel_max=16), tmp_path

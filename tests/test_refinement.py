@@ -63,6 +63,7 @@ def test_a_grown_generator_first_draws_the_same_picture_upsampled(weights):
         refinement.grown(small, 64)
 
 
+@pytest.mark.slow
 def test_only_the_new_block_learns(weights, monkeypatch, tmp_path):
     monkeypatch.setattr(refinement, "rendered_set", lambda name: _Renders())
     recipe = refinement.RECIPES[0].replace(
@@ -115,6 +116,7 @@ def all_losses(folder):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(3, 8), (5,)], ids=["in both phases", "between them"])
 def test_a_stopped_training_goes_on_bit_for_bit_through_both_phases(tiny, tmp_path, stops):
     whole, settings = tiny()
@@ -143,6 +145,7 @@ def test_a_stopped_training_goes_on_bit_for_bit_through_both_phases(tiny, tmp_pa
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_the_kept_loss_holds_the_averaged_picture_to_the_small_one(tiny, tmp_path):
     """What is reported is that distance, and its weight is what keeps it small."""
     z = torch.randn(8, 8, generator=torch.Generator().manual_seed(2))
@@ -188,6 +191,7 @@ def test_what_is_reported_as_kept_is_the_distance_of_the_averaged_picture(tiny, 
     assert said[0].item() == pytest.approx(weighed.item(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_doubling_network_starts_as_interpolation_and_learns_edges():
     renders = _Renders().images.float() / 127.5 - 1
     torch.manual_seed(0)
@@ -257,6 +261,7 @@ def test_a_generator_file_says_from_which_side_on_it_can_be_trusted(weights, tmp
         load_generator(path)
 
 
+@pytest.mark.slow
 def test_a_shard_is_read_at_half_its_size():
     drawn = render(sample_factors(4, 3), 32)
     shard = {

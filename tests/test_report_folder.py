@@ -217,6 +217,7 @@ def test_latex_escapes_what_latex_would_read() -> None:
     assert text.count("{") == text.count("}")
 
 
+@pytest.mark.slow
 def test_rows_can_be_measured_again_and_a_changed_one_is_found(tmp_path) -> None:
     plan = Plan(PROTOCOL, paper_faces=4, positions=3)
     methods = {"half": [Moves(reach=0.6, leak=0.2, person=0.01)]}

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from l2l_widgets.faceworld.version import WORLD
 from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
 from l2l_widgets.masks import mirror, resize_mask
 from l2l_widgets.recipes.rendered import SETS, check_sets, rendered_set
@@ -45,6 +46,8 @@ class MaskData:
         authors' code does not.
     batch_size : int
         Faces a step; 1 in the authors' code.
+    world : int
+        Version of the renderer whose sets are learned from; of a folder's pictures it says nothing.
     """
 
     data: str = ""
@@ -53,6 +56,7 @@ class MaskData:
     resolution: int = 64
     flip: bool = False
     batch_size: int = 8
+    world: int = WORLD
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.faces < 0:
