@@ -20,6 +20,7 @@ from l2l_widgets.evaluation.painting import (
     face_iou,
     graft,
     grafts,
+    moved_masks,
     same_person,
     score_painting,
     share_of,
@@ -28,7 +29,16 @@ from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.dataset import DatasetConfig
 from l2l_widgets.images import load_image, read_png_text, save_image
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
-from l2l_widgets.masks import LABELS, class_index, encode_mask, read_mask, resize_mask, to_order
+from l2l_widgets.maskgan.mask_vae import MaskVAE, MaskVAEConfig
+from l2l_widgets.masks import (
+    LABELS,
+    class_index,
+    encode_mask,
+    one_hot,
+    read_mask,
+    resize_mask,
+    to_order,
+)
 from l2l_widgets.models.zoo import load
 from l2l_widgets.painting import AREA_FORMAT, load_painter
 from l2l_widgets.painting.recipe import MAX_FILE, RECIPE, RECIPE_FORMAT
@@ -244,6 +254,21 @@ class _Perfect:
         return (seen[:, None].float() / 9 - 1).repeat(1, 3, 1, 1)
 
 
+def test_masks_are_moved_towards_the_next_and_as_far_away(faces):
+    vae = MaskGAN.load(VAE).vae
+    masks = torch.stack([resize_mask(mask, vae.config.resolution) for mask in faces.mask])
+    with torch.no_grad():
+        codes = vae.encode(one_hot(masks))[0]
+        wanted = vae.decode(codes + (codes.roll(-1, 0) - codes) / 2.5).argmax(1)
+    towards, away = moved_masks(vae, masks)
+    assert torch.equal(towards.long(), wanted)
+    assert towards.dtype == torch.uint8
+    assert not torch.equal(towards, away)
+    alike = masks[:1].expand(4, -1, -1)
+    towards, away = moved_masks(vae, alike)
+    assert torch.equal(towards, away), "the way to a mask like one's own has no length"
+
+
 def test_scores_see_who_obeys_and_by_how_much(faces):
     images = (faces.mask[:, None].float() / 9 - 1).repeat(1, 3, 1, 1)
     judges = PaintJudges(
@@ -253,12 +278,17 @@ def test_scores_see_who_obeys_and_by_how_much(faces):
         features=lambda x: x.flatten(1)[:, ::400],
         names=("glasses", "smile", "hair_length"),
     )
+    vae = MaskVAE(MaskVAEConfig.scaled(faces.mask.shape[-1])).eval()
     scores = {
-        name: score_painting(_Perfect(share), images, faces.mask, judges)
+        name: score_painting(_Perfect(share), images, faces.mask, judges, vae)
         for name, share in (("whole", 1.0), ("half", 0.5))
     }
     whole = scores["whole"]
     assert set(whole["means"]) == set(PER_FACE)
+    assert whole["means"]["moved_iou"] == 1, "it obeys masks that are moved as well"
+    assert scores["half"]["means"]["moved_iou"] < 1
+    alone = score_painting(_Perfect(1.0), images, faces.mask, judges)["means"]
+    assert set(whole["means"]) - set(alone) == {"moved_iou", "moved_identity"}
     assert whole["means"]["own_iou"] == whole["means"]["edited_iou"] == 1
     assert whole["means"]["own_identity"] == pytest.approx(1, abs=1e-5)
     assert whole["frechet"]["frechet_own"] == pytest.approx(whole["frechet"]["frechet_halves"])
@@ -314,7 +344,7 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     assert table[0] == "variant,measure,mean,low,high"
     assert {row.split(",")[1] for row in table[1:]} - {"asked_attributes"} == {
         *PER_FACE, "parser_iou", *DISTANCES, "identity_share",
-    }  # fmt: skip
+    } - {"moved_iou", "moved_identity"}, "no MaskVAE is there to move masks"  # fmt: skip
     assert "PREVIEW, 8 faces (unseen renders, seed 0)" in (tmp_path / "r" / "table.md").read_text()
     said = capsys.readouterr().out
     assert "edited_iou" in said

@@ -163,7 +163,9 @@ def test_launched_processes_share_an_evaluation(tmp_path, tiny_world):
         "--parts", "request,equal", "--no-figures", "--out",
     ]  # fmt: skip
     two = launch_two(*words, str(tmp_path / "out"))
-    assert "equal, mapper, training seed 0: smile\n" in two.stderr, "the second cell is the second process's"
+    assert "equal, mapper, training seed 0: smile\n" in two.stderr, (
+        "the second cell is the second process's"
+    )
     assert two.stdout.count("at equal achieved change") == 1
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["cells"] == {"measured": 4, "found": 0, "failed": 0}

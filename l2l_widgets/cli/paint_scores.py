@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from l2l_widgets.evaluation.painting import PaintJudges
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+    from l2l_widgets.maskgan.mask_vae import MaskVAE
     from l2l_widgets.models.zoo import Models
 
 JUDGES = ("attribute_judge", "identity_judge")
@@ -112,13 +113,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     faces = _Faces(known, count, seed, side)
     painters, trained = _painters(args, models, asked, steps, side, say)
     pairs = None if known is not None else _pairs(args.out, judges.identity, hashes)
+    vae = _vae(args, models, painters)
+    moved_by = None if vae is None else sha256_tensors(vae.state_dict())
     variants: dict[str, Any] = {}
     for name, painter in painters.items():
         key = {
             "protocol": PROTOCOL, "judges": hashes, "data": faces.origin, "seed": seed,
-            "faces": count, "weights": sha256_tensors(painter.state_dict()),
+            "faces": count, "weights": sha256_tensors(painter.state_dict()), "vae": moved_by,
         }  # fmt: skip
-        measure = functools.partial(_score, painter, faces, judges, _Pace(name, count, say))
+        measure = functools.partial(_score, painter, faces, judges, vae, _Pace(name, count, say))
         scores = kept_scores(args.out, name, key, measure)
         if pairs is not None:
             import torch
@@ -149,13 +152,32 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return json.loads(json.dumps({k: v for k, v in report.items() if k != "variants"}))
 
 
-def _score(painter: MaskGAN, faces: _Faces, judges: PaintJudges, pace: _Pace) -> dict[str, Any]:
+def _score(
+    painter: MaskGAN, faces: _Faces, judges: PaintJudges, vae: MaskVAE | None, pace: _Pace
+) -> dict[str, Any]:
     """Measure one variant, on faces that are read or drawn only now."""
     from l2l_widgets.evaluation.painting import score_painting
 
     images, masks = faces.of(painter.resolution)
     pace.start = time.perf_counter()  # drawing the faces is not its pace
-    return score_painting(painter, images, masks, judges, progress=pace)
+    return score_painting(painter, images, masks, judges, vae, progress=pace)
+
+
+def _vae(
+    args: argparse.Namespace, models: Models, painters: Mapping[str, MaskGAN]
+) -> MaskVAE | None:
+    """What moves masks, the same for all variants: theirs, the one they share, or the models'."""
+    from l2l_widgets.maskgan import MaskGAN
+    from l2l_widgets.maskgan.model import VAE
+
+    own = next((painter.vae for painter in painters.values() if painter.vae is not None), None)
+    if own is not None:
+        return own
+    if args.ablations is not None:
+        return MaskGAN.load(args.runs / "shared" / VAE, args.device).vae
+    if VAE not in models.manifest:
+        return None
+    return MaskGAN.load(models.check_file(VAE), args.device).vae
 
 
 def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict[str, str]]:
@@ -389,13 +411,18 @@ def _show(report: Mapping[str, Any]) -> None:
             f"fewer faces than features chance decides most of them; --faces {2 * length} or more "
             "tells"
         )
-    found = report["whole_minus"].get("no-edits")
-    if found is not None:
-        gap, low, high = found["edited_iou"]
-        verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
-        print(
-            f"simulated edits against none, overlap on edited masks: {gap:+.3f} "
-            f"[{low:+.3f}, {high:+.3f}], {counted(report['faces'], 'face')}: {verdict}"
-        )
+    found = report["whole_minus"].get("no-edits", {})
+    for measure, what in (
+        ("edited_iou", "overlap on edited masks"),
+        ("moved_iou", "overlap on masks that the MaskVAE moved"),
+        ("moved_identity", "likeness on masks that the MaskVAE moved"),
+    ):
+        if measure in found:
+            gap, low, high = found[measure]
+            verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+            print(
+                f"simulated edits against none, {what}: {gap:+.3f} "
+                f"[{low:+.3f}, {high:+.3f}], {counted(report['faces'], 'face')}: {verdict}"
+            )
     if report["same_person_identity"] is not None:
         print(f"two renders of the same person: identity {report['same_person_identity']:.3f}")

@@ -6,6 +6,10 @@ faces without glasses have none to give); no network takes part in it, so that n
 for what it was trained on. The mask that is obtained is what a parser sees; the attributes and the
 identity are read by the judges, which trained nothing.
 
+Beside them, where a MaskVAE is given, a third kind of mask: the face's own, moved by the MaskVAE
+towards the next face's and away from it, as far as training with simulated edits moves it. These
+are the masks that such training is made for.
+
 =====================  =============================================================================
 number of a face       what
 =====================  =============================================================================
@@ -15,6 +19,8 @@ own_attributes         share of the attributes that the judge reads alike (above
 edited_iou             overlap, edited mask
 edited_identity        likeness, edited mask
 edited_attributes      1 where the attribute that the edit is about reads as in the face it is from
+moved_iou              overlap, mask moved by the MaskVAE, the mean of both ways
+moved_identity         likeness, mask moved by the MaskVAE, the mean of both ways
 changed_outside        share of the pixels outside the edited area that changed visibly
 changed_outside_kept   the same with the outside kept by blending
 =====================  =============================================================================
@@ -32,23 +38,26 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.evaluation.plan import ENOUGH_FACES
+from l2l_widgets.maskgan.mask_vae import MaskVAE
 from l2l_widgets.maskgan.model import MaskGAN
 from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
-from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES
+from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES, one_hot
 from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
 from l2l_widgets.storage import make_folder, write_atomic, write_together
 
 #: What was measured under another name was measured otherwise: nothing of it is kept.
-PROTOCOL = "l2l-painting/3"
+PROTOCOL = "l2l-painting/4"
 #: What an edit takes from the next face, in turn, and the attribute that it is about.
 GRAFTS = (("mouth", "u_lip", "l_lip"), ("hair",), ("eye_g",))
 GRAFTED = ("smile", "hair_length", "glasses")
 #: Numbers of one face, the columns of the table of faces.
 PER_FACE = (
     "own_iou", "own_identity", "own_attributes", "edited_iou", "edited_identity",
-    "edited_attributes", "changed_outside", "changed_outside_kept",
+    "edited_attributes", "moved_iou", "moved_identity", "changed_outside", "changed_outside_kept",
 )  # fmt: skip
+#: How far the MaskVAE moves a mask, of the way to another's: 1 / lambda_inter of the paper.
+MOVED = 1 / 2.5
 #: Fréchet distances, each a mean over :data:`SPLITS` random halvings of the faces.
 DISTANCES = ("frechet_own", "frechet_edited", "frechet_halves", "frechet_share")
 SPLITS = 10
@@ -142,11 +151,31 @@ def grafts(masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @torch.no_grad()
+def moved_masks(vae: MaskVAE, masks: Tensor, batch: int = 64) -> tuple[Tensor, Tensor]:
+    """Move every mask (N, R, R) towards the next one's, and as far away from it.
+
+    Returns
+    -------
+    towards, away : Tensor, shape (N, R, R), uint8
+        The most likely class of each pixel, as the MaskVAE draws them.
+    """
+    device = next(vae.parameters()).device
+    codes = torch.cat([vae.encode(one_hot(m.to(device)))[0] for m in masks.split(batch)])
+    gap = MOVED * (codes.roll(-1, 0) - codes)
+    towards, away = (
+        torch.cat([vae.decode(c).argmax(1).to(torch.uint8).cpu() for c in moved.split(batch)])
+        for moved in (codes + gap, codes - gap)
+    )
+    return towards, away
+
+
+@torch.no_grad()
 def score_painting(
     model: MaskGAN,
     images: Tensor,
     masks: Tensor,
     judges: PaintJudges,
+    vae: MaskVAE | None = None,
     batch: int = 32,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
@@ -162,6 +191,8 @@ def score_painting(
         Their true masks.
     judges : PaintJudges
         Who looks.
+    vae : MaskVAE, optional
+        Moves masks; without it there are no numbers of moved ones.
     batch : int
         Faces at a time.
     progress : callable
@@ -193,6 +224,7 @@ def score_painting(
     about = None
     if {*GRAFTED} <= {*judges.names}:
         about = torch.tensor([judges.names.index(n) for n in GRAFTED])[kinds, None]  # (N, 1)
+    moved = () if vae is None else moved_masks(vae, masks)
     columns: dict[str, list[Tensor]] = {}
     parsed: list[Tensor] = []
     features: dict[str, list[Tensor]] = {"true": [], "own": [], "edited": []}
@@ -212,10 +244,16 @@ def score_painting(
             "changed_outside": outside,
             "changed_outside_kept": kept,
         }
+        if moved:
+            ways = [(m[rows], model.paint(image, m[rows], mask).clamp(-1, 1).cpu()) for m in moved]
+            seen = [face_iou(asked_for, judges.parser(drawn)) for asked_for, drawn in ways]
+            alike = [(who * judges.identity(drawn)).sum(1) for _, drawn in ways]
+            found["moved_iou"] = torch.stack(seen).mean(0)
+            found["moved_identity"] = torch.stack(alike).mean(0)
         if about is not None:
             wanted = read[donors[rows]].gather(1, about[rows])
-            seen = (judges.attributes(edited).cpu() >= 0.5).gather(1, about[rows])
-            found["edited_attributes"] = (seen == wanted)[:, 0]
+            reads = (judges.attributes(edited).cpu() >= 0.5).gather(1, about[rows])
+            found["edited_attributes"] = (reads == wanted)[:, 0]
         for name, values in found.items():
             columns.setdefault(name, []).append(values.cpu().float())
         parsed.append(face_iou(mask, judges.parser(image)))

@@ -27,6 +27,8 @@ PAINTED = {
     "edited_iou": "overlap, edited mask",
     "edited_identity": "likeness, edited mask",
     "edited_attributes": "what the edit is about reads as in the face it is from",
+    "moved_iou": "overlap, mask moved by the mask autoencoder towards another's and away from it",
+    "moved_identity": "likeness, mask moved so",
     "changed_outside": "share of the pixels outside the edited area that changed visibly",
     "changed_outside_kept": "the same with the outside kept by blending",
 }

@@ -188,8 +188,8 @@ def _parts(
         )
     if WHOLE in models.manifest and (weights / WHOLE).is_file() and models.has("parser"):
         parts["painting"] = _Part(
-            "the painter", (WHOLE, PARSER, *_JUDGES), {"faces": PAINTED, "protocol": PAINTING},
-            lambda: score_painter(models),
+            "the painter", (WHOLE, VAE, PARSER, *_JUDGES),
+            {"faces": PAINTED, "protocol": PAINTING}, lambda: score_painter(models),
         )  # fmt: skip
     parts["mapper_all"] = _mapper_part(
         models, progress, "the mapper on all attributes", models.table.names, 100, 0
@@ -481,7 +481,8 @@ def score_painter(models: Models) -> dict[str, Any]:
         models.parser, models.attribute_judge, models.identity_judge, features, models.table.names
     )
     painter = MaskGAN.load(models.check_file(WHOLE), models.device)
-    found = score_painting(painter, *_unseen(painter.resolution), judges)
+    vae = MaskGAN.load(models.check_file(VAE)).vae if VAE in models.manifest else None
+    found = score_painting(painter, *_unseen(painter.resolution), judges, vae)
     return {name: value for name, value in found.items() if name != "rows"}
 
 
