@@ -254,6 +254,23 @@ class _Perfect:
         return (seen[:, None].float() / 9 - 1).repeat(1, 3, 1, 1)
 
 
+def test_a_first_stage_that_is_listed_but_not_shipped_is_trained(tmp_path):
+    from l2l_widgets.recipes import get_recipe, list_recipes
+    from l2l_widgets.recipes.mask_ablations import _take
+
+    known, said = list_recipes(), []
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    bare = tmp_path / "package"
+    bare.mkdir()
+    for file in ("MANIFEST.json", "regressor.safetensors"):
+        shutil.copy(DEFAULT_WEIGHTS / file, bare / file)
+    shutil.copy(bare / "regressor.safetensors", folder)
+    assert _take(get_recipe("dense-mapping", known), known, bare, folder, said.append) is False
+    assert said == []
+    assert not (folder / "dense_mapping.safetensors").exists()
+
+
 def test_masks_are_moved_towards_the_next_and_as_far_away(faces):
     vae = MaskGAN.load(VAE).vae
     masks = torch.stack([resize_mask(mask, vae.config.resolution) for mask in faces.mask])

@@ -133,6 +133,8 @@ def _take(
     """Copy what a folder of weights has of exactly this recipe and these inputs; False for none."""
     if not is_current(recipe, input_hashes(recipe, known, target), source):
         return False
+    if not all((source / file).is_file() for file in recipe.outputs):
+        return False  # an intermediate that the package's manifest lists and does not bring
     manifest = read_manifest(target)
     for file in recipe.outputs:
         _carry(source, target, file)
