@@ -35,6 +35,13 @@ def lay_flat(code_map, space="w", seed=0):
     return layout
 
 
+def small_map(models):
+    """A map that is laid out and still has to be read."""
+    made = CodeMap(models, 64, neighbours=8)
+    lay_flat(made)
+    return made
+
+
 @pytest.fixture(scope="module")
 def parts():
     from conftest import build_attribute_net, build_embedder

@@ -8,6 +8,7 @@ import ipywidgets.widgets.widget as ipywidget
 import pytest
 from comm.base_comm import BaseComm
 from mixing_world import build_mixer
+from test_code_map import small_map
 
 from l2l_widgets import PaintSession, widgets
 from l2l_widgets.session.edit_session import EditSession
@@ -77,7 +78,10 @@ MAKERS = {
         lambda session, _: widgets.InterpolationView(session, 8, frames=3),
         {"schema", "settings"},
     ),
-    "LatentMap": (lambda session, _: widgets.LatentMap(session, count=40), {"schema", "progress"}),
+    "LatentMap": (
+        lambda session, _: widgets.LatentMap(session, code_map=small_map(session.models)),
+        {"schema", "progress"},
+    ),
     "MaskPainter": (painter, {"schema", "picture", "mask", "settings"}),
     "PhotoInverter": (lambda session, _: widgets.PhotoInverter(session), {"schema"}),
     "Presenter": (

@@ -353,6 +353,9 @@ def test_hidden_attributes_are_shown_nowhere(session, code_map):
     view.close()
     with pytest.raises(ValueError, match=r"gendre.*gender"):
         LatentMap(session, hide=["gendre"])
+    for count in (63, 1_000_001, 100.0):
+        with pytest.raises(ValueError, match=f"count is {count!r}; allowed: 64 to 1000000"):
+            LatentMap(session, count=count)
 
 
 def test_the_scripts_stay_within_the_page():

@@ -12,6 +12,7 @@ from german_page import still_english
 from matplotlib.text import Text
 from mixing_world import build_mixer
 from regression_task import make_task
+from test_code_map import small_map
 from training_runs import fit
 
 import l2l_widgets as l2l
@@ -35,7 +36,9 @@ VIEWS = {
     "EntanglementExplorer": lambda session, **words: l2l.EntanglementExplorer(
         session, faces=2, attributes=("smile",), chance=2, **words
     ),
-    "LatentMap": lambda session, **words: l2l.LatentMap(session, count=50, **words),
+    "LatentMap": lambda session, **words: l2l.LatentMap(
+        session, code_map=small_map(session.models), **words
+    ),
 }
 
 

@@ -9,7 +9,7 @@ import zlib
 import pytest
 import torch
 from mixing_world import build_mixer
-from test_code_map import lay_flat
+from test_code_map import small_map
 from test_widgets import wait_for
 
 from l2l_widgets import PaintSession, widgets
@@ -69,13 +69,6 @@ def misjudged(request, tiny_parts, tiny_models):
     session.close()
 
 
-def small_map(session):
-    """A map that is laid out and still has to be read."""
-    made = CodeMap(session.models, 64, neighbours=8)
-    lay_flat(made)
-    return widgets.LatentMap(session, code_map=made)
-
-
 def painter(session, folder):
     face = session.render().before
     mask = torch.zeros(face.shape[-2:], dtype=torch.uint8)
@@ -92,7 +85,7 @@ VIEWS = {
     "Gallery": lambda s, f: widgets.Gallery(s, page_size=2),
     "IdentityMixer": lambda s, f: widgets.IdentityMixer(build_mixer(), rows=(3,), columns=(4,)),
     "InterpolationView": lambda s, f: widgets.InterpolationView(s, 8, frames=3, folder=f),
-    "LatentMap": lambda s, f: widgets.LatentMap(s, count=60),
+    "LatentMap": lambda s, f: widgets.LatentMap(s, code_map=small_map(s.models)),
     "MaskPainter": painter,
     "PhotoInverter": lambda s, f: widgets.PhotoInverter(s),
     "Presenter": lambda s, f: widgets.Presenter([("A", {}), ("B", {"smile": 0.3})], s),
@@ -172,7 +165,7 @@ KNOWN = ("FaceEditor", "Presenter", "EditorGrid", "InterpolationView")
 
 @pytest.mark.parametrize("name", READ)
 def test_a_judge_without_numbers_is_a_message_in_its_place(name, misread, tmp_path):
-    view = small_map(misread) if name == "LatentMap" else VIEWS[name](misread, tmp_path)
+    view = VIEWS[name](misread, tmp_path)
     if name == "LatentMap":
         view._handle_custom_msg({"kind": "visible", "visible": True, "client": "p"}, [])
         assert wait_for(lambda: view.progress["error"]), "its faces are coloured by no reading"
@@ -208,7 +201,7 @@ def test_readings_of_another_shape_are_a_message_in_its_place(
     parts = {**tiny_parts, "regressor": Narrow(), "attribute_judge": Narrow()}
     models = Models.from_parts(**parts, editors={"linear": tiny_models.editor("linear")})
     session = EditSession(models, method="linear", seed=3, n_random=4)
-    view = small_map(session) if name == "LatentMap" else VIEWS[name](session, tmp_path)
+    view = VIEWS[name](session, tmp_path)
     view._handle_custom_msg({"kind": "visible", "visible": True, "client": "p"}, [])
     if name == "Gallery":
         view.search("smile > 50")
@@ -237,7 +230,7 @@ def test_a_judge_of_identity_without_numbers_is_a_message_in_its_place(name, mis
 
 
 def test_groups_that_one_page_draws_are_known_to_every_page(session, tiny_parts):
-    view = small_map(session)
+    view = VIEWS["LatentMap"](session, None)
     view._handle_custom_msg({"kind": "visible", "visible": True, "client": "one"}, [])
     assert wait_for(lambda: view.code_map.known == view.code_map.count), "the faces are read"
 

@@ -37,7 +37,7 @@ from l2l_widgets.maps.layout import (
 from l2l_widgets.maps.seeing import check_seen, shown_to
 from l2l_widgets.models.zoo import Models
 
-__all__ = ["SPACES", "CodeMap", "Layout"]
+__all__ = ["SPACES", "CodeMap", "Layout", "check_count"]
 
 #: Space -> what a person reads, and the part that sees it; None for the codes themselves.
 SPACES = {
@@ -60,6 +60,12 @@ Progress = Callable[[str, float], None]
 
 def _silent(text: str, share: float) -> None:
     pass
+
+
+def check_count(count: object) -> None:
+    """Raise ValueError for a number of faces that no map can have."""
+    if type(count) is not int or not 64 <= count <= 1_000_000:
+        raise ValueError(f"count is {count!r}; allowed: 64 to 1000000")
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ class CodeMap:
         first_seed: int = 0,
         neighbours: int = NEIGHBOURS,
     ) -> None:
+        check_count(count)
         for name, value, low, high in (
-            ("count", count, 64, 1_000_000),
             ("neighbours", neighbours, 2, 100),
             ("first_seed", first_seed, 0, 2**32 - 1),
         ):

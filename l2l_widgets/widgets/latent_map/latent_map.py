@@ -17,7 +17,7 @@ from typing import Any
 
 import traitlets
 
-from l2l_widgets.maps.code_map import CodeMap
+from l2l_widgets.maps.code_map import CodeMap, check_count
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
@@ -44,7 +44,7 @@ class LatentMap(FaceView):
         The map, or a file that ``l2l train map`` wrote. Where not given, the one shipped with the
         models is opened; without one a map is drawn, which takes some twenty seconds.
     count : int, optional
-        Faces of a map that has to be drawn; 4,000 if not given.
+        Faces of a map that has to be drawn, from 64; 4,000 if not given.
     hide : iterable of str
         Attributes that are shown nowhere.
     language : str, optional
@@ -58,8 +58,8 @@ class LatentMap(FaceView):
     Raises
     ------
     ValueError
-        ``hide`` names an attribute that does not exist, or the models cannot be loaded. What is
-        wrong with a map is said in its place.
+        ``hide`` names an attribute that does not exist, ``count`` is no number of faces that a map
+        can have, or the models cannot be loaded. What is wrong with a map is said in its place.
 
     Examples
     --------
@@ -104,6 +104,8 @@ class LatentMap(FaceView):
         models = face.models
         words = Words.of(language)
         # refused before there is a view
+        if count is not None:
+            check_count(count)
         table = words.translate(visible_table(models.table, self._hide))
         super().__init__(face, progress=progress, language=language, **kwargs)
         self.schema = schema_of(table, models.available_editors, self._words)
