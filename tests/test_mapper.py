@@ -7,6 +7,7 @@ import torch
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeRequestError, EditRequest
 from l2l_widgets.editors import MapperConfig, MapperEditor, MapperNetwork
+from l2l_widgets.editors.folded_mapper import FoldedMapper
 from l2l_widgets.editors.mapper_objective import LossWeights, MapperObjective, sample_changes
 from l2l_widgets.losses import Augmentation, background_kept_loss
 from l2l_widgets.metrics import editing
@@ -122,6 +123,43 @@ def test_the_symmetric_structure_nearly_undoes_itself() -> None:
     assert errors["symmetric"] < 0.05
     assert errors["symmetric"] < 0.3 * errors["anchored"] < errors["learned"]
     assert errors["symmetric+"] < 0.5 * errors["symmetric"]
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize(
+    "options",
+    [{"layers": 1}, {"layers": 4, "activation": "relu"}, {"linear": False, "hidden_dim": 5}],
+    ids=["one", "four", "no linear term"],
+)
+def test_the_fast_path_is_the_network_but_for_rounding(topology, options) -> None:
+    w, delta = draw(3, NUM_WS, W_DIM), draw(3, ATTRIBUTES)
+    for looks in (1, 2, 4):
+        network = build(topology=topology, halfways=looks, **options)
+        fast, expected = FoldedMapper(network), network(w, delta)
+        assert (expected - w).abs().max() > 0.1
+        assert torch.allclose(fast(w, delta), expected, atol=1e-5)
+        assert torch.equal(fast(w, torch.zeros(3, ATTRIBUTES)), w), "a null edit is exact"
+
+
+def test_the_fast_path_follows_its_weights() -> None:
+    w, delta = draw(3, NUM_WS, W_DIM), draw(3, ATTRIBUTES)
+    network = build(halfways=3)
+    fast = FoldedMapper(network)
+    before = fast(w, delta)
+    with torch.no_grad():
+        network.nets[0][0].weight.mul_(1.5)
+        network.linear.mul_(0.5)
+    assert not torch.allclose(fast(w, delta), before, atol=1e-3)
+    assert torch.allclose(fast(w, delta), network(w, delta), atol=1e-5)
+    network.load_state_dict(build(seed=3, halfways=3).state_dict())
+    assert torch.allclose(fast(w, delta), network(w, delta), atol=1e-5)
+    double = fast.network.double()(w.double(), delta.double())
+    assert torch.allclose(fast(w.double(), delta.double()), double, atol=1e-9)
+    with torch.inference_mode():
+        born = FoldedMapper(build(halfways=2))
+        assert torch.allclose(born(w, delta), born.network(w, delta), atol=1e-5)
+    with pytest.raises(ValueError, match="null is 'anchored'; allowed: 'symmetric'"):
+        FoldedMapper(build(null="anchored"))
 
 
 def test_bad_configurations_are_refused_by_field() -> None:

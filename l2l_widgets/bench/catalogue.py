@@ -10,7 +10,10 @@ CATALOGUE: dict[str, tuple[str, tuple[str, ...]]] = {
         "draw a StyleGAN2 picture: beside modulated weights and grouped convolutions",
         ("size", "batch", "allocator"),
     ),
-    "mapper": ("edit latents: beside the same network as training runs it", ("batch",)),
+    "mapper": (
+        "edit latents: beside the same network as training runs it, and without gradients",
+        ("batch",),
+    ),
     "widget": (
         "a slider's event to pixels: beside the same session with a textbook generator",
         (),

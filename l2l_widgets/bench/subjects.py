@@ -164,6 +164,14 @@ def _mapper_training(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     return lambda: network(ws, deltas), _nothing_to_say
 
 
+def _mapper_network(options: Mapping[str, Any]) -> tuple[Work, Facts]:
+    models, ws = _faces(options)
+    editor, request = models.editor("mapper"), _request(models)
+    return _without_gradients(lambda: editor.network(ws, editor.knobs(len(ws), request))), (
+        _nothing_to_say
+    )
+
+
 def _mapper_edit(options: Mapping[str, Any]) -> tuple[Work, Facts]:
     models, ws = _faces(options)
     editor, request = models.editor("mapper"), _request(models)
@@ -240,7 +248,11 @@ _SIDES: dict[str, dict[str, Side]] = {
         "fast fp32": _quick,
         "draft bf16": _draft,
     },
-    "mapper": {"training path": _mapper_training, "editor": _mapper_edit},
+    "mapper": {
+        "training path": _mapper_training,
+        "network": _mapper_network,
+        "editor": _mapper_edit,
+    },
     "widget": {"textbook generator": _plain_session, "session": _own_session},
     "directions": {
         "InterFaceGAN's script": by_machines(whole=True),

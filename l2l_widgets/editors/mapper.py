@@ -27,7 +27,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -36,6 +35,7 @@ from torch import Tensor, nn
 from l2l_widgets.attributes import AttributeTable, EditRequest
 from l2l_widgets.editors.calibration import GainCurve
 from l2l_widgets.editors.correction import RULES, TargetCorrection
+from l2l_widgets.editors.folded_mapper import FoldedMapper, hidden_difference
 from l2l_widgets.editors.origins import Origin
 from l2l_widgets.editors.stored_editor import EditorFile, StoredEditor
 from l2l_widgets.latents import layer_groups
@@ -192,17 +192,13 @@ def _apart(net: nn.Module, joined: Tensor, push: Tensor, back: float) -> Tensor:
         2 for -d, 1 for no change.
     """
     assert isinstance(net, nn.Sequential)
-    last, batch = net[-1], int(isinstance(net[0], StackedLinear))
-    there = net[0](joined)
+    last, there = net[-1], net[0](joined)
     push = push[:, None] if push.ndim < there.ndim else push
-    both = torch.cat([there, there - back * push], dim=batch)
-    for layer in islice(net, 1, len(net) - 1):
-        both = layer(both)
-    there, away = both.chunk(2, dim=batch)
+    apart = hidden_difference(net, there, push, back)
     if isinstance(last, StackedLinear):
-        return torch.bmm(there - away, last.weight)
+        return torch.bmm(apart, last.weight)
     assert isinstance(last, nn.Linear)
-    return nn.functional.linear(there - away, last.weight)
+    return nn.functional.linear(apart, last.weight)
 
 
 class MapperNetwork(nn.Module):
@@ -248,7 +244,7 @@ class MapperNetwork(nn.Module):
             last = StackedLinear(c.num_ws, width, c.w_dim, gain=0.1)
             self.nets = nn.ModuleList([nn.Sequential(*sizes, last)])
         else:
-            self.nets = nn.ModuleList([self._network(c.w_dim) for _ in self._row_groups()])
+            self.nets = nn.ModuleList([self._network(c.w_dim) for _ in self.seen_rows()])
         if c.linear:
             rows = 1 if c.topology == "shared" else c.num_ws
             start = torch.zeros(c.attributes, c.w_dim) if directions is None else directions
@@ -265,11 +261,20 @@ class MapperNetwork(nn.Module):
         c = self.config
         return _mlp(size + c.attributes, c.hidden_dim or size, size, c.layers, c.activation)
 
-    def _row_groups(self) -> list[slice]:
-        if self.config.topology == "shared":
+    def seen_rows(self) -> list[slice]:
+        """Return the rows of W+ that each network of ``nets`` sees."""
+        if self.config.topology != "grouped":
             return [slice(0, self.config.num_ws)]
         groups = layer_groups(self.config.num_ws).values()
         return [g for g in groups if len(range(self.config.num_ws)[g])]
+
+    def seen(self, delta: Tensor) -> Tensor:
+        """Return changes (B, A) as the networks see them."""
+        return delta * DELTA_SCALE
+
+    def straight(self, delta: Tensor) -> Tensor | float:
+        """Return the linear term of a step, (B, num_ws or 1, w_dim), in units of the scale."""
+        return torch.tensordot(delta, self.linear, dims=1) if self.config.linear else 0.0
 
     def net(self, x: Tensor, delta: Tensor) -> Tensor:
         """Run the networks.
@@ -295,7 +300,7 @@ class MapperNetwork(nn.Module):
         if c.topology == "per-style":
             (run,) = runs
             return run(joined.transpose(0, 1)).transpose(0, 1)
-        groups = zip(runs, self._row_groups(), strict=True)
+        groups = zip(runs, self.seen_rows(), strict=True)
         return torch.cat([run(joined[:, g]) for run, g in groups], dim=1)
 
     def _steps(self, delta: Tensor) -> Callable[[Tensor], Tensor]:
@@ -303,8 +308,7 @@ class MapperNetwork(nn.Module):
 
         What is the same at every latent is computed once.
         """
-        seen, null = delta * DELTA_SCALE, self.config.null
-        straight = torch.tensordot(delta, self.linear, dims=1) if self.config.linear else 0.0
+        seen, straight, null = self.seen(delta), self.straight(delta), self.config.null
         if null == "learned":
             return lambda x: self.net(x, seen) + straight
         back = 2.0 if null == "symmetric" else 1.0
@@ -382,6 +386,7 @@ class MapperEditor(StoredEditor):
             Origin(provenance.get("generator", ""), "w+", "triplets"), provenance=provenance,
         )  # fmt: skip
         self.network, self.correction = network.eval().requires_grad_(False), correction
+        self._run = FoldedMapper(network) if config.null == "symmetric" else network
 
     def reach(self, name: str) -> tuple[float, float]:
         """Return how far an attribute can be asked down and up before nothing more comes.
@@ -405,7 +410,7 @@ class MapperEditor(StoredEditor):
 
     def move(self, w: Tensor, delta: Tensor, request: EditRequest) -> Tensor:
         """Run the network once, for the corrected change."""
-        moved = self.network(w.to(self.network.center.dtype), self.knobs(w.shape[0], request))
+        moved = self._run(w.to(self.network.center.dtype), self.knobs(w.shape[0], request))
         return moved.to(w.dtype)
 
     def to(self, device: torch.device | str) -> MapperEditor:
