@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import math
 import os
 import shutil
 
@@ -83,6 +84,29 @@ def test_pictures_that_did_not_change_are_as_good_as_the_generators_own(tmp_path
     assert idle["frechet_identity"]["value"] < 0.1 * far["frechet_identity"]["value"]
     assert idle["kernel_identity"]["value"] < far["kernel_identity"]["value"]
     assert far["inception_score_judge"]["value"] > 0.01
+    assert math.isnan(far["frechet_identity"]["low"]), "twelve faces are too few to leave some out"
+
+
+def test_distances_of_sets_have_intervals_over_faces(tmp_path) -> None:
+    plan = Plan(
+        Protocol(attributes=("age", "beard"), faces=120, batch=60, draws=50),
+        parts=("paper",), paper_faces=100, positions=3,
+    )  # fmt: skip
+    result = paper({"idle": Moves(reach=0.0), "far": Moves(leak=2.0, person=2.0)}, tmp_path, plan)
+    idle, far = by_row(result, "idle"), by_row(result, "far")
+    for name in ("frechet_identity", "kernel_identity", "inception_score_judge"):
+        row = far[name]
+        assert row["low"] < row["value"] < row["high"], name
+    assert idle["inception_score_judge"]["high"] < far["inception_score_judge"]["low"]
+    write_report(result, tmp_path, figures=False)
+    (shown,) = (r for r in rows_of(tmp_path / "paper.csv") if r["row"] == "frechet_identity")
+    assert float(shown["far low"]) < float(shown["far"]) < float(shown["far high"])
+    assert (
+        f"{shown['far']} [{shown['far low']}, {shown['far high']}]"
+        in (tmp_path / "tables" / "paper.tex").read_text()
+    )
+    # what JSON does not have is null there
+    assert "NaN" not in (tmp_path / "report.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -111,6 +135,7 @@ def test_our_distances_stand_in_no_row_of_the_papers() -> None:
     ]  # fmt: skip
     theirs = "paper (other generator): L2L"
     assert table["frechet_judge"] == {"m": 1.5, **dict.fromkeys(list(table["Age"])[1:])}
+    assert list(table["Age"])[:3] == ["m", "m low", "m high"]
     assert (table["FID (paper)"]["m"], table["FID (paper)"][theirs]) == (None, 39.83)
     assert (table["Age"]["m"], table["Age"][theirs]) == (0.2, 0.57)
 
@@ -426,10 +451,15 @@ def test_who_finds_a_report_finds_the_tables_and_figures_that_it_speaks_of(
         replace(source, target)
 
     monkeypatch.setattr("os.replace", seen)
-    other = Comparison(PAPER, PROVENANCE, failed=[{"part": "equal", "reason": "new"}])
+    failed = {"part": "equal", "method": "one", "seed": 0, "attribute": "age", "reason": "new"}
+    other = Comparison(PAPER, PROVENANCE, failed=[failed])
     write_report(other, tmp_path, figures=False)
     assert met
     assert not any(met), "neither the old report nor its figure stands beside a new table"
     assert json.loads((tmp_path / "report.json").read_text())["failed"] == other.failed
     assert "new" in (tmp_path / "failed.csv").read_text()
+    (line,) = rows_of(tmp_path / "leakage.csv")
+    assert (line["method"], line["edited"], line["verdict"], line["reason"]) == (
+        "one", "age", "not measured", "new"
+    )  # fmt: skip
     assert [p.name for p in (tmp_path / "figures").iterdir()] == ["mine.svg"]

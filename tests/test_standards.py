@@ -58,6 +58,9 @@ def test_a_perfect_a_constant_and_a_mixing_editor(tmp_path) -> None:
         # three codes that are one leave no gap between the best two
         assert found["mixes", quantity]["value"] < 0.2, quantity
     assert found["perfect", "dci_informativeness"]["value"] > 0.9
+    for row in result.standards:
+        assert row["low"] <= row["value"] <= row["high"], row
+        assert row["low"] < row["high"] or row["value"] in (0, 1), row
     assert found["z", "linear_separability"]["value"] < found["z", "linear_separability"][
         "attributes"
     ] * math.log(2)

@@ -43,11 +43,11 @@ def comparison_text(comparison: Any, mark: str, paper: str = "") -> str:
     if comparison.paper:
         labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
         lines += ["", "the paper's protocol: identity distance and picture quality"]
-        lines.append(f"{'':<22}" + "".join(f"{label:>24}" for label in labels))
+        lines.append(f"{'':<22}" + "".join(f"{label:>31}" for label in labels))
         for name in dict.fromkeys(row["row"] for row in comparison.paper):
-            values = {r["method"]: r["value"] for r in comparison.paper if r["row"] == name}
-            shown = (f"{values[m]:>24.4g}" if m in values else f"{'-':>24}" for m in labels)
-            lines.append(f"{name:<22}" + "".join(shown))
+            ours = {r["method"]: r for r in comparison.paper if r["row"] == name}
+            shown = "".join(f"{_with_ends(ours.get(label, {})):>31}" for label in labels)
+            lines.append(f"{name:<22}{shown}")
         lines += textwrap.wrap(paper, 96)
     lines += _several_lines(comparison.several)
     lines += _standards_lines(comparison.standards)
@@ -95,18 +95,27 @@ def _standards_lines(rows: list[dict[str, Any]]) -> list[str]:
     if not rows:
         return []
     lines = ["", "latent spaces, and the methods' edit coordinates"]
-    lines.append(f"{'of':<28}{'quantity':<28}{'value':>12}{'better':>9}{'faces':>8}")
+    lines.append(f"{'of':<28}{'quantity':<28}{'value':>30}{'better':>9}{'faces':>8}")
     for row in rows:
         name = f"{row['of']} (seed {row['seed']})" if row["seed"] else row["of"]
-        value = "-" if row["value"] is None else format(row["value"], ".4g")
         lines.append(
-            f"{name:<28}{row['quantity']:<28}{value:>12}{row['better']:>9}{row['faces']:>8}"
+            f"{name:<28}{row['quantity']:<28}{_with_ends(row):>30}{row['better']:>9}"
+            f"{row['faces']:>8}"
         )
     kinds = {row["caveat"]: row["quantity"] for row in reversed(rows)}
     for caveat, first in reversed(kinds.items()):
         kind = "DCI, MIG, SAP" if first.startswith(("dci", "mig", "sap")) else first
         lines += textwrap.wrap(f"{kind}: {caveat}", 96)
     return lines
+
+
+def _with_ends(row: dict[str, Any]) -> str:
+    """Return a row's value to four digits, and its interval where it has one."""
+    value, low, high = (row.get(key) for key in ("value", "low", "high"))
+    text = "-" if value is None else format(value, ".4g")
+    if any(end is None or end != end for end in (low, high)):
+        return text
+    return f"{text} [{low:.3g}, {high:.3g}]"
 
 
 def number_cell(row: dict[str, Any], key: str, width: int) -> str:

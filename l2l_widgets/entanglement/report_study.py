@@ -12,6 +12,7 @@ from torch import Tensor
 from l2l_widgets.entanglement.matrix import NUMBERS, FaceChange, LeakageMatrix
 from l2l_widgets.entanglement.study import LeakageStudy, faces_of_row
 from l2l_widgets.evaluation.cells import plain_name
+from l2l_widgets.evaluation.report_folder import NOT_MEASURED
 from l2l_widgets.evaluation.verification import plan_of, read_report
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.storage import StorageError, load_safetensors
@@ -41,6 +42,8 @@ class ReportStudy:
         self.protocol = plan_of(self.report).protocol
         self._models = models
         rows = _read_rows(self.folder / "leakage.csv")
+        # a line that could not be measured has no cells; report.json says why
+        rows = [row for row in rows if row["verdict"] != NOT_MEASURED]
         self._cells: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
         for row in rows:
             if row["seed"] == "0":

@@ -15,8 +15,10 @@ Inception's, and the names say so: these numbers compare methods here, and are n
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,6 +28,12 @@ from l2l_widgets.attributes import EditRequest
 from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import distribution, editing
+from l2l_widgets.metrics.jackknife import (
+    GROUPS,
+    groups_of,
+    interval_around,
+    jackknife_interval,
+)
 
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
@@ -236,6 +244,9 @@ def paper_rows(
 ) -> list[dict[str, Any]]:
     """Return one method's column of the paper's table, as rows with intervals over faces.
 
+    Those of distances of sets are the jackknife's (:mod:`l2l_widgets.metrics.jackknife`): a face is
+    left out of both sets, with all its edits.
+
     Parameters
     ----------
     cells : mapping of str to dict
@@ -265,24 +276,85 @@ def paper_rows(
         )  # fmt: skip
     if not cells:
         return rows
-    edited = torch.cat([cell["features"].flatten(0, 1) for cell in cells.values()])
-    readings = torch.cat([cell["readings"].flatten(0, 1) for cell in cells.values()])
-    own = reference["features"]
-    kernel, deviation = distribution.kernel_distance(own, edited, seed=protocol.seed)
-    sharp, plain = judged_inception_score(readings), judged_inception_score(reference["readings"])
-    counts = {"faces": len(own), "pictures": len(edited)}
-    frechet = distribution.frechet_distance(own, edited)
-    for row, quantity, value in (
-        (f"frechet_{of}", f"Fréchet distance of {of} features", frechet),
-        (f"kernel_{of}", f"kernel distance of {of} features", kernel),
-        ("inception_score_judge", "difference of judged Inception Scores", abs(sharp - plain)),
-        ("Time (s)", "seconds an edited picture", seconds),
+    edited = torch.stack([cell["features"] for cell in cells.values()])  # (A, F, P, D)
+    judged = torch.stack([cell["readings"] for cell in cells.values()])
+    sets = _Sets(
+        reference, edited.transpose(0, 1).flatten(1, 2), judged.transpose(0, 1).flatten(1, 2)
+    )
+    counts = {"faces": len(sets.own), "pictures": sets.edited[..., 0].numel()}
+    for row, quantity, (value, low, high) in (
+        (f"frechet_{of}", f"Fréchet distance of {of} features", sets.frechet()),
+        (f"kernel_{of}", f"kernel distance of {of} features", sets.kernel(protocol.seed)),
+        ("inception_score_judge", "difference of judged Inception Scores", sets.scores()),
     ):
-        if value is not None:
-            rows.append({"row": row, "quantity": quantity, "value": value, **counts})
-            if row.startswith("kernel"):
-                rows[-1]["deviation"] = deviation  # over its random subsets, as KID is given
+        rows.append(
+            {"row": row, "quantity": quantity, "value": value, "low": low, "high": high, **counts}
+        )
+    if seconds is not None:
+        own = {"row": "Time (s)", "quantity": "seconds an edited picture", "value": seconds}
+        rows.append({**own, **counts})
     return rows
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """The unedited faces beside all edits of some of them; each number with its interval.
+
+    Parameters
+    ----------
+    reference : mapping of str to Tensor
+        As :func:`reference_features` gives it, of N faces.
+    edited : Tensor, shape (F, K, D)
+        Features of every edit of the first F of these faces.
+    readings : Tensor, shape (F, K, A)
+        What the judge reads of them.
+    """
+
+    reference: Mapping[str, Tensor]
+    edited: Tensor
+    readings: Tensor
+
+    @property
+    def own(self) -> Tensor:
+        """Features of the unedited, (N, D)."""
+        return self.reference["features"]
+
+    def frechet(self) -> tuple[float, float, float]:
+        """Fréchet distance of the two sets."""
+
+        def distance(kept: Tensor) -> float:
+            return distribution.frechet_distance(self.own[kept], self._of(self.edited, kept))
+
+        return self._with_interval(distance)
+
+    def kernel(self, seed: int) -> tuple[float, float, float]:
+        """Kernel distance of the two sets."""
+        edited, group = self.edited.flatten(0, 1), groups_of(len(self.own))
+        value, _ = distribution.kernel_distance(self.own, edited, seed=seed)
+        if len(self.edited) < 2 * GROUPS:
+            return value, math.nan, math.nan
+        of_edits = group[: len(self.edited)].repeat_interleave(self.edited.shape[1])
+        left = distribution.kernel_distances_without(self.own, edited, group, of_edits, GROUPS)
+        return value, *interval_around(value, left)
+
+    def scores(self) -> tuple[float, float, float]:
+        """Difference of the judged Inception Scores."""
+
+        def difference(kept: Tensor) -> float:
+            edited = judged_inception_score(self._of(self.readings, kept))
+            return abs(edited - judged_inception_score(self.reference["readings"][kept]))
+
+        return self._with_interval(difference)
+
+    def _with_interval(self, measure: Callable[[Tensor], float]) -> tuple[float, float, float]:
+        value = measure(torch.ones(len(self.own), dtype=torch.bool))
+        if len(self.edited) < 2 * GROUPS:
+            return value, math.nan, math.nan
+        return value, *jackknife_interval(measure, len(self.own), value, low=0)
+
+    @staticmethod
+    def _of(values: Tensor, kept: Tensor) -> Tensor:
+        return values[kept[: len(values)]].flatten(0, 1)
 
 
 def picture_seconds(editor: Editor, bench: Bench, name: str) -> float:

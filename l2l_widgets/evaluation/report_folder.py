@@ -8,7 +8,8 @@
     attributes.csv          the same by attribute
     equal_methods.csv       at equal achieved change: one row a method and reader
     equal_attributes.csv    the same by attribute
-    leakage.csv             one row per method, seed, reader, edited and read attribute
+    leakage.csv             one row per method, seed, reader, edited and read attribute; an
+                            attribute that could not be edited has one row, with the reason
     pairs.csv               paired differences of methods
     paper.csv               the paper's rows, ours beside the paper's own
     several.csv             five attributes in one request: one row a method, seed and reader
@@ -27,6 +28,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -49,6 +51,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
+#: Verdict of a row of ``leakage.csv`` that stands for a whole line of a matrix.
+NOT_MEASURED = "not measured"
 #: What the bands in the figures and the ends in the tables are.
 INTERVALS = "95 % bootstrap intervals over faces"
 #: What a method that was trained once must say: no interval here knows of another training.
@@ -175,7 +179,7 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         ("attributes", requested["attributes"]),
         ("equal_methods", comparison.methods),
         ("equal_attributes", comparison.equal),
-        ("leakage", comparison.leakage),
+        ("leakage", _leakage_rows(comparison)),
         ("pairs", comparison.pairs),
         ("paper", paper_table(comparison)),
         ("several", comparison.several),
@@ -196,7 +200,7 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         ),
         (
             "paper",
-            paper_table(comparison),
+            _shown_paper(comparison),
             paper_mark(comparison),
             "The paper's protocol. Columns marked 'paper' are the paper's own figures, of another "
             "generator; rows of a judge's features are ours, those marked (paper) of Inception's.",
@@ -211,9 +215,31 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         for name, data in draw_figures(comparison, mark):
             drawn.append(name)
             yield folder / "figures" / name, data
-    text = json.dumps(summary(comparison), indent=1) + "\n"
+    text = json.dumps(_finite(summary(comparison)), indent=1, allow_nan=False) + "\n"
     yield folder / "report.json", text.encode()
     _forget_figures(folder, drawn)
+
+
+def _leakage_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """The cells of all matrices, and a row with its reason for each line that is missing."""
+    missing = [
+        {
+            "method": cell["method"], "seed": cell["seed"], "edited": cell["attribute"],
+            "verdict": NOT_MEASURED, "reason": cell["reason"],
+        }
+        for cell in comparison.failed
+        if cell["part"] == "equal"
+    ]  # fmt: skip
+    return comparison.leakage + missing
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _forget_figures(folder: Path, drawn: Sequence[str]) -> None:
@@ -258,9 +284,17 @@ def paper_table(comparison: Comparison) -> list[dict[str, Any]]:
     names = dict.fromkeys(row["row"] for row in comparison.paper)
     rows = []
 
-    def add(name: str, ours: Mapping[str, float], theirs: Sequence[float | None]) -> None:
+    def add(
+        name: str, ours: Mapping[str, Mapping[str, Any]], theirs: Sequence[float | None]
+    ) -> None:
         row: dict[str, Any] = {"row": name}
-        row |= {label: _rounded(ours.get(label)) for label in labels}
+        for label in labels:
+            for column, key in (
+                (label, "value"),
+                (f"{label} low", "low"),
+                (f"{label} high", "high"),
+            ):
+                row[column] = _rounded(ours.get(label, {}).get(key))
         row |= {
             f"paper (other generator): {method}": value
             for method, value in zip(PAPER_METHODS, theirs, strict=True)
@@ -273,7 +307,7 @@ def paper_table(comparison: Comparison) -> list[dict[str, Any]]:
         start = OF_FEATURES.get(name)
         found = [n for n in names if n == name or (start and n.startswith(f"{start}_"))]
         for one in found:
-            ours = {r["method"]: r["value"] for r in comparison.paper if r["row"] == one}
+            ours = {r["method"]: r for r in comparison.paper if r["row"] == one}
             add(one, ours, nothing if start else PAPER_FIGURES.get(one, nothing))
             names.pop(one)
         if start and found:
@@ -282,7 +316,21 @@ def paper_table(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
+    return None if value is None or math.isnan(value) else float(f"{value:.4g}")
+
+
+def _shown_paper(comparison: Comparison) -> list[dict[str, Any]]:
+    """The paper's rows with each interval behind its number."""
+    labels = list(dict.fromkeys(row["method"] for row in comparison.paper))
+    shown = []
+    for row in paper_table(comparison):
+        out = dict(row)
+        for label in labels:
+            low, high = out.pop(f"{label} low"), out.pop(f"{label} high")
+            if low is not None:
+                out[label] = f"{out[label]} [{low}, {high}]"
+        shown.append(out)
+    return shown
 
 
 def _shown_methods(comparison: Comparison) -> list[dict[str, Any]]:

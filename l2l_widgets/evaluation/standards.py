@@ -9,7 +9,8 @@ that is the leakage's question.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +21,8 @@ from l2l_widgets.evaluation.bench import Bench
 from l2l_widgets.evaluation.paper_protocol import seen_features
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.latents import z_from_seed
-from l2l_widgets.metrics.factors import dci_scores, mig_score, sap_score
+from l2l_widgets.metrics.factors import DCI, dci_scores, mig_score, sap_score
+from l2l_widgets.metrics.jackknife import jackknife_interval
 from l2l_widgets.metrics.latent_space import linear_separability_distance, perceptual_path_length
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ PATHS, EPSILON = 200, 1e-2
 FITTED = 2 / 3
 #: Faces on which a method's mean edit is taken.
 EDITED_FACES = 64
+#: DCI has an interval for at most so many attributes: it fits trees ten times more for one, and
+#: they take minutes for many.
+DCI_INTERVALS = 12
 #: What stands beside every number of its kind.
 CAVEATS = {
     "linear_separability": "of this many faces, by the judge (the papers: 200,000); compare spaces "
@@ -66,7 +71,9 @@ def measure_spaces(
     dict of str to Tensor
         ``SPACE:linear_separability`` and ``SPACE:path_length``, () float64, for z and w, the
         first NaN with fewer faces than ``SPACE:fewest``: a plane tells any labels of so few codes
-        apart (Cover 1965); ``attributes``, how many have both sides among the confident faces.
+        apart (Cover 1965); ``attributes``, how many have both sides among the confident faces. Of
+        both numbers also the ends of their 95 % intervals, over faces and over paths, as
+        ``SPACE:linear_separability:interval`` and so on, (2,) float64, NaN where there is none.
     """
     generator = bench.models.generator
     codes = torch.cat([z_from_seed(s, generator.z_dim) for s in protocol.face_seeds()])
@@ -77,15 +84,30 @@ def measure_spaces(
         # half of the faces are confident, and a plane has one number more than a code
         fewest = 4 * (latents.shape[1] + 1)
         if told:
-            value = float("nan")
+            value, ends = float("nan"), (float("nan"), float("nan"))
             if len(latents) >= fewest:
                 value = linear_separability_distance(latents, scores[:, told])
+                ends = jackknife_interval(
+                    partial(_separability_of, latents, scores[:, told]), len(latents), value, low=1
+                )
             out[f"{space}:linear_separability"] = torch.tensor(value, dtype=torch.float64)
+            out[f"{space}:linear_separability:interval"] = torch.tensor(ends, dtype=torch.float64)
             out[f"{space}:fewest"] = torch.tensor(fewest)
         if features is not None or bench.readers.identity is not None:
-            length = _path_length(bench, protocol, space, features)
+            steps = _path_steps(bench, protocol, space, features)
+            length = perceptual_path_length(steps, EPSILON)
+            ends = jackknife_interval(partial(_length_of, steps), len(steps), length, low=0)
             out[f"{space}:path_length"] = torch.tensor(length, dtype=torch.float64)
+            out[f"{space}:path_length:interval"] = torch.tensor(ends, dtype=torch.float64)
     return out
+
+
+def _separability_of(latents: Tensor, scores: Tensor, kept: Tensor) -> float:
+    return linear_separability_distance(latents[kept], scores[kept])
+
+
+def _length_of(steps: Tensor, kept: Tensor) -> float:
+    return perceptual_path_length(steps[kept], EPSILON)
 
 
 def _has_both_sides(score: Tensor) -> bool:
@@ -93,7 +115,8 @@ def _has_both_sides(score: Tensor) -> bool:
     return bool((score[confident] > 0.5).any() & (score[confident] <= 0.5).any())
 
 
-def _path_length(bench: Bench, protocol: Protocol, space: str, features: Features | None) -> float:
+def _path_steps(bench: Bench, protocol: Protocol, space: str, features: Features | None) -> Tensor:
+    """Return the squared distance of features over one step on each path, (PATHS,) float64."""
     generator = bench.models.generator
     draw = torch.Generator().manual_seed(protocol.seed + 29)
     ends = torch.randn(2, PATHS, generator.z_dim, generator=draw)
@@ -112,7 +135,7 @@ def _path_length(bench: Bench, protocol: Protocol, space: str, features: Feature
             images = bench.readers.draw(ws.float())
             seen.append(_seen(bench, images, features))
         distances.append((seen[1] - seen[0]).square().sum(dim=1).cpu())
-    return perceptual_path_length(torch.cat(distances), EPSILON)
+    return torch.cat(distances)
 
 
 def _seen(bench: Bench, images: Tensor, features: Features | None) -> Tensor:
@@ -185,17 +208,47 @@ def measure_codes(editor: Editor, bench: Bench, protocol: Protocol) -> dict[str,
         )
     codes = edit_coordinates(editor, bench, names, protocol.request)
     readings = all_readings[:, [table.index(name) for name in names]]
-    dci = dci_scores(codes, readings, seed=protocol.seed, train_share=FITTED)
-    assert dci.informativeness is not None  # fitted trees say
-    found = {
-        "dci_disentanglement": dci.disentanglement,
-        "dci_completeness": dci.completeness,
-        "dci_informativeness": dci.informativeness,
-        "mig": mig_score(codes, readings),
-        "sap": sap_score(codes, readings),
-        "attributes": float(len(names)),
-    }
-    return {key: torch.tensor(value, dtype=torch.float64) for key, value in found.items()}
+    found: dict[str, Tensor] = {}
+
+    def keep(quantity: str, value: float, ends: tuple[float, float]) -> None:
+        found[quantity] = torch.tensor(value, dtype=torch.float64)
+        found[f"{quantity}:interval"] = torch.tensor(ends, dtype=torch.float64)
+
+    for quantity, value, ends in _dci_rows(codes, readings, protocol.seed):
+        keep(f"dci_{quantity}", value, ends)
+    for quantity, score in (("mig", mig_score), ("sap", sap_score)):
+        value = score(codes, readings)
+        of = partial(_score_of, score, codes, readings)
+        keep(quantity, value, jackknife_interval(of, len(codes), value, low=0, high=1))
+    found["attributes"] = torch.tensor(float(len(names)), dtype=torch.float64)
+    return found
+
+
+def _score_of(
+    score: Callable[[Tensor, Tensor], float], codes: Tensor, readings: Tensor, kept: Tensor
+) -> float:
+    return score(codes[kept], readings[kept])
+
+
+def _dci_rows(
+    codes: Tensor, readings: Tensor, seed: int
+) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    """Yield DCI's three numbers with their intervals; trees are fitted once a group, for all."""
+    fits: dict[bytes, DCI] = {}
+
+    def number(quantity: str, kept: Tensor) -> float:
+        key = kept.numpy().tobytes()
+        if key not in fits:
+            fits[key] = dci_scores(codes[kept], readings[kept], seed=seed, train_share=FITTED)
+        return float(getattr(fits[key], quantity))
+
+    everyone = torch.ones(len(codes), dtype=torch.bool)
+    for quantity in ("disentanglement", "completeness", "informativeness"):
+        value, ends = number(quantity, everyone), (float("nan"), float("nan"))
+        if codes.shape[1] <= DCI_INTERVALS:
+            of = partial(number, quantity)
+            ends = jackknife_interval(of, len(codes), value, low=0, high=1)
+        yield quantity, value, ends
 
 
 def standards_rows(
@@ -204,7 +257,7 @@ def standards_rows(
     protocol: Protocol,
     of: str,
 ) -> list[dict[str, Any]]:
-    """Return one row a number, each with its count and its caveat.
+    """Return one row a number, each with its 95 % interval, its count and its caveat.
 
     Parameters
     ----------
@@ -220,7 +273,7 @@ def standards_rows(
     rows: list[dict[str, Any]] = []
     for key, value in spaces.items():
         space, _, quantity = key.partition(":")
-        if quantity not in CAVEATS:
+        if quantity not in CAVEATS:  # counts and intervals
             continue
         length, caveat = quantity == "path_length", CAVEATS[quantity]
         if bool(value.isnan()):
@@ -231,7 +284,7 @@ def standards_rows(
         rows.append(
             {
                 "of": space, "seed": "", "quantity": f"{quantity}_{of}" if length else quantity,
-                "value": _rounded(value), "better": "lower",
+                "value": _rounded(value), **_ends(spaces, key), "better": "lower",
                 "faces": PATHS if length else protocol.faces,
                 "attributes": "" if length else int(spaces["attributes"]),
                 "caveat": caveat,
@@ -241,13 +294,18 @@ def standards_rows(
         rows += [
             {
                 "of": label, "seed": seed, "quantity": quantity, "value": _rounded(value),
-                "better": "higher", "faces": protocol.faces,
+                **_ends(found, quantity), "better": "higher", "faces": protocol.faces,
                 "attributes": int(found["attributes"]), "caveat": CAVEATS["codes"],
             }
             for quantity, value in found.items()
-            if quantity != "attributes"
+            if quantity != "attributes" and ":" not in quantity
         ]  # fmt: skip
     return rows
+
+
+def _ends(found: Mapping[str, Tensor], key: str) -> dict[str, float | None]:
+    low, high = found[f"{key}:interval"]
+    return {"low": _rounded(low), "high": _rounded(high)}
 
 
 def _rounded(value: Tensor) -> float | None:

@@ -108,6 +108,47 @@ def kernel_distance(
     return float(values.mean()), float(values.std(correction=0))
 
 
+def kernel_distances_without(
+    a: Tensor, b: Tensor, group_a: Tensor, group_b: Tensor, groups: int
+) -> Tensor:
+    """Return the kernel distance of whole sets without each of their groups, for a jackknife.
+
+    Parameters
+    ----------
+    a, b : Tensor, shape (N, D) and (M, D)
+        Features.
+    group_a, group_b : Tensor, shape (N,) and (M,), int64
+        Group of each row, from 0; one group goes from both sets at once.
+    groups : int
+        G, how many there are.
+
+    Returns
+    -------
+    Tensor, shape (G,), float64
+    """
+    _check(a, b)
+    sets = [(x.double().cpu(), torch.eye(groups, dtype=torch.float64)[group.cpu()])
+            for x, group in ((a, group_a), (b, group_b))]  # fmt: skip
+
+    def sums(first: int, second: int) -> Tensor:
+        """Kernel summed over pairs of groups, (G, G); nobody is a pair with himself."""
+        (x, of_x), (y, of_y) = sets[first], sets[second]
+        found = torch.zeros(groups, groups, dtype=torch.float64)
+        for rows in torch.arange(len(x)).split(1024):
+            values = _kernel(x[rows], y)
+            if first == second:
+                values[torch.arange(len(rows)), rows] = 0
+            found += of_x[rows].T @ (values @ of_y)
+        return found
+
+    def without(pairs: Tensor) -> Tensor:
+        return pairs.sum() - pairs.sum(dim=0) - pairs.sum(dim=1) + pairs.diagonal()
+
+    n, m = (len(x) - of.sum(dim=0) for x, of in sets)  # (G,) each
+    within = without(sums(0, 0)) / (n * (n - 1)) + without(sums(1, 1)) / (m * (m - 1))
+    return within - 2 * without(sums(0, 1)) / (n * m)
+
+
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y.T / x.shape[1] + 1) ** 3
 
