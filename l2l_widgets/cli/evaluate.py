@@ -28,7 +28,7 @@ from l2l_widgets.cli.evaluate_processes import Place, place_of, share_threads
 from l2l_widgets.cli.evaluate_text import comparison_text
 from l2l_widgets.errors import suggestion
 
-DETECTORS = ("none", "cascade")
+DETECTORS = ("auto", "none", "haar", "cascade")
 PARTS = ("request", "equal", "paper", "several", "standards")
 USUAL = PARTS[:3]
 #: Whole numbers that a plan takes, as `l2l_widgets.evaluation` checks them again.
@@ -110,9 +110,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--detector",
         choices=DETECTORS,
-        default="none",
-        help="what ends the range in the paper's protocol: nothing but the request (default), or "
-        "a face detector (needs scikit-image)",
+        default="auto",
+        help="what ends the range in the paper's protocol: OpenCV's face detector, scikit-image's, "
+        "or nothing but the request; auto (default): the first that is installed and finds at "
+        "least half of 32 unedited faces (pip install 'l2l-widgets[detect]')",
     )
     parser.add_argument(
         "--truncation-psi",
@@ -255,13 +256,18 @@ def _asked(args: argparse.Namespace, first: bool = True) -> tuple[Any, Any]:
             "not placed between true changes",
             file=sys.stderr,
         )
+    detector = args.detector if "paper" in parts else "none"
+    if detector == "auto":
+        detector, why = evaluation.usable_detector(models, protocol)
+        if first and detector == "none":
+            print(f"no face detector ends a range: {why}", file=sys.stderr)
     plan = evaluation.Plan(
         protocol,
         seeds=numbers["seeds"],
         parts=parts,
         paper_faces=numbers["paper_faces"],
         positions=numbers["positions"],
-        detector=args.detector,
+        detector=detector,
         truth_people=numbers["truth_people"] if world == WORLD else 0,
         world=world,
         sweep_faces=numbers["sweep_faces"],
@@ -302,7 +308,7 @@ def compare_as_asked(args: argparse.Namespace, place: Place) -> Any:
         plan,
         args.out,
         truth=_truth(plan.truth_people, models),
-        detector=evaluation.cascade_detector() if plan.detector == "cascade" else None,
+        detector=evaluation.detector_of(plan.detector),
         features=evaluation.judge_features(models),
         sources=sources,
         trained=hashes,

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from l2l_widgets.evaluation.bench import Truth, choose_requests
 from l2l_widgets.evaluation.comparison import Comparison, compare
-from l2l_widgets.evaluation.detection import cascade_detector
+from l2l_widgets.evaluation.detection import cascade_detector, detector_of, usable_detector
 from l2l_widgets.evaluation.paper_protocol import judge_features
 from l2l_widgets.evaluation.plan import Plan
 from l2l_widgets.evaluation.report_folder import paper_mark, stamp, summary, write_report
@@ -40,6 +40,7 @@ __all__ = [
     "cascade_detector",
     "choose_requests",
     "compare",
+    "detector_of",
     "editor_from",
     "evaluate",
     "judge_features",
@@ -51,6 +52,7 @@ __all__ = [
     "summary",
     "trained_editors",
     "trained_hashes",
+    "usable_detector",
     "verify",
     "write_report",
 ]

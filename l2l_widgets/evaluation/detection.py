@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["DetectorError", "cascade_detector", "haar_counter"]
+from l2l_widgets.latents import z_from_seeds
+
+if TYPE_CHECKING:
+    from l2l_widgets.evaluation.report import Protocol
+    from l2l_widgets.models.zoo import Models
+
+__all__ = [
+    "DetectorError",
+    "cascade_detector",
+    "detector_of",
+    "haar_counter",
+    "haar_detector",
+    "usable_detector",
+]
 
 #: What is looked for -> OpenCV's cascade, the smallest and largest side that counts and the lines
 #: that are searched (as shares of the picture), the step between sizes, the hits that make a find,
@@ -18,6 +31,10 @@ HAAR = {
     "face": ("haarcascade_frontalface_default.xml", (0.34, 1.0), (0.0, 1.0), 1.1, 3, 1),
     "eyes": ("haarcascade_eye.xml", (0.08, 0.34), (0.2, 0.7), 1.05, 3, 2),
 }
+
+
+#: Of so many unedited faces a detector must find half to be used.
+ASKED_FACES = 32
 
 
 class DetectorError(ValueError):
@@ -136,6 +153,71 @@ def haar_counter(what: str, side: int = 128) -> Callable[[Tensor], Tensor]:
         return torch.tensor([min(len(f), most) for f in finds])
 
     return count
+
+
+def haar_detector(side: int = 128) -> Callable[[Tensor], Tensor]:
+    """Return a face detector: whether :func:`haar_counter` finds a face. Errors as there."""
+    count = haar_counter("face", side)
+    return lambda images: count(images) > 0
+
+
+def detector_of(name: str) -> Callable[[Tensor], Tensor] | None:
+    """Return the detector that a plan names: "haar", "cascade"; None for "none".
+
+    Raises
+    ------
+    DetectorError
+        Its library is not installed.
+    """
+    made: dict[str, Callable[[], Callable[[Tensor], Tensor]]] = {
+        "haar": haar_detector, "cascade": cascade_detector,
+    }  # fmt: skip
+    if name not in (*made, "none"):
+        raise ValueError(f"detector is {name!r}; allowed: none, {', '.join(made)}")
+    return None if name == "none" else made[name]()
+
+
+def usable_detector(models: Models, protocol: Protocol) -> tuple[str, str]:
+    """Return the name of the first detector that knows these faces, and why the others do not.
+
+    A detector that finds fewer than half of the first faces unedited says nothing of edits, as with
+    a generator of other things than faces.
+
+    Parameters
+    ----------
+    models : Models
+        Whose faces.
+    protocol : Protocol
+        Chooses them.
+
+    Returns
+    -------
+    name : str
+        Of :func:`detector_of`; "none" where none can be used.
+    why : str
+        One clause for each that was passed over; "" for none.
+    """
+    generator, why = models.generator, []
+    count = min(ASKED_FACES, protocol.faces)
+    codes = z_from_seeds(protocol.face_seeds()[0], count, generator.z_dim)
+    codes = codes.to(generator.w_avg.device)
+    pictures: list[Tensor] = []
+    for name in ("haar", "cascade"):
+        try:
+            detector = detector_of(name)
+        except DetectorError as error:
+            why.append(str(error))
+            continue
+        assert detector is not None
+        if not pictures:
+            with torch.inference_mode():
+                ws = generator.mapping(codes, truncation_psi=protocol.truncation_psi)
+                pictures = [generator.synthesis(part) for part in ws.split(protocol.batch)]
+        found = float(torch.cat([detector(part) for part in pictures]).float().mean())
+        if found >= 0.5:
+            return name, "; ".join(why)
+        why.append(f"{name} finds {found:.0%} of {len(codes)} unedited faces")
+    return "none", "; ".join(why)
 
 
 def _check_side(side: int) -> None:

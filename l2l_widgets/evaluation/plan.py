@@ -33,7 +33,8 @@ class Plan:
     paper_faces, positions : int
         Faces and positions of the paper's protocol.
     detector : str
-        What finds faces in the paper's protocol; "none" leaves the range to the request.
+        What finds faces in the paper's protocol, see ``detection.detector_of``; "none" leaves the
+        range to the request.
     truth_people : int
         People drawn again with an attribute truly changed; 0 where the truth is not known.
     world : int
