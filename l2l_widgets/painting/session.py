@@ -15,14 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from l2l_widgets.images import encode_png, load_image, save_image
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maskgan.model import MaskGAN
 from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
-from l2l_widgets.maskgan.strokes import apply_operation, replacing
+from l2l_widgets.maskgan.strokes import apply_operation, replacing, touched
 from l2l_widgets.masks import MaskError, read_mask
 from l2l_widgets.painting.checks import (
     check_feather,
@@ -41,10 +40,11 @@ from l2l_widgets.painting.recipe import (
     as_base64,
     bytes_of,
     model_hash,
+    painting_in,
     png_text,
-    read_paint_recipe,
 )
 from l2l_widgets.painting.states import Face, PaintResult, State, Step
+from l2l_widgets.painting.walk import Walk, share_of
 
 #: Side that a saved picture should at least have.
 SAVED_SIDE = 512
@@ -222,7 +222,11 @@ class PaintSession:
         self.apply({"kind": "keep", "on": on, "feather": width})
 
     def between(self, other: Tensor, share: float, gesture: Any = None) -> None:
-        """Walk from the original mask towards another: share 0 to 1, as the MaskVAE sees it."""
+        """Walk towards another mask: share 0 to 1, as the MaskVAE sees it.
+
+        The walk starts at the mask as it is when the other one is named first, and what is painted
+        afterwards stays on top of it. A mask that is set, and a reset, begin it anew.
+        """
         own = png_text(one_mask(other, self.side, "other"))
         self.apply({"kind": "between", "png": own, "share": share}, gesture)
 
@@ -236,9 +240,8 @@ class PaintSession:
         PaintError, MaskError
             No picture, or one without a mask where there is no parser; nothing has changed then.
         """
-        try:
-            recipe = read_paint_recipe(source)
-        except ValueError:
+        recipe = painting_in(source)
+        if recipe is None:
             image, mask = read_face(source, self.side, self.parser)
             if mask is None:
                 mask = self._mask_for(image, None)
@@ -276,17 +279,23 @@ class PaintSession:
 
     def _after(self, before: State, operation: Mapping[str, Any]) -> State:
         kind = operation.get("kind")
+        walk = before.walk
         if kind == "reset":
-            return State(self.original, None, False, before.feather)
+            again = None if walk is None else Walk.begin(self.original, walk.other)
+            return State(self.original, None, False, before.feather, again)
         if kind == "keep":
             width = check_feather(operation.get("feather", before.feather), self.side)
-            return State(before.mask, before.style, bool(operation.get("on")), width)
+            return replace(before, keep=bool(operation.get("on")), feather=width)
         if kind == "style":
-            return State(before.mask, self._style(operation), before.keep, before.feather)
+            return replace(before, style=self._style(operation))
         if kind == "between":
-            return State(self._walked(operation), before.style, before.keep, before.feather)
+            return self._walked(before, operation)
         mask = apply_operation(before.mask, self.original, operation)
-        return State(mask, before.style, before.keep, before.feather)
+        if walk is not None and kind == "mask":
+            walk = Walk.begin(mask, walk.other)
+        elif walk is not None:
+            walk = walk.with_painted(touched(before.mask, mask, operation))
+        return replace(before, mask=mask, walk=walk)
 
     def _style(self, operation: Mapping[str, Any]) -> tuple[Tensor, Tensor] | None:
         if not operation.get("png"):
@@ -299,19 +308,14 @@ class PaintSession:
             )
         return picture, self._mask_for(picture, given)
 
-    def _walked(self, operation: Mapping[str, Any]) -> Tensor:
-        share = operation.get("share")
-        plain = isinstance(share, (int, float)) and not isinstance(share, bool)
-        if not plain or not 0 <= share <= 1:  # type: ignore[operator]
-            raise PaintError(f"share is {share!r}; allowed: 0 to 1")
+    def _walked(self, before: State, operation: Mapping[str, Any]) -> State:
+        share = share_of(operation)
         other = read_mask(bytes_of(operation, "png"), self.side, "official", "other mask")
-        # the two ends are the masks themselves, not what a network makes of them
-        if share in (0, 1):
-            return other if share else self.original
-        if self.model is None:
-            raise PaintError(f"there is no MaskVAE to interpolate with; train it: {TRAIN}")
-        shares = torch.tensor([share], dtype=torch.float32)
-        return self.model.between(self.original, other, shares)[0].cpu()
+        walk = before.walk
+        if walk is None or not walk.leads_to(other):
+            walk = Walk.begin(before.mask, other)
+        walk = replace(walk, share=share)
+        return replace(before, mask=walk.mask(self.model, before.mask), walk=walk)
 
     # -- pictures ----------------------------------------------------------------------------------
 

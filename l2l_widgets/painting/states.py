@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from l2l_widgets.maskgan.regions import RegionChange
+from l2l_widgets.painting.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class State:
     style: tuple[Tensor, Tensor] | None  # another face's picture and mask
     keep: bool
     feather: float
+    walk: Walk | None = None  # where a second mask was taken
 
 
 #: An operation, what it left behind, and the gesture that it was part of.
