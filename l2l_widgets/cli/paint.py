@@ -99,7 +99,8 @@ def add_parser(subparsers: Any) -> None:
 
     masks = subparsers.add_parser(
         "masks", help="look through a folder in CelebAMask-HQ's layout",
-        description="Report what a data set folder holds, its gaps, and its known defects.",
+        description="Report what a data set folder holds, its gaps, its known defects, and whether "
+        "its l_ is the left of the picture.",
     )  # fmt: skip
     masks.add_argument(
         "folder", type=Path, metavar="DIR", help="that of the data set, or one of l2l render"
@@ -328,8 +329,10 @@ def run_masks(args: argparse.Namespace) -> dict[str, Any]:
         )
 
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+    from l2l_widgets.maskgan.celebamask_report import look_through
 
-    report = CelebAMaskHQ(args.folder).report(read=args.read)
+    report = look_through(CelebAMaskHQ(args.folder), read=args.read)
     if not args.json:
         print(report.to_text())
-    return {**vars(report), "defects": {str(k): v for k, v in report.defects.items()}}
+    told = {**vars(report), "sides_swapped": report.sides_swapped}
+    return {**told, "defects": {str(k): v for k, v in report.defects.items()}}
