@@ -17,20 +17,22 @@ from typing import Any
 
 from torch import Tensor
 
-from l2l_widgets.images import encode_png, load_image, save_image
+from l2l_widgets.images import encode_png, load_image, picture_bytes, save_image
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maskgan.model import MaskGAN
-from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
+from l2l_widgets.maskgan.regions import edited_region, fade, keep_outside, region_change
 from l2l_widgets.maskgan.strokes import apply_operation, replacing, touched
 from l2l_widgets.masks import MaskError, read_mask
 from l2l_widgets.painting.checks import (
     check_feather,
     check_model,
     check_operation,
+    check_photo,
     checked_image,
     one_image,
     one_mask,
 )
+from l2l_widgets.painting.full_size import in_photo
 from l2l_widgets.painting.painter import TRAIN
 from l2l_widgets.painting.parsing import ParserSource, find_mask, load_parser, read_face
 from l2l_widgets.painting.recipe import (
@@ -66,6 +68,9 @@ class PaintSession:
         Pictures to masks, for pictures without one: see :func:`load_parser`.
     feather : float
         Pixels over which a kept outside fades into the edit.
+    photo : bytes, optional
+        The picture file that ``image`` is the middle square of. Where the outside is kept, what is
+        saved has its size, and outside the edit its pixels. No recipe holds it.
 
     Raises
     ------
@@ -80,6 +85,7 @@ class PaintSession:
         mask: Tensor | None = None,
         parser: ParserSource | None = None,
         feather: float = 3.0,
+        photo: bytes | None = None,
     ) -> None:
         self.model, self.parser = check_model(model), load_parser(parser)
         self._margin = 2.0  # pixels around the strokes that belong to the edited region
@@ -89,6 +95,7 @@ class PaintSession:
         self.side = model.resolution if model is not None else int(one.shape[-1])
         self.image = self._checked_image(one)
         self.original = self._mask_for(self.image, mask)
+        self.photo = check_photo(photo)
         self._first = State(self.original, None, False, check_feather(feather, self.side))
         self._done: list[Step] = []
         self._undone: list[Step] = []
@@ -245,7 +252,8 @@ class PaintSession:
             image, mask = read_face(source, self.side, self.parser)
             if mask is None:
                 mask = self._mask_for(image, None)
-            face = PaintSession(self.model, image, mask, self.parser)
+            photo = source if isinstance(source, bytes) else picture_bytes(source)
+            face = PaintSession(self.model, image, mask, self.parser, photo=photo)
         else:
             plain = {**recipe, "operations": [], "model": None}
             face = PaintSession.from_recipe(self.model, plain, self.parser)
@@ -271,11 +279,13 @@ class PaintSession:
             self._stamp += 1
 
     def _face(self) -> Face:
-        return Face(self.image, self.original, self._first, self._done, self._undone)
+        return Face(
+            self.image, self.original, self._first, self._done, self._undone, self.photo
+        )  # fmt: skip
 
     def _show_face(self, face: Face) -> None:
         self.image, self.original, self._first = face.image, face.original, face.first
-        self._done, self._undone = face.done, face.undone
+        self._done, self._undone, self.photo = face.done, face.undone, face.photo
 
     def _after(self, before: State, operation: Mapping[str, Any]) -> State:
         kind = operation.get("kind")
@@ -383,6 +393,9 @@ class PaintSession:
     def save(self, path: str | Path, scale: int | None = None) -> None:
         """Write the picture as PNG, its recipe inside.
 
+        A kept outside is that of the photo, at the photo's size, where there is one. The recipe
+        says that size, and replays the face alone.
+
         Raises
         ------
         PaintError
@@ -391,8 +404,20 @@ class PaintSession:
         result = self.render()
         if result.image is None:
             raise PaintError(result.error or "there is no picture")
-        factor = scale or max(1, -(-SAVED_SIDE // self.side))
-        save_image(path, result.image, {RECIPE: json.dumps(self.recipe())}, factor)
+        factor, recipe = scale or max(1, -(-SAVED_SIDE // self.side)), self.recipe()
+        image, whole = result.image, self._in_photo()
+        if whole is not None:
+            image, factor, recipe["photo"] = whole, scale or 1, [*reversed(whole.shape[1:])]
+        save_image(path, image, {RECIPE: json.dumps(recipe)}, factor)
+
+    def _in_photo(self) -> Tensor | None:
+        """The edit in the photo that it was cut from; None where none is asked for, or there."""
+        with self._lock:
+            state, face = self.state, self._face()
+        if face.photo is None or not state.keep:
+            return None
+        region = edited_region(face.original, state.mask, self._margin)
+        return in_photo(face.photo, self._drawn(state, face)[1], fade(region, state.feather))
 
     @classmethod
     def from_recipe(

@@ -69,3 +69,4 @@ class Face:
     first: State
     done: list[Step]
     undone: list[Step]
+    photo: bytes | None = None  # the file that the picture is the middle square of
