@@ -20,8 +20,6 @@ from l2l_widgets.maskgan import (
     MaskVAE,
     MaskVAEConfig,
 )
-from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
-from l2l_widgets.maskgan.strokes import replacing
 from l2l_widgets.masks import MaskError, class_index, encode_mask, to_order
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.painting import (
@@ -29,6 +27,8 @@ from l2l_widgets.painting import (
     PaintSession,
     read_paint_recipe,
 )
+from l2l_widgets.painting.regions import edited_region, keep_outside, region_change
+from l2l_widgets.painting.strokes import replacing
 from l2l_widgets.widgets.paint.paint_bridge import SHORTCUTS, PaintBridge, painter_schema
 
 HAIR, CHAIN = class_index("hair"), class_index("neck_l")

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.maskgan import MaskGAN
-    from l2l_widgets.maskgan.regions import RegionChange
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.painting import PaintSession
+    from l2l_widgets.painting.regions import RegionChange
 
 ORDERS = ("official", "bisenet")
 #: Files of a MaskGAN, as `l2l_widgets.maskgan` names them, the one trained farthest first.

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from l2l_widgets.maskgan.regions import RegionChange, keep_outside, region_change
 from l2l_widgets.painting.recipe import AREA_FORMAT, PaintError
+from l2l_widgets.painting.regions import RegionChange, keep_outside, region_change
 from l2l_widgets.painting.session import PaintSession
 from l2l_widgets.painting.states import Face, State
 from l2l_widgets.session.edit_session import EditSession

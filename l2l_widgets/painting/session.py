@@ -20,8 +20,6 @@ from torch import Tensor
 from l2l_widgets.images import encode_png, load_image, picture_bytes, save_image
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maskgan.model import MaskGAN
-from l2l_widgets.maskgan.regions import edited_region, fade, keep_outside, region_change
-from l2l_widgets.maskgan.strokes import apply_operation, replacing, touched
 from l2l_widgets.masks import MaskError, read_mask
 from l2l_widgets.painting.checks import (
     check_feather,
@@ -45,7 +43,9 @@ from l2l_widgets.painting.recipe import (
     painting_in,
     png_text,
 )
+from l2l_widgets.painting.regions import edited_region, fade, keep_outside, region_change
 from l2l_widgets.painting.states import Face, PaintResult, State, Step
+from l2l_widgets.painting.strokes import apply_operation, replacing, touched
 from l2l_widgets.painting.walk import Walk, share_of
 
 #: Side that a saved picture should at least have.
@@ -156,7 +156,7 @@ class PaintSession:
         Parameters
         ----------
         operation : mapping
-            As in :mod:`l2l_widgets.maskgan.strokes`, or "style" (``png``, ``mask``: another face's
+            As in :mod:`l2l_widgets.painting.strokes`, or "style" (``png``, ``mask``: another face's
             picture and mask, base64; neither gives the own style back), "keep" (``on``,
             ``feather``), "between" (``png``: another mask, ``share`` 0 to 1), or "reset".
         gesture : hashable, optional

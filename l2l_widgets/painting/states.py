@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from l2l_widgets.maskgan.regions import RegionChange
+from l2l_widgets.painting.regions import RegionChange
 from l2l_widgets.painting.walk import Walk
 
 

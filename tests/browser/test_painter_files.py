@@ -15,10 +15,10 @@ from PIL import Image
 
 from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.images import encode_jpeg, load_whole, save_image
-from l2l_widgets.maskgan.strokes import stroke
 from l2l_widgets.masks import COLOURS, class_index, encode_mask
 from l2l_widgets.models.zoo import load
 from l2l_widgets.painting import PaintSession, load_painter
+from l2l_widgets.painting.strokes import stroke
 from l2l_widgets.widgets.stylesheet import STATIC
 
 from . import harness
