@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from l2l_widgets.cli.paint_scores import _Faces
 from l2l_widgets.faceworld.celebamask import LayoutConfig
 from l2l_widgets.faceworld.layout_run import write_layout
 from l2l_widgets.maskgan.celebamask_hq import MAPPING, CelebAMaskHQ, DatasetError
@@ -168,6 +169,16 @@ def test_a_picture_that_the_mapping_does_not_name_is_a_gap(copy):
         CelebAMaskHQ(copy).split("train")
     assert CelebAMaskHQ(f"{copy}+gaps").split("train") == [0, 1, 2]
     assert CelebAMaskHQ(copy, leave_gaps=True).split("train") == [0, 1, 2]
+
+
+def test_scores_say_what_was_left_out_of_them(copy):
+    cut(copy / "CelebA-HQ-img" / "4.jpg")
+    data = CelebAMaskHQ(f"{copy}+gaps")
+    faces = _Faces((data, "all", data.usable()), 4, 0, 32)
+    assert faces.origin == f"{copy.resolve()}, 1 with gaps left out"
+    assert len(faces.of(32)[0]) == 4
+    with pytest.raises(DatasetError, match=r"picture 4: .*4\.jpg"):
+        _Faces((CelebAMaskHQ(copy), "all", [0, 1, 2, 4]), 4, 0, 32)
 
 
 def test_both_words_may_follow_a_folder_in_either_order(copy):
