@@ -176,7 +176,15 @@ def test_the_page_hears_of_the_walk_as_the_session_has_it(bridge, faces):
     assert (settings["other"], settings["share"]) == (True, 0)
     assert torch.equal(session.mask, painted)
     assert send(bridge, kind="between", share=0.5)["settings"]["share"] == 0.5
-    assert not torch.equal(session.mask, painted)
+    half = session.mask
+    assert not torch.equal(half, painted)
+    settings = send(bridge, kind="file", use="other", data=file)["settings"]
+    assert settings["share"] == 0, "the same one again: from here"
+    assert torch.equal(session.mask, half)
+    again = PaintSession.from_recipe(session.model, session.recipe())
+    assert torch.equal(again.mask, half)
+    again.close()
+    send(bridge, kind="undo")
     assert send(bridge, kind="reset")["settings"]["share"] == 0
     send(bridge, kind="undo")
     assert send(bridge, kind="undo")["settings"]["share"] == 0

@@ -158,7 +158,8 @@ class PaintSession:
         operation : mapping
             As in :mod:`l2l_widgets.painting.strokes`, or "style" (``png``, ``mask``: another face's
             picture and mask, base64; neither gives the own style back), "keep" (``on``,
-            ``feather``), "between" (``png``: another mask, ``share`` 0 to 1), or "reset".
+            ``feather``), "between" (``png``: another mask, ``share`` 0 to 1, ``anew``: from the
+            mask as it is now), or "reset".
         gesture : hashable, optional
             While it stays the same, an operation takes the place of the one before: a stroke that
             grows is one step of undo.
@@ -228,14 +229,15 @@ class PaintSession:
         width = self.state.feather if feather is None else feather
         self.apply({"kind": "keep", "on": on, "feather": width})
 
-    def between(self, other: Tensor, share: float, gesture: Any = None) -> None:
+    def between(self, other: Tensor, share: float, gesture: Any = None, anew: bool = False) -> None:
         """Walk towards another mask: share 0 to 1, as the MaskVAE sees it.
 
         The walk starts at the mask as it is when the other one is named first, and what is painted
-        afterwards stays on top of it. A mask that is set, and a reset, begin it anew.
+        afterwards stays on top of it. A mask that is set, a reset, and ``anew`` begin it again.
         """
         own = png_text(one_mask(other, self.side, "other"))
-        self.apply({"kind": "between", "png": own, "share": share}, gesture)
+        begun = {"anew": True} if anew else {}
+        self.apply({"kind": "between", "png": own, "share": share, **begun}, gesture)
 
     def open(self, source: str | Path | bytes) -> None:
         """Begin with another face: a saved painting with its mask, or any picture, parsed.
@@ -322,7 +324,7 @@ class PaintSession:
         share = share_of(operation)
         other = read_mask(bytes_of(operation, "png"), self.side, "official", "other mask")
         walk = before.walk
-        if walk is None or not walk.leads_to(other):
+        if walk is None or not walk.leads_to(other) or operation.get("anew"):
             walk = Walk.begin(before.mask, other)
         walk = replace(walk, share=share)
         return replace(before, mask=walk.mask(self.model, before.mask), walk=walk)

@@ -185,7 +185,7 @@ class PaintBridge:
         elif use == "mask":
             session.set_mask(self._mask_of(data, order))
         elif use == "other":
-            session.between(self._mask_in(data, order), 0.0)  # the walk begins at what is there
+            session.between(self._mask_in(data, order), 0.0, anew=True)
         elif use in ("recipe", "face"):
             self._opening = True
             try:
