@@ -29,6 +29,7 @@ __all__ = [
     "from_uint8",
     "grid",
     "load_image",
+    "load_whole",
     "picture_bytes",
     "picture_format",
     "read_png_text",
@@ -212,6 +213,16 @@ def load_image(path: str | os.PathLike[str] | bytes, resolution: int) -> Tensor:
     with _open(path) as opened:
         ImageOps.exif_transpose(opened, in_place=True)  # a large picture has no room for copies
         return fit_square(opened, resolution)
+
+
+def load_whole(path: str | os.PathLike[str] | bytes) -> Tensor:
+    """A picture file as it is, upright: uint8 RGB (3, H, W)."""
+    from PIL import ImageOps
+
+    with _open(path) as opened:
+        ImageOps.exif_transpose(opened, in_place=True)
+        pixels = np.array(opened if opened.mode == "RGB" else opened.convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def fit_square(picture: Image.Image, resolution: int) -> Tensor:

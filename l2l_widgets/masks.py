@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -368,7 +369,7 @@ def _indices(picture: Image.Image, label: str) -> np.ndarray:
     if picture.mode == "L":
         return np.array(picture)
     if picture.mode == "P":
-        return _of_palette(picture)
+        return _of_palette(picture, label)
     if picture.mode not in ("LA", "RGB", "RGBA"):  # what is see-through has a number all the same
         raise MaskError(
             f"{label} has pixels of kind {picture.mode!r}; allowed: grey or palette indices of 8 "
@@ -385,26 +386,44 @@ def _indices(picture: Image.Image, label: str) -> np.ndarray:
     for (r, g, b), index in _CLASS_OF.items():
         out[packed == r * 65536 + g * 256 + b] = index
     if (out == 255).any():
-        y, x = np.argwhere(out == 255)[0]
-        raise MaskError(
-            f"{label} has the colour {tuple(pixels[y, x].tolist())} at x {x}, y {y}, which is no "
-            "class; allowed: the 19 official colours, without smoothing, or class indices"
-        )
+        raise _no_class(out == 255, pixels, label)
     return out
 
 
-def _of_palette(picture: Image.Image) -> np.ndarray:
+def _no_class(strange: np.ndarray, pixels: np.ndarray, label: str) -> MaskError:
+    """What to say of the first pixel whose colour is no class."""
+    y, x = np.argwhere(strange)[0]
+    return MaskError(
+        f"{label} has the colour {tuple(pixels[y, x].tolist())} at x {x}, y {y}, which is no "
+        "class; allowed: the 19 official colours, without smoothing, or class indices"
+    )
+
+
+def _of_palette(picture: Image.Image, label: str) -> np.ndarray:
     """Class indices of a palette picture: its numbers, or what its colours say of other numbers."""
     indices = np.array(picture)
     colours = _palette_colours(picture)
     classes = {i: _CLASS_OF[rgb] for i, rgb in colours.items() if rgb in _CLASS_OF}
     # a palette that names nothing, such as all black or somebody's own, only colours its indices
     named = len(classes) == len(colours) == len(set(colours.values()))
+    if not named and _means_colours(indices, classes):
+        strange = ~np.isin(indices, list(classes))
+        if strange.any():
+            raise _no_class(strange, np.asarray(picture.convert("RGB")), label)
     if not named or all(i == label for i, label in classes.items()):
         return indices
     table = np.zeros(256, np.uint8)
     table[list(classes)] = list(classes.values())
     return table[indices]
+
+
+def _means_colours(indices: np.ndarray, classes: Mapping[int, int]) -> bool:
+    """Whether a palette picture was painted in official colours: most of it, under other numbers.
+
+    Its numbers are then a program's own, and no classes; one or two such colours may be chance.
+    """
+    elsewhere = {label for i, label in classes.items() if i != label}
+    return len(elsewhere) > 2 and float(np.isin(indices, list(classes)).mean()) > 0.5
 
 
 def encode_mask(mask: Tensor) -> bytes:

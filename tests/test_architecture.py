@@ -79,7 +79,7 @@ ARROWS = {
     "plots": "attributes images",
     "evaluation": (
         "storage latents attributes masks protocols policy perception metrics editors"
-        " maskgan models disentangle session"
+        " maskgan models disentangle session painting"
     ),
     "maps": "storage latents attributes images policy errors metrics models",
     "entanglement": "storage attributes policy metrics editors models session evaluation",

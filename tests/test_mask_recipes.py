@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from l2l_widgets.faceworld import render, sample_factors
-from l2l_widgets.maskgan import MaskGAN
+from l2l_widgets.maskgan import MaskGAN, MaskVAE, MaskVAEConfig
 from l2l_widgets.maskgan.objective import VGG19
 from l2l_widgets.perception import AttributeNet, save_network
 from l2l_widgets.recipes import build_task, get_recipe, mask_faces
@@ -110,6 +110,20 @@ def test_all_three_learn_in_a_row(weights):
     plain = build_task(get_recipe("mask-edit").replace(**TINY, blender=False), weights)
     one, two = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
     assert torch.equal(plain.blend(one, two), 0.5 * two)
+
+
+def test_a_blender_that_learned_nothing_is_not_saved_and_one_that_is_there_is_read(weights):
+    own = build_task(get_recipe("dense-mapping").replace(**TINY), weights).mapping
+    MaskGAN(own).save(weights / "dense_mapping.safetensors")
+    vae = MaskVAE(MaskVAEConfig(resolution=32, width=4, downs=3, latent_dim=8))
+    MaskGAN(vae=vae).save(weights / "mask_vae.safetensors")
+    for changes, learned in (({}, True), ({"blender": False}, False)):
+        task = build_task(get_recipe("mask-edit").replace(**TINY, **changes), weights)
+        task.finish(weights)
+        assert (MaskGAN.load(weights / "maskgan.safetensors").blender is not None) is learned
+    # as runs of before wrote it: the file has one all the same
+    MaskGAN(own, None, task.blender).save(weights / "maskgan.safetensors")
+    assert MaskGAN.load(weights / "maskgan.safetensors").blender is not None
 
 
 def updates(task, name):

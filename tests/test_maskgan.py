@@ -228,3 +228,12 @@ def test_painting_with_what_does_not_fit_is_refused(model, faces, tmp_path):
     save_safetensors(tmp_path / "x.safetensors", {"a": torch.zeros(1)}, {"format": "other"})
     with pytest.raises(StorageError, match="'format' is 'other', wanted 'l2l-maskgan/1'"):
         MaskGAN.load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("config", ["[]", '"mapping"', "7", "null", "{", '{"mapping": []}', "NaN"])
+def test_a_file_whose_config_is_no_object_of_networks_is_refused(model, tmp_path, config):
+    file = tmp_path / "m.safetensors"
+    tensors = dict(model.state_dict())
+    save_safetensors(file, tensors, {"format": "l2l-maskgan/1", "config": config})
+    with pytest.raises(StorageError, match=r"m\.safetensors' does not build its network: "):
+        MaskGAN.load(file)

@@ -104,6 +104,23 @@ def test_a_palette_that_numbers_the_official_colours_otherwise_is_read_by_colour
     assert torch.equal(read_mask(indexed(mask.numpy(), twice)), mask)
 
 
+def test_a_palette_of_official_colours_with_one_that_was_smoothed_is_refused_by_colour(faces):
+    """Its numbers are those of the program that made it, and look like classes here."""
+    mask = faces[0]
+    pixels = colour(mask).permute(1, 2, 0).contiguous().numpy()
+    pixels[20, 30] = (103, 20, 60)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).quantize(20).save(stream, format="PNG")
+    for order in (None, "official"):
+        with pytest.raises(MaskError, match=r"colour \(103, 20, 60\) at x 30, y 20, which is no"):
+            read_mask(stream.getvalue(), order=order)
+    # numbers that are the classes are read, however a few of them are coloured
+    own = [*COLOURS[:7], (1, 2, 3), *COLOURS[8:]]
+    assert torch.equal(read_mask(indexed(mask.numpy(), own)), mask)
+    turned = [COLOURS[1], COLOURS[0], *((9, i, i) for i in range(17))]
+    assert torch.equal(read_mask(indexed(mask.numpy(), turned)), mask), "two by chance"
+
+
 def test_an_area_whose_palette_begins_with_white_is_not_turned_inside_out():
     part = np.zeros((4, 4), np.uint8)
     part[1:3] = 1

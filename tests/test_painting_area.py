@@ -7,7 +7,6 @@ import torch
 from conftest import make_session
 
 from l2l_widgets.images import from_uint8, to_uint8
-from l2l_widgets.maskgan.regions import region_change
 from l2l_widgets.masks import class_index
 from l2l_widgets.painting import (
     AreaSession,
@@ -15,6 +14,7 @@ from l2l_widgets.painting import (
     edit_in_area,
     read_paint_recipe,
 )
+from l2l_widgets.painting.regions import region_change
 
 HAIR, CHAIN = class_index("hair"), class_index("neck_l")
 

@@ -37,7 +37,6 @@ ROOMS = (
     "maps/code_map.py", "maps/files.py", "maps/paths.py", "disentangle/mix_state.py",
     "disentangle/mixer.py", "disentangle/sources.py", "evaluation/one_face.py",
     "editors/stored_editor.py", "photos/detection.py", "photos/eyes.py", "photos/inverting.py",
-    "maskgan/strokes.py",
     "recipes/processes.py", "training/run_directory.py", "training/runs.py", "training/loop.py",
 )  # fmt: skip
 #: Lines that only a program meets: it hands over an array or an object of another kind.

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from l2l_widgets.faceworld import render, sample_factors
-from l2l_widgets.maskgan.strokes import apply_operation
 from l2l_widgets.masks import MaskError, class_index
+from l2l_widgets.painting.strokes import apply_operation
 
 HAIR, CHAIN = class_index("hair"), class_index("neck_l")
 

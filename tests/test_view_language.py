@@ -20,7 +20,7 @@ from l2l_widgets import widgets
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.entanglement import LeakageMatrix, Progress
 from l2l_widgets.evaluation.report import Protocol
-from l2l_widgets.maskgan.regions import RegionChange
+from l2l_widgets.painting.regions import RegionChange
 from l2l_widgets.plots.maps import CAVEAT, plot_map
 from l2l_widgets.widgets.compare import explorer_values
 from l2l_widgets.widgets.compare.explorer_values import doing_words

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from l2l_widgets.maskgan import MaskGAN
-    from l2l_widgets.maskgan.regions import RegionChange
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.painting import PaintSession
+    from l2l_widgets.painting.regions import RegionChange
 
 ORDERS = ("official", "bisenet")
 #: Files of a MaskGAN, as `l2l_widgets.maskgan` names them, the one trained farthest first.
@@ -80,15 +80,16 @@ def add_parser(subparsers: Any) -> None:
     paint.add_argument(
         "--keep-outside",
         action="store_true",
-        help="keep the picture outside the changed area: else all of it is drawn anew, and what "
-        "was not painted may change a little",
+        help="keep the picture outside the changed area, of a larger picture at its own size: else "
+        "its middle square is drawn anew, and what was not painted may change visibly",
     )
     paint.add_argument(
         "--order", choices=ORDERS, default=None, help="in which order the masks' indices count"
     )
     paint.add_argument(
         "--replay", type=Path, metavar="PAINTED.png|RECIPE.json",
-        help="draw what a saved painting says, instead of --image and --mask",
+        help="draw what a saved painting says, instead of --image and --mask; of a picture kept "
+        "around it, the face alone",
     )  # fmt: skip
     paint.add_argument(
         "--edit", type=Path, metavar="EDITED.png|RECIPE.json",
@@ -99,7 +100,8 @@ def add_parser(subparsers: Any) -> None:
 
     masks = subparsers.add_parser(
         "masks", help="look through a folder in CelebAMask-HQ's layout",
-        description="Report what a data set folder holds, its gaps, and its known defects.",
+        description="Report what a data set folder holds, its gaps, its known defects, and whether "
+        "its l_ is the left of the picture.",
     )  # fmt: skip
     masks.add_argument(
         "folder", type=Path, metavar="DIR", help="that of the data set, or one of l2l render"
@@ -156,7 +158,7 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     session.save(args.out)
     result = session.render()
     if not args.json:
-        print(f"{args.out}: {_change_text(args, result.change)}")
+        print(f"{args.out}: {_change_text(args, result.change)}{_without_photo(args)}")
     measured = None if result.change is None else vars(result.change)
     return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
 
@@ -195,6 +197,15 @@ def _change_text(args: argparse.Namespace, change: RegionChange | None) -> str:
     if change.changed_outside >= 0.01 and args.replay is None and not args.keep_outside:
         text += ". To keep the picture outside the area as it was: --keep-outside"
     return text
+
+
+def _without_photo(args: argparse.Namespace) -> str:
+    """What is said of a replay whose picture was kept around the face."""
+    from l2l_widgets.painting import read_paint_recipe
+
+    if args.replay is None or not read_paint_recipe(args.replay).get("photo"):
+        return ""
+    return ". The picture around the face is not in the recipe: this is the face alone"
 
 
 def _read_mask(args: argparse.Namespace) -> dict[str, Any]:
@@ -253,6 +264,7 @@ def check_weights(args: argparse.Namespace, models: Models) -> None:
 
 def _session(args: argparse.Namespace, models: Models) -> PaintSession:
     """What was asked for, done."""
+    from l2l_widgets.images import picture_bytes
     from l2l_widgets.masks import read_mask
     from l2l_widgets.painting import (
         AREA_FORMAT,
@@ -279,7 +291,9 @@ def _session(args: argparse.Namespace, models: Models) -> PaintSession:
         return image, mask if own is None else read_mask(own, side, args.order)
 
     asked = read_mask(args.mask, side, args.order)
-    session = PaintSession(model, *face_of(args.image, args.image_mask), parser)
+    photo = picture_bytes(args.image) if args.keep_outside else None
+    face = face_of(args.image, args.image_mask)
+    session = PaintSession(model, *face, parser, photo=photo)
     session.set_mask(asked)
     if args.style is not None:
         session.copy_style(*face_of(args.style, args.style_mask))
@@ -328,8 +342,10 @@ def run_masks(args: argparse.Namespace) -> dict[str, Any]:
         )
 
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+    from l2l_widgets.maskgan.celebamask_report import look_through
 
-    report = CelebAMaskHQ(args.folder).report(read=args.read)
+    report = look_through(CelebAMaskHQ(args.folder), read=args.read)
     if not args.json:
         print(report.to_text())
-    return {**vars(report), "defects": {str(k): v for k, v in report.defects.items()}}
+    told = {**vars(report), "sides_swapped": report.sides_swapped}
+    return {**told, "defects": {str(k): v for k, v in report.defects.items()}}

@@ -59,7 +59,8 @@ def add_parser(subparsers: Any) -> None:
     scores.add_argument(
         "--data", type=Path, metavar="DIR",
         help="a folder in CelebAMask-HQ's layout, its test split (default: unseen renders); "
-        "pictures with known faults are left out, or kept where DIR ends in +defects",
+        "pictures with known faults are left out, or kept where DIR ends in +defects; +gaps leaves "
+        "out what cannot be read",
     )  # fmt: skip
     scores.add_argument("--parser", metavar="DECLARATION|NAME=FILE", help=PARSER_HELP)
     scores.add_argument(
@@ -320,8 +321,11 @@ class _Faces:
         if self.known is None:
             return f"unseen renders of world {WORLD}"
         data = self.known[0]
-        left = f", {len(data.left_out)} with known faults left out" if data.left_out else ""
-        kept = KEEP_DEFECTS if data.defects() and not data.left_out else ""
+        faults = sum(i in data.defects() for i in data.left_out)
+        left = f", {faults} with known faults left out" if faults else ""
+        if data.leave_gaps:
+            left += f", {len(data.left_out) - faults} with gaps left out"
+        kept = KEEP_DEFECTS if data.defects() and data.keep_defects else ""
         return f"{data.folder.resolve()}{kept}{left}"
 
     def of(self, side: int) -> tuple[Tensor, Tensor]:

@@ -40,10 +40,10 @@ from torch import Tensor
 from l2l_widgets.evaluation.plan import ENOUGH_FACES
 from l2l_widgets.maskgan.mask_vae import MaskVAE
 from l2l_widgets.maskgan.model import MaskGAN
-from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
 from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES, one_hot
 from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
+from l2l_widgets.painting.regions import edited_region, keep_outside, region_change
 from l2l_widgets.storage import make_folder, write_atomic, write_together
 
 #: What was measured under another name was measured otherwise: nothing of it is kept.

@@ -1,8 +1,8 @@
 """MaskGAN (Lee et al., CVPR 2020): faces changed by painting the mask of their parts.
 
 ``networks`` has the Dense Mapping Network and the Alpha Blender, ``mask_vae`` the MaskVAE,
-``objective`` the losses, ``model`` all of it in one file; ``strokes`` paints masks, ``regions``
-says what an edit changed inside and outside of an area, ``celebamask_hq`` reads the data set.
+``objective`` the losses, ``model`` all of it in one file; ``celebamask_hq`` reads the data set,
+``celebamask_report`` looks through it, ``part_files`` opens its files one by one.
 """
 
 from __future__ import annotations

@@ -11,24 +11,26 @@ The archive and the authors' scripts disagree about the masks' folder; both name
 is on where the first channel of its picture is not zero, as in the official code, and parts are
 merged in the official order, later ones over earlier ones. Nothing is written. Pictures of the real
 set with known faults are in no split; ``+defects`` at the end of the folder's name keeps them.
+``+gaps`` there leaves out what cannot be learned from: pictures without a mask, with a file that is
+cut off, or unknown to the mapping. The two may stand together.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from l2l_widgets.images import load_image
-from l2l_widgets.masks import MASK_CLASSES, check_claim
-from l2l_widgets.storage import StorageError
+from l2l_widgets.maskgan.part_files import DatasetError, picture_torn, png_size, read_part
+from l2l_widgets.masks import MASK_CLASSES
 
 PICTURES = "CelebA-HQ-img"
 MASK_FOLDERS = ("CelebAMask-HQ-mask-anno", "CelebAMaskHQ-mask-anno")
@@ -58,66 +60,12 @@ KNOWN_DEFECTS: Mapping[int, str] = {
 }
 #: At the end of a folder's name: its pictures with known faults are learned from all the same.
 KEEP_DEFECTS = "+defects"
-
-
-class DatasetError(StorageError):
-    """A folder in CelebAMask-HQ's layout that lacks something; the message names the file."""
-
-
-@dataclass
-class DatasetReport:
-    """What is in a folder, and what is wrong with it.
-
-    Attributes
-    ----------
-    pictures : int
-        Pictures that are there.
-    splits : dict of str to int
-        Pictures of each official split; empty without the mapping file.
-    parts : dict of str to int
-        Class -> how many pictures show it.
-    gaps : dict of str to list of int
-        Kind of fault -> pictures that have it.
-    defects : dict of int to str
-        Pictures of the real data set with known faults that are in this folder.
-    left_out : list of int
-        Those of them that are neither learned from nor measured.
-    missing_files : list of str
-        Tables that are not there.
-    strangers : list of str
-        Files among the masks that are no part, at most ten.
-    """
-
-    pictures: int = 0
-    splits: dict[str, int] = field(default_factory=dict)
-    parts: dict[str, int] = field(default_factory=dict)
-    gaps: dict[str, list[int]] = field(default_factory=dict)
-    defects: dict[int, str] = field(default_factory=dict)
-    left_out: list[int] = field(default_factory=list)
-    missing_files: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is missing (known defects are no gap)."""
-        return not (self.gaps or self.missing_files or self.strangers)
-
-    def to_text(self) -> str:
-        """Lines for a person."""
-        lines = [f"{self.pictures} picture{'s' * (self.pictures != 1)}"]
-        if self.splits:
-            lines.append(", ".join(f"{k} {v}" for k, v in self.splits.items()))
-        lines += [f"missing: {name}" for name in self.missing_files]
-        for kind, rows in self.gaps.items():
-            shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
-            lines.append(f"{kind}: {len(rows)} ({shown})")
-        lines += [f"not a part: {name}" for name in self.strangers]
-        lines += [f"known defect: {i}: {why}" for i, why in sorted(self.defects.items())]
-        if self.defects:
-            left = len(self.left_out)
-            kept = f"; {KEEP_DEFECTS} at the end of the folder's name keeps them" if left else ""
-            lines.append(f"left out of training and scores for it: {left} of {self.pictures}{kept}")
-        return "\n".join(lines)
+#: And what cannot be learned from is left out, where it would be refused.
+LEAVE_GAPS = "+gaps"
+#: Names as the data set has them; a number of more digits is a date, and no picture's.
+_PICTURE = re.compile(r"(0|[1-9][0-9]{0,5})\.jpg")
+_PART = re.compile(r"([0-9]{5,6})_([a-z_]+)\.png")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 
 
 class CelebAMaskHQ:
@@ -126,16 +74,19 @@ class CelebAMaskHQ:
     Parameters
     ----------
     folder : path
-        The one that holds ``CelebA-HQ-img``; :data:`KEEP_DEFECTS` may follow.
+        The one that holds ``CelebA-HQ-img``; :data:`KEEP_DEFECTS` and :data:`LEAVE_GAPS` may
+        follow.
     keep_defects : bool
         Whether pictures of :data:`KNOWN_DEFECTS` are in the splits all the same.
+    leave_gaps : bool
+        Whether pictures of :meth:`gaps` are in none.
 
     Attributes
     ----------
     indices : list of int
         Numbers of the pictures that are there.
-    left_out : dict of int to str
-        Those of them that are in no split, and why. A folder of ``l2l render`` has none.
+    strangers : list of str
+        Names beside the pictures that are not as theirs: no file of the data set.
 
     Raises
     ------
@@ -143,11 +94,19 @@ class CelebAMaskHQ:
         Pictures or masks are missing altogether.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], keep_defects: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        keep_defects: bool = False,
+        leave_gaps: bool = False,
+    ) -> None:
         self.folder = Path(folder)
-        if self.folder.name.endswith(KEEP_DEFECTS) and not self.folder.is_dir():
-            self.folder = self.folder.with_name(self.folder.name.removesuffix(KEEP_DEFECTS))
-            keep_defects = True
+        words: list[str] = []
+        while not self.folder.is_dir() and (word := _last_word(self.folder.name)):
+            self.folder = self.folder.with_name(self.folder.name.removesuffix(word))
+            words.append(word)
+        self.keep_defects = keep_defects or KEEP_DEFECTS in words
+        self.leave_gaps = leave_gaps or LEAVE_GAPS in words
         if not (self.folder / PICTURES).is_dir():
             raise DatasetError(
                 f"{self.folder} has no folder {PICTURES}; wanted: the folder of CelebAMask-HQ, or "
@@ -157,19 +116,50 @@ class CelebAMaskHQ:
         if not found:
             raise DatasetError(f"{self.folder} has no folder {' or '.join(MASK_FOLDERS)}")
         self.mask_folder = found[0]
-        names = os.listdir(self.folder / PICTURES)
-        stems = (n.removesuffix(".jpg") for n in names if n.endswith(".jpg"))
-        self.indices = sorted(int(s) for s in stems if s.isdecimal())
+        names = {n: _PICTURE.fullmatch(n) for n in os.listdir(self.folder / PICTURES)}
+        self.indices = sorted(int(found[1]) for found in names.values() if found)
+        self.strangers = sorted(n for n, found in names.items() if not found and n[0] != ".")
         if not self.indices:
             raise DatasetError(f"{self.folder / PICTURES} holds no picture 0.jpg, 1.jpg, ...")
         self.rendered = (self.folder / RENDERED).is_file()
-        self.left_out = {} if keep_defects else self.defects()
+
+    @functools.cached_property
+    def left_out(self) -> dict[int, str]:
+        """Pictures that are in no split, and why: with known faults, and with gaps if asked for."""
+        gaps = self.gaps() if self.leave_gaps else {}
+        return gaps if self.keep_defects else {**gaps, **self.defects()}
 
     def defects(self) -> dict[int, str]:
         """Pictures of this folder with known faults, and which."""
         if self.rendered:
             return {}
         return {i: KNOWN_DEFECTS[i] for i in self.indices if i in KNOWN_DEFECTS}
+
+    def gaps(self, indices: Sequence[int] | None = None) -> dict[int, str]:
+        """Which pictures, of all or of some, cannot be learned from, and why.
+
+        Seen from names, and from both ends of each file, which takes a minute for the real data
+        set; what is damaged in the middle of a file only shows where it is read.
+        """
+        named = self.mapping() if (self.folder / MAPPING).is_file() else None
+        found = {}
+        for index in self.indices if indices is None else indices:
+            fault = self._fault(index)
+            if fault is None and named is not None and index not in named:
+                fault = f"{self.folder / MAPPING} does not name picture {index}"
+            if fault is not None:
+                found[index] = fault
+        return found
+
+    def _fault(self, index: int) -> str | None:
+        try:
+            picture_torn(self.folder / PICTURES / f"{index}.jpg")
+            self._check_parts(
+                index, [png_size(self.part_path(index, n)) for n in self.parts(index)]
+            )
+        except DatasetError as error:
+            return str(error)
+        return None
 
     def usable(self) -> list[int]:
         """Numbers of the pictures that are learned from and measured."""
@@ -205,23 +195,27 @@ class CelebAMaskHQ:
             It has no part at all, one cannot be read, or they differ in size.
         """
         parts = self.parts(index)
-        if not parts:
+        on = [read_part(self.part_path(index, name)) for name in parts]
+        self._check_parts(index, [one.shape[::-1] for one in on])
+        merged = np.zeros(on[0].shape, np.uint8)
+        for name, one in zip(parts, on, strict=True):
+            merged[one] = MASK_CLASSES.index(name)
+        return torch.from_numpy(merged)
+
+    def _check_parts(self, index: int, sizes: Sequence[tuple[int, ...]]) -> None:
+        """Refuse a picture without parts, or with parts of several sizes (width, height)."""
+        if not sizes:
             raise DatasetError(
                 f"picture {index}: no part of it is in "
                 f"{self.mask_folder / str(index // PER_FOLDER)}"
             )
-        merged: np.ndarray | None = None
-        for name in parts:
-            on = _read_part(self.part_path(index, name))
-            if merged is None:
-                merged = np.zeros(on.shape, np.uint8)
-            elif merged.shape != on.shape:
-                raise DatasetError(
-                    f"picture {index}: part {name} is {on.shape[1]} x {on.shape[0]} pixels, "
-                    f"{parts[0]} {merged.shape[1]} x {merged.shape[0]}; allowed: one size"
-                )
-            merged[on] = MASK_CLASSES.index(name)
-        return torch.from_numpy(merged)
+        odd = next((k for k, size in enumerate(sizes) if size != sizes[0]), None)
+        if odd is not None:
+            parts = self.parts(index)
+            raise DatasetError(
+                f"picture {index}: part {parts[odd]} is {sizes[odd][0]} x {sizes[odd][1]} pixels, "
+                f"{parts[0]} {sizes[0][0]} x {sizes[0][1]}; allowed: one size"
+            )
 
     # -- tables ------------------------------------------------------------------------------------
 
@@ -233,7 +227,7 @@ class CelebAMaskHQ:
             words = line.split()
             if number == 1 and words and not words[0].isdecimal():
                 continue
-            if len(words) < 2 or not words[0].isdecimal() or not words[1].isdecimal():
+            if len(words) < 2 or not all(_NUMBER.fullmatch(word) for word in words[:2]):
                 raise DatasetError(
                     f"{self.folder / MAPPING}, line {number}: {line[:60]!r}; wanted: a picture's "
                     "number, its number in CelebA, its file there"
@@ -261,79 +255,32 @@ class CelebAMaskHQ:
         if name not in SPLITS:
             raise DatasetError(f"split is {name!r}; allowed: {', '.join(SPLITS)}")
         mapping = self.mapping()
-        unnamed = [i for i in self.indices if i not in mapping]
+        usable = self.usable()
+        unnamed = [i for i in usable if i not in mapping]
         if unnamed:
-            raise DatasetError(f"{self.folder / MAPPING} does not name picture {unnamed[0]}")
-        return [i for i in self.usable() if split_of(mapping[i]) == name]
+            others = f" and {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
+            raise DatasetError(
+                f"{self.folder / MAPPING} does not name picture {unnamed[0]}{others}; {LEAVE_GAPS} "
+                "at the end of the folder's name leaves such pictures out"
+            )
+        return [i for i in usable if split_of(mapping[i]) == name]
 
-    # -- the whole ---------------------------------------------------------------------------------
-
-    def report(self, read: bool = False) -> DatasetReport:
-        """Look through the folder.
-
-        Parameters
-        ----------
-        read : bool
-            Whether to open every part file as well, which takes minutes for the real data set.
-        """
-        out = DatasetReport(pictures=len(self.indices))
-        out.missing_files = [
-            name for name in (MAPPING, ATTRIBUTES, POSE) if not (self.folder / name).is_file()
-        ]
-        shown, strangers, orphans = self._walk()
-        out.strangers = strangers[:10]
-        out.parts = {n: sum(n in p for p in shown.values()) for n in MASK_CLASSES[1:]}
-        unreadable = [i for i in self.indices if read and not self._readable(i)]
-        gaps = {
-            "pictures without any mask": [i for i in self.indices if not shown.get(i)],
-            "pictures without skin": [
-                i for i in self.indices if shown.get(i) and "skin" not in shown[i]
-            ],
-            "masks without a picture": orphans,
-            "numbers left out": sorted(set(range(self.indices[-1] + 1)) - set(self.indices)),
-            "unreadable": unreadable,
-        }
-        if MAPPING not in out.missing_files:
-            mapping = self.mapping()
-            out.splits = {
-                name: sum(split_of(mapping[i]) == name for i in self.indices if i in mapping)
-                for name in SPLITS
-            }
-            gaps["not in the mapping"] = [i for i in self.indices if i not in mapping]
-        for name, kind in ((ATTRIBUTES, "attributes"), (POSE, "pose")):
-            if name not in out.missing_files:
-                rows = self._table(name)[1]
-                gaps[f"without {kind}"] = [i for i in self.indices if i not in rows]
-        out.gaps = {kind: rows for kind, rows in gaps.items() if rows}
-        out.defects, out.left_out = self.defects(), sorted(self.left_out)
-        return out
-
-    def _walk(self) -> tuple[dict[int, set[str]], list[str], list[int]]:
-        """Picture -> its parts; files that are no part; pictures that only masks know."""
-        shown: dict[int, set[str]] = {}
+    def shown(self) -> tuple[dict[int, set[str]], list[str]]:
+        """Picture -> its parts, of all that masks know; and files among them that are no part."""
+        parts: dict[int, set[str]] = {}
         strangers = []
         for group in sorted(self.mask_folder.iterdir()):
             if not group.is_dir():
                 continue
             for name in sorted(os.listdir(group)):
-                number, _, part = name.removesuffix(".png").partition("_")
-                if not number.isdecimal() or part not in MASK_CLASSES[1:]:
-                    if not name.startswith("."):
-                        strangers.append(f"{group.name}/{name}")
-                elif group.name == str(int(number) // PER_FOLDER):
-                    shown.setdefault(int(number), set()).add(part)
-                else:
+                found = _PART.fullmatch(name)
+                number = int(found[1]) if found else 0
+                part = found[2] if found else ""
+                if part in MASK_CLASSES[1:] and group / name == self.part_path(number, part):
+                    parts.setdefault(number, set()).add(part)
+                elif not name.startswith("."):
                     strangers.append(f"{group.name}/{name}")
-        known = set(self.indices)
-        return shown, strangers, sorted(i for i in shown if i not in known)
-
-    def _readable(self, index: int) -> bool:
-        try:
-            self.mask(index)
-            self.picture(index, 16)
-        except DatasetError:
-            return False
-        return True
+        return parts, strangers
 
     def _lines(self, name: str) -> list[str]:
         path = self.folder / name
@@ -357,7 +304,7 @@ class CelebAMaskHQ:
             if not words:
                 continue
             stem = words[0].removesuffix(".jpg")
-            if not stem.isdecimal() or len(words) != len(names) + 1:
+            if not _NUMBER.fullmatch(stem) or len(words) != len(names) + 1:
                 raise DatasetError(
                     f"{path}, line {number}: {len(words) - 1} values of {words[0]!r}; "
                     f"wanted: {len(names)} of a picture such as 0.jpg"
@@ -383,14 +330,6 @@ def split_of(number: int) -> str:
     return "val" if number < FIRST_TEST else "test"
 
 
-def _read_part(path: Path) -> np.ndarray:
-    """Where a part is on, (H, W) bool."""
-    try:
-        with Image.open(path, formats=("PNG",)) as picture:
-            check_claim(picture, str(path))
-            # a palette's first channel is what its colours say, not the index
-            plain = picture.convert("RGB") if picture.mode == "P" else picture
-            pixels = np.array(plain)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from None
-    return (pixels if pixels.ndim == 2 else pixels[..., 0]) != 0
+def _last_word(name: str) -> str | None:
+    """Which of the words that may follow a folder's name stands at its end."""
+    return next((word for word in (KEEP_DEFECTS, LEAVE_GAPS) if name.endswith(word)), None)

@@ -112,7 +112,7 @@ class MaskVAE(nn.Module):
         return self.decode(codes), mean, log_variance
 
     @torch.no_grad()
-    def between(self, first: Tensor, second: Tensor, shares: Tensor) -> Tensor:
+    def between(self, first: Tensor, second: Tensor, shares: Tensor, exact: bool = False) -> Tensor:
         """Masks on the straight line between two masks' codes.
 
         Parameters
@@ -121,14 +121,23 @@ class MaskVAE(nn.Module):
             Two masks.
         shares : Tensor, shape (N,)
             0 is the first, 1 the second, as this network sees them; values outside go beyond.
+        exact : bool
+            Whether what the network does not rebuild of each mask is put back, in shares of the
+            way: the walk then begins and ends at the masks themselves, without a jump.
 
         Returns
         -------
         Tensor, shape (N, R, R), uint8
         """
-        mean, _ = self.encode(one_hot(torch.stack([first, second])).to(self.mean.weight))
+        ends = one_hot(torch.stack([first, second])).to(self.mean.weight)
+        mean, _ = self.encode(ends)
         shares = shares.to(mean)[:, None]
-        return self.decode(mean[:1] + shares * (mean[1:] - mean[:1])).argmax(1).to(torch.uint8)
+        seen = self.decode(mean[:1] + shares * (mean[1:] - mean[:1]))
+        if exact:
+            lost = ends - self.decode(mean).softmax(1)  # of each end, (2, 19, R, R)
+            way = shares[:, :, None, None]
+            seen = seen.softmax(1) + (1 - way) * lost[:1] + way * lost[1:]
+        return seen.argmax(1).to(torch.uint8)
 
 
 def divergence(mean: Tensor, log_variance: Tensor, reduction: str = "sum") -> Tensor:

@@ -106,13 +106,13 @@ class MaskGAN(nn.Module):
         out = self.mapping(planes[0], planes[1], batch.to(own)).float()
         return out[0] if image.ndim == 3 else out
 
-    def between(self, first: Tensor, second: Tensor, shares: Tensor) -> Tensor:
+    def between(self, first: Tensor, second: Tensor, shares: Tensor, exact: bool = False) -> Tensor:
         """As :meth:`MaskVAE.between`; ValueError where these weights have no MaskVAE."""
         if self.vae is None:
             raise ValueError("these weights hold no MaskVAE; train it: l2l train mask-vae")
         side = self.vae.config.resolution
         first, second = check_mask(first, side, "first"), check_mask(second, side, "second")
-        return self.vae.between(first, second, shares)
+        return self.vae.between(first, second, shares, exact)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything as one safetensors file, in half precision."""
@@ -145,6 +145,8 @@ class MaskGAN(nn.Module):
             )
         try:
             config = json.loads(metadata["config"])
+            if not isinstance(config, dict):
+                raise ValueError(f"config is a JSON {type(config).__name__}; wanted: an object")
             own = config.get("mapping")
             mapping = None if own is None else DenseMappingNetwork(MappingConfig(**own))
             own = config.get("vae")

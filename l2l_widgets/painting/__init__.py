@@ -8,7 +8,6 @@ saved picture carries. `AreaSession` looks at the edits of the sliders through a
 from __future__ import annotations
 
 from l2l_widgets.painting.latent_edits import (
-    AREA_FORMAT,
     AreaSession,
     EditInArea,
     area_painter,
@@ -16,7 +15,14 @@ from l2l_widgets.painting.latent_edits import (
 )
 from l2l_widgets.painting.painter import load_painter
 from l2l_widgets.painting.parsing import ParserSource, find_mask, load_parser, read_face
-from l2l_widgets.painting.recipe import RECIPE, PaintError, model_hash, read_paint_recipe
+from l2l_widgets.painting.recipe import (
+    AREA_FORMAT,
+    RECIPE,
+    PaintError,
+    model_hash,
+    painting_in,
+    read_paint_recipe,
+)
 from l2l_widgets.painting.session import PaintSession
 from l2l_widgets.painting.states import PaintResult
 
@@ -35,6 +41,7 @@ __all__ = [
     "load_painter",
     "load_parser",
     "model_hash",
+    "painting_in",
     "read_face",
     "read_paint_recipe",
 ]

@@ -72,6 +72,15 @@ def check_feather(feather: Any, side: int) -> float:
     return float(feather)
 
 
+def check_photo(photo: Any) -> bytes | None:
+    """The bytes of a picture file, or None; PaintError for anything else."""
+    if photo is not None and not isinstance(photo, bytes):
+        raise PaintError(
+            f"photo is {type(photo).__name__}; allowed: the bytes of a picture file, or None"
+        )
+    return photo
+
+
 def check_operation(operation: Any) -> Mapping[str, Any]:
     """An operation; PaintError where it is no mapping."""
     if not isinstance(operation, Mapping):

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from l2l_widgets.maskgan.regions import RegionChange, keep_outside, region_change
-from l2l_widgets.painting.recipe import PaintError
+from l2l_widgets.painting.recipe import AREA_FORMAT, PaintError
+from l2l_widgets.painting.regions import RegionChange, keep_outside, region_change
 from l2l_widgets.painting.session import PaintSession
 from l2l_widgets.painting.states import Face, State
 from l2l_widgets.session.edit_session import EditSession
@@ -27,8 +27,6 @@ from l2l_widgets.session.subscribers import never
 if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.states import EditResult
-
-AREA_FORMAT = "l2l-area/1"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Key of the text chunk of a PNG, and the format's name.
 RECIPE = "l2l-paint"
 RECIPE_FORMAT = "l2l-paint/1"
+#: And of an edit of the sliders that is seen through an area, which holds no face of its own.
+AREA_FORMAT = "l2l-area/1"
 #: A recipe of more bytes is not read.
 MAX_FILE = 64 << 20
 
@@ -61,6 +63,20 @@ def read_paint_recipe(source: str | Path | bytes) -> dict[str, Any]:
             f"the recipe is a JSON {type(recipe).__name__}; allowed: the object that was saved"
         )
     return recipe
+
+
+def painting_in(source: str | Path | bytes) -> dict[str, Any] | None:
+    """The recipe of a painted face in a file; None for a picture that is to be parsed.
+
+    That is one without a recipe, or one of an edit that was seen through an area: it shows a face,
+    and its recipe has none.
+    """
+    try:
+        recipe = read_paint_recipe(source)
+    except ValueError:
+        return None
+    is_text = source[:1] == b"{" if isinstance(source, bytes) else Path(source).suffix == ".json"
+    return None if recipe.get("format") == AREA_FORMAT and not is_text else recipe
 
 
 def model_hash(model: MaskGAN) -> str:

@@ -15,23 +15,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from l2l_widgets.images import encode_png, load_image, save_image
+from l2l_widgets.images import encode_png, load_image, picture_bytes, save_image
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maskgan.model import MaskGAN
-from l2l_widgets.maskgan.regions import edited_region, keep_outside, region_change
-from l2l_widgets.maskgan.strokes import apply_operation, replacing
 from l2l_widgets.masks import MaskError, read_mask
 from l2l_widgets.painting.checks import (
     check_feather,
     check_model,
     check_operation,
+    check_photo,
     checked_image,
     one_image,
     one_mask,
 )
+from l2l_widgets.painting.full_size import in_photo
 from l2l_widgets.painting.painter import TRAIN
 from l2l_widgets.painting.parsing import ParserSource, find_mask, load_parser, read_face
 from l2l_widgets.painting.recipe import (
@@ -41,10 +40,13 @@ from l2l_widgets.painting.recipe import (
     as_base64,
     bytes_of,
     model_hash,
+    painting_in,
     png_text,
-    read_paint_recipe,
 )
+from l2l_widgets.painting.regions import edited_region, fade, keep_outside, region_change
 from l2l_widgets.painting.states import Face, PaintResult, State, Step
+from l2l_widgets.painting.strokes import apply_operation, replacing, touched
+from l2l_widgets.painting.walk import Walk, share_of
 
 #: Side that a saved picture should at least have.
 SAVED_SIDE = 512
@@ -66,6 +68,9 @@ class PaintSession:
         Pictures to masks, for pictures without one: see :func:`load_parser`.
     feather : float
         Pixels over which a kept outside fades into the edit.
+    photo : bytes, optional
+        The picture file that ``image`` is the middle square of. Where the outside is kept, what is
+        saved has its size, and outside the edit its pixels. No recipe holds it.
 
     Raises
     ------
@@ -80,6 +85,7 @@ class PaintSession:
         mask: Tensor | None = None,
         parser: ParserSource | None = None,
         feather: float = 3.0,
+        photo: bytes | None = None,
     ) -> None:
         self.model, self.parser = check_model(model), load_parser(parser)
         self._margin = 2.0  # pixels around the strokes that belong to the edited region
@@ -89,6 +95,7 @@ class PaintSession:
         self.side = model.resolution if model is not None else int(one.shape[-1])
         self.image = self._checked_image(one)
         self.original = self._mask_for(self.image, mask)
+        self.photo = check_photo(photo)
         self._first = State(self.original, None, False, check_feather(feather, self.side))
         self._done: list[Step] = []
         self._undone: list[Step] = []
@@ -149,9 +156,10 @@ class PaintSession:
         Parameters
         ----------
         operation : mapping
-            As in :mod:`l2l_widgets.maskgan.strokes`, or "style" (``png``, ``mask``: another face's
+            As in :mod:`l2l_widgets.painting.strokes`, or "style" (``png``, ``mask``: another face's
             picture and mask, base64; neither gives the own style back), "keep" (``on``,
-            ``feather``), "between" (``png``: another mask, ``share`` 0 to 1), or "reset".
+            ``feather``), "between" (``png``: another mask, ``share`` 0 to 1, ``anew``: from the
+            mask as it is now), or "reset".
         gesture : hashable, optional
             While it stays the same, an operation takes the place of the one before: a stroke that
             grows is one step of undo.
@@ -221,10 +229,15 @@ class PaintSession:
         width = self.state.feather if feather is None else feather
         self.apply({"kind": "keep", "on": on, "feather": width})
 
-    def between(self, other: Tensor, share: float, gesture: Any = None) -> None:
-        """Walk from the original mask towards another: share 0 to 1, as the MaskVAE sees it."""
+    def between(self, other: Tensor, share: float, gesture: Any = None, anew: bool = False) -> None:
+        """Walk towards another mask: share 0 to 1, as the MaskVAE sees it.
+
+        The walk starts at the mask as it is when the other one is named first, and what is painted
+        afterwards stays on top of it. A mask that is set, a reset, and ``anew`` begin it again.
+        """
         own = png_text(one_mask(other, self.side, "other"))
-        self.apply({"kind": "between", "png": own, "share": share}, gesture)
+        begun = {"anew": True} if anew else {}
+        self.apply({"kind": "between", "png": own, "share": share, **begun}, gesture)
 
     def open(self, source: str | Path | bytes) -> None:
         """Begin with another face: a saved painting with its mask, or any picture, parsed.
@@ -236,13 +249,13 @@ class PaintSession:
         PaintError, MaskError
             No picture, or one without a mask where there is no parser; nothing has changed then.
         """
-        try:
-            recipe = read_paint_recipe(source)
-        except ValueError:
+        recipe = painting_in(source)
+        if recipe is None:
             image, mask = read_face(source, self.side, self.parser)
             if mask is None:
                 mask = self._mask_for(image, None)
-            face = PaintSession(self.model, image, mask, self.parser)
+            photo = source if isinstance(source, bytes) else picture_bytes(source)
+            face = PaintSession(self.model, image, mask, self.parser, photo=photo)
         else:
             plain = {**recipe, "operations": [], "model": None}
             face = PaintSession.from_recipe(self.model, plain, self.parser)
@@ -268,25 +281,33 @@ class PaintSession:
             self._stamp += 1
 
     def _face(self) -> Face:
-        return Face(self.image, self.original, self._first, self._done, self._undone)
+        return Face(
+            self.image, self.original, self._first, self._done, self._undone, self.photo
+        )  # fmt: skip
 
     def _show_face(self, face: Face) -> None:
         self.image, self.original, self._first = face.image, face.original, face.first
-        self._done, self._undone = face.done, face.undone
+        self._done, self._undone, self.photo = face.done, face.undone, face.photo
 
     def _after(self, before: State, operation: Mapping[str, Any]) -> State:
         kind = operation.get("kind")
+        walk = before.walk
         if kind == "reset":
-            return State(self.original, None, False, before.feather)
+            again = None if walk is None else Walk.begin(self.original, walk.other)
+            return State(self.original, None, False, before.feather, again)
         if kind == "keep":
             width = check_feather(operation.get("feather", before.feather), self.side)
-            return State(before.mask, before.style, bool(operation.get("on")), width)
+            return replace(before, keep=bool(operation.get("on")), feather=width)
         if kind == "style":
-            return State(before.mask, self._style(operation), before.keep, before.feather)
+            return replace(before, style=self._style(operation))
         if kind == "between":
-            return State(self._walked(operation), before.style, before.keep, before.feather)
+            return self._walked(before, operation)
         mask = apply_operation(before.mask, self.original, operation)
-        return State(mask, before.style, before.keep, before.feather)
+        if walk is not None and kind == "mask":
+            walk = Walk.begin(mask, walk.other)
+        elif walk is not None:
+            walk = walk.with_painted(touched(before.mask, mask, operation))
+        return replace(before, mask=mask, walk=walk)
 
     def _style(self, operation: Mapping[str, Any]) -> tuple[Tensor, Tensor] | None:
         if not operation.get("png"):
@@ -299,19 +320,14 @@ class PaintSession:
             )
         return picture, self._mask_for(picture, given)
 
-    def _walked(self, operation: Mapping[str, Any]) -> Tensor:
-        share = operation.get("share")
-        plain = isinstance(share, (int, float)) and not isinstance(share, bool)
-        if not plain or not 0 <= share <= 1:  # type: ignore[operator]
-            raise PaintError(f"share is {share!r}; allowed: 0 to 1")
+    def _walked(self, before: State, operation: Mapping[str, Any]) -> State:
+        share = share_of(operation)
         other = read_mask(bytes_of(operation, "png"), self.side, "official", "other mask")
-        # the two ends are the masks themselves, not what a network makes of them
-        if share in (0, 1):
-            return other if share else self.original
-        if self.model is None:
-            raise PaintError(f"there is no MaskVAE to interpolate with; train it: {TRAIN}")
-        shares = torch.tensor([share], dtype=torch.float32)
-        return self.model.between(self.original, other, shares)[0].cpu()
+        walk = before.walk
+        if walk is None or not walk.leads_to(other) or operation.get("anew"):
+            walk = Walk.begin(before.mask, other)
+        walk = replace(walk, share=share)
+        return replace(before, mask=walk.mask(self.model, before.mask), walk=walk)
 
     # -- pictures ----------------------------------------------------------------------------------
 
@@ -379,6 +395,9 @@ class PaintSession:
     def save(self, path: str | Path, scale: int | None = None) -> None:
         """Write the picture as PNG, its recipe inside.
 
+        A kept outside is that of the photo, at the photo's size, where there is one. The recipe
+        says that size, and replays the face alone.
+
         Raises
         ------
         PaintError
@@ -387,8 +406,20 @@ class PaintSession:
         result = self.render()
         if result.image is None:
             raise PaintError(result.error or "there is no picture")
-        factor = scale or max(1, -(-SAVED_SIDE // self.side))
-        save_image(path, result.image, {RECIPE: json.dumps(self.recipe())}, factor)
+        factor, recipe = scale or max(1, -(-SAVED_SIDE // self.side)), self.recipe()
+        image, whole = result.image, self._in_photo()
+        if whole is not None:
+            image, factor, recipe["photo"] = whole, scale or 1, [*reversed(whole.shape[1:])]
+        save_image(path, image, {RECIPE: json.dumps(recipe)}, factor)
+
+    def _in_photo(self) -> Tensor | None:
+        """The edit in the photo that it was cut from; None where none is asked for, or there."""
+        with self._lock:
+            state, face = self.state, self._face()
+        if face.photo is None or not state.keep:
+            return None
+        region = edited_region(face.original, state.mask, self._margin)
+        return in_photo(face.photo, self._drawn(state, face)[1], fade(region, state.feather))
 
     @classmethod
     def from_recipe(

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from l2l_widgets.maskgan.regions import RegionChange
+from l2l_widgets.painting.regions import RegionChange
+from l2l_widgets.painting.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class State:
     style: tuple[Tensor, Tensor] | None  # another face's picture and mask
     keep: bool
     feather: float
+    walk: Walk | None = None  # where a second mask was taken
 
 
 #: An operation, what it left behind, and the gesture that it was part of.
@@ -67,3 +69,4 @@ class Face:
     first: State
     done: list[Step]
     undone: list[Step]
+    photo: bytes | None = None  # the file that the picture is the middle square of

@@ -35,8 +35,8 @@ from l2l_widgets.faceworld.factors import (
     cholesky_factor,
     sample_factors,
 )
-from l2l_widgets.faceworld.render import MASK_CLASSES
 from l2l_widgets.faceworld.version import WORLD
+from l2l_widgets.masks import MASK_CLASSES
 from l2l_widgets.perception import AttributeNet, load_network
 from l2l_widgets.projected import ProjectedDiscriminator, hinge_losses
 from l2l_widgets.recipes import Recipe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.faceworld.version import WORLD
-from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+from l2l_widgets.maskgan.celebamask_hq import LEAVE_GAPS, CelebAMaskHQ
 from l2l_widgets.masks import mirror, resize_mask
+from l2l_widgets.recipes.progress import say
 from l2l_widgets.recipes.rendered import SETS, check_sets, rendered_set
 from l2l_widgets.storage import StorageError
 from l2l_widgets.training import Context, Settings, TrainingError
@@ -34,7 +35,9 @@ class MaskData:
     data : str
         A folder in CelebAMask-HQ's layout, the real one or what ``l2l render`` wrote. Its official
         train split is learned from, its validation split held out, without the real one's pictures
-        with known faults; ``+defects`` at the end keeps these. Empty: the rendered sets.
+        with known faults; ``+defects`` at the end keeps these. Pictures that cannot be learned
+        from are refused before the training begins; ``+gaps`` at the end leaves them out. Empty:
+        the rendered sets.
     sets : tuple of str
         Rendered sets to learn from, see ``recipes.rendered.SETS``.
     faces : int
@@ -191,14 +194,9 @@ def _from_folder(config: MaskData) -> tuple[Tensor | OnDisk, Tensor | OnDisk, Te
         train, held = train[:-keep], train[-keep:]
     if config.faces:
         train, held = train[: config.faces], held[: config.faces]
-
-    def read(index: int, what: Callable[[int], Tensor]) -> Tensor:
-        try:
-            return what(index)
-        except StorageError as error:
-            raise TrainingError(
-                f"{error}; l2l masks {config.data} --read lists every gap of the folder"
-            ) from None
+    side, indices = config.resolution, [*train, *held]
+    # known now, and not hours from now
+    _leave_out(folder, _known_gaps(folder, indices), len(indices))
 
     def picture(index: int) -> Tensor:
         return ((folder.picture(index, side) + 1) * 127.5).round().to(torch.uint8)
@@ -206,16 +204,65 @@ def _from_folder(config: MaskData) -> tuple[Tensor | OnDisk, Tensor | OnDisk, Te
     def mask(index: int) -> Tensor:
         return resize_mask(folder.mask(index), side)
 
-    side, indices = config.resolution, [*train, *held]
-    images = OnDisk(indices, lambda index: read(index, picture))
-    masks = OnDisk(indices, lambda index: read(index, mask))
-    rows = torch.arange(len(indices))
-    if len(indices) * 4 * side**2 <= IN_MEMORY:
-        return images[rows], masks[rows], rows[len(train) :]
-    bare = next((index for index in indices if not folder.parts(index)), None)
-    if bare is not None:  # known now, and not hours from now
-        read(bare, mask)
-    return images, masks, rows[len(train) :]
+    def read(index: int, what: Callable[[int], Tensor]) -> Tensor:
+        try:
+            return what(index)
+        except StorageError as error:
+            raise TrainingError(f"{error}; {_listed(folder)}") from None
+
+    if len(indices) * 4 * side**2 > IN_MEMORY:
+        images = OnDisk(indices, lambda index: read(index, picture))
+        masks = OnDisk(indices, lambda index: read(index, mask))
+        return images, masks, torch.arange(len(train), len(indices))
+
+    pictures = torch.empty(len(indices), 3, side, side, dtype=torch.uint8)
+    labels = torch.empty(len(indices), side, side, dtype=torch.uint8)
+    whole: list[int] = []
+    faults: dict[int, str] = {}
+    for index in indices:
+        row = len(whole)
+        try:
+            pictures[row], labels[row] = picture(index), mask(index)
+        except StorageError as error:
+            faults[index] = str(error)
+        else:
+            whole.append(index)
+    _leave_out(folder, faults, len(indices))
+    learned = len(set(whole) & set(train))
+    count = len(whole)
+    return pictures[:count], labels[:count], torch.arange(learned, count)
+
+
+def _known_gaps(folder: CelebAMaskHQ, indices: Sequence[int]) -> dict[int, str]:
+    """Pictures that would be learned from, or are left out already, and why they cannot be."""
+    if not folder.leave_gaps:
+        return folder.gaps(indices)
+    return {i: why for i, why in folder.left_out.items() if why != folder.defects().get(i)}
+
+
+def _leave_out(folder: CelebAMaskHQ, gaps: Mapping[int, str], beside: int) -> None:
+    """Refuse pictures that cannot be learned from, or tell which are left out where that is asked.
+
+    Raises
+    ------
+    TrainingError
+        There are some, and the folder's name does not end in ``+gaps``.
+    """
+    if not gaps:
+        return
+    first = "; ".join([why for _, why in sorted(gaps.items())][:3])
+    more = f"; and {len(gaps) - 3} more" if len(gaps) > 3 else ""
+    if folder.leave_gaps:
+        say(f"{folder.folder}: pictures left out: {len(gaps)}: {first}{more}")
+        return
+    raise TrainingError(
+        f"{len(gaps)} of {beside} pictures cannot be learned from: {first}{more}; "
+        f"{_listed(folder)}, and {LEAVE_GAPS} at the end of its name leaves them out"
+    )
+
+
+def _listed(folder: CelebAMaskHQ) -> str:
+    return f"l2l masks {folder.folder} --read lists every gap of the folder"
 
 
 def linear_end(step: int, context: Context) -> float:

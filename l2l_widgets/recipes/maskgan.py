@@ -399,8 +399,12 @@ class EditTask(MappingTask):
         return inner.argmax(1), outer.argmax(1)
 
     def finish(self, directory: Path) -> dict[str, float]:
-        """Write mapping and blender as one; report the scores."""
-        blender = self.blender.eval() if self.edit_config.edits else None
+        """Write mapping and blender as one; report the scores.
+
+        A blender that has learned nothing is not written: it would pass for a part of the model.
+        """
+        learned = self.edit_config.edits and self.edit_config.blender
+        blender = self.blender.eval() if learned else None
         MaskGAN(self.mapping.eval(), None, blender).save(directory / WHOLE)
         return self.scores(len(self.faces.held))
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2l_widgets.faceworld.dataset import FaceDataset
-from l2l_widgets.faceworld.render import MASK_CLASSES
 from l2l_widgets.faceworld.version import WORLD
+from l2l_widgets.masks import MASK_CLASSES
 from l2l_widgets.perception import ParsingNet, expected_positions
 from l2l_widgets.recipes import Recipe
 from l2l_widgets.recipes.face_readers import FaceReaderTask, eye_shares

@@ -22,6 +22,7 @@ from l2l_widgets.masks import (
     MASK_CLASSES,
     OrderError,
     encode_mask,
+    fit_side,
     read_mask,
 )
 from l2l_widgets.painting import (
@@ -29,6 +30,7 @@ from l2l_widgets.painting import (
     AreaSession,
     PaintResult,
     PaintSession,
+    painting_in,
     read_face,
     read_paint_recipe,
 )
@@ -109,7 +111,6 @@ class PaintBridge:
         self._requests = Requests()
         self.result: PaintResult | None = None  # the newest that was drawn
         self._shown: Tensor | None = None  # the original that the page has
-        self._other: Tensor | None = None  # the mask that interpolation goes towards
         self._opening = False  # a dropped picture is being taken
         self._unsubscribe = session.subscribe(self._on_result)
 
@@ -156,9 +157,10 @@ class PaintBridge:
         elif kind == "keep":
             session.keep_outside(bool(message.get("on")))
         elif kind == "between":
-            if self._other is None:
+            walk = session.state.walk
+            if walk is None:
                 raise ValueError("there is no second mask yet; load one to interpolate towards")
-            session.between(self._other, float(message["share"]), gesture)
+            session.between(walk.other, float(message["share"]), gesture)
         elif kind == "file":
             self._take_file(message)
         elif kind == "pictures":  # a page that was opened later, or again
@@ -183,7 +185,7 @@ class PaintBridge:
         elif use == "mask":
             session.set_mask(self._mask_of(data, order))
         elif use == "other":
-            self._other = self._mask_in(data, order)
+            session.between(self._mask_in(data, order), 0.0, anew=True)
         elif use in ("recipe", "face"):
             self._opening = True
             try:
@@ -208,22 +210,37 @@ class PaintBridge:
 
     def _mask_in(self, data: bytes, order: str | None) -> Tensor:
         """A mask file, or a saved painting, whose mask is taken."""
-        try:
-            recipe = read_paint_recipe(data)
-        except ValueError:
+        recipe = painting_in(data)
+        if recipe is None:
             return self._mask_of(data, order)
-        return PaintSession.from_recipe(None, {**recipe, "model": None}).mask
+        return self._fitted(self._replayed(recipe).mask)
+
+    def _replayed(self, recipe: Mapping[str, Any]) -> PaintSession:
+        """A saved painting's masks, whatever drew it; what lies between two needs its MaskVAE."""
+        model, operations = self.session.model, recipe.get("operations")
+        walks = isinstance(operations, list) and any(
+            isinstance(one, Mapping)
+            and one.get("kind") == "between"
+            and one.get("share") not in (0, 1)
+            for one in operations
+        )
+        if walks and model is not None and model.resolution == recipe.get("side"):
+            return PaintSession.from_recipe(model, recipe)
+        return PaintSession.from_recipe(None, {**recipe, "model": None})
+
+    def _fitted(self, mask: Tensor) -> Tensor:
+        return fit_side(mask, self.session.side)
 
     def _style_from(self, data: bytes) -> None:
         """A saved painting knows its mask; any other picture needs a parser."""
         session = self.session
-        try:
-            recipe = read_paint_recipe(data)
-        except ValueError:
+        recipe = painting_in(data)
+        if recipe is None:
             session.copy_style(*read_face(data, session.side, session.parser))
             return
-        other = PaintSession.from_recipe(None, {**recipe, "model": None})
-        session.copy_style(other.image, other.original)
+        # of its picture and mask: what was done to it since is no matter here
+        other = PaintSession.from_recipe(None, {**recipe, "model": None, "operations": []})
+        session.copy_style(other.image, self._fitted(other.original))
 
     def _save(self, message: Mapping[str, Any]) -> None:
         what = message.get("what", "picture")
@@ -279,8 +296,8 @@ class PaintBridge:
             "can_redo": session.can_redo,
             "keep": state.keep,
             "style": state.style is not None,
-            "other": self._other is not None,
-            "share": _walked(session),
+            "other": state.walk is not None,
+            "share": 0.0 if state.walk is None else state.walk.share,
             "steps": len(session.operations),
         }
         mask = result.mask.contiguous().numpy().tobytes()
@@ -293,13 +310,3 @@ class PaintBridge:
         )
         if own:
             self._publish({"own": own})
-
-
-def _walked(session: PaintSession) -> float:
-    """How far the mask has gone from its own towards the second one, 0 to 1."""
-    for operation in reversed(session.operations):
-        if operation["kind"] == "between":
-            return float(operation["share"])
-        if operation["kind"] in ("reset", "mask"):
-            break
-    return 0.0

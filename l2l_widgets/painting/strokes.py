@@ -29,6 +29,7 @@ from torch import Tensor
 
 from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES, MaskError, encode_mask, read_mask
 
+STROKES = ("brush", "line", "erase")
 KINDS = ("brush", "line", "erase", "fill", "move", "mask")
 LARGEST_BRUSH = 512.0
 MOST_POINTS = 20_000
@@ -55,11 +56,8 @@ def apply_operation(mask: Tensor, original: Tensor, operation: Mapping[str, Any]
         An unknown kind, or a field that is missing or impossible.
     """
     kind = operation.get("kind")
-    if kind in ("brush", "line", "erase"):
-        points = _points(operation)
-        if kind == "line":
-            points = points[[0, -1]]
-        covered = stroke(mask.shape[-1], points, _number(operation, "size", 0.1, LARGEST_BRUSH))
+    if kind in STROKES:
+        covered = _covered(mask.shape[-1], operation)
         value = original if kind == "erase" else torch.full_like(mask, _class(operation))
         return torch.where(covered.to(mask.device), value, mask)
     if kind == "fill":
@@ -69,6 +67,24 @@ def apply_operation(mask: Tensor, original: Tensor, operation: Mapping[str, Any]
     if kind == "mask":
         return mask_of(operation, mask.shape[-1])
     raise MaskError(f"kind is {kind!r}; allowed: {', '.join(KINDS)}")
+
+
+def touched(before: Tensor, after: Tensor, operation: Mapping[str, Any]) -> Tensor:
+    """Pixels (R, R), bool, that an operation has decided.
+
+    All under a stroke, also those that were of its class before; else those that changed.
+    """
+    if operation.get("kind") in STROKES:
+        return _covered(before.shape[-1], operation).to(before.device)
+    return before != after
+
+
+def _covered(side: int, operation: Mapping[str, Any]) -> Tensor:
+    """Pixels under a stroke."""
+    points = _points(operation)
+    if operation.get("kind") == "line":
+        points = points[[0, -1]]
+    return stroke(side, points, _number(operation, "size", 0.1, LARGEST_BRUSH))
 
 
 def replacing(mask: Tensor) -> dict[str, Any]:

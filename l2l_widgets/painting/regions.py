@@ -102,12 +102,24 @@ def keep_outside(before: Tensor, after: Tensor, region: Tensor, feather: float =
         that of ``before``, to the last bit.
     """
     _check(before, after, region)
+    share = fade(region, feather).to(before)
+    return torch.where(share > 0, before + share * (after - before), before)
+
+
+def fade(region: Tensor, feather: float = 3.0) -> Tensor:
+    """How much of an edit shows where its outside is kept: 1 inside, 0 beyond the feather, (R, R).
+
+    Parameters
+    ----------
+    region : Tensor, shape (R, R), bool
+    feather : float
+        Pixels outside the area over which it falls.
+    """
     if not 0 <= feather <= region.shape[-1]:
         raise ValueError(f"feather is {feather}; allowed: 0 to {region.shape[-1]}")
     if not bool(region.any()):
-        return before.clone()
-    share = (1 - _distance(region.cpu()) / (feather + 1)).clamp(0, 1).to(before)
-    return torch.where(share > 0, before + share * (after - before), before)
+        return torch.zeros(region.shape)
+    return (1 - _distance(region.cpu()) / (feather + 1)).clamp(0, 1)
 
 
 def _distance(region: Tensor) -> Tensor:
