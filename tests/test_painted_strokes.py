@@ -10,7 +10,6 @@ import torch
 
 from l2l_widgets.models.zoo import load
 from l2l_widgets.painting import PaintSession, load_painter
-
 from tests.browser.paint_strokes import EDITS, operations, plain_faces, truly
 
 #: Of what the same judge reads where the person truly has it, painting reaches at least so much.

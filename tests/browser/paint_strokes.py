@@ -27,15 +27,6 @@ class Stroke:
     points: tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True)
-class Stroke:
-    """One drag of the brush: the class in hand, its size, and a way in shares of the mask."""
-
-    name: str
-    size: float
-    points: tuple[tuple[float, float], ...]
-
-
 def plain_faces(count: int, side: int) -> tuple[torch.Tensor, torch.Tensor, Factors]:
     """Pictures, masks and factors of the first faces of a row that have none of what is painted.
 

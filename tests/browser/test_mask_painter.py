@@ -22,8 +22,8 @@ from l2l_widgets.painting import PaintSession, load_painter
 
 from . import harness
 from .editor_page import Pixels
-from .painter_latency import LIMIT
 from .paint_strokes import EDITS, plain_faces, strokes
+from .painter_latency import LIMIT
 from .painter_page import PROBE, SHOWN, Bench, PainterPage
 
 pytestmark = pytest.mark.browser
