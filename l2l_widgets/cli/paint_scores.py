@@ -119,11 +119,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     vae = _vae(args, models, painters)
     notes = faces.notes(judges.names)
     moved_by = None if vae is None else sha256_tensors(vae.state_dict())
+    # the MaskVAE apart, which only moves masks: it may lie in a painter's file or beside it
+    weights = {
+        name: sha256_tensors({k: v for k, v in one.state_dict().items() if k[:4] != "vae."})
+        for name, one in painters.items()
+    }
     variants: dict[str, Any] = {}
     for name, painter in painters.items():
         key = {
             "protocol": PROTOCOL, "judges": hashes, "data": faces.origin, "seed": seed,
-            "faces": count, "weights": sha256_tensors(painter.state_dict()), "vae": moved_by,
+            "faces": count, "weights": weights[name], "vae": moved_by,
         }  # fmt: skip
         measure = functools.partial(
             _score, painter, faces, judges, vae, notes, _Pace(name, count, say)
@@ -135,6 +140,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     report: dict[str, Any] = {
         "protocol": PROTOCOL,
         "models": models.name,
+        "weights": weights,
         "judges": hashes,
         "data": "unseen renders" if args.data is None else str(args.data),
         "split": None if known is None else known[1],
@@ -179,7 +185,11 @@ def _score(
 def _vae(
     args: argparse.Namespace, models: Models, painters: Mapping[str, MaskGAN]
 ) -> MaskVAE | None:
-    """What moves masks, the same for all variants: theirs, the one they share, or the models'."""
+    """What moves masks, the same for all variants: theirs, the one they share, or the models'.
+
+    Beside weights of the user's own it is the one in their folder. One of another size moves
+    nothing.
+    """
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.maskgan.model import VAE
 
@@ -188,9 +198,14 @@ def _vae(
         return own
     if args.ablations is not None:
         return MaskGAN.load(args.runs / "shared" / VAE, args.device).vae
-    if VAE not in models.manifest:
+    if args.weights is not None and args.weights.with_name(VAE).is_file():
+        vae = MaskGAN.load(args.weights.with_name(VAE), args.device).vae
+    elif VAE in models.manifest:
+        vae = MaskGAN.load(models.check_file(VAE), args.device).vae
+    else:
         return None
-    return MaskGAN.load(models.check_file(VAE), args.device).vae
+    sides = {painter.resolution for painter in painters.values()}
+    return vae if vae is not None and sides == {vae.config.resolution} else None
 
 
 def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict[str, str]]:

@@ -3,7 +3,7 @@
 Starts `l2l lab` on a copy of the lesson with the painter, runs all cells in Chromium, and paints
 strokes with a real mouse. The clock runs from the browser's stamp of the mouse button's release
 until the picture of all that was painted lies on the canvas. Prints one JSON object, and writes it
-into a file with ``--out FILE``: as ``painter_latency.json`` beside the weights it is what the README
+into a file with ``--out FILE``: ``painter_latency.json`` beside the weights is what the README
 quotes, which ``python -m tests.painting_figures`` writes there. Ends with 1 where the median is
 above what is asked, or the page complained.
 """
