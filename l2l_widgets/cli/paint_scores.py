@@ -25,6 +25,7 @@ from l2l_widgets.cli.checks import (
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_judge
 from l2l_widgets.cli.paint import PAINTERS, PARSER_HELP, add_models, check_weights, painter_of
+from l2l_widgets.cli.painting_judges import painting_judges, warn_of_photographs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from l2l_widgets.maskgan.mask_vae import MaskVAE
     from l2l_widgets.models.zoo import Models
 
-JUDGES = ("attribute_judge", "identity_judge")
 ALL = "all"
 #: As `l2l_widgets.recipes` has them: the parts that can be left out, and how many unseen renders
 #: there are.
@@ -108,9 +108,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     # progress must not stand before the object that --json promises to print last, and alone
     say: Callable[[str], None] = (lambda _: None) if args.json else print
-    judges, hashes = _judges(args, models)
+    judges, hashes = painting_judges(args, models)
     if known is not None and not known[0].rendered:
-        _warn_of_photographs(args, models)
+        warn_of_photographs(args, models)
     # a gap in a folder is found before hours of training; renders are drawn when they are needed
     side = _side(args, models)
     faces = _Faces(known, count, seed, side)
@@ -206,53 +206,6 @@ def _vae(
         return None
     sides = {painter.resolution for painter in painters.values()}
     return vae if vae is not None and sides == {vae.config.resolution} else None
-
-
-def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict[str, str]]:
-    """Who looks at the drawings, and the hash of each."""
-    from l2l_widgets.evaluation import judge_features
-    from l2l_widgets.evaluation.painting import PaintJudges
-    from l2l_widgets.models.zoo import ZooError
-    from l2l_widgets.painting import load_parser
-
-    parser = load_parser(args.parser, models)
-    if parser is None:
-        raise ZooError(
-            f"models {models.name!r} have no parser, which sees what was drawn; train it: l2l "
-            "train parser --publish, or bring yours: --parser"
-        )
-    for part in JUDGES:
-        if not models.has(part):
-            raise ZooError(f"models {models.name!r} have no {part}, which measures")
-    features = judge_features(models)
-    if features is None:
-        raise ZooError("the attribute judge has no features to measure distances on")
-    hashes = {part: str(models.hashes.get(part)) for part in JUDGES}
-    own = getattr(parser, "sha256", "") if args.parser is not None else ""
-    hashes["parser"] = own or str(models.hashes.get("parser"))
-    judges = PaintJudges(
-        parser=parser, attributes=models.attribute_judge, identity=models.identity_judge,
-        features=features, names=models.table.names,
-    )  # fmt: skip
-    return judges, hashes
-
-
-def _warn_of_photographs(args: argparse.Namespace, models: Models) -> None:
-    """Say which judges have only ever seen renders, before they read pictures of another kind."""
-    from l2l_widgets.models.zoo import PART_FILES
-    from l2l_widgets.recipes.manifest_worlds import worlds
-
-    parts = [*JUDGES, *(["parser"] if args.parser is None else [])]
-    seen = worlds(models.manifest)
-    drawn = [part for part in parts if seen.get(PART_FILES[part]) is not None]
-    if drawn:
-        warnings.warn(
-            f"{str(args.data)!r} holds no renders, and {', '.join(drawn)} learned from renders "
-            "alone: what they say of other pictures is not checked, and only differences between "
-            "painters that all of them read tell something; give models whose judges learned from "
-            "such pictures: --generator, --parser",
-            stacklevel=1,
-        )
 
 
 def _painters(
