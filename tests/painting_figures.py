@@ -44,7 +44,8 @@ def between(text: str, written: str) -> str:
     _, ended, after = rest.partition(END)
     if not found or not ended:
         raise SystemExit(f"there is no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{written.strip()}\n{END}{after}"
+    edge = "\n\n"
+    return f"{before}{BEGIN}{edge}{written.strip(edge)}{edge}{END}{after}"
 
 
 def page_of(text: str, kept: Mapping[str, Any]) -> str:

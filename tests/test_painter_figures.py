@@ -124,23 +124,28 @@ def test_any_number_of_variants_gives_as_many_columns():
     assert "| +0.000 [-0.010, +0.010] |" in text
     assert "0.700 [0.600, 0.750], n = 612" in text
     assert set(PER_FACE) == set(PAINTED)
+    assert "masks: -0.020 [-0.030, -0.010] (above 0).** Not measured: without the blender" in flat
     alone = ablation_text(report_of())
     assert "than without" not in alone
+    assert "Not measured: without simulated edits (`no-edits`), without SFT" in alone
 
 
 def test_what_falls_short_is_said():
     report = report_of()
-    assert "Asked for and not reached: the same, of two renders with one pose and mask: 0.800 (>=" \
-        in " ".join(ablation_text(report).split())  # fmt: skip
+    flat = " ".join(ablation_text(report).split())
+    assert (
+        "Asked for and not reached: likeness, as a share of two renders of one person with" in flat
+    )
+    assert "one pose and mask: 0.800 (>= 0.9).**" in flat
     said = readme_text(report)
     assert "other light and colours, below the 0.9 asked." in said
     assert "below the 0.75" not in said
     report["variants"]["whole"]["means"]["edited_iou"] = 0.68
-    assert "0.68 [0.79, 0.81] after edits, below the 0.75 asked." in readme_text(report)
+    assert "0.680 [0.790, 0.810] after edits, below the 0.75 asked." in readme_text(report)
 
 
 def test_the_written_part_alone_is_replaced(tmp_path):
-    text = f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n"
+    text = f"before\n{figures.BEGIN}\n\nold\n\n{figures.END}\nafter\n"
     assert figures.between(text, "new\n") == text.replace("old", "new")
     with pytest.raises(SystemExit, match="there is no"):
         figures.between("nothing", "new")

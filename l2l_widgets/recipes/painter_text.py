@@ -45,7 +45,12 @@ GOALS = (
     ("own_iou", ">=", 0.75, "overlap, own mask"),
     ("edited_iou", ">=", 0.75, "overlap, edited mask"),
     ("identity_share", ">=", 0.9, "likeness, as a share of two renders of one person"),
-    ("identity_share_same_mask", ">=", 0.9, "the same, of two renders with one pose and mask"),
+    (
+        "identity_share_same_mask",
+        ">=",
+        0.9,
+        "likeness, as a share of two renders of one person with one pose and mask",
+    ),
     ("frechet_share", "<=", 5.0, "Fréchet distance, as a multiple of two halves of the renders"),
 )
 #: What a variant is called in a sentence.
@@ -90,7 +95,7 @@ def readme_text(report: Mapping[str, Any]) -> str:
         return f"{sign} below the {short[name]} asked" if name in short else ""
 
     def value(name: str) -> str:
-        return f"{s['means'][name]:.2f} [{', '.join(f'{x:.2f}' for x in s['intervals'][name])}]"
+        return f"{s['means'][name]:.3f} [{', '.join(f'{x:.3f}' for x in s['intervals'][name])}]"
 
     share, same = s["identity_share"][0], s["identity_share_same_mask"][0]
     return (
@@ -98,10 +103,10 @@ def readme_text(report: Mapping[str, Any]) -> str:
         f"{report['seed']} --out report`) the parser finds in the drawing what the mask asked for, "
         f"and nothing else, with a mean IoU of {value('own_iou')}{falls_short('own_iou')} "
         f"({s['parser_iou']:.2f} on the true pictures), and of {value('edited_iou')} after "
-        f"edits{falls_short('edited_iou')}. On its own mask a face stays as like itself as "
-        f"{share:.2f} times two renders of one person who are else the same in nothing"
-        f"{falls_short('identity_share')}, and {same:.2f} times two renders with one pose and "
-        "mask in other light and colours"
+        f"edits{falls_short('edited_iou')}. A face that is drawn from its own mask is like its "
+        f"picture {share:.2f} times as much as two renders of one person who share nothing else"
+        f"{falls_short('identity_share')}, and {same:.2f} times as much as two with one pose and "
+        "mask, in other light and colours"
         f"{falls_short('identity_share_same_mask')}. Outside of what was painted "
         f"{100 * s['means']['changed_outside']:.0f} % of the pixels change visibly, "
         f"{100 * s['means']['changed_outside_kept']:.0f} % with the outside kept. The Fréchet "
@@ -125,10 +130,19 @@ def ablation_text(report: Mapping[str, Any]) -> str:
         ),
     )
     missed = [row for row in reached(_figures(whole), GOALS) if not row["reached"]]
-    short = "; ".join(f"{row['what']}: {row['value']:.3f} ({row['goal']})" for row in missed)
-    parts = [values, wrapped(f"**Asked for and not reached: {short or 'nothing'}.**") + "\n"]
-    if report["whole_minus"]:
-        gaps = report["whole_minus"]
+    short = [f"{row['what']}: {row['value']:.3f} ({row['goal']})" for row in missed]
+    gaps = report["whole_minus"]
+    edits = gaps.get("no-edits", {}).get("edited_iou")
+    if edits is not None and edits[1] <= 0:
+        short.append(
+            f"that simulated edits raise the overlap on edited masks: {_plain_gap(edits)} (above 0)"
+        )
+    said = f"**Asked for and not reached: {'; '.join(short) or 'nothing'}.**"
+    absent = [f"{_name(name)} (`{name}`)" for name in VARIANTS if name not in variants]
+    if absent:
+        said += f" Not measured: {', '.join(absent)}."
+    parts = [values, wrapped(said) + "\n"]
+    if gaps:
         parts += [
             wrapped(
                 "How much more the shipped painter has, face by face; bold where the interval "
@@ -189,7 +203,11 @@ def _cell(s: Mapping[str, Any], name: str) -> str:
     return f"{figures[name]:.3f} [{low:.3f}, {high:.3f}]{count}"
 
 
-def _gap(values: tuple[float, float, float]) -> str:
+def _plain_gap(values: tuple[float, float, float]) -> str:
     mean, low, high = values
-    text = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
-    return f"**{text}**" if low > 0 or high < 0 else text
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _gap(values: tuple[float, float, float]) -> str:
+    _, low, high = values
+    return f"**{_plain_gap(values)}**" if low > 0 or high < 0 else _plain_gap(values)
