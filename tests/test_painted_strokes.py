@@ -23,12 +23,17 @@ def models():
 
 
 @pytest.fixture(scope="module")
+def painter(models):
+    return load_painter(models)
+
+
+@pytest.fixture(scope="module")
 def people():
     return plain_faces(FACES, 64)
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_every_one_of_ten_faces_reads_as_painted(models, people, edit):
+def test_every_one_of_ten_faces_reads_as_painted(models, painter, people, edit):
     images, masks, factors = people
     column = models.table.index(EDITS[edit])
 
@@ -37,7 +42,7 @@ def test_every_one_of_ten_faces_reads_as_painted(models, people, edit):
 
     drawn = []
     for image, mask in zip(images, masks, strict=True):
-        session = PaintSession(load_painter(models), image, mask)
+        session = PaintSession(painter, image, mask)
         for operation in operations(mask, edit):
             session.apply(operation)
         drawn.append(session.render().image)
