@@ -14,7 +14,7 @@ from PIL import Image
 from l2l_widgets.cli import _build_parser, main
 from l2l_widgets.faceworld.celebamask import LayoutConfig
 from l2l_widgets.faceworld.layout_run import write_layout
-from l2l_widgets.recipes import DEFAULT_WEIGHTS, get_recipe
+from l2l_widgets.recipes import DEFAULT_WEIGHTS, build_task, get_recipe
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "painting.md").read_text("utf-8")
 SECTION = PAGE.partition("## On the real CelebAMask-HQ")[2]
@@ -65,6 +65,14 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_a_reader_that_has_seen_renders_alone_is_named_before_it_looks_at_photographs(folder):
+    changes = {"data": str(folder / "hq"), "resolution": 32, **NARROW["dense-mapping"]}
+    with pytest.warns(UserWarning, match=r"holds no renders, and the perceptual loss looks"):
+        build_task(get_recipe("dense-mapping").replace(**changes), DEFAULT_WEIGHTS)
+    (folder / "hq" / "render.json").write_text("{}")
+    build_task(get_recipe("dense-mapping").replace(**changes), DEFAULT_WEIGHTS)  # no warning
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_the_commands_run_at_512_pixels(folder, capsys):
@@ -85,6 +93,7 @@ def test_the_commands_run_at_512_pixels(folder, capsys):
             words[words.index("report")] = str(folder / "report")
         assert main(words) == 0, words
         said = capsys.readouterr()
+        assert ("reader=FILE" in said.err) == (words[1] in ("dense-mapping", "mask-edit"))
         if words[0] == "masks":
             assert "train 2, val 1, test 4" in said.out
     assert "learned from renders alone" in said.err
