@@ -16,7 +16,7 @@ from l2l_widgets.recipes.card_sections import masks_section
 from l2l_widgets.recipes.cards import plan_cards
 from l2l_widgets.recipes.manifest_worlds import outdated
 from l2l_widgets.recipes.mask_scores import PAINTED as FACES
-from l2l_widgets.recipes.painter_text import PAINTED, ablation_text, readme_text
+from l2l_widgets.recipes.painter_text import PAINTED, ablation_text, painting_section, readme_text
 from l2l_widgets.storage import sha256_tensors
 from tests import painting_figures as figures
 
@@ -128,6 +128,18 @@ def test_any_number_of_variants_gives_as_many_columns():
     alone = ablation_text(report_of())
     assert "than without" not in alone
     assert "Not measured: without simulated edits (`no-edits`), without SFT" in alone
+
+
+def test_the_card_has_every_figure_and_what_falls_short():
+    one = report_of()["variants"]["whole"]
+    text = painting_section(one)
+    for key in (*PER_FACE, "asked_attributes", "frechet_edited", "identity_share_same_mask"):
+        assert f"(`{key}`) |" in text
+    flat = " ".join(text.split())
+    assert "612 of the edits ask for another reading" in flat
+    assert "one pose and mask | >= 0.9 | 0.8 [0.75, 0.85] | - | no |" in flat
+    bare = {key: value for key, value in one.items() if not key.startswith("asked_")}
+    assert "ask for another reading" not in painting_section(bare)
 
 
 def test_what_falls_short_is_said():

@@ -66,14 +66,19 @@ LESS = ("changed_outside", "changed_outside_kept")
 
 def painting_section(s: Mapping[str, Any]) -> str:
     """The card's section of one painter, from what ``score_painter`` gave."""
+    asked = ""
+    if "asked_faces" in s:  # a table without these attributes has no such edits
+        asked = (
+            f" {s['asked_faces']} of the edits ask for another reading than the face's own; the "
+            "others count as obeyed where nothing changes."
+        )
     said = wrapped(
         f"{s['faces']} unseen renders, drawn from their own masks and from edited ones; the parser "
         "sees masks, the second judges read; in brackets 95 % of the bootstrap over faces, of "
         "Fréchet distances the range over random halvings. Overlap is the mean over the classes "
         "that are asked for or seen. On the true pictures the parser itself overlaps by "
         f"{s['parser_iou']:.3f} ({s['parser_iou_asked']:.3f} over the classes asked for alone), "
-        f"the most that can be reached. {s['asked_faces']} of the edits ask for another reading "
-        "than the face's own; the others count as obeyed where nothing changes."
+        f"the most that can be reached.{asked}"
     )
     rows = [(label, _cell(s, name)) for name, label in _labels(s).items()]
     return f"""`l2l paint-scores --faces {s["faces"]} --seed 0 --out report`
