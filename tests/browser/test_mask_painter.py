@@ -124,6 +124,7 @@ def test_what_the_mouse_painted_is_what_a_judge_sees(painter, models, faces, peo
         if os.environ.get("L2L_SCREENSHOTS"):
             painter.settle()
             folder = Path(os.environ["L2L_SCREENSHOTS"])
+            folder.mkdir(parents=True, exist_ok=True)
             painter.root.screenshot(path=folder / f"painted-{number}-{edit.replace(' ', '-')}.png")
         assert read[i] > 0.5, edit
         assert read[i] > plain[i] + 0.1, edit
