@@ -80,8 +80,8 @@ def add_parser(subparsers: Any) -> None:
     paint.add_argument(
         "--keep-outside",
         action="store_true",
-        help="keep the picture outside the changed area: else all of it is drawn anew, and about "
-        "a third of the pixels that were not painted change visibly",
+        help="keep the picture outside the changed area: else all of it is drawn anew, and what "
+        "was not painted may change a little",
     )
     paint.add_argument(
         "--order", choices=ORDERS, default=None, help="in which order the masks' indices count"
