@@ -27,7 +27,7 @@ from l2l_widgets.maskgan.mask_vae import MaskVAE, MaskVAEConfig
 from l2l_widgets.maskgan.networks import DenseMappingNetwork, MappingConfig
 from l2l_widgets.models.zoo import load
 from l2l_widgets.perception import ParsingNet, save_network
-from l2l_widgets.recipes import cards, rendered
+from l2l_widgets.recipes import cards, mask_scores, rendered
 from l2l_widgets.recipes.card_sections import TRAINING
 from l2l_widgets.recipes.card_text import _history, _limits, _shares, card
 from l2l_widgets.recipes.manifest_worlds import outdated, worlds
@@ -133,7 +133,10 @@ def world(tmp_path, monkeypatch):
     people = (small("identities").images, torch.arange(48) // 4)
     monkeypatch.setattr(rendered, "end_of_set", lambda name, count: people)
     monkeypatch.setattr(cards, "SEARCHED", 2)
-    monkeypatch.setattr(cards, "PAINTED", 4)
+    for module in (cards, mask_scores):
+        monkeypatch.setattr(module, "PAINTED", 4)
+    alike = {"else_different": [0.5, 0.6], "same_mask": [0.8, 0.9]}
+    monkeypatch.setattr(mask_scores, "same_person_likeness", lambda identity: alike)
     monkeypatch.setattr(cards, "PAPER_EIGHT", ("age", "smile"))
     really = cards.score_mapper
     monkeypatch.setattr(

@@ -7,7 +7,8 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +25,17 @@ from l2l_widgets.cli.checks import (
 from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.judge_checks import check_judge
 from l2l_widgets.cli.paint import PAINTERS, PARSER_HELP, add_models, check_weights, painter_of
+from l2l_widgets.cli.painting_judges import painting_judges, warn_of_photographs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from l2l_widgets.evaluation.painting import PaintJudges
+    from l2l_widgets.evaluation.painting import Annotations, PaintJudges
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
     from l2l_widgets.maskgan.mask_vae import MaskVAE
     from l2l_widgets.models.zoo import Models
 
-JUDGES = ("attribute_judge", "identity_judge")
 ALL = "all"
 #: As `l2l_widgets.recipes` has them: the parts that can be left out, and how many unseen renders
 #: there are.
@@ -96,43 +97,51 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         check_weights(args, models)
     known = None if args.data is None else _known(args, count)
 
-    from l2l_widgets.evaluation.painting import (
-        PROTOCOL,
+    from l2l_widgets.evaluation.painting import PROTOCOL
+    from l2l_widgets.evaluation.painting_report import (
         compare_painting,
         kept_scores,
-        share_of,
         write_painting_report,
     )
     from l2l_widgets.evaluation.plan import ENOUGH_FACES
+    from l2l_widgets.recipes.mask_scores import identity_shares
     from l2l_widgets.storage import sha256_tensors
 
     # progress must not stand before the object that --json promises to print last, and alone
     say: Callable[[str], None] = (lambda _: None) if args.json else print
-    judges, hashes = _judges(args, models)
+    judges, hashes = painting_judges(args, models)
+    if known is not None and not known[0].rendered:
+        warn_of_photographs(args, models)
     # a gap in a folder is found before hours of training; renders are drawn when they are needed
     side = _side(args, models)
     faces = _Faces(known, count, seed, side)
     painters, trained = _painters(args, models, asked, steps, side, say)
-    pairs = None if known is not None else _pairs(args.out, judges.identity, hashes)
+    alike = None if known is not None else _likeness(args.out, judges.identity, hashes)
     vae = _vae(args, models, painters)
+    notes = faces.notes(judges.names)
     moved_by = None if vae is None else sha256_tensors(vae.state_dict())
+    # the MaskVAE apart, which only moves masks: it may lie in a painter's file or beside it
+    weights = {
+        name: sha256_tensors({k: v for k, v in one.state_dict().items() if k[:4] != "vae."})
+        for name, one in painters.items()
+    }
     variants: dict[str, Any] = {}
     for name, painter in painters.items():
         key = {
             "protocol": PROTOCOL, "judges": hashes, "data": faces.origin, "seed": seed,
-            "faces": count, "weights": sha256_tensors(painter.state_dict()), "vae": moved_by,
+            "faces": count, "weights": weights[name], "vae": moved_by,
         }  # fmt: skip
-        measure = functools.partial(_score, painter, faces, judges, vae, _Pace(name, count, say))
+        measure = functools.partial(
+            _score, painter, faces, judges, vae, notes, _Pace(name, count, say)
+        )
         scores = kept_scores(args.out, name, key, measure)
-        if pairs is not None:
-            import torch
-
-            own = torch.tensor([row["own_identity"] for row in scores["rows"]])
-            scores = {**scores, "identity_share": share_of(own, pairs)}
+        if alike is not None:
+            scores = {**scores, **identity_shares(scores["rows"], alike)}
         variants[name] = scores
     report: dict[str, Any] = {
         "protocol": PROTOCOL,
         "models": models.name,
+        "weights": weights,
         "judges": hashes,
         "data": "unseen renders" if args.data is None else str(args.data),
         "split": None if known is None else known[1],
@@ -144,7 +153,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "variants": variants,
         "training": trained,
         "whole_minus": compare_painting(variants, "whole") if len(variants) > 1 else {},
-        "same_person_identity": None if pairs is None else float(pairs.mean()),
+        "same_person_identity": None if alike is None else _mean(alike["else_different"]),
+        "same_mask_identity": None if alike is None else _mean(alike["same_mask"]),
     }
     write_painting_report(args.out, report)
     if not args.json:
@@ -153,21 +163,34 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return json.loads(json.dumps({k: v for k, v in report.items() if k != "variants"}))
 
 
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
 def _score(
-    painter: MaskGAN, faces: _Faces, judges: PaintJudges, vae: MaskVAE | None, pace: _Pace
+    painter: MaskGAN,
+    faces: _Faces,
+    judges: PaintJudges,
+    vae: MaskVAE | None,
+    notes: Annotations | None,
+    pace: _Pace,
 ) -> dict[str, Any]:
     """Measure one variant, on faces that are read or drawn only now."""
     from l2l_widgets.evaluation.painting import score_painting
 
     images, masks = faces.of(painter.resolution)
     pace.start = time.perf_counter()  # drawing the faces is not its pace
-    return score_painting(painter, images, masks, judges, vae, progress=pace)
+    return score_painting(painter, images, masks, judges, vae, annotations=notes, progress=pace)
 
 
 def _vae(
     args: argparse.Namespace, models: Models, painters: Mapping[str, MaskGAN]
 ) -> MaskVAE | None:
-    """What moves masks, the same for all variants: theirs, the one they share, or the models'."""
+    """What moves masks, the same for all variants: theirs, the one they share, or the models'.
+
+    Beside weights of the user's own it is the one in their folder. One of another size moves
+    nothing.
+    """
     from l2l_widgets.maskgan import MaskGAN
     from l2l_widgets.maskgan.model import VAE
 
@@ -176,38 +199,14 @@ def _vae(
         return own
     if args.ablations is not None:
         return MaskGAN.load(args.runs / "shared" / VAE, args.device).vae
-    if VAE not in models.manifest:
+    if args.weights is not None and args.weights.with_name(VAE).is_file():
+        vae = MaskGAN.load(args.weights.with_name(VAE), args.device).vae
+    elif VAE in models.manifest:
+        vae = MaskGAN.load(models.check_file(VAE), args.device).vae
+    else:
         return None
-    return MaskGAN.load(models.check_file(VAE), args.device).vae
-
-
-def _judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict[str, str]]:
-    """Who looks at the drawings, and the hash of each."""
-    from l2l_widgets.evaluation import judge_features
-    from l2l_widgets.evaluation.painting import PaintJudges
-    from l2l_widgets.models.zoo import ZooError
-    from l2l_widgets.painting import load_parser
-
-    parser = load_parser(args.parser, models)
-    if parser is None:
-        raise ZooError(
-            f"models {models.name!r} have no parser, which sees what was drawn; train it: l2l "
-            "train parser --publish, or bring yours: --parser"
-        )
-    for part in JUDGES:
-        if not models.has(part):
-            raise ZooError(f"models {models.name!r} have no {part}, which measures")
-    features = judge_features(models)
-    if features is None:
-        raise ZooError("the attribute judge has no features to measure distances on")
-    hashes = {part: str(models.hashes.get(part)) for part in JUDGES}
-    own = getattr(parser, "sha256", "") if args.parser is not None else ""
-    hashes["parser"] = own or str(models.hashes.get("parser"))
-    judges = PaintJudges(
-        parser=parser, attributes=models.attribute_judge, identity=models.identity_judge,
-        features=features, names=models.table.names,
-    )  # fmt: skip
-    return judges, hashes
+    sides = {painter.resolution for painter in painters.values()}
+    return vae if vae is not None and sides == {vae.config.resolution} else None
 
 
 def _painters(
@@ -307,6 +306,7 @@ class _Faces:
     ) -> None:
         self.known, self.count, self.seed = known, count, seed
         self.read: tuple[Tensor, Tensor] | None = None
+        self.indices: list[int] = []  # numbers of a folder's pictures, in the order of the rows
         if known is not None:
             self.of(side)
         else:
@@ -354,31 +354,56 @@ class _Faces:
 
         assert self.known is not None
         data, _, there = self.known
-        indices = [there[i] for i in self._chosen(len(there)).tolist()]
-        images = torch.stack([data.picture(i, side) for i in indices])
-        return images, torch.stack([resize_mask(data.mask(i), side) for i in indices])
+        self.indices = [there[i] for i in self._chosen(len(there)).tolist()]
+        images = torch.stack([data.picture(i, side) for i in self.indices])
+        return images, torch.stack([resize_mask(data.mask(i), side) for i in self.indices])
+
+    def notes(self, names: Sequence[str]) -> Annotations | None:
+        """What a folder's table of attributes says of the pictures, of those that a judge reads.
+
+        None for renders, and where the folder has no table.
+        """
+        import torch
+
+        from l2l_widgets.evaluation.painting import Annotations
+        from l2l_widgets.faceworld.celebamask import CELEBA_NAMES
+        from l2l_widgets.maskgan.celebamask_hq import ATTRIBUTES
+
+        if self.known is None or not (self.known[0].folder / ATTRIBUTES).is_file():
+            return None
+        titles, rows = self.known[0].attributes()
+        lacking = next((i for i in self.indices if i not in rows), None)
+        if lacking is not None:
+            warnings.warn(
+                f"{ATTRIBUTES} says nothing of picture {lacking}: no reading is held against it; "
+                "l2l masks DIR lists what is missing",
+                stacklevel=1,
+            )
+            return None
+        known = {title: CELEBA_NAMES[title] for title in titles if title in CELEBA_NAMES}
+        known = {t: (n, at) for t, (n, at) in known.items() if n.lstrip("-") in names}
+        if not known:
+            return None
+        held = [[rows[i][titles.index(title)] for title in known] for i in self.indices]
+        return Annotations(
+            tuple([*names].index(name.lstrip("-")) for name, _ in known.values()),
+            torch.tensor([at for _, at in known.values()]),
+            torch.tensor([name.startswith("-") for name, _ in known.values()]),
+            torch.tensor(held),
+        )
 
 
-def _pairs(out: Path, identity: Callable[[Tensor], Tensor], hashes: Mapping[str, str]) -> Tensor:
+def _likeness(
+    out: Path, identity: Callable[[Tensor], Tensor], hashes: Mapping[str, str]
+) -> dict[str, list[float]]:
     """Likeness of two renders of one person, one pair of each person whom no judge learned from."""
-    import torch
-
-    from l2l_widgets.evaluation.painting import PROTOCOL, kept_scores, same_person
+    from l2l_widgets.evaluation.painting import PROTOCOL
+    from l2l_widgets.evaluation.painting_report import kept_scores
     from l2l_widgets.faceworld.version import WORLD
-    from l2l_widgets.recipes.perception import HELD_OUT
-    from l2l_widgets.recipes.rendered import SETS, rows_of_set
+    from l2l_widgets.recipes.mask_scores import same_person_likeness
 
-    people = SETS["identities"]
-    first = torch.arange(people.count - HELD_OUT, people.count, people.per_identity)
-
-    def measure() -> dict[str, Any]:
-        images = rows_of_set("identities", torch.cat([first, first + 1]))[0].float() / 127.5 - 1
-        one, two = images.chunk(2)
-        return {"likeness": same_person(identity, one, two).tolist()}
-
-    key = {"protocol": PROTOCOL, "judge": hashes["identity_judge"], "world": WORLD,
-           "people": len(first)}  # fmt: skip
-    return torch.tensor(kept_scores(out, "same-person", key, measure)["likeness"])
+    key = {"protocol": PROTOCOL, "judge": hashes["identity_judge"], "world": WORLD}
+    return kept_scores(out, "same-person", key, lambda: same_person_likeness(identity))
 
 
 class _Pace:
@@ -397,7 +422,7 @@ class _Pace:
 
 def _show(report: Mapping[str, Any]) -> None:
     """The table for a person, and what the issue of simulated edits comes to."""
-    from l2l_widgets.evaluation.painting import painting_table
+    from l2l_widgets.evaluation.painting_report import painting_table
 
     variant = None
     for name, measure, value, low, high in painting_table(report):
@@ -405,7 +430,7 @@ def _show(report: Mapping[str, Any]) -> None:
             variant = name
             print(name)
         between = "" if low == value == high else f"  [{low:.3f}, {high:.3f}]"
-        print(f"  {measure:<22} {value:7.3f}{between}")
+        print(f"  {measure:<24} {value:7.3f}{between}")
     if report["preview"]:
         print(f"PREVIEW, n = {counted(report['faces'], 'face')}, seed {report['seed']}")
     half, length = report["variants"]["whole"]["frechet_sets"]
@@ -429,4 +454,8 @@ def _show(report: Mapping[str, Any]) -> None:
                 f"[{low:+.3f}, {high:+.3f}], {counted(report['faces'], 'face')}: {verdict}"
             )
     if report["same_person_identity"] is not None:
-        print(f"two renders of the same person: identity {report['same_person_identity']:.3f}")
+        print(
+            f"two renders of the same person: identity {report['same_person_identity']:.3f}; with "
+            "the same pose and mask, in other light and colours: "
+            f"{report['same_mask_identity']:.3f}"
+        )

@@ -10,16 +10,25 @@ Beside them, where a MaskVAE is given, a third kind of mask: the face's own, mov
 towards the next face's and away from it, as far as training with simulated edits moves it. These
 are the masks that such training is made for.
 
+Overlap is the mean over the classes that are asked for or seen: one that nobody asked for, such as
+glasses that were to be taken off, counts as 0. ``..._asked`` is the mean over those asked for.
+
 =====================  =============================================================================
 number of a face       what
 =====================  =============================================================================
 own_iou                overlap of the mask asked for and the one that the parser sees, own mask
+own_iou_asked          the same, over the classes asked for alone
 own_identity           likeness of drawing and picture, own mask
 own_attributes         share of the attributes that the judge reads alike (above or below 0.5)
+own_annotated          share of what a data set's people noted of the picture that the judge reads
+                       in the drawing
+true_annotated         the same, read in the picture itself: the most that can be reached
 edited_iou             overlap, edited mask
+edited_iou_asked       the same, over the classes asked for alone
 edited_identity        likeness, edited mask
 edited_attributes      1 where the attribute that the edit is about reads as in the face it is from
 moved_iou              overlap, mask moved by the MaskVAE, the mean of both ways
+moved_iou_asked        the same, over the classes asked for alone
 moved_identity         likeness, mask moved by the MaskVAE, the mean of both ways
 changed_outside        share of the pixels outside the edited area that changed visibly
 changed_outside_kept   the same with the outside kept by blending
@@ -28,33 +37,30 @@ changed_outside_kept   the same with the outside kept by blending
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from l2l_widgets.evaluation.plan import ENOUGH_FACES
 from l2l_widgets.maskgan.mask_vae import MaskVAE
 from l2l_widgets.maskgan.model import MaskGAN
 from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES, one_hot
 from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
 from l2l_widgets.painting.regions import edited_region, keep_outside, region_change
-from l2l_widgets.storage import make_folder, write_atomic, write_together
 
 #: What was measured under another name was measured otherwise: nothing of it is kept.
-PROTOCOL = "l2l-painting/4"
+PROTOCOL = "l2l-painting/5"
 #: What an edit takes from the next face, in turn, and the attribute that it is about.
 GRAFTS = (("mouth", "u_lip", "l_lip"), ("hair",), ("eye_g",))
 GRAFTED = ("smile", "hair_length", "glasses")
 #: Numbers of one face, the columns of the table of faces.
 PER_FACE = (
-    "own_iou", "own_identity", "own_attributes", "edited_iou", "edited_identity",
-    "edited_attributes", "moved_iou", "moved_identity", "changed_outside", "changed_outside_kept",
+    "own_iou", "own_iou_asked", "own_identity", "own_attributes", "own_annotated",
+    "true_annotated", "edited_iou", "edited_iou_asked", "edited_identity", "edited_attributes",
+    "moved_iou", "moved_iou_asked", "moved_identity", "changed_outside", "changed_outside_kept",
 )  # fmt: skip
 #: How far the MaskVAE moves a mask, of the way to another's: 1 / lambda_inter of the paper.
 MOVED = 1 / 2.5
@@ -108,15 +114,47 @@ def graft(mask: Tensor, donor: Tensor, classes: tuple[str, ...]) -> Tensor:
     return torch.where(given, donor, out)
 
 
-def face_iou(asked: Tensor, obtained: Tensor) -> Tensor:
-    """Intersection over union, the mean over the classes that are asked for, (B,) of (B, R, R)."""
+def face_iou(asked: Tensor, obtained: Tensor, uninvited: bool = True) -> Tensor:
+    """Intersection over union of masks (B, R, R), the mean over classes, (B,).
+
+    Over the classes that either mask shows, so that one that nobody asked for counts as 0; without
+    ``uninvited`` over those that are asked for.
+    """
     found = []
     for a, b in zip(asked.long(), obtained.long(), strict=True):
         pairs = torch.bincount((a * CLASS_COUNT + b).flatten(), minlength=CLASS_COUNT**2)
         table = pairs.view(CLASS_COUNT, CLASS_COUNT).float()
-        hit, shown = table.diagonal(), table.sum(1) > 0
-        found.append((hit / (table.sum(0) + table.sum(1) - hit).clamp_min(1))[shown].mean())
+        hit, wanted, seen = table.diagonal(), table.sum(1), table.sum(0)
+        union = wanted + seen - hit
+        found.append((hit / union.clamp_min(1))[(union if uninvited else wanted) > 0].mean())
     return torch.stack(found)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What people noted of the pictures of a data set, and how a reading is held against it.
+
+    Parameters
+    ----------
+    columns : tuple of int
+        Columns of the judge's readings, one for each note.
+    above : Tensor, shape (A,)
+        A note holds where the reading is at least so much,
+    reverse : Tensor, shape (A,), bool
+        or, where this is set, where it is less.
+    holds : Tensor, shape (N, A), bool
+        Whether each was noted of each picture.
+    """
+
+    columns: tuple[int, ...]
+    above: Tensor
+    reverse: Tensor
+    holds: Tensor
+
+    def agree(self, readings: Tensor, rows: Tensor) -> Tensor:
+        """Share of the notes of some pictures that their readings (B, ...) bear out, (B,)."""
+        read = (readings[:, list(self.columns)] >= self.above) != self.reverse
+        return (read == self.holds[rows]).float().mean(1)
 
 
 def grafts(masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -177,6 +215,7 @@ def score_painting(
     judges: PaintJudges,
     vae: MaskVAE | None = None,
     batch: int = 32,
+    annotations: Annotations | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Measure one set of weights on faces that it has never seen.
@@ -195,6 +234,8 @@ def score_painting(
         Moves masks; without it there are no numbers of moved ones.
     batch : int
         Faces at a time.
+    annotations : Annotations, optional
+        What is noted of the pictures; without it nothing is held against notes.
     progress : callable
         Told after each batch how many faces are done.
 
@@ -202,7 +243,8 @@ def score_painting(
     -------
     dict
         ``faces``; ``means`` and ``intervals`` (low, high; 95 % over faces) of each of ``PER_FACE``;
-        ``parser_iou``: the parser's own on the true pictures, the most that can be reached;
+        ``parser_iou`` and ``parser_iou_asked``: the parser's own on the true pictures, the most
+        that can be reached;
         ``frechet``: name -> mean, lowest and highest over ``SPLITS`` random halvings. Of each
         halving one half is drawn from its own masks, from edited ones, and as it is, each against
         the true pictures of the other half, so that ``frechet_halves`` is what chance alone gives,
@@ -220,43 +262,48 @@ def score_painting(
         )
     asked, donors, kinds = grafts(masks)
     # once for all: a face is read for itself, and for the one that has a part of it
-    read = torch.cat([judges.attributes(part).cpu() >= 0.5 for part in images.split(batch)])
+    readings = torch.cat([judges.attributes(part).cpu() for part in images.split(batch)])
+    read = readings >= 0.5
     about = None
     if {*GRAFTED} <= {*judges.names}:
         about = torch.tensor([judges.names.index(n) for n in GRAFTED])[kinds, None]  # (N, 1)
     moved = () if vae is None else moved_masks(vae, masks)
     columns: dict[str, list[Tensor]] = {}
-    parsed: list[Tensor] = []
+    parsed: dict[str, list[Tensor]] = {"parser_iou": [], "parser_iou_asked": []}
     features: dict[str, list[Tensor]] = {"true": [], "own": [], "edited": []}
     for k in range(0, len(images), batch):
         rows = torch.arange(k, min(k + batch, len(images)))
         image, mask, edit = images[rows], masks[rows], asked[rows]
         own = model.paint(image, mask, mask).clamp(-1, 1).cpu()
         edited = model.paint(image, edit, mask).clamp(-1, 1).cpu()
-        who = judges.identity(image)
+        who, drawn_reads = judges.identity(image), judges.attributes(own).cpu()
         outside, kept = _outside(image, edited, mask, edit)
         found = {
-            "own_iou": face_iou(mask, judges.parser(own)),
+            **_overlaps("own_iou", mask, judges.parser(own)),
             "own_identity": (who * judges.identity(own)).sum(1),
-            "own_attributes": ((judges.attributes(own).cpu() >= 0.5) == read[rows]).float().mean(1),
-            "edited_iou": face_iou(edit, judges.parser(edited)),
+            "own_attributes": ((drawn_reads >= 0.5) == read[rows]).float().mean(1),
+            **_overlaps("edited_iou", edit, judges.parser(edited)),
             "edited_identity": (who * judges.identity(edited)).sum(1),
             "changed_outside": outside,
             "changed_outside_kept": kept,
         }
         if moved:
             ways = [(m[rows], model.paint(image, m[rows], mask).clamp(-1, 1).cpu()) for m in moved]
-            seen = [face_iou(asked_for, judges.parser(drawn)) for asked_for, drawn in ways]
+            seen = [_overlaps("moved_iou", want, judges.parser(drawn)) for want, drawn in ways]
             alike = [(who * judges.identity(drawn)).sum(1) for _, drawn in ways]
-            found["moved_iou"] = torch.stack(seen).mean(0)
+            found |= {n: torch.stack([one[n] for one in seen]).mean(0) for n in seen[0]}
             found["moved_identity"] = torch.stack(alike).mean(0)
+        if annotations is not None:
+            found["own_annotated"] = annotations.agree(drawn_reads, rows)
+            found["true_annotated"] = annotations.agree(readings[rows], rows)
         if about is not None:
             wanted = read[donors[rows]].gather(1, about[rows])
             reads = (judges.attributes(edited).cpu() >= 0.5).gather(1, about[rows])
             found["edited_attributes"] = (reads == wanted)[:, 0]
         for name, values in found.items():
             columns.setdefault(name, []).append(values.cpu().float())
-        parsed.append(face_iou(mask, judges.parser(image)))
+        for name, values in _overlaps("parser_iou", mask, judges.parser(image)).items():
+            parsed[name].append(values.cpu())
         for name, pictures in (("true", image), ("own", own), ("edited", edited)):
             features[name].append(judges.features(pictures).cpu())
         progress(int(rows[-1]) + 1)
@@ -270,11 +317,19 @@ def score_painting(
         "faces": len(images),
         "means": {name: float(table[:, i].mean()) for i, name in enumerate(names)},
         "intervals": {n: [float(low[i]), float(high[i])] for i, n in enumerate(names)},
-        "parser_iou": float(torch.cat(parsed).mean()),
+        **{name: float(torch.cat(parts).mean()) for name, parts in parsed.items()},
         "frechet": _distances({name: torch.cat(parts) for name, parts in features.items()}),
         "frechet_sets": [len(images) // 2, features["true"][0].shape[1]],
         **({} if wants is None else _asked_for(table[:, names.index("edited_attributes")], wants)),
         "rows": [dict(zip(names, row, strict=True)) for row in table.tolist()],
+    }
+
+
+def _overlaps(name: str, asked: Tensor, obtained: Tensor) -> dict[str, Tensor]:
+    """Overlap over all classes that are there, and over those asked for."""
+    return {
+        name: face_iou(asked, obtained),
+        f"{name}_asked": face_iou(asked, obtained, uninvited=False),
     }
 
 
@@ -314,7 +369,7 @@ def _distances(sets: Mapping[str, Tensor]) -> dict[str, list[float]]:
 def same_person(
     identity: Callable[[Tensor], Tensor], first: Tensor, second: Tensor, batch: int = 64
 ) -> Tensor:
-    """Likeness of pairs of pictures of one person, who is else the same in nothing.
+    """Likeness of pairs of pictures of one person.
 
     Parameters
     ----------
@@ -355,118 +410,3 @@ def _outside(image: Tensor, edited: Tensor, mask: Tensor, asked: Tensor) -> list
         blended = keep_outside(before, after, region)
         kept.append(region_change(before, blended, region).changed_outside)
     return [torch.tensor(drawn), torch.tensor(kept)]
-
-
-def compare_painting(scores: Mapping[str, Mapping[str, Any]], against: str) -> dict[str, Any]:
-    """How far one variant is ahead of each other one, face by face.
-
-    Parameters
-    ----------
-    scores : mapping
-        Variant -> what :func:`score_painting` gave for the same faces.
-    against : str
-        The variant that the others are compared with.
-
-    Returns
-    -------
-    dict
-        Other variant -> number of ``PER_FACE`` -> mean difference, low and high end of its 95 %
-        interval. An interval without 0 is a difference.
-    """
-    names = list(scores[against]["means"])
-
-    def table(of: Mapping[str, Any]) -> Tensor:
-        return torch.tensor([[row[name] for name in names] for row in of["rows"]])
-
-    found = {}
-    for variant, one in scores.items():
-        if variant == against:
-            continue
-        gap = table(scores[against]) - table(one)
-        low, high = mean_intervals(gap, seed=0)
-        found[variant] = {
-            name: [float(gap[:, i].mean()), float(low[i]), float(high[i])]
-            for i, name in enumerate(names)
-        }
-    return found
-
-
-def painting_table(report: Mapping[str, Any]) -> list[tuple[str, str, float, float, float]]:
-    """A report as rows: variant, measure, value, low, high.
-
-    ``parser_iou`` and what was measured once have no interval: low and high are the value. Rows of
-    a variant named ``whole - OTHER`` are differences, face by face.
-    """
-    rows: list[tuple[str, str, float, float, float]] = []
-
-    def add(variant: str, name: str, value: float, low: float, high: float) -> None:
-        rows.append((variant, name, value, low, high))
-
-    for variant, scores in report["variants"].items():
-        for name, value in scores["means"].items():
-            add(variant, name, value, *scores["intervals"][name])
-        if "asked_attributes" in scores:
-            add(variant, "asked_attributes", *scores["asked_attributes"])
-        add(variant, "parser_iou", *[scores["parser_iou"]] * 3)
-        for name in DISTANCES:
-            add(variant, name, *scores["frechet"][name])
-        if "identity_share" in scores:
-            add(variant, "identity_share", *scores["identity_share"])
-    for other, gaps in report["whole_minus"].items():
-        for name, values in gaps.items():
-            add(f"whole - {other}", name, *values)
-    return rows
-
-
-def write_painting_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """``table.csv``, ``table.md`` and ``report.json``: of one report, or no ``report.json``."""
-    make_folder(folder)
-    rows = painting_table(report)
-    lines = ["variant,measure,mean,low,high"]
-    lines += [f"{v},{m},{value:.5f},{low:.5f},{high:.5f}" for v, m, value, low, high in rows]
-    preview = "PREVIEW, " if report["faces"] < ENOUGH_FACES else ""
-    said = [
-        f"{preview}{report['faces']} faces ({report['data']}, seed {report['seed']}); 95 % "
-        f"intervals over faces, of Fréchet distances the range over {SPLITS} random halvings into "
-        f"{report['faces'] // 2} a side. One training a variant: intervals do not cover another.",
-        "", "| variant | measure | value | from | to |", "|---|---|---:|---:|---:|",
-    ]  # fmt: skip
-    said += [
-        f"| {v} | {m} | {value:.3f} | {low:.3f} | {high:.3f} |" for v, m, value, low, high in rows
-    ]
-    texts = {
-        "table.csv": "\n".join(lines), "table.md": "\n".join(said),
-        "report.json": json.dumps(report, indent=1),
-    }  # fmt: skip
-    write_together([(folder / n, f"{t}\n".encode()) for n, t in texts.items()], marked=True)
-
-
-def kept_scores(
-    folder: Path, variant: str, key: Mapping[str, Any], measure: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """What was measured of a variant before, if it is of the same ``key``; else measure and keep.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the report; scores lie in ``variants/NAME.json`` there, so that a stopped command goes
-        on where it was.
-    variant : str
-        A file name.
-    key : mapping
-        Everything that decides the scores, as JSON values: hashes, faces, seed.
-    measure : callable
-        Gives the scores.
-    """
-    path = folder / "variants" / f"{variant}.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["key"] == dict(key):
-            scores: dict[str, Any] = kept["scores"]
-            return scores
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not measured yet, or half a file of somebody else's
-    scores = measure()
-    make_folder(path.parent)
-    write_atomic(path, json.dumps({"key": dict(key), "scores": scores}).encode())
-    return scores

@@ -125,6 +125,10 @@ class Factors:
             latents[:, factor_index(name)] = torch.as_tensor(value, dtype=latents.dtype)
         return Factors(latents, self.gated)
 
+    def column(self, name: str) -> Tensor:
+        """One factor's latents, (B,)."""
+        return self.latents[:, factor_index(name)]
+
     def mirrored(self) -> Factors:
         """The factors of the mirrored pictures."""
         sign = torch.ones(len(FACTORS))

@@ -7,6 +7,7 @@ from typing import Any
 
 from l2l_widgets.recipes.markdown import markdown_table, wrapped
 from l2l_widgets.recipes.mixing_text import reach_table, reached
+from l2l_widgets.recipes.painter_text import painting_section
 
 __all__ = ["LATENCY_GOALS", "NOT_MEASURED", "TRAINING", "latency_section", "masks_section"]
 
@@ -19,19 +20,6 @@ LATENCY_GOALS = (
     ("first_face_s", "<=", 10.0, "first face after Run all in a fresh kernel, s"),
     ("kernel_peak_mb", "<=", 500.0, "memory of the kernel at its peak, MB"),
 )
-#: What the painter's figures are called.
-PAINTED = {
-    "own_iou": "overlap of the mask asked for and the one that the parser sees, own mask",
-    "own_identity": "likeness of drawing and picture, cosine",
-    "own_attributes": "share of the attributes that the judge reads alike",
-    "edited_iou": "overlap, edited mask",
-    "edited_identity": "likeness, edited mask",
-    "edited_attributes": "what the edit is about reads as in the face it is from",
-    "moved_iou": "overlap, mask moved by the mask autoencoder towards another's and away from it",
-    "moved_identity": "likeness, mask moved so",
-    "changed_outside": "share of the pixels outside the edited area that changed visibly",
-    "changed_outside_kept": "the same with the outside kept by blending",
-}
 TRAINING = """## Training
 
 - 10 steps, stopping, and 10 more equal 20 bit for bit:
@@ -49,7 +37,7 @@ def masks_section(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> str
     for recipe, key, title, write in (
         ("parser", "parser", "Parser", _parser),
         ("mask-vae", "mask_vae", "Mask autoencoder", _mask_vae),
-        ("mask-edit", "painting", "Mask to face", _painting),
+        ("mask-edit", "painting", "Mask to face", painting_section),
     ):
         if recipe in recipes:
             text = write(scores[key]) if key in scores else NOT_MEASURED
@@ -72,27 +60,6 @@ def _mask_vae(s: Mapping[str, Any]) -> str:
         f"codes and back: {s['mask_accuracy']:.3f} of the pixels keep their class; mean "
         f"intersection over union {s['mean_iou_score']:.3f}."
     ) + "\n"  # fmt: skip
-
-
-def _painting(s: Mapping[str, Any]) -> str:
-    rows = [
-        (PAINTED[name], f"{value:.3f} [{s['intervals'][name][0]:.3f}, "
-         f"{s['intervals'][name][1]:.3f}]")
-        for name, value in s["means"].items()
-    ]  # fmt: skip
-    middle, low, high = s["frechet"]["frechet_share"]
-    said = wrapped(
-        f"{s['faces']} unseen renders, drawn from their own masks and from edited ones; the parser "
-        "sees masks, the second judges read; in brackets 95 % of the bootstrap over faces. On the "
-        f"true pictures the parser itself overlaps by {s['parser_iou']:.3f}, the most that can be "
-        f"reached. Fréchet distance of faces drawn from their own masks: {middle:.2f} times that "
-        f"of two halves of the renders ({low:.2f} to {high:.2f} over random halvings)."
-    )
-    return f"""`l2l paint-scores --faces {s["faces"]} --seed 0 --out report`
-
-{said}
-
-{markdown_table(("measure", "value"), rows)}"""
 
 
 def latency_section(

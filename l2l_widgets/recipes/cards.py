@@ -37,6 +37,13 @@ from l2l_widgets.images import from_uint8, grid, save_image
 from l2l_widgets.maskgan.model import VAE, WHOLE
 from l2l_widgets.plots.reliability import reliability_figure
 from l2l_widgets.recipes.card_text import card
+from l2l_widgets.recipes.mask_scores import (
+    PAINTED,
+    NotMeasurableError,
+    score_own_masks,
+    score_own_parser,
+    score_painter,
+)
 from l2l_widgets.recipes.registry import read_manifest
 from l2l_widgets.storage import write_atomic
 
@@ -48,8 +55,6 @@ FORMAT = "l2l-scores/4"
 FACES = 10_000
 #: Of each, those whose nearest training picture is looked for, and those that detectors search.
 NEIGHBOURS, SEARCHED = 2048, 500
-#: Faces that the mask networks are held against.
-PAINTED = 1000
 #: Chooses the mapper's faces. Nobody read those of another number before choosing something: the
 #: budget for side effects was lowered after a look at what the judge had read on seed 0.
 FACE_SEED = 1
@@ -66,10 +71,6 @@ PARSER = "parser.safetensors"
 _JUDGES = ("judge_regressor.", "judge_embedder.")
 _READERS = ("judge_regressor", "regressor")
 _EDITING = ("generator.", "mapper.", "judge_embedder.", *_READERS)
-
-
-class NotMeasurableError(ValueError):
-    """A part that cannot be measured here; the card says so, and the rest goes on."""
 
 
 @dataclass(frozen=True)
@@ -426,74 +427,3 @@ def score_mapper(
         first = found.failed[0]
         raise ValueError(f"mapper, {first['attribute']}: {first['reason']}")
     return summary(found)
-
-
-# -- masks -----------------------------------------------------------------------------------------
-
-
-def score_own_parser(models: Models) -> dict[str, float]:
-    """Hold the parser against true masks and landmarks, as its recipe does, on today's renders.
-
-    Raises
-    ------
-    NotMeasurableError
-        It is not one of ours.
-    """
-    from l2l_widgets.perception import ParsingNet
-    from l2l_widgets.recipes.parser import score_parser
-    from l2l_widgets.recipes.perception import HELD_OUT
-    from l2l_widgets.recipes.rendered import rendered_set
-
-    parser = models.parser
-    if not isinstance(parser, ParsingNet):
-        raise NotMeasurableError("the parser has no landmarks")
-    faces = rendered_set("independent")
-    rows = torch.arange(len(faces))[-HELD_OUT:]
-    pictures = (
-        (part, (faces.images[part].float() / 127.5 - 1).to(models.device))
-        for part in rows.split(64)
-    )
-    return score_parser(parser, faces, pictures)
-
-
-def score_own_masks(models: Models) -> dict[str, float]:
-    """Send masks of renders that nothing was trained on through the mask autoencoder and back."""
-    from l2l_widgets.maskgan import MaskGAN
-    from l2l_widgets.recipes.mask_vae import score_masks
-
-    vae = MaskGAN.load(models.check_file(VAE), models.device).vae
-    if vae is None:
-        raise NotMeasurableError(f"{VAE} holds no mask autoencoder")
-    masks = _unseen(vae.config.resolution)[1]
-    return {"faces": len(masks), **score_masks(vae, masks)}
-
-
-def score_painter(models: Models) -> dict[str, Any]:
-    """Measure the painter, as ``l2l paint-scores --faces 1000 --seed 0`` does."""
-    from l2l_widgets.evaluation import judge_features
-    from l2l_widgets.evaluation.painting import PaintJudges, score_painting
-    from l2l_widgets.maskgan import MaskGAN
-
-    features = judge_features(models)
-    if features is None or not models.has("identity_judge"):
-        raise NotMeasurableError("there is no second judge of attributes and identity")
-    judges = PaintJudges(
-        models.parser, models.attribute_judge, models.identity_judge, features, models.table.names
-    )
-    painter = MaskGAN.load(models.check_file(WHOLE), models.device)
-    vae = MaskGAN.load(models.check_file(VAE)).vae if VAE in models.manifest else None
-    found = score_painting(painter, *_unseen(painter.resolution), judges, vae)
-    return {name: value for name, value in found.items() if name != "rows"}
-
-
-def _unseen(side: int) -> tuple[Tensor, Tensor]:
-    """Pictures in [-1, 1] and masks of the first unseen renders that ``paint-scores`` draws."""
-    from l2l_widgets.recipes.rendered import UNSEEN, rows_of_set
-
-    rows = torch.randperm(UNSEEN.count, generator=torch.Generator().manual_seed(0))[:PAINTED]
-    images, masks = rows_of_set("unseen", rows)
-    if images.shape[-1] != side:
-        raise NotMeasurableError(
-            f"the mask networks are of {side} px, the renders of {images.shape[-1]}"
-        )
-    return images.float() / 127.5 - 1, masks

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
 from l2l_widgets.maskgan.model import MAPPING, VAE, WHOLE, MaskGAN
 from l2l_widgets.maskgan.networks import AlphaBlender, DenseMappingNetwork, MappingConfig
 from l2l_widgets.maskgan.objective import (
@@ -143,6 +145,13 @@ class MappingTask:
         if config.reader != "own":
             with torch.random.fork_rng(devices=[]):  # read again below, where its turn is
                 perceptual_loss(config.reader, weights)  # before an hour of rendering, not after
+        elif config.data and not CelebAMaskHQ(config.data).rendered:
+            warnings.warn(
+                f"data is {config.data!r}, which holds no renders, and the perceptual loss looks "
+                "through regressor.safetensors, which may have seen renders alone; "
+                "reader=FILE takes torchvision's vgg19 weights",
+                stacklevel=1,
+            )
         self.config, self.faces = config, MaskFaces(config)
         self.mapping = mapping or DenseMappingNetwork(size)
         self.adversary = MultiscaleDiscriminator(config.discriminator_width)

@@ -108,6 +108,21 @@ def end_of_set(name: str, count: int) -> tuple[Tensor, Tensor]:
     return torch.cat(images)[rows], torch.cat(identity)[rows]
 
 
+def factors_of_set(name: str, rows: Tensor) -> Factors:
+    """Factors of some pictures of one of :data:`SETS`, in the order of ``rows``; nothing is drawn.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    rows : Tensor, shape (N,), int64
+        Their numbers.
+    """
+    shards = {k: shard_factors(SETS[name], k)[0] for k in (rows // SHARD).unique().tolist()}
+    latents = [shards[r // SHARD].latents[r % SHARD] for r in rows.tolist()]
+    return Factors(torch.stack(latents), next(iter(shards.values())).gated)
+
+
 def rows_of_set(name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Read some pictures of one of :data:`SETS`, and their masks.
 

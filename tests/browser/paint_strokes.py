@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from l2l_widgets.faceworld import render, sample_factors
+from l2l_widgets.attributes import DEFAULT_TABLE
+from l2l_widgets.faceworld import Factors, render, sample_factors
+from l2l_widgets.faceworld.truth import with_attribute
 from l2l_widgets.masks import class_index
 
 #: Name of an edit -> the class whose reading by a judge should go up.
@@ -25,10 +27,26 @@ class Stroke:
     points: tuple[tuple[float, float], ...]
 
 
-def calm_face(side: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Picture and mask of a face that looks at us, with short hair, no glasses and no smile."""
-    faces = render(sample_factors(48, seed=21)[31:32], side)
-    return faces.image[0], faces.mask[0]
+def plain_faces(count: int, side: int) -> tuple[torch.Tensor, torch.Tensor, Factors]:
+    """Pictures, masks and factors of the first faces of a row that have none of what is painted.
+
+    The row is that of population seed 21, which no set of the recipes has. Left out is who has a
+    hat, more than half of a smile, of long hair or of glasses, or looks far to a side, up or down:
+    the truth decides that, not a reader, and nothing that was drawn.
+    """
+    row = sample_factors(200, seed=21)
+    known = row.attributes()
+    without = [known[:, DEFAULT_TABLE.index(name)] < 0.5 for name in (*EDITS.values(), "hat")]
+    ahead = [(known[:, DEFAULT_TABLE.index(n)] - 0.5).abs() < 0.2 for n in ("yaw", "pitch")]
+    chosen = torch.stack([*without, *ahead]).all(0).nonzero()[:count, 0]
+    faces = render(row[chosen], side)
+    return faces.image, faces.mask, row[chosen]
+
+
+def truly(factors: Factors, edit: str, side: int) -> torch.Tensor:
+    """Pictures of the same people who truly have what an edit is about: 0.9, or what they can."""
+    target = torch.full((len(factors),), 0.9)
+    return render(with_attribute(factors, EDITS[edit], target)[0], side).image
 
 
 def strokes(mask: torch.Tensor, edit: str) -> list[Stroke]:
@@ -67,31 +85,47 @@ def _smile(mask: torch.Tensor) -> list[Stroke]:
     over = Stroke("skin", max(3, round((bottom - top) * side)), ((left, y), (right, y)))
     return [
         over,
-        Stroke("l_lip", 2, bow(pixel, 3.5 * pixel, 0.95)),
-        Stroke("mouth", 2, bow(pixel, 1.5 * pixel, 0.9)),
-        Stroke("u_lip", 2, bow(2.5 * pixel, -0.5 * pixel, 1.0)),
+        Stroke("l_lip", 2, bow(pixel, 4.5 * pixel, 0.95)),
+        Stroke("mouth", 2.5, bow(pixel, 2.5 * pixel, 0.9)),
+        Stroke("u_lip", 2, bow(2.5 * pixel, 0, 1.0)),
     ]
 
 
 def _hair(mask: torch.Tensor) -> list[Stroke]:
-    """A broad stroke beside each cheek, from the ears to the shoulders."""
+    """Down each side of the face, over the ears to the shoulders, joined to the hair.
+
+    It begins in the hair that is there, or on the crown of a head that has next to none.
+    """
     left, top, right, bottom = _box(mask, "skin")
-    start = top + 0.4 * (bottom - top)
-    ways = [(max(0.08, left - 0.05), -0.02), (min(0.92, right + 0.05), 0.02)]
-    return [Stroke("hair", 9, ((x, start), (x + out, 0.86))) for x, out in ways]
+    high, ears = top + 0.02, top + 0.45 * (bottom - top)
+    bald = (mask == class_index("hair")).float().mean() < 0.02
+    crown = (((left + right) / 2, high),) if bald else ()
+    return [
+        Stroke(
+            "hair", 9,
+            (*crown, (edge - 0.06 * out, high), (edge + 0.02 * out, ears), (edge, bottom),
+             (edge + 0.01 * out, 0.88)),
+        )
+        for edge, out in ((left, -1), (right, 1))
+    ]  # fmt: skip
 
 
 def _glasses(mask: torch.Tensor) -> list[Stroke]:
-    """Two filled lenses and a bridge: the class covers the eyes, as in the data set."""
-    found, centres = [], []
+    """Two filled lenses, a bridge and the arms: the class covers the eyes, as in the data set."""
+    lenses, ends = [], []
+    edges = _box(mask, "skin")
     for name in ("l_eye", "r_eye"):
         left, top, right, bottom = _box(mask, name)
-        x, y, half = (left + right) / 2, (top + bottom) / 2, 0.055
-        centres.append((x, y))
-        found += [
-            Stroke("eye_g", 3, ((x - half, y + dy), (x + half, y + dy))) for dy in (-0.025, 0.03)
+        x, y, half = (left + right) / 2, (top + bottom) / 2, 0.06
+        ends.append((x, y))
+        lenses += [
+            Stroke("eye_g", 3, ((x - half, y + dy), (x + half, y + dy)))
+            for dy in (-0.025, 0.005, 0.035)
         ]
-    return [*found, Stroke("eye_g", 2, tuple(centres))]
+    ends.sort()
+    (x0, y0), (x1, y1) = ends
+    arms = [((edges[0], y0 - 0.01), (x0, y0)), ((x1, y1), (edges[2], y1 - 0.01))]
+    return [*lenses, Stroke("eye_g", 2, tuple(ends)), *(Stroke("eye_g", 1, a) for a in arms)]
 
 
 def _box(mask: torch.Tensor, *names: str) -> tuple[float, float, float, float]:

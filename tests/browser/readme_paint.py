@@ -1,4 +1,6 @@
-"""The README's picture of painting: three faces' masks before and after a hand, and what is drawn.
+"""The README's picture of painting: a face's mask before and after a hand, and what is drawn.
+
+The face is the first that ``paint_strokes.plain_faces`` gives, whatever comes of it.
 
 python -m tests.browser.readme_paint docs
 """
@@ -16,7 +18,7 @@ from l2l_widgets.images import to_uint8
 from l2l_widgets.masks import colour
 from l2l_widgets.storage import write_atomic
 
-from .paint_strokes import EDITS, calm_face, operations
+from .paint_strokes import EDITS, operations, plain_faces
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,15 +32,15 @@ def main(argv: list[str] | None = None) -> int:
     import matplotlib.pyplot as plt
 
     painter = load_painter(load())
-    face = calm_face(painter.resolution)
-    session = PaintSession(painter, *face)
+    images, masks, _ = plain_faces(1, painter.resolution)
+    session = PaintSession(painter, images[0], masks[0])
     figure, axes = plt.subplots(len(EDITS), 5, figsize=(8.6, 5.5), dpi=110)
     titles = ("face", "its mask", "painted mask", "drawn", "outside kept")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=11)
     for row, edit in zip(axes, EDITS, strict=True):
         session.reset()
-        for operation in operations(face[1], edit):
+        for operation in operations(masks[0], edit):
             session.apply(operation)
         drawn = session.render()
         if drawn.image is None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import statistics
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,15 +22,24 @@ from l2l_widgets.painting import PaintSession, load_painter
 
 from . import harness
 from .editor_page import Pixels
-from .paint_strokes import EDITS, calm_face, strokes
+from .paint_strokes import EDITS, plain_faces, strokes
+from .painter_latency import LIMIT
 from .painter_page import PROBE, SHOWN, Bench, PainterPage
 
 pytestmark = pytest.mark.browser
+
+#: Faces that are painted on with the mouse, the first of `paint_strokes.plain_faces`.
+PEOPLE = 5
 
 
 @pytest.fixture(scope="module")
 def faces():
     return render(sample_factors(4, seed=3), 64)
+
+
+@pytest.fixture(scope="module")
+def people():
+    return plain_faces(PEOPLE, 64)
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +107,10 @@ def test_a_smile_longer_hair_and_glasses_are_painted_with_the_mouse(painter):
         assert seen.get(colour, 0) == after[name], name
 
 
-def test_what_the_mouse_painted_is_what_a_judge_sees(painter, models, faces):
+@pytest.mark.parametrize("number", range(PEOPLE))
+def test_what_the_mouse_painted_is_what_a_judge_sees(painter, models, faces, people, number):
     """A smile, longer hair and glasses, one after the other, each read by who trained nothing."""
-    image, mask = calm_face(64)
+    image, mask = people[0][number], people[1][number]
     painter.session.adopt(PaintSession(painter.model, image, mask))
     columns = [models.table.index(name) for name in EDITS.values()]
     plain = models.attribute_judge(picture(painter)[None])[0, columns]
@@ -108,9 +120,13 @@ def test_what_the_mouse_painted_is_what_a_judge_sees(painter, models, faces):
             painter.size(stroke.size)
             painter.stroke(*stroke.points, moves=3)
         read = models.attribute_judge(picture(painter)[None])[0, columns]
-        shot = painter.folder / f"{edit}.png"
-        painter.root.screenshot(path=shot)
-        print(f"{edit}: read as {plain[i]:.2f}, painted {read[i]:.2f}; {shot}")
+        print(f"face {number}, {edit}: read as {plain[i]:.2f}, painted {read[i]:.2f}")
+        if os.environ.get("L2L_SCREENSHOTS"):
+            painter.settle()
+            folder = Path(os.environ["L2L_SCREENSHOTS"])
+            folder.mkdir(parents=True, exist_ok=True)
+            painter.root.screenshot(path=folder / f"painted-{number}-{edit.replace(' ', '-')}.png")
+        assert read[i] > 0.5, edit
         assert read[i] > plain[i] + 0.1, edit
         painter.button("Reset").click()
         painter.settle()
@@ -351,8 +367,9 @@ def test_a_stroke_shows_within_a_blink(painter):
     times = painter.page.evaluate("() => l2lPaint.times")
     print(f"stroke end to picture: median {statistics.median(times):.0f} ms of {len(times)}")
     assert len(times) == 8
-    # generous, as test machines are shared; the median printed above is what is reported
-    assert statistics.median(times) < 2000
+    # four times what is asked of a machine of its own, where painter_latency measures it: this one
+    # is shared with other tests
+    assert statistics.median(times) < 4 * LIMIT
 
 
 def test_the_lesson_opens_in_jupyterlab_and_a_stroke_is_drawn(page, address):
