@@ -316,6 +316,35 @@ def test_a_new_face_is_placed_in_every_space(drawn, space):
     assert torch.allclose(placed.position, layout.coordinates[[20, 30]], atol=1e-3)
 
 
+class Elsewhere:
+    """A generator on a device that has nothing to do with the latents' own."""
+
+    def __init__(self, generator):
+        self._generator, self.w_avg = generator, torch.empty(0, device="meta")
+
+    def __getattr__(self, name):
+        return getattr(self._generator, name)
+
+    def synthesis(self, ws, noise_mode="const"):
+        assert ws.device == self.w_avg.device, "latents of another device"
+        return torch.empty(len(ws), 3, 8, 8, device="meta")
+
+
+def test_a_face_is_drawn_where_the_generator_is_and_a_judge_without_numbers_is_named(parts):
+    found = {"embedder": torch.ones(1, 8), "attribute_judge": torch.tensor([[0.5, torch.nan]])}
+    see = {name: lambda images, name=name: found[name] for name in found}
+    generator = Elsewhere(parts["generator"])
+    models = Models.from_parts(**{**parts, "generator": generator, **see})
+    made = CodeMap(models, 64, neighbours=8)
+    cloud = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    made._features.update(identity=cloud, attributes=cloud[:, :2])
+    w = torch.zeros(1, generator.num_ws, generator.w_dim)
+    placed = made.place(w, Layout("identity", 0, plane_of(cloud)))
+    assert placed.position.isfinite().all()
+    with pytest.raises(ValueError, match="face 1 of 1 that get a place is seen as a vector with"):
+        made.place(w, Layout("attributes", 0, plane_of(cloud)))
+
+
 def test_a_face_is_placed_in_a_tenth_of_a_second(models):
     large = CodeMap(models, 10_000)
     layout = Layout("w", 0, plane_of(large.codes))

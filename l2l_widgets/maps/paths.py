@@ -318,7 +318,8 @@ def _came(code_map: CodeMap, ws: Tensor, w: Tensor, attribute: str) -> Tensor | 
     if reader is None:
         return None
     with torch.inference_mode():
-        images = models.generator.synthesis(torch.cat([w, ws]), noise_mode="const")
+        latents = torch.cat([w.to(ws), ws]).to(models.generator.w_avg.device)
+        images = models.generator.synthesis(latents, noise_mode="const")
         values = shown_to(models.part(reader), images, len(models.table))
         read = values[:, models.table.index(attribute)]
     if not bool(read.isfinite().all()):

@@ -117,8 +117,8 @@ class FaceEditor(FaceView):
         if message.get("kind") == "preset":
             try:
                 self._bridge.ask(self._panels.preset(str(message.get("name"))))
-            except ValueError as error:
-                self._answer_panel({"type": "presets", "error": str(error)}, [])
+            except Exception as error:  # here an exception would show nowhere in the page
+                self.send({"type": "presets", "error": self._line(error)}, [])
             message = {**message, "kind": "again"}
         self._bridge.handle(message)
 
