@@ -182,7 +182,7 @@ class EntanglementExplorer(FaceView):
             self._work.start()
 
     def stop(self) -> None:
-        """Stop after the row it is in; what is there stays."""
+        """Stop after the pictures that it is drawing; the rows that are there stay."""
         if self._work is not None:
             self._work.stop()
 

@@ -58,12 +58,12 @@ class FirstLook:
         self._work.start()
 
     def rest(self) -> None:
-        """Rest after the row it is in: nobody looks."""
+        """Rest after the pictures that it is drawing: nobody looks."""
         if self._work is not None:
             self._work.pause(True)
 
     def stop(self) -> None:
-        """Stop after the row it is in; what was measured can still be shown."""
+        """Stop after the pictures that it is drawing; rows that are whole can still be shown."""
         if self._work is not None:
             self._work.stop()
         self._work, self._turn, self.progress = None, self._turn + 1, Progress()
