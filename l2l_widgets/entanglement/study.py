@@ -26,7 +26,7 @@ __all__ = ["LeakageStudy"]
 _WHOLE_SCALE = (0.0, 0.5, 1.0)
 
 
-class Interrupted(BaseException):  # noqa: N818 - it is no error
+class Interrupted(BaseException):
     """Nobody waits for this row now; who notes what fails must let it pass."""
 
 

@@ -129,6 +129,7 @@ class EntanglementExplorer(FaceView):
         self._progress = Progress()
         self._first = FirstLook(self._hear_first)
         self._trajectory_of = ("", "one")
+        self._cell_owed: tuple[Any, ...] = ()
         self._error: str | None = None
         self.study: LeakageStudy | ReportStudy
         if report is not None:
@@ -224,6 +225,7 @@ class EntanglementExplorer(FaceView):
         elif kind == "plan":
             self._plan(message)
         elif kind == "cell":
+            self._cell_owed = ()
             self._cells((str(message["edited"]), str(message["read"])))
         elif kind == "trajectory":
             self._trajectory_of = (str(message["edited"]), str(message["faces"]))
@@ -285,6 +287,7 @@ class EntanglementExplorer(FaceView):
     def _seen_anew(self) -> None:
         if self._work is not None:
             self._work.pause(self.is_hidden)
+        self._cell_again()
         if not self.audience.is_there:
             self._first.rest()
         else:
@@ -417,14 +420,28 @@ class EntanglementExplorer(FaceView):
         if {method, self._against} == {PLAIN, HELD}:  # what holding others does to a boundary
             projection = partial(projection_lines, self.face, edited, self._words, table)
         try:
-            study, stale = self._shown(method), self._cells.stale
-            if not fill_cell(value, study, reader, table, self._words, projection, stale):
+            study = self._shown(method)
+            if not fill_cell(
+                value, study, reader, table, self._words, projection,
+                lambda: self._cells.stale() or self.is_hidden,
+            ):  # fmt: skip
+                if not self._cells.stale():
+                    self._cell_owed = (which, *asked)
+                    self._cell_again()  # who has come back meanwhile did not find it owed
                 return
         except Exception as error:  # a line in its place, and the rest of the cell stays
             value["error"] = self._line(error)
         with self._lock:
             if asked == (self.study, self._table, self._method, self._reader):  # still
                 self.cell = value
+
+    def _cell_again(self) -> None:
+        """Show the cell that was left while nobody looked, unless another is asked for now."""
+        if self._cell_owed and not self.is_hidden:
+            which, *asked = self._cell_owed
+            self._cell_owed = ()
+            if asked == [self.study, self._table, self._method, self._reader]:
+                self._cells(which)
 
     def _serve(self) -> None:
         """Follow the trajectory that is asked for."""

@@ -1,6 +1,7 @@
 """What the panels below the picture ask for: history, recipe and code, presets, two recipes.
 
-Nothing of this is computed while its panel is closed. What takes time (thumbnails, two faces and
+Nothing of this is computed while its panel is closed or its view out of sight: what was begun then
+is answered when it is seen again. What takes time (thumbnails, two faces and
 their judges) runs on a worker of its own, where only the newest question of a kind counts; the
 answer goes to the page as a message, with pictures beside it. What cannot be done is answered with
 one line, shown in the panel that asked.
@@ -56,6 +57,8 @@ class Panels:
         The language of the view.
     table : callable
         Gives the attributes that the view shows now, in its language.
+    unseen : callable, optional
+        Whether nobody sees the view now.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Panels:
         folder: Path,
         words: Words,
         table: Callable[[], AttributeTable],
+        unseen: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._unseen, self._owed = unseen, dict[str, Mapping[str, Any]]()  # kind -> question
         self.session, self._send, self._words, self._table = session, send, words, table
         self.shelf = PresetShelf(folder / FILE)
         self._thumbs: dict[tuple[Any, ...], bytes] = {}
@@ -91,6 +96,7 @@ class Panels:
         """Answer one question; False where it is none of a panel's."""
         kind = message.get("kind")
         if kind in self._workers:
+            self._owed.pop(kind, None)
             self._workers[kind](message)
         elif kind in self._direct:
             self._guarded(self._direct[kind])(message)
@@ -101,6 +107,24 @@ class Panels:
     def drain(self, timeout: float = 10.0) -> bool:
         """Wait until every question is answered; False when that took longer."""
         return all(worker.drain(timeout) for worker in self._workers.values())
+
+    def look_again(self) -> None:
+        """Answer what was left while nobody looked, once somebody does."""
+        for kind in [*self._owed]:
+            message = None if self._unseen() else self._owed.pop(kind, None)
+            if message is not None:
+                self._workers[kind](message)
+
+    def _left(self, message: Mapping[str, Any]) -> bool:
+        """Whether to leave an answer: a newer question waits, or nobody looks."""
+        kind = str(message["kind"])
+        if self._workers[kind].stale():
+            return True
+        if not self._unseen():
+            return False
+        self._owed[kind] = message
+        self.look_again()  # who has come back meanwhile did not find it owed
+        return True
 
     def _hidden(self) -> set[str]:
         """The attributes that these models know and the view does not show."""
@@ -131,15 +155,16 @@ class Panels:
         table, hidden = self._table(), self._hidden()
         if len(self._thumbs) > 2 * len(nodes):
             self._thumbs.clear()
-        worker = self._workers["history"]
         if any(_picture_key(node.state) not in self._thumbs for node in nodes):
             # The steps are there at once; their pictures wait for whatever else is being drawn.
             self._send_history(nodes, states, table, hidden)
         for node in nodes:
             key = _picture_key(node.state)
-            if key not in self._thumbs and not worker.stale():
+            if key not in self._thumbs:
+                if self._left(message):
+                    return
                 self._thumbs[key] = self._thumb(node.state)
-        if not worker.stale():
+        if not self._workers["history"].stale():
             self._send_history(nodes, states, table, hidden)
 
     def _send_history(
@@ -235,6 +260,8 @@ class Panels:
                 recipes.append(parse_recipe(str(message[slot])))
             except ValueError as error:
                 raise ValueError(f"{slot.upper()}: {error}") from None
+        if self._left(message):
+            return
         pair = compare_recipes(models, recipes[0], recipes[1])
         table = self._table()
         differences = [
@@ -242,7 +269,11 @@ class Panels:
             for n, d in pair.differences().items()
             if n in table and abs(d) >= VISIBLE
         ]
-        strangers = self._strangers(models) if pair.identity is not None else None
+        strangers = None
+        if pair.identity is not None:
+            strangers = self._strangers(models, message)
+            if strangers is None:
+                return
         self._send(
             {
                 "type": "pair",
@@ -254,7 +285,8 @@ class Panels:
             [encode_jpeg(_small(image, 256)) for image in pair.images],
         )
 
-    def _strangers(self, models: Models) -> float:
+    def _strangers(self, models: Models, message: Mapping[str, Any]) -> float | None:
+        """Return how alike strangers are; None where the answer is left meanwhile."""
         state = self.session.state
         variety = (float(state.truncation_psi), state.noise_mode)
         if self._known is None or self._known[0] is not models:
@@ -262,6 +294,8 @@ class Panels:
         strangers = self._known[1]
         with torch.inference_mode():
             while strangers.missing(*variety) > 0:
+                if self._left(message):
+                    return None
                 strangers.advance(*variety)
             return strangers.similarity(*variety)
 
