@@ -11,6 +11,19 @@ from collections.abc import Callable
 FORGET_AFTER = 120.0
 
 
+def page_may_come() -> bool:
+    """Whether a page shows what the cell displays that runs now.
+
+    JupyterLab, Notebook and VS Code say which cell of the page it is; what executes a notebook
+    without one (nbconvert, papermill, Voila before it serves its page) does not.
+    """
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    parent = {} if kernel is None else kernel.get_parent() or {}
+    return bool((parent.get("metadata") or {}).get("cellId"))
+
+
 class Audience:
     """The pages that show a view. Thread-safe."""
 

@@ -1,8 +1,9 @@
 """What an explorer shows before anybody has asked it to measure: a small study of its own.
 
-It begins when a page first shows the view, rests while none does, and ends for good when the
-planned study has begun. Its rows are of fewer faces, which the stamp under them says; of one
-session's models they are measured once, however many explorers are opened.
+It begins when a page first shows the view, or when the view is displayed where no page will come,
+rests while none of its pages shows it, and ends for good when the planned study has begun. Its rows
+are of fewer faces, which the stamp under them says; of one session's models they are measured once,
+however many explorers are opened.
 """
 
 from __future__ import annotations

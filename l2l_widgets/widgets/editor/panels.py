@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg
-from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.session.as_code import python_code
 from l2l_widgets.session.presets import FILE, SHIPPED, PresetShelf
 from l2l_widgets.session.recipe_pair import compare_recipes
 from l2l_widgets.session.references import Strangers
 from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.states import Edit
+from l2l_widgets.widgets.owing import Owing
 
 if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable
@@ -70,15 +70,14 @@ class Panels:
         table: Callable[[], AttributeTable],
         unseen: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._unseen, self._owed = unseen, dict[str, Mapping[str, Any]]()  # kind -> question
         self.session, self._send, self._words, self._table = session, send, words, table
         self.shelf = PresetShelf(folder / FILE)
         self._thumbs: dict[tuple[Any, ...], bytes] = {}
         self._drawn_with = session.models
         self._known: tuple[Models, Strangers] | None = None  # what strangers have in common
         self._workers = {
-            "history": LatestWins(self._guarded(self._history), name="l2l-history"),
-            "pair": LatestWins(self._guarded(self._pair), name="l2l-pair"),
+            "history": Owing(self._guarded(self._history), unseen, "l2l-history"),
+            "pair": Owing(self._guarded(self._pair), unseen, "l2l-pair"),
         }
         self._direct = {
             "text": self._text,
@@ -96,7 +95,6 @@ class Panels:
         """Answer one question; False where it is none of a panel's."""
         kind = message.get("kind")
         if kind in self._workers:
-            self._owed.pop(kind, None)
             self._workers[kind](message)
         elif kind in self._direct:
             self._guarded(self._direct[kind])(message)
@@ -110,21 +108,8 @@ class Panels:
 
     def look_again(self) -> None:
         """Answer what was left while nobody looked, once somebody does."""
-        for kind in [*self._owed]:
-            message = None if self._unseen() else self._owed.pop(kind, None)
-            if message is not None:
-                self._workers[kind](message)
-
-    def _left(self, message: Mapping[str, Any]) -> bool:
-        """Whether to leave an answer: a newer question waits, or nobody looks."""
-        kind = str(message["kind"])
-        if self._workers[kind].stale():
-            return True
-        if not self._unseen():
-            return False
-        self._owed[kind] = message
-        self.look_again()  # who has come back meanwhile did not find it owed
-        return True
+        for worker in self._workers.values():
+            worker.look_again()
 
     def _hidden(self) -> set[str]:
         """The attributes that these models know and the view does not show."""
@@ -155,16 +140,17 @@ class Panels:
         table, hidden = self._table(), self._hidden()
         if len(self._thumbs) > 2 * len(nodes):
             self._thumbs.clear()
+        left = self._workers["history"].left
         if any(_picture_key(node.state) not in self._thumbs for node in nodes):
             # The steps are there at once; their pictures wait for whatever else is being drawn.
             self._send_history(nodes, states, table, hidden)
         for node in nodes:
             key = _picture_key(node.state)
             if key not in self._thumbs:
-                if self._left(message):
+                if left():
                     return
                 self._thumbs[key] = self._thumb(node.state)
-        if not self._workers["history"].stale():
+        if not left():
             self._send_history(nodes, states, table, hidden)
 
     def _send_history(
@@ -260,7 +246,7 @@ class Panels:
                 recipes.append(parse_recipe(str(message[slot])))
             except ValueError as error:
                 raise ValueError(f"{slot.upper()}: {error}") from None
-        if self._left(message):
+        if self._workers["pair"].left():
             return
         pair = compare_recipes(models, recipes[0], recipes[1])
         table = self._table()
@@ -271,7 +257,7 @@ class Panels:
         ]
         strangers = None
         if pair.identity is not None:
-            strangers = self._strangers(models, message)
+            strangers = self._strangers(models)
             if strangers is None:
                 return
         self._send(
@@ -285,7 +271,7 @@ class Panels:
             [encode_jpeg(_small(image, 256)) for image in pair.images],
         )
 
-    def _strangers(self, models: Models, message: Mapping[str, Any]) -> float | None:
+    def _strangers(self, models: Models) -> float | None:
         """Return how alike strangers are; None where the answer is left meanwhile."""
         state = self.session.state
         variety = (float(state.truncation_psi), state.noise_mode)
@@ -294,7 +280,7 @@ class Panels:
         strangers = self._known[1]
         with torch.inference_mode():
             while strangers.missing(*variety) > 0:
-                if self._left(message):
+                if self._workers["pair"].left():
                     return None
                 strangers.advance(*variety)
             return strangers.similarity(*variety)
