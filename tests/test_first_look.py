@@ -10,6 +10,7 @@ from test_stills import shown  # noqa: F401  (a fixture)
 
 from l2l_widgets import EditSession
 from l2l_widgets.widgets import EntanglementExplorer
+from l2l_widgets.widgets.compare import entanglement_explorer
 
 ROWS = ("age", "beard")
 
@@ -22,6 +23,12 @@ def models():
 @pytest.fixture
 def session(models):
     return EditSession(models, method="perfect", n_random=4)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A display waits for its first look however slow the machine is."""
+    monkeypatch.setattr(entanglement_explorer, "ALONE", 120.0)
 
 
 @pytest.fixture
