@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import LinearEditor, build_directions, build_generator
 
+from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.maps.files import open_map, save_map
@@ -330,9 +331,23 @@ class Elsewhere:
         return torch.empty(len(ws), 3, 8, 8, device="meta")
 
 
+class Sees:
+    """Sees the same in every face."""
+
+    attributes = DEFAULT_TABLE.names
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __call__(self, images):
+        return self.seen
+
+
 def test_a_face_is_drawn_where_the_generator_is_and_a_judge_without_numbers_is_named(parts):
-    found = {"embedder": torch.ones(1, 8), "attribute_judge": torch.tensor([[0.5, torch.nan]])}
-    see = {name: lambda images, name=name: found[name] for name in found}
+    see = {
+        "embedder": Sees(torch.ones(1, 8)),
+        "attribute_judge": Sees(torch.tensor([[0.5, torch.nan]])),
+    }
     generator = Elsewhere(parts["generator"])
     models = Models.from_parts(**{**parts, "generator": generator, **see})
     made = CodeMap(models, 64, neighbours=8)
