@@ -7,7 +7,6 @@ Python asks for it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,16 +37,16 @@ from l2l_widgets.widgets.compare.explorer_cell import fill_cell, projection_line
 from l2l_widgets.widgets.compare.explorer_plan import BATCH, StudyMaker, asked_protocol
 from l2l_widgets.widgets.compare.explorer_values import (
     chosen,
-    doing_words,
     explorer_schema,
     followed_faces,
     matrix_still,
     matrix_value,
+    status_value,
     trajectory_value,
     usual_rows,
     visible_matrix,
 )
-from l2l_widgets.widgets.compare.first_look import FirstLook
+from l2l_widgets.widgets.compare.first_look import ALONE, FirstLook
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.owing import Owing
 from l2l_widgets.widgets.still import Still
@@ -56,8 +55,6 @@ from l2l_widgets.widgets.words import Words
 
 #: Faces of a first look: a row takes seconds on one core.
 FACES = 40
-#: Seconds that a display waits for its first look where no page will come to show it.
-ALONE = 20.0
 PLAIN, HELD = "interfacegan", "interfacegan-conditional"
 
 
@@ -157,11 +154,8 @@ class EntanglementExplorer(FaceView):
         self._tell()
         self._show_matrix()
 
-    def _about(self) -> str:
-        return self._about_of(self.study.protocol)
-
-    def _about_of(self, protocol: Protocol) -> str:
-        say = self._words
+    def _about(self, protocol: Protocol | None = None) -> str:
+        protocol, say = protocol or self.study.protocol, self._words
         many = say("every") if isinstance(self.study, ReportStudy) else len(protocol.attributes)
         return say(
             "about_explorer", method=self._method or say("without_method"), count=many,
@@ -413,13 +407,7 @@ class EntanglementExplorer(FaceView):
                 "attributes": [n for n in protocol.attributes if n in self._table],
                 "faces": protocol.faces, "seed": protocol.seed, "request": protocol.request,
             }  # fmt: skip
-            self.status = {
-                "state": p.state, "done": p.done, "total": p.total,
-                "doing": doing_words(p, table, said), "faces": p.faces,
-                "faces_total": p.faces_total, "seconds_left": p.seconds_left,
-                "first_look": first.state == "running", "first_done": first.done,
-                "first_total": first.total, "error": said(error) or None,
-            }  # fmt: skip
+            self.status = {**status_value(p, first, table, said), "error": said(error) or None}
 
     def _what_is_up(self) -> tuple[Any, ...]:
         return (self.study, self._table, self._method, self._reader)
@@ -467,16 +455,14 @@ class EntanglementExplorer(FaceView):
     # -- without a front end -----------------------------------------------------------------------
 
     def _ipython_display_(self) -> None:
-        if not page_may_come():  # what leaves now is all that a reader will find
-            self._is_alone = True
+        self._is_alone = not page_may_come()
+        if self._is_alone:  # what it leaves now is all that a reader will find
             self._look()
             self._first.wait(ALONE)
         super()._ipython_display_()
 
-    def settle(self, timeout: float = 60.0) -> bool:
-        """As every view's; the first look, where there is one, is part of it."""
-        end = time.monotonic() + timeout
-        return self._first.wait(timeout) and super().settle(max(0.0, end - time.monotonic()))
+    def _at_work(self) -> list[Any]:
+        return [self._first, *super()._at_work()]
 
     def _without_still(self) -> str:
         if self._lost:
@@ -487,4 +473,4 @@ class EntanglementExplorer(FaceView):
         if self._lost or not (matrix := self.leakage()).edited:
             return None
         rows = replace(self._shown(self._method).protocol, attributes=matrix.edited)
-        return matrix_still(matrix, self._about_of(rows), self._words, self._table)
+        return matrix_still(matrix, self._about(rows), self._words, self._table)

@@ -93,6 +93,19 @@ def matrix_value(matrix: LeakageMatrix, say: Words) -> dict[str, Any]:
     }
 
 
+def status_value(
+    progress: Progress, first: Progress, table: AttributeTable, said: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return how far a study is, and the first look beside it."""
+    return {
+        "state": progress.state, "done": progress.done, "total": progress.total,
+        "doing": doing_words(progress, table, said), "faces": progress.faces,
+        "faces_total": progress.faces_total, "seconds_left": progress.seconds_left,
+        "first_look": first.state == "running", "first_done": first.done,
+        "first_total": first.total,
+    }  # fmt: skip
+
+
 def doing_words(progress: Progress, table: AttributeTable, said: Callable[[str], str]) -> str:
     """Return what is being measured, "mapper: smile", with the attribute's label."""
     method, colon, name = progress.doing.partition(": ")

@@ -18,6 +18,8 @@ __all__ = ["FirstLook"]
 
 #: Of a first look at most: faces, random edits, and attributes that are edited.
 FACES, CHANCE, ROWS = 8, 8, 8
+#: Seconds that a display waits for it where no page will come to show it.
+ALONE = 20.0
 #: Pictures drawn at a time: a slider that is dragged meanwhile waits for no more.
 BATCH = 8
 
@@ -72,6 +74,10 @@ class FirstLook:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for its end (seconds; None: for ever); whether it came."""
         return self._work is None or self._work.wait(timeout)
+
+    def drain(self, timeout: float) -> bool:
+        """As :meth:`wait`, for who waits for several workers."""
+        return self.wait(timeout)
 
     def instead_of(self, plan: LeakageStudy, method: str) -> LeakageStudy | None:
         """The study that knows something of a method of which the plan knows nothing yet."""
