@@ -134,7 +134,8 @@ class Editor(Protocol):
     ``name`` is the method's; ``attributes`` what it can change; ``space`` is "w" or "w+";
     ``can_preserve`` says whether it honours ``request.preserve`` (otherwise it refuses it).
     An editor may also say how far each attribute can be asked: ``reach(name)`` gives two sizes in
-    attribute units, down and up, beyond which nothing more comes; sliders mark the rest.
+    attribute units, down and up, beyond which nothing more comes: on average over faces, for it
+    sees none. Sliders mark the rest.
     :func:`l2l_widgets.check_editor` checks all of this.
     """
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import LinearEditor, build_directions, build_generator
 
+from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.maps.files import open_map, save_map
@@ -314,6 +315,49 @@ def test_a_new_face_is_placed_in_every_space(drawn, space):
     placed = drawn.place(drawn.ws([20, 30]), layout)
     assert placed.rows[:, 0].tolist() == [20, 30]
     assert torch.allclose(placed.position, layout.coordinates[[20, 30]], atol=1e-3)
+
+
+class Elsewhere:
+    """A generator on a device that has nothing to do with the latents' own."""
+
+    def __init__(self, generator):
+        self._generator, self.w_avg = generator, torch.empty(0, device="meta")
+
+    def __getattr__(self, name):
+        return getattr(self._generator, name)
+
+    def synthesis(self, ws, noise_mode="const"):
+        assert ws.device == self.w_avg.device, "latents of another device"
+        return torch.empty(len(ws), 3, 8, 8, device="meta")
+
+
+class Sees:
+    """Sees the same in every face."""
+
+    attributes = DEFAULT_TABLE.names
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __call__(self, images):
+        return self.seen
+
+
+def test_a_face_is_drawn_where_the_generator_is_and_a_judge_without_numbers_is_named(parts):
+    see = {
+        "embedder": Sees(torch.ones(1, 8)),
+        "attribute_judge": Sees(torch.tensor([[0.5, torch.nan]])),
+    }
+    generator = Elsewhere(parts["generator"])
+    models = Models.from_parts(**{**parts, "generator": generator, **see})
+    made = CodeMap(models, 64, neighbours=8)
+    cloud = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    made._features.update(identity=cloud, attributes=cloud[:, :2])
+    w = torch.zeros(1, generator.num_ws, generator.w_dim)
+    placed = made.place(w, Layout("identity", 0, plane_of(cloud)))
+    assert placed.position.isfinite().all()
+    with pytest.raises(ValueError, match="face 1 of 1 that get a place is seen as a vector with"):
+        made.place(w, Layout("attributes", 0, plane_of(cloud)))
 
 
 def test_a_face_is_placed_in_a_tenth_of_a_second(models):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from l2l_widgets.entanglement import (
     stored_projection,
 )
 from l2l_widgets.evaluation import Plan, compare, write_report
+from l2l_widgets.evaluation.equal_change import KNOBS
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.policy import visible_table
@@ -190,11 +192,83 @@ def test_rows_appear_one_by_one_stop_keeps_them_and_start_goes_on():
     work.stop()
     gate.set()
     assert work.wait(120)
-    assert work.progress.done == 2  # the row that it was in is kept
+    assert work.progress.done == 1  # of the row that it was in there is nothing whole
     work.start()
     assert work.wait(120)
     assert (work.progress.state, work.progress.done, work.progress.total) == ("finished", 2, 2)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
+
+
+class Counts(Moves):
+    """Counts its edits, and calls something at the first one of an attribute."""
+
+    def __init__(self, name, call):
+        super().__init__()
+        self.at, self.call, self.edits = name, call, 0
+
+    def edit(self, w, request):
+        if self.at in request.changes:
+            self.edits += 1
+            if self.edits == 1:
+                self.call()
+        return super().edit(w, request)
+
+
+def test_a_study_rests_within_a_row_and_goes_on_where_it_was():
+    undisturbed = Counts("age", lambda: None)
+    LeakageStudy(world(counts=undisturbed), PROTOCOL).measure("counts", "age")
+    editor = Counts("age", lambda: work.pause(True))
+    study = LeakageStudy(world(counts=editor), PROTOCOL)
+    work = BackgroundStudy(study, ["counts"], lambda p: None)
+    work.start()
+    assert wait_for(lambda: work.progress.state == "paused")
+    assert editor.edits < undisturbed.edits, "it rests only when the row is there"
+    assert not study.measured("counts", "age")
+    work.pause(False)
+    assert work.wait(120)
+    assert work.progress.state == "finished"
+    assert editor.edits == undisturbed.edits, "what was drawn before the rest was drawn again"
+
+
+def test_a_study_stops_within_a_row_and_its_rest_is_measured_later(tmp_path):
+    editor = Counts("beard", lambda: work.stop())
+    study = LeakageStudy(world(counts=editor), PROTOCOL, folder=tmp_path)
+    work = BackgroundStudy(study, ["counts"], lambda p: None)
+    work.start()
+    assert work.wait(120)
+    assert (work.progress.state, work.progress.done) == ("stopped", 1)
+    assert editor.edits < len(KNOBS), "it went on to the end of the row"
+    assert study.failed == {}, "a row that was left is none that cannot be measured"
+    work.start()
+    assert work.wait(120)
+    assert study.matrix("counts").edited == ("age", "beard")
+
+
+def test_unedited_faces_are_left_while_nobody_looks_and_held_up_for_nobody():
+    class Looks(Reads):
+        calls = 0
+
+        def __call__(self, images):
+            Looks.calls += 1
+            if Looks.calls == 1:
+                work.pause(True)
+            return super().__call__(images)
+
+    models = open_models(judge=Looks())
+    models = Models.from_parts(
+        models.generator, regressor=models.regressor, embedder=models.embedder,
+        attribute_judge=models.attribute_judge, identity_judge=models.identity_judge,
+        editors={"follows": Follows()}, name="open",
+    )  # fmt: skip
+    study = LeakageStudy(models, replace(PROTOCOL, batch=8))
+    work = BackgroundStudy(study, ["follows"], lambda p: None)
+    work.start()
+    assert wait_for(lambda: work.progress.state == "paused")
+    assert Looks.calls < 3, "all three batches were drawn"
+    assert len(study.bench.ws) == 24, "who asks for them in Python has to wait for a page"
+    work.pause(False)
+    assert work.wait(120)
+    assert work.progress.state == "finished"
 
 
 def test_a_paused_study_rests_between_rows_and_a_broken_one_says_why():

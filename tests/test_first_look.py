@@ -6,9 +6,11 @@ import pytest
 from leaky_world import Follows, world
 from open_world import Moves
 from test_entanglement_widgets import Page, wait_for
+from test_stills import shown  # noqa: F401  (a fixture)
 
 from l2l_widgets import EditSession
 from l2l_widgets.widgets import EntanglementExplorer
+from l2l_widgets.widgets.compare import entanglement_explorer
 
 ROWS = ("age", "beard")
 
@@ -21,6 +23,12 @@ def models():
 @pytest.fixture
 def session(models):
     return EditSession(models, method="perfect", n_random=4)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A display waits for its first look however slow the machine is."""
+    monkeypatch.setattr(entanglement_explorer, "ALONE", 120.0)
 
 
 @pytest.fixture
@@ -89,6 +97,46 @@ def test_nobody_looks_and_nothing_is_measured(explorer):
     page.send("plan", faces=12, seed=0, attributes=list(ROWS))
     assert explorer._first._study is None, "a first look has begun"
     assert explorer.matrix["edited"] == []
+
+
+def test_where_there_is_no_page_a_display_leaves_a_picture_and_a_table(explorer, shown):  # noqa: F811
+    explorer._ipython_display_()
+    still = shown[explorer.still]
+    assert "data:image/jpeg;base64," in still
+    assert "2 attributes edited by 0.3 on 8 faces" in still, "not on those that were planned"
+    table = still.partition("<table>")[2]
+    assert "<td>Age</td><td>Smile</td><td>+0.200</td>" in table
+    assert explorer.matrix["first_look"]
+    assert not explorer.study.measured("follows", "age"), "what was planned waits for start()"
+
+
+def test_what_is_undecided_is_called_so_where_nothing_leaks(models, shown):  # noqa: F811
+    explorer = EntanglementExplorer(models, method="perfect", attributes=ROWS, faces=16, chance=8)
+    explorer._ipython_display_()
+    table = shown[explorer.still].partition("<table>")[2]
+    assert table.count("undecided") == 5
+    explorer.close()
+
+
+def test_a_display_that_no_page_shows_yet_rests_when_one_says_so(explorer):
+    explorer._is_alone = True  # as it was thought
+    Page(explorer).send("visible", visible=False)
+    explorer._look()
+    assert explorer._first._study is None, "a first look has begun"
+
+
+@pytest.mark.parametrize(("metadata", "comes"), [({"cellId": "4f1c"}, True), ({}, False)])
+def test_a_page_that_will_come_is_not_kept_waiting(explorer, metadata, comes, monkeypatch):
+    class Shell:
+        class kernel:  # noqa: N801  (as a shell names it)
+            @staticmethod
+            def get_parent():
+                return {"metadata": metadata}
+
+    monkeypatch.setattr("IPython.get_ipython", Shell)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+    explorer._ipython_display_()
+    assert (explorer._first._study is None) == comes
 
 
 def test_a_second_explorer_of_the_same_models_has_it_at_once(explorer, session):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import threading
 import time
@@ -9,9 +11,11 @@ import time
 import pytest
 import torch
 from mixing_world import build_mixer
+from PIL import Image
 from training_runs import fit
 
 from l2l_widgets import PaintSession, widgets
+from l2l_widgets.images import encode_jpeg, encode_png
 from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import SharedFace
@@ -21,6 +25,7 @@ from l2l_widgets.widgets.audience import Audience
 from l2l_widgets.widgets.still import Still, still_html
 from l2l_widgets.widgets.view import View
 
+PICTURE = re.compile(r"data:image/(\w+);base64,([^\"]+)")
 WORDS = re.compile(r"<p>(.*?)</p>", re.DOTALL)
 
 
@@ -103,7 +108,8 @@ def test_a_view_leaves_a_picture_its_words_and_a_table(name, session, tmp_path, 
     view._ipython_display_()
     still = shown[view.still]
     assert f'title="{view.still}"' in still, "the page could not hide it"
-    assert "data:image/jpeg;base64," in still
+    ((kind, data),) = PICTURE.findall(still)
+    assert Image.open(io.BytesIO(base64.b64decode(data))).format == kind.upper()
     table = still[still.index("<table>") :]
     assert word in table
     (words,) = WORDS.findall(still)
@@ -112,7 +118,7 @@ def test_a_view_leaves_a_picture_its_words_and_a_table(name, session, tmp_path, 
     assert "Run All Cells" in repr(view)
     assert f'alt="{words[:20]}' in still, "who cannot see it is told the same"
     page = exported(view, still)
-    assert "data:image/jpeg;base64," in page
+    assert f"data:image/{kind};base64," in page
     assert word in page
     assert "Run \u2192 Run All Cells" in page
     view.close()
@@ -193,6 +199,13 @@ def test_a_still_without_a_picture_or_a_table_is_words_alone():
     assert "<img" not in html
     assert "<table" not in html
     assert "Nothing &lt;yet&gt;" in html
+
+
+@pytest.mark.parametrize("encode", [encode_png, encode_jpeg])
+def test_a_stills_picture_is_called_what_it_is(encode):
+    html = still_html(Still(encode(torch.zeros(3, 8, 8)), "A run"), "key", "Run all")
+    ((kind, data),) = PICTURE.findall(html)
+    assert Image.open(io.BytesIO(base64.b64decode(data))).format == kind.upper()
 
 
 class Clock:

@@ -207,9 +207,18 @@ def test_pictures_that_stand_still_have_german_axes(monkeypatch):
     words = Words.of("de")
     names = ("smile", "age")
     cell = {"verdict": "clear", "signed": 0.1, "drift": 0.0, "faces": 8}
+    cell |= {"signed_low": -0.1, "signed_high": 0.3, "q": 0.5}
     cells = {(edited, read): cell for edited in names for read in names}
     matrix = LeakageMatrix("mapper", "judge", Protocol(names, faces=8), names, cells)
-    explorer_values.matrix_still(matrix, "", words, words.translate(DEFAULT_TABLE))
+    still = explorer_values.matrix_still(matrix, "", words, words.translate(DEFAULT_TABLE))
+    assert still.rows[0] == (
+        "Lächeln",
+        "Lächeln",
+        "+0,100",
+        "-0,100",
+        "+0,300",
+        "0,500, unentschieden",
+    )
     training_values.curves_png({"steps": [1, 2], "losses": {"total": [2.0, 1.0]}}, words)
     drawn.append(plot_map([[0.0, 0.0], [2.0, 1.0]], caveat=words.said(CAVEAT)).figure)
     texts = [found.get_text() for figure in drawn for found in figure.findobj(Text)]

@@ -12,6 +12,7 @@ from conftest import CountingGenerator, LinearEditor, build_attribute_net, build
 from l2l_widgets import FaceEditor
 from l2l_widgets.attributes import DEFAULT_TABLE
 from l2l_widgets.images import to_uint8
+from l2l_widgets.many.search import FaceSearch
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import SharedFace
@@ -339,6 +340,23 @@ def test_pages_of_seeds(gallery):
     assert gallery.settings["page"] == 0
     page.send("first", seed=-1)
     assert "seed is -1" in gallery.notice["error"]
+
+
+def test_a_page_has_its_own_number_though_another_is_turned_meanwhile(gallery, monkeypatch):
+    shown, find = [], FaceSearch.find
+    gallery.observe(lambda change: shown.append(change["new"]), "page")
+
+    def turned(*args, **kwargs):
+        found = find(*args, **kwargs)
+        if not shown:  # between the end of a search and its message
+            gallery.show_page(3)
+        return found
+
+    monkeypatch.setattr(FaceSearch, "find", turned)
+    gallery.show_page(1)
+    assert gallery.wait(120)
+    first = [page["items"][0]["seed"] for page in shown]
+    assert [page["number"] for page in shown] == [seed // 6 for seed in first] == [1, 3]
 
 
 def test_words_and_controls_are_one_filter(gallery):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from l2l_widgets.entanglement.study import LeakageStudy
+from l2l_widgets.entanglement.study import Interrupted, LeakageStudy
 
 #: Seconds between two messages about the faces of a row.
 TELL_EVERY = 0.5
@@ -78,7 +78,7 @@ class BackgroundStudy:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Go on where it stopped; one that is about to stop, after its row, goes on as well."""
+        """Go on with the rows that are not there; one that is about to stop goes on as well."""
         with self._lock:
             self._stop.clear()
             self._wanted = True
@@ -89,12 +89,12 @@ class BackgroundStudy:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the row it is in; what was measured is kept."""
+        """Stop after the pictures that it is drawing; whole rows are kept, a part of one is not."""
         self._stop.set()
         self._go.set()
 
     def pause(self, paused: bool) -> None:
-        """Rest between two rows while nobody looks, and go on when somebody does."""
+        """Rest while nobody looks, within a row as well, and go on there when somebody does."""
         (self._go.clear if paused else self._go.set)()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -138,38 +138,50 @@ class BackgroundStudy:
             method, name = left[0]
             faces, study = self.study.protocol.faces, self.study
             with self._counting(f"{method}: {name}", faces, study.pictures_of_row) as heard:
+                study.draw_faces(self._leave)
                 study.measure(method, name, heard)
-            some = True
+                some = True
 
     def _chance(self) -> bool:
-        if not self._may_go_on():
-            return False
         study, words = self.study, "random edits, the zero of the matrix"
-        with self._counting(words, study.chance, study.pictures_of_chance) as heard:
-            study.measure_chance(heard)
-        return True
+        while self._may_go_on():
+            with self._counting(words, study.chance, study.pictures_of_chance) as heard:
+                study.draw_faces(self._leave)
+                study.measure_chance(heard)
+                return True
+        return False
 
     @contextlib.contextmanager
     def _counting(self, doing: str, faces: int, pictures: int) -> Iterator[Callable[[int], None]]:
-        """Say what is done now, how many faces of it are, and how long the rest will take."""
+        """Say what is done now, how many faces of it are, and how long the rest will take.
+
+        What is left in the midst of it ends here: who asks next finds that it is not there.
+        """
         began = told = time.monotonic()
         seen = 0
 
         def heard(count: int) -> None:
-            nonlocal seen, told
+            nonlocal seen, told, began
             seen += count
-            if time.monotonic() - told < TELL_EVERY:
+            if self._stop.is_set() or not self._go.is_set():
+                since = time.monotonic()
+                if not self._may_go_on():
+                    raise Interrupted
+                began += time.monotonic() - since  # a rest is no work
+            elif time.monotonic() - told < TELL_EVERY:
                 return
             told = time.monotonic()
             here = min(faces, faces * seen // pictures)
             self._tell(
-                state="running", faces=here, faces_total=faces,
+                state="running", doing=doing, faces=here, faces_total=faces,
                 seconds_left=self._left(seen, told - began),
             )  # fmt: skip
 
         self._tell(state="running", doing=doing, faces=0, faces_total=faces)
         try:
             yield heard
+        except Interrupted:
+            pass
         finally:
             self._pictures += seen
             self._seconds += time.monotonic() - began
@@ -185,6 +197,11 @@ class BackgroundStudy:
         left = sum(not study.measured(m, n) for m, n in rows) * study.pictures_of_row
         left += 0 if study.knows_chance else study.pictures_of_chance
         return max(0, left - seen) * took / pictures
+
+    def _leave(self, count: int) -> None:
+        """Leave the unedited faces, which others may wait for, where nobody looks."""
+        if self._stop.is_set() or not self._go.is_set():
+            raise Interrupted
 
     def _may_go_on(self) -> bool:
         if not self._go.is_set() and not self._stop.is_set():

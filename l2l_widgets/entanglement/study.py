@@ -26,6 +26,10 @@ __all__ = ["LeakageStudy"]
 _WHOLE_SCALE = (0.0, 0.5, 1.0)
 
 
+class Interrupted(BaseException):
+    """Nobody waits for this row now; who notes what fails must let it pass."""
+
+
 class LeakageStudy:
     """What methods leak, measured one attribute at a time; every answer is kept.
 
@@ -77,12 +81,17 @@ class LeakageStudy:
     @property
     def bench(self) -> Bench:
         """The faces and what is read of them unedited; drawn when first asked for."""
+        self.draw_faces()
+        assert self._bench is not None
+        return self._bench
+
+    def draw_faces(self, heard: Callable[[int], None] = lambda count: None) -> None:
+        """Draw and read the unedited faces, where that is not done; ``heard`` as for a row."""
         with self._drawing, torch.inference_mode():
             if self._bench is None:
-                drawn = Bench.of(self.models, self.protocol)
+                drawn = Bench.of(self.models, self.protocol, heard)
                 with self._lock:  # another study's may have been taken over meanwhile
                     self._bench = self._bench or drawn
-            return self._bench
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -124,7 +133,8 @@ class LeakageStudy:
         method, name : str
             Which row.
         heard : callable
-            Gets how many more pictures have been drawn and read, while it lasts.
+            Gets how many more pictures have been drawn and read, while it lasts; may rest there, or
+            raise :class:`Interrupted` to leave the row.
 
         Returns
         -------

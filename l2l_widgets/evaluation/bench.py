@@ -214,12 +214,20 @@ class Bench:
         return tuple(r for r in READERS if r in self.before or r == "consensus")
 
     @classmethod
-    def of(cls, models: Models, protocol: Protocol) -> Bench:
-        """Draw the faces of a protocol and read them."""
-        return cls.of_seeds(models, protocol, protocol.face_seeds())
+    def of(
+        cls, models: Models, protocol: Protocol, heard: Callable[[int], None] = lambda count: None
+    ) -> Bench:
+        """Draw the faces of a protocol and read them; ``heard`` gets how many more there are."""
+        return cls.of_seeds(models, protocol, protocol.face_seeds(), heard)
 
     @classmethod
-    def of_seeds(cls, models: Models, protocol: Protocol, seeds: Sequence[int]) -> Bench:
+    def of_seeds(
+        cls,
+        models: Models,
+        protocol: Protocol,
+        seeds: Sequence[int],
+        heard: Callable[[int], None] = lambda count: None,
+    ) -> Bench:
         """Draw the faces of some seeds, as a protocol draws them, and read them."""
         readers, ws = Readers.of(models), face_latents(models, seeds, protocol.truncation_psi)
         reader, parts = request_reader(models), []
@@ -227,6 +235,7 @@ class Bench:
             images = readers.draw(part)
             asks = {} if reader is None else {"request": reader(images).float()}
             parts.append({**readers.look(images), **asks})
+            heard(len(part))
         before = _joined(parts)
         return cls(models, readers, ws, before, float((ws - models.generator.w_avg).std()))
 

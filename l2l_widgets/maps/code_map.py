@@ -458,9 +458,11 @@ class CodeMap:
         """
         if layout.space == "w":
             return place(ws.mean(dim=1), self.codes, layout.coordinates, self.neighbours)
-        see = self.models.part(SPACES[layout.space][1] or "")
+        see, generator = self.models.part(SPACES[layout.space][1] or ""), self.models.generator
         with torch.inference_mode():
-            seen = see(self.models.generator.synthesis(ws, noise_mode="const")).float().cpu()
+            images = generator.synthesis(ws.to(generator.w_avg.device), noise_mode="const")
+            seen = shown_to(see, images)
+        check_seen(seen, None)
         return place(seen.clone(), self.features(layout.space), layout.coordinates, self.neighbours)
 
     def strangeness(self, ws: Tensor) -> Tensor:

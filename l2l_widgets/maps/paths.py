@@ -263,7 +263,7 @@ def trajectories(
     steps : int
         Sizes of the change for each method, from 3; one of them is the nearest to no change.
     stop : callable
-        Asked before each method; True ends it with what is there.
+        Asked before each size of each method; True ends it with the methods that are there.
 
     Returns
     -------
@@ -280,7 +280,9 @@ def trajectories(
         if stop():
             break
         try:
-            asked, ws = _sweep(code_map, w, attribute, method, steps)
+            asked, ws = _sweep(code_map, w, attribute, method, steps, stop)
+            if len(ws) < len(asked):  # stopped in its midst
+                break
             came = _came(code_map, ws, w, attribute)
         except (ValueError, OSError) as error:
             reasons[method] = str(error)
@@ -294,7 +296,12 @@ def trajectories(
 
 
 def _sweep(
-    code_map: CodeMap, w: Tensor, attribute: str, method: str, steps: int
+    code_map: CodeMap,
+    w: Tensor,
+    attribute: str,
+    method: str,
+    steps: int,
+    stop: Callable[[], bool],
 ) -> tuple[Tensor, Tensor]:
     editor = code_map.models.editor(method)
     if attribute not in editor.attributes:
@@ -304,11 +311,12 @@ def _sweep(
     down, up = (PLAIN_REACH, PLAIN_REACH) if reach is None else reach(attribute)
     asked = torch.linspace(-min(1.0, down), min(1.0, up), steps)
     with torch.inference_mode():
-        edited = [
-            w if float(size) == 0 else editor.edit(w, EditRequest({attribute: float(size)}))
-            for size in asked
-        ]
-        ws = torch.cat(edited)
+        edited = []
+        for size in asked.tolist():
+            if stop():
+                break
+            edited.append(w if size == 0 else editor.edit(w, EditRequest({attribute: size})))
+        ws = torch.cat(edited) if edited else w[:0]
     return asked, ws.float().cpu().clone()
 
 
@@ -318,7 +326,8 @@ def _came(code_map: CodeMap, ws: Tensor, w: Tensor, attribute: str) -> Tensor | 
     if reader is None:
         return None
     with torch.inference_mode():
-        images = models.generator.synthesis(torch.cat([w, ws]), noise_mode="const")
+        latents = torch.cat([w.to(ws), ws]).to(models.generator.w_avg.device)
+        images = models.generator.synthesis(latents, noise_mode="const")
         values = shown_to(models.part(reader), images, len(models.table))
         read = values[:, models.table.index(attribute)]
     if not bool(read.isfinite().all()):

@@ -43,13 +43,22 @@ def shown_to(eye: Callable[[Tensor], Any], images: Tensor, width: int | None = N
     return seen.float().cpu()
 
 
-def check_seen(values: Tensor, first: int, names: Sequence[str] = ()) -> None:
-    """Refuse what is no number, by the seed of its face; (B, K) of faces from seed ``first`` on."""
+def check_seen(values: Tensor, first: int | None, names: Sequence[str] = ()) -> None:
+    """Refuse what is no number, by the seed of its face; (B, K) of faces from seed ``first`` on.
+
+    Without a ``first`` the faces are new ones, which no seed draws.
+    """
     broken = (~values.isfinite()).nonzero()  # (n, 2): face, column
     if not len(broken):
         return
     face, column = broken[0].tolist()
-    seed, value = first + face, float(values[face, column])
+    value = float(values[face, column])
+    if first is None:
+        raise ValueError(
+            f"face {face + 1} of {len(values)} that get a place is seen as a vector with {value} "
+            "in it; allowed: a judge that gives finite numbers"
+        )
+    seed = first + face
     if names:
         raise ValueError(
             f"seed {seed} is read as {names[column]} {value}, which is not finite; allowed: a "

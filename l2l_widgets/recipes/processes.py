@@ -7,6 +7,7 @@ run folder: `training.runs` reads that, stops it, holds it and frees it, from an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -27,7 +28,7 @@ from l2l_widgets.recipes.registry import (
     recipe_of_run,
     run,
 )
-from l2l_widgets.storage import write_atomic
+from l2l_widgets.storage import StorageError, write_atomic
 from l2l_widgets.training import Presence, RunDirectory, TrainingError, announce, look_at
 
 START, LOG = "start.json", "log.txt"
@@ -84,11 +85,18 @@ def start_run(
         "changes": {**resolved["config"], **resolved["settings"]},
         "weights": str(Path(weights).resolve()),
     }
+    is_new = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f"cannot create the run folder {path}: {error}") from error
-    write_atomic(path / START, (json.dumps(order, indent=1) + "\n").encode())
+    try:
+        write_atomic(path / START, (json.dumps(order, indent=1) + "\n").encode())
+    except StorageError:
+        if is_new:  # or its name would be taken by nothing
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
     return _spawn(path, resume=False, recipes=recipes)
 
 

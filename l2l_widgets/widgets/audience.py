@@ -4,34 +4,62 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 #: Seconds after which a page that no longer says that it shows the view is taken for closed; a page
 #: that shows it says so twice a minute. A tab that crashed, or a reloaded page, never says goodbye.
 FORGET_AFTER = 120.0
 
 
+def page_may_come() -> bool:
+    """Whether a page shows what the cell displays that runs now.
+
+    JupyterLab, Notebook and VS Code say which cell of the page it is; what executes a notebook
+    without one (nbconvert, papermill, Voila before it serves its page) does not.
+    """
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    parent = {} if kernel is None else kernel.get_parent() or {}
+    return bool((parent.get("metadata") or {}).get("cellId"))
+
+
 class Audience:
     """The pages that show a view. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._shown: dict[str, float] = {}  # page -> when it last said that it shows the view
         self._met = False  # whether any page was ever heard of
 
     def hear(self, page: str, shows: bool) -> None:
         """Take what a page says of itself."""
-        with self._lock:
+        with self._changed:
             self._met = True
             if shows:
                 self._shown[page] = time.monotonic()
             else:
                 self._shown.pop(page, None)
+            self._changed.notify_all()
+
+    def wait_for(self, question: Callable[[], bool]) -> None:
+        """Wait until a question is answered with yes.
+
+        It is asked whenever a page is heard of, and at each :meth:`wake`.
+        """
+        with self._changed:
+            self._changed.wait_for(question)
+
+    def wake(self) -> None:
+        """Have whoever waits ask again, as something else has changed than who looks."""
+        with self._changed:
+            self._changed.notify_all()
 
     @property
     def is_there(self) -> bool:
         """Whether a page shows the view now."""
         oldest = time.monotonic() - FORGET_AFTER
-        with self._lock:
+        with self._changed:
             return any(said > oldest for said in self._shown.values())
 
     @property

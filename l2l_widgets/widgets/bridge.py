@@ -134,7 +134,7 @@ def abilities_value(session: EditSession, method: str) -> dict[str, Any]:
     """
     try:
         editor = session.models.editor(method)
-    except (ValueError, OSError):  # drawing says why, in one line
+    except Exception:  # whatever a foreign one raises: drawing says why, in one line
         unknown: dict[str, Any] = {"attributes": None, "reasons": {}, "reach": {}}
         unknown |= {"spaces": [], "own": [], "holds": []}
         return {"method": method, **unknown}

@@ -19,6 +19,8 @@ from l2l_widgets.images import encode_jpeg
 
 #: Dots an inch of a drawn figure.
 DOTS = 110
+#: What every PNG begins with.
+PNG = b"\x89PNG\r\n\x1a\n"
 #: Width below which faces are shown twice as large, in pixels.
 SMALL = 400
 
@@ -29,7 +31,7 @@ class Still(NamedTuple):
     Attributes
     ----------
     picture : Tensor of shape (3, H, W) in [-1, 1], bytes or None
-        Faces as they are, or a JPEG; None where there is none yet.
+        Faces as they are, or a JPEG or PNG; None where there is none yet.
     words : str
         What it shows, for those who do not see it as well.
     head, rows : sequences of str
@@ -65,15 +67,16 @@ def still_html(still: Still, key: str, back: str) -> str:
     if still.picture is not None:
         picture = still.picture
         # It is saved with the notebook, and JupyterLab parses all of it at each change.
-        jpeg = picture if isinstance(picture, bytes) else encode_jpeg(picture)
-        data = base64.b64encode(jpeg).decode("ascii")
+        encoded = picture if isinstance(picture, bytes) else encode_jpeg(picture)
+        kind = "png" if encoded.startswith(PNG) else "jpeg"
+        data = base64.b64encode(encoded).decode("ascii")
         width = still.width
         if width is None and isinstance(picture, Tensor) and picture.shape[-1] < SMALL:
             width = 2 * picture.shape[-1]
         size = "" if width is None else f' width="{width}"'
         parts.append(
             f'<img alt="{html.escape(words)}"{size} style="max-width:100%" '
-            f'src="data:image/jpeg;base64,{data}">'
+            f'src="data:image/{kind};base64,{data}">'
         )
     parts.append(f"<p>{html.escape(words)} {html.escape(back)}.</p>")
     if still.rows:

@@ -176,9 +176,12 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
         seconds: on a page of many views that cell settles them, ``for v in views: v.settle()``.
         """
         end = time.monotonic() + timeout
+        return all(part.drain(max(0.0, end - time.monotonic())) for part in self._at_work())
+
+    def _at_work(self) -> list[Any]:
+        """What :meth:`settle` waits for, in this order."""
         session = getattr(self, "session", None)
-        parts = [self._worker] if session is None else [session, self._worker]
-        return all(part.drain(max(0.0, end - time.monotonic())) for part in parts)
+        return [self._worker] if session is None else [session, self._worker]
 
     def _serve_safely(self, _: None) -> None:
         while (left := self._rest_until - time.monotonic()) > 0:

@@ -71,6 +71,10 @@ def says(locator, words):
     harness.until(lambda: words in locator.inner_text(), what=words)
 
 
+def test_a_display_knows_that_a_page_will_come_and_does_not_wait_for_a_first_look(opened):
+    assert kernel(opened, "explorer._is_alone") == "False"
+
+
 @pytest.fixture
 def measured(opened):
     """The explorer with its matrix, whichever test comes first."""

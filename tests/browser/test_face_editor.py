@@ -424,6 +424,7 @@ def test_what_the_method_does_not_reach_is_hatched_and_said(editor):
     reading = float(harness.evaluate_in_kernel(editor.page, f"{own}['{name}']"))
     assert high == pytest.approx(reading + up, abs=1e-3)
     assert "nothing more comes" in row.get_attribute("title")
+    assert "Averaged over faces" in row.get_attribute("title"), "not what this face can do"
     slider.focus()
     editor.page.keyboard.press("End")
     said = re.compile("beyond reach|came")

@@ -1,4 +1,4 @@
-"""A kernel that is restarted under an open face editor: said in place, and nothing seen is lost."""
+"""A kernel that is restarted under open views: said in place, and nothing that is seen is lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from . import harness
 from .editor_page import EditorPage
+from .painter_page import PainterPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -16,6 +17,21 @@ root => [...root.querySelectorAll('.l2l-step')].map(e =>
 """
 #: The page's own words, not whose process ended.
 GONE = "The kernel does not answer"
+
+
+#: A walk and a painting, which nothing keeps but the kernel that went.
+MORE = """
+from l2l_widgets import InterpolationView, MaskPainter, PaintSession
+from l2l_widgets.faceworld import render, sample_factors
+
+face = render(sample_factors(1, seed=3), 64)
+walk = InterpolationView(session, 12, frames=5)
+painter = MaskPainter(PaintSession(None, face.image[0], face.mask[0]))
+display(walk, painter)
+"""
+#: What a walk's strip shows, as pixels.
+STRIP = """root => [...root.querySelectorAll('.l2l-strip-frame canvas, .l2l-strip canvas')].map(
+  c => c.toDataURL())"""
 
 
 def open_tab(editor, name):
@@ -29,6 +45,7 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
         "from l2l_widgets import EditSession, FaceEditor, load\n"
         "session = EditSession(load(), seed=26, n_random=4)\n"
         "editor = FaceEditor(session)\neditor",
+        MORE,
     )
     harness.open_notebook(page, address, "restart.ipynb", timeout=300)
     editor = EditorPage(page)
@@ -44,6 +61,17 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     harness.until(lambda: editor.root.evaluate(loaded), what="three steps with pictures")
     harness.until(lambda: all(up for _, up in editor.root.evaluate(STEPS)), what="pictures")
     steps = editor.root.evaluate(STEPS)
+    walk = page.locator(".l2l-walk").first
+    walk.scroll_into_view_if_needed()
+    same = "e => e.dataset.frames && e.dataset.frames === e.dataset.curves"
+    harness.until(lambda: walk.evaluate(same), 120, what="the walk and its curves")
+    strip = walk.evaluate(STRIP)
+    assert strip
+    painter = PainterPage(page)
+    blank = painter.seen_mask()
+    painter.stroke((0.2, 0.2), (0.4, 0.3))
+    painted = painter.seen_mask()
+    assert painted != blank
 
     page.evaluate("() => window.panel.sessionContext.session.kernel.restart()")
     harness.wait_idle(page, 120)
@@ -61,10 +89,19 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     recipe = text.input_value()
     assert '"seed": 26' in recipe
     assert "age" in recipe
+    for root, button in ((walk, "Exchange the two faces"), (painter.root, "Undo")):
+        root.scroll_into_view_if_needed()
+        root.get_by_role("button", name=button).first.click()
+        message = root.locator(".l2l-message").first
+        harness.until(lambda m=message: GONE in m.inner_text(), what=f"the message of {button}")
+    assert walk.evaluate(STRIP) == strip
+    assert painter.seen_mask() == painted
     assert page.faults == []
 
     harness.run_all(page, 300)
     fresh = EditorPage(page)
+    for name in (".l2l-walk", ".l2l-painter"):
+        assert GONE not in page.locator(name).first.inner_text()
     assert fresh.error() == ""
     assert fresh.pixels() != picture
     open_tab(fresh, "recipe")

@@ -8,6 +8,7 @@ Python asks for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,27 +27,28 @@ from l2l_widgets.entanglement import (
 from l2l_widgets.evaluation.bench import Truth, face_latents
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
 from l2l_widgets.evaluation.report import Protocol
-from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.models.checks import no_editor
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.widgets.audience import page_may_come
 from l2l_widgets.widgets.compare.explorer_cell import fill_cell, projection_lines
 from l2l_widgets.widgets.compare.explorer_plan import BATCH, StudyMaker, asked_protocol
 from l2l_widgets.widgets.compare.explorer_values import (
     chosen,
-    doing_words,
     explorer_schema,
     followed_faces,
     matrix_still,
     matrix_value,
+    status_value,
     trajectory_value,
     usual_rows,
     visible_matrix,
 )
-from l2l_widgets.widgets.compare.first_look import FirstLook
+from l2l_widgets.widgets.compare.first_look import ALONE, FirstLook
 from l2l_widgets.widgets.face_view import FaceView, shared
+from l2l_widgets.widgets.owing import Owing
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.words import Words
@@ -129,6 +131,7 @@ class EntanglementExplorer(FaceView):
         self._progress = Progress()
         self._first = FirstLook(self._hear_first)
         self._trajectory_of = ("", "one")
+        self._is_alone = False  # displayed where no page will come
         self._error: str | None = None
         self.study: LeakageStudy | ReportStudy
         if report is not None:
@@ -147,13 +150,12 @@ class EntanglementExplorer(FaceView):
         self._reader = "judge"
         super().__init__(face, language=language)
         self.schema = explorer_schema(self.study, self._table, models)
-        self._cells = LatestWins(self._show_cell, name="l2l-cell")
+        self._cells = Owing(self._show_cell, lambda: self.is_hidden, "l2l-cell")
         self._tell()
         self._show_matrix()
 
-    def _about(self) -> str:
-        protocol = self.study.protocol
-        say = self._words
+    def _about(self, protocol: Protocol | None = None) -> str:
+        protocol, say = protocol or self.study.protocol, self._words
         many = say("every") if isinstance(self.study, ReportStudy) else len(protocol.attributes)
         return say(
             "about_explorer", method=self._method or say("without_method"), count=many,
@@ -182,7 +184,7 @@ class EntanglementExplorer(FaceView):
             self._work.start()
 
     def stop(self) -> None:
-        """Stop after the row it is in; what is there stays."""
+        """Stop after the pictures that it is drawing; the rows that are there stay."""
         if self._work is not None:
             self._work.stop()
 
@@ -224,7 +226,7 @@ class EntanglementExplorer(FaceView):
         elif kind == "plan":
             self._plan(message)
         elif kind == "cell":
-            self._cells((str(message["edited"]), str(message["read"])))
+            self._cells((str(message["edited"]), str(message["read"]), self._what_is_up()))
         elif kind == "trajectory":
             self._trajectory_of = (str(message["edited"]), str(message["faces"]))
             self._ask()
@@ -285,6 +287,7 @@ class EntanglementExplorer(FaceView):
     def _seen_anew(self) -> None:
         if self._work is not None:
             self._work.pause(self.is_hidden)
+        self._cells.look_again()
         if not self.audience.is_there:
             self._first.rest()
         else:
@@ -292,8 +295,9 @@ class EntanglementExplorer(FaceView):
 
     def _look(self) -> None:
         """Have something to show before anybody has pressed Measure, if anybody looks."""
+        looks = self.audience.is_there or (self._is_alone and not self.audience.was_met)
         idle = self._work is None or not self._work.is_running
-        if isinstance(self.study, LeakageStudy) and self.audience.is_there and idle:
+        if isinstance(self.study, LeakageStudy) and looks and idle:
             self._first.begin(self.study, "" if self._lost else self._method)
 
     def _shown(self, method: str) -> LeakageStudy | ReportStudy:
@@ -305,6 +309,8 @@ class EntanglementExplorer(FaceView):
     def _hear_first(self, some: bool) -> None:
         if some and not self._lost:
             self._show_matrix()
+            if self._first.progress.state == "finished":
+                self._show_still()
         self._tell()
 
     def _on_face(self, event: FaceEvent) -> None:
@@ -401,29 +407,29 @@ class EntanglementExplorer(FaceView):
                 "attributes": [n for n in protocol.attributes if n in self._table],
                 "faces": protocol.faces, "seed": protocol.seed, "request": protocol.request,
             }  # fmt: skip
-            self.status = {
-                "state": p.state, "done": p.done, "total": p.total,
-                "doing": doing_words(p, table, said), "faces": p.faces,
-                "faces_total": p.faces_total, "seconds_left": p.seconds_left,
-                "first_look": first.state == "running", "first_done": first.done,
-                "first_total": first.total, "error": said(error) or None,
-            }  # fmt: skip
+            self.status = {**status_value(p, first, table, said), "error": said(error) or None}
 
-    def _show_cell(self, which: tuple[str, str]) -> None:
-        edited, read = which
-        _, table, method, reader = asked = (self.study, self._table, self._method, self._reader)
+    def _what_is_up(self) -> tuple[Any, ...]:
+        return (self.study, self._table, self._method, self._reader)
+
+    def _show_cell(self, which: tuple[str, str, tuple[Any, ...]]) -> None:
+        edited, read, asked = which
+        if asked != self._what_is_up():
+            return
+        _, table, method, reader = asked
         value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
         projection = None
         if {method, self._against} == {PLAIN, HELD}:  # what holding others does to a boundary
             projection = partial(projection_lines, self.face, edited, self._words, table)
         try:
-            study, stale = self._shown(method), self._cells.stale
+            study = self._shown(method)
+            stale = self._cells.left
             if not fill_cell(value, study, reader, table, self._words, projection, stale):
                 return
         except Exception as error:  # a line in its place, and the rest of the cell stays
             value["error"] = self._line(error)
         with self._lock:
-            if asked == (self.study, self._table, self._method, self._reader):  # still
+            if asked == self._what_is_up():  # still
                 self.cell = value
 
     def _serve(self) -> None:
@@ -448,6 +454,16 @@ class EntanglementExplorer(FaceView):
 
     # -- without a front end -----------------------------------------------------------------------
 
+    def _ipython_display_(self) -> None:
+        self._is_alone = not page_may_come()
+        if self._is_alone:  # what it leaves now is all that a reader will find
+            self._look()
+            self._first.wait(ALONE)
+        super()._ipython_display_()
+
+    def _at_work(self) -> list[Any]:
+        return [self._first, *super()._at_work()]
+
     def _without_still(self) -> str:
         if self._lost:
             return f"{self._about()}: {self._lost}"
@@ -456,4 +472,5 @@ class EntanglementExplorer(FaceView):
     def _still_parts(self) -> Still | None:
         if self._lost or not (matrix := self.leakage()).edited:
             return None
-        return matrix_still(matrix, self._about(), self._words, self._table)
+        rows = replace(self._shown(self._method).protocol, attributes=matrix.edited)
+        return matrix_still(matrix, self._about(rows), self._words, self._table)

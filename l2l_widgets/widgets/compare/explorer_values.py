@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 NUMBERS = ("signed", "signed_low", "signed_high", "drift", "q", "band", "world", "truth")
 #: Faces behind the bands of trajectories; each is drawn at nine strengths.
 TRAJECTORY_FACES = 16
-#: Leaks that the still's table names, the largest first.
-MOST_LEAKS = 12
+#: Leaks that the still's table names, the largest first; and changes where nothing is decided.
+MOST_LEAKS, MOST_UNDECIDED = 12, 5
 
 
 def attribute_values(table: AttributeTable) -> list[dict[str, Any]]:
@@ -93,6 +93,19 @@ def matrix_value(matrix: LeakageMatrix, say: Words) -> dict[str, Any]:
     }
 
 
+def status_value(
+    progress: Progress, first: Progress, table: AttributeTable, said: Callable[[str], str]
+) -> dict[str, Any]:
+    """Return how far a study is, and the first look beside it."""
+    return {
+        "state": progress.state, "done": progress.done, "total": progress.total,
+        "doing": doing_words(progress, table, said), "faces": progress.faces,
+        "faces_total": progress.faces_total, "seconds_left": progress.seconds_left,
+        "first_look": first.state == "running", "first_done": first.done,
+        "first_total": first.total,
+    }  # fmt: skip
+
+
 def doing_words(progress: Progress, table: AttributeTable, said: Callable[[str], str]) -> str:
     """Return what is being measured, "mapper: smile", with the attribute's label."""
     method, colon, name = progress.doing.partition(": ")
@@ -144,7 +157,10 @@ def trajectory_value(
 
 
 def matrix_still(matrix: LeakageMatrix, about: str, say: Words, shown: AttributeTable) -> Still:
-    """Return a leakage matrix as a picture with its largest leaks in words; it has rows."""
+    """Return a leakage matrix as a picture with its largest leaks in words; it has rows.
+
+    Where none is decided, with few faces, the largest changes stand there and are called that.
+    """
     from l2l_widgets.plots.entanglement import leakage_plot
 
     axes = leakage_plot(
@@ -152,17 +168,23 @@ def matrix_still(matrix: LeakageMatrix, about: str, say: Words, shown: Attribute
         verdicts=matrix.verdicts(), title=matrix.method, stamp=say.said(matrix.stamp()),
         table=shown, axes=(say("axis_read"), say("head_edited")),
     )  # fmt: skip
-    rows = []
-    for edited, read in matrix.leaks()[:MOST_LEAKS]:
+    rows, leaks = [], matrix.leaks()[:MOST_LEAKS]
+    for edited, read in leaks or _largest_undecided(matrix):
         cell = matrix.cells[edited, read]
         numbers = (cell["signed"], cell["signed_low"], cell["signed_high"])
         labels = (shown[name].label if name in shown else name for name in (edited, read))
         signed = (f"{value:+.3f}".replace(".", say.decimal) for value in numbers)
-        rows.append((*labels, *signed, say.number(cell["q"], 3)))
+        q = say.number(cell["q"], 3)
+        rows.append((*labels, *signed, q if leaks else f"{q}, {say('undecided')}"))
     head = [say(f"head_{w}") for w in ("edited", "also", "mean")]
     return Still(
         figure_jpeg(axes.figure), about, (*head, say("from_small"), say("to_small"), "q"), rows
     )
+
+
+def _largest_undecided(matrix: LeakageMatrix) -> list[tuple[str, str]]:
+    found = [k for k, cell in matrix.cells.items() if cell["verdict"] in ("clear", "pending")]
+    return sorted(found, key=lambda k: -abs(matrix.cells[k]["signed"]))[:MOST_UNDECIDED]
 
 
 def chosen(field: str, value: Any, known: Sequence[str], default: str) -> str:

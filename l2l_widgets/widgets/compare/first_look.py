@@ -1,8 +1,9 @@
 """What an explorer shows before anybody has asked it to measure: a small study of its own.
 
-It begins when a page first shows the view, rests while none does, and ends for good when the
-planned study has begun. Its rows are of fewer faces, which the stamp under them says; of one
-session's models they are measured once, however many explorers are opened.
+It begins when a page first shows the view, or when the view is displayed where no page will come,
+rests while none of its pages shows it, and ends for good when the planned study has begun. Its rows
+are of fewer faces, which the stamp under them says; of one session's models they are measured once,
+however many explorers are opened.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ __all__ = ["FirstLook"]
 
 #: Of a first look at most: faces, random edits, and attributes that are edited.
 FACES, CHANCE, ROWS = 8, 8, 8
+#: Seconds that a display waits for it where no page will come to show it.
+ALONE = 20.0
 #: Pictures drawn at a time: a slider that is dragged meanwhile waits for no more.
 BATCH = 8
 
@@ -58,12 +61,12 @@ class FirstLook:
         self._work.start()
 
     def rest(self) -> None:
-        """Rest after the row it is in: nobody looks."""
+        """Rest after the pictures that it is drawing: nobody looks."""
         if self._work is not None:
             self._work.pause(True)
 
     def stop(self) -> None:
-        """Stop after the row it is in; what was measured can still be shown."""
+        """Stop after the pictures that it is drawing; rows that are whole can still be shown."""
         if self._work is not None:
             self._work.stop()
         self._work, self._turn, self.progress = None, self._turn + 1, Progress()
@@ -71,6 +74,10 @@ class FirstLook:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for its end (seconds; None: for ever); whether it came."""
         return self._work is None or self._work.wait(timeout)
+
+    def drain(self, timeout: float) -> bool:
+        """As :meth:`wait`, for who waits for several workers."""
+        return self.wait(timeout)
 
     def instead_of(self, plan: LeakageStudy, method: str) -> LeakageStudy | None:
         """The study that knows something of a method of which the plan knows nothing yet."""

@@ -102,7 +102,9 @@ class FaceEditor(FaceView):
         self._bridge = SessionBridge(
             session, self._show, target, table, self._words, lambda: self.is_hidden
         )
-        self._panels = Panels(session, self._answer_panel, target, self._words, self._table)
+        self._panels = Panels(
+            session, self._answer_panel, target, self._words, self._table, lambda: self.is_hidden
+        )
         self._batch = ManyFaces(session, self._tell_many, target)
         self._bridge.start()
 
@@ -117,8 +119,8 @@ class FaceEditor(FaceView):
         if message.get("kind") == "preset":
             try:
                 self._bridge.ask(self._panels.preset(str(message.get("name"))))
-            except ValueError as error:
-                self._answer_panel({"type": "presets", "error": str(error)}, [])
+            except Exception as error:  # here an exception would show nowhere in the page
+                self.send({"type": "presets", "error": self._line(error)}, [])
             message = {**message, "kind": "again"}
         self._bridge.handle(message)
 
@@ -142,8 +144,9 @@ class FaceEditor(FaceView):
             self.schema = schema_value(table, self.session.models, self._words)
 
     def _seen_anew(self) -> None:
-        if hasattr(self, "_bridge"):
+        if hasattr(self, "_panels"):
             self._bridge.look_again()
+            self._panels.look_again()
 
     def _about(self) -> str:
         return self._words("about_editor", face=self._whose())

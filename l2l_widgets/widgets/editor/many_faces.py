@@ -54,8 +54,9 @@ class ManyFaces:
         elif kind == "start-many":
             try:
                 self._start(message)
-            except ValueError as error:
-                self._publish({"running": self.running, "error": str(error), "told": time.time()})
+            except Exception as error:  # here an exception would show nowhere in the page
+                said = {"error": _line(error), "told": time.time()}
+                self._publish({"running": self.running, **said})
         else:
             return False
         return True
@@ -97,6 +98,14 @@ class ManyFaces:
             self._thread.start()
 
 
+def _line(error: Exception) -> str:
+    """An error as one line; of a file first its path, as the lines of this package have it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    line = (str(error).splitlines() or [""])[0]
+    return re.sub(r"\s+", " ", line).strip() or type(error).__name__
+
+
 def _run(batch: Batch, stop: threading.Event, publish: Callable[[dict[str, Any]], None]) -> None:
     """One batch on its thread; holds no panel, so that a forgotten one can end it."""
     last = 0.0
@@ -121,8 +130,7 @@ def _run(batch: Batch, stop: threading.Event, publish: Callable[[dict[str, Any]]
     try:
         report = batch.run(tell, stop.is_set)
     except Exception as error:  # told where the run was started
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        publish({**state, "running": False, "error": re.sub(r"\s+", " ", line)})
+        publish({**state, "running": False, "error": _line(error)})
         return
     publish(
         {

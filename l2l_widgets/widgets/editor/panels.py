@@ -1,6 +1,7 @@
 """What the panels below the picture ask for: history, recipe and code, presets, two recipes.
 
-Nothing of this is computed while its panel is closed. What takes time (thumbnails, two faces and
+Nothing of this is computed while its panel is closed or its view out of sight: what was begun then
+is answered when it is seen again. What takes time (thumbnails, two faces and
 their judges) runs on a worker of its own, where only the newest question of a kind counts; the
 answer goes to the page as a message, with pictures beside it. What cannot be done is answered with
 one line, shown in the panel that asked.
@@ -17,13 +18,13 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg
-from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.session.as_code import python_code
 from l2l_widgets.session.presets import FILE, SHIPPED, PresetShelf
 from l2l_widgets.session.recipe_pair import compare_recipes
 from l2l_widgets.session.references import Strangers
 from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.states import Edit
+from l2l_widgets.widgets.owing import Owing
 
 if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable
@@ -56,6 +57,8 @@ class Panels:
         The language of the view.
     table : callable
         Gives the attributes that the view shows now, in its language.
+    unseen : callable, optional
+        Whether nobody sees the view now.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Panels:
         folder: Path,
         words: Words,
         table: Callable[[], AttributeTable],
+        unseen: Callable[[], bool] = lambda: False,
     ) -> None:
         self.session, self._send, self._words, self._table = session, send, words, table
         self.shelf = PresetShelf(folder / FILE)
@@ -72,8 +76,8 @@ class Panels:
         self._drawn_with = session.models
         self._known: tuple[Models, Strangers] | None = None  # what strangers have in common
         self._workers = {
-            "history": LatestWins(self._guarded(self._history), name="l2l-history"),
-            "pair": LatestWins(self._guarded(self._pair), name="l2l-pair"),
+            "history": Owing(self._guarded(self._history), unseen, "l2l-history"),
+            "pair": Owing(self._guarded(self._pair), unseen, "l2l-pair"),
         }
         self._direct = {
             "text": self._text,
@@ -101,6 +105,11 @@ class Panels:
     def drain(self, timeout: float = 10.0) -> bool:
         """Wait until every question is answered; False when that took longer."""
         return all(worker.drain(timeout) for worker in self._workers.values())
+
+    def look_again(self) -> None:
+        """Answer what was left while nobody looked, once somebody does."""
+        for worker in self._workers.values():
+            worker.look_again()
 
     def _hidden(self) -> set[str]:
         """The attributes that these models know and the view does not show."""
@@ -131,15 +140,17 @@ class Panels:
         table, hidden = self._table(), self._hidden()
         if len(self._thumbs) > 2 * len(nodes):
             self._thumbs.clear()
-        worker = self._workers["history"]
+        left = self._workers["history"].left
         if any(_picture_key(node.state) not in self._thumbs for node in nodes):
             # The steps are there at once; their pictures wait for whatever else is being drawn.
             self._send_history(nodes, states, table, hidden)
         for node in nodes:
             key = _picture_key(node.state)
-            if key not in self._thumbs and not worker.stale():
+            if key not in self._thumbs:
+                if left():
+                    return
                 self._thumbs[key] = self._thumb(node.state)
-        if not worker.stale():
+        if not left():
             self._send_history(nodes, states, table, hidden)
 
     def _send_history(
@@ -235,6 +246,8 @@ class Panels:
                 recipes.append(parse_recipe(str(message[slot])))
             except ValueError as error:
                 raise ValueError(f"{slot.upper()}: {error}") from None
+        if self._workers["pair"].left():
+            return
         pair = compare_recipes(models, recipes[0], recipes[1])
         table = self._table()
         differences = [
@@ -242,7 +255,11 @@ class Panels:
             for n, d in pair.differences().items()
             if n in table and abs(d) >= VISIBLE
         ]
-        strangers = self._strangers(models) if pair.identity is not None else None
+        strangers = None
+        if pair.identity is not None:
+            strangers = self._strangers(models)
+            if strangers is None:
+                return
         self._send(
             {
                 "type": "pair",
@@ -254,7 +271,8 @@ class Panels:
             [encode_jpeg(_small(image, 256)) for image in pair.images],
         )
 
-    def _strangers(self, models: Models) -> float:
+    def _strangers(self, models: Models) -> float | None:
+        """Return how alike strangers are; None where the answer is left meanwhile."""
         state = self.session.state
         variety = (float(state.truncation_psi), state.noise_mode)
         if self._known is None or self._known[0] is not models:
@@ -262,6 +280,8 @@ class Panels:
         strangers = self._known[1]
         with torch.inference_mode():
             while strangers.missing(*variety) > 0:
+                if self._workers["pair"].left():
+                    return None
                 strangers.advance(*variety)
             return strangers.similarity(*variety)
 

@@ -245,7 +245,8 @@ class Gallery(FaceView):
             if time.monotonic() - told > TELL_EVERY:
                 told = time.monotonic()
                 known = search.find(wanted, self._size, skip=skip, limit=0)
-                self._send_page(search, wanted, Found(known.seeds, progress, "searching"), stamp)
+                up = Found(known.seeds, progress, "searching")
+                self._send_page(search, wanted, up, stamp, number)
 
         found = search.find(
             wanted, self._size, skip=skip, on_batch=on_batch,
@@ -254,10 +255,12 @@ class Gallery(FaceView):
         if found.ended == "stopped" and not self._stopped and not self.is_hidden:
             return  # something newer waits
         self.found = found
-        self._send_page(search, wanted, found, stamp)
+        self._send_page(search, wanted, found, stamp, number)
         self._show_still()
 
-    def _send_page(self, search: FaceSearch, wanted: FaceFilter, found: Found, stamp: int) -> None:
+    def _send_page(
+        self, search: FaceSearch, wanted: FaceFilter, found: Found, stamp: int, number: int
+    ) -> None:
         names = [c.name for c in wanted]
         pictures = search.pictures(found.seeds)
         items = []
@@ -273,7 +276,7 @@ class Gallery(FaceView):
         self.page = {
             "stamp": stamp,
             "items": items,
-            "number": self._number,
+            "number": number,
             "seen": found.progress.seen,
             "found": found.progress.found,
             "first": search.first,

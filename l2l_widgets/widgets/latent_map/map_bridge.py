@@ -88,13 +88,13 @@ class MapBridge:
         self._publish = publish
         self._lock = threading.RLock()
         self._requests = Requests()
-        self._closed = threading.Event()
+        self._closed, self._hurried = threading.Event(), threading.Event()
         self._notices = 0
         self._layout: Layout | None = None
         self._album: Album | None = None
         self._colour = ""
         self._result: EditResult | None = None
-        self._face_waits = False
+        self._face_waits = self._way_waits = False
         self._marked: tuple[Any, ...] = ()  # the face that the map shows
         self._up: tuple[Any, ...] = ()  # which picture of it, and where
         self._attribute = ""
@@ -112,23 +112,32 @@ class MapBridge:
             self._maker = MapMaker(
                 self.face.models, self._source, self.code_map, self._count,
                 audience=self.audience, words=self._words, publish=self._publish,
-                ready=self.ready, closed=self._closed, first=self._show_first,
-                measured=self._refresh, more=self._show_points, read=self._show_read,
+                ready=self.ready, closed=self._closed, hurried=self._hurried,
+                first=self._show_first, measured=self._refresh, more=self._show_points,
+                read=self._show_read,
             )  # fmt: skip
             self._maker.start()
 
     def close(self) -> None:
         """Stop what runs, and hear nothing any more."""
         self._closed.set()
-        self._looking.close()
+        self._looking.close()  # which wakes the maker as well
         self._end()
         for worker in self._workers.values():
             worker.close()
 
+    def hurry(self, on: bool) -> None:
+        """Draw the map though nobody looks: somebody waits for it in Python, or no more."""
+        (self._hurried.set if on else self._hurried.clear)()
+        self.audience.wake()
+
     def look_again(self) -> None:
-        """Mark the face that was loaded while nobody looked, once somebody does."""
-        if self.audience.is_there and self._face_waits and self.ready.is_set():
-            self._worker("face")(None)
+        """Do what was left undone while nobody looked, once somebody does."""
+        if self.audience.is_there and self.ready.is_set():
+            if self._face_waits:
+                self._worker("face")(None)
+            if self._way_waits:
+                self._worker("trajectory")({"attribute": self._attribute})
 
     def _show_first(self, found: CodeMap, go_on: Callable[[], None]) -> None:
         """Show a map that has just been opened or drawn, unless nobody wants it any more."""
@@ -159,7 +168,8 @@ class MapBridge:
             elif kind in ("look", "look away"):
                 self._looking.take(kind == "look", self._map, self.layout.space)
             elif kind == "clear":  # what is drawn over the map need not be kept up to date
-                self.trajectories = [] if message["what"] == "trajectory" else self.trajectories
+                if message["what"] == "trajectory":
+                    self.trajectories, self._way_waits = [], False
                 self.walk = None if message["what"] == "strip" else self.walk
                 self._publish({str(message["what"]): {}})
             elif kind in _JOBS:
@@ -295,18 +305,27 @@ class MapBridge:
         result = self._result or self.face.session.render()
         if result.w is None:
             raise ValueError(result.error or "the face cannot be drawn")
-        stale = self._worker("trajectory").stale
+        worker, left = self._worker("trajectory"), False
+
+        def stale() -> bool:
+            nonlocal left  # and it stays so, for what was left is not whole
+            left = left or self.audience.has_left
+            return left or worker.stale()
+
+        self._way_waits = False
         found, value = make_trajectories(
             self._map, self.layout, result.w, self._attribute, stale, self._words
         )
         if stale():
+            self._way_waits = left
+            self.look_again()  # who has come back meanwhile did not find it owed
             return
         self.trajectories, self._way_of = found, result.state.face_key()
         self._publish({"trajectory": {**value, "seed": result.state.seed}})
 
     def _do_face(self, _: Any) -> None:
+        self._face_waits = True  # first: who comes to look while it is asked must find it owed
         if not self.audience.is_there:
-            self._face_waits = True
             return
         self._face_waits = False
         result = self._result or self.face.session.render()
@@ -376,6 +395,7 @@ class MapBridge:
             self.ready.clear()
             self.code_map, self._source, self._result = None, None, None
             self.walk, self.trajectories, self.groups = None, [], {"a": [], "b": []}
+            self._way_waits = False
         gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
         self._publish({name: {} for name in (*gone, "grouped")})
         self._lay_out_anew()  # by which the page begins anew, from what is there now
@@ -387,7 +407,7 @@ class MapBridge:
             return
         gone, self._up = ["hover", "comparison", "loaded"], ()
         if self._attribute and self._attribute not in self.table:
-            self.trajectories = []
+            self.trajectories, self._way_waits = [], False
             gone.append("trajectory")
         self._publish({name: {} for name in gone})
         self._lay_out_anew()

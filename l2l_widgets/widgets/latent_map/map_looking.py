@@ -17,8 +17,8 @@ from l2l_widgets.widgets.audience import Audience
 
 __all__ = ["Looking"]
 
-#: Seconds between two messages about how far it is, and between two questions who looks.
-SAY_EVERY, ASK_EVERY = 0.5, 0.3
+#: Seconds between two messages about how far it is.
+SAY_EVERY = 0.5
 #: Maps of one space that there are at last; a file may hold fewer.
 LAYOUTS = 5
 
@@ -76,6 +76,7 @@ class Looking:
     def stop(self) -> None:
         """End it after the faces that it is at; what it saw is forgotten."""
         self._stop.set()
+        self._audience.wake()
 
     def close(self) -> None:
         """End it, and whatever it has begun besides."""
@@ -88,8 +89,7 @@ class Looking:
 
         def progress(text: str, share: float) -> None:
             nonlocal said
-            while not self._audience.is_there and not stop.wait(ASK_EVERY):
-                pass
+            self._wait_for_a_page(stop)
             if time.monotonic() - said > SAY_EVERY and not stop.is_set():
                 said = time.monotonic()
                 self._publish({"looking": {"space": space, "share": share}})
@@ -110,10 +110,12 @@ class Looking:
                 target=self._lay_out_more, args=more, name="l2l-more-maps", daemon=True
             ).start()
 
+    def _wait_for_a_page(self, ended: threading.Event) -> None:
+        self._audience.wait_for(lambda: self._audience.is_there or ended.is_set())
+
     def _lay_out_more(self, code_map: CodeMap, space: str, closed: threading.Event) -> None:
         for seed in range(LAYOUTS):
-            while not self._audience.is_there and not closed.wait(ASK_EVERY):
-                pass
+            self._wait_for_a_page(closed)
             if closed.is_set():
                 return
             if (space, seed) not in code_map.layouts:

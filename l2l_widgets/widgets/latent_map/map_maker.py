@@ -45,7 +45,8 @@ class MapMaker:
     count : int or None
         Faces of a map that has to be drawn.
     audience : Audience
-        Who looks at the map: what it still lacks is added only then.
+        Who looks at the map: what it still lacks is added only then. Woken when ``closed`` or
+        ``hurried`` is set.
     words : Words
         The language in which is said how far it is.
     publish : callable
@@ -54,6 +55,8 @@ class MapMaker:
         Whether the map can be used.
     closed : threading.Event
         Set when the view is gone.
+    hurried : threading.Event
+        Set while somebody waits for the map in Python, seen or not.
     first : callable
         Gets the map once it has a layout, and what raises InterruptedError once nobody wants it.
     measured : callable
@@ -76,6 +79,7 @@ class MapMaker:
         publish: Callable[[dict[str, Any]], None],
         ready: threading.Event,
         closed: threading.Event,
+        hurried: threading.Event,
         first: Callable[[CodeMap, Callable[[], None]], None],
         measured: Callable[[tuple[str, int]], None],
         more: Callable[[], None],
@@ -83,7 +87,7 @@ class MapMaker:
     ) -> None:
         self._models, self._source, self._code_map, self._count = models, source, code_map, count
         self._audience, self._words, self._publish = audience, words, publish
-        self._ready, self._closed = ready, closed
+        self._ready, self._closed, self._hurried = ready, closed, hurried
         self._first, self._measured, self._more, self._read = first, measured, more, read
         self._spoke, self._why = 0.0, WHY_OPEN
         self._unwanted = threading.Event()
@@ -96,6 +100,7 @@ class MapMaker:
     def stop(self) -> None:
         """End it at its next step; nothing is shown any more."""
         self._unwanted.set()
+        self._audience.wake()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for its end (seconds; None: for ever)."""
@@ -126,8 +131,10 @@ class MapMaker:
         if found is None:
             count = self._count or COUNT_NOW
             self._why = WHY_DRAW.format(count=count)
-            found = CodeMap.draw(models, count, progress=self._tell, measure=False)
+            self._rest()
+            found = CodeMap.draw(models, count, progress=self._step, measure=False)
         if not found.layouts:
+            self._rest()
             threading.Thread(target=warm_up_quietly, name="l2l-warm-up", daemon=True).start()
             self._why = WHY_DRAW.format(count=found.count)
             self._tell("laying out the faces", 0.3)
@@ -169,9 +176,19 @@ class MapMaker:
         self._tell("", 1.0)
 
     def _wait_for_a_page(self) -> None:
-        while not self._audience.is_there and not self._stopped():
-            self._closed.wait(0.3)
+        self._audience.wait_for(lambda: self._audience.is_there or self._stopped())
         self._go_on()
+
+    def _rest(self) -> None:
+        """Wait while pages know the map and none shows it; a script, which has none, goes on."""
+        self._audience.wait_for(
+            lambda: not self._audience.has_left or self._hurried.is_set() or self._stopped()
+        )
+        self._go_on()
+
+    def _step(self, text: str, share: float) -> None:
+        self._rest()
+        self._tell(text, share)
 
     def _stopped(self) -> bool:
         """Whether nobody wants this map any more."""

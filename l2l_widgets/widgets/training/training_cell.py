@@ -182,6 +182,7 @@ class TrainingCell(View):
             if end == math.inf and self._run_handle is not None:
                 end = time.monotonic() + seconds
             await asyncio.sleep(0.1)
+        self._send_history()  # which the next cell may read, though nobody looks at this one
         return not self.is_running
 
     @property
@@ -221,6 +222,7 @@ class TrainingCell(View):
             self._train()
         except Exception as error:
             # Errors are data here too: the line stands in the cell, and the next start may work.
+            self._send_history()
             self._tell("failed", self._words.said(f"{error}") or type(error).__name__)
         finally:
             self._run_handle = None
@@ -273,17 +275,26 @@ class TrainingCell(View):
     def _on_step(self, record: dict[str, Any]) -> None:
         self._records = [r for r in self._records if r["step"] < record["step"]]
         self._records.append(dict(record))
+        if self.is_hidden:  # what is up is brought up to date when somebody looks
+            return
         now = time.monotonic()
         if now - self._told >= CURVES_EVERY:
             self._told = now
             self._send_history()
             if self._state == "running":
                 self._tell("running", self._words("learning"))
-        if now - self._drawn >= FACES_EVERY and not self.is_hidden:
+        if now - self._drawn >= FACES_EVERY:
             self._draw_faces(record["step"])
         if now - self._stood >= STILL_EVERY:
             self._stood = now
             self._show_still()
+
+    def _seen_anew(self) -> None:
+        """Show how far it has come meanwhile; its faces are drawn after the next step."""
+        with self._lock:  # it may end while it is asked
+            if not self.is_hidden and self._state == "running":
+                self._send_history()
+                self._tell("running", self._words("learning"))
 
     @property
     def _step(self) -> int:
@@ -316,18 +327,19 @@ class TrainingCell(View):
         seconds = float(last.get("seconds", 0.0))
         if self._undrawn and state != "failed":
             message = f"{message}. {self._words('no_preview', message=self._undrawn)}"
-        self.status = {
-            "state": state,
-            "message": message,
-            "step": self._step,
-            "steps": steps,
-            "seconds": seconds,
-            "seconds_left": seconds / self._step * (steps - self._step) if self._step else None,
-            "run_directory": str(self.run_directory),
-        }
+        with self._lock:
+            self.status = {
+                "state": state,
+                "message": message,
+                "step": self._step,
+                "steps": steps,
+                "seconds": seconds,
+                "seconds_left": seconds / self._step * (steps - self._step) if self._step else None,
+                "run_directory": str(self.run_directory),
+            }
 
     def _send_history(self) -> None:
-        self.history = history_value(self._records)
+        self.history = history_value(list(self._records))  # the training goes on meanwhile
 
     def _draw_faces(self, step: int) -> None:
         if self._preview is None or self.task is None or self._undrawn:
