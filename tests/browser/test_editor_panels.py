@@ -105,6 +105,39 @@ def test_a_group_is_held_together(editor):
     assert kernel(editor, "session.state.edits[-1].preserve") == "()"
 
 
+def test_one_of_a_group_is_held_alone_by_mouse_and_by_key(editor):
+    red, blond = (
+        editor.root.locator(f'.l2l-option[data-attribute="hair_{colour}"]')
+        for colour in ("red", "blond")
+    )
+    red.evaluate("e => { e.closest('details').open = true; }")
+    toggle, lock = red.locator(".l2l-toggle"), red.locator(".l2l-lock")
+    held = "session.state.edits[-1].preserve"
+    lock.click()
+    editor.settle()
+    assert kernel(editor, held) == "('hair_red',)"
+    assert lock.get_attribute("aria-pressed") == "true"
+    assert toggle.is_disabled()
+    assert "held" in toggle.inner_text(), "not by colour alone"
+    # the others of its group can still be asked for, and stay free
+    blond.locator(".l2l-toggle").click()
+    editor.settle()
+    assert editor.error() == ""
+    assert kernel(editor, held) == "('hair_red',)"
+    shot(editor, "held-toggle")
+    lock.click()
+    editor.settle()
+    assert kernel(editor, held) == "()"
+    toggle.focus()
+    editor.page.keyboard.press("l")
+    editor.settle()
+    assert kernel(editor, held) == "('hair_red',)"
+    editor.page.keyboard.press("l")  # the focus went to the padlock: the same key lets go
+    editor.settle()
+    assert kernel(editor, held) == "()"
+    assert toggle.evaluate("e => e === document.activeElement")
+
+
 def test_rows_are_chosen_with_the_keyboard_and_change_only_themselves(editor):
     editor.drag("smile", 0.5, 0.95)
     editor.settle()
