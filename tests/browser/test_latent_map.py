@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import ast
-import io
-import os
-from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from . import harness
 
@@ -111,13 +107,8 @@ class MapPage:
         self.root.get_by_role("button", name=tool, exact=True).click()
 
     def picture(self, name):
-        """A screenshot; kept where L2L_PICTURES says, for a person to look at."""
-        self.page.mouse.move(2, 2)
-        data = self.root.screenshot()
-        folder = os.environ.get("L2L_PICTURES")
-        if folder:
-            Path(folder, f"{name}.png").write_bytes(data)
-        return Image.open(io.BytesIO(data)).convert("RGB")
+        """A further screenshot, for a person to look at where one was asked for."""
+        harness.keep_picture(self.page, self.root, f"map-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +135,7 @@ def seen(opened):
 
 
 def test_the_map_shows_its_points_and_stays_fluid(seen):
-    picture = seen.picture("map")
+    picture = harness.picture_of(seen.page, seen.root, "LatentMap")
     colours = picture.getcolors(picture.width * picture.height)
     assert len(colours) > 1000, "hardly anything was drawn"
     frame = seen.page.evaluate(
