@@ -300,6 +300,7 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
     dots.first.focus()
     seen.page.keyboard.press("End")
     seen.page.keyboard.press("ArrowLeft")
+    seen.picture("edit-by-keys")
     where = "() => document.activeElement.getAttribute('data-step')"
     assert seen.page.evaluate(where) == "11"
     assert seen.root.locator('.l2l-map-dot[tabindex="0"]').count() == 1
