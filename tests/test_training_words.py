@@ -68,6 +68,9 @@ def test_every_field_of_every_recipe_has_a_name(language):
     assert sorted(set(known) - fields) == [], "of no recipe"
     plain = {name for name in known if known[name].lower() == name.replace("_", " ")}
     assert plain == SAME
+    for recipe in list_recipes().values():
+        shown = [known[field.name] for field in fields_of(recipe)]
+        assert sorted(shown) == sorted(set(shown)), f"{recipe.name}: two fields of one name"
 
 
 @pytest.mark.parametrize("language", OTHERS)
