@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import secrets
 import shutil
@@ -40,6 +41,8 @@ PATIENCE = 60.0
 #: What a view with nothing drawn on it, or with a line of words alone, is below: colours that it
 #: shows, and the part of it that is not in its most frequent one.
 LEAST_COLOURS, LEAST_DRAWN = 200, 0.05
+#: Height of what JupyterLab has above and below a notebook, in pixels.
+LAB_BARS = 120
 #: Below those that any system gives to who asks for no certain one.
 PORTS = range(20_000, 32_000)
 #: What a browser says without anything being wrong.
@@ -403,7 +406,14 @@ def picture_of(page, root, name: str) -> Image.Image:
         RGB.
     """
     page.mouse.move(2, 2)  # a picture of the view, not of what the mouse happens to point at
-    data = root.screenshot()
+    window, tall = page.viewport_size, math.ceil(root.bounding_box()["height"])
+    if tall > window["height"] - LAB_BARS:  # what the window cuts off would not be drawn
+        page.set_viewport_size({"width": window["width"], "height": tall + 2 * LAB_BARS})
+    try:
+        data = root.screenshot()
+    finally:
+        if page.viewport_size != window:
+            page.set_viewport_size(window)
     if folder := os.environ.get("L2L_SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         Path(folder, f"{name}.png").write_bytes(data)

@@ -35,7 +35,9 @@ class CurvesView {
       preserveAspectRatio: "none",
     }, line);
     const plot = h("div", { class: "l2l-curve-plot" }, svg);
-    const head = h("div", { class: "l2l-curve-head" }, h("span", { title: name }, label), value);
+    // Where there is no room for all of it, and in every language, the name that the run's files have.
+    const title = label === name.replaceAll("_", " ") ? name : `${label} (${name})`;
+    const head = h("div", { class: "l2l-curve-head" }, h("span", { title }, label), value);
     const element = h("div", { class: name === "loss" ? "l2l-total" : "" }, head, plot);
     // The sum of all comes first: it is what the training lowers.
     if (name === "loss") this.element.prepend(element);
