@@ -17,6 +17,7 @@ from l2l_widgets.recipes.fields import check_fields, fields_of
 from l2l_widgets.training.presence import is_alive, read_presence
 from l2l_widgets.widgets import TrainingMonitor
 from l2l_widgets.widgets.training.training_values import MAX_POINTS, history_value
+from l2l_widgets.widgets.words import Words
 
 
 @pytest.fixture
@@ -172,12 +173,12 @@ def test_what_does_not_fit_is_refused_when_the_monitor_is_made(tmp_path):
 def test_curves_are_thinned_and_end_with_the_last_record():
     records = [{"step": i, "seconds": i, "loss": 1 / i, "extra": 2.0} for i in range(1, 1000)]
     del records[0]["extra"]
-    value = history_value(records)
+    value = history_value(records, Words.of("en"))
     assert len(value["steps"]) <= MAX_POINTS + 1
     assert (value["steps"][0], value["steps"][-1]) == (1, 999)
     assert set(value["losses"]) == {"loss", "extra"}
     assert value["losses"]["extra"][0] is None
-    assert history_value([]) == {"steps": [], "losses": {}}
+    assert history_value([], Words.of("en")) == {"steps": [], "losses": {}, "labels": {}}
 
 
 @pytest.mark.parametrize("name", list(list_recipes()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -17,6 +18,34 @@ def in_percent(axis: Any) -> None:
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+
+
+def worded(words: Mapping[str, str] | None) -> Callable[..., str]:
+    """Return what gives the words of a figure, and the labels of attributes, as ``words`` has them.
+
+    Parameters
+    ----------
+    words : mapping of str to str, optional
+        English -> what stands in its place, such as ``Words.of("de").plots`` of
+        :mod:`l2l_widgets.widgets.words`; words that it lacks stay English.
+
+    Returns
+    -------
+    callable
+        ``say(text, **places)``: the words, with their places filled in.
+
+    Examples
+    --------
+    >>> say = worded({"frame": "Bild", "{b} less {a}": "{b} minus {a}"})
+    >>> say("frame"), say("step"), say("{b} less {a}", a="A", b="B")
+    ('Bild', 'step', 'B minus A')
+    """
+
+    def say(text: str, **places: object) -> str:
+        told = text if words is None else words.get(text, text)
+        return told.format(**places) if places else told
+
+    return say
 
 
 def stand_below(figure: Any, stamp: str, size: float = 5) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from l2l_widgets.attributes import label_of
-from l2l_widgets.plots.axes import grid_in, in_percent
+from l2l_widgets.plots.axes import grid_in, in_percent, worded
 
 __all__ = ["edit_strip", "paper_style", "receipt_bars"]
 
@@ -54,6 +54,7 @@ def receipt_bars(
     *,
     others: int = 4,
     limit: float | None = None,
+    words: Mapping[str, str] | None = None,
     ax: Any = None,
 ) -> dict[str, Any]:
     """What an edit did, as bars: what was asked, what came, what else moved, and chance.
@@ -69,6 +70,9 @@ def receipt_bars(
         How many of the attributes that nobody asked for are shown.
     limit : float, optional
         Half the width of the axis, so that several receipts share it; fitted if not given.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     ax : matplotlib Axes, optional
         Where to draw; a figure of its own if not given.
 
@@ -110,9 +114,10 @@ def receipt_bars(
             ax.plot([asked[row]] * 2, [row - 0.42, row + 0.42], color="black", lw=1.4, zorder=3)
     ax.axvline(0, color="0.3", lw=0.6, zorder=0)
     ax.set(xlim=(-limit, limit), ylim=(len(names) - 0.4, -0.6))
-    ax.set_yticks(range(len(names)), map(label_of, names))
+    say = worded(words)
+    ax.set_yticks(range(len(names)), [say(label_of(name)) for name in names])
     in_percent(ax.xaxis)
-    ax.set_xlabel("change, in % of the attribute's scale")
+    ax.set_xlabel(say("change, in % of the attribute's scale"))
     ax.tick_params(axis="y", length=0)
     return {
         "figure": ax.figure,
@@ -130,6 +135,7 @@ def edit_strip(
     *,
     others: int = 3,
     width: float = PAGE,
+    words: Mapping[str, str] | None = None,
     ax: Any = None,
 ) -> dict[str, Any]:
     """Faces side by side, each with its receipt under it.
@@ -147,6 +153,9 @@ def edit_strip(
         Attributes that nobody asked for, in each receipt.
     width : float
         Of the figure, in inches.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     ax : matplotlib Axes, optional
         Its place is taken by the strip; a figure of its own if not given.
 
@@ -161,7 +170,7 @@ def edit_strip(
     ValueError
         No pictures, one that is none, or another number of titles or receipts.
     """
-    arrays = [_rgb(picture, i) for i, picture in enumerate(pictures)]
+    arrays = [rgb(picture, i) for i, picture in enumerate(pictures)]
     if not arrays:
         raise ValueError("pictures is empty; allowed: at least one")
     for what, given in (("titles", titles), ("receipts", receipts)):
@@ -192,8 +201,8 @@ def edit_strip(
             bars.append(None)
             continue
         axes = figure.add_subplot(spots[1, i])
-        receipt_bars(receipt, names, limit=limit, ax=axes)
-        axes.set_xlabel("change")  # the panels are narrow
+        receipt_bars(receipt, names, limit=limit, words=words, ax=axes)
+        axes.set_xlabel(worded(words)("change"))  # the panels are narrow
         if any(b is not None for b in bars):  # the names stand once, at the first
             axes.set_yticklabels([])
         bars.append(axes)
@@ -219,8 +228,8 @@ def _grid(ax: Any, columns: int, width: float, side: float, below: float) -> tup
     return figure, figure.add_gridspec(rows, columns, height_ratios=heights)
 
 
-def _rgb(picture: Any, number: int) -> Any:
-    """A picture as (H, W, 3) in [0, 1]."""
+def rgb(picture: Any, number: int) -> Any:
+    """A picture as (H, W, 3) in [0, 1]; ValueError with its number where it is none."""
     array = np.asarray(picture, dtype=float)
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[-1] != 3:
         array = array.transpose(1, 2, 0)

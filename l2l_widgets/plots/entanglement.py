@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from l2l_widgets.attributes import AttributeTable, label_of
-from l2l_widgets.plots.axes import in_percent, stand_below
+from l2l_widgets.plots.axes import in_percent, stand_below, worded
 
 __all__ = ["leakage_plot", "trajectory_plot"]
 
@@ -28,6 +28,7 @@ def leakage_plot(
     stamp: str = "",
     table: AttributeTable | None = None,
     axes: tuple[str, str] | None = None,
+    words: Mapping[str, str] | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw a leakage matrix: colour, a number in every cell, and hatching where nothing is decided.
@@ -50,6 +51,9 @@ def leakage_plot(
         Whose labels the rows and columns get, such as those of another language.
     axes : (str, str), optional
         What stands below the columns and beside the rows.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     ax : matplotlib Axes, optional
         Where to draw; a new figure where not given.
 
@@ -99,9 +103,12 @@ def leakage_plot(
                     column, row, text, ha="center", va="center", color=ink, fontsize=6,
                     fontweight=weight,
                 )  # fmt: skip
-    ax.set_xticks(range(len(read)), [label_of(n, table) for n in read], rotation=90, fontsize=6)
-    ax.set_yticks(range(len(edited)), [label_of(n, table) for n in edited], fontsize=6)
-    below, beside = axes or ("read (% of the scale)" if numbers else "read", "edited")
+    say = worded(words)
+    labels = [[say(label_of(name, table)) for name in names] for names in (read, edited)]
+    ax.set_xticks(range(len(read)), labels[0], rotation=90, fontsize=6)
+    ax.set_yticks(range(len(edited)), labels[1], fontsize=6)
+    below = say("read (% of the scale)") if numbers else say("read")
+    below, beside = axes or (below, say("edited"))
     ax.set_xlabel(below, fontsize=7)
     ax.set_ylabel(beside, fontsize=7)
     ax.set_title(title, fontsize=8)
@@ -123,6 +130,7 @@ def trajectory_plot(
     edited: str = "",
     named: int = 5,
     stamp: str = "",
+    words: Mapping[str, str] | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw the change of every attribute over the strength of one edit, the farthest ones named.
@@ -143,6 +151,9 @@ def trajectory_plot(
         How many of the others are named and coloured.
     stamp : str
         Below the figure.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     ax : matplotlib Axes, optional
         Where to draw; a new figure where not given.
 
@@ -166,6 +177,7 @@ def trajectory_plot(
         )
     if ax is None:
         ax = shown_figure(figsize=(5, 3.4), layout="constrained").add_subplot()
+    say = worded(words)
     farthest = np.argsort(-np.abs(table).max(axis=0))
     shown = [i for i in farthest if names[i] != edited][:named]
     for i, name in enumerate(names):
@@ -178,13 +190,15 @@ def trajectory_plot(
         colour = "0.1" if thick else f"C{(place - len(own)) % 10}"
         line = {"color": colour, "lw": 2.2 if thick else 1.2}
         line["ls"] = "-" if thick else styles[(place - len(own)) % len(styles)]
-        ax.plot(strengths, table[:, i], label=label_of(names[i]), zorder=3, **line)
+        ax.plot(strengths, table[:, i], label=say(label_of(names[i])), zorder=3, **line)
         if low is not None and high is not None:
             ends = (np.asarray(low)[:, i], np.asarray(high)[:, i])
             ax.fill_between(strengths, *ends, color=colour, alpha=0.18, lw=0, zorder=2)
     ax.axhline(0, color="0.6", lw=0.6)
-    ax.set_xlabel(f"{label_of(edited)} asked for" if edited else "asked for", fontsize=7)
-    ax.set_ylabel("change read by the judge, of each scale", fontsize=7)
+    label = say(label_of(edited)) if edited else ""
+    below = say("{label} asked for", label=label) if edited else say("asked for")
+    ax.set_xlabel(below, fontsize=7)
+    ax.set_ylabel(say("change read by the judge, of each scale"), fontsize=7)
     in_percent(ax.xaxis)
     in_percent(ax.yaxis)
     ax.tick_params(labelsize=6)

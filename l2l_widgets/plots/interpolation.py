@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from l2l_widgets.attributes import label_of
-from l2l_widgets.plots.axes import grid_in, in_percent
+from l2l_widgets.plots.axes import grid_in, in_percent, worded
 
 __all__ = ["plot_curves", "plot_strip", "walk_figure"]
 
@@ -51,7 +51,11 @@ def plot_strip(images: Any, ax: Any = None, gap: float = 0.04) -> list[Any]:
 
 
 def plot_curves(
-    curves: Mapping[str, Sequence[float]], ax: Any = None, label: str = ""
+    curves: Mapping[str, Sequence[float]],
+    ax: Any = None,
+    label: str = "",
+    *,
+    words: Mapping[str, str] | None = None,
 ) -> list[Any]:
     """Draw curves over the number of the frame, each named at its end.
 
@@ -63,6 +67,9 @@ def plot_curves(
         Where to draw; the current ones of pyplot if not given.
     label : str
         Of the vertical axis.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
 
     Returns
     -------
@@ -74,7 +81,7 @@ def plot_curves(
         raise ValueError(
             f"curves have lengths {sorted(lengths)}; allowed: the same for all, above 0"
         )
-    ax = _axes(ax)
+    ax, say = _axes(ax), worded(words)
     count = lengths.pop()
     drawn = []
     for i, (name, values) in enumerate(curves.items()):
@@ -91,10 +98,10 @@ def plot_curves(
         drawn.append(line)
     for text, (name, line), y in _ends(curves, drawn):
         ax.annotate(
-            label_of(text or name), (count, y), xytext=(6, 0), textcoords="offset points",
+            say(label_of(text or name)), (count, y), xytext=(6, 0), textcoords="offset points",
             color=line.get_color(), va="center", fontsize="small", annotation_clip=False,
         )  # fmt: skip
-    ax.set(xlim=(0.5, count + 0.5), xlabel="frame", ylabel=label)
+    ax.set(xlim=(0.5, count + 0.5), xlabel=say("frame"), ylabel=label)
     ax.spines[["top", "right"]].set_visible(False)
     return drawn
 
@@ -104,6 +111,8 @@ def walk_figure(
     attributes: Mapping[str, Sequence[float]],
     identity: Mapping[str, Sequence[float]] | None = None,
     ax: Any = None,
+    *,
+    words: Mapping[str, str] | None = None,
 ) -> Any:
     """Return a figure: the strip, the attribute curves, and identity, one frame below the other.
 
@@ -115,6 +124,9 @@ def walk_figure(
         Name -> a value a frame.
     ax : matplotlib Axes, optional
         Of ``subplots()``: all of it is drawn in the place of these; a fresh figure if not given.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
 
     Returns
     -------
@@ -123,7 +135,8 @@ def walk_figure(
     """
     from l2l_widgets.plots.shown_figure import shown_figure
 
-    panels = [p for p in ((attributes, "reading"), (identity, "identity")) if p[0]]
+    say = worded(words)
+    panels = [p for p in ((attributes, say("reading")), (identity, say("identity"))) if p[0]]
     # In inches: a frame of the strip is a square, and everything else stands under it.
     frame, left, right, panel, gap = 0.8, 0.7, 1.3, 1.5, 0.25
     width = frame * len(images)
@@ -132,7 +145,7 @@ def walk_figure(
         spots = grid_in(ax, len(heights), 1, height_ratios=heights)
         plot_strip(images, ax.figure.add_subplot(spots[0]))
         for i, (curves, label) in enumerate(panels, 1):
-            _panel(ax.figure.add_subplot(spots[i]), curves, label, i == len(panels))
+            _panel(ax.figure.add_subplot(spots[i]), curves, label, words, i == len(panels))
         return ax.figure
     height = frame + len(panels) * (panel + gap) + 0.55
     figure = shown_figure(figsize=(left + width + right, height + 0.1))
@@ -147,14 +160,20 @@ def walk_figure(
     plot_strip(images, place(0, frame))
     for i, (curves, label) in enumerate(panels):
         below = place(frame + gap + i * (panel + gap), panel)
-        _panel(below, curves, label, i + 1 == len(panels))
+        _panel(below, curves, label, words, i + 1 == len(panels))
     return figure
 
 
-def _panel(ax: Any, curves: Mapping[str, Sequence[float]] | None, label: str, last: bool) -> None:
+def _panel(
+    ax: Any,
+    curves: Mapping[str, Sequence[float]] | None,
+    label: str,
+    words: Mapping[str, str] | None,
+    last: bool,
+) -> None:
     """Curves under a strip; only the last panel numbers the frames."""
     assert curves is not None
-    plot_curves(curves, ax, label)
+    plot_curves(curves, ax, label, words=words)
     in_percent(ax.yaxis)
     if not last:
         ax.set(xlabel="", xticklabels=[])

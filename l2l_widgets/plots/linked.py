@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from l2l_widgets.attributes import DEFAULT_TABLE, AttributeTable, label_of
+from l2l_widgets.plots.axes import worded
 
 __all__ = ["linked_plot"]
 
@@ -26,6 +27,7 @@ def linked_plot(
     colour: str | None = None,
     seeds: Sequence[int] | None = None,
     table: AttributeTable | None = None,
+    words: Mapping[str, str] | None = None,
 ) -> Any:
     """An interactive figure of faces: every two readings against each other, and the map.
 
@@ -42,6 +44,9 @@ def linked_plot(
         What the faces are called under the pointer; their number if not given.
     table : AttributeTable, optional
         Labels and units; :data:`DEFAULT_TABLE` if not given.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
 
     Returns
     -------
@@ -82,12 +87,13 @@ def linked_plot(
     from plotly import graph_objects
 
     shown = {name: _in_units(rows, name, values) for name, values in columns.items()}
+    say = worded(words)
     dimensions = [{"label": _title(rows, name), "values": shown[name]} for name in columns]
     if plane is not None:
         # the axes of a map have no unit and no zero
         dimensions = [
-            {"label": "map, across", "values": plane[:, 0]},
-            {"label": "map, up", "values": plane[:, 1]},
+            {"label": say("map, across"), "values": plane[:, 0]},
+            {"label": say("map, up"), "values": plane[:, 1]},
             *dimensions,
         ]
     figure = graph_objects.Figure(
@@ -95,7 +101,7 @@ def linked_plot(
             dimensions=dimensions,
             showupperhalf=False,
             diagonal_visible=False,
-            text=_hover(rows, columns, range(count) if seeds is None else seeds),
+            text=_hover(rows, columns, range(count) if seeds is None else seeds, say),
             hovertemplate="%{text}<extra></extra>",
             marker={
                 "size": 4, "opacity": 0.7, "color": shown[chosen], "colorscale": "Viridis",
@@ -120,7 +126,9 @@ def _title(rows: AttributeTable, name: str) -> str:
     return f"{label_of(name, rows)} ({unit})" if unit else label_of(name, rows)
 
 
-def _hover(rows: AttributeTable, columns: Mapping[str, Any], seeds: Sequence[int]) -> list[str]:
+def _hover(
+    rows: AttributeTable, columns: Mapping[str, Any], seeds: Sequence[int], say: Any
+) -> list[str]:
     """What stands under the pointer: the face, and all its readings in their units."""
     lines = []
     for i, seed in enumerate(seeds):
@@ -130,5 +138,5 @@ def _hover(rows: AttributeTable, columns: Mapping[str, Any], seeds: Sequence[int
             for name, values in columns.items()
             if np.isfinite(values[i])
         ]
-        lines.append("<br>".join([f"face {seed}", *words]))
+        lines.append("<br>".join([say("face {seed}", seed=seed), *words]))
     return lines

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from l2l_widgets.attributes import label_of
-from l2l_widgets.plots.axes import in_percent
+from l2l_widgets.plots.axes import in_percent, worded
 
 __all__ = ["CAVEAT", "plot_groups", "plot_map", "plot_strangeness"]
 
@@ -35,6 +35,7 @@ def plot_map(
     paths: Mapping[str, Any] | None = None,
     face: Sequence[float] | None = None,
     caveat: str = CAVEAT,
+    words: Mapping[str, str] | None = None,
     ax: Any = None,
 ) -> Any:
     """Draw a map of codes.
@@ -55,6 +56,9 @@ def plot_map(
         A point to mark.
     caveat : str
         What stands below it: :data:`CAVEAT`, or the same in another language.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     ax : matplotlib axes, optional
         Where to draw; a figure of its own where not given.
 
@@ -94,12 +98,17 @@ def plot_map(
         ax.legend(fontsize=8)
     ax.set_aspect("equal")
     ax.set(xticks=[], yticks=[])
-    ax.set_xlabel(_wrapped(caveat), fontsize=7)
+    ax.set_xlabel(_wrapped(worded(words)(caveat)), fontsize=7)
     return ax
 
 
 def plot_strangeness(
-    ways: Mapping[str, tuple[Any, Any]], usual: tuple[float, float], *, label: str, ax: Any = None
+    ways: Mapping[str, tuple[Any, Any]],
+    usual: tuple[float, float],
+    *,
+    label: str,
+    words: Mapping[str, str] | None = None,
+    ax: Any = None,
 ) -> Any:
     """Draw how far from the cloud each method goes, over the change that it is asked for.
 
@@ -113,6 +122,9 @@ def plot_strangeness(
         The range in which nine of ten codes lie.
     label : str
         What the changes are.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     ax : matplotlib axes, optional
         Where to draw.
 
@@ -123,7 +135,8 @@ def plot_strangeness(
     if not ways:
         raise ValueError("ways is empty; allowed: at least one method")
     ax = _axes(ax, (5, 3.2))
-    ax.axhspan(*usual, color="0.9", lw=0, label="nine of ten faces")
+    say = worded(words)
+    ax.axhspan(*usual, color="0.9", lw=0, label=say("nine of ten faces"))
     for i, (name, (changes, distances)) in enumerate(ways.items()):
         colour, line, marker = STYLES[i % len(STYLES)]
         x, y = np.asarray(changes, dtype=float), np.asarray(distances, dtype=float)
@@ -134,14 +147,14 @@ def plot_strangeness(
     if farthest > DOUBLINGS_FROM:
         ax.set_yscale("log", base=2)
         ax.yaxis.set_major_formatter("{x:g}")
-    ax.set(xlabel=label, ylabel="distance to the cloud (1: as usual)")
+    ax.set(xlabel=label, ylabel=say("distance to the cloud (1: as usual)"))
     ax.legend(fontsize=7)
     return ax
 
 
 def plot_groups(
     rows: Sequence[tuple[str, float, float, float, bool]], *, labels: tuple[str, str] = ("A", "B"),
-    ax: Any = None,
+    words: Mapping[str, str] | None = None, ax: Any = None,
 ) -> Any:  # fmt: skip
     """Draw what sets two groups apart, largest first.
 
@@ -151,6 +164,9 @@ def plot_groups(
         Differences of B from A with their intervals; undecided ones are drawn hollow.
     labels : tuple of str
         Names of the groups.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     ax : matplotlib axes, optional
         Where to draw.
 
@@ -165,9 +181,11 @@ def plot_groups(
         ax.plot([low, high], [i, i], color="0.35", lw=1.2)
         ax.plot(difference, i, "o", ms=5, mec="#0072b2", mfc="#0072b2" if decided else "white")
     ax.axvline(0, color="0.6", lw=0.8)
-    ax.set_yticks(range(len(rows)), [label_of(row[0]) for row in rows], fontsize=7)
+    say = worded(words)
+    ax.set_yticks(range(len(rows)), [say(label_of(row[0])) for row in rows], fontsize=7)
     ax.invert_yaxis()
-    ax.set_xlabel(f"{labels[1]} less {labels[0]}, of each scale (hollow: undecided)")
+    told = "{b} less {a}, of each scale (hollow: undecided)"
+    ax.set_xlabel(say(told, a=labels[0], b=labels[1]))
     in_percent(ax.xaxis)
     return ax
 

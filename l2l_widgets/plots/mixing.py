@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from l2l_widgets.images import to_pil
+from l2l_widgets.plots.axes import worded
 
 INK, QUIET, PAPER = "#1c2430", "#6b7686", "#ffffff"
 
 
 def mix_figure(
-    people: Tensor, attributes: Tensor, mixes: Tensor, names: Sequence[str], ax: Any = None
+    people: Tensor,
+    attributes: Tensor,
+    mixes: Tensor,
+    names: Sequence[str],
+    ax: Any = None,
+    *,
+    words: Mapping[str, str] | None = None,
 ) -> Any:
     """Inputs along the edges, apart from the mixes, every picture with air.
 
@@ -29,6 +36,9 @@ def mix_figure(
         A short name for each column.
     ax : matplotlib Axes, optional
         Where to draw, with words that fit; a fresh figure if not given.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
 
     Returns
     -------
@@ -83,12 +93,14 @@ def mix_figure(
         for mixed, x in zip(line, lefts, strict=True):
             place(mixed, x, y, framed=False)
     middle = (lefts[0] + lefts[-1] + side) / 2
-    words: dict[str, Any] = {"color": INK, "fontsize": 18 * size, "fontweight": "bold"}
-    axes.text(middle, 0.46, "pose and expression of the column", ha="center", **words)
+    say = worded(words)
+    bold: dict[str, Any] = {"color": INK, "fontsize": 18 * size, "fontweight": "bold"}
+    axes.text(middle, 0.46, say("pose and expression of the column"), ha="center", **bold)
     middle = (tops[0] + tops[-1] + side) / 2
-    axes.text(0.46, middle, "person of the row", ha="center", va="center", rotation=90, **words)
+    down = say("person of the row")
+    axes.text(0.46, middle, down, ha="center", va="center", rotation=90, **bold)
     axes.text(
-        left + side / 2, top + side / 2, "framed: the inputs",
+        left + side / 2, top + side / 2, say("framed: the inputs"),
         ha="center", va="center", color=QUIET, fontsize=11 * size, linespacing=1.5,
     )  # fmt: skip
     axes.set_aspect("equal")

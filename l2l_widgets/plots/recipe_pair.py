@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from l2l_widgets.attributes import label_of
-from l2l_widgets.plots.axes import in_percent
+from l2l_widgets.plots.axes import in_percent, worded
 
 __all__ = ["recipe_pair_figure"]
 
@@ -20,6 +20,7 @@ def recipe_pair_figure(
     *,
     names: tuple[str, str] = ("A", "B"),
     most: int = 12,
+    words: Mapping[str, str] | None = None,
     axes: tuple[Any, Any, Any] | None = None,
 ) -> Any:
     """Return a matplotlib figure of two faces and of the attributes in which they differ.
@@ -36,6 +37,9 @@ def recipe_pair_figure(
         What the two are called.
     most : int
         Attributes that are drawn.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
     axes : three matplotlib axes, optional
         Where to draw: the two faces and the bars; those of a new figure if not given.
 
@@ -65,14 +69,16 @@ def recipe_pair_figure(
         place.set_title(name, fontsize=9)
         place.set_axis_off()
     ranked = sorted(differences.items(), key=lambda item: -abs(item[1]))[:most]
-    labels = [label_of(name) for name, _ in ranked][::-1]
+    say = worded(words)
+    labels = [say(label_of(name)) for name, _ in ranked][::-1]
     values = [value for _, value in ranked][::-1]
     bars = axes[2]
     bars.barh(labels, values, color="0.35", height=0.6)
     bars.axvline(0, color="0.6", lw=0.8)
     bars.tick_params(labelsize=7)
-    bars.set_xlabel(f"{names[1]} minus {names[0]}, of each scale", fontsize=8)
+    below = say("{b} minus {a}, of each scale", a=names[0], b=names[1])
+    bars.set_xlabel(below, fontsize=8)
     in_percent(bars.xaxis)
     if identity is not None:
-        bars.set_title(f"identity {identity:.2f}", fontsize=9)
+        bars.set_title(f"{say('identity')} {identity:.2f}", fontsize=9)
     return bars.figure

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2l_widgets.attributes import label_of
-from l2l_widgets.plots.axes import grid_in
+from l2l_widgets.plots.axes import grid_in, worded
 
 __all__ = ["reliability_figure"]
 
 
 def reliability_figure(
-    readers: Mapping[str, Mapping[str, Mapping[str, Any]]], columns: int = 7, ax: Any = None
+    readers: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    columns: int = 7,
+    ax: Any = None,
+    *,
+    words: Mapping[str, str] | None = None,
 ) -> Any:
     """Return a matplotlib figure of calibration curves, an attribute a panel.
 
@@ -26,6 +30,9 @@ def reliability_figure(
         Panels beside each other.
     ax : matplotlib Axes, optional
         Of ``subplots()``: all panels are drawn in the place of these; a fresh figure if not given.
+    words : mapping of str to str, optional
+        English words of the figure -> what stands in their place, see
+        :func:`l2l_widgets.plots.axes.worded`.
 
     Returns
     -------
@@ -43,6 +50,7 @@ def reliability_figure(
         raise ValueError("readers hold no attributes, or different ones; allowed: the same for all")
     from l2l_widgets.plots.shown_figure import shown_figure
 
+    say = worded(words)
     rows = -(-len(names[0]) // columns)
     if ax is None:
         figure = shown_figure(figsize=(1.5 * columns, 1.6 * rows + 0.5), layout="constrained")
@@ -58,7 +66,7 @@ def reliability_figure(
             points = [p for p in zip(row["reading"], row["truth"], strict=True) if None not in p]
             axes.plot(*zip(*points, strict=True), ".-", ms=3, lw=0.8, color=f"C{i}", label=reader)
             errors.append(f"{row['calibration_error']:.3f}")
-        axes.set_title(f"{label_of(name)}\n{', '.join(errors)}", fontsize=6)
+        axes.set_title(f"{say(label_of(name))}\n{', '.join(errors)}", fontsize=6)
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.tick_params(labelsize=5)
     for axes in grid.flat[len(names[0]) :]:
@@ -66,12 +74,12 @@ def reliability_figure(
     handles, labels = grid.flat[0].get_legend_handles_labels()
     if ax is None:
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=7)
-        figure.supxlabel("read", fontsize=7)
-        figure.supylabel("true", fontsize=7)
+        figure.supxlabel(say("read"), fontsize=7)
+        figure.supylabel(say("true"), fontsize=7)
     else:  # the figure has other parts as well: the words belong to the panels
         grid[0, 0].legend(handles, labels, fontsize=5, frameon=False)
         for row in grid:
-            row[0].set_ylabel("true", fontsize=6)
+            row[0].set_ylabel(say("true"), fontsize=6)
         for axes in grid[-1]:
-            axes.set_xlabel("read", fontsize=6)
+            axes.set_xlabel(say("read"), fontsize=6)
     return figure

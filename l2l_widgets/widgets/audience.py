@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +15,12 @@ FORGET_AFTER = 120.0
 def page_may_come() -> bool:
     """Whether a page shows what the cell displays that runs now.
 
-    JupyterLab, Notebook and VS Code say which cell of the page it is; what executes a notebook
-    without one (nbconvert, papermill, Voila before it serves its page) does not.
+    JupyterLab, Notebook and VS Code say which cell of the page it is, and Voila, which serves its
+    page while the cells run, says that it is Voila; what executes a notebook without a page
+    (nbconvert, papermill) says neither.
     """
+    if os.environ.get("SERVER_SOFTWARE", "").startswith("voila/"):
+        return True
     from IPython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)

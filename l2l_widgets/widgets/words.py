@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from l2l_widgets.attributes import Attribute, AttributeTable
+from l2l_widgets.attributes import DEFAULT_TABLE, Attribute, AttributeTable
+from l2l_widgets.plots.maps import CAVEAT
 from l2l_widgets.session.receipt import PHRASES, Receipt, change_text
 from l2l_widgets.session.states import SessionState
 
@@ -121,6 +122,8 @@ class Words:
             for part in ("said", "said_within")
         )
         self._within = [*self._said, *within]
+        losses = content.get("losses", {})
+        self._losses = [_Template.of(key, text) for key, text in losses.items()]
 
     @staticmethod
     def of(language: str | None = None) -> Words:
@@ -226,6 +229,27 @@ class Words:
     def part(self, name: str, label: str) -> str:
         """The display name of a part of the face, one of the classes of a mask."""
         return str(self._content.get("parts", {}).get(name, label))
+
+    def field(self, name: str) -> str:
+        """What a field of a recipe is called on the page; one that is not known keeps its name."""
+        return str(self._content.get("fields", {}).get(name, name.replace("_", " ")))
+
+    def loss(self, name: str) -> str:
+        """What a loss or a score of a training is called; one that is not known keeps its name."""
+        for template in self._losses:
+            if match := template.pattern.fullmatch(name):
+                parts = {place: self.loss(part) for place, part in match.groupdict().items()}
+                return template.wanted.format(**parts)
+        return name.replace("_", " ")
+
+    @property
+    def plots(self) -> dict[str, str]:
+        """English words of figures, and labels of attributes, -> this language's.
+
+        What the functions of :mod:`l2l_widgets.plots` take as ``words``.
+        """
+        labels = {row.label: self._row(row).label for row in DEFAULT_TABLE}
+        return {**labels, CAVEAT: self.said(CAVEAT), **self._content.get("plots", {})}
 
     def asked(self, text: str) -> str:
         """What somebody looks for, in the words that :mod:`l2l_widgets.face_filter` knows."""

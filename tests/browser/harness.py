@@ -8,7 +8,9 @@ the console, exceptions of the page.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import math
 import os
 import secrets
 import shutil
@@ -20,6 +22,8 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from PIL import Image
 
 from . import evidence
 
@@ -34,6 +38,11 @@ START_LAB = "import sys; from l2l_widgets.cli import main; sys.exit(main(['lab',
 #: Seconds after which something that should happen is held not to: what happens is noticed at once,
 #: so this costs a healthy machine nothing, and a slow one that is busy with other things needs it.
 PATIENCE = 60.0
+#: What a view with nothing drawn on it, or with a line of words alone, is below: colours that it
+#: shows, and the part of it that is not in its most frequent one.
+LEAST_COLOURS, LEAST_DRAWN = 200, 0.05
+#: Height of what JupyterLab has above and below a notebook, in pixels.
+LAB_BARS = 120
 #: Below those that any system gives to who asks for no certain one.
 PORTS = range(20_000, 32_000)
 #: What a browser says without anything being wrong.
@@ -376,3 +385,49 @@ def bring_into_sight(page, root) -> None:
     seen = "view.audience.is_there"
     until(lambda: settle(page, root, seen) == "True", what="a view that knows it is seen")
     settle(page, root)
+
+
+def picture_of(page, root, name: str) -> Image.Image:
+    """Take a picture of a view, on which something must be drawn.
+
+    It is kept as ``name``.png where L2L_SCREENSHOTS names a folder, for a person to look at.
+
+    Parameters
+    ----------
+    page : playwright page
+    root : locator
+        Of the view's element.
+    name : str
+        Of the file.
+
+    Returns
+    -------
+    PIL Image
+        RGB.
+    """
+    page.mouse.move(2, 2)  # a picture of the view, not of what the mouse happens to point at
+    window, tall = page.viewport_size, math.ceil(root.bounding_box()["height"])
+    if tall > window["height"] - LAB_BARS:  # what the window cuts off would not be drawn
+        page.set_viewport_size({"width": window["width"], "height": tall + 2 * LAB_BARS})
+    try:
+        data = root.screenshot()
+    finally:
+        if page.viewport_size != window:
+            page.set_viewport_size(window)
+    if folder := os.environ.get("L2L_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, f"{name}.png").write_bytes(data)
+    with Image.open(io.BytesIO(data)) as picture:
+        shown = picture.convert("RGB")
+    pixels = shown.width * shown.height
+    counts = [count for count, _ in shown.getcolors(pixels)]
+    drawn = 1 - max(counts) / pixels
+    assert len(counts) >= LEAST_COLOURS, f"{name} is blank: {len(counts)} colours"
+    assert drawn >= LEAST_DRAWN, f"{name} is blank: one colour but for {drawn:.1%}"
+    return shown
+
+
+def keep_picture(page, root, name: str) -> None:
+    """Take a further picture of a view, only where a folder is named to look at it."""
+    if os.environ.get("L2L_SCREENSHOTS"):
+        picture_of(page, root, name)

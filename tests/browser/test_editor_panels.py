@@ -6,9 +6,7 @@ One notebook shows one editor twice, so every test also sees that two views of i
 from __future__ import annotations
 
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +14,6 @@ from . import harness
 from .editor_page import EditorPage
 
 pytestmark = pytest.mark.browser
-
-#: Where to leave pictures of what was seen, for a person to look at.
-SHOTS = os.environ.get("L2L_SCREENSHOTS")
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +55,7 @@ def kernel(editor, expression):
 
 def shot(editor, name):
     """A picture for a person to look at, where one was asked for."""
-    if SHOTS:
-        editor.page.mouse.move(2, 2)
-        editor.root.screenshot(path=Path(SHOTS) / f"{name}.png")
+    harness.keep_picture(editor.page, editor.root, name)
 
 
 def test_one_click_on_a_name_holds_it_and_a_second_lets_go(editor):
@@ -103,6 +96,39 @@ def test_a_group_is_held_together(editor):
     lock.click()
     editor.settle()
     assert kernel(editor, "session.state.edits[-1].preserve") == "()"
+
+
+def test_one_of_a_group_is_held_alone_by_mouse_and_by_key(editor):
+    red, blond = (
+        editor.root.locator(f'.l2l-option[data-attribute="hair_{colour}"]')
+        for colour in ("red", "blond")
+    )
+    red.evaluate("e => { e.closest('details').open = true; }")
+    toggle, lock = red.locator(".l2l-toggle"), red.locator(".l2l-lock")
+    held = "session.state.edits[-1].preserve"
+    lock.click()
+    editor.settle()
+    assert kernel(editor, held) == "('hair_red',)"
+    assert lock.get_attribute("aria-pressed") == "true"
+    assert toggle.is_disabled()
+    assert "held" in toggle.inner_text(), "not by colour alone"
+    # the others of its group can still be asked for, and stay free
+    blond.locator(".l2l-toggle").click()
+    editor.settle()
+    assert editor.error() == ""
+    assert kernel(editor, held) == "('hair_red',)"
+    shot(editor, "held-toggle")
+    lock.click()
+    editor.settle()
+    assert kernel(editor, held) == "()"
+    toggle.focus()
+    editor.page.keyboard.press("l")
+    editor.settle()
+    assert kernel(editor, held) == "('hair_red',)"
+    editor.page.keyboard.press("l")  # the focus went to the padlock: the same key lets go
+    editor.settle()
+    assert kernel(editor, held) == "()"
+    assert toggle.evaluate("e => e === document.activeElement")
 
 
 def test_rows_are_chosen_with_the_keyboard_and_change_only_themselves(editor):
@@ -333,8 +359,7 @@ def test_shown_twice_and_in_german_all_views_agree(editor):
     german = views.nth(2)
     assert "Lächeln" in german.inner_text()
     assert german.get_by_role("button", name="Neu", exact=True).count() == 1
-    if SHOTS:
-        german.screenshot(path=Path(SHOTS) / "german.png")
+    harness.keep_picture(editor.page, german, "german")
     spilled = german.evaluate(
         """root => { const edge = root.getBoundingClientRect();
           return [...root.querySelectorAll('button, input, canvas, output')].filter(e => {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -46,12 +45,6 @@ def opened(page, address, folder):
     harness.open_notebook(page, address, NAME, timeout=300)
     assert harness.cell_errors(page) == []
     return page
-
-
-def picture_of(page, name):
-    """Keep what the page shows, where somebody asked to look at it."""
-    if os.environ.get("L2L_SCREENSHOTS"):
-        page.screenshot(path=str(Path(os.environ["L2L_SCREENSHOTS"]) / f"{name}.png"))
 
 
 def kernel(page, expression):
@@ -108,7 +101,7 @@ def test_the_grid_compares_hides_names_takes_a_vote_and_reveals(opened):
     state_of(grid, "ready")
     harness.until(lambda: weak.get_attribute("data-reached") == "false", what="the weak one")
     says(weak, "reaches")
-    picture_of(page, "grid")
+    harness.picture_of(page, grid, "EditorGrid")
 
     grid.get_by_label("Blind").check()
     harness.until(lambda: "A" in grid.locator(".l2l-card-title").all_inner_texts())
@@ -126,7 +119,7 @@ def test_the_grid_compares_hides_names_takes_a_vote_and_reveals(opened):
     page.keyboard.press(other.lower())
     harness.until(lambda: kernel(page, "grid.votes[-1]['label']") == repr(other))
     assert kernel(page, "len(grid.votes)") == "1"
-    picture_of(page, "blind")
+    harness.keep_picture(page, grid, "grid-blind")
     grid.get_by_role("button", name="Reveal").click()
     harness.until(lambda: "perfect" in grid.inner_text(), what="names")
     says(grid.locator(".l2l-tally"), "1 vote")
@@ -144,7 +137,7 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     says(explorer.locator(".l2l-gridstamp"), "n = 8 faces, face seed 0")
     says(explorer.locator(".l2l-firstlook"), "Measure takes 12")
     assert explorer.get_attribute("data-state") == "ready"
-    picture_of(page, "first_look")
+    harness.keep_picture(page, explorer, "explorer-first-look")
     explorer.get_by_role("button", name="Measure").click()
     state_of(explorer, "finished")
     comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "the matrix")
@@ -183,12 +176,12 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     harness.until(lambda: pairs.count() == 2, what="best and worst")
     says(explorer.locator(".l2l-behind-words"), "whichever way")
     comes(explorer.locator(".l2l-dot"), 12, "a dot a face")
-    picture_of(page, "matrix")
+    harness.picture_of(page, explorer, "EntanglementExplorer")
     # for a projector: the rows' own columns alone, as large as there is room for
     explorer.get_by_label("columns as rows").check()
     comes(explorer.locator(".l2l-cell[data-edited]"), 4, "the rows' own columns")
     harness.until(lambda: first.bounding_box()["width"] > 2 * small, what="larger cells")
-    picture_of(page, "projector")
+    harness.keep_picture(page, explorer, "explorer-projector")
     explorer.get_by_label("columns as rows").uncheck()
     comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "all columns")
 
@@ -231,7 +224,7 @@ def test_trajectories_follow_the_face_that_is_loaded(opened, measured):
     harness.until(lambda: panel.get_attribute("data-label") == "face 11", what="the new face")
     explorer.get_by_role("radio", name="Many faces").click()
     harness.until(lambda: explorer.locator(".l2l-track-band").count() > 3, what="bands")
-    picture_of(page, "trajectories")
+    harness.keep_picture(page, explorer, "explorer-trajectories")
     explorer.get_by_role("radio", name="Matrix").click()
 
 
@@ -246,7 +239,7 @@ def test_a_measurement_rests_out_of_sight_and_stops_on_request(opened):
     )
     harness.until(lambda: (lambda a, b: a < b)(*explorer.evaluate(ends)), what="the whole list")
     explorer.get_by_role("button", name="All", exact=True).click()
-    picture_of(page, "picker")
+    harness.keep_picture(page, explorer, "explorer-picker")
     explorer.get_by_role("button", name="Use these").click()
     explorer.get_by_role("button", name="Measure").or_(
         explorer.get_by_role("button", name="Go on")

@@ -73,6 +73,7 @@ def test_dragging_a_slider_moves_the_face_and_then_the_receipt(editor):
     assert re.fullmatch(r"Identity kept \d+ %", identity)
     assert "stranger" in editor.root.locator(".l2l-identity").inner_text()
     assert editor.root.locator(".l2l-summary").inner_text()
+    harness.picture_of(editor.page, editor.root, "FaceEditor")
 
 
 def test_the_last_request_wins_over_a_burst(editor):

@@ -82,6 +82,7 @@ def test_a_cell_that_is_clicked_goes_to_the_face_editor(opened):
     harness.until(lambda: "Sent to the sliders" in message.inner_text(), what="the word about it")
     w = "bool((session.state.w == view.state.cell(1, 2).w).all())"
     harness.until(lambda: harness.evaluate_in_kernel(page, w) == "True", what="the cell's w")
+    harness.picture_of(page, mixer, "IdentityMixer")
 
 
 def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
@@ -100,6 +101,12 @@ def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
     harness.until(lambda: hash_of(result) != before, what="a picture on the way")
     share = "round(view.state.shares['identity'], 2)"
     harness.until(lambda: 0.2 < float(harness.evaluate_in_kernel(page, share)) < 0.4)
+    # the same with the keyboard: to one end, and a step back
+    slider.focus()
+    page.keyboard.press("Home")
+    harness.until(lambda: float(harness.evaluate_in_kernel(page, share)) == 0, what="the end")
+    page.keyboard.press("ArrowRight")
+    harness.until(lambda: 0 < float(harness.evaluate_in_kernel(page, share)) < 0.2, what="a step")
     words = mixer.locator(".l2l-share").first
     harness.until(lambda: "% of 1" in words.inner_text(), what="the share in words")
     mixer.get_by_label("Where the sliders travel").select_option("z")

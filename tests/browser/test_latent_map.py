@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
-from pathlib import Path
+import ast
 
 import pytest
-from PIL import Image
 
 from . import harness
 
@@ -110,13 +107,8 @@ class MapPage:
         self.root.get_by_role("button", name=tool, exact=True).click()
 
     def picture(self, name):
-        """A screenshot; kept where L2L_PICTURES says, for a person to look at."""
-        self.page.mouse.move(2, 2)
-        data = self.root.screenshot()
-        folder = os.environ.get("L2L_PICTURES")
-        if folder:
-            Path(folder, f"{name}.png").write_bytes(data)
-        return Image.open(io.BytesIO(data)).convert("RGB")
+        """A further screenshot, for a person to look at where one was asked for."""
+        harness.keep_picture(self.page, self.root, f"map-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +135,7 @@ def seen(opened):
 
 
 def test_the_map_shows_its_points_and_stays_fluid(seen):
-    picture = seen.picture("map")
+    picture = harness.picture_of(seen.page, seen.root, "LatentMap")
     colours = picture.getcolors(picture.width * picture.height)
     assert len(colours) > 1000, "hardly anything was drawn"
     frame = seen.page.evaluate(
@@ -295,8 +287,33 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
     harness.until(
         lambda: "Edited" in seen.root.locator(".l2l-map-trust").inner_text(), what="the edit"
     )
-    changes = harness.evaluate_in_kernel(seen.page, "session.state.edits[-1].changes")
-    assert "age" in changes
+
+    def asked():
+        edit = "session.state.edits[-1]"
+        both = harness.evaluate_in_kernel(seen.page, f"({edit}.method, {edit}.changes['age'])")
+        return ast.literal_eval(both)
+
+    method, farthest = asked()
+    # The chart is one stop of the Tab key; the arrows go through its points, Enter takes one.
+    harness.settle(seen.page, seen.root)
+    assert seen.root.locator('.l2l-map-dot[tabindex="0"]').count() == 1
+    dots.first.focus()
+    seen.page.keyboard.press("End")
+    seen.page.keyboard.press("ArrowLeft")
+    seen.picture("edit-by-keys")
+    where = "() => document.activeElement.getAttribute('data-step')"
+    assert seen.page.evaluate(where) == "11"
+    assert seen.root.locator('.l2l-map-dot[tabindex="0"]').count() == 1
+    seen.page.keyboard.press("Enter")
+    harness.until(lambda: asked()[1] < farthest, what="the step before, taken with the keyboard")
+    assert asked()[0] == method
+    harness.settle(seen.page, seen.root)
+    seen.page.keyboard.press("Home")
+    seen.page.keyboard.press(" ")
+    harness.until(lambda: asked()[1] < 0, what="the first step, by the space bar")
+    for key in ("ArrowDown", "ArrowUp"):
+        seen.page.keyboard.press(key)
+    assert seen.page.evaluate(where) == "0"
 
 
 def test_what_has_no_place_on_a_map_yet_is_said_with_the_button_that_helps(seen):

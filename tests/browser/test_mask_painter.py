@@ -101,6 +101,7 @@ def test_a_smile_longer_hair_and_glasses_are_painted_with_the_mouse(painter):
     assert painter.root.locator(".l2l-result canvas").evaluate("c => c.toDataURL()") != shown
     assert painter.root.locator(".l2l-message").inner_text() == ""
     assert "inside the area" in painter.root.locator(".l2l-change").inner_text()
+    harness.picture_of(painter.page, painter.root, "MaskPainter")
     seen = painter.seen_mask()
     for name in names:  # what the page shows is what the session has
         colour = ",".join(map(str, COLOURS[class_index(name)]))

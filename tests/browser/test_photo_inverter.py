@@ -89,6 +89,7 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     for place, words in ((".l2l-meaning", "Distance to the sampled"), (".l2l-numbers", "identity")):
         told = view.locator(place)
         harness.until(lambda t=told, w=words: w in t.inner_text(), what=words)
+    harness.picture_of(page, view, "PhotoInverter")
     page.locator(".l2l-editor[data-stamp]").wait_for()
     edited = page.locator(".l2l-editor .l2l-before canvas")
     shown = hash_of(edited)

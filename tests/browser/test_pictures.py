@@ -56,3 +56,17 @@ def test_a_face_is_enlarged_within_a_frame(bare):
         }"""
     )
     assert best < 16, "milliseconds, at best: every picture of a drag goes through it"
+
+
+def test_a_view_with_a_word_in_it_is_blank(bare):
+    bare.evaluate(
+        """() => {
+          const empty = document.createElement('div');
+          empty.id = 'empty';
+          empty.style = 'width: 300px; height: 200px';
+          empty.textContent = 'Loading';
+          document.body.append(empty);
+        }"""
+    )
+    with pytest.raises(AssertionError, match="empty is blank"):
+        harness.picture_of(bare, bare.locator("#empty"), "empty")

@@ -106,6 +106,7 @@ def play(page, root):
     moved = root.locator(".l2l-moved")
     harness.until(lambda: moved.get_attribute("data-ready") == "true", 120, what="a receipt")
     harness.until(moved.is_visible, what="what moved")
+    harness.picture_of(page, root, "Presenter")
     page.keyboard.press("PageUp")
     harness.until(lambda: at(root) == 1, what="one step back")
     page.keyboard.press("End")

@@ -78,7 +78,14 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
         faces = cell.locator(place)
         harness.until(lambda f=faces, n=count: f.count() == n, what=place)
 
-    cell.get_by_role("button", name="Resume").click()
+    harness.picture_of(page, cell, "TrainingCell")
+    # With the keyboard alone: to the button by Tab, and Enter, which elsewhere is Lab's own.
+    resume = cell.get_by_role("button", name="Resume")
+    harness.until(resume.is_enabled, what="Resume")
+    cell.evaluate("e => { e.tabIndex = -1; e.focus(); }")
+    page.keyboard.press("Tab")
+    assert resume.evaluate("e => e === document.activeElement")
+    page.keyboard.press("Enter")
     on = ("running", "finished")
     harness.until(lambda: state() in on and step() > stopped, 300, what="Resume")
     harness.until(lambda: state() == "finished", 900, what="the end of the training")

@@ -74,6 +74,7 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
         harness.until(lambda w=word: w in facts.inner_text(), what=word)
     curves = root.locator(".l2l-curve-line")
     harness.until(lambda: "L" in (curves.first.get_attribute("d") or ""), what="curves")
+    harness.picture_of(page, root, "TrainingMonitor")
 
     root.get_by_role("button", name="Pause").click()
     harness.until(lambda: state() == "paused", 120, what="Pause")

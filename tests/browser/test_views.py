@@ -67,6 +67,12 @@ def test_all_cells_of_the_lesson_run(opened):
     assert harness.cell_errors(opened) == []
 
 
+def test_both_are_drawn(opened, walk, gallery):
+    for root, name in ((walk, "InterpolationView"), (gallery, "Gallery")):
+        root.scroll_into_view_if_needed()
+        assert harness.picture_of(opened, root, name).height > 300
+
+
 def test_the_cursor_follows_the_mouse_and_stands_below_its_frame(opened, walk):
     strip = walk.locator(".l2l-strip")
     box = strip.bounding_box()

@@ -262,4 +262,6 @@ class LatentMap(FaceView):
         values = {name: found.values(name) for name in attributes}
         seeds = [found.seed_of(row) for row in range(found.count)]
         where = self._bridge.layout.coordinates
-        return linked_plot(values, where, colour=colour, seeds=seeds, table=table)
+        return linked_plot(
+            values, where, colour=colour, seeds=seeds, table=table, words=self._words.plots
+        )

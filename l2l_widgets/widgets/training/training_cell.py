@@ -81,7 +81,7 @@ class TrainingCell(View):
     _css = themed("l2l-training-cell", "training", "training_cell.css")
 
     status = traitlets.Dict(help="state, step, steps, seconds left, message").tag(sync=True)
-    history = traitlets.Dict(help="steps and losses, name -> values").tag(sync=True)
+    history = traitlets.Dict(help="steps, losses (name -> values) and their labels").tag(sync=True)
     faces = traitlets.Dict(help="rows of pictures, and the step they were drawn at").tag(sync=True)
 
     def __init__(
@@ -339,7 +339,7 @@ class TrainingCell(View):
             }
 
     def _send_history(self) -> None:
-        self.history = history_value(list(self._records))  # the training goes on meanwhile
+        self.history = history_value(list(self._records), self._words)  # it goes on meanwhile
 
     def _draw_faces(self, step: int) -> None:
         if self._preview is None or self.task is None or self._undrawn:
@@ -386,7 +386,7 @@ class TrainingCell(View):
     def _still_parts(self) -> Still | None:
         """The faces that were drawn last, or else the curves."""
         say = self._words
-        rows = losses_rows(self.history, say.decimal)
+        rows = losses_rows(self.history, say)
         words = f"{self._about()}. {self.status.get('message', '')}".rstrip(". ")
         head = (say("head_loss"), say("head_first"), say("head_last"))
         lines = list(self._rows_up.items())

@@ -136,7 +136,7 @@ class TrainingMonitor(View):
 
     def __repr__(self) -> str:
         lines = [super().__repr__()]
-        lines += [_line(run) for run in list_runs(self.folder)[:8]]
+        lines += [f"  {self._run_line(run)}" for run in list_runs(self.folder)[:8]]
         return "\n".join(lines)
 
     # -- from Python or the page -------------------------------------------------------------------
@@ -228,7 +228,7 @@ class TrainingMonitor(View):
             before = len(self._reader.records)
             run = look_at(self._shown, self._reader)
             if len(self._reader.records) != before or not self.history:
-                self.history = history_value(self._reader.records)
+                self.history = history_value(self._reader.records, self._words)
             changed = self.run.get("state") != run.state
             moved = self.run.get("step") != run.step
             self._set(run={**_long_value(run), "message": self._words.said(run.message)})
@@ -315,7 +315,8 @@ class TrainingMonitor(View):
                 for r in self._known.values()
             ],
             "fields": [
-                {**field.__dict__, "limits": say.said(field.limits),
+                {**field.__dict__, "label": say.field(field.name),
+                 "limits": say.said(field.limits),
                  "meaning": say.meaning(field.meaning),
                  "default": self._shown_value(field.kind, shown_names(field.default)),
                  "allowed": shown_names(field.allowed),
@@ -409,6 +410,11 @@ class TrainingMonitor(View):
         head = [say(f"head_{name}") for name in ("run", "recipe", "state", "steps")]
         return Still(picture, words, head, rows)
 
+    def _run_line(self, run: RunInfo) -> str:
+        say = self._words
+        steps = say("step_of_steps", step=run.step, steps=run.steps or "?")
+        return f"{run.path.name}: {say(f'state_{run.state}')}, {steps}"
+
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
             if getattr(self, name) != value:
@@ -473,10 +479,6 @@ def _long_value(run: RunInfo) -> dict[str, Any]:
         "can_resume": run.can_resume or run.state in ("stopped", "failed", "died"),
         "beat": 0,  # changes with every beat, and no page shows it
     }
-
-
-def _line(run: RunInfo) -> str:
-    return f"  {run.path.name}: {run.state}, step {run.step} of {run.steps or '?'}"
 
 
 def _as_text(value: Any) -> str:

@@ -21,19 +21,22 @@ from l2l_widgets.widgets.words import Words
 MAX_POINTS = 300
 
 
-def history_value(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def history_value(records: Sequence[Mapping[str, Any]], words: Words) -> dict[str, Any]:
     """The curves of a run.
 
     Parameters
     ----------
     records : sequence of mapping
         History records, as ``RunDirectory.history`` gives them.
+    words : Words
+        The language of the losses' labels.
 
     Returns
     -------
     dict
-        ``steps`` (list of int) and ``losses``: name -> values, None where a record has none. At
-        most about :data:`MAX_POINTS` points, the last one among them.
+        ``steps`` (list of int), ``losses``: name -> values, None where a record has none, and
+        ``labels``: name -> what it is called. At most about :data:`MAX_POINTS` points, the last
+        one among them.
     """
     stride = -(-len(records) // MAX_POINTS) or 1
     kept = list(records[::stride])
@@ -43,6 +46,7 @@ def history_value(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "steps": [record["step"] for record in kept],
         "losses": {name: [record.get(name) for record in kept] for name in names},
+        "labels": {name: words.loss(name) for name in names},
     }
 
 
@@ -132,15 +136,16 @@ def curves_png(history: Mapping[str, Any], words: Words) -> bytes | None:
         for i, step in enumerate(steps)
     ]
     axes = (words("head_step"), words("head_loss"))
-    return figure_jpeg(plot_losses(records, axes=axes).figure)
+    labels = {name: words.loss(name) for name in losses}
+    return figure_jpeg(plot_losses(records, axes=axes, words=labels).figure)
 
 
-def losses_rows(history: Mapping[str, Any], decimal: str = ".") -> list[list[str]]:
-    """First and last value of every loss, for a table: name, first, last."""
+def losses_rows(history: Mapping[str, Any], words: Words) -> list[list[str]]:
+    """First and last value of every loss, for a table: what it is called, first, last."""
     rows = []
     for name, values in history.get("losses", {}).items():
         known = [value for value in values if value is not None]
         if known:
-            ends = (f"{known[i]:.4g}".replace(".", decimal) for i in (0, -1))
-            rows.append([name.replace("_", " "), *ends])
+            ends = (f"{known[i]:.4g}".replace(".", words.decimal) for i in (0, -1))
+            rows.append([words.loss(name), *ends])
     return rows

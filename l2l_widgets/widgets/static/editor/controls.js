@@ -170,8 +170,16 @@ class Controls {
       note,
       meter,
     );
-    this.rows.set(row.name, { row, element, meter, note });
-    return element;
+    // A click on the name asks for it; the padlock beside it holds this one alone.
+    const lock = h(
+      "button",
+      { type: "button", class: "l2l-lock l2l-toggle-lock", "aria-pressed": "false",
+        "aria-label": this.t("hold_group", { label: row.label }), onclick: () => this.hold([row]) },
+      icon("held"),
+    );
+    const box = h("span", { class: "l2l-option", dataset: { attribute: row.name } }, element, lock);
+    this.rows.set(row.name, { row, element, meter, note, lock, box });
+    return box;
   }
 
   makeGroupLock(label, members) {
@@ -333,6 +341,7 @@ class Controls {
       title += ` ${this.t("reach", { low: asValue(row, lowest), high: asValue(row, highest) })}`;
     }
     put(entry.note, "textContent", entry.meter && !(missing || beyond || locked) ? "" : note);
+    this.paintLock(entry, locked);
     if (entry.meter) {
       put(element, "title", title);
       element.disabled = (unknown && !aside) || locked;
@@ -341,12 +350,6 @@ class Controls {
     } else {
       put(element, "title", title);
       entry.input.disabled = unknown || locked;
-      const able = this.abilities.holds.includes(name);
-      entry.lock.setAttribute("aria-pressed", String(locked));
-      entry.lock.disabled = !able && !locked;
-      put(entry.lock, "title", `${row.definition} ` + (locked ? this.t("release", { label: row.label })
-        : able ? this.t("hold", { label: row.label })
-        : this.t("cannot_hold", { method: this.abilities.method })));
       entry.input.value = value;
       entry.input.style.setProperty("--value", value.toFixed(4));
       entry.input.style.setProperty("--own", own.toFixed(4));
@@ -354,6 +357,15 @@ class Controls {
       put(entry.value, "textContent", asValue(row, value));
       entry.clear.disabled = !(asked || aside);
     }
+  }
+
+  paintLock({ row, lock, meter }, locked) {
+    const able = this.abilities.holds.includes(row.name);
+    lock.setAttribute("aria-pressed", String(locked));
+    lock.disabled = !able && !locked;
+    put(lock, "title", `${row.definition} ` + (locked ? this.t("release", { label: row.label })
+      : able ? this.t(meter ? "hold_toggle" : "hold", { label: row.label })
+      : this.t("cannot_hold", { method: this.abilities.method })));
   }
 
   paintCounts() {
@@ -372,7 +384,8 @@ class Controls {
       for (const row of section.rows) {
         const text = `${row.name} ${row.label} ${row.family} ${row.definition} ${row.words}`.toLowerCase();
         const hit = words.every((word) => text.includes(word));
-        this.rows.get(row.name).element.hidden = !hit;
+        const { box, element } = this.rows.get(row.name);
+        (box ?? element).hidden = !hit;
         hits += hit;
       }
       any = any || hits > 0;

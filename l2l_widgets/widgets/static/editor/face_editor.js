@@ -203,11 +203,12 @@ class FaceEditorView {
 
   /** Single letters, wherever the focus is but in a text; whether the letter meant something. */
   onLetter(key, target) {
-    const name = target.closest?.(".l2l-row")?.dataset.attribute;
+    const name = target.closest?.(".l2l-row, .l2l-option")?.dataset.attribute;
     if (key === "l" && name) {
-      const { row, lock, input } = this.controls.rows.get(name);
+      const { row, lock, input, element } = this.controls.rows.get(name);
       this.controls.hold([row]);
-      (input.disabled ? lock : input).focus(); // a held slider is disabled, and would lose the focus
+      const asks = input ?? element;
+      (asks.disabled ? lock : asks).focus(); // what is held is disabled, and would lose the focus
     } else if (key === "/") this.controls.search.focus();
     else if (key === "n") this.newFace();
     else if (key === "h") this.tabs.chooseName(this.tabs.name === "history" ? "moved" : "history");

@@ -40,7 +40,7 @@ class ManyPanel {
     this.bar.max = total || 1;
     this.bar.value = done;
     const parts = finished
-      ? [t(stopped ? "many_stopped" : "many_done", { done: stopped ? done : done, total, folder })]
+      ? [t(stopped ? "many_stopped" : "many_done", { done, total, folder })]
       : total ? [t("many_progress", { done, total })] : [];
     if (failed) parts.push(t("many_failed", { failed }));
     if (running && left) parts.push(t("many_left", { seconds: Math.ceil(left) }));

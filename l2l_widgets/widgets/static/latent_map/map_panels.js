@@ -278,7 +278,7 @@ class EditPanel {
     const [y0, y1] = [Math.log(Math.min(0.7, usual[0], ...far)), Math.log(1.12 * Math.max(2, ...far))];
     const x = (v) => left + ((v - x0) / (x1 - x0)) * (width - left - right);
     const y = (v) => height - bottom - ((Math.log(v) - y0) / (y1 - y0)) * (height - top - bottom);
-    const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t("distance_to_the_cloud_over") });
+    const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": t("distance_to_the_cloud_over") });
     svg.append(s("rect", { class: "l2l-map-usual", x: left, width: width - left - right, y: y(usual[1]), height: y(usual[0]) - y(usual[1]) }));
     const text = (tx, ty, words, anchor) => {
       const node = s("text", { x: tx, y: ty, "text-anchor": anchor });
@@ -299,17 +299,48 @@ class EditPanel {
       const points = way.asked.map((v, k) => `${x(v).toFixed(1)},${y(way.strangeness[k]).toFixed(1)}`);
       svg.append(s("polyline", { points: points.join(" "), fill: "none", stroke: style.colour, "stroke-width": 1.8, "stroke-dasharray": style.dash.join(" ") }));
       way.asked.forEach((v, k) => {
-        const dot = s("circle", { cx: x(v), cy: y(way.strangeness[k]), r: 3.4, fill: style.colour, class: "l2l-map-dot" });
-        const title = s("title");
-        title.textContent = t("asked_times_the_usual_distance", {
+        const words = t("asked_times_the_usual_distance", {
           name: way.name, asked: asChange(row, v), times: fixed(way.strangeness[k], 2),
           came: way.came ? `${t("came", { change: asChange(row, way.came[k]) })}, ` : "",
         });
+        const dot = s("circle", {
+          cx: x(v), cy: y(way.strangeness[k]), r: 3.4, fill: style.colour, class: "l2l-map-dot",
+          tabindex: i || k ? -1 : 0, role: "button", "aria-label": words, "data-method": i, "data-step": k,
+        });
+        dot.dataset.lmSuppressShortcuts = "true";
+        const title = s("title");
+        title.textContent = words;
         dot.append(title);
         dot.addEventListener("click", () => this.onPick(way.name, k));
+        dot.addEventListener("keydown", (event) => this.onDotKey(event, svg, methods, i, k));
+        dot.addEventListener("focus", () => this.onOnly(i));
+        dot.addEventListener("blur", () => this.onOnly(-1));
         svg.append(dot);
       });
     });
     return svg;
+  }
+
+  /** A chart is one stop of the Tab key: arrows go along a way and from one method to the next. */
+  onDotKey(event, svg, methods, i, k) {
+    const last = methods[i].asked.length - 1;
+    const other = (to) => {
+      const asked = methods[to].asked.map((v) => Math.abs(v - methods[i].asked[k]));
+      return [to, asked.indexOf(Math.min(...asked))];
+    };
+    const ways = {
+      ArrowLeft: () => [i, Math.max(0, k - 1)], ArrowRight: () => [i, Math.min(last, k + 1)],
+      Home: () => [i, 0], End: () => [i, last],
+      ArrowUp: () => other(Math.max(0, i - 1)), ArrowDown: () => other(Math.min(methods.length - 1, i + 1)),
+    };
+    if (event.key === "Enter" || event.key === " ") this.onPick(methods[i].name, k);
+    else if (event.key in ways) {
+      const [method, step] = ways[event.key]();
+      const next = svg.querySelector(`[data-method="${method}"][data-step="${step}"]`);
+      event.target.setAttribute("tabindex", -1);
+      next.setAttribute("tabindex", 0);
+      next.focus();
+    } else return;
+    event.preventDefault();
   }
 }

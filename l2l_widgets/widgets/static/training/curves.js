@@ -15,9 +15,9 @@ class CurvesView {
     this.element = h("div", { class: "l2l-curves" });
   }
 
-  update({ steps, losses, total }) {
+  update({ steps = [], losses = {}, labels = {} }, total) {
     for (const [name, values] of Object.entries(losses)) {
-      if (!this.curves.has(name)) this.curves.set(name, this.makeCurve(name));
+      if (!this.curves.has(name)) this.curves.set(name, this.makeCurve(name, labels[name] ?? name));
       this.drawCurve(this.curves.get(name), steps, values, total);
     }
     for (const [name, curve] of this.curves) {
@@ -27,16 +27,17 @@ class CurvesView {
     }
   }
 
-  makeCurve(name) {
+  makeCurve(name, label) {
     const value = h("span", { class: "l2l-curve-value" });
     const line = s("path", { class: "l2l-curve-line" });
     const svg = s("svg", {
       viewBox: `0 0 ${CURVE.width} ${CURVE.height}`, class: "l2l-curve", role: "img",
       preserveAspectRatio: "none",
     }, line);
-    const label = name.replaceAll("_", " ");
     const plot = h("div", { class: "l2l-curve-plot" }, svg);
-    const head = h("div", { class: "l2l-curve-head" }, h("span", {}, label), value);
+    // Where there is no room for all of it, and in every language, the name that the run's files have.
+    const title = label === name.replaceAll("_", " ") ? name : `${label} (${name})`;
+    const head = h("div", { class: "l2l-curve-head" }, h("span", { title }, label), value);
     const element = h("div", { class: name === "loss" ? "l2l-total" : "" }, head, plot);
     // The sum of all comes first: it is what the training lowers.
     if (name === "loss") this.element.prepend(element);

@@ -73,8 +73,7 @@ class TrainingView {
   }
 
   showHistory(history) {
-    const total = this.model.get("status").steps || 1;
-    this.curves.update({ steps: history.steps ?? [], losses: history.losses ?? {}, total });
+    this.curves.update(history, this.model.get("status").steps || 1);
   }
 
   showFaces(faces) {

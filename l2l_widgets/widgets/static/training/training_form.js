@@ -63,7 +63,7 @@ class TrainingForm {
     this.shown = form.recipe;
     this.fields.clear();
     const made = (field) => {
-      const view = this.makeInput(field.name, field.name.replaceAll("_", " "), (value) =>
+      const view = this.makeInput(field.name, field.label, (value) =>
         this.link.post({ kind: "field", name: field.name, value }, field.kind !== "words"), field);
       this.fields.set(field.name, view);
       return view.element;
@@ -87,12 +87,14 @@ class TrainingForm {
     const was = h("span", { class: "l2l-was" });
     const says = h("span", { class: "l2l-says", id });
     const meaning = (field.meaning ?? "").replaceAll("`", "");
-    const element = h("label", { class: "l2l-field", title: meaning },
+    // The recipe's own name, as `--set` and a run's files have it, stays to be found in every language.
+    const element = h("label", { class: "l2l-field", title: [field.name, meaning].filter(Boolean).join(": ") },
       h("span", { class: "l2l-field-name" }, label, was), input, says);
     // Room is kept for it, and it stays when the field is left: a form that moved under the mouse would
     // swallow the click on Start.
     input.addEventListener("focus", () => {
-      this.meaning.textContent = meaning ? `${label}: ${meaning}` : "";
+      const own = field.name && field.name.replaceAll("_", " ") !== label ? ` (${field.name})` : "";
+      this.meaning.textContent = meaning ? `${label}${own}: ${meaning}` : "";
     });
     return { element, input, says, was };
   }

@@ -106,8 +106,7 @@ class MonitorView {
 
   showHistory() {
     const history = this.model.get("history");
-    const total = this.model.get("run").steps || history.steps?.at(-1) || 1;
-    this.curves.update({ steps: history.steps ?? [], losses: history.losses ?? {}, total });
+    this.curves.update(history, this.model.get("run").steps || history.steps?.at(-1) || 1);
   }
 
   showLook(look) {
