@@ -315,8 +315,9 @@ class TrainingMonitor(View):
                 for r in self._known.values()
             ],
             "fields": [
-                {**field.__dict__, "limits": say.said(field.limits),
-                 "meaning": say.meaning(field.meaning),
+                {**field.__dict__,
+                 "limits": "" if names_hidden(field.limits) else say.said(field.limits),
+                 "meaning": "" if names_hidden(field.meaning) else say.meaning(field.meaning),
                  "default": self._shown_value(field.kind, shown_names(field.default)),
                  "allowed": shown_names(field.allowed),
                  "plain": field.name in PLAIN_FIELDS}
