@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from l2l_widgets.masks import LABELS
+
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MAX_LINES = 25
@@ -18,9 +20,10 @@ MAX_LINES = 25
 HIDDEN = ("gender", "smile", "glasses", "age")
 #: What is hidden from a researcher, whose reports hold every attribute and compare by some.
 FROM_RESEARCHERS = ("gender",)
-#: Seconds for a whole notebook, start of the kernel included, as a student's clock has it; of a
-#: cell, too.
-MAX_SECONDS = 180
+#: Seconds for a whole notebook, start of the kernel included, by the clock on the wall; of a cell,
+#: too. Twice what a lesson may take where a student runs it, which ``tests/lesson_times.py`` holds:
+#: here a browser, other kernels and other people's work share the cores.
+MAX_SECONDS = 360
 #: Notebooks that are quick enough to be run as a student runs them; ``tests/lesson_times.py`` does
 #: that with all of them.
 AT_FULL_SIZE = ("researcher_3_figures_for_a_paper", "teacher_2_present")
@@ -117,10 +120,14 @@ def test_a_section_whose_code_comes_before_its_question_is_found():
 
 
 def words_of(output):
-    """All that a reader can read of an output; pictures are left out."""
+    """All that a reader can read of an output; pictures are left out, and parts of a mask.
+
+    The classes of a mask are no attributes: one of them is called glasses, too.
+    """
     texts = [output.get("text", ""), *output.get("data", {}).values()]
     plain = " ".join(text for text in texts if isinstance(text, str))
-    return re.sub(r"base64,[^\"']*", "", plain)
+    parts = "|".join(map(re.escape, LABELS))
+    return re.sub(rf"base64,[^\"']*|<td>(?:{parts})</td>", "", plain)
 
 
 @pytest.mark.notebook
