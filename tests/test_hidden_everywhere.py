@@ -200,9 +200,11 @@ class Watched:
 def open_monitor(session, tmp_path):
     fit(tmp_path / "run", 2)
     assert Watch(Watched(), tmp_path / "run").look(2, 0.0, torch.device("cpu"), always=True)
-    # of its fields one says "a smile" where it tells what it means
-    view = widgets.TrainingMonitor(tmp_path, recipe="mapper-lesson")
+    view = widgets.TrainingMonitor(tmp_path)
     assert view.look["sheet"]["data"]
+    # of its fields one says "a smile" where it tells what it means
+    view._handle_custom_msg({"kind": "recipe", "name": "mapper-lesson", "client": "p"}, [])
+    assert view.form["recipe"] == "mapper-lesson"
     return view
 
 
