@@ -25,7 +25,7 @@ from l2l_widgets.errors import near, suggestion
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Condition", "FaceFilter", "FilterError", "parse_filter"]
+__all__ = ["Condition", "FaceFilter", "FilterError", "is_understood", "parse_filter"]
 
 MAX_TEXT = 500
 PRESENT, VERY = 0.5, 0.75
@@ -245,6 +245,15 @@ def parse_filter(text: str, table: AttributeTable) -> FaceFilter:
     return FaceFilter.of(found, table)
 
 
+def is_understood(text: str, table: AttributeTable) -> bool:
+    """Whether :func:`parse_filter` understands a text with this table."""
+    try:
+        parse_filter(text, table)
+    except FilterError:
+        return False
+    return True
+
+
 def _part(part: str, table: AttributeTable) -> list[Condition]:
     part = _FILLERS.sub("", " ".join(part.split()))
     negated = bool(_NEGATION.match(part))
@@ -376,4 +385,6 @@ def _near(words: str, table: AttributeTable) -> str:
     names = [*known, *labels, *table.names]
     if near(words, names):
         return suggestion(words, names)
+    if not all(name in table for name in ("smile", "glasses", AGE)):  # no word for what is hidden
+        return "allowed: an attribute's name, or NAME > NUMBER"
     return "allowed: words such as smiling, no glasses, over 60, smile > 70, or an attribute's name"

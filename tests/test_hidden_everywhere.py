@@ -20,6 +20,7 @@ from l2l_widgets.cli import main
 from l2l_widgets.entanglement import LeakageStudy, measure_trajectories
 from l2l_widgets.evaluation.one_face import SideBySide
 from l2l_widgets.evaluation.report import Protocol
+from l2l_widgets.face_filter import is_understood, parse_filter
 from l2l_widgets.images import encode_png
 from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.maps.paths import compare_groups, trajectories
@@ -86,6 +87,44 @@ def open_gallery(session, tmp_path):
     view = Gallery(session, page_size=2)
     assert view.wait(120)
     return view
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    "hidden", [[], *([n] for n in (*HIDDEN, "age", "beard")), [*HIDDEN, "age"]]
+)
+def test_the_gallery_gives_no_example_and_no_hint_of_what_is_hidden(
+    hidden, language, live, tiny_models
+):
+    view = Gallery(EditSession(tiny_models), page_size=2, language=language)
+    try:
+        everything = view.schema["examples"]
+        assert len(everything) == 4
+        live(hidden)
+        visible = view._words.translate(policy.visible_table(tiny_models.table))
+        for text in everything:
+            kept = text in view.schema["examples"]
+            assert kept == is_understood(view._words.asked(text), visible), text
+        asked = {name for t in view.schema["examples"] for name in names_in(view, t)}
+        assert not asked & set(hidden)
+        assert len(view.schema["examples"]) == 4 - sum(
+            any(name in hidden for name in names_in(view, text)) for text in everything
+        )
+        view._handle_custom_msg({"kind": "filter", "text": "qqqq", "client": "p"}, [])
+        hint = view.notice["error"]
+        assert "qqqq" in hint
+        offered = ("smil", "glasses", "lächelnd", "brille", "über 60", "over 60")
+        assert any(word in hint.lower() for word in offered) == (
+            hidden in ([], ["gender"], ["beard"])
+        )
+    finally:
+        view.close()
+
+
+def names_in(view, text):
+    """The attributes that a filter asks for, where nothing is hidden."""
+    table = view._words.translate(view.face.models.table)
+    return [one.name for one in parse_filter(view._words.asked(text), table)]
 
 
 @pytest.mark.parametrize("make", [open_grid, open_explorer, open_walk, open_gallery])
@@ -163,6 +202,9 @@ def open_monitor(session, tmp_path):
     assert Watch(Watched(), tmp_path / "run").look(2, 0.0, torch.device("cpu"), always=True)
     view = widgets.TrainingMonitor(tmp_path)
     assert view.look["sheet"]["data"]
+    # of its fields one says "a smile" where it tells what it means
+    view._handle_custom_msg({"kind": "recipe", "name": "mapper-lesson", "client": "p"}, [])
+    assert view.form["recipe"] == "mapper-lesson"
     return view
 
 
@@ -190,16 +232,13 @@ EVERY = {
     "TrainingCell": open_training,
     "TrainingMonitor": open_monitor,
 }
-#: What names attributes by their nature: tables of words, and what others are defined by.
-OF_THE_PAGE = ("_esm", "_css", "layout", "words", "form")
+#: No words: code, and how ipywidgets lays it out.
+OF_THE_PAGE = ("_esm", "_css", "layout")
 
 
 def spoken(view):
-    """All that a page is told or reads aloud, but for the words of its controls."""
+    """All that a page is told or reads aloud, but for what other attributes are defined by."""
     state = {k: v for k, v in view.get_state().items() if k not in OF_THE_PAGE}
-    schema = dict(state.get("schema", {}))
-    schema.pop("examples", None)  # of the filter's language
-    state["schema"] = schema
     text = json.dumps(state, default=lambda _: "").lower()
     return re.sub(r'"(definition|words|consent)": "[^"]*"', "", text)
 

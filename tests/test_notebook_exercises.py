@@ -65,7 +65,7 @@ def worn(models):
 
 @pytest.mark.slow
 def test_student_1(models, tmp_path):
-    names = {"EditSession": EditSession, "models": models}
+    names = {"EditSession": EditSession, "models": models, "SMILE": "smile", "GLASSES": "glasses"}
     found = exercises_of("student_1_edit_a_face", **names)
     session = EditSession(models, seed=17)
     session.set_changes({"smile": 0.2})
@@ -107,9 +107,15 @@ def test_student_2(models):
 
     found = {"smile": (0.3, 0.25), "glasses": (0.3, 0.1), "age": (0.2, 0.19)}
     exercises = exercises_of(
-        "student_2_train_a_mapper", editor=Trained, found=found, table=models.table
-    )
+        "student_2_train_a_mapper", editor=Trained, found=found, table=models.table,
+        visible=models.table,
+    )  # fmt: skip
     assert exercises["knows"].check(3)
+    hiding = exercises_of(
+        "student_2_train_a_mapper", editor=Trained, found=found, table=models.table,
+        visible=models.table.hide(["age"]),
+    )  # fmt: skip
+    assert hiding["knows"].check(2), "a slider that is hidden cannot be counted"
     assert "count the sliders" in exercises["knows"].check(35).message
     assert exercises["learned_for_the_exam"].check("glasses")
     assert "there is one with more" in exercises["learned_for_the_exam"].check("age").message
@@ -144,7 +150,7 @@ def test_teacher_1(models):
     from l2l_widgets.teaching import exercises as given
 
     tools = ("changes_of", "exercise", "expect_number", "receipt_of")
-    names = {name: getattr(given, name) for name in tools}
+    names = {"GLASSES": "glasses", **{name: getattr(given, name) for name in tools}}
     calm = exercises_of("teacher_1_a_class_in_90_minutes", models=models, **names)["calm_glasses"]
     session = EditSession(models, seed=39)
     assert "asks for nothing" in calm.check(session).message

@@ -80,6 +80,10 @@ def test_a_careful_edit(lesson, tmp_path):
     assert verdict, verdict
     session.update(seed=1, changes={})
     assert "the age moved by" in careful.check(session.recipe()).message
+    # another truncation is another face, which no map of these shows
+    for psi in (0.0, 1.0):
+        verdict = careful.check({**solution, "truncation_psi": psi})
+        assert "no face of the map: these have psi 0.7" in verdict.message
     session.update(seed=10**7)
     assert "a face of the map" in careful.check(session.recipe()).message
     assert careful.check(str(tmp_path / "none.png")).state == "failed"

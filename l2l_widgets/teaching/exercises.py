@@ -97,20 +97,22 @@ class Exercise:
         right. What it returns, if it is text, is said with the verdict.
     points : float
         What it counts, above 0.
+    task : str
+        What is asked, where that depends on something; the function's docstring if not given.
 
     Attributes
     ----------
     name : str
         The function's name.
     task : str
-        The function's docstring: what is asked.
+        What is asked.
     """
 
-    def __init__(self, function: Callable[[Any], Any], points: float = 1.0) -> None:
+    def __init__(self, function: Callable[[Any], Any], points: float = 1.0, task: str = "") -> None:
         if isinstance(points, bool) or not isinstance(points, (int, float)) or not points > 0:
             raise ValueError(f"points is {points!r}; allowed: a number above 0")
         self.name = function.__name__
-        self.task = " ".join((function.__doc__ or "").split())
+        self.task = " ".join((task or function.__doc__ or "").split())
         if not self.task:
             raise ValueError(f"{self.name} has no docstring; allowed: one that says what is asked")
         self.points = float(points)
@@ -185,12 +187,16 @@ class Exercise:
 @overload
 def exercise(function: Callable[[Any], Any]) -> Exercise: ...
 @overload
-def exercise(*, points: float = ...) -> Callable[[Callable[[Any], Any]], Exercise]: ...
-def exercise(function: Callable[[Any], Any] | None = None, *, points: float = 1.0) -> Any:
-    """Make an :class:`Exercise` of a function; a decorator, with or without ``points``."""
+def exercise(
+    *, points: float = ..., task: str = ...
+) -> Callable[[Callable[[Any], Any]], Exercise]: ...
+def exercise(
+    function: Callable[[Any], Any] | None = None, *, points: float = 1.0, task: str = ""
+) -> Any:
+    """Make an :class:`Exercise` of a function; a decorator, with or without arguments."""
     if function is not None:
-        return Exercise(function, points)
-    return lambda f: Exercise(f, points)
+        return Exercise(function, points, task)
+    return lambda f: Exercise(f, points, task)
 
 
 def total(verdicts: Iterable[Verdict]) -> str:

@@ -334,13 +334,32 @@ def test_what_has_no_place_on_a_map_yet_is_said_with_the_button_that_helps(seen)
     harness.until(lambda: not bar.is_visible(), what="the map of W")
 
 
-def test_a_map_out_of_sight_asks_for_nothing(seen):
+def test_a_map_out_of_sight_works_out_nothing_and_shows_the_face_when_it_is_back(seen):
+    def said(expression):
+        return harness.evaluate_in_kernel(seen.page, expression)
+
     visible = "view.audience.is_there"
-    harness.until(lambda: harness.evaluate_in_kernel(seen.page, visible) == "True", what="in sight")
+    harness.until(lambda: said(visible) == "True", what="in sight")
     seen.page.locator(".l2l-editor").get_by_label("Seed").scroll_into_view_if_needed()
     seen.page.set_viewport_size({"width": 1500, "height": 420})
     seen.page.locator(".l2l-editor .l2l-below").scroll_into_view_if_needed()
-    harness.until(
-        lambda: harness.evaluate_in_kernel(seen.page, visible) == "False", what="out of sight"
-    )
-    seen.page.set_viewport_size({"width": 1500, "height": 1200})
+    harness.until(lambda: said(visible) == "False", what="out of sight")
+    idle = "all(worker.drain(60) for worker in list(view._bridge._workers.values()))"
+    assert said(idle) == "True"
+    said("globals().update(told=[], placed=[], place=found.place)")
+    said("view.observe(lambda change: told.append(change['name']))")
+    said("setattr(found, 'place', lambda *a, **k: placed.append(1) or place(*a, **k))")
+    try:
+        said("view.face.load(seed=20_111) and session.drain(60)")  # on no map: its place is asked
+        assert said(idle) == "True"
+        seen.page.wait_for_timeout(1500)  # longer than any view rests before it follows
+        assert said("session.state.seed") == "20111"
+        assert said("told, placed") == "([], [])"
+        assert seen.root.get_attribute("data-face") != "20111"
+        seen.page.set_viewport_size({"width": 1500, "height": 1200})
+        seen.root.scroll_into_view_if_needed()
+        shown = "view.loaded['seed'], len(placed) > 0"
+        harness.until(lambda: said(shown) == "(20111, True)", 60, what="the face of now")
+    finally:
+        said("delattr(found, 'place')")
+        seen.page.set_viewport_size({"width": 1500, "height": 1200})

@@ -11,7 +11,7 @@ import torch
 import traitlets
 from torch import Tensor
 
-from l2l_widgets.face_filter import Condition, FaceFilter, parse_filter
+from l2l_widgets.face_filter import Condition, FaceFilter, is_understood, parse_filter
 from l2l_widgets.images import from_uint8, grid
 from l2l_widgets.latents import z_from_seed
 from l2l_widgets.many.search import LIMIT, FaceSearch, Found, Progress
@@ -148,10 +148,15 @@ class Gallery(FaceView):
             "page_size": self._size,
             "limit": LIMIT,
             "seed_max": SEED_MAX,
-            "examples": [self._words(f"example_{i}") for i in range(1, 5)],
+            "examples": self._examples(),
             "can_filter": models.has(reader),
             "models": models.name,
         }
+
+    def _examples(self) -> list[str]:
+        """The language's examples that are understood here: none names what is hidden."""
+        texts = [self._words(f"example_{i}") for i in range(1, 5)]
+        return [text for text in texts if is_understood(self._words.asked(text), self._table)]
 
     def _in_words(self, wanted: FaceFilter) -> str:
         """A filter as a line that is understood again when it is typed."""

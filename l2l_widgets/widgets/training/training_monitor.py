@@ -316,8 +316,8 @@ class TrainingMonitor(View):
             ],
             "fields": [
                 {**field.__dict__, "label": say.field(field.name),
-                 "limits": say.said(field.limits),
-                 "meaning": say.meaning(field.meaning),
+                 "limits": "" if names_hidden(field.limits) else say.said(field.limits),
+                 "meaning": "" if names_hidden(field.meaning) else say.meaning(field.meaning),
                  "default": self._shown_value(field.kind, shown_names(field.default)),
                  "allowed": shown_names(field.allowed),
                  "plain": field.name in PLAIN_FIELDS}

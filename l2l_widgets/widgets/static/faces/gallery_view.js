@@ -15,7 +15,8 @@ class GalleryView {
     this.focused = 0;
     this.text = h("input", {
       type: "text", class: "l2l-filter", "aria-label": t("filter_in_words"), spellcheck: "false",
-      placeholder: t("every_face_try", { example: this.schema.examples[0] }),
+      // a teacher may have hidden what every example asks for
+      placeholder: this.schema.examples.length ? t("every_face_try", { example: this.schema.examples[0] }) : t("every_face"),
       onkeydown: (event) => event.key === "Enter" && this.search(),
     });
     this.chips = new FilterChips(this.schema, (conditions) => this.ask({ kind: "conditions", conditions }));
@@ -60,7 +61,7 @@ class GalleryView {
     return h("div", { class: "l2l l2l-gallery" },
       h("div", { class: "l2l-viewbar", hidden: !this.schema.can_filter }, words, this.message.element,
         h("div", { class: "l2l-barline" }, this.chips.element),
-        h("div", { class: "l2l-barline l2l-examples" }, h("span", { class: "l2l-soft" }, t("for_example")), ...examples)),
+        h("div", { class: "l2l-barline l2l-examples", hidden: !examples.length }, h("span", { class: "l2l-soft" }, t("for_example")), ...examples)),
       this.grid,
       h("div", { class: "l2l-gallery-foot" }, this.back, this.where, this.next, this.bar, this.count, this.stop,
         this.more, this.saying,
