@@ -190,7 +190,7 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
 
     # a click on a face loads it in every view of the session
     seed = pairs.nth(1).get_attribute("data-seed")
-    pairs.nth(1).click()
+    pairs.nth(1).locator('[data-load="before"]').click()
     harness.until(lambda: kernel(page, "session.state.seed") == seed, what="the face")
     page.locator(".l2l-editorgrid").scroll_into_view_if_needed()
     title = page.locator(".l2l-beforecard .l2l-card-title")
