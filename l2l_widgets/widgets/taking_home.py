@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.session.as_code import python_code
+from l2l_widgets.session.replay import SCALES
+from l2l_widgets.walks.as_code import walk_name
+from l2l_widgets.walks.files import save_walk
 
 if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.states import SessionState
+    from l2l_widgets.walks.walk import Strip
 
-__all__ = ["enlargement", "free_path", "save_face", "text_of_face"]
+__all__ = ["enlargement", "free_path", "save_face", "save_strip", "text_of_face"]
 
-#: Side that a saved picture should at least have, so that it can be shown without squinting.
-SAVED_SIDE = 512
+#: Side that a saved picture should at least have, so that it can be shown without squinting; half
+#: of it where it is a frame of a strip, which lies beside others.
+SAVED_SIDE, FRAME_SIDE = 512, 256
 
 
 def save_face(
@@ -50,13 +56,42 @@ def save_face(
     scale = enlargement(session.models.generator.img_resolution)
     # that of the picture: asked for afterwards, it could be that of a slider moved meanwhile
     recipe = session.save(path, scale=scale, state=state)
-    return {
-        "path": str(path),
-        "name": path.name,
-        "folder": str(path.parent),
-        "recipe": json.dumps(recipe, indent=1),
-        "error": None,
-    }
+    return {**_told(path), "recipe": json.dumps(recipe, indent=1)}
+
+
+def save_strip(
+    models: Models, strip: Strip, folder: Path, ending: str = "png", seconds: float | None = None
+) -> dict[str, Any]:
+    """Write a walk into a folder, its recipe inside; what was there stays.
+
+    Parameters
+    ----------
+    models : Models
+        What drew it.
+    strip : Strip
+        The frames.
+    folder : Path
+        Where it goes, under a name that says the faces.
+    ending : {"png", "gif", "mp4"}
+        A strip, or a film that goes there and back.
+    seconds : float, optional
+        How long a film lasts, one way.
+
+    Returns
+    -------
+    dict
+        As of :func:`save_face`, without the recipe.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be written.
+    """
+    path = free_path(folder, walk_name(strip.walk), f".{ending}")
+    picture = ending == "png"
+    scale = max(1, FRAME_SIDE // strip.images.shape[-1]) if picture else None
+    save_walk(path, models, strip, scale=scale, seconds=seconds, there_and_back=not picture)
+    return _told(path)
 
 
 def text_of_face(
@@ -81,7 +116,7 @@ def text_of_face(
 
 def enlargement(side: int) -> int:
     """By how much a picture of ``side`` pixels is enlarged when it is saved."""
-    return max(1, -(-SAVED_SIDE // side))
+    return min(SCALES[1], max(1, -(-SAVED_SIDE // side)))
 
 
 def free_path(folder: Path, stem: str, ending: str = ".png") -> Path:
@@ -91,6 +126,10 @@ def free_path(folder: Path, stem: str, ending: str = ".png") -> Path:
         count += 1
         path = folder / f"{stem}-{count}{ending}"
     return path
+
+
+def _told(path: Path) -> dict[str, Any]:
+    return {"path": str(path), "name": path.name, "folder": str(path.parent), "error": None}
 
 
 def _picture_name(state: SessionState) -> str:

@@ -20,7 +20,6 @@ from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
 from l2l_widgets.session.states import Edit, SessionState, tensor_key
-from l2l_widgets.walks.files import save_walk
 from l2l_widgets.walks.interpolation import Interpolator
 from l2l_widgets.walks.walk import CURVES, KINDS, REACH, SPACES, Strip, Walk
 from l2l_widgets.widgets.bridge import (
@@ -33,7 +32,7 @@ from l2l_widgets.widgets.bridge import (
 from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
-from l2l_widgets.widgets.taking_home import free_path
+from l2l_widgets.widgets.taking_home import save_strip
 from l2l_widgets.widgets.words import Words
 
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
@@ -408,16 +407,8 @@ class InterpolationView(FaceView):
                 strip = walker.draw(walk, self._files.stale)
             if strip is None:
                 return
-            names = [str(f) if isinstance(f, int) else "latent" for f in strip.walk.faces]
-            names += [strip.walk.attribute] if strip.walk.attribute else []
-            path = free_path(self._folder, "-".join(["walk", *names]), f".{ending}")
             seconds = None if ending == "png" else FILM_FRAMES / 16
-            scale = max(1, 256 // strip.images.shape[-1]) if ending == "png" else None
-            save_walk(
-                path, walker.models, strip, scale=scale, seconds=seconds,
-                there_and_back=ending != "png",
-            )  # fmt: skip
-            self._say(path=str(path), name=path.name, folder=str(path.parent))
+            self._say(**save_strip(walker.models, strip, self._folder, ending, seconds))
         except Exception as error:
             self._say_error(error)
 

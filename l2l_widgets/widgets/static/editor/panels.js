@@ -66,7 +66,7 @@ class RecipePanel {
       this.ask({ kind: "recipe", text: this.recipe.value });
     });
     this.element = h("div", { class: "l2l-recipe" }, this.message,
-      textHalves(this.recipe, this.code, faceName, this.apply));
+      textHalves(this.recipe, this.code, "recipe_help", faceName, this.apply));
     this.compare();
   }
 

@@ -20,14 +20,14 @@ function downloadButton(area, name) {
 }
 
 /**
- * A face as recipe and as Python, side by side; `name()` is what their files are called, `more` further buttons of
- * the recipe.
+ * A face as recipe and as Python, side by side: `help` is the phrase about the recipe, `name()` what their files are
+ * called, `more` are further buttons of the recipe.
  */
-function textHalves(recipe, code, name, ...more) {
-  const half = (title, help, area, ...buttons) =>
-    h("div", { class: "l2l-half" }, h("h4", { title: t(help) }, t(title)), area, h("div", { class: "l2l-buttons" }, ...buttons));
+function textHalves(recipe, code, help, name, ...more) {
+  const half = (title, about, area, ...buttons) =>
+    h("div", { class: "l2l-half" }, h("h4", { title: t(about) }, t(title)), area, h("div", { class: "l2l-buttons" }, ...buttons));
   return h("div", { class: "l2l-halves" },
-    half("as_recipe", "recipe_help", recipe, copyButton(recipe), downloadButton(recipe, () => `${name()}.json`), ...more),
+    half("as_recipe", help, recipe, copyButton(recipe), downloadButton(recipe, () => `${name()}.json`), ...more),
     half("as_code", "code_help", code, copyButton(code), downloadButton(code, () => `${name()}.py`)));
 }
 
@@ -45,7 +45,7 @@ class TakeHome {
     const close = h("button", { type: "button", class: "l2l-clear", "aria-label": t("close"), title: t("close"), onclick: () => this.close() }, "\u00d7");
     this.texts = h("section", { class: "l2l-taken", hidden: true, "aria-label": t("as_code") },
       h("div", { class: "l2l-taken-head" }, this.title, close),
-      textHalves(this.recipe, this.code, () => this.title.textContent.trim().replace(/[^\p{L}\p{N}+-]+/gu, "-")));
+      textHalves(this.recipe, this.code, "recipe_replays", () => this.title.textContent.trim().replace(/[^\p{L}\p{N}+-]+/gu, "-")));
     this.texts.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
