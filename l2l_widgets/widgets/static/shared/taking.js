@@ -61,13 +61,12 @@ class TakeHome {
   buttons(name, fields) {
     const one = (kind, key, help, icon) => {
       const act = button(t(key), icon, () => this.ask(act, { kind, ...fields() }), { class: "l2l-button l2l-take", title: t(help), dataset: { take: kind } });
-      act.name = () => act.setAttribute("aria-label", `${t(key)}: ${name()}`);
-      act.name();
-      return act;
+      return [act, t(key)];
     };
     const both = [one("text", "as_code", "code_help", "copy"), one("save", "save", "save_title", "save")];
-    const group = h("span", { class: "l2l-takes" }, ...both);
-    group.rename = () => both.forEach((act) => act.name());
+    const group = h("span", { class: "l2l-takes" }, ...both.map(([act]) => act));
+    group.rename = () => both.forEach(([act, words]) => act.setAttribute("aria-label", `${words}: ${name()}`));
+    group.rename();
     return group;
   }
 
@@ -84,6 +83,10 @@ class TakeHome {
     this.recipe.value = recipe;
     this.code.value = code;
     this.texts.hidden = false;
+    for (const area of [this.recipe, this.code]) {
+      area.setSelectionRange(0, 0);
+      area.scrollTop = 0;
+    }
     this.code.focus();
     this.texts.scrollIntoView({ block: "nearest" });
   }
