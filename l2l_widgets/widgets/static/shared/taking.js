@@ -72,13 +72,14 @@ class TakeHome {
 
   ask(from, message) {
     this.saved.textContent = "";
-    if (message.kind === "text") this.from = from;
+    if (message.kind === "text") [this.from, this.waiting] = [from, true];
     this.post(message);
   }
 
   /** The answer to "as code"; another page's is its own business. */
   hear({ type, what, recipe, code }) {
-    if (type !== "text" || !this.from) return;
+    if (type !== "text" || !this.waiting) return;
+    this.waiting = false;
     this.title.textContent = what;
     this.recipe.value = recipe;
     this.code.value = code;
@@ -94,7 +95,6 @@ class TakeHome {
   close() {
     this.texts.hidden = true;
     if (this.from?.isConnected) this.from.focus();
-    this.from = null;
   }
 
   showSaved(notice) {
