@@ -170,6 +170,23 @@ def test_a_grid_does_not_compare_what_it_has_loaded(grid, open_session, label, b
     assert wait_for(lambda: grid.before["seed"] == seed + 1)
 
 
+def test_a_step_back_to_a_card_that_was_loaded_is_no_new_face_either(grid, open_session):
+    seed, page = open_session.state.seed, Page(grid)
+    page.send("blind", blind=True)
+    grid.answers()
+    assert wait_for(lambda: grid.status["state"] == "ready" and "A" in grid._labels)
+    found, labels = grid.answers(), {method: label for label, method in grid._labels.items()}
+    for method in ("follows", "perfect"):
+        page.send("load", label=labels[method])
+    open_session.undo()
+    open_session.request()
+    assert open_session.drain(120)
+    assert grid.wait(120)
+    assert torch.allclose(drawn(open_session), found["follows"].w, atol=1e-5)
+    assert all(grid.answers()[name] is one for name, one in found.items()), "compared again"
+    assert grid.settings["face"] == seed
+
+
 # -- walks -----------------------------------------------------------------------------------------
 
 

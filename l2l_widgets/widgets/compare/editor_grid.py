@@ -115,7 +115,7 @@ class EditorGrid(FaceView):
         self._found: dict[str, Answer] = {}
         self._state, self._error = "waiting", ""
         self._compared: SessionState | None = None  # whose cards are up, or on their way
-        self._loaded: tuple[Any, SessionState] | None = None  # a card's face, and what it is of
+        self._loaded: dict[Any, SessionState] = {}  # faces of cards, and what each was made of
         super().__init__(face, folder, language=language)
         self.schema = self._schema_value()
         self._tell()
@@ -220,7 +220,7 @@ class EditorGrid(FaceView):
     def _load(self, label: str) -> None:
         """Make the face of a card that of all views; what is compared stays as it is."""
         state, base = self._card_state(label)
-        self._loaded = (state.face_key(), base)
+        self._loaded[state.face_key()] = base
         self.face.load_state(state, by=self._name)
 
     def _take_card(self, kind: str, label: str) -> None:
@@ -247,9 +247,8 @@ class EditorGrid(FaceView):
     def _own(self) -> SessionState:
         """The face that is compared, unedited: the session's, or what a loaded card was made of."""
         state = self.face.state
-        if self._loaded is not None and self._loaded[0] == state.face_key():
-            return self._loaded[1]
-        return replace(state, edits=(Edit(state.edits[-1].method),))
+        unedited = replace(state, edits=(Edit(state.edits[-1].method),))
+        return self._loaded.get(state.face_key(), unedited)
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
@@ -264,7 +263,7 @@ class EditorGrid(FaceView):
         models, wanted = self.face.models, self._wanted
         self._compared = None
         if models is not self.side.models:
-            self._loaded = None
+            self._loaded = {}
         known = models.available_editors
         lost = ""
         with self._lock:
