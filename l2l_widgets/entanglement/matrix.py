@@ -48,6 +48,12 @@ class FaceChange:
         """Whether the target came as far as was asked."""
         return not math.isnan(self.strength)
 
+    @property
+    def knob(self) -> float:
+        """What the method was asked for, in [-1, 1]; all of it where the face was never reached."""
+        strength = self.strength if self.reached else 1.0
+        return max(-1.0, min(1.0, strength if self.asked > 0 else -strength))
+
 
 @dataclass(frozen=True)
 class LeakageMatrix:

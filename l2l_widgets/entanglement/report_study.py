@@ -122,6 +122,14 @@ class ReportStudy:
             raise ValueError(f"{path}: {error}; allowed: a row that the report measured") from None
         return tensors
 
+    def source(self, method: str) -> str:
+        """Name of the editor of a method of the report."""
+        return str(self.report["sources"].get(method, method))
+
+    def latents(self, method: str, edited: str, face: FaceChange) -> tuple[Tensor, Tensor]:
+        """Return one face before and after, as :meth:`LeakageStudy.latents` does."""
+        return self._drawn(method).latents(self.source(method), edited, face)
+
     def pictures(self, method: str, edited: str, face: FaceChange) -> tuple[Tensor, Tensor]:
         """Draw one face before and after, as :meth:`LeakageStudy.pictures` does.
 
@@ -130,16 +138,19 @@ class ReportStudy:
         ValueError
             No models were given, or not those of the report.
         """
+        return self._drawn(method).pictures(self.source(method), edited, face)
+
+    def _drawn(self, method: str) -> LeakageStudy:
+        """What draws the faces of a method of the report."""
         if self._models is None:
             raise ValueError("pictures need the models; allowed: ReportStudy(folder, load())")
-        differs = self._differs(self._models, ("generator", self.report["sources"][method]))
+        differs = self._differs(self._models, ("generator", self.source(method)))
         if differs:
             raise ValueError(
                 f"{differs}; allowed: the models that the report was made with (its numbers still "
                 "hold)"
             )
-        drawn = LeakageStudy(self._models, self.protocol)
-        return drawn.pictures(self.report["sources"][method], edited, face)
+        return LeakageStudy(self._models, self.protocol)
 
     def take_models(self, models: Models) -> str:
         """Draw with these models from now on.

@@ -290,6 +290,24 @@ class LeakageStudy:
             raise ValueError(f"row {name!r} of {method}: {reason}; allowed: a measured row")
         return row
 
+    def source(self, method: str) -> str:
+        """Name of the editor of a method."""
+        return method
+
+    @torch.inference_mode()
+    def latents(self, method: str, edited: str, face: FaceChange) -> tuple[Tensor, Tensor]:
+        """Return one face before and after, as :meth:`pictures` draws it.
+
+        Returns
+        -------
+        before, after : Tensor, shape (1, num_ws, w_dim)
+            In W+.
+        """
+        check_visible((edited,), self.models.table)
+        ws = face_latents(self.models, [face.seed], self.protocol.truncation_psi)
+        after = self.models.editor(method).edit(ws, EditRequest(changes={edited: face.knob}))
+        return ws.clone(), after.to(ws).clone()
+
     @torch.inference_mode()
     def pictures(self, method: str, edited: str, face: FaceChange) -> tuple[Tensor, Tensor]:
         """Draw one face before and after, at the strength that gave it the achieved change.
@@ -299,13 +317,8 @@ class LeakageStudy:
         before, after : Tensor, shape (3, R, R)
             In [-1, 1]. A face that was never reached is drawn at full strength.
         """
-        check_visible((edited,), self.models.table)
-        strength = face.strength if face.reached else 1.0
-        editor, generator = self.models.editor(method), self.models.generator
-        ws = face_latents(self.models, [face.seed], self.protocol.truncation_psi)
-        change = max(-1.0, min(1.0, strength if face.asked > 0 else -strength))
-        after = editor.edit(ws, EditRequest(changes={edited: change}))
-        both = generator.synthesis(torch.cat([ws, after.to(ws)]), noise_mode="const")
+        both = torch.cat(self.latents(method, edited, face))
+        both = self.models.generator.synthesis(both, noise_mode="const")
         return both[0].cpu().clone(), both[1].cpu().clone()
 
 

@@ -85,6 +85,11 @@ class Answer:
     receipt: Receipt | None = None
     seconds: float = float("nan")
 
+    @property
+    def changes(self) -> dict[str, float]:
+        """What the method was asked for, in attribute units; empty where nothing was drawn."""
+        return {} if self.receipt is None else _asked(self.receipt.requested, self.strength)
+
 
 class SideBySide:
     """Compares methods on faces, one request at a time. Thread-safe: one answer at a time.
@@ -197,8 +202,8 @@ class SideBySide:
             return Answer(method, False, f"cannot change {table[missing[0]].label.lower()}: {why}")
 
         def edit(strength: float) -> Tensor:
-            changes = {n: max(-1.0, min(1.0, strength * c)) for n, c in request.items()}
-            after = editor.edit(face.ws, EditRequest(changes=changes)).to(face.ws)
+            changes = EditRequest(changes=_asked(request, strength))
+            after = editor.edit(face.ws, changes).to(face.ws)
             if not bool(torch.isfinite(after).all()):
                 raise ValueError("edited latents hold NaN or infinity")
             return after
@@ -318,6 +323,10 @@ class _Face:
     readings: Tensor  # (A,)
     embedding: Tensor | None
     randoms: RandomEdits
+
+
+def _asked(request: Mapping[str, float], strength: float) -> dict[str, float]:
+    return {name: max(-1.0, min(1.0, strength * change)) for name, change in request.items()}
 
 
 def _no_room(table: AttributeTable, request: Mapping[str, float], readings: Tensor) -> str:

@@ -29,7 +29,7 @@ def python_code(models: Models, state: SessionState, scale: int = 1) -> str:
     """
     edits = [edit for edit in state.edits if not edit.empty]
     names = ["EditSession"]
-    lines = [_models_line(models)]
+    lines = [models_line(models)]
     names += ["load"] if "load(" in lines[0] else []
     if state.w is None:
         method = edits[0].method if edits else state.edits[-1].method
@@ -57,7 +57,8 @@ def python_code(models: Models, state: SessionState, scale: int = 1) -> str:
     return "\n".join([*imports, "", *lines, ""])
 
 
-def _models_line(models: Models) -> str:
+def models_line(models: Models) -> str:
+    """The line of Python that loads models, or leaves the place open where they have no name."""
     if models.name in list_models():
         return f"models = load({models.name!r})"
     if models.folder is not None:

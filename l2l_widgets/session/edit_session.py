@@ -45,6 +45,7 @@ from l2l_widgets.session.states import (
     EditResult,
     SessionState,
     check_state,
+    edits_asked,
     face_values,
     latent_face,
 )  # fmt: skip
@@ -158,22 +159,22 @@ class EditSession:
             Consecutive updates with the same gesture are one step of undo: name the slider and
             count its drags.
         **values
-            ``seed``, ``w``, ``truncation_psi``, ``noise_mode`` of the face; ``method``,
-            what an :class:`Edit` holds of the current edit, each replaced as a whole.
+            ``seed``, ``w``, ``truncation_psi``, ``noise_mode`` of the face; ``edits``, all of
+            them, none where empty; and what an :class:`Edit` holds, of the last of them.
 
         Returns
         -------
         int
             The new stamp; results carry it.
         """
-        unknown = sorted(set(values) - _FACE_FIELDS - _EDIT_FIELDS)
+        unknown = sorted(set(values) - _FACE_FIELDS - _EDIT_FIELDS - {"edits"})
         if unknown:
-            known = ", ".join(sorted(_FACE_FIELDS | _EDIT_FIELDS))
+            known = ", ".join(sorted(_FACE_FIELDS | _EDIT_FIELDS | {"edits"}))
             raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
         face = face_values({k: v for k, v in values.items() if k in _FACE_FIELDS}, self.models)
         edit = {k: v for k, v in values.items() if k in _EDIT_FIELDS}
         with self._lock:
-            edits = self.state.edits
+            edits = edits_asked(values.get("edits"), self.state.edits)
             if edit:
                 edits = (*edits[:-1], replace(edits[-1], **edit))
             return self._enter(replace(self.state, edits=edits, **face), gesture)
@@ -442,8 +443,10 @@ class EditSession:
 
     # -- what can be kept --------------------------------------------------------------------------
 
-    def recipe(self, picture: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The recipe of the current state as plain JSON values.
+    def recipe(
+        self, picture: Mapping[str, Any] | None = None, state: SessionState | None = None
+    ) -> dict[str, Any]:
+        """The recipe of the current state, or of another one, as plain JSON values.
 
         Parameters
         ----------
@@ -455,16 +458,17 @@ class EditSession:
         ValueError
             When the state cannot be drawn.
         """
-        return self._recipe(self.state, picture).to_dict()
+        return self._recipe(self.state if state is None else check_state(state), picture).to_dict()
 
     def _recipe(self, state: SessionState, picture: Mapping[str, Any] | None) -> Recipe:
         self._renderer.check(state)
         return Recipe.of(self.models, state, picture)
 
     def save(
-        self, path: str | os.PathLike[str], scale: int = 1, compare: bool = False
-    ) -> dict[str, Any]:
-        """Write the edited face as PNG with its recipe inside.
+        self, path: str | os.PathLike[str], scale: int = 1, compare: bool = False,
+        state: SessionState | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Write the edited face, or that of another state, as PNG with its recipe inside.
 
         Parameters
         ----------
@@ -486,11 +490,10 @@ class EditSession:
             When the state cannot be drawn, or the file not be written.
         """
         path = check_picture(path, scale)
-        state, stamp = self._snapshot()
-        result = self._rendered(state, stamp)
+        result = self.render(state)
         if result.error is not None or result.after is None:
             raise ValueError(result.error)
-        recipe = self._recipe(state, {"scale": scale, "compare": compare})
+        recipe = self._recipe(result.state, {"scale": scale, "compare": compare})
         image = result.compare() if compare else result.after
         save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
         return recipe.to_dict()

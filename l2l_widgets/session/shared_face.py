@@ -20,8 +20,8 @@ import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -32,7 +32,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import listen, visible_table
 from l2l_widgets.session.arguments import must_be_callable
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.states import SessionState
+from l2l_widgets.session.states import Edit, SessionState, same_latent, tensor_key
 from l2l_widgets.session.subscribers import never
 
 __all__ = ["POLICY", "FaceEvent", "SharedFace"]
@@ -162,18 +162,25 @@ class SharedFace:
         *,
         seed: int | None = None,
         w: Tensor | None = None,
+        edits: Sequence[Edit] | None = None,
+        truncation_psi: float | None = None,
         by: str = "",
         gesture: str | None = None,
         preview: bool = False,
     ) -> FaceEvent:
-        """Make this the face, everywhere; drawn on the session's worker, the edits stay.
+        """Make this the face, everywhere; drawn on the session's worker.
 
         Parameters
         ----------
         seed : int, optional
-            Of the face, 0 to 2**32 - 1; the session's truncation applies.
+            Of the face, 0 to 2**32 - 1.
         w : Tensor, shape (w_dim,), (num_ws, w_dim) or (1, num_ws, w_dim), optional
             The face as a latent, taken as it is. One of the two must be given.
+        edits : sequence of Edit, optional
+            What is asked of it, in the same step of undo. If not given, the session's edits stay
+            and are made on this face; a latent that was edited already wants none of them: ``()``.
+        truncation_psi : float, optional
+            Of a seed, in [0, 1.5]; the session's if not given.
         by : str
             Who loads it; subscribers find it in the event.
         gesture : str, optional
@@ -195,17 +202,55 @@ class SharedFace:
             given = "neither" if w is None else "both"
             raise ValueError(f"seed, w: {given} given; allowed: one of the two")
         values: dict[str, Any] = {"seed": seed}
+        asked: dict[str, Any] = {} if edits is None else {"edits": edits}
+        if truncation_psi is not None:
+            SessionState(truncation_psi=truncation_psi).check_truncation()
+            asked["truncation_psi"] = truncation_psi
         if seed is not None:
             z_from_seed(seed, 1)  # refused before it is taken: it would refuse all that follows
         elif w is not None:
             values = {"w": self.session.checked_latent(w)}
         # Subscribers of the session may draw before this returns; they must not hear it twice.
         with self._lock:
-            stamp = self.session.update(gesture=gesture, **values)
+            stamp = self.session.update(gesture=gesture, **values, **asked)
             event = self._enter("face", by, self.session.state, stamp)
         self.session.request(measure=not preview, preview=preview, rest=REST)
         self._tell(event)
         return event
+
+    def load_state(self, state: SessionState, by: str = "") -> FaceEvent:
+        """Make a state's face and edits those of the session, in one step, as :meth:`load`."""
+        if state.w is not None:
+            return self.load(w=state.w, edits=state.edits, by=by)
+        psi = state.truncation_psi
+        return self.load(seed=state.seed, truncation_psi=psi, edits=state.edits, by=by)
+
+    def faithful(self, state: SessionState, w_edited: Tensor) -> SessionState:
+        """A state that draws an edited face which a view shows.
+
+        Parameters
+        ----------
+        state : SessionState
+            The face and the edits that made it, as the view knows them.
+        w_edited : Tensor, shape (1, num_ws, w_dim)
+            The latent that is shown.
+
+        Returns
+        -------
+        SessionState
+            ``state`` where the session draws the same by it: its recipe tells how the face came to
+            be. Elsewhere, as where the session corrects a request and the view did not, the latent
+            itself with no edit on it.
+        """
+        if same_latent(self.session.render(state).w_edited, w_edited):
+            return state
+        return self.unedited(w_edited, state)
+
+    def unedited(self, w: Tensor, state: SessionState) -> SessionState:
+        """A state that draws a latent as it is; method and noise are those of ``state``."""
+        w = self.session.checked_latent(w)
+        edits = (Edit(state.edits[-1].method),)
+        return replace(state, seed=None, w=w, w_key=tensor_key(w), edits=edits)
 
     def swap(self, models: Models, by: str = "") -> FaceEvent:
         """Have other models draw, read and edit, under every open view.

@@ -30,6 +30,8 @@ NOISE_MODES = ("const", "none")
 MAX_EDITS = 64
 #: No latent of a StyleGAN2 comes near this; larger numbers are damage, or an attack on arithmetic.
 MAX_LATENT = 1e3
+#: By how much two latents of one face may differ: those of a batch are computed in another order.
+SAME = 1e-4
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,32 @@ def face_values(face: Mapping[str, Any], models: Models) -> dict[str, Any]:
         w = latent_face(face["w"], models.generator.num_ws)
         return {**face, "seed": None, "w": w, "w_key": tensor_key(w)}
     return {**face, "w": None, "w_key": ""} if "seed" in face else dict(face)
+
+
+def edits_asked(given: Any, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """The edits that take the place of others: those given; an empty one where none are.
+
+    Parameters
+    ----------
+    given : sequence of Edit or None
+        None leaves those that there are.
+    edits : tuple of Edit
+        Those that there are, at least one.
+    """
+    if given is None:
+        return edits
+    allowed = "a list of Edit, or None"
+    chosen = tuple(must_be("edits", given, (tuple, list), allowed))
+    for edit in chosen:
+        must_be("edits", edit, Edit, allowed)
+    return chosen or (Edit(edits[-1].method),)
+
+
+def same_latent(one: Tensor | None, other: Tensor | None) -> bool:
+    """Whether two latents draw the same face: equal but for the last bits of the arithmetic."""
+    if one is None or other is None or one.shape != other.shape:
+        return False
+    return torch.allclose(one.float().cpu(), other.float().cpu(), rtol=SAME, atol=SAME)
 
 
 def latent_face(w: Any, num_ws: int) -> Any:

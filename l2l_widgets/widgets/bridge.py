@@ -15,7 +15,6 @@ make the second late, and nobody reads numbers that change twenty times a second
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from l2l_widgets.policy import visible_table
 from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.scope import own_names, spaces_of
 from l2l_widgets.widgets.requests import Requests
+from l2l_widgets.widgets.taking_home import save_face
 from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ BY_ATTRIBUTE = (
     "requested", "targets", "achieved", "others", "band", "before", "after", "by_regressor",
     "inside_band", "along", "slipped",
 )  # fmt: skip
-#: Side that a saved picture should at least have, so that it can be shown without squinting.
-SAVED_SIDE = 512
 
 
 def picture_value(image: Tensor) -> dict[str, Any]:
@@ -369,19 +367,7 @@ class SessionBridge:
                 self.session.request()
 
     def _save(self, message: Mapping[str, Any]) -> None:
-        path = free_path(self._folder, picture_name(self.session))
-        side = self.session.models.generator.img_resolution
-        scale = max(1, -(-SAVED_SIDE // side))
-        # that of the picture: asked for afterwards, it could be that of a slider moved meanwhile
-        recipe = self.session.save(path, scale=scale)
-        notice = {
-            "path": str(path),
-            "name": path.name,
-            "folder": str(path.parent),
-            "recipe": json.dumps(recipe, indent=1),
-            "error": None,
-        }
-        self._answer(message, notice)
+        self._answer(message, save_face(self.session, self._folder))
 
     def _answer(self, message: Mapping[str, Any], notice: dict[str, Any]) -> None:
         self._publish({"notice": self._requests.notice(message, notice)})
@@ -479,20 +465,3 @@ def receipt_value(receipt: Receipt, table: AttributeTable, words: Words) -> dict
         "drifts": receipt.drifts,
         "stamp": receipt.stamp,
     }
-
-
-def picture_name(session: EditSession) -> str:
-    """A file name that says what the picture is: the face and what was asked for."""
-    state = session.state
-    face = "face" if state.seed is None else f"face-{state.seed}"
-    edit = state.edits[-1]
-    return "-".join([face, *list({**edit.changes, **edit.targets})[:3]])
-
-
-def free_path(folder: Path, stem: str, ending: str = ".png") -> Path:
-    """A path in ``folder`` that nothing has yet: ``stem.png``, ``stem-2.png``, ..."""
-    path, count = folder / f"{stem}{ending}", 1
-    while path.exists():
-        count += 1
-        path = folder / f"{stem}-{count}{ending}"
-    return path

@@ -8,6 +8,8 @@ from typing import Any
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
+from l2l_widgets.session.states import SessionState
+from l2l_widgets.widgets.taking_home import save_face, text_of_face
 from l2l_widgets.widgets.view import View
 
 #: Seconds that another view's change rests before this view follows: a picture under somebody's
@@ -56,9 +58,26 @@ class FaceView(View):
         """Whose face it is."""
         return self.face.session
 
-    def _whose(self) -> str:
-        """The face in words: "face 7", "a face of its own" for a latent."""
-        state = self.face.state
+    def _take_home(self, kind: str, state: SessionState, what: str) -> None:
+        """Save a face that is up, its recipe inside, or send its page the recipe and the code.
+
+        Parameters
+        ----------
+        kind : {"save", "text"}
+            Which of the two.
+        state : SessionState
+            What draws it.
+        what : str
+            Its name on the page, in the reader's words.
+        """
+        if kind == "save":
+            self._say(**save_face(self.session, self._folder, state))
+        else:
+            self.send({"type": "text", "what": what, **text_of_face(self.session, state)})
+
+    def _whose(self, state: SessionState | None = None) -> str:
+        """A face in words, that of the session: "face 7", "a face of its own" for a latent."""
+        state = self.face.state if state is None else state
         if state.w is not None:
             return self._words("face_without_seed")
         return self._words("face_number", seed=state.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,43 @@ def test_the_grid_compares_hides_names_takes_a_vote_and_reveals(opened):
     state_of(grid, "ready")
 
 
+def test_a_card_is_loaded_and_taken_home_by_mouse_and_keyboard(opened):
+    page = opened
+    grid = page.locator(".l2l-editorgrid")
+    harness.bring_into_sight(page, grid)
+    state_of(grid, "ready")
+    card, texts = grid.locator('.l2l-card[data-label="follows"]'), grid.locator(".l2l-taken")
+    seed = kernel(page, "session.state.seed")
+    kernel(page, "session.request(changes={'smile': -0.3}) and None")
+    assert texts.is_hidden()
+    as_code = card.get_by_role("button", name="As code: follows")
+    as_code.click()
+    harness.until(texts.is_visible, what="the code")
+    code = texts.get_by_role("textbox", name="As code")
+    assert "session.update(changes={'age': 0." in code.input_value()
+    assert f"seed={seed}" in code.input_value()
+    assert '"method": "follows"' in texts.get_by_role("textbox", name="As recipe").input_value()
+    harness.keep_picture(page, grid, "card-as-code")
+    page.keyboard.press("Escape")
+    harness.until(texts.is_hidden, what="the code gone")
+    focused = "document.activeElement.getAttribute('aria-label')"
+    assert page.evaluate(focused) == "As code: follows"
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "Save: follows"
+    page.keyboard.press("Enter")
+    says(grid.locator(".l2l-taken-saved"), f"face-{seed}-age.png")
+    saved = json.loads(eval(kernel(page, "grid.notice['recipe']")))
+    assert [edit["method"] for edit in saved["edits"]] == ["follows"]
+    assert kernel(page, "__import__('os').path.isfile(grid.notice['path'])") == "True"
+    harness.keep_picture(page, grid, "card-saved")
+    # the face that is clicked is the one that is loaded, whatever the sliders asked for
+    card.locator(".l2l-cardface").click()
+    method = "session.state.edits[-1].method, list(session.state.edits[-1].changes)"
+    harness.until(lambda: kernel(page, method) == "('follows', ['age'])", what="its edit")
+    assert kernel(page, "session.state.seed") == seed
+    kernel(page, "session.undo() and session.request(changes={}) and None")
+
+
 def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     page = opened
     explorer = page.locator(".l2l-explorer")
@@ -185,9 +223,17 @@ def test_the_matrix_is_measured_and_read_with_mouse_and_keyboard(opened):
     explorer.get_by_label("columns as rows").uncheck()
     comes(explorer.locator(".l2l-cell[data-edited]"), 2 * 35, "all columns")
 
-    # a click on a face loads it in every view of the session
+    # either picture can be had: the edited one also as code, which is of that face
     seed = pairs.nth(1).get_attribute("data-seed")
-    pairs.nth(1).click()
+    pairs.nth(1).get_by_role("button", name=f"As code: Face {seed}, after").click()
+    texts = explorer.locator(".l2l-taken")
+    harness.until(texts.is_visible, what="its code")
+    harness.keep_picture(page, explorer, "edited-as-code")
+    texts.get_by_role("button", name="Close").click()
+    harness.until(texts.is_hidden, what="the code gone")
+
+    # a click on a face loads it in every view of the session
+    pairs.nth(1).locator('[data-load="before"]').click()
     harness.until(lambda: kernel(page, "session.state.seed") == seed, what="the face")
     page.locator(".l2l-editorgrid").scroll_into_view_if_needed()
     title = page.locator(".l2l-beforecard .l2l-card-title")

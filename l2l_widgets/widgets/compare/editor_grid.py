@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +22,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.compare.explorer_values import attribute_values
 from l2l_widgets.widgets.face_view import FaceView, shared
@@ -57,6 +60,8 @@ class EditorGrid(FaceView):
         Attributes that can neither be asked for nor are named.
     language : str, optional
         "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
+    folder : path, optional
+        Where a card is saved; the kernel's working folder if not given.
     n_random : int
         Random edits behind each receipt's band.
 
@@ -71,8 +76,10 @@ class EditorGrid(FaceView):
         An impossible request, an unknown method or attribute, or a seed below 0.
     """
 
-    _esm = scripted("compare", "shared/choices.js", "editor_grid.js")
-    _css = themed("l2l-editorgrid", "compare", "compare.css", "editor_grid.css")
+    _esm = scripted("compare", "shared/choices.js", "shared/taking.js", "editor_grid.js")
+    _css = themed(
+        "l2l-editorgrid", "compare", "shared/taking.css", "compare.css", "editor_grid.css"
+    )
 
     settings = traitlets.Dict(help="request, face, blind or not, votes").tag(sync=True)
     status = traitlets.Dict(help="how many methods have answered, errors").tag(sync=True)
@@ -89,6 +96,7 @@ class EditorGrid(FaceView):
         blind_seed: int = 0,
         hide: Iterable[str] = (),
         language: str | None = None,
+        folder: str | Path | None = None,
         n_random: int = 24,
     ) -> None:
         face = shared(source)  # what is refused is refused before there is a view
@@ -106,14 +114,18 @@ class EditorGrid(FaceView):
         self._labels: dict[str, str] = {}
         self._found: dict[str, Answer] = {}
         self._state, self._error = "waiting", ""
-        super().__init__(face, language=language)
+        self._compared: SessionState | None = None  # whose cards are up, or on their way
+        self._loaded: dict[Any, SessionState] = {}  # faces of cards, and what each was made of
+        super().__init__(face, folder, language=language)
         self.schema = self._schema_value()
         self._tell()
         self._ask()
 
     def _about(self) -> str:
         request, count = _in_units(self._asked, self._table), len(self.side.methods)
-        return self._words("about_grid", face=self._whose(), request=request, count=count)
+        return self._words(
+            "about_grid", face=self._whose(self._own()), request=request, count=count
+        )
 
     # -- from Python -------------------------------------------------------------------------------
 
@@ -172,6 +184,8 @@ class EditorGrid(FaceView):
             self._vote(str(message["label"]))
         elif kind == "load":
             self._load(str(message["label"]))
+        elif kind in ("save", "text"):
+            self._take_card(kind, str(message["label"]))
         elif kind == "face":
             self.face.load(seed=message["seed"], by=self._name)
         else:
@@ -204,23 +218,52 @@ class EditorGrid(FaceView):
         )  # fmt: skip
 
     def _load(self, label: str) -> None:
+        """Make the face of a card that of all views; what is compared stays as it is."""
+        state, base = self._card_state(label)
+        self._loaded[state.face_key()] = base
+        self.face.load_state(state, by=self._name)
+
+    def _take_card(self, kind: str, label: str) -> None:
+        if self._blind and not self._revealed:
+            raise ValueError(
+                f"card {label!r} is blind: its recipe names the method; allowed: reveal first"
+            )
+        state, _ = self._card_state(label)
+        self._take_home(kind, state, label)
+
+    def _card_state(self, label: str) -> tuple[SessionState, SessionState]:
+        """What draws the face of a card, and the face that it was made of."""
         with self._lock:
-            answer = self._found.get(self._labels.get(label, ""))
-        if answer is None or answer.w is None:
+            answer, base = self._found.get(self._labels.get(label, "")), self._compared
+        if answer is None or answer.w is None or base is None:
             raise ValueError(f"face {label!r} is not there; allowed: one that is drawn")
-        self.face.load(w=answer.w, by=self._name)
+        if self._blind and not self._revealed:  # its method stands nowhere, in no other view either
+            return self.face.unedited(answer.w, base), base
+        asked = replace(base, edits=(Edit(answer.method, answer.changes),))
+        return self.face.faithful(asked, answer.w), base
 
     # -- comparing, on the worker ------------------------------------------------------------------
+
+    def _own(self) -> SessionState:
+        """The face that is compared, unedited: the session's, or what a loaded card was made of."""
+        state = self.face.state
+        unedited = replace(state, edits=(Edit(state.edits[-1].method),))
+        return self._loaded.get(state.face_key(), unedited)
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
             self._take_models()
-        if event.kind != "edits":
+        known = None if self._state == "failed" else self._compared
+        same = known is not None and self._own().face_key() == known.face_key()
+        if event.kind == "models" or (event.kind == "face" and not same):
             self._ask()
 
     def _take_models(self) -> None:
         """Other models draw now: the old answers are faces of another world, and go."""
         models, wanted = self.face.models, self._wanted
+        self._compared = None
+        if models is not self.side.models:
+            self._loaded = {}
         known = models.available_editors
         lost = ""
         with self._lock:
@@ -252,7 +295,7 @@ class EditorGrid(FaceView):
         }
 
     def _subject(self) -> tuple[Any, dict[str, float]]:
-        state = self.face.state
+        state = self._own()
         return (state.seed if state.w is None else "latent", dict(self._asked))
 
     def _serve(self) -> None:
@@ -268,12 +311,13 @@ class EditorGrid(FaceView):
         side, request = self.side, dict(self._asked)
         if self._lost:
             raise ValueError(self._lost)
-        result = self.face.session.render()
+        base = self._own()
+        result = self.face.session.render(base)
         if result.w is None or result.before is None:
             raise ValueError(result.error or "the face cannot be drawn")
         labels = self._shuffled(side)
         with self._lock:
-            self._labels, self._found = labels, {}
+            self._labels, self._found, self._compared = labels, {}, base
             self._state, self._error = "comparing", ""
         seed = result.state.seed if result.state.w is None else None
         self.before = {**picture_value(result.before), "seed": seed}
@@ -321,6 +365,7 @@ class EditorGrid(FaceView):
         card["reason"] = self._told_reason(answer, hidden)
         if answer.image is not None:
             card["picture"] = picture_value(answer.image)
+            card["can_take"] = not hidden  # a recipe would tell who it was
         receipt = answer.receipt
         if receipt is not None:
             beyond = receipt.outside_band()

@@ -24,7 +24,7 @@ from l2l_widgets.entanglement import (
     measure_trajectories,
     paired_difference,
 )
-from l2l_widgets.evaluation.bench import Truth, face_latents
+from l2l_widgets.evaluation.bench import Truth
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.models.checks import no_editor
@@ -32,6 +32,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.audience import page_may_come
 from l2l_widgets.widgets.compare.explorer_cell import fill_cell, projection_lines
 from l2l_widgets.widgets.compare.explorer_plan import BATCH, StudyMaker, asked_protocol
@@ -81,7 +82,8 @@ class EntanglementExplorer(FaceView):
     chance : int
         Random edits that say what chance does.
     folder : path, optional
-        Where measured rows are kept over a restart of the kernel.
+        Where measured rows are kept over a restart of the kernel, and where Save writes: the
+        working folder, where nothing is given and no row is kept.
 
     Raises
     ------
@@ -90,10 +92,12 @@ class EntanglementExplorer(FaceView):
     """
 
     _esm = scripted(
-        "compare", "shared/choices.js", "leakage_grid.js", "faces_behind.js", "trajectories.js",
-        "entanglement_explorer.js",
+        "compare", "shared/choices.js", "shared/taking.js", "leakage_grid.js", "faces_behind.js",
+        "trajectories.js", "entanglement_explorer.js",
     )  # fmt: skip
-    _css = themed("l2l-explorer", "compare", "compare.css", "entanglement_explorer.css")
+    _css = themed(
+        "l2l-explorer", "compare", "shared/taking.css", "compare.css", "entanglement_explorer.css"
+    )
 
     settings = traitlets.Dict(help="method, against, reader, attributes, faces").tag(sync=True)
     status = traitlets.Dict(help="state, rows done, seconds left, errors").tag(sync=True)
@@ -148,7 +152,8 @@ class EntanglementExplorer(FaceView):
         other = HELD if self._method == PLAIN and HELD in methods else ""
         self._against = chosen("against", against, methods, other)
         self._reader = "judge"
-        super().__init__(face, language=language)
+        self._behind: LeakageStudy | ReportStudy = self.study  # whose faces the cell shows
+        super().__init__(face, folder, language=language)
         self.schema = explorer_schema(self.study, self._table, models)
         self._cells = Owing(self._show_cell, lambda: self.is_hidden, "l2l-cell")
         self._tell()
@@ -215,7 +220,7 @@ class EntanglementExplorer(FaceView):
     def _change(self, kind: str, message: Mapping[str, Any]) -> None:
         if self._lost and kind not in ("load", "stop"):
             raise ValueError(self._lost)
-        if self._foreign and kind in ("load", "trajectory"):
+        if self._foreign and kind in ("load", "save", "text", "trajectory"):
             raise ValueError(self._foreign)
         if kind == "start":
             self.start()
@@ -231,7 +236,11 @@ class EntanglementExplorer(FaceView):
             self._trajectory_of = (str(message["edited"]), str(message["faces"]))
             self._ask()
         elif kind == "load":
-            self._load(int(message["seed"]))
+            self._load(int(message["seed"]), bool(message.get("edited")))
+        elif kind in ("save", "text"):
+            seed = int(message["seed"])
+            what = self._words("face_number", seed=seed)
+            self._take_home(kind, self._edited_state(seed), what)
         else:
             raise ValueError(f"no such request: {kind}")
         self._tell()
@@ -274,13 +283,27 @@ class EntanglementExplorer(FaceView):
         self._look()
         self._show_matrix()
 
-    def _load(self, seed: int) -> None:
-        psi = self.study.protocol.truncation_psi
-        if self.face.state.truncation_psi == psi:
-            self.face.load(seed=seed, by=self._name)
-        else:  # the face as it was measured, not as the session would draw its seed
-            w = face_latents(self.face.models, [seed], psi)
-            self.face.load(w=w, by=self._name)
+    def _load(self, seed: int, edited: bool) -> None:
+        """Load a face as it was measured: at the study's truncation, unedited or as the pair's."""
+        if edited:
+            self.face.load_state(self._edited_state(seed), by=self._name)
+        else:
+            psi = self.study.protocol.truncation_psi
+            self.face.load(seed=seed, truncation_psi=psi, by=self._name)
+
+    def _edited_state(self, seed: int) -> SessionState:
+        """What draws the edited face of a pair that is up."""
+        with self._lock:
+            cell, study, reader = self.cell, self._behind, self._reader
+        if seed not in [pair["seed"] for pair in cell.get("pairs", ())]:
+            raise ValueError(f"face {seed} is not there; allowed: one of a pair that is drawn")
+        edited, method = cell["edited"], cell["method"]
+        faces = study.faces(method, edited, cell["read"], reader)
+        face = next(f for f in faces if f.seed == seed)
+        state = SessionState(
+            seed, study.protocol.truncation_psi, (Edit(study.source(method), {edited: face.knob}),)
+        )
+        return self.face.faithful(state, study.latents(method, edited, face)[1])
 
     # -- visible or not ----------------------------------------------------------------------------
 
@@ -418,11 +441,10 @@ class EntanglementExplorer(FaceView):
             return
         _, table, method, reader = asked
         value: dict[str, Any] = {"edited": edited, "read": read, "method": method}
-        projection = None
+        study, projection = self._shown(method), None
         if {method, self._against} == {PLAIN, HELD}:  # what holding others does to a boundary
             projection = partial(projection_lines, self.face, edited, self._words, table)
         try:
-            study = self._shown(method)
             stale = self._cells.left
             if not fill_cell(value, study, reader, table, self._words, projection, stale):
                 return
@@ -430,7 +452,7 @@ class EntanglementExplorer(FaceView):
             value["error"] = self._line(error)
         with self._lock:
             if asked == self._what_is_up():  # still
-                self.cell = value
+                self._behind, self.cell = study, value
 
     def _serve(self) -> None:
         """Follow the trajectory that is asked for."""

@@ -66,8 +66,8 @@ class FaceEditor(FaceView):
     """
 
     _esm = scripted(
-        "editor", "controls.js", "receipt.js", "scope.js", "history.js", "panels.js",
-        "pair.js", "many.js", "face_editor.js",
+        "editor", "shared/taking.js", "controls.js", "receipt.js", "scope.js", "history.js",
+        "panels.js", "pair.js", "many.js", "face_editor.js",
     )  # fmt: skip
     _css = themed(
         "l2l-face-editor", "editor", "shared/pictures.css", "controls.css", "face_editor.css",

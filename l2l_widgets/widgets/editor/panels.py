@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.images import encode_jpeg
-from l2l_widgets.session.as_code import python_code
 from l2l_widgets.session.presets import FILE, SHIPPED, PresetShelf
 from l2l_widgets.session.recipe_pair import compare_recipes
 from l2l_widgets.session.references import Strangers
 from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.states import Edit
 from l2l_widgets.widgets.owing import Owing
+from l2l_widgets.widgets.taking_home import text_of_face
 
 if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable
@@ -185,17 +185,8 @@ class Panels:
     # -- recipe and code ---------------------------------------------------------------------------
 
     def _text(self, message: Mapping[str, Any]) -> None:
-        session = self.session
-        recipe = session.recipe()
-        self._send(
-            {
-                "type": _panel(message),
-                "recipe": json.dumps(recipe, indent=1),
-                "code": python_code(session.models, session.state, int(message.get("scale", 1))),
-                "slot": message.get("slot"),
-            },
-            [],
-        )
+        text = text_of_face(self.session, scale=int(message.get("scale", 1)))
+        self._send({"type": _panel(message), **text, "slot": message.get("slot")}, [])
 
     # -- presets -----------------------------------------------------------------------------------
 

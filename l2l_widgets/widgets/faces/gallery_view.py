@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
+from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.bridge import SEED_MAX, picture_value, schema_value
 from l2l_widgets.widgets.face_view import REST_OF_SLIDER, FaceView
 from l2l_widgets.widgets.still import Still
@@ -48,6 +50,8 @@ class Gallery(FaceView):
         Attributes that the filter does not know.
     language : str, optional
         "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
+    folder : path, optional
+        Where Save writes; the kernel's working folder if not given.
 
     Attributes
     ----------
@@ -65,8 +69,10 @@ class Gallery(FaceView):
     >>> Gallery(load(), filter="smiling, no glasses, over 60")  # doctest: +SKIP
     """
 
-    _esm = scripted("faces", "shared/choices.js", "filter_chips.js", "gallery_view.js")
-    _css = themed("l2l-gallery", "faces", "views.css", "gallery_view.css")
+    _esm = scripted(
+        "faces", "shared/choices.js", "shared/taking.js", "filter_chips.js", "gallery_view.js",
+    )  # fmt: skip
+    _css = themed("l2l-gallery", "faces", "shared/taking.css", "views.css", "gallery_view.css")
 
     settings = traitlets.Dict(help="filter as text and as conditions, page, first seed").tag(
         sync=True
@@ -82,6 +88,7 @@ class Gallery(FaceView):
         page_size: int = PAGE,
         hide: Iterable[str] = (),
         language: str | None = None,
+        folder: str | Path | None = None,
     ) -> None:
         if type(page_size) is not int or not 1 <= page_size <= 200:
             raise ValueError(f"page_size is {page_size!r}; allowed: a whole number from 1 to 200")
@@ -94,7 +101,7 @@ class Gallery(FaceView):
         self._stopped = False
         self.found: Found | None = None
         self._searches: OrderedDict[tuple[Any, ...], FaceSearch] = OrderedDict()
-        super().__init__(source, None, language=language)
+        super().__init__(source, folder, language=language)
         for name in self._hide:  # only here: other models may lack what is hidden anyway
             self.face.models.table.index(name)
         self._take_models()
@@ -208,12 +215,22 @@ class Gallery(FaceView):
         elif kind == "load":
             self.face.load(seed=message["seed"], by=self._name)
             self.loaded = {"seed": message["seed"]}
+        elif kind in ("save", "text"):
+            self._take_face(kind, message["seed"])
         elif kind == "stop":
             self.stop()
         elif kind == "go on":
             self._again()
         else:
             raise ValueError(f"{kind!r} is no request of this view")
+
+    def _take_face(self, kind: str, seed: Any) -> None:
+        """Take home a face of the page, unedited, as it is shown."""
+        if seed not in [item["seed"] for item in self.page.get("items", ())]:
+            raise ValueError(f"face {seed!r} is not there; allowed: one that is drawn")
+        edits = (Edit(self.face.state.edits[-1].method),)
+        state = SessionState(seed, self._psi, edits, self._noise)
+        self._take_home(kind, state, self._words("face_number", seed=seed))
 
     def _on_face(self, event: FaceEvent) -> None:
         self.loaded = {"seed": event.seed}

@@ -19,20 +19,20 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
-from l2l_widgets.walks.files import save_walk
+from l2l_widgets.session.states import Edit, SessionState, tensor_key
 from l2l_widgets.walks.interpolation import Interpolator
 from l2l_widgets.walks.walk import CURVES, KINDS, REACH, SPACES, Strip, Walk
 from l2l_widgets.widgets.bridge import (
     PSI_SLIDER,
     SEED_MAX,
     abilities_value,
-    free_path,
     picture_value,
     schema_value,
 )
 from l2l_widgets.widgets.face_view import REST, REST_OF_SLIDER, FaceView
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.taking_home import save_strip
 from l2l_widgets.widgets.words import Words
 
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
@@ -176,19 +176,45 @@ class InterpolationView(FaceView):
         self._ask()
 
     def load_frame(self, number: int) -> None:
-        """Make a frame (0 is the first) the shared face of all views."""
+        """Make a frame (0 is the first) the shared face of all views.
+
+        What an editor made is taken as it is, with nothing else asked of it: of a swept attribute
+        the face and its edit, of an identity walk the latent. A frame between two faces is a face
+        like any other, and the session's edits stay.
+        """
         strip = self.strip
         if strip is None or type(number) is not int or not 0 <= number < len(strip.ws):
             count = 0 if strip is None else len(strip.ws)
             raise ValueError(f"frame is {number!r}; allowed: a whole number below {count}")
-        ends = strip.walk.faces if strip.walk.kind == "latent" else strip.walk.faces[:1]
-        place = {0: 0, len(strip.ws) - 1: len(ends) - 1}.get(number)
-        end = None if place is None or (number and len(ends) == 1) else ends[place]
+        walk, last = strip.walk, len(strip.ws) - 1
+        if walk.kind == "attribute":
+            self.face.load_state(self._swept_state(strip, number), by=self._name)
+            return
+        ends = {0: walk.faces[0]}
+        if walk.kind == "latent" and walk.rows == "all":
+            ends[last] = walk.faces[-1]
         # An end of the walk is its seed, with truncation and all; any other frame is a latent.
-        if isinstance(end, int) and (place == 0 or strip.walk.rows == "all"):
+        end = ends.get(number)
+        if isinstance(end, int):
             self.face.load(seed=end, by=self._name)
         else:
-            self.face.load(w=strip.ws[number], by=self._name)
+            edits = () if walk.kind == "identity" and number else None
+            self.face.load(w=strip.ws[number], edits=edits, by=self._name)
+
+    def _swept_state(self, strip: Strip, number: int) -> SessionState:
+        """What draws a frame of an attribute walk: its face, and the edit that made the frame."""
+        walk, asked = strip.walk, strip.asked()
+        assert asked is not None  # a strip has all filled in
+        assert walk.method is not None
+        target = min(1.0, max(0.0, asked[number]))
+        edits = (Edit(walk.method, targets={walk.attribute: target}),)
+        (face,) = walk.faces
+        state = SessionState(None, walk.truncation_psi, edits, walk.noise_mode)
+        if isinstance(face, Tensor):
+            state = replace(state, w=face[None], w_key=tensor_key(face[None]))
+        else:
+            state = replace(state, seed=face)
+        return self.face.faithful(state, strip.ws[number : number + 1])
 
     def close(self) -> None:
         """Take the view out of the page; the shared face lives on."""
@@ -300,7 +326,7 @@ class InterpolationView(FaceView):
             if ending not in FORMATS:
                 raise ValueError(f"format is {ending!r}; allowed: {', '.join(FORMATS)}")
             self._say(saving=ending)
-            self._files((self.walk, self.strip, ending))
+            self._files((self._walker, self.walk, self.strip, ending))
         else:
             raise ValueError(f"{kind!r} is no request of this view")
 
@@ -369,27 +395,20 @@ class InterpolationView(FaceView):
             "steps": [round(v, 5) for v in curves.steps],
         }
 
-    def _save(self, job: tuple[Walk, Strip | None, str]) -> None:
-        walk, strip, ending = job
+    def _save(self, job: tuple[Interpolator, Walk, Strip | None, str]) -> None:
+        """Write the walk that is up, whatever has been asked for since; at first what is asked."""
+        walker, walk, strip, ending = job
         try:
-            if ending != "png" or strip is None:
-                # A film wants more frames than a strip: the same walk, drawn finer.
-                fine = walk if ending == "png" else replace(walk, frames=FILM_FRAMES)
-                if strip is not None and walk.kind == "attribute":
-                    fine = replace(fine, span=strip.walk.span)
-                strip = self._walker.draw(fine, self._files.stale)
+            if strip is not None:
+                walk = strip.walk
+            if ending != "png":  # a film wants more frames than a strip: the same walk, drawn finer
+                strip = walker.draw(replace(walk, frames=FILM_FRAMES), self._files.stale)
+            elif strip is None:
+                strip = walker.draw(walk, self._files.stale)
             if strip is None:
                 return
-            names = [str(f) if isinstance(f, int) else "latent" for f in strip.walk.faces]
-            names += [strip.walk.attribute] if strip.walk.attribute else []
-            path = free_path(self._folder, "-".join(["walk", *names]), f".{ending}")
             seconds = None if ending == "png" else FILM_FRAMES / 16
-            scale = max(1, 256 // strip.images.shape[-1]) if ending == "png" else None
-            save_walk(
-                path, self.face.models, strip, scale=scale, seconds=seconds,
-                there_and_back=ending != "png",
-            )  # fmt: skip
-            self._say(path=str(path), name=path.name, folder=str(path.parent))
+            self._say(**save_strip(walker.models, strip, self._folder, ending, seconds))
         except Exception as error:
             self._say_error(error)
 

@@ -49,6 +49,8 @@ class LatentMap(FaceView):
         Attributes that are shown nowhere.
     language : str, optional
         "en", "de", ...: labels and units; that of ``L2L_LANGUAGE``, or English, if not given.
+    folder : path, optional
+        Where the faces along a path are saved; the kernel's working folder if not given.
 
     Attributes
     ----------
@@ -69,9 +71,10 @@ class LatentMap(FaceView):
     """
 
     _esm = scripted(
-        "latent_map", "map_canvas.js", "map_marks.js", "map_panels.js", "latent_map.js",
+        "latent_map", "shared/taking.js", "map_canvas.js", "map_marks.js", "map_panels.js",
+        "latent_map.js",
     )  # fmt: skip
-    _css = themed("l2l-map", "latent_map", "latent_map.css", "map_panels.css")
+    _css = themed("l2l-map", "latent_map", "shared/taking.css", "latent_map.css", "map_panels.css")
 
     points = traitlets.Dict(help="one layout: coordinates, what is believed").tag(sync=True)
     colour = traitlets.Dict(help="a byte for each point, and its scale").tag(sync=True)
@@ -93,6 +96,7 @@ class LatentMap(FaceView):
         count: int | None = None,
         hide: Iterable[str] = (),
         language: str | None = None,
+        folder: str | Path | None = None,
         **kwargs: Any,
     ) -> None:
         self._hide = tuple(hide)
@@ -107,11 +111,12 @@ class LatentMap(FaceView):
         if count is not None:
             check_count(count)
         table = words.translate(visible_table(models.table, self._hide))
-        super().__init__(face, progress=progress, language=language, **kwargs)
+        super().__init__(face, folder, progress=progress, language=language, **kwargs)
         self.schema = schema_of(table, models.available_editors, self._words)
         self._bridge = MapBridge(
-            self.face, self.audience, code_map, count, self._hide, self._show, words
-        )
+            self.face, self.audience, code_map, count, self._hide, self._show, words,
+            self._folder, self.send,
+        )  # fmt: skip
         self._bridge.start()
 
     def _request(self, message: Mapping[str, Any]) -> None:

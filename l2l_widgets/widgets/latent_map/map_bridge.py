@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.latest_wins import LatestWins
@@ -38,6 +39,7 @@ from l2l_widgets.widgets.latent_map.map_jobs import (
 )
 from l2l_widgets.widgets.latent_map.map_looking import Looking
 from l2l_widgets.widgets.latent_map.map_maker import MapMaker
+from l2l_widgets.widgets.latent_map.map_strip import save_path, text_of_path
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
@@ -63,6 +65,12 @@ class MapBridge:
         Attributes that are shown nowhere.
     publish : callable
         Gets a dict of values by name; called from any thread.
+    words : Words, optional
+        The language of the view.
+    folder : Path, optional
+        Where a path's strip is saved; the working folder if not given.
+    send : callable, optional
+        Gets a message to the pages, which no state holds.
     """
 
     def __init__(
@@ -74,6 +82,8 @@ class MapBridge:
         hide: Sequence[str],
         publish: Callable[[dict[str, Any]], None],
         words: Words | None = None,
+        folder: Path | None = None,
+        send: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self._words = Words.of() if words is None else words
         self.face, self.audience = face, audience
@@ -86,6 +96,7 @@ class MapBridge:
         self.groups: dict[str, list[int]] = {"a": [], "b": []}
         self._source, self._count = code_map, count
         self._publish = publish
+        self._folder, self._send = folder or Path.cwd(), send or (lambda message: None)
         self._lock = threading.RLock()
         self._requests = Requests()
         self._closed, self._hurried = threading.Event(), threading.Event()
@@ -184,11 +195,12 @@ class MapBridge:
     def _answer(self, message: Mapping[str, Any]) -> None:
         self._publish({"answered": self._requests.notice(message, {})["answers"]})
 
-    def _notice(self, error: str) -> None:
+    def _notice(self, error: str | None, **said: Any) -> None:
         with self._lock:
             self._notices += 1
             count = self._notices
-        self._publish({"notice": {"error": " ".join(error.split()), "count": count}})
+        line = None if error is None else " ".join(error.split())
+        self._publish({"notice": {**said, "error": line, "count": count}})
 
     def _worker(self, kind: str) -> LatestWins:
         with self._lock:
@@ -296,6 +308,18 @@ class MapBridge:
     def _do_path(self, message: Mapping[str, Any]) -> None:
         self.walk, value = make_walk(self._map, self.layout, message["points"])
         self._publish({"strip": value})
+
+    @property
+    def _path(self) -> MapWalk:
+        if self.walk is None:
+            raise ValueError("there is no path; allowed: draw one first")
+        return self.walk
+
+    def _do_save(self, message: Mapping[str, Any]) -> None:
+        self._notice(**save_path(self._map, self._path, self._folder))
+
+    def _do_text(self, message: Mapping[str, Any]) -> None:
+        self._send({"type": "text", **text_of_path(self._map, self._path)})
 
     def _do_trajectory(self, message: Mapping[str, Any]) -> None:
         attribute = str(message["attribute"])
@@ -429,4 +453,4 @@ class MapBridge:
         return "age" if read and "age" in self.table else "kept"
 
 
-_JOBS = ("hover", "points", "colour", "compare", "path", "trajectory")
+_JOBS = ("hover", "points", "colour", "compare", "path", "trajectory", "save", "text")

@@ -27,10 +27,11 @@ from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models, load
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
-from l2l_widgets.widgets.bridge import SAVED_SIDE, SEED_MAX, free_path, picture_value
+from l2l_widgets.widgets.bridge import SEED_MAX, picture_value
 from l2l_widgets.widgets.requests import decoded_file
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
+from l2l_widgets.widgets.taking_home import enlargement, free_path
 from l2l_widgets.widgets.view import View
 
 #: Largest file that may be dropped, in bytes.
@@ -180,7 +181,7 @@ class IdentityMixer(View):
             session.set_latent(self._current().w)
             path = free_path(self._folder, self._file_stem())
             side = session.models.generator.img_resolution
-            session.save(path, scale=max(1, -(-SAVED_SIDE // side)))
+            session.save(path, scale=enlargement(side))
         finally:
             session.close()
         return path

@@ -35,8 +35,9 @@ from l2l_widgets.painting import (
     read_paint_recipe,
 )
 from l2l_widgets.storage import write_atomic
-from l2l_widgets.widgets.bridge import free_path, picture_value
+from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.requests import NEUTRAL, Requests, decoded_file
+from l2l_widgets.widgets.taking_home import free_path
 from l2l_widgets.widgets.words import Words
 
 #: One key a class: digits where the demo's users would look for them, then letters of the names.

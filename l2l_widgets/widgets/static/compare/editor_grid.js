@@ -11,13 +11,14 @@ class GridView {
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
     this.before = new PictureView("before", t("before_description"));
     this.queue = new PictureQueue((source) => this.before.show(source));
+    this.home = new TakeHome(model, (message) => this.link.post(message));
     this.list = h("div", { class: "l2l-cards", role: "list", "aria-label": t("methods_list") });
     this.tally = h("p", { class: "l2l-stamp l2l-tally" });
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },
       this.before.frame, h("strong", { class: "l2l-card-title" }, t("before")));
     this.none = h("div", { class: "l2l-none-reasons" });
     this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.list, this.none,
-      h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
+      this.home.element, h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.handlers = GridView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
     for (const [event, handler] of this.handlers) model.on(event, handler);
@@ -130,14 +131,17 @@ class GridView {
     parts.movers = h("div", { class: "l2l-movers" });
     parts.cost = h("p", { class: "l2l-stamp l2l-cost" });
     parts.vote = button(t("best"), null, () => this.vote(label), { class: "l2l-button l2l-vote", "aria-label": t("vote_for", { label }) });
+    parts.takes = this.home.buttons(() => parts.title.textContent, () => ({ label }));
     parts.element = h("div", { class: "l2l-card", role: "listitem", dataset: { label } },
-      parts.face, parts.title, parts.came, parts.kept, parts.movers, parts.cost, parts.vote);
+      parts.face, parts.title, parts.came, parts.kept, parts.movers, parts.cost, parts.takes, parts.vote);
     return parts;
   }
 
   fill(parts, card) {
     parts.title.textContent = card.title;
     parts.title.title = card.title;
+    parts.takes.rename();
+    parts.takes.hidden = !card.can_take; // blind, a recipe would tell who it was
     parts.element.dataset.state = card.state;
     parts.element.dataset.reached = String(card.reached ?? "");
     if (card.picture) parts.queue.push(card.picture);
@@ -248,7 +252,7 @@ class GridView {
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
     for (const card of this.cards.values()) card.view.dispose();
-    for (const part of [this.before, this.link]) part.dispose();
+    for (const part of [this.before, this.home, this.link]) part.dispose();
   }
 }
 

@@ -10,7 +10,8 @@ class ExplorerView {
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
     this.message = new Message();
     this.grid = new LeakageGrid(this.rows, (edited, read) => this.open(edited, read), (text) => (this.said.textContent = text));
-    this.behind = new FacesBehind(this.rows, (seed) => this.load(seed));
+    this.home = new TakeHome(model, (message) => this.link.post(message));
+    this.behind = new FacesBehind(this.rows, (seed, edited) => this.load(seed, edited), this.home);
     this.tracks = new TrajectoryPlot(this.rows, (edited, faces) => this.link.post({ kind: "trajectory", edited, faces }));
     this.element = this.layOut();
     this.handlers = ExplorerView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
@@ -33,7 +34,7 @@ class ExplorerView {
     this.stamp = h("p", { class: "l2l-stamp l2l-gridstamp" });
     this.matrixPanel = h("section", { class: "l2l-matrixpanel" },
       h("div", { class: "l2l-layerbar" }, this.layers.element, same, this.key), this.grid.element,
-      h("div", { class: "l2l-under" }, this.said, this.stamp), this.behind.element);
+      h("div", { class: "l2l-under" }, this.said, this.stamp), this.behind.element, this.home.element);
     return h("div", { class: "l2l l2l-explorer" }, this.makeBar(), this.message.element, this.matrixPanel, this.tracks.element);
   }
 
@@ -182,8 +183,8 @@ class ExplorerView {
     this.link.post({ kind: "cell", edited, read });
   }
 
-  load(seed) {
-    this.link.post({ kind: "load", seed });
+  load(seed, edited = false) {
+    this.link.post({ kind: "load", seed, edited });
     this.said.textContent = t("face_is_loaded_in_every", { seed });
   }
 
@@ -246,7 +247,7 @@ class ExplorerView {
 
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
-    for (const part of [this.grid, this.behind, this.link]) part.dispose();
+    for (const part of [this.grid, this.behind, this.home, this.link]) part.dispose();
   }
 }
 

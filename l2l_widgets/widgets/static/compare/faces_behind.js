@@ -1,9 +1,11 @@
 // The faces behind a cell: each a dot where its change is, the best and the worst before and after.
 
 class FacesBehind {
-  constructor(rows, onload) {
+  /** `onload(seed, edited)` loads a face as it was, or as the edit made it; `home` takes the latter home. */
+  constructor(rows, onload, home) {
     this.rows = rows;
     this.onload = onload;
+    this.home = home;
     this.views = [];
     this.title = h("h4", { class: "l2l-behind-title" });
     this.words = h("div", { class: "l2l-behind-words", role: "status", "aria-live": "polite" });
@@ -118,14 +120,19 @@ class FacesBehind {
         const view = new PictureView(name, t("face_before_or_after", { seed: pair.seed, name: t(name) }));
         new PictureQueue((source) => view.show(source)).push(pair[name]);
         this.views.push(view);
-        return view.element;
+        const edited = name === "after";
+        return h("button", {
+          type: "button", class: "l2l-pairface", dataset: { load: name },
+          title: t(edited ? "load_the_edited_face_everywhere" : "load_this_face_everywhere"),
+          onclick: () => this.onload(pair.seed, edited),
+        }, view.element);
       });
-      return h("button", {
-        type: "button", class: "l2l-pair", dataset: { seed: pair.seed }, title: t("load_this_face_everywhere"),
-        onclick: () => this.onload(pair.seed),
-      }, h("strong", {}, pair.caption), h("span", { class: "l2l-pair-pictures" }, ...views),
-      h("span", { class: "l2l-stamp" }, t("face_and_amount", { seed: pair.seed, amount: amount ? ` \u00b7 ${amount}` : "" })),
-      h("span", { class: "l2l-stamp" }, asked));
+      const face = t("face_named", { seed: pair.seed });
+      return h("div", { class: "l2l-pair", role: "group", "aria-label": `${pair.caption}, ${face}`, dataset: { seed: pair.seed } },
+        h("strong", {}, pair.caption), h("span", { class: "l2l-pair-pictures" }, ...views),
+        h("span", { class: "l2l-stamp" }, t("face_and_amount", { seed: pair.seed, amount: amount ? ` \u00b7 ${amount}` : "" })),
+        h("span", { class: "l2l-stamp" }, asked),
+        this.home.buttons(() => `${face}, ${t("after")}`, () => ({ seed: pair.seed })));
     }));
   }
 

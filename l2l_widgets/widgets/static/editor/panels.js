@@ -53,25 +53,6 @@ class Tabs {
   }
 }
 
-/** A text with a button that copies it; where the page may not, the text is selected for Ctrl+C. */
-function copyButton(t, area) {
-  const copy = button(t("copy"), "copy", async () => {
-    area.select();
-    const done = await navigator.clipboard?.writeText(area.value).then(() => true, () => false);
-    copy.querySelector("span").textContent = done ? t("copied") : t("press_copy");
-    setTimeout(() => (copy.querySelector("span").textContent = t("copy")), 1500);
-  });
-  return copy;
-}
-
-function downloadButton(t, area, name) {
-  return button(t("download"), "save", () => {
-    const url = URL.createObjectURL(new Blob([area.value], { type: "text/plain" }));
-    h("a", { href: url, download: name() }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
-  });
-}
-
 /** The picture as a text that replays it, and as Python. */
 class RecipePanel {
   constructor(t, ask, faceName) {
@@ -84,15 +65,8 @@ class RecipePanel {
       this.message.textContent = "";
       this.ask({ kind: "recipe", text: this.recipe.value });
     });
-    const half = (title, help, text, ...buttons) =>
-      h("div", { class: "l2l-half" }, h("h4", { title: t(help) }, t(title)),
-        text, h("div", { class: "l2l-buttons" }, ...buttons));
     this.element = h("div", { class: "l2l-recipe" }, this.message,
-      h("div", { class: "l2l-halves" },
-        half("as_recipe", "recipe_help", this.recipe, copyButton(t, this.recipe),
-          downloadButton(t, this.recipe, () => `${faceName()}.json`), this.apply),
-        half("as_code", "code_help", this.code, copyButton(t, this.code),
-          downloadButton(t, this.code, () => `${faceName()}.py`))));
+      textHalves(this.recipe, this.code, "recipe_help", faceName, this.apply));
     this.compare();
   }
 

@@ -38,6 +38,9 @@ class GalleryView {
       class: "l2l-face-grid", role: "group", "aria-label": t("many_faces"), onkeydown: (event) => this.onKey(event),
       dataset: { none: t("no_face_like_that") },
     });
+    this.home = new TakeHome(model, (message) => this.link.post(message));
+    this.taken = h("span", { class: "l2l-soft" });
+    this.takes = this.home.buttons(() => this.taken.textContent, () => ({ seed: this.items[this.focused]?.seed }));
     this.element = this.layOut();
     this.makeCells(this.schema.page_size);
     this.handlers = GalleryView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
@@ -65,7 +68,8 @@ class GalleryView {
       this.grid,
       h("div", { class: "l2l-gallery-foot" }, this.back, this.where, this.next, this.bar, this.count, this.stop,
         this.more, this.saying,
-        h("label", { class: "l2l-field l2l-first" }, h("span", {}, t("begin_with_seed")), this.first)));
+        h("label", { class: "l2l-field l2l-first" }, h("span", {}, t("begin_with_seed")), this.first)),
+      h("div", { class: "l2l-gallery-take" }, this.taken, this.takes), this.home.element);
   }
 
   search() {
@@ -131,6 +135,10 @@ class GalleryView {
   setFocused(index) {
     this.focused = index;
     this.cells.forEach(({ cell }, i) => cell.setAttribute("tabindex", i === index ? 0 : -1));
+    const seed = this.items[index]?.seed;
+    this.takes.parentElement.hidden = seed === undefined;
+    this.taken.textContent = seed === undefined ? "" : t("face_named", { seed });
+    this.takes.rename();
   }
 
   sync(name) {
@@ -213,8 +221,7 @@ class GalleryView {
 
   dispose() {
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
-    for (const view of this.views) view.dispose();
-    this.link.dispose();
+    for (const part of [...this.views, this.home, this.link]) part.dispose();
   }
 }
 

@@ -22,7 +22,8 @@ class LatentMapView {
     this.legend = new Legend();
     this.card = new FaceCard(this.rows);
     this.groups = new GroupsPanel(this.rows, () => this.clearGroups());
-    this.strip = new StripPanel((stop) => this.link.post({ kind: "load", stop }), (stop) => this.markStop(stop),
+    this.home = new TakeHome(model, (message) => this.link.post(message));
+    this.strip = new StripPanel(this.home, (stop) => this.link.post({ kind: "load", stop }), (stop) => this.markStop(stop),
       () => {
         this.clearPath();
         this.link.post({ kind: "clear", what: "strip" });
@@ -484,8 +485,7 @@ class LatentMapView {
   dispose() {
     clearInterval(this.counting);
     for (const [event, handler] of this.handlers) this.model.off(event, handler);
-    this.canvas.dispose();
-    this.link.dispose();
+    for (const part of [this.canvas, this.home, this.link]) part.dispose();
   }
 }
 

@@ -173,15 +173,16 @@ class GroupsPanel {
 
 /** The faces along a path, in a row below the map. */
 class StripPanel {
-  constructor(onPick, onHover, onClear) {
+  constructor(home, onPick, onHover, onClear) {
     this.onPick = onPick;
     this.onHover = onHover;
+    const takes = home.buttons(() => t("faces_along_the_path"), () => ({}));
     this.row = h("div", { class: "l2l-map-faces", role: "list", "aria-label": t("faces_along_the_path") });
     this.note = h("p", { class: "l2l-map-note" });
     const close = h("button", {
       type: "button", class: "l2l-map-close", "aria-label": t("close_the_path"), title: t("close_the_path"), onclick: onClear,
     }, "\u00d7");
-    this.element = h("div", { class: "l2l-map-strip", hidden: true }, this.row, this.note, close);
+    this.element = h("div", { class: "l2l-map-strip", hidden: true }, this.row, this.note, takes, home.element, close);
   }
 
   update(strip) {
