@@ -15,7 +15,7 @@ from PIL import Image
 from l2l_widgets import images, masks
 from l2l_widgets.editors.ganspace import load_components
 from l2l_widgets.images import load_image
-from l2l_widgets.maskgan.celebamask_hq import DatasetError, _read_part
+from l2l_widgets.maskgan.part_files import DatasetError, read_part
 from l2l_widgets.masks import COLOURS, MaskError, read_mask
 from l2l_widgets.painting import recipe as paint_recipe
 from l2l_widgets.storage import StorageError, load_array
@@ -40,7 +40,7 @@ def test_a_mask_is_refused_by_its_head(tmp_path):
         read_mask(data)
     (tmp_path / "part.png").write_bytes(data)
     with pytest.raises(DatasetError, match="claims 9000 x 9000 pixels"):
-        _read_part(tmp_path / "part.png")
+        read_part(tmp_path / "part.png")
 
 
 @pytest.mark.parametrize("module", [masks, images])

@@ -6,6 +6,7 @@ with an untrained network: the exercises ask about masks, and about what a switc
 
 from __future__ import annotations
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -62,27 +63,16 @@ def test_the_friends_class_17_begins_near_the_top_as_the_lesson_says():
 
 
 def test_what_the_lesson_says_of_simulated_edits_is_what_was_measured():
-    """The sentences of section 4, held against the table that they name."""
+    """The sentences of section 4, held against the scores of the page that they name."""
     text = (NOTEBOOKS / "student_8_paint_a_face.ipynb").read_text("utf-8")
     assert "In general it did *not* help" in text
-    table = (NOTEBOOKS.parent / "docs" / "painting.md").read_text("utf-8")
-    lines = (line.split("|") for line in table.splitlines() if line.startswith("|"))
-    rows = [[cell.strip() for cell in line] for line in lines]
-    column = rows[0].index("difference")
-    gains = [(row[1], row[column]) for row in rows[2:]]
-    ends = {}
-    for (name, told), before in zip(gains, ["", *(name for name, _ in gains)], strict=False):
-        about = before if name == "likeness, the same" else name
-        found = re.match(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]", told)
-        if found:
-            ends[about, name == "likeness, the same"] = [float(x) for x in found.groups()]
-    part, moved = "overlap, mask with a part of another face", "overlap, mask moved by the MaskVAE"
-    assert ends[part, False][2] <= 0, "as good or a little better without"
-    assert ends[part, True][2] <= 0
-    assert ends[moved, True][1] > 0, "a little more of the person"
-    assert ends[moved, False][2] < 0, "and a little less of the mask"
-    (outside,) = (row for row in rows if "pixels outside the edited area that changed" in row[1])
-    share = float(outside[2].split()[0])
+    scores = json.loads((NOTEBOOKS.parent / "docs" / "painting_scores.json").read_text("utf-8"))
+    more = {name: ends for name, (_, *ends) in scores["whole_minus"]["no-edits"].items()}
+    assert more["edited_iou"][1] <= 0, "as good or a little better without"
+    assert more["edited_identity"][1] <= 0
+    assert more["moved_identity"][0] > 0, "a little more of the person"
+    assert more["moved_iou"][1] < 0, "and a little less of the mask"
+    share = scores["variants"]["whole"]["means"]["changed_outside"]
     assert ("about a third of the pixels outside" in text) == (0.28 < share < 0.38)
 
 

@@ -38,13 +38,14 @@ class ManyFaces:
         self._session, self._publish, self._folder = session, publish, folder
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
         self._lock = threading.Lock()
         weakref.finalize(self, self._stop.set)
 
     @property
     def running(self) -> bool:
         """Whether a batch is under way."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread is not None and not self._ended.is_set()
 
     def handle(self, message: Mapping[str, Any]) -> bool:
         """Take ``start-many`` or ``stop-many``; False where it is neither."""
@@ -90,10 +91,13 @@ class ManyFaces:
                 truncation_psi=state.truncation_psi, noise_mode=state.noise_mode, scale=scale,
                 receipts=bool(message.get("receipts", True)),
             )  # fmt: skip
-            self._stop = stop = threading.Event()
+            self._stop, self._ended = stop, ended = threading.Event(), threading.Event()
             self._publish({"running": True, "done": 0, "total": len(items), "failed": 0})
             self._thread = threading.Thread(
-                target=_run, args=(batch, stop, self._publish), name="l2l-many", daemon=True
+                target=_run,
+                args=(batch, stop, self._publish, ended, self._lock),
+                name="l2l-many",
+                daemon=True,
             )
             self._thread.start()
 
@@ -106,7 +110,13 @@ def _line(error: Exception) -> str:
     return re.sub(r"\s+", " ", line).strip() or type(error).__name__
 
 
-def _run(batch: Batch, stop: threading.Event, publish: Callable[[dict[str, Any]], None]) -> None:
+def _run(
+    batch: Batch,
+    stop: threading.Event,
+    publish: Callable[[dict[str, Any]], None],
+    ended: threading.Event,
+    starting: threading.Lock,
+) -> None:
     """One batch on its thread; holds no panel, so that a forgotten one can end it."""
     last = 0.0
     state: dict[str, Any] = {"running": True, "done": 0, "total": len(batch.items), "failed": 0}
@@ -129,17 +139,15 @@ def _run(batch: Batch, stop: threading.Event, publish: Callable[[dict[str, Any]]
 
     try:
         report = batch.run(tell, stop.is_set)
-    except Exception as error:  # told where the run was started
-        publish({**state, "running": False, "error": _line(error)})
-        return
-    publish(
-        {
-            **state,
-            "running": False,
+        last_word = {
             "done": report.done + report.skipped,
             "failed": len(report.failed),
             "folder": str(report.folder),
             "stopped": report.stopped,
             "finished": True,
         }
-    )
+    except Exception as error:  # told where the run was started
+        last_word = {"error": _line(error)}
+    with starting:  # who reads that it is over may start the next one
+        publish({**state, "running": False, **last_word})
+        ended.set()

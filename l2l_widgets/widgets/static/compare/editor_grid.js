@@ -205,7 +205,8 @@ class GridView {
     const words = best
       ? t("of_methods_achieve_it_least", {
         reached: reached.length, count: cards.length, method: best.title, others: fixed(100 * best.others, 1),
-        missed: missed ? t("cannot_on_this_face_and", { count: missed }) : "",
+        missed: missed === 1 ? t("one_cannot_on_this_face_and")
+          : missed ? t("cannot_on_this_face_and", { count: missed }) : "",
       })
       : t("no_method_achieves_this_change");
     if (this.heard !== words) this.said.textContent = words;

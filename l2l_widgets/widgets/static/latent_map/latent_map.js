@@ -230,6 +230,7 @@ class LatentMapView {
     else if (key === "-") this.canvas.zoom(1 / 1.5);
     else if (key === "0") this.canvas.showAll();
     else if (key === "escape") {
+      if (this.way.length) this.say(""); // the line was of the path that is given up
       this.endWay();
       this.choose("look");
       this.point(-1); // back to the face that is loaded
