@@ -374,7 +374,7 @@ class LatentMapView {
   }
 
   /** What is being made ready, since when, and why it takes long; counted on while the kernel is silent. */
-  showProgress({ text, share, ready, error, why }) {
+  showProgress({ text, share, ready, error = false, why = "" }) {
     clearInterval(this.counting);
     if (text && !this.since) this.since = performance.now();
     if (!text || error) this.since = null;

@@ -38,7 +38,7 @@ class TrainingForm {
     if (form.recipe !== this.shown) this.lay(form);
     this.recipe.value = form.recipe;
     const chosen = form.recipes.find((r) => r.name === form.recipe);
-    this.summary.textContent = chosen ? `${chosen.summary[0].toUpperCase()}${chosen.summary.slice(1)}.` : "";
+    this.summary.textContent = chosen?.summary ? `${chosen.summary[0].toUpperCase()}${chosen.summary.slice(1)}.` : "";
     this.folder.input.placeholder = form.suggested;
     this.say(this.folder, form.wrong.folder, t("in_place", { place: form.place }));
     if (document.activeElement !== this.folder.input) this.folder.input.value = form.folder;

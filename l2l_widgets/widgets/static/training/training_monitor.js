@@ -51,7 +51,7 @@ class MonitorView {
     if (name === "form") this.form.update(value);
     else if (name === "history") this.showHistory();
     else if (name === "look") this.showLook(value);
-    else if (name === "notice") this.showNotice(value);
+    else if (name === "notice") this.refuse(value);
     else this.showRun();
   }
 
@@ -119,6 +119,14 @@ class MonitorView {
   showNothing() {
     const run = this.model.get("run");
     this.nothing.hidden = Boolean(this.model.get("look").sheet) || !run.step || run.state === "preparing";
+  }
+
+  /** What the kernel says is wrong: a pause or a stop that failed is not under way, and may be asked for again. */
+  refuse(notice) {
+    this.showNotice(notice);
+    if (!notice.error) return;
+    this.asked = null;
+    this.showRun();
   }
 
   showNotice(notice) {
