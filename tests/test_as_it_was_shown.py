@@ -34,7 +34,8 @@ def gallery(session, tmp_path):
     assert gallery.wait(120)
     assert gallery.page["items"]
     Page(gallery).send("visible", visible=False)
-    SharedFace.of(session).load(seed=3, truncation_psi=0.1, noise_mode="none")
+    session.update(noise_mode="none")
+    SharedFace.of(session).load(seed=3, truncation_psi=0.1)
     assert gallery._psi == 0.1
     yield gallery
     gallery.close()
