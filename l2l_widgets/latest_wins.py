@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,10 @@ class LatestWins:
             self._slot = self._EMPTY
             self._condition.notify_all()
 
+    def _take(self) -> Any:
+        value, self._slot = self._slot, self._EMPTY
+        return value
+
     def _loop(self) -> None:
         while True:
             with self._condition:
@@ -112,11 +117,78 @@ class LatestWins:
                 self._condition.wait_for(lambda: self._slot is not self._EMPTY or self._closed)
                 if self._closed:
                     return
-                value, self._slot, self._busy = self._slot, self._EMPTY, True
+                value, self._busy = self._take(), True
             try:
                 self._function(value)
             except Exception:  # a fault of one value must not end the worker
                 _log.exception("a worker call failed")
+
+
+class InTurn(LatestWins):
+    """Run a function on one worker thread for every value, in the order in which they came.
+
+    For what is done for its own sake, such as a file: a newer one does not replace it.
+
+    Parameters
+    ----------
+    function : callable
+        Gets each value. What it raises is logged.
+    name : str
+        Of the thread.
+    """
+
+    _END = object()
+
+    def __init__(self, function: Callable[[Any], None], name: str = "l2l-in-turn") -> None:
+        super().__init__(self._call, name)
+        self._each = function
+        self._queue: deque[Any] = deque()  # behind the slot
+        self._ends = False
+
+    def __call__(self, value: Any) -> None:
+        """Ask for ``value`` as well."""
+        with self._condition:
+            if self._ends:
+                raise RuntimeError("this worker is closed")
+            if self._slot is self._EMPTY:
+                super().__call__(value)
+            else:
+                self._queue.append(value)
+
+    def stale(self) -> bool:
+        """Whether the running call should give up: the worker closes."""
+        return self._closed
+
+    def finish(self) -> None:
+        """Take nothing more, and end the thread when all that was asked for is done."""
+        with self._condition:
+            if self._thread is None:
+                self.close()
+            elif not self._ends and not self._closed:
+                self(self._END)
+            self._ends = True
+
+    def close(self) -> None:
+        """Drop what waits, and say so; the thread ends when its running call returns."""
+        with self._condition:
+            waiting = [v for v in (self._slot, *self._queue) if v is not self._EMPTY]
+            dropped = sum(value is not self._END for value in waiting)
+            self._queue.clear()
+            super().close()
+        if dropped:
+            _log.warning("%s: calls that were dropped: %d", self._name, dropped)
+
+    def _take(self) -> Any:
+        value = super()._take()
+        if self._queue:
+            self._slot = self._queue.popleft()
+        return value
+
+    def _call(self, value: Any) -> None:
+        if value is self._END:
+            self.close()
+        else:
+            self._each(value)
 
 
 def weakly(method: Callable[..., None]) -> Callable[..., None]:

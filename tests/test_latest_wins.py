@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import good, make_session
 
-from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.latest_wins import InTurn, LatestWins
 
 # -- the class -------------------------------------------------------------------------------------
 
@@ -33,6 +33,46 @@ def test_latest_wins_drops_what_nobody_waits_for():
     assert done == [(0, True), (5, False)]
     assert worker.dropped == 4
     worker.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        worker(7)
+
+
+@pytest.mark.parametrize("end", ["finish", "close"])
+def test_in_turn_drops_nothing_but_where_it_is_closed_and_says_so(end, caplog):
+    done, gate, started = [], threading.Event(), threading.Event()
+
+    def work(value):
+        started.set()
+        gate.wait(120)
+        done.append((value, worker.stale()))
+
+    worker = InTurn(work, "files")
+    worker(0)
+    assert started.wait(120)
+    for value in range(1, 4):
+        worker(value)
+    assert not worker.stale()
+    getattr(worker, end)()
+    for call in (lambda: worker(7), lambda: worker(8)):
+        with pytest.raises(RuntimeError, match="closed"):
+            call()
+    gate.set()
+    assert worker.drain(120)
+    worker._thread.join(120)
+    assert not worker._thread.is_alive()
+    if end == "finish":
+        assert done == [(value, False) for value in range(4)]
+        assert caplog.text == ""
+    else:
+        assert done == [(0, True)]
+        assert "files: calls that were dropped: 3" in caplog.text
+
+
+def test_in_turn_that_was_never_asked_ends_without_a_thread():
+    worker = InTurn(print)
+    worker.finish()
+    worker.finish()
+    assert worker._thread is None
     with pytest.raises(RuntimeError, match="closed"):
         worker(7)
 

@@ -8,16 +8,25 @@ from __future__ import annotations
 import threading
 
 import pytest
+import torch
 from conftest import LinearEditor, build_directions
 from editor_pages import Page, wait_for
 from leaky_world import Follows, world
 from test_code_map import lay_flat, small_map
 
+from l2l_widgets.images import to_uint8
 from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.maps.paths import trajectories
 from l2l_widgets.models.zoo import Models
+from l2l_widgets.painting import area_painter
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.widgets import EntanglementExplorer, FaceEditor, LatentMap, TrainingCell
+from l2l_widgets.widgets import (
+    EntanglementExplorer,
+    FaceEditor,
+    LatentMap,
+    MaskPainter,
+    TrainingCell,
+)
 from l2l_widgets.widgets.audience import Audience
 
 
@@ -242,6 +251,64 @@ def test_faces_behind_a_cell_are_drawn_for_who_looks(monkeypatch):
     assert len(explorer.cell["pairs"]) == 2
     explorer.close()
     session.close()
+
+
+# -- a painter -------------------------------------------------------------------------------------
+
+
+def test_an_area_over_the_sliders_is_looked_through_by_who_looks(session, tmp_path):
+    area = area_painter(session)
+    painters = [MaskPainter(area, folder=tmp_path) for _ in range(2)]
+    drawn = []
+    area.subscribe(drawn.append, lambda: False)
+    hidden, open_one = painters
+    shows(hidden, True)
+    shows(hidden, False)
+
+    def move(change):
+        session.update(changes={"age": change}, targets={})
+        session.request()
+        assert session.drain(120)
+        assert area.drain(120)
+
+    up = hidden.result, hidden.mask
+    move(0.2)
+    assert len(drawn) == 1, "the other one is looked at"
+    assert open_one.result["data"] != up[0]["data"]
+    assert (hidden.result, hidden.mask) == up, "it was sent to nobody"
+    shows(open_one, False)
+    move(0.3)
+    move(0.4)
+    assert len(drawn) == 1, "it was drawn for nobody"
+    for painter in painters:
+        shows(painter, True)
+        assert area.drain(120)
+        assert torch.equal(
+            torch.frombuffer(bytearray(painter.result["data"]), dtype=torch.uint8),
+            to_uint8(session.render().after).permute(1, 2, 0).flatten(),
+        )
+    shows(hidden, False)
+    hidden._handle_custom_msg({"kind": "undo", "client": "page", "number": 9}, [])
+    assert area.drain(120)
+    assert "page" not in hidden.result["answers"]
+    shows(hidden, True)
+    assert area.drain(120)
+    assert hidden.result["answers"]["page"] == 9
+    for painter in painters:
+        painter.close()
+    area.close()
+
+
+def test_a_page_comes_back_to_a_painter_whose_session_is_over(session, tmp_path):
+    area = area_painter(session)
+    painter = MaskPainter(area, folder=tmp_path)
+    shows(painter, False)
+    painter.refresh()
+    assert area.drain(120)
+    area.close()
+    shows(painter, True)
+    assert not painter.notice.get("error")
+    painter.close()
 
 
 # -- a training ------------------------------------------------------------------------------------

@@ -129,7 +129,8 @@ class AreaSession(PaintSession):
     def _heard(self, kind: str, value: Any) -> None:
         if kind == "result":
             self._seen = value
-            self.request()
+            if self._is_wanted():
+                self.request()
 
     def _newest(self) -> EditResult:
         """What the sliders ask for now, drawn; a draft only while they move."""

@@ -103,7 +103,7 @@ class PaintSession:
         self._ahead: list[Face] = []  # faces that undo has left again
         self._lock = threading.RLock()
         self._stamp = 0
-        self._listeners: list[Callable[[PaintResult], None]] = []
+        self._listeners: list[tuple[Callable[[PaintResult], None], Callable[[], bool]]] = []
         self._worker = LatestWins(self._draw_newest, name="l2l-paint")
 
     # -- state -------------------------------------------------------------------------------------
@@ -356,10 +356,20 @@ class PaintSession:
         picture, mask = state.style or (face.image, face.original)
         return face.image, self.model.paint(picture, state.mask, mask).cpu().clamp(-1, 1)
 
-    def subscribe(self, listener: Callable[[PaintResult], None]) -> Callable[[], None]:
-        """Have each picture that :meth:`request` asked for; returns what ends it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+    def subscribe(
+        self, listener: Callable[[PaintResult], None], wanted: Callable[[], bool] = lambda: True
+    ) -> Callable[[], None]:
+        """Have each picture that :meth:`request` asked for; returns what ends it.
+
+        ``wanted`` says whether a picture that nobody asked for would be looked at now.
+        """
+        entry = listener, wanted
+        self._listeners.append(entry)
+        return lambda: self._listeners.remove(entry) if entry in self._listeners else None
+
+    def _is_wanted(self) -> bool:
+        """Ask every listener, as each that does not look now notes that it missed something."""
+        return any([wanted() for _, wanted in list(self._listeners)])
 
     def request(self) -> None:
         """Have the newest state drawn in the background; older ones that wait are dropped."""
@@ -375,7 +385,7 @@ class PaintSession:
 
     def _draw_newest(self, _: int) -> None:
         result = self.render()
-        for listener in list(self._listeners):
+        for listener, _wanted in list(self._listeners):
             listener(result)
 
     # -- recipes -----------------------------------------------------------------------------------

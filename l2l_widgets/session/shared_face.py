@@ -32,7 +32,13 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import listen, visible_table
 from l2l_widgets.session.arguments import must_be_callable
 from l2l_widgets.session.edit_session import EditSession
-from l2l_widgets.session.states import Edit, SessionState, same_latent, tensor_key
+from l2l_widgets.session.states import (
+    NOISE_MODES,
+    Edit,
+    SessionState,
+    same_latent,
+    tensor_key,
+)
 from l2l_widgets.session.subscribers import never
 
 __all__ = ["POLICY", "FaceEvent", "SharedFace"]
@@ -164,6 +170,7 @@ class SharedFace:
         w: Tensor | None = None,
         edits: Sequence[Edit] | None = None,
         truncation_psi: float | None = None,
+        noise_mode: str | None = None,
         by: str = "",
         gesture: str | None = None,
         preview: bool = False,
@@ -181,6 +188,8 @@ class SharedFace:
             and are made on this face; a latent that was edited already wants none of them: ``()``.
         truncation_psi : float, optional
             Of a seed, in [0, 1.5]; the session's if not given.
+        noise_mode : {"const", "none"}, optional
+            That draws the face; the session's if not given.
         by : str
             Who loads it; subscribers find it in the event.
         gesture : str, optional
@@ -206,6 +215,11 @@ class SharedFace:
         if truncation_psi is not None:
             SessionState(truncation_psi=truncation_psi).check_truncation()
             asked["truncation_psi"] = truncation_psi
+        if noise_mode is not None:
+            if noise_mode not in NOISE_MODES:
+                allowed = ", ".join(NOISE_MODES)
+                raise ValueError(f"noise_mode is {noise_mode!r}; allowed: {allowed}")
+            asked["noise_mode"] = noise_mode
         if seed is not None:
             z_from_seed(seed, 1)  # refused before it is taken: it would refuse all that follows
         elif w is not None:
@@ -219,11 +233,11 @@ class SharedFace:
         return event
 
     def load_state(self, state: SessionState, by: str = "") -> FaceEvent:
-        """Make a state's face and edits those of the session, in one step, as :meth:`load`."""
+        """Make a state's face, noise and edits those of the session, in one step, as `load`."""
+        asked: dict[str, Any] = {"edits": state.edits, "noise_mode": state.noise_mode, "by": by}
         if state.w is not None:
-            return self.load(w=state.w, edits=state.edits, by=by)
-        psi = state.truncation_psi
-        return self.load(seed=state.seed, truncation_psi=psi, edits=state.edits, by=by)
+            return self.load(w=state.w, **asked)
+        return self.load(seed=state.seed, truncation_psi=state.truncation_psi, **asked)
 
     def faithful(self, state: SessionState, w_edited: Tensor) -> SessionState:
         """A state that draws an edited face which a view shows.

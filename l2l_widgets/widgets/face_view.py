@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +43,38 @@ class FaceView(View):
         **kwargs: Any,
     ) -> None:
         self.face = shared(source)
+        self._missed: FaceEvent | None = None  # models that this view could not take
         super().__init__(folder, **kwargs)
         self._end = self.face.subscribe(self._hear_face)
 
     def _hear_face(self, event: FaceEvent) -> None:
-        self._on_face(event)
+        if not self._is_whole:  # it takes what is there when its constructor comes to it
+            self._on_face(event)
+            return
+        missed = self._missed
+        if missed is not None:  # a layout that could not be taken comes before all else
+            by = event.by if event.kind == "models" and missed.by == POLICY else missed.by
+            event = replace(event, kind="models", by=by)
+        try:
+            self._on_face(event)
+        except Exception as error:  # the kernel's log is no place in which it would be seen
+            if event.kind == "models":
+                self._missed = event
+                if self._has_still:  # the old one may name what is hidden now
+                    self._put_still(update=True, whole=False)
+            self._say_error(error)
+            return
+        self._missed = None
         if event.by == POLICY:  # the still must not name for a page what the page lacks
             self._show_still()
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        if self._missed is not None and message.get("kind") not in ("visible", "gone"):
+            self._hear_face(replace(self._missed, state=self.face.state))
+            if self._missed is not None:  # nothing is asked by a layout that holds no more
+                self._answer(message)
+                return
+        super()._handle(message)
 
     def _on_face(self, event: FaceEvent) -> None:
         """Hear that a face was loaded, here or elsewhere."""

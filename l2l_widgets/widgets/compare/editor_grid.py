@@ -237,9 +237,10 @@ class EditorGrid(FaceView):
             answer, base = self._found.get(self._labels.get(label, "")), self._compared
         if answer is None or answer.w is None or base is None:
             raise ValueError(f"face {label!r} is not there; allowed: one that is drawn")
+        drawn = replace(base, noise_mode="const")  # as all cards are, whatever the session's is
         if self._blind and not self._revealed:  # its method stands nowhere, in no other view either
-            return self.face.unedited(answer.w, base), base
-        asked = replace(base, edits=(Edit(answer.method, answer.changes),))
+            return self.face.unedited(answer.w, drawn), base
+        asked = replace(drawn, edits=(Edit(answer.method, answer.changes),))
         return self.face.faithful(asked, answer.w), base
 
     # -- comparing, on the worker ------------------------------------------------------------------

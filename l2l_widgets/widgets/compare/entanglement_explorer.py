@@ -289,7 +289,7 @@ class EntanglementExplorer(FaceView):
             self.face.load_state(self._edited_state(seed), by=self._name)
         else:
             psi = self.study.protocol.truncation_psi
-            self.face.load(seed=seed, truncation_psi=psi, by=self._name)
+            self.face.load(seed=seed, truncation_psi=psi, noise_mode="const", by=self._name)
 
     def _edited_state(self, seed: int) -> SessionState:
         """What draws the edited face of a pair that is up."""

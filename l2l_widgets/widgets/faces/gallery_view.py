@@ -213,8 +213,7 @@ class Gallery(FaceView):
         elif kind == "first":
             self.start_from(message["seed"])
         elif kind == "load":
-            self.face.load(seed=message["seed"], by=self._name)
-            self.loaded = {"seed": message["seed"]}
+            self._load(message["seed"])
         elif kind in ("save", "text"):
             self._take_face(kind, message["seed"])
         elif kind == "stop":
@@ -224,12 +223,23 @@ class Gallery(FaceView):
         else:
             raise ValueError(f"{kind!r} is no request of this view")
 
+    def _drawn_as(self, seed: Any) -> dict[str, Any] | None:
+        """How a face of the page is drawn, which may be behind the session; None if not there."""
+        page = self.page
+        if seed not in [item["seed"] for item in page.get("items", ())]:
+            return None
+        return {"truncation_psi": page["psi"], "noise_mode": page["noise"]}
+
+    def _load(self, seed: Any) -> None:
+        self.face.load(seed=seed, by=self._name, **(self._drawn_as(seed) or {}))
+        self.loaded = {"seed": seed}
+
     def _take_face(self, kind: str, seed: Any) -> None:
         """Take home a face of the page, unedited, as it is shown."""
-        if seed not in [item["seed"] for item in self.page.get("items", ())]:
+        drawn = self._drawn_as(seed)
+        if drawn is None:
             raise ValueError(f"face {seed!r} is not there; allowed: one that is drawn")
-        edits = (Edit(self.face.state.edits[-1].method),)
-        state = SessionState(seed, self._psi, edits, self._noise)
+        state = SessionState(seed, edits=(Edit(self.face.state.edits[-1].method),), **drawn)
         self._take_home(kind, state, self._words("face_number", seed=seed))
 
     def _on_face(self, event: FaceEvent) -> None:
@@ -302,6 +312,8 @@ class Gallery(FaceView):
             "seen": found.progress.seen,
             "found": found.progress.found,
             "first": search.first,
+            "psi": search.truncation_psi,
+            "noise": search.noise_mode,
             "ended": found.ended,
             "more": found.ended == "enough",
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from l2l_widgets.images import grid
 from l2l_widgets.latents import layer_groups
-from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.latest_wins import InTurn
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
@@ -35,6 +36,7 @@ from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.taking_home import save_strip
 from l2l_widgets.widgets.words import Words
 
+_log = logging.getLogger(__name__)
 #: Seconds after which the frames that are there are shown, where a walk takes long to draw.
 SHOW_EVERY = 0.25
 #: What the page offers; longer walks are for files, from Python or the command line.
@@ -111,7 +113,8 @@ class InterpolationView(FaceView):
         super().__init__(source, folder, language=language)
         for name in self._hide:  # only here: other models may lack what is hidden anyway
             self.face.models.table.index(name)
-        self._files = LatestWins(self._save, name=f"l2l-{self._name}-files")
+        self._unsaved: list[str] = []  # endings of the files that are asked for, in order
+        self._files = InTurn(self._save, name=f"l2l-{self._name}-files")
         self._take_models()
         state = self.face.state
         self._values: dict[str, Any] = {
@@ -127,6 +130,7 @@ class InterpolationView(FaceView):
             "span": None,
             "method": None,
             "truncation_psi": state.truncation_psi,
+            "noise_mode": state.noise_mode,
         }
         self._values.update(self._sound(fields))
         self._walker.check(self.walk)
@@ -194,12 +198,13 @@ class InterpolationView(FaceView):
         if walk.kind == "latent" and walk.rows == "all":
             ends[last] = walk.faces[-1]
         # An end of the walk is its seed, with truncation and all; any other frame is a latent.
-        end = ends.get(number)
+        end, noise = ends.get(number), walk.noise_mode
         if isinstance(end, int):
-            self.face.load(seed=end, by=self._name)
+            psi = walk.truncation_psi
+            self.face.load(seed=end, truncation_psi=psi, noise_mode=noise, by=self._name)
         else:
             edits = () if walk.kind == "identity" and number else None
-            self.face.load(w=strip.ws[number], edits=edits, by=self._name)
+            self.face.load(w=strip.ws[number], edits=edits, noise_mode=noise, by=self._name)
 
     def _swept_state(self, strip: Strip, number: int) -> SessionState:
         """What draws a frame of an attribute walk: its face, and the edit that made the frame."""
@@ -219,7 +224,7 @@ class InterpolationView(FaceView):
     def close(self) -> None:
         """Take the view out of the page; the shared face lives on."""
         if hasattr(self, "_files"):
-            self._files.close()
+            self._files.finish()  # somebody clicked for each of them
         super().close()
 
     # -- state -------------------------------------------------------------------------------------
@@ -238,7 +243,7 @@ class InterpolationView(FaceView):
             "methods": {
                 name: [
                     attribute
-                    for attribute in abilities_value(self.session, name)["attributes"]
+                    for attribute in abilities_value(self.session, name)["attributes"] or ()
                     if attribute in self._table
                 ]
                 for name in methods
@@ -325,7 +330,9 @@ class InterpolationView(FaceView):
             ending = message["format"]
             if ending not in FORMATS:
                 raise ValueError(f"format is {ending!r}; allowed: {', '.join(FORMATS)}")
-            self._say(saving=ending)
+            with self._lock:
+                self._unsaved.append(ending)
+                self._say(saving=", ".join(self._unsaved))
             self._files((self._walker, self.walk, self.strip, ending))
         else:
             raise ValueError(f"{kind!r} is no request of this view")
@@ -344,6 +351,7 @@ class InterpolationView(FaceView):
             if event.w is not None and self._values["space"] != "w+":
                 self._values |= {"space": "w+", "curve": None}
             self._values["truncation_psi"] = event.state.truncation_psi
+            self._values["noise_mode"] = event.state.noise_mode
             self._values["span"] = REACH if self._values["span"] == REACH else None
             self._stamp += 1
         self._send_settings()
@@ -405,12 +413,22 @@ class InterpolationView(FaceView):
                 strip = walker.draw(replace(walk, frames=FILM_FRAMES), self._files.stale)
             elif strip is None:
                 strip = walker.draw(walk, self._files.stale)
-            if strip is None:
+            if strip is None:  # Python ends
+                _log.warning("%s: the %s was not written", self._name, ending)
                 return
             seconds = None if ending == "png" else FILM_FRAMES / 16
-            self._say(**save_strip(walker.models, strip, self._folder, ending, seconds))
+            self._say_file(save_strip(walker.models, strip, self._folder, ending, seconds))
         except Exception as error:
-            self._say_error(error)
+            self._say_file({"error": self._line(error)})
+
+    def _say_file(self, told: Mapping[str, Any]) -> None:
+        """Say what became of a file, and which is written next; what another one lacked stays."""
+        with self._lock:
+            self._unsaved = self._unsaved[1:]
+            lines = (self.notice.get("error"), told.get("error"))
+            error = "; ".join(dict.fromkeys(line for line in lines if line)) or None
+            next_ones = {"saving": ", ".join(self._unsaved)} if self._unsaved else {}
+            self._say(**{**told, "error": error, **next_ones})
 
     # -- without a front end -----------------------------------------------------------------------
 

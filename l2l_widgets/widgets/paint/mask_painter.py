@@ -83,11 +83,16 @@ class MaskPainter(View):
             session.parser = load_parser(parser)
         super().__init__(folder, language, **kwargs)
         self.schema = painter_schema(session, self._words)
-        self._bridge = PaintBridge(session, self._show, self._folder, self._words.said)
+        self._bridge = PaintBridge(
+            session, self._show, self._folder, self._words.said, lambda: self.is_hidden
+        )
         self._bridge.start()
 
     def _request(self, message: Mapping[str, Any]) -> None:
         self._bridge.handle(message)
+
+    def _seen_anew(self) -> None:
+        self._bridge.look_again()
 
     def refresh(self) -> None:
         """Show the session as it is now, after a change from Python."""

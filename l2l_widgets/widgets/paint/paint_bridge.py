@@ -6,6 +6,7 @@ worker where the newest state wins, and results name the newest request that the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import weakref
 from collections.abc import Callable, Mapping
@@ -97,6 +98,8 @@ class PaintBridge:
         Where saved files go.
     said : callable
         Puts an error into the reader's language.
+    unseen : callable, optional
+        Whether nobody sees the view now: nothing is published then, nor drawn for it.
     """
 
     def __init__(
@@ -105,7 +108,9 @@ class PaintBridge:
         publish: Callable[[dict[str, Any]], None],
         folder: Path,
         said: Callable[[str], str] = str,
+        unseen: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._unseen, self._owed = unseen, False
         self._said = said
         self.session = session
         self._publish, self._folder = publish, folder
@@ -113,11 +118,23 @@ class PaintBridge:
         self.result: PaintResult | None = None  # the newest that was drawn
         self._shown: Tensor | None = None  # the original that the page has
         self._opening = False  # a dropped picture is being taken
-        self._unsubscribe = session.subscribe(self._on_result)
+        self._unsubscribe = session.subscribe(self._on_result, self._is_seen)
 
     def start(self) -> None:
         """Publish the picture and the first result from the calling thread."""
         self._on_result(self.session.render())
+
+    def look_again(self) -> None:
+        """Show what was left while nobody looked, once somebody does."""
+        if self._owed and not self._unseen():
+            self._owed = False
+            with contextlib.suppress(RuntimeError):  # the session was closed meanwhile
+                self.session.request()
+
+    def _is_seen(self) -> bool:
+        self._owed = True  # first: who comes to look while it is asked must find it owed
+        self._owed = self._unseen()
+        return not self._owed
 
     @property
     def is_own(self) -> bool:
@@ -266,6 +283,8 @@ class PaintBridge:
 
     def _on_result(self, result: PaintResult) -> None:
         self.result = result
+        if not self._is_seen():
+            return
         answers, _ = self._requests.answered(result.stamp)
         value: dict[str, Any] = {
             "stamp": result.stamp,

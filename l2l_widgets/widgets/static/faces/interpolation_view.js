@@ -299,11 +299,10 @@ class WalkView {
       this.element.classList.remove("l2l-waiting");
       this.bar.update(this.model.get("settings"));
       this.saved.textContent = "";
-    } else if (notice.saving) {
-      this.saved.textContent = t("writing", { format: notice.saving.toUpperCase() });
-    } else if (notice.path) {
-      this.saved.replaceChildren(`${t("saved")} `, h("code", { title: notice.path }, notice.name));
     }
+    const path = notice.path ? [`${t("saved")} `, h("code", { title: notice.path }, notice.name), " "] : [];
+    const next = notice.saving ? [t("writing", { format: notice.saving.toUpperCase() })] : [];
+    if (path.length + next.length) this.saved.replaceChildren(...path, ...next);
   }
 
   dispose() {
