@@ -14,6 +14,7 @@ from l2l_widgets import EditorGrid, EditSession, Gallery, InterpolationView
 from l2l_widgets.session.replay import read_recipe
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.session.states import Edit, SessionState
+from l2l_widgets.walks.files import read_walk
 from l2l_widgets.widgets.taking_home import save_strip
 
 
@@ -152,6 +153,16 @@ def test_each_file_that_is_asked_for_is_written(walk, held, tmp_path):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".gif", ".gif", ".png"]
     assert walk.notice["error"] is None
     assert "saving" not in walk.notice
+
+
+def test_a_file_asked_for_while_another_walk_is_drawn_is_of_that_walk(walk, held, session):
+    page, (gate, begun) = Page(walk), held
+    page.send("set", fields={"frames": 5})
+    assert begun.wait(120), "the walk itself is being drawn"
+    page.send("save", format="png")
+    gate.set()
+    assert walk._files.drain(120)
+    assert read_walk(walk.notice["path"], session.models).frames == 5
 
 
 def test_a_view_that_is_closed_has_written_what_was_asked_for(walk, held, tmp_path):

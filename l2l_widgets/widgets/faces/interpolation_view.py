@@ -44,6 +44,8 @@ FRAME_CHOICES = (5, 7, 9, 11, 13)
 FORMATS = ("png", "gif", "mp4")
 #: Frames of a saved film: what looks like a motion.
 FILM_FRAMES = 48
+#: Seconds that a file waits for a walk that is being drawn; then the one that is up is written.
+DRAWN_BY_THEN = 60.0
 #: Attributes in the table of the still.
 STILL_ROWS = 8
 FIELDS = (
@@ -404,9 +406,12 @@ class InterpolationView(FaceView):
         }
 
     def _save(self, job: tuple[Interpolator, Walk, Strip | None, str]) -> None:
-        """Write the walk that is up, whatever has been asked for since; at first what is asked."""
+        """Write the walk that is up; where another is just being drawn, that one once it is up."""
         walker, walk, strip, ending = job
         try:
+            if strip is not None and strip.walk != walk and self._worker.drain(DRAWN_BY_THEN):
+                drawn = self.strip  # the old one again, where the other was refused
+                strip = drawn if drawn is not None and drawn.walk == walk else strip
             if strip is not None:
                 walk = strip.walk
             if ending != "png":  # a film wants more frames than a strip: the same walk, drawn finer
