@@ -310,8 +310,9 @@ class PhotoInverter(FaceView):
 
         def stale() -> bool:
             nonlocal left  # and it stays so, whoever has come back before it has stopped
-            left = left or (not self._worker.stale() and self._left())
-            return left or self._worker.stale()
+            newer, leaves = self._worker.stale(), self._stale()
+            left = left or (leaves and not newer)
+            return left or leaves
 
         found = work.invert(settings, progress, stale)
         if left:
