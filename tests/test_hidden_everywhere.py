@@ -30,7 +30,7 @@ from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.training import Watch
 from l2l_widgets.walks.interpolation import Interpolator, Walk
 from l2l_widgets.widgets import EditorGrid, EntanglementExplorer, Gallery, InterpolationView
-from l2l_widgets.widgets.compare import entanglement_explorer as explorer_module
+from l2l_widgets.widgets.compare import explorer_tracks
 
 HIDDEN = ("gender", "glasses", "smile")
 
@@ -307,7 +307,7 @@ def test_an_answer_that_is_on_its_way_when_it_is_hidden_is_not_shown(what, live,
     if what == "cell":
         held, name, message = view.study, "pictures", {"edited": "age", "read": "smile"}
     else:
-        held, name, message = explorer_module, "measure_trajectories", {
+        held, name, message = explorer_tracks, "measure_trajectories", {
             "edited": "age", "faces": "many",
         }  # fmt: skip
     plain = getattr(held, name)

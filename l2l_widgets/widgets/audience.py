@@ -29,12 +29,13 @@ def page_may_come() -> bool:
 
 
 class Audience:
-    """The pages that show a view. Thread-safe."""
+    """The pages that show a view, and the scripts that wait for it. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._shown: dict[str, float] = {}  # page -> when it last said that it shows the view
         self._met = False  # whether any page was ever heard of
+        self._waiting = 0  # scripts: several threads may wait for one view
 
     def hear(self, page: str, shows: bool) -> None:
         """Take what a page says of itself."""
@@ -54,17 +55,32 @@ class Audience:
         with self._changed:
             self._changed.wait_for(question)
 
+    def wait_begins(self, more: int = 1) -> None:
+        """Count in somebody who waits for the view in Python, seen or not."""
+        with self._changed:
+            self._waiting += more
+            self._changed.notify_all()
+
+    def wait_ends(self) -> None:
+        """Count out one who has waited."""
+        self.wait_begins(-1)
+
     def wake(self) -> None:
         """Have whoever waits ask again, as something else has changed than who looks."""
         with self._changed:
             self._changed.notify_all()
 
     @property
-    def is_there(self) -> bool:
-        """Whether a page shows the view now."""
+    def pages(self) -> set[str]:
+        """The pages that show the view now."""
         oldest = time.monotonic() - FORGET_AFTER
         with self._changed:
-            return any(said > oldest for said in self._shown.values())
+            return {page for page, said in self._shown.items() if said > oldest}
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a page shows the view now."""
+        return bool(self.pages)
 
     @property
     def was_met(self) -> bool:
@@ -73,5 +89,6 @@ class Audience:
 
     @property
     def has_left(self) -> bool:
-        """Whether pages were there, and none shows the view now."""
-        return self._met and not self.is_there
+        """Whether pages were there, none shows the view now, and nobody waits for it."""
+        with self._changed:
+            return self._met and not self._waiting and not self.is_there

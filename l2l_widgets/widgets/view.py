@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,13 +137,13 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
         raise NotImplementedError
 
     def _seen_anew(self) -> None:
-        """Hear that pages show the view, or none any more."""
+        """Hear that the view is looked at or waited for, or neither any more."""
 
     # -- asking ------------------------------------------------------------------------------------
 
     @property
     def is_hidden(self) -> bool:
-        """Whether pages know this view and none of them shows it now."""
+        """Whether pages know this view, none of them shows it now, and no script waits for it."""
         return self.audience.has_left
 
     def _ask(self, rest: float = 0.0) -> None:
@@ -158,16 +158,51 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
 
     def _stale(self) -> bool:
         """Whether the worker should leave what it does: something newer waits, or nobody looks."""
-        if self._worker.stale():
-            return True
-        if self.is_hidden:
-            self._owed = True
-            return True
-        return False
+        return self._worker.stale() or self._left()
+
+    def _left(self) -> bool:
+        """Whether nobody looks; what the worker leaves then is owed to who comes back."""
+        if not self.is_hidden:
+            return False
+        with (
+            self._lock
+        ):  # under which pages and scripts come back: they find it owed, or it goes on
+            hidden = self.is_hidden
+            self._owed = self._owed or hidden
+        return hidden
+
+    @contextlib.contextmanager
+    def _awaited(self) -> Iterator[None]:
+        """Have nothing put off meanwhile: who waits in Python looks, as a page does."""
+        with self._lock:
+            self.audience.wait_begins()
+        try:
+            self._look_again()
+            yield
+        finally:
+            self.audience.wait_ends()
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Do what was put off, if anybody looks now; rest, if nobody does any more."""
+        if not self.audience.was_met:  # nothing is ever put off in a script
+            return
+        with self._lock:
+            owed = self._owed and not self.is_hidden
+        if owed:
+            self._ask()
+        try:
+            self._seen_anew()
+        except Exception as error:
+            self._say_error(error)
 
     def wait(self, timeout: float = 30.0) -> Any:
-        """Wait until nothing is being computed; False when that took longer (seconds)."""
-        return self._worker.drain(timeout)
+        """Wait until nothing is being computed; False when that took longer (seconds).
+
+        What was put off because no page shows the view is computed for who waits.
+        """
+        with self._awaited():
+            return self._worker.drain(timeout)
 
     def settle(self, timeout: float = 60.0) -> bool:
         """Wait until the view shows what was asked of it (seconds); whether it does.
@@ -176,7 +211,8 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
         seconds: on a page of many views that cell settles them, ``for v in views: v.settle()``.
         """
         end = time.monotonic() + timeout
-        return all(part.drain(max(0.0, end - time.monotonic())) for part in self._at_work())
+        with self._awaited():
+            return all(part.drain(max(0.0, end - time.monotonic())) for part in self._at_work())
 
     def _at_work(self) -> list[Any]:
         """What :meth:`settle` waits for, in this order."""
@@ -249,13 +285,7 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
     def _set_visible(self, client: str, visible: bool) -> None:
         with self._lock:
             self.audience.hear(client, visible)
-            owed = self._owed and visible
-        if owed:
-            self._ask()
-        try:
-            self._seen_anew()
-        except Exception as error:
-            self._say_error(error)
+        self._look_again()
 
     # -- without a front end -----------------------------------------------------------------------
 
@@ -312,6 +342,7 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
 
     def close(self) -> None:
         """Take the view out of the page; what it showed lives on."""
+        self._owed = False  # who waits for it later waits for nothing
         if hasattr(self, "_worker"):  # refused before it was whole
             self._worker.close()
             self._stills.close()

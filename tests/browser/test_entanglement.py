@@ -271,6 +271,16 @@ def test_trajectories_follow_the_face_that_is_loaded(opened, measured):
     explorer.get_by_role("radio", name="Many faces").click()
     harness.until(lambda: explorer.locator(".l2l-track-band").count() > 3, what="bands")
     harness.keep_picture(page, explorer, "explorer-trajectories")
+    explorer.get_by_role("radio", name="This face").click()
+    harness.until(lambda: panel.get_attribute("data-label") == "face 11", what="the one face")
+    explorer.get_by_role("radio", name="Matrix").click()
+    closed = "explorer._tracks._open == set()"
+    harness.until(lambda: kernel(page, closed) == "True", what="that the tab is closed")
+    kernel(page, "explorer.face.load(seed=12) and None")
+    assert kernel(page, "explorer._worker.drain(60)") == "True"
+    assert panel.get_attribute("data-label") == "face 11", "computed for a tab that is closed"
+    explorer.get_by_role("radio", name="Trajectories").click()
+    harness.until(lambda: panel.get_attribute("data-label") == "face 12", what="the newest face")
     explorer.get_by_role("radio", name="Matrix").click()
 
 

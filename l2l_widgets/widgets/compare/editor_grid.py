@@ -113,6 +113,7 @@ class EditorGrid(FaceView):
         self._blind, self._revealed, self._blind_seed = blind, False, blind_seed
         self._labels: dict[str, str] = {}
         self._found: dict[str, Answer] = {}
+        self._found_of: dict[str, float] = {}  # the request that these answer
         self._state, self._error = "waiting", ""
         self._compared: SessionState | None = None  # whose cards are up, or on their way
         self._loaded: dict[Any, SessionState] = {}  # faces of cards, and what each was made of
@@ -144,10 +145,26 @@ class EditorGrid(FaceView):
             raise ValueError(f"attribute {hidden[0]!r} is hidden; allowed: those that are shown")
 
     def answers(self, timeout: float = 60.0) -> dict[str, Answer]:
-        """Return method -> answer, once all have answered or ``timeout`` seconds have passed."""
+        """Return method -> answer to what is asked now, of the face that is loaded.
+
+        Waits until all have answered or ``timeout`` seconds have passed, also where no page shows
+        the view; {} where nothing can be compared with the models that draw.
+
+        Raises
+        ------
+        ValueError
+            Not one has answered in that time, or the face could not be compared.
+        """
         self.wait(timeout)
         with self._lock:
-            return dict(self._found)
+            found, base = dict(self._found), self._compared
+            same = base is not None and base.face_key() == self._own().face_key()
+            if self._lost or (found and same and self._found_of == self._asked):
+                return found
+            raise ValueError(
+                self._error
+                or f"timeout is {timeout:g} s and no method has answered; allowed: a longer one"
+            )
 
     def reveal(self, revealed: bool = True) -> None:
         """Show which letter is which method, or hide it again."""
@@ -319,6 +336,7 @@ class EditorGrid(FaceView):
         labels = self._shuffled(side)
         with self._lock:
             self._labels, self._found, self._compared = labels, {}, base
+            self._found_of = request
             self._state, self._error = "comparing", ""
         seed = result.state.seed if result.state.w is None else None
         self.before = {**picture_value(result.before), "seed": seed}

@@ -21,7 +21,6 @@ from l2l_widgets.entanglement import (
     LeakageStudy,
     Progress,
     ReportStudy,
-    measure_trajectories,
     paired_difference,
 )
 from l2l_widgets.evaluation.bench import Truth
@@ -36,14 +35,13 @@ from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.audience import page_may_come
 from l2l_widgets.widgets.compare.explorer_cell import fill_cell, projection_lines
 from l2l_widgets.widgets.compare.explorer_plan import BATCH, StudyMaker, asked_protocol
+from l2l_widgets.widgets.compare.explorer_tracks import OpenTracks, tracks_value
 from l2l_widgets.widgets.compare.explorer_values import (
     chosen,
     explorer_schema,
-    followed_faces,
     matrix_still,
     matrix_value,
     status_value,
-    trajectory_value,
     usual_rows,
     visible_matrix,
 )
@@ -134,7 +132,7 @@ class EntanglementExplorer(FaceView):
         self._work: BackgroundStudy | None = None
         self._progress = Progress()
         self._first = FirstLook(self._hear_first)
-        self._trajectory_of = ("", "one")
+        self._tracks = OpenTracks(lambda: self.audience)
         self._is_alone = False  # displayed where no page will come
         self._error: str | None = None
         self.study: LeakageStudy | ReportStudy
@@ -194,11 +192,11 @@ class EntanglementExplorer(FaceView):
             self._work.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end of the measurement (seconds; None: for ever); whether it came."""
+        """Measure to the end, seen or not (seconds to wait; None: for ever); whether it came."""
         if self._work is None:
             return True
-        self._work.pause(False)  # who waits for it in a script wants it, seen or not
-        return self._work.wait(timeout)
+        with self._awaited():
+            return self._work.wait(timeout)
 
     def close(self) -> None:
         """Take the view out of the page; the study lives on."""
@@ -218,7 +216,7 @@ class EntanglementExplorer(FaceView):
         self._tell()
 
     def _change(self, kind: str, message: Mapping[str, Any]) -> None:
-        if self._lost and kind not in ("load", "stop"):
+        if self._lost and kind not in ("load", "stop", "tab"):
             raise ValueError(self._lost)
         if self._foreign and kind in ("load", "save", "text", "trajectory"):
             raise ValueError(self._foreign)
@@ -233,8 +231,11 @@ class EntanglementExplorer(FaceView):
         elif kind == "cell":
             self._cells((str(message["edited"]), str(message["read"]), self._what_is_up()))
         elif kind == "trajectory":
-            self._trajectory_of = (str(message["edited"]), str(message["faces"]))
+            self._tracks.follow(message)
             self._ask()
+        elif kind == "tab":
+            if self._tracks.turn(message):
+                self._ask()
         elif kind == "load":
             self._load(int(message["seed"]), bool(message.get("edited")))
         elif kind in ("save", "text"):
@@ -308,17 +309,21 @@ class EntanglementExplorer(FaceView):
     # -- visible or not ----------------------------------------------------------------------------
 
     def _seen_anew(self) -> None:
-        if self._work is not None:
-            self._work.pause(self.is_hidden)
-        self._cells.look_again()
-        if not self.audience.is_there:
-            self._first.rest()
-        else:
-            self._look()
+        with self._lock:  # who comes to wait, or to look, must not be paused by who went before
+            hidden = self.is_hidden
+            if self._work is not None:
+                self._work.pause(hidden)
+            self._cells.look_again()
+            if hidden:
+                self._first.rest()
+            else:
+                self._look()
+        if self._tracks.are_owed:
+            self._ask()
 
     def _look(self) -> None:
         """Have something to show before anybody has pressed Measure, if anybody looks."""
-        looks = self.audience.is_there or (self._is_alone and not self.audience.was_met)
+        looks = not self.is_hidden if self.audience.was_met else self._is_alone
         idle = self._work is None or not self._work.is_running
         if isinstance(self.study, LeakageStudy) and looks and idle:
             self._first.begin(self.study, "" if self._lost else self._method)
@@ -340,8 +345,8 @@ class EntanglementExplorer(FaceView):
         """A trajectory of one face follows the face, once somebody looks."""
         if event.kind == "models":
             self._take_models()
-        one = event.kind == "face" and self._trajectory_of[1] == "one"
-        if self._trajectory_of[0] and (one or event.kind == "models"):
+        one = event.kind == "face" and self._tracks.faces == "one"
+        if self._tracks.edited and (one or event.kind == "models"):
             self._ask()
 
     def _take_models(self) -> None:
@@ -369,8 +374,7 @@ class EntanglementExplorer(FaceView):
     def _show_anew(self) -> None:
         # emptied first: a page that knows the old attributes must not meet the new numbers
         self.matrix = self.against = self.difference = self.trajectory = {}
-        if self._trajectory_of[0] not in self._table:
-            self._trajectory_of = ("", "one")
+        self._tracks.keep(self._table)
         self.schema = explorer_schema(self.study, self._table, self.face.models)
         self._look()
         self._show_matrix()
@@ -455,24 +459,21 @@ class EntanglementExplorer(FaceView):
                 self._behind, self.cell = study, value
 
     def _serve(self) -> None:
-        """Follow the trajectory that is asked for."""
-        edited, faces = self._trajectory_of
-        models, method, table = self.face.models, self._method, self._table
+        """Follow the trajectory that is asked for, where a page has the trajectories open."""
+        if not self._tracks.are_seen():
+            return
+        edited, one = self._tracks.edited, self._tracks.faces == "one"
+        models, table = self.face.models, self._table
         try:
-            if edited not in table:
-                raise ValueError(f"attribute {edited!r} is not shown; allowed: those that are")
-            one = self.face.session if faces == "one" else None
-            ws, label = followed_faces(one, models, self.study.protocol, self._words)
-            source = self.study
-            known = source.report["sources"] if isinstance(source, ReportStudy) else {}
-            found = measure_trajectories(
-                models, known.get(method, method), edited, ws, stale=self._stale
-            )
+            value = tracks_value(
+                self.study, self._method, edited, self.face.session if one else None,
+                models, table, self._words, self._stale,
+            )  # fmt: skip
         except Exception as error:
             self.trajectory = {"edited": edited, "error": self._line(error)}
             return
-        if found is not None and models is self.face.models and table is self._table:
-            self.trajectory = trajectory_value(found, label, models.table.names, table)
+        if value is not None and models is self.face.models and table is self._table:
+            self.trajectory = value
 
     # -- without a front end -----------------------------------------------------------------------
 

@@ -144,16 +144,13 @@ class LatentMap(FaceView):
         """
         end = self._bridge.ready.wait
         waited = 0.0
-        self._bridge.hurry(True)
-        try:
+        with self._awaited():
             while not end(0.1):
                 waited += 0.1
                 if self.progress.get("error"):
                     raise ValueError(self.progress["text"])
                 if waited > timeout:
                     raise ValueError(f"the map was not ready within {timeout:g} s")
-        finally:
-            self._bridge.hurry(False)
         return self
 
     @property

@@ -99,7 +99,7 @@ class MapBridge:
         self._folder, self._send = folder or Path.cwd(), send or (lambda message: None)
         self._lock = threading.RLock()
         self._requests = Requests()
-        self._closed, self._hurried = threading.Event(), threading.Event()
+        self._closed = threading.Event()
         self._notices = 0
         self._layout: Layout | None = None
         self._album: Album | None = None
@@ -123,7 +123,7 @@ class MapBridge:
             self._maker = MapMaker(
                 self.face.models, self._source, self.code_map, self._count,
                 audience=self.audience, words=self._words, publish=self._publish,
-                ready=self.ready, closed=self._closed, hurried=self._hurried,
+                ready=self.ready, closed=self._closed,
                 first=self._show_first, measured=self._refresh, more=self._show_points,
                 read=self._show_read,
             )  # fmt: skip
@@ -136,11 +136,6 @@ class MapBridge:
         self._end()
         for worker in self._workers.values():
             worker.close()
-
-    def hurry(self, on: bool) -> None:
-        """Draw the map though nobody looks: somebody waits for it in Python, or no more."""
-        (self._hurried.set if on else self._hurried.clear)()
-        self.audience.wake()
 
     def look_again(self) -> None:
         """Do what was left undone while nobody looked, once somebody does."""

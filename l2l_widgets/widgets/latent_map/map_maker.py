@@ -45,8 +45,8 @@ class MapMaker:
     count : int or None
         Faces of a map that has to be drawn.
     audience : Audience
-        Who looks at the map: what it still lacks is added only then. Woken when ``closed`` or
-        ``hurried`` is set.
+        Who looks at the map, or waits for it: what it still lacks is added only for who looks.
+        Woken when ``closed`` is set.
     words : Words
         The language in which is said how far it is.
     publish : callable
@@ -55,8 +55,6 @@ class MapMaker:
         Whether the map can be used.
     closed : threading.Event
         Set when the view is gone.
-    hurried : threading.Event
-        Set while somebody waits for the map in Python, seen or not.
     first : callable
         Gets the map once it has a layout, and what raises InterruptedError once nobody wants it.
     measured : callable
@@ -79,7 +77,6 @@ class MapMaker:
         publish: Callable[[dict[str, Any]], None],
         ready: threading.Event,
         closed: threading.Event,
-        hurried: threading.Event,
         first: Callable[[CodeMap, Callable[[], None]], None],
         measured: Callable[[tuple[str, int]], None],
         more: Callable[[], None],
@@ -87,7 +84,7 @@ class MapMaker:
     ) -> None:
         self._models, self._source, self._code_map, self._count = models, source, code_map, count
         self._audience, self._words, self._publish = audience, words, publish
-        self._ready, self._closed, self._hurried = ready, closed, hurried
+        self._ready, self._closed = ready, closed
         self._first, self._measured, self._more, self._read = first, measured, more, read
         self._spoke, self._why = 0.0, WHY_OPEN
         self._unwanted = threading.Event()
@@ -181,9 +178,7 @@ class MapMaker:
 
     def _rest(self) -> None:
         """Wait while pages know the map and none shows it; a script, which has none, goes on."""
-        self._audience.wait_for(
-            lambda: not self._audience.has_left or self._hurried.is_set() or self._stopped()
-        )
+        self._audience.wait_for(lambda: not self._audience.has_left or self._stopped())
         self._go_on()
 
     def _step(self, text: str, share: float) -> None:

@@ -117,7 +117,7 @@ class Presenter(FaceView):
 
     def _seen_anew(self) -> None:
         result = self._result
-        if self._waits and result is not None and self.audience.is_there:
+        if self._waits and result is not None and not self.is_hidden:
             self._show_result(result)
             if self._receipt is None or self._receipt.stamp != self.session.stamp:
                 self.session.request()  # nothing is measured while nobody looks

@@ -272,8 +272,8 @@ class PhotoInverter(FaceView):
             if "square" in jobs:
                 work.place(jobs["square"])
                 self._show_photo()
-            if work.photo is None:
-                return
+            if work.photo is None or (work.found is not None and not jobs):
+                return  # asked again for what was stopped meanwhile
             if set(jobs) == {"read"}:
                 self.result = {**self.result, "largest": self._largest(work.read_back())}
                 return
@@ -306,10 +306,19 @@ class PhotoInverter(FaceView):
 
         start_loss = None if before is None else before.start_loss
         self.result = {**self.result, "running": True, "steps": 0, "of": settings.steps}
-        found = work.invert(settings, progress, self._stale)
-        if self.is_hidden and found.stopped:
+        left = False
+
+        def stale() -> bool:
+            nonlocal left  # and it stays so, whoever has come back before it has stopped
+            newer, leaves = self._worker.stale(), self._stale()
+            left = left or (leaves and not newer)
+            return left or leaves
+
+        found = work.invert(settings, progress, stale)
+        if left:
             with self._jobs_lock:  # nobody looks: it goes on from here when somebody does
-                self._jobs.setdefault("descend", True)
+                if set(self._jobs) <= {"read"}:  # nothing newer, which would undo it
+                    self._jobs["descend"] = True
         self._show_result(found, found.steps, running=False, start_loss=start_loss)
         self._show_still()
 

@@ -132,7 +132,7 @@ class TrainingCell(View):
             if self.is_running:
                 return
             self.run_directory = free_folder(self.run_directory)
-            self._records, self.task = [], None
+            self._records, self.task, self._rows_up = [], None, {}
         self.history, self.faces = {}, {}
         self.start()
 

@@ -119,7 +119,9 @@ class ExplorerView {
   showTab(value) {
     this.matrixPanel.hidden = value !== "matrix";
     this.tracks.element.hidden = value !== "tracks";
-    if (value === "tracks" && !this.model.get("trajectory").edited) {
+    // The kernel follows no face for a tab that nobody has up; what is asked for is up.
+    if (value === "matrix" || this.model.get("trajectory").edited) this.link.post({ kind: "tab", tab: value });
+    else {
       const edited = this.grid.at?.split("/")[0] ?? this.model.get("settings").attributes[0];
       this.link.post({ kind: "trajectory", edited, faces: this.tracks.mode.value });
     }
