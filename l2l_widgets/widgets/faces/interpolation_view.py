@@ -335,7 +335,8 @@ class InterpolationView(FaceView):
             with self._lock:
                 self._unsaved.append(ending)
                 self._say(saving=", ".join(self._unsaved))
-            self._files((self._walker, self.walk, self.strip, ending))
+            being_drawn = not self._worker.drain(0)
+            self._files((self._walker, self.walk, self.strip, being_drawn, ending))
         else:
             raise ValueError(f"{kind!r} is no request of this view")
 
@@ -405,13 +406,12 @@ class InterpolationView(FaceView):
             "steps": [round(v, 5) for v in curves.steps],
         }
 
-    def _save(self, job: tuple[Interpolator, Walk, Strip | None, str]) -> None:
+    def _save(self, job: tuple[Interpolator, Walk, Strip | None, bool, str]) -> None:
         """Write the walk that is up; where another is just being drawn, that one once it is up."""
-        walker, walk, strip, ending = job
+        walker, walk, strip, being_drawn, ending = job
         try:
-            if strip is not None and strip.walk != walk and self._worker.drain(DRAWN_BY_THEN):
-                drawn = self.strip  # the old one again, where the other was refused
-                strip = drawn if drawn is not None and drawn.walk == walk else strip
+            if being_drawn and self._worker.drain(DRAWN_BY_THEN):
+                strip = self.strip or strip  # the old one again, where the other was refused
             if strip is not None:
                 walk = strip.walk
             if ending != "png":  # a film wants more frames than a strip: the same walk, drawn finer
