@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from conftest import make_session
+from leaky_world import Follows, world
 from test_hidden_everywhere import live, open_map, rest, says, told
 
 from l2l_widgets import widgets
 from l2l_widgets.policy import hidden_attributes
+from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.latent_map import map_bridge
@@ -167,6 +169,15 @@ def test_what_was_wrong_with_a_hidden_request_goes_when_the_list_changes(
     live(None)
     assert not view.notice["error"]
     view.close()
+
+
+def test_an_explorer_whose_rows_are_all_hidden_plans_the_usual_ones(live):
+    session = EditSession(world(follows=Follows()), method="follows", n_random=4)
+    view = widgets.EntanglementExplorer(session, attributes=["smile", "glasses"], faces=4)
+    live(["smile", "glasses"])
+    assert view.settings["attributes"] == ["age", "baldness", "beard", "gender", "pitch", "yaw"]
+    view.close()
+    session.close()
 
 
 def test_a_german_error_calls_an_attribute_by_its_label():
