@@ -8,6 +8,7 @@ recipe that asks for it is refused by name. The models still know it. The list c
 - ``L2L_HIDE_ATTRIBUTES=@/path/to/list.txt``: a text file, a name or several a line, ``#`` comments.
 
 The first that is given counts. Open views follow ``hide_attributes`` at once: see :func:`listen`.
+What their face was asked of a hidden attribute is let go in the same step; undo leads back to it.
 
 What measures for a researcher is not covered: the reports and tables of ``l2l evaluate``, training
 logs and model cards hold every attribute, for a comparison without a column would be another one.

@@ -395,6 +395,8 @@ def test_the_next_drag_leads_out_of_an_edit_that_is_hidden_now(live, tiny_models
     session.update(changes={"smile": 0.2}, preserve=("beard",))
     view = widgets.FaceEditor(session, folder=tmp_path)
     live(["smile", "beard"])
+    assert session.undo()  # back to where it was asked for
+    session.request()
     rest(view, session)
     assert "'smile' is hidden here (by hide_attributes)" in view.after["error"]
     view._handle_custom_msg({"kind": "targets", "targets": {"age": 0.7}, "client": "p"}, [])

@@ -219,7 +219,8 @@ class Renderer:
         """
         watch = Stopwatch()
         with self._lock, torch.inference_mode():
-            self.check(state)
+            # An edit that cannot be made changes nothing about the face that it is asked of.
+            (self.check if edited else self._check_face)(state)
             drawn = self._known.draw(state, watch) if edited else None
             face = drawn.after if drawn else self._known.face(state, watch)
             values = self._known.reading(face, "regressor", state, watch)

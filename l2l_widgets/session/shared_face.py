@@ -36,6 +36,7 @@ from l2l_widgets.session.states import (
     NOISE_MODES,
     Edit,
     SessionState,
+    let_go,
     same_latent,
     tensor_key,
 )
@@ -185,7 +186,8 @@ class SharedFace:
             The face as a latent, taken as it is. One of the two must be given.
         edits : sequence of Edit, optional
             What is asked of it, in the same step of undo. If not given, the session's edits stay
-            and are made on this face; a latent that was edited already wants none of them: ``()``.
+            and are made on this face, without what is hidden; a latent that was edited already
+            wants none of them: ``()``.
         truncation_psi : float, optional
             Of a seed, in [0, 1.5]; the session's if not given.
         noise_mode : {"const", "none"}, optional
@@ -211,7 +213,7 @@ class SharedFace:
             given = "neither" if w is None else "both"
             raise ValueError(f"seed, w: {given} given; allowed: one of the two")
         values: dict[str, Any] = {"seed": seed}
-        asked: dict[str, Any] = {} if edits is None else {"edits": edits}
+        asked: dict[str, Any] = self._carried() if edits is None else {"edits": edits}
         if truncation_psi is not None:
             SessionState(truncation_psi=truncation_psi).check_truncation()
             asked["truncation_psi"] = truncation_psi
@@ -265,6 +267,13 @@ class SharedFace:
         w = self.session.checked_latent(w)
         edits = (Edit(state.edits[-1].method),)
         return replace(state, seed=None, w=w, w_key=tensor_key(w), edits=edits)
+
+    def visible_edits(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+        """Edits without what they ask of hidden attributes; the same object where that is all."""
+        table = self.models.table
+        visible = visible_table(table)
+        hidden = [name for name in table.names if name not in visible]
+        return let_go(edits, hidden)
 
     def swap(self, models: Models, by: str = "") -> FaceEvent:
         """Have other models draw, read and edit, under every open view.
@@ -329,13 +338,24 @@ class SharedFace:
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _carried(self) -> dict[str, Any]:
+        """What a step says of the edits that stay: nothing, unless they ask for what is hidden."""
+        edits = self.session.state.edits
+        visible = self.visible_edits(edits)
+        return {} if visible is edits else {"edits": visible}
+
     def _hide_anew(self) -> None:
         """The list of hidden attributes changed: every view lays itself out again."""
         with self._lock:
             if not any(held() for held in self._subscribers):
                 return
-            event = FaceEvent("models", POLICY, self._known, self._heard)
         visible_table(self.models.table)  # a typing error is refused before any view hears of it
+        # An edit that nobody can see must not be carried on from face to face; undo has it still.
+        if carried := self._carried():
+            self.session.update(**carried)
+        with self._lock:
+            known = replace(self._known, edits=self.visible_edits(self._known.edits))
+            event = FaceEvent("models", POLICY, known, self._heard)
         self._tell(event)
         # Not one who asks nothing of it: a session that was closed draws for nobody.
         with contextlib.suppress(RuntimeError):

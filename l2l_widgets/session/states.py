@@ -7,8 +7,8 @@ Plain values without behaviour; :mod:`l2l_widgets.session.rendering` draws them 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -277,6 +277,20 @@ def edits_asked(given: Any, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
     for edit in chosen:
         must_be("edits", edit, Edit, allowed)
     return chosen or (Edit(edits[-1].method),)
+
+
+def let_go(edits: tuple[Edit, ...], names: Collection[str]) -> tuple[Edit, ...]:
+    """The edits without what they ask of some attributes; the same object where that is nothing."""
+    kept = tuple(
+        replace(
+            edit,
+            changes={name: v for name, v in edit.changes.items() if name not in names},
+            targets={name: v for name, v in edit.targets.items() if name not in names},
+            preserve=tuple(name for name in edit.preserve if name not in names),
+        )
+        for edit in edits
+    )
+    return edits if kept == edits else kept
 
 
 def same_latent(one: Tensor | None, other: Tensor | None) -> bool:

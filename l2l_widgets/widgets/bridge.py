@@ -28,6 +28,8 @@ from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.scope import own_names, spaces_of
+from l2l_widgets.session.shared_face import SharedFace
+from l2l_widgets.session.states import Edit
 from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.taking_home import save_face
 from l2l_widgets.widgets.words import Words
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.receipt import Receipt
-    from l2l_widgets.session.states import Edit, EditResult
+    from l2l_widgets.session.states import EditResult
 
 #: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to
 #: decode, and still a small message.
@@ -187,6 +189,7 @@ class SessionBridge:
         self._lock = threading.Lock()
         self._requests = Requests()
         self._shown: tuple[Any, ...] | None = None  # key of the face whose picture is "before"
+        self._after_of: tuple[Any, ...] | None = None  # key of the face whose edit is "after"
         self._stamp = -1  # of the picture that is up
         self._quality = 0  # of that picture: early, draft or whole
         self._read: tuple[Any, ...] | None = None  # key of the face that was read
@@ -221,7 +224,7 @@ class SessionBridge:
             self._table = table
             old = {"abilities": self._abilities, "settings": self._settings}
             self._known, self._abilities, self._settings = {}, {}, {}
-            self._shown = self._read = None
+            self._shown = self._after_of = self._read = None
             self._readings, self._aside = {}, {}
             self._stamp = -1
         # Until then the page keeps the old ones, but for what may not be shown any more.
@@ -287,7 +290,8 @@ class SessionBridge:
         elif kind == "seed":
             # Refused before it is taken: a face that cannot be would refuse all that follows.
             z_from_seed(message["seed"], session.models.generator.z_dim)
-            session.set_seed(message["seed"])
+            edits = SharedFace.of(session).visible_edits(session.state.edits)
+            session.update(seed=message["seed"], edits=edits)
         elif kind == "method":
             self._set_method(message["method"])
         elif kind in ("undo", "redo", "reset"):
@@ -415,17 +419,23 @@ class SessionBridge:
             "error": self._words.said(result.error) if result.error else None,
             "seconds": dict(result.seconds),
         }
-        # An impossible request leaves the last picture up and says why in words.
-        if result.after is not None:
-            values["after"].update(picture_value(result.after))
+        # An impossible request leaves the last picture up and says why in words, but never that
+        # of another face than the one beside it.
+        after, face = result.after, result.state.face_key()
+        if after is None and self._after_of != face:
+            after = result.before
+        if after is not None:
+            self._after_of = face
+            values["after"].update(picture_value(after))
         return values
 
     def _settings_of(self, result: EditResult) -> dict[str, Any]:
         state = result.state
-        if self._read != state.face_key() and result.error is None:
-            readings = self.session.readings().items()
-            self._readings = {k: round(v, 4) for k, v in readings if k in self._table}
-            self._read = state.face_key()
+        if self._read != state.face_key():
+            readings = self.session.readings()
+            if readings or result.error is None:
+                own = {k: round(v, 4) for k, v in readings.items() if k in self._table}
+                self._readings, self._read = own, state.face_key()
         edit = state.edits[-1]
         targets = self._as_targets(edit.changes)
         return {
@@ -437,6 +447,8 @@ class SessionBridge:
             "readings": self._readings,
             "can_undo": self.session.can_undo,
             "can_redo": self.session.can_redo,
+            # also what the page does not show, as where it is hidden
+            "can_reset": bool(self._aside) or state.edits != (Edit(edit.method),),
             "held": list(edit.preserve),
             "rows": None if edit.rows is None else sorted(edit.rows),
             "space": None if edit.space in self._abilities_of(edit.method)["own"] else edit.space,

@@ -187,8 +187,9 @@ class Words:
         The language's ``said`` holds whole lines, and lines with places: what stands in a place
         is looked up in the same way, and in ``said_within``, whose templates are too wide for a
         whole line; what is found in neither gets this language's figures, but for what stands in
-        a place called ``code``. A line that is not there stays as it is; one that begins with
-        what it is about ("7.png: ...") is known by the rest.
+        a place called ``code``. In a place called ``attribute`` its label is said. A line that is
+        not there stays as it is; one that begins with what it is about ("7.png: ...") is known by
+        the rest.
         """
         found = self._known(text, self._said)
         return text if found is None else found
@@ -206,9 +207,15 @@ class Words:
             # there are hundreds, and looking for the longest words first passes over nearly all
             if template.words in text and (match := template.pattern.fullmatch(text)):
                 places = match.groupdict().items()
-                told = {n: part if n == "code" else self._inside(part) for n, part in places}
+                told = {name: self._placed(name, part) for name, part in places}
                 return template.wanted.format(**told)
         return None
+
+    def _placed(self, name: str, part: str) -> str:
+        if name == "attribute":
+            key = part.strip("'\"")
+            return str(self._content["attributes"].get(key, {}).get("label", key))
+        return part if name == "code" else self._inside(part)
 
     def _inside(self, text: str) -> str:
         found = self._known(text, self._within)

@@ -314,6 +314,34 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
     for key in ("ArrowDown", "ArrowUp"):
         seen.page.keyboard.press(key)
     assert seen.page.evaluate(where) == "0"
+    without_what_is_hidden(seen)
+
+
+def without_what_is_hidden(seen):
+    """Its colour, its way and its edit are up when age is hidden: the page begins anew."""
+    seen.root.get_by_label("Colour by").select_option("age")
+    legend, dots = seen.root.locator(".l2l-map-legend"), seen.root.locator(".l2l-map-dot")
+    harness.until(lambda: "Age" in legend.inner_text(), what="the colour")
+    tell = "__import__('l2l_widgets.policy').policy.hide_attributes"
+    try:
+        harness.evaluate_in_kernel(seen.page, f"{tell}(['age', 'glasses'])")
+        gone = seen.root.locator("option[value=age], option[value=glasses]")
+        harness.until(lambda: gone.count() == 0, 60, what="the menus without it")
+        harness.until(lambda: seen.root.get_attribute("data-face") is not None, 60, what="a face")
+        harness.settle(seen.page, seen.root)
+        seen.picture("hidden")
+        assert dots.count() == 0
+        assert "Age" not in legend.inner_text()
+        assert seen.root.get_by_label("Colour by").input_value() == "kept"
+        assert not seen.root.locator(".l2l-map-message").is_visible()
+        reset = seen.page.locator(".l2l-face-editor").get_by_role("button", name="Reset").first
+        reset.scroll_into_view_if_needed()
+        harness.until(reset.is_disabled, 60, what="an editor of which nothing is asked any more")
+        seen.root.scroll_into_view_if_needed()
+    finally:
+        harness.evaluate_in_kernel(seen.page, f"{tell}(None)")
+    back = seen.root.locator("option[value=age]")
+    harness.until(lambda: back.count() > 0, 60, what="the menus with it")
 
 
 def test_what_has_no_place_on_a_map_yet_is_said_with_the_button_that_helps(seen):

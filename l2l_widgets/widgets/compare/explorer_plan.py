@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from l2l_widgets.entanglement import LeakageStudy
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.models.checks import no_editor
+from l2l_widgets.widgets.compare.explorer_values import usual_rows
 
 if TYPE_CHECKING:
     from l2l_widgets.attributes import AttributeTable
@@ -67,7 +68,7 @@ class StudyMaker:
         error : str or None
             What goes on all the same.
         """
-        names = tuple(n for n in old.protocol.attributes if n in table) or table.names
+        names = tuple(n for n in old.protocol.attributes if n in table) or usual_rows(table)
         study, lost, error = old, "", None
         try:
             if not models.available_editors:

@@ -44,6 +44,7 @@ from l2l_widgets.widgets.requests import Requests
 from l2l_widgets.widgets.words import Words
 
 if TYPE_CHECKING:
+    from l2l_widgets.attributes import AttributeTable
     from l2l_widgets.maps.paths import MapTrajectory, MapWalk
     from l2l_widgets.session.states import EditResult
 
@@ -100,7 +101,7 @@ class MapBridge:
         self._lock = threading.RLock()
         self._requests = Requests()
         self._closed = threading.Event()
-        self._notices = 0
+        self._notices, self._wrong = 0, False
         self._layout: Layout | None = None
         self._album: Album | None = None
         self._colour = ""
@@ -143,7 +144,7 @@ class MapBridge:
             if self._face_waits:
                 self._worker("face")(None)
             if self._way_waits:
-                self._worker("trajectory")({"attribute": self._attribute})
+                self._follow_again()
 
     def _show_first(self, found: CodeMap, go_on: Callable[[], None]) -> None:
         """Show a map that has just been opened or drawn, unless nobody wants it any more."""
@@ -193,7 +194,7 @@ class MapBridge:
     def _notice(self, error: str | None, **said: Any) -> None:
         with self._lock:
             self._notices += 1
-            count = self._notices
+            count, self._wrong = self._notices, error is not None
         line = None if error is None else " ".join(error.split())
         self._publish({"notice": {**said, "error": line, "count": count}})
 
@@ -268,9 +269,10 @@ class MapBridge:
         row = int(message["row"])
         assert self._album is not None
         hover = {"row": row, "seed": self._map.seed_of(row), "picture": self._album.picture(row)}
-        hover |= words_of(self._map, self.layout, self.table, row)
-        answered = self._requests.notice(message, {})["answers"]  # in one message: it is waited for
-        self._publish({"hover": hover, "answered": answered})
+        with self._lock:  # words and place in one message, and of what may be named now
+            hover |= words_of(self._map, self.layout, self.table, row)
+            answered = self._requests.notice(message, {})["answers"]  # it is waited for
+            self._publish({"hover": hover, "answered": answered})
 
     def _do_points(self, message: Mapping[str, Any]) -> None:
         key = (str(message["space"]), int(message["seed"]))
@@ -288,7 +290,7 @@ class MapBridge:
                 self.walk, value = place_walk(self._map, layout, self.walk)
                 self._publish({"strip": value})
             if self.trajectories:
-                self._worker("trajectory")({"attribute": self._attribute})
+                self._follow_again()
 
     def _do_colour(self, message: Mapping[str, Any]) -> None:
         self._show_colour(str(message["name"]))
@@ -297,8 +299,9 @@ class MapBridge:
         groups = self.groups = {name: [int(r) for r in message[name]] for name in ("a", "b")}
         self._publish({"grouped": {**groups, "by": str(message.get("client"))}, "comparison": {}})
         if all(groups.values()):
-            value = comparison_value(self._map, self.table, groups["a"], groups["b"])
-            self._publish({"comparison": value})
+            table = self.table
+            value = comparison_value(self._map, table, groups["a"], groups["b"])
+            self._publish_of(table, {"comparison": value})
 
     def _do_path(self, message: Mapping[str, Any]) -> None:
         self.walk, value = make_walk(self._map, self.layout, message["points"])
@@ -316,9 +319,18 @@ class MapBridge:
     def _do_text(self, message: Mapping[str, Any]) -> None:
         self._send({"type": "text", **text_of_path(self._map, self._path)})
 
+    def _follow_again(self) -> None:
+        """Follow the edit that is up: of another face, on another map, or for who came back."""
+        self._worker("trajectory")({"attribute": self._attribute, "again": True})
+
+    def _may_show(self, attribute: str) -> bool:
+        return attribute in self.table and attribute in visible_table(self.face.models.table)
+
     def _do_trajectory(self, message: Mapping[str, Any]) -> None:
         attribute = str(message["attribute"])
-        if attribute not in self.table:
+        if not self._may_show(attribute):
+            if message.get("again"):  # nobody asked for it: it was hidden meanwhile
+                return
             raise ValueError(f"attribute {attribute!r} is not shown; allowed: those that are")
         self._attribute = attribute
         result = self._result or self.face.session.render()
@@ -329,18 +341,24 @@ class MapBridge:
         def stale() -> bool:
             nonlocal left  # and it stays so, for what was left is not whole
             left = left or self.audience.has_left
-            return left or worker.stale()
+            return left or worker.stale() or not self._may_show(attribute)
 
         self._way_waits = False
-        found, value = make_trajectories(
-            self._map, self.layout, result.w, self._attribute, stale, self._words
-        )
-        if stale():
-            self._way_waits = left
-            self.look_again()  # who has come back meanwhile did not find it owed
-            return
-        self.trajectories, self._way_of = found, result.state.face_key()
-        self._publish({"trajectory": {**value, "seed": result.state.seed}})
+        try:
+            found, value = make_trajectories(
+                self._map, self.layout, result.w, attribute, stale, self._words
+            )
+        except ValueError:
+            if self._may_show(attribute):
+                raise
+            return  # hidden since it was asked for: its place is empty by now
+        with self._lock:
+            if not stale():
+                self.trajectories, self._way_of = found, result.state.face_key()
+                self._publish({"trajectory": {**value, "seed": result.state.seed}})
+                return
+            self._way_waits = left and self._may_show(attribute)
+        self.look_again()  # who has come back meanwhile did not find it owed
 
     def _do_face(self, _: Any) -> None:
         self._face_waits = True  # first: who comes to look while it is asked must find it owed
@@ -357,22 +375,36 @@ class MapBridge:
         other = key != self._marked
         if not other and not self._worker("face").rested(REST):
             return  # a slider is not followed picture by picture: the one under the finger is first
-        self._marked, self._up = key, up
-        for value in loaded_values(self._map, self.layout, self.table, result, early=other):
-            self._publish({"loaded": value})
+        with self._lock:
+            self._marked, self._up, table = key, up, self.table
+        for value in loaded_values(self._map, self.layout, table, result, early=other):
+            self._publish_of(table, {"loaded": value})
         if self.trajectories and self._way_of != key and placed:
-            self._worker("trajectory")({"attribute": self._attribute})
+            self._follow_again()
 
     # -- what is up --------------------------------------------------------------------------------
+
+    def _publish_of(self, table: AttributeTable, values: dict[str, Any]) -> None:
+        """Publish what names attributes of ``table``, if those are still the ones to show."""
+        with self._lock:
+            if self.table is table:
+                self._publish(values)
 
     def _show_points(self) -> None:
         self._show_colour(points=points_value(self._map, self.layout, self._words))
 
     def _show_colour(self, name: str | None = None, **more: Any) -> None:
-        name = self._colour if name is None else name
-        colour = colour_value(self._map, self.layout, self.table, name, self._words)
-        self._colour = name  # one that there is not is refused, and the old one stays
-        self._publish({**more, "colour": colour})
+        while True:
+            with self._lock:
+                table, chosen = self.table, self._colour if name is None else name
+            # one that there is not is refused, and the old one stays
+            colour = colour_value(self._map, self.layout, table, chosen, self._words)
+            with self._lock:
+                if self.table is table:
+                    self._colour = chosen
+                    self._publish({**more, "colour": colour})
+                    return
+            name = None  # what may be shown changed meanwhile, and the colour may have with it
 
     def _show_read(self, thumbnails: dict[str, Any] | None) -> None:
         """Colour the map by what has been read so far; at the end there are thumbnails as well."""
@@ -417,32 +449,41 @@ class MapBridge:
             self._way_waits = False
         gone = ("points", "strip", "trajectory", "comparison", "hover", "loaded", "atlas")
         self._publish({name: {} for name in (*gone, "grouped")})
-        self._lay_out_anew()  # by which the page begins anew, from what is there now
+        # by which the page begins anew, from what is there now
+        self._publish({"schema": self._new_schema()})
         self.start()
 
     def hide_anew(self) -> None:
         """Show what may be shown now, on the same map."""
         if self._closed.is_set():
             return
-        gone, self._up = ["hover", "comparison", "loaded"], ()
-        if self._attribute and self._attribute not in self.table:
-            self.trajectories, self._way_waits = [], False
-            gone.append("trajectory")
-        self._publish({name: {} for name in gone})
-        self._lay_out_anew()
+        values: dict[str, Any] = {"hover": {}, "comparison": {}, "loaded": {}}
+        with self._lock:
+            self._up, found, layout = (), self.code_map, self._layout
+            schema = self._new_schema()
+            if self._attribute not in self.table:
+                self.trajectories, self._attribute, self._way_waits = [], "", False
+                values["trajectory"] = {}
+            if found is not None and layout is not None and self._colour not in BELIEFS:
+                if self._colour not in self.table:
+                    self._colour = self._usual_colour(found.known == found.count)
+                table, name = self.table, self._colour
+                values["colour"] = colour_value(found, layout, table, name, self._words)
+            # All at once: the page begins anew with the layout, from what is there by then.
+            self._publish({**values, "schema": schema})
+            wrong, self._wrong = self._wrong, False
+        if wrong:
+            self._notice(None)  # it may name what is hidden, or that is shown again
         if not self.ready.is_set():
             return  # what is being made takes the new table
-        if self._colour not in (*BELIEFS, *self.table.names):
-            self._colour = self._usual_colour(self._map.known == self._map.count)
-            self._show_colour()
         self._worker("compare")(dict(self.groups))
         self._worker("face")(None)
 
-    def _lay_out_anew(self) -> None:
+    def _new_schema(self) -> dict[str, Any]:
         models = self.face.models
         hidden = [name for name in self._hide if name in models.table]
         self.table = self._words.translate(visible_table(models.table, hidden))
-        self._publish({"schema": schema_of(self.table, models.available_editors, self._words)})
+        return schema_of(self.table, models.available_editors, self._words)
 
     def _usual_colour(self, read: bool) -> str:
         return "age" if read and "age" in self.table else "kept"

@@ -15,7 +15,7 @@ import traitlets
 
 from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models
-from l2l_widgets.policy import visible_table
+from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.receipt import Receipt
 from l2l_widgets.session.shared_face import POLICY, FaceEvent, SharedFace
@@ -165,6 +165,16 @@ class Presenter(FaceView):
             asked.append(self._words("asked_to_be", label=row.label, value=value))
         return ", ".join(asked)
 
+    def _refused(self, step: Step) -> str:
+        """Why a step cannot be shown as it asks, where a policy hides what it asks for; or ""."""
+        edit = step.state.edits[-1]
+        try:
+            names = (*edit.changes, *edit.targets, *edit.preserve)
+            check_visible(names, self.session.models.table)
+        except ValueError as error:
+            return str(error)
+        return ""
+
     def _strayed(self) -> str:
         """What another view has made of the step's face; "" where it is as the step asks."""
         state, own = self.session.state, self.presentation.step.state
@@ -196,8 +206,8 @@ class Presenter(FaceView):
                 "head": head,
                 "rest": rest.strip(),
                 "asked": self._asked(step),
-                "error": self._words.said(result.error or ""),
-                "strayed": self._strayed(),
+                "error": self._words.said(result.error or self._refused(step)),
+                "strayed": "" if self._refused(step) else self._strayed(),
                 "stamp": result.stamp,
             }
         self._show_still()

@@ -142,9 +142,11 @@ class ExplorerView {
       difference: t("no_row_of_both_methods"),
     }[this.layer];
     this.grid.update(values, this.layer === "world" ? "world" : "signed", words, this.same.checked);
-    this.stamp.replaceChildren(...(values?.preview ? [h("span", { class: "l2l-preview-mark" }, t("preview"))] : []),
-      (values?.stamp ?? "").replace(`${t("preview")}, `, ""),
-      ...(values?.first_look ? [h("span", { class: "l2l-firstlook" }, this.firstWords())] : []));
+    // What is not measured yet has no stamp; what is on its way is said in the place of the matrix.
+    const stamped = values?.edited?.length ? values : null;
+    this.stamp.replaceChildren(...(stamped?.preview ? [h("span", { class: "l2l-preview-mark" }, t("preview"))] : []),
+      (stamped?.stamp ?? "").replace(`${t("preview")}, `, ""),
+      ...(stamped?.first_look ? [h("span", { class: "l2l-firstlook" }, this.firstWords())] : []));
     const percent = Math.round(100 * (own.request ?? 0.3));
     this.scale[0].textContent = `\u2212${percent}\u202f%`;
     this.scale[1].textContent = `+${percent}\u202f%`;

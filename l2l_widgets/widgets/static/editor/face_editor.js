@@ -289,8 +289,7 @@ class FaceEditorView {
     this.method.value = settings.method;
     this.undo.disabled = !settings.can_undo;
     this.redo.disabled = !settings.can_redo;
-    const asked = Object.keys({ ...settings.targets, ...settings.aside }).length + settings.held.length;
-    this.reset.disabled = !asked && settings.rows === null && settings.space === null;
+    this.reset.disabled = !settings.can_reset;
     this.refreshPanel();
   }
 

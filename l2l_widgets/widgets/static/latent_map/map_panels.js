@@ -234,15 +234,15 @@ class EditPanel {
   }
 
   update(trajectory) {
-    this.clear.hidden = !trajectory.methods;
-    if (!trajectory.methods) {
+    const row = this.rows.get(trajectory.attribute); // none where it was hidden
+    this.clear.hidden = !row;
+    if (!row) {
       this.chart.replaceChildren();
       this.legend.replaceChildren();
       this.note.textContent = t("every_method_changes_the_loaded");
       return;
     }
-    const { methods, usual, attribute, reasons } = trajectory;
-    const row = this.rows.get(attribute);
+    const { methods, usual, reasons } = trajectory;
     this.chart.replaceChildren(this.drawChart(methods, usual, row));
     this.legend.replaceChildren(...methods.map((way, i) => this.entry(way, i, usual, row)));
     const missing = Object.entries(reasons).map(([name, why]) => `${name}: ${why}`);
