@@ -35,7 +35,14 @@ class GridView {
       ...[...families].map(([label, options]) => h("optgroup", { label }, ...options)));
     const limit = this.schema.slider;
     this.change = h("input", { type: "range", min: -limit, max: limit, step: 0.05, class: "l2l-change",
-      "aria-label": t("change_to_be_achieved"), oninput: () => this.showChange(), onchange: () => this.ask() });
+      "aria-label": t("change_to_be_achieved"), oninput: () => this.showChange(Number(this.change.value)), onchange: () => this.ask(),
+      onpointerdown: () => { this.held = true; } });
+    for (const end of ["pointerup", "pointercancel", "blur"]) {
+      this.change.addEventListener(end, () => {
+        this.held = false;
+        setTimeout(() => this.showRequest()); // after the change that ends a drag, if there was one
+      });
+    }
     this.amount = h("output", {});
     this.others = h("span", {});
     this.take = button(t("from_the_sliders"), null, () => this.link.post({ kind: "take" }), {
@@ -51,14 +58,26 @@ class GridView {
       this.reveal, this.progress);
   }
 
-  showChange() {
+  showChange(change) {
     const row = this.rows.get(this.name.value);
-    this.amount.textContent = row ? asAmount(row, Number(this.change.value)) : "";
+    this.amount.textContent = row ? asAmount(row, change) : "";
     this.change.setAttribute("aria-valuetext", this.amount.textContent);
   }
 
+  /** What is asked for, whoever asked; not under the finger, nor before the kernel has heard this bar. */
+  showRequest() {
+    const asked = Object.entries(this.settings?.request ?? {});
+    if (this.held || !this.link.idle || !asked.length || !asked.every(([name]) => this.rows.has(name))) return;
+    const [[name, change], ...more] = asked;
+    this.name.value = name;
+    this.change.value = change;
+    this.showChange(change); // the slider itself has steps and ends
+    const amounts = more.map(([n, c]) => `, ${this.rows.get(n).label} ${asAmount(this.rows.get(n), c)}`);
+    this.others.textContent = amounts.join("");
+  }
+
   ask() {
-    this.showChange();
+    this.showChange(Number(this.change.value));
     this.link.post({ kind: "ask", name: this.name.value, change: Number(this.change.value) });
   }
 
@@ -85,6 +104,10 @@ class GridView {
     if (name === "before") this.showBefore(value);
     else if (name === "cards") this.showCards(value);
     else if (name === "settings") this.showSettings(value);
+    else if (name === "answered") {
+      this.link.acknowledge(value); // settings that came before this were held back
+      this.showRequest();
+    }
     else this.showStatus(value);
   }
 
@@ -215,17 +238,11 @@ class GridView {
 
   showSettings(settings) {
     this.settings = settings;
-    const [name, change] = Object.entries(settings.request)[0];
-    if (!Object.keys(settings.request).every((n) => this.rows.has(n))) return; // of other models
-    if (this.link.idle && document.activeElement !== this.change) {
-      this.name.value = name;
-      this.change.value = change;
-      this.showChange();
-    }
-    const more = Object.entries(settings.request).slice(1).map(([n, c]) => `${this.rows.get(n).label} ${asAmount(this.rows.get(n), c)}`);
+    const names = Object.keys(settings.request);
+    if (!names.every((n) => this.rows.has(n))) return; // of other models
+    this.showRequest();
     // Room for a line a change before the answers are there: the rows below must not jump then.
-    this.element.style.setProperty("--asked", 1 + more.length);
-    this.others.textContent = more.map((text) => `, ${text}`).join("");
+    this.element.style.setProperty("--asked", names.length);
     this.blind.checked = settings.blind;
     this.reveal.hidden = !settings.blind || settings.revealed;
     this.element.classList.toggle("l2l-blind", settings.blind);
@@ -257,6 +274,6 @@ class GridView {
   }
 }
 
-GridView.TRAITS = ["settings", "before", "cards", "status"];
+GridView.TRAITS = ["settings", "before", "cards", "status", "answered"];
 
 export default { render: (context) => renderView(GridView, context) };
