@@ -8,6 +8,7 @@ class GridView {
     this.link = new Link(model, (silent) => this.message.setSilence(silent));
     this.cards = new Map();
     this.message = new Message();
+    this.note = h("p", { class: "l2l-gridnote", role: "status", hidden: true });
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
     this.before = new PictureView("before", t("before_description"));
     this.queue = new PictureQueue((source) => this.before.show(source));
@@ -17,7 +18,7 @@ class GridView {
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },
       this.before.frame, h("strong", { class: "l2l-card-title" }, t("before")));
     this.none = h("div", { class: "l2l-none-reasons" });
-    this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.list, this.none,
+    this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.note, this.list, this.none,
       this.home.element, h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.handlers = GridView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
@@ -258,6 +259,8 @@ class GridView {
 
   showStatus(status) {
     this.message.show(status.error);
+    this.note.textContent = status.note ?? "";
+    this.note.hidden = !status.note;
     this.progress.textContent = status.state === "comparing" ? t("of_methods", { done: status.done, total: status.total }) : "";
     if (status.state === "comparing" && this.element.dataset.state !== "comparing") {
       // the last face's verdict says nothing of this one
