@@ -421,7 +421,7 @@ class LatentMapView {
     }
     this.marks.face = face;
     this.element.dataset.face = face.seed ?? "between";
-    if (this.marks.row < 0) this.card.loaded(face);
+    this.card.loaded(face, this.marks.row);
     this.canvas.redrawMarks();
   }
 
