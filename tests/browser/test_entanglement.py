@@ -147,6 +147,7 @@ def test_the_bar_says_what_is_asked_whoever_asked(opened):
     harness.until(lambda: name.input_value() == "smile", 60, what="the sliders' request")
     says(amounts, "\u2212")
     assert "Smile" not in amounts.inner_text()  # the bar names it
+    harness.keep_picture(page, grid, "grid-of-the-sliders")
     kernel(page, f"(session.set_changes({{}}), grid.ask({before}))")
     harness.until(lambda: name.input_value() == "age", 60, what="the request of before")
     harness.settle(page, grid)
