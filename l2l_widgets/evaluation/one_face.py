@@ -11,6 +11,7 @@ afterwards can.
 
 from __future__ import annotations
 
+import math
 import string
 import threading
 import time
@@ -45,6 +46,8 @@ __all__ = ["Answer", "SideBySide", "blind_labels"]
 CLOSE = 0.02
 #: Pictures drawn at most to come that close, after the sweep.
 STEPS = 6
+#: A change of less, in attribute units, is none.
+LEAST = 0.005
 #: Random edits behind a receipt's band: fewer than for a face that one works on.
 N_RANDOM = 24
 
@@ -177,6 +180,30 @@ class SideBySide:
             if answer is None:
                 return
             yield answer
+
+    def fitted(self, ws: Tensor, request: Mapping[str, float]) -> dict[str, float]:
+        """Return the request, cut to what the judge's scale leaves to this face.
+
+        What would keep less than `LEAST` of the scale goes; where all would, nothing is cut.
+
+        Parameters
+        ----------
+        ws : Tensor, shape (1, num_ws, w_dim)
+            The face.
+        request : mapping of str to float
+            Changes in attribute units, of another reader's value, say.
+        """
+        self.check(request)
+        with self._lock, torch.inference_mode():
+            readings = self._face_of(ws).readings
+        fit = {}
+        for name, change in request.items():
+            now = min(1.0, max(0.0, float(readings[self.models.table.index(name)])))
+            # Inwards to the fourth digit, as requests are kept: rounding must not leave the scale.
+            low, high = -math.floor(1e4 * now) / 1e4, math.floor(1e4 * (1 - now)) / 1e4
+            fit[name] = min(high, max(low, change))
+        fit = {name: change for name, change in fit.items() if abs(change) >= LEAST}
+        return fit or dict(request)
 
     # -- one method --------------------------------------------------------------------------------
 

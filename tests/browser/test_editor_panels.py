@@ -86,10 +86,21 @@ def test_one_click_on_a_name_holds_it_and_a_second_lets_go(editor):
 
 
 def test_a_group_is_held_together(editor):
-    lock = editor.root.locator('.l2l-group-lock[aria-label="Hold Hair colour"]')
-    lock.evaluate("e => { e.closest('details').open = true; }")
+    lock = editor.root.get_by_role("button", name="Hold Hair colour", exact=True)
+    editor.root.locator(".l2l-group").evaluate_all(
+        "all => all.forEach((e) => { e.closest('details').open = true; })"
+    )
+    assert "Hold Hair colour" in lock.inner_text(), "not by its place alone"
+    red = editor.root.locator('.l2l-option[data-attribute="hair_red"] .l2l-lock')
+    red.click()
+    editor.settle()
+    assert red.get_attribute("aria-pressed") == "true"
+    assert lock.get_attribute("aria-pressed") == "false", "one of five is held"
+    lock.scroll_into_view_if_needed()
+    shot(editor, "held-one-of-a-group")
     lock.click()
     editor.settle()
+    assert lock.get_attribute("aria-pressed") == "true"
     assert editor.root.locator('.l2l-toggle[data-attribute="hair_red"]').is_disabled()
     held = kernel(editor, "sorted(session.state.edits[-1].preserve)")
     assert held.count("hair_") == 5

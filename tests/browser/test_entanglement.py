@@ -129,6 +129,31 @@ def test_the_grid_compares_hides_names_takes_a_vote_and_reveals(opened):
     state_of(grid, "ready")
 
 
+def test_the_bar_says_what_is_asked_whoever_asked(opened):
+    page = opened
+    grid = page.locator(".l2l-editorgrid")
+    harness.bring_into_sight(page, grid)
+    name, slider = grid.get_by_label("Attribute"), grid.get_by_label("Change to be achieved")
+    amounts = grid.locator(".l2l-amount-asked")
+    before = kernel(page, "grid.settings['request']")
+    slider.focus()  # it was touched last, and is not what asks now
+    kernel(page, "grid.ask({'beard': -0.13, 'smile': 0.2})")
+    says(amounts, "\u221213")  # not the nearest step of the slider
+    says(amounts, "Smile +20")
+    assert name.input_value() == "beard"
+    harness.settle(page, grid)
+    kernel(page, "session.set_changes({'smile': -0.3})")
+    grid.get_by_role("button", name="From the sliders").click()
+    harness.until(lambda: name.input_value() == "smile", 60, what="the sliders' request")
+    says(amounts, "\u2212")
+    assert "Smile" not in amounts.inner_text()  # the bar names it
+    harness.keep_picture(page, grid, "grid-of-the-sliders")
+    kernel(page, f"(session.set_changes({{}}), grid.ask({before}))")
+    harness.until(lambda: name.input_value() == "age", 60, what="the request of before")
+    harness.settle(page, grid)
+    state_of(grid, "ready")
+
+
 def test_a_card_is_loaded_and_taken_home_by_mouse_and_keyboard(opened):
     page = opened
     grid = page.locator(".l2l-editorgrid")

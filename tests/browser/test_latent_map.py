@@ -178,6 +178,10 @@ def test_pointing_shows_a_face_and_a_click_loads_it_everywhere(seen):
         harness.until(
             lambda row=row: seen.root.get_attribute("data-face") == str(row), what="loading"
         )
+    role = seen.root.locator(".l2l-map-role")  # the pointer is on it still
+    harness.until(lambda: "Loaded" in role.inner_text(), 60, what="that it is loaded")
+    seen.page.mouse.move(*seen.place(rows[0]), steps=3)
+    harness.until(lambda: "click loads it" in role.inner_text(), 60, what="another face")
     editor = seen.page.locator(".l2l-editor")
     editor.scroll_into_view_if_needed()  # one that nobody sees is sent nothing
     harness.until(
@@ -243,6 +247,12 @@ def test_a_path_gives_a_strip_whose_faces_can_be_loaded(seen):
     stops = seen.root.locator(".l2l-map-stop")
     harness.until(lambda: stops.count() == 9, what="the strip")
     seen.picture("path")
+    edge = seen.root.locator(".l2l-map-faces").bounding_box()
+    right = edge["x"] + edge["width"]
+    close = seen.root.get_by_role("button", name="Close the path").bounding_box()
+    assert close["x"] >= right, "a cross on a picture"
+    last = stops.last.bounding_box()
+    assert last["x"] + last["width"] <= right + 1, "a face out of sight"
     stops.nth(1).click()
     harness.until(lambda: seen.root.get_attribute("data-face") == "between", what="a face half way")
     stops.nth(0).click()

@@ -6,17 +6,16 @@ the page is told letters and pictures only: what it does not have it cannot give
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import traitlets
 
-from l2l_widgets.evaluation.one_face import Answer, SideBySide, blind_labels
+from l2l_widgets.evaluation.one_face import LEAST, Answer, SideBySide, blind_labels
 from l2l_widgets.images import grid
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
@@ -25,16 +24,12 @@ from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.compare.explorer_values import attribute_values
+from l2l_widgets.widgets.compare.grid_request import in_units, usual_request
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
 from l2l_widgets.widgets.words import Words
 
-if TYPE_CHECKING:
-    from l2l_widgets.attributes import AttributeTable
-
-#: What is asked for where nothing else is.
-USUAL = "glasses"
 #: Movers that a card names.
 MOVERS = 3
 #: Half the width of the request's slider, in attribute units.
@@ -105,9 +100,10 @@ class EditorGrid(FaceView):
         self.side = SideBySide(face.models, methods, n_random)
         self._words = Words.of(language)
         self._table = self._words.translate(visible_table(face.models.table, self._hide))
-        usual = _usual_request(self.side, self._table) if request is None else request
+        usual = usual_request(self.side, self._table) if request is None else request
         self._check(usual)
         self._asked = dict(usual)
+        self._fits, self._note = True, ""  # False: cut to the judge's room before it is compared
         blind_labels(self.side.methods, blind_seed)  # refuses a seed that is none
         self.votes: list[dict[str, Any]] = []
         self._blind, self._revealed, self._blind_seed = blind, False, blind_seed
@@ -123,7 +119,7 @@ class EditorGrid(FaceView):
         self._ask()
 
     def _about(self) -> str:
-        request, count = _in_units(self._asked, self._table), len(self.side.methods)
+        request, count = in_units(self._asked, self._table), len(self.side.methods)
         return self._words(
             "about_grid", face=self._whose(self._own()), request=request, count=count
         )
@@ -132,10 +128,14 @@ class EditorGrid(FaceView):
 
     def ask(self, request: Mapping[str, float]) -> None:
         """Compare another request; ValueError where it is impossible."""
+        self._take_request(request)
+
+    def _take_request(self, request: Mapping[str, float], fits: bool = True) -> None:
         if self._lost:
             raise ValueError(self._lost)
         self._check(request)
-        self._asked = dict(request)
+        with self._lock:
+            self._asked, self._fits, self._note = dict(request), fits, ""
         self._ask()
 
     def _check(self, request: Mapping[str, float]) -> None:
@@ -191,7 +191,8 @@ class EditorGrid(FaceView):
         if kind == "ask":
             self.ask({str(message["name"]): float(message["change"])})
         elif kind == "take":
-            self.ask(self._of_sliders())
+            # The sliders go by another reader, and may ask for what the judge has no room for.
+            self._take_request(self._of_sliders(), fits=False)
         elif kind == "blind":
             self._blind, self._revealed = bool(message["blind"]), False
             self._ask()
@@ -214,7 +215,7 @@ class EditorGrid(FaceView):
         edit = self.face.state.edits[-1]
         readings = self.face.session.readings() if edit.targets else {}
         own = {n: v - readings[n] for n, v in edit.targets.items() if n in readings}
-        asked = {n: round(v, 4) for n, v in {**edit.changes, **own}.items() if abs(v) >= 0.005}
+        asked = {n: round(v, 4) for n, v in {**edit.changes, **own}.items() if abs(v) >= LEAST}
         if not asked:
             raise ValueError("the sliders ask for nothing; allowed: move one first")
         return asked
@@ -296,7 +297,7 @@ class EditorGrid(FaceView):
             side = SideBySide(models, kept, self._n_random)
             request = self._asked
             if any(name not in self._table for name in request):
-                request = _usual_request(side, self._table)
+                request = usual_request(side, self._table)
             side.check(request)
             self.side, self._asked = side, request
         except ValueError as error:
@@ -326,13 +327,14 @@ class EditorGrid(FaceView):
             self._show_still()
 
     def _compare(self) -> None:
-        side, request = self.side, dict(self._asked)
+        side = self.side
         if self._lost:
             raise ValueError(self._lost)
         base = self._own()
         result = self.face.session.render(base)
         if result.w is None or result.before is None:
             raise ValueError(result.error or "the face cannot be drawn")
+        request = self._fitted(side, result.w)
         labels = self._shuffled(side)
         with self._lock:
             self._labels, self._found, self._compared = labels, {}, base
@@ -355,6 +357,23 @@ class EditorGrid(FaceView):
             self._tell()
         if len(self._found) == len(order):
             self._state = "ready"
+
+    def _fitted(self, side: SideBySide, ws: torch.Tensor) -> dict[str, float]:
+        """What is asked for; cut to the judge's scale, with a note, where the sliders asked."""
+        with self._lock:
+            request, fits = dict(self._asked), self._fits
+        fit, note = request, ""
+        if not fits:
+            fit = side.fitted(ws, request)
+        if fit != request:
+            cut = {n: c for n, c in request.items() if fit.get(n) != c}
+            room = in_units({n: fit.get(n, 0.0) for n in cut}, self._table)
+            asked = in_units(cut, self._table)
+            note = self._words("cut_to_room", asked=asked, room=room)
+        with self._lock:
+            if self._asked == request:  # else something newer waits
+                self._asked, self._fits, self._note = fit, True, note
+        return fit
 
     def _shuffled(self, side: SideBySide) -> dict[str, str]:
         """Letters for the methods; another shuffle for every face, the same for the same face."""
@@ -425,6 +444,7 @@ class EditorGrid(FaceView):
                 "done": len(self._found),
                 "total": len(self._labels),
                 "error": self._error or self._lost,
+                "note": self._note,
             }
 
     # -- without a front end -----------------------------------------------------------------------
@@ -468,30 +488,7 @@ class EditorGrid(FaceView):
         if answer.receipt is None:
             return (label, self._told_reason(answer, hidden), "", "")
         receipt = answer.receipt
-        came = _in_units(receipt.achieved, table)
-        most = _in_units(dict(list(receipt.largest_others(table).items())[:1]), table)
+        came = in_units(receipt.achieved, table)
+        most = in_units(dict(list(receipt.largest_others(table).items())[:1]), table)
         kept = "" if receipt.identity_kept is None else f"{receipt.identity_kept:.0%}"
         return (label, came if answer.reached else self._told_reason(answer, hidden), most, kept)
-
-
-def _in_units(changes: Mapping[str, float], table: AttributeTable) -> str:
-    """Return changes as everybody reads them, "Glasses +30 %"; those that a table lacks go."""
-    return ", ".join(
-        f"{table[n].label} {table[n].change_text(c, fine=True)}"
-        for n, c in changes.items()
-        if n in table
-    )
-
-
-def _usual_request(side: SideBySide, table: AttributeTable) -> dict[str, float]:
-    """Return a change of glasses, or else of the first shown attribute that a method can make."""
-    if USUAL in table:
-        return {USUAL: 0.3}
-    able: set[str] = set()
-    for method in side.methods:
-        with contextlib.suppress(Exception):  # a broken method says so on its card
-            able |= set(side.models.editor(method).attributes)
-    for name in table.names:
-        if name in able:
-            return {name: 0.3}
-    raise ValueError("no method can change an attribute that is shown; allowed: other models")

@@ -8,6 +8,7 @@ class GridView {
     this.link = new Link(model, (silent) => this.message.setSilence(silent));
     this.cards = new Map();
     this.message = new Message();
+    this.note = h("p", { class: "l2l-gridnote", role: "status", hidden: true });
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
     this.before = new PictureView("before", t("before_description"));
     this.queue = new PictureQueue((source) => this.before.show(source));
@@ -17,7 +18,7 @@ class GridView {
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },
       this.before.frame, h("strong", { class: "l2l-card-title" }, t("before")));
     this.none = h("div", { class: "l2l-none-reasons" });
-    this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.list, this.none,
+    this.element = h("div", { class: "l2l l2l-editorgrid" }, this.makeBar(), this.message.element, this.note, this.list, this.none,
       this.home.element, h("div", { class: "l2l-gridfoot" }, this.said, this.tally));
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.handlers = GridView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
@@ -35,7 +36,14 @@ class GridView {
       ...[...families].map(([label, options]) => h("optgroup", { label }, ...options)));
     const limit = this.schema.slider;
     this.change = h("input", { type: "range", min: -limit, max: limit, step: 0.05, class: "l2l-change",
-      "aria-label": t("change_to_be_achieved"), oninput: () => this.showChange(), onchange: () => this.ask() });
+      "aria-label": t("change_to_be_achieved"), oninput: () => this.showChange(Number(this.change.value)), onchange: () => this.ask(),
+      onpointerdown: () => { this.held = true; } });
+    for (const end of ["pointerup", "pointercancel", "blur"]) {
+      this.change.addEventListener(end, () => {
+        this.held = false;
+        setTimeout(() => this.showRequest()); // after the change that ends a drag, if there was one
+      });
+    }
     this.amount = h("output", {});
     this.others = h("span", {});
     this.take = button(t("from_the_sliders"), null, () => this.link.post({ kind: "take" }), {
@@ -51,14 +59,26 @@ class GridView {
       this.reveal, this.progress);
   }
 
-  showChange() {
+  showChange(change) {
     const row = this.rows.get(this.name.value);
-    this.amount.textContent = row ? asAmount(row, Number(this.change.value)) : "";
+    this.amount.textContent = row ? asAmount(row, change) : "";
     this.change.setAttribute("aria-valuetext", this.amount.textContent);
   }
 
+  /** What is asked for, whoever asked; not under the finger, nor before the kernel has heard this bar. */
+  showRequest() {
+    const asked = Object.entries(this.settings?.request ?? {});
+    if (this.held || !this.link.idle || !asked.length || !asked.every(([name]) => this.rows.has(name))) return;
+    const [[name, change], ...more] = asked;
+    this.name.value = name;
+    this.change.value = change;
+    this.showChange(change); // the slider itself has steps and ends
+    const amounts = more.map(([n, c]) => `, ${this.rows.get(n).label} ${asAmount(this.rows.get(n), c)}`);
+    this.others.textContent = amounts.join("");
+  }
+
   ask() {
-    this.showChange();
+    this.showChange(Number(this.change.value));
     this.link.post({ kind: "ask", name: this.name.value, change: Number(this.change.value) });
   }
 
@@ -85,6 +105,10 @@ class GridView {
     if (name === "before") this.showBefore(value);
     else if (name === "cards") this.showCards(value);
     else if (name === "settings") this.showSettings(value);
+    else if (name === "answered") {
+      this.link.acknowledge(value); // settings that came before this were held back
+      this.showRequest();
+    }
     else this.showStatus(value);
   }
 
@@ -215,17 +239,11 @@ class GridView {
 
   showSettings(settings) {
     this.settings = settings;
-    const [name, change] = Object.entries(settings.request)[0];
-    if (!Object.keys(settings.request).every((n) => this.rows.has(n))) return; // of other models
-    if (this.link.idle && document.activeElement !== this.change) {
-      this.name.value = name;
-      this.change.value = change;
-      this.showChange();
-    }
-    const more = Object.entries(settings.request).slice(1).map(([n, c]) => `${this.rows.get(n).label} ${asAmount(this.rows.get(n), c)}`);
+    const names = Object.keys(settings.request);
+    if (!names.every((n) => this.rows.has(n))) return; // of other models
+    this.showRequest();
     // Room for a line a change before the answers are there: the rows below must not jump then.
-    this.element.style.setProperty("--asked", 1 + more.length);
-    this.others.textContent = more.map((text) => `, ${text}`).join("");
+    this.element.style.setProperty("--asked", names.length);
     this.blind.checked = settings.blind;
     this.reveal.hidden = !settings.blind || settings.revealed;
     this.element.classList.toggle("l2l-blind", settings.blind);
@@ -241,6 +259,8 @@ class GridView {
 
   showStatus(status) {
     this.message.show(status.error);
+    this.note.textContent = status.note ?? "";
+    this.note.hidden = !status.note;
     this.progress.textContent = status.state === "comparing" ? t("of_methods", { done: status.done, total: status.total }) : "";
     if (status.state === "comparing" && this.element.dataset.state !== "comparing") {
       // the last face's verdict says nothing of this one
@@ -257,6 +277,6 @@ class GridView {
   }
 }
 
-GridView.TRAITS = ["settings", "before", "cards", "status"];
+GridView.TRAITS = ["settings", "before", "cards", "status", "answered"];
 
 export default { render: (context) => renderView(GridView, context) };

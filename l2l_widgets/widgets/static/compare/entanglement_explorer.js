@@ -54,7 +54,8 @@ class ExplorerView {
     this.progress = h("div", { class: "l2l-progress" }, this.bar, this.numbers);
     const measuring = this.schema.editable ? [
       labelled(t("many_faces"), t("more_faces_narrower_intervals_from"), this.faces),
-      labelled(t("seed"), t("which_faces"), this.seed), this.makePicker(), this.start, this.stop, this.progress,
+      labelled(t("seed"), t("which_faces"), this.seed), this.makePicker(),
+      h("span", { class: "l2l-measuring" }, this.start, this.stop), this.progress,
     ] : [h("span", { class: "l2l-stamp" }, t("from_the_report", { report: this.schema.report }))];
     return h("div", { class: "l2l-panelbar" }, this.tab.element, labelled(t("method"), t("whose_edits"), this.method),
       labelled(t("compared_with"), t("another_method_on_the_same"), this.against),
@@ -227,8 +228,8 @@ class ExplorerView {
 
   showStatus(status) {
     const busy = ["running", "paused"].includes(status.state);
-    this.start.hidden = busy;
-    this.stop.hidden = !busy;
+    this.start.classList.toggle("l2l-absent", busy);
+    this.stop.classList.toggle("l2l-absent", !busy);
     const some = status.done > 0 && status.done < status.total;
     this.start.querySelector("span").textContent = some ? t("go_on") : t("measure");
     this.bar.value = status.total ? status.done / status.total : 0;
@@ -244,7 +245,7 @@ class ExplorerView {
     if (first) first.textContent = this.firstWords();
     this.progress.title = status.state === "paused" ? t("paused_while_out_of_sight")
       : [t("of_rows", { done: status.done, total: status.total }), left, status.doing].filter(Boolean).join(", ");
-    this.progress.hidden = status.state === "ready";
+    this.progress.classList.toggle("l2l-absent", status.state === "ready");
     this.message.show(status.error);
     this.element.dataset.state = status.state;
   }

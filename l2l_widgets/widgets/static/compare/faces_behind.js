@@ -9,7 +9,7 @@ class FacesBehind {
     this.views = [];
     this.title = h("h4", { class: "l2l-behind-title" });
     this.words = h("div", { class: "l2l-behind-words", role: "status", "aria-live": "polite" });
-    this.strip = s("svg", { class: "l2l-strip", viewBox: "0 0 640 118", role: "img" });
+    this.strip = s("svg", { class: "l2l-strip", viewBox: "0 0 640 130", role: "img" });
     this.note = h("p", { class: "l2l-stamp" });
     this.pairs = h("div", { class: "l2l-pairs" });
     this.projection = h("pre", { class: "l2l-projection", tabindex: 0, "aria-label": t("what_the_projection_promises") });
@@ -59,7 +59,7 @@ class FacesBehind {
     const top = own ? Math.max(...ends) * 1.05 : Math.max(0.02, ...ends.map(Math.abs)) * 1.08;
     // Drawn at the size it is shown in: letters keep theirs.
     const wide = Math.max(300, Math.min(640, this.words.clientWidth || 640));
-    this.strip.setAttribute("viewBox", `0 0 ${wide} 118`);
+    this.strip.setAttribute("viewBox", `0 0 ${wide} 130`);
     const [right, middle] = [wide - 16, wide / 2];
     const place = (v) => (own ? 16 + ((right - 16) * v) / top : middle + ((middle - 16) * v) / top);
     const parts = [];
@@ -71,9 +71,10 @@ class FacesBehind {
     parts.push(s("line", { x1: 16, x2: right, y1: 76, y2: 76, class: "l2l-strip-axis" }));
     parts.push(s("line", { x1: place(0), x2: place(0), y1: 8, y2: 80, class: "l2l-strip-axis" }));
     const unit = (v) => (own ? fixed(v, 2) : asAmount(row, v));
-    text(place(0), 94, own ? "0" : t("no_change"));
-    text(right, 94, unit(own ? top / 1.05 : top / 1.08), "end");
-    if (!own) text(16, 94, unit(-top / 1.08), "start");
+    // Below the axis first the mean with its interval, then the words: neither lies on the other.
+    text(place(0), 106, own ? "0" : t("no_change"));
+    text(right, 106, unit(own ? top / 1.05 : top / 1.08), "end");
+    if (!own) text(16, 106, unit(-top / 1.08), "start");
     if (!own && n.signed !== undefined && n.signed_low !== undefined) {
       parts.push(s("line", { x1: place(n.signed_low), x2: place(n.signed_high), y1: 84, y2: 84, class: "l2l-strip-interval" }));
       parts.push(s("circle", { cx: place(n.signed), cy: 84, r: 4.5, class: "l2l-strip-mean" }));
@@ -84,7 +85,7 @@ class FacesBehind {
     }
     const legend = own ? t("strength_that_it_took_in")
       : t("grey_random_edits_mean_interval");
-    text(middle, 112, legend);
+    text(middle, 124, legend);
     const marked = new Map((cell.pairs ?? []).map((pair) => [pair.seed, pair.caption]));
     faces.forEach((face, i) => {
       // A fixed scatter: the same face stands at the same height every time.

@@ -186,8 +186,9 @@ class Controls {
     const lock = h(
       "button",
       { type: "button", class: "l2l-lock l2l-group-lock", "aria-pressed": "false",
-        "aria-label": this.t("hold_group", { label }), onclick: () => this.hold(members) },
+        onclick: () => this.hold(members) },
       icon("held"),
+      h("span", {}, this.t("hold_group", { label })),
     );
     this.groupLocks = [...(this.groupLocks ?? []), { lock, label, members }];
     return lock;
@@ -195,10 +196,9 @@ class Controls {
 
   /** Hold rows still, or let them go where all of them are held. */
   hold(rows) {
-    const able = rows.map((row) => row.name).filter((name) => this.abilities.holds.includes(name));
-    const names = able.length ? able : rows.map((row) => row.name).filter((name) => this.locked.has(name));
+    const names = this.holdable(rows);
     if (!names.length) return;
-    const on = !names.every((name) => this.locked.has(name));
+    const on = !this.areHeld(names);
     for (const name of names) {
       if (on) this.locked.add(name);
       else this.locked.delete(name);
@@ -206,6 +206,17 @@ class Controls {
     }
     this.paintAll();
     this.onHold(names, on);
+  }
+
+  /** The names that the method can hold; where it can hold none, those that are held nevertheless. */
+  holdable(rows) {
+    const names = rows.map((row) => row.name);
+    const able = names.filter((name) => this.abilities.holds.includes(name));
+    return able.length ? able : names.filter((name) => this.locked.has(name));
+  }
+
+  areHeld(names) {
+    return names.length > 0 && names.every((name) => this.locked.has(name));
   }
 
   /** The keys rest: what comes next is another gesture. */
@@ -280,11 +291,11 @@ class Controls {
     for (const name of this.rows.keys()) this.paintRow(name);
     this.paintCounts();
     for (const { lock, label, members } of this.groupLocks ?? []) {
-      const held = members.some((row) => this.locked.has(row.name));
-      const able = members.some((row) => this.abilities.holds.includes(row.name));
+      const names = this.holdable(members);
+      const held = this.areHeld(names);
       lock.setAttribute("aria-pressed", String(held));
-      lock.disabled = !able && !held;
-      put(lock, "title", held ? this.t("release", { label }) : able ? this.t("hold_group", { label })
+      lock.disabled = !names.length;
+      put(lock, "title", held ? this.t("release", { label }) : names.length ? this.t("hold_group", { label })
         : this.t("cannot_hold", { method: this.abilities.method }));
     }
   }

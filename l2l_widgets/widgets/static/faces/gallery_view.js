@@ -40,7 +40,7 @@ class GalleryView {
     });
     this.home = new TakeHome(model, (message) => this.link.post(message));
     this.taken = h("span", { class: "l2l-soft" });
-    this.takes = this.home.buttons(() => this.taken.textContent, () => ({ seed: this.items[this.focused]?.seed }));
+    this.takes = this.home.buttons(() => this.taken.textContent, () => ({ seed: this.offered }));
     this.element = this.layOut();
     this.makeCells(this.schema.page_size);
     this.handlers = GalleryView.TRAITS.map((name) => [`change:${name}`, () => this.sync(name)]);
@@ -105,7 +105,7 @@ class GalleryView {
     if (!item) return;
     this.focused = index;
     this.link.post({ kind: "load", seed: item.seed });
-    this.spoken(t("seed_is_loaded_in_every", { seed: item.seed }));
+    this.sayLoaded(item.seed);
   }
 
   onKey(event) {
@@ -135,10 +135,6 @@ class GalleryView {
   setFocused(index) {
     this.focused = index;
     this.cells.forEach(({ cell }, i) => cell.setAttribute("tabindex", i === index ? 0 : -1));
-    const seed = this.items[index]?.seed;
-    this.takes.parentElement.hidden = seed === undefined;
-    this.taken.textContent = seed === undefined ? "" : t("face_named", { seed });
-    this.takes.rename();
   }
 
   sync(name) {
@@ -146,7 +142,10 @@ class GalleryView {
     if (!value || !Object.keys(value).length) return;
     if (name === "settings") this.showSettings(value);
     else if (name === "page") this.showPage(value);
-    else if (name === "loaded") this.showLoaded();
+    else if (name === "loaded") {
+      this.showLoaded();
+      if (this.saidLoaded) this.sayLoaded(value.seed); // it is another one since, by another view
+    }
     else this.showNotice(value);
   }
 
@@ -204,13 +203,23 @@ class GalleryView {
 
   showLoaded() {
     const { seed } = this.model.get("loaded");
-    this.items.forEach((item, i) => {
-      const on = item.seed === seed;
-      this.cells[i].cell.setAttribute("aria-pressed", String(on));
-    });
+    const at = this.items.findIndex((item) => item.seed === seed);
+    this.items.forEach((_, i) => this.cells[i].cell.setAttribute("aria-pressed", String(i === at)));
+    if (at >= 0 && !this.grid.contains(document.activeElement)) this.setFocused(at); // where Tab comes in
+    // What is taken home is the face that is loaded; on another page than this one there is none.
+    this.offered = this.items[at]?.seed;
+    this.takes.parentElement.hidden = at < 0;
+    this.taken.textContent = at < 0 ? "" : t("face_named", { seed });
+    this.takes.rename();
+  }
+
+  sayLoaded(seed) {
+    this.spoken(seed === null ? "" : t("seed_is_loaded_in_every", { seed }));
+    this.saidLoaded = true;
   }
 
   spoken(text) {
+    this.saidLoaded = false;
     if (this.saying.textContent !== text) this.saying.textContent = text;
   }
 

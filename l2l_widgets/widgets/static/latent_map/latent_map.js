@@ -64,7 +64,7 @@ class LatentMapView {
     }, text));
     this.space = h("select", { "aria-label": t("what_is_mapped"), onchange: () => this.askPoints(this.space.value, null) });
     this.seeds = h("div", { class: "l2l-segments", role: "group", "aria-label": t("seed_of_the_map") });
-    this.colour = h("select", { "aria-label": t("colour_by"), onchange: () => this.link.post({ kind: "colour", name: this.colour.value }) });
+    this.colour = h("select", { class: "l2l-map-colour", "aria-label": t("colour_by"), onchange: () => this.link.post({ kind: "colour", name: this.colour.value }) });
     this.colour.append(h("optgroup", { label: t("how_far_to_believe_it") }, ...this.schema.beliefs.map((b) => h("option", { value: b.name }, b.label))));
     for (const family of this.schema.families) {
       this.colour.append(h("optgroup", { label: family.name }, ...family.rows.map((r) => h("option", { value: r.name }, r.label))));
@@ -421,7 +421,7 @@ class LatentMapView {
     }
     this.marks.face = face;
     this.element.dataset.face = face.seed ?? "between";
-    if (this.marks.row < 0) this.card.loaded(face);
+    this.card.loaded(face, this.marks.row);
     this.canvas.redrawMarks();
   }
 

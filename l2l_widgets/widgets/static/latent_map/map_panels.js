@@ -79,7 +79,8 @@ class FaceCard {
 
   /** The face under the pointer. */
   hovered(hover, neighbours) {
-    this.role.textContent = t("under_the_pointer_click_loads");
+    this.row = hover.row;
+    this.tellRole();
     this.name.textContent = t("face_named", { seed: hover.seed });
     this.drawn = undefined;
     this.picture.show(hover.picture);
@@ -101,8 +102,19 @@ class FaceCard {
     }));
   }
 
-  /** The face that all views share. */
-  loaded(face) {
+  /** A click on the face that is loaded already would load nothing; its edit is another face. */
+  tellRole() {
+    const isLoaded = this.row === this.face?.row && !this.face.edited;
+    this.role.textContent = t(isLoaded ? "loaded_here_and_in_every" : "under_the_pointer_click_loads");
+  }
+
+  /** The face that all views share; where the pointer is on a face, that one stays up. */
+  loaded(face, pointed = -1) {
+    this.face = face;
+    if (pointed >= 0) {
+      this.tellRole();
+      return;
+    }
     this.role.textContent = t("loaded_here_and_in_every");
     this.name.textContent = face.seed === null ? t("a_face_of_no_seed") : t("face_named", { seed: face.seed });
     // Its place may come a little after its picture, which is then up already.
@@ -182,7 +194,8 @@ class StripPanel {
     const close = h("button", {
       type: "button", class: "l2l-map-close", "aria-label": t("close_the_path"), title: t("close_the_path"), onclick: onClear,
     }, "\u00d7");
-    this.element = h("div", { class: "l2l-map-strip", hidden: true }, this.row, this.note, takes, home.element, close);
+    this.element = h("div", { class: "l2l-map-strip", hidden: true }, h("div", { class: "l2l-map-along" }, this.row, close),
+      this.note, takes, home.element);
   }
 
   update(strip) {
