@@ -61,7 +61,12 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
         return cell.get_attribute("data-state")
 
     # The notebook starts the training itself; Stop is pressed while the next cell waits for it.
-    harness.until(lambda: state() == "running" and step() >= 3, 400, what="a training that runs")
+    def runs():
+        # Lab follows the cells that run, and a view that nobody sees is told of no step
+        cell.evaluate("e => e.scrollIntoView({ block: 'center' })")
+        return state() == "running" and step() >= 3
+
+    harness.until(runs, 400, what="a training that runs")
     # At once: what the page shows of it can be waited for when it cannot end any more.
     cell.get_by_role("button", name="Stop").click()
     harness.until(lambda: state() == "stopped", 120, what="Stop")

@@ -334,7 +334,7 @@ class EditorGrid(FaceView):
         result = self.face.session.render(base)
         if result.w is None or result.before is None:
             raise ValueError(result.error or "the face cannot be drawn")
-        request = self._fitted(side, result.w)
+        request = self._fitted(side, result.w, base.face_key())
         labels = self._shuffled(side)
         with self._lock:
             self._labels, self._found, self._compared = labels, {}, base
@@ -358,13 +358,15 @@ class EditorGrid(FaceView):
         if len(self._found) == len(order):
             self._state = "ready"
 
-    def _fitted(self, side: SideBySide, ws: torch.Tensor) -> dict[str, float]:
+    def _fitted(self, side: SideBySide, ws: torch.Tensor, face: Any) -> dict[str, float]:
         """What is asked for; cut to the judge's scale, with a note, where the sliders asked."""
         with self._lock:
             request, fits = dict(self._asked), self._fits
-        fit, note = request, ""
-        if not fits:
-            fit = side.fitted(ws, request)
+            same = self._compared is not None and self._compared.face_key() == face
+            if fits:  # what was cut for this face stays said, however often it is compared
+                self._note = self._note if same else ""
+                return request
+        fit, note = side.fitted(ws, request), ""
         if fit != request:
             cut = {n: c for n, c in request.items() if fit.get(n) != c}
             room = in_units({n: fit.get(n, 0.0) for n in cut}, self._table)
