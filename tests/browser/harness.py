@@ -37,7 +37,7 @@ CHROMIUM_ARGS = [
 START_LAB = "import sys; from l2l_widgets.cli import main; sys.exit(main(['lab', *sys.argv[1:]]))"
 #: Seconds after which something that should happen is held not to: what happens is noticed at once,
 #: so this costs a healthy machine nothing, and a slow one that is busy with other things needs it.
-PATIENCE = 60.0
+PATIENCE = 120.0
 #: What a view with nothing drawn on it, or with a line of words alone, is below: colours that it
 #: shows, and the part of it that is not in its most frequent one.
 LEAST_COLOURS, LEAST_DRAWN = 200, 0.05
@@ -76,6 +76,18 @@ def free_port() -> int:
             return port
 
 
+def steady(question, what: str = ""):
+    """The answer to ``question()`` once it is given twice in a row: a page may yet move."""
+    last = [object()]
+
+    def again():
+        before, last[0] = last[0], question()
+        return last[0] == before
+
+    until(again, what=what or "a page that stands still")
+    return last[0]
+
+
 def until(question, timeout: float = PATIENCE, step: float = 0.05, what: str = ""):
     """The first true answer to ``question()``; an AssertionError after ``timeout`` seconds.
 
@@ -89,6 +101,17 @@ def until(question, timeout: float = PATIENCE, step: float = 0.05, what: str = "
             return last
         time.sleep(step)
     raise AssertionError(f"{what or question} not within {timeout} s; last answer: {last!r}")
+
+
+def crowd() -> float:
+    """How many processes want each core that this one may use, at least 1.
+
+    A limit on time is one for a machine of its own: where others wait for the same cores, a second
+    of work is a part of one.
+    """
+    may_use = getattr(os, "sched_getaffinity", None)
+    cores = len(may_use(0)) if may_use else os.cpu_count() or 1
+    return max(1.0, max(os.getloadavg()[:2]) / cores)
 
 
 @contextlib.contextmanager
@@ -161,7 +184,7 @@ def _answers(address: str, process: subprocess.Popen, log: Path) -> bool:
     if process.poll() is not None:
         raise AssertionError(f"l2l lab ended with {process.returncode}:\n{log.read_text()[-3000:]}")
     try:
-        urllib.request.urlopen(address + "/api/status", timeout=2).read()
+        urllib.request.urlopen(address + "/api/status", timeout=10).read()
     except urllib.error.HTTPError:
         return True
     except OSError:

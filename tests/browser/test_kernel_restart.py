@@ -64,7 +64,7 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     walk = page.locator(".l2l-walk").first
     walk.scroll_into_view_if_needed()
     same = "e => e.dataset.frames && e.dataset.frames === e.dataset.curves"
-    harness.until(lambda: walk.evaluate(same), 120, what="the walk and its curves")
+    harness.until(lambda: walk.evaluate(same), 400, what="the walk and its curves")
     strip = walk.evaluate(STRIP)
     assert strip
     painter = PainterPage(page)
