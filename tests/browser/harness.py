@@ -38,6 +38,8 @@ START_LAB = "import sys; from l2l_widgets.cli import main; sys.exit(main(['lab',
 #: Seconds after which something that should happen is held not to: what happens is noticed at once,
 #: so this costs a healthy machine nothing, and a slow one that is busy with other things needs it.
 PATIENCE = 120.0
+#: Seconds that a server or a kernel may take to start.
+STARTING = 600
 #: What a view with nothing drawn on it, or with a line of words alone, is below: colours that it
 #: shows, and the part of it that is not in its most frequent one.
 LEAST_COLOURS, LEAST_DRAWN = 200, 0.05
@@ -137,6 +139,8 @@ def lab(
             "workspaces_dir": str(home / "workspaces"),
         },
         "KernelManager": {"shutdown_wait_time": 1},
+        # a minute if nothing is said: a busy machine may need longer to start a kernel
+        "MappingKernelManager": {"kernel_info_timeout": STARTING},
     }
     if not latency_fix:
         config["ServerApp"]["jpserver_extensions"] = {"l2l_widgets.server": False}
@@ -166,7 +170,7 @@ def lab(
         )
         address = f"http://127.0.0.1:{port}"
         try:
-            until(lambda: _answers(address, process, log), 300, 0.2, "the server's first answer")
+            until(lambda: _answers(address, process, log), STARTING, 0.2, "a server")
             evidence.logs.append(log)
             yield address
         finally:
@@ -272,7 +276,7 @@ def write_notebook(folder: Path, name: str, *cells: str) -> Path:
     return path
 
 
-def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 120) -> None:
+def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 400) -> None:
     """Open a notebook in JupyterLab, listen to its kernel, and run all cells.
 
     The kernel of the notebook that the page showed before is ended.
@@ -309,7 +313,7 @@ def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: f
         run_all(page, timeout)
 
 
-def run_all(page, timeout: float = 120) -> None:
+def run_all(page, timeout: float = 400) -> None:
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
     wait_idle(page, timeout)
 

@@ -27,7 +27,7 @@ def opened(page, address, folder):
         "editor",
         "FaceEditor(session, language='de')",
     )
-    harness.open_notebook(page, address, "panels.ipynb", timeout=300)
+    harness.open_notebook(page, address, "panels.ipynb", timeout=600)
     return EditorPage(page)
 
 
@@ -407,7 +407,7 @@ def test_a_tab_that_closes_in_mid_drag_leaves_the_kernel_well(editor, address):
     with harness.page_beside(page) as other:
         other.goto(f"{address}/lab/tree/panels.ipynb?reset")
         second = other.locator(".l2l-editor[data-stamp]").first
-        second.wait_for(timeout=120_000)  # a second tab on the same kernel finds the editor
+        second.wait_for(timeout=600_000)  # a second tab on the same kernel finds the editor
         slider = second.locator('.l2l-row[data-attribute="smile"] input')
         slider.scroll_into_view_if_needed()
         harness.steady(slider.bounding_box)  # the cells of the notebook come one by one

@@ -44,7 +44,7 @@ explorer
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, NAME, *CELLS)
-    harness.open_notebook(page, address, NAME, timeout=300)
+    harness.open_notebook(page, address, NAME, timeout=600)
     assert harness.cell_errors(page) == []
     return page
 
@@ -53,7 +53,7 @@ def kernel(page, expression):
     return harness.evaluate_in_kernel(page, expression)
 
 
-def state_of(widget, wanted, timeout=400):
+def state_of(widget, wanted, timeout=600):
     harness.until(lambda: widget.get_attribute("data-state") == wanted, timeout, what=wanted)
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def opened(page, address):
-    harness.open_notebook(page, address, "student_1_edit_a_face.ipynb", timeout=300)
+    harness.open_notebook(page, address, "student_1_edit_a_face.ipynb", timeout=600)
     return EditorPage(page)
 
 

@@ -38,8 +38,8 @@ STILLS = {
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, "family.ipynb", *CELLS)
-    harness.open_notebook(page, address, "family.ipynb", timeout=400)
-    page.locator(".l2l-monitor").wait_for(timeout=400_000)
+    harness.open_notebook(page, address, "family.ipynb", timeout=600)
+    page.locator(".l2l-monitor").wait_for(timeout=600_000)
     return page
 
 

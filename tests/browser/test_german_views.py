@@ -65,7 +65,7 @@ CONTRAST = """e => {
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, NAME, *CELLS)
-    harness.open_notebook(page, address, NAME, timeout=400)
+    harness.open_notebook(page, address, NAME, timeout=600)
     assert harness.cell_errors(page) == []
     return page
 

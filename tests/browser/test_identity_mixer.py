@@ -39,8 +39,8 @@ editor""",
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, "mixer.ipynb", *CELLS)
-    harness.open_notebook(page, address, "mixer.ipynb", timeout=400)
-    page.locator(".l2l-mixer .l2l-mixcell").first.wait_for(timeout=400_000)
+    harness.open_notebook(page, address, "mixer.ipynb", timeout=600)
+    page.locator(".l2l-mixer .l2l-mixcell").first.wait_for(timeout=600_000)
     return page
 
 
@@ -63,7 +63,7 @@ def test_a_cell_that_is_clicked_goes_to_the_face_editor(opened):
     result = mixer.locator(".l2l-mix canvas")
     harness.until(lambda: hash_of(result) != 0, what="the first mix")
     before = hash_of(result)
-    page.locator(".l2l-editor[data-stamp]").wait_for(timeout=400_000)
+    page.locator(".l2l-editor[data-stamp]").wait_for(timeout=600_000)
     editor = page.locator(".l2l-editor .l2l-before canvas")
     edited = hash_of(editor)
     cell = mixer.locator(".l2l-mixcell").nth(6)

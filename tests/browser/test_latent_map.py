@@ -127,9 +127,9 @@ class MapPage:
 def opened(page, address, folder):
     harness.write_notebook(folder, NAME, MAKE, "FaceEditor(session)")
     page.set_viewport_size({"width": 1500, "height": 1200})
-    harness.open_notebook(page, address, NAME, timeout=300)
+    harness.open_notebook(page, address, NAME, timeout=600)
     found = MapPage(page)
-    found.root.wait_for(timeout=400_000)
+    found.root.wait_for(timeout=600_000)
     harness.until(lambda: found.root.get_attribute("data-ready") == "true", 400, what="the map")
     harness.until(lambda: found.root.get_attribute("data-face") == "3", what="its face")
     page.evaluate(PROBE)

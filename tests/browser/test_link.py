@@ -91,7 +91,7 @@ def test_a_view_whose_script_came_late_hears_its_kernel_all_the_same(page, addre
     harness.write_notebook(folder, "late.ipynb", MAKE)
     with harness.page_beside(page) as own:
         own.add_init_script(IMPATIENT)
-        harness.open_notebook(own, address, "late.ipynb", timeout=300)
+        harness.open_notebook(own, address, "late.ipynb", timeout=600)
         editor = EditorPage(own)
         before = editor.pixels()
         editor.drag("smile", 0.3, 0.95)

@@ -382,7 +382,7 @@ def test_a_stroke_shows_within_a_blink(painter):
 
 
 def test_the_lesson_opens_in_jupyterlab_and_a_stroke_is_drawn(page, address):
-    harness.open_notebook(page, address, "student_8_paint_a_face.ipynb", timeout=300)
+    harness.open_notebook(page, address, "student_8_paint_a_face.ipynb", timeout=600)
     assert harness.cell_errors(page) == []
     painter = PainterPage(page)
     before = harness.evaluate_in_kernel(page, "hash(bytes(widget.result['data']))")

@@ -31,8 +31,8 @@ editor""",
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, "photo.ipynb", *CELLS)
-    harness.open_notebook(page, address, "photo.ipynb", timeout=400)
-    page.locator(".l2l-photo .l2l-drop-here").wait_for(timeout=400_000)
+    harness.open_notebook(page, address, "photo.ipynb", timeout=600)
+    page.locator(".l2l-photo .l2l-drop-here").wait_for(timeout=600_000)
     return page
 
 

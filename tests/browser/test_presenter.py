@@ -41,12 +41,14 @@ def voila(folder, notebook):
     with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "voila", str(folder / notebook), "--no-browser",
-             f"--port={port}", "--Voila.ip=127.0.0.1", "--show_tracebacks=True"],
+             f"--port={port}", "--Voila.ip=127.0.0.1", "--show_tracebacks=True",
+             f"--VoilaExecutor.startup_timeout={harness.STARTING}"],
             stdout=stream, stderr=subprocess.STDOUT, env=environment, cwd=folder,
         )  # fmt: skip
         try:
             address = f"http://127.0.0.1:{port}"
-            harness.until(lambda: _answers(address, process, log), 300, 0.3, "Voila's first answer")
+            starts = harness.STARTING
+            harness.until(lambda: _answers(address, process, log), starts, 0.3, "Voila")
             yield address
         finally:
             process.terminate()
@@ -139,7 +141,7 @@ def play(page, root):
 
 
 def test_in_jupyterlab_the_panel_takes_the_keys_after_a_click(page, address):
-    harness.open_notebook(page, address, NOTEBOOK, timeout=300)
+    harness.open_notebook(page, address, NOTEBOOK, timeout=600)
     root = first_presenter(page, 120)
     cells = page.locator(".jp-Notebook .jp-mod-active")
     root.locator("h2").click()

@@ -28,7 +28,7 @@ def opened(page, address, folder):
         "session = EditSession(load(), seed=26, n_random=8)\n"
         "editor = FaceEditor(session)\neditor",
     )
-    harness.open_notebook(page, address, "receipt.ipynb", timeout=300)
+    harness.open_notebook(page, address, "receipt.ipynb", timeout=600)
     return EditorPage(page)
 
 

@@ -51,7 +51,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
     page = opened
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
     cell = page.locator(".l2l-training-cell")
-    cell.wait_for(timeout=300_000)
+    cell.wait_for(timeout=600_000)
 
     def step():
         return int(cell.get_attribute("data-step") or 0)
@@ -72,7 +72,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
     harness.until(lambda: cell.get_attribute("data-faces"), 400, what="the first faces")
     stopped = step()
     assert 3 <= stopped < STEPS
-    harness.wait_idle(page, 300)
+    harness.wait_idle(page, 600)
     assert harness.cell_errors(page) == []
     curves = cell.locator(".l2l-curve-line")
     harness.until(lambda: curves.count() >= 4, what="curves")

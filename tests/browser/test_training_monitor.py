@@ -25,7 +25,7 @@ CELLS = (
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, NOTEBOOK, *CELLS)
-    harness.open_notebook(page, address, NOTEBOOK, timeout=300)
+    harness.open_notebook(page, address, NOTEBOOK, timeout=600)
     yield page
     for path in (folder / "watched").glob("*/process.json"):
         values = json.loads(path.read_text())
@@ -35,7 +35,7 @@ def opened(page, address, folder):
 
 def monitor_of(page):
     root = page.locator(".l2l-monitor").first
-    root.wait_for(timeout=400_000)
+    root.wait_for(timeout=600_000)
     root.scroll_into_view_if_needed()
     return root
 
@@ -87,8 +87,8 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
 
     # The kernel goes; the training does not.
     page.evaluate("() => window.panel.sessionContext.session.kernel.restart()")
-    harness.wait_idle(page, 120)
-    harness.run_all(page, 300)
+    harness.wait_idle(page, 600)
+    harness.run_all(page, 600)
     root = monitor_of(page)
     harness.until(lambda: state() == "paused", 400, what="the same training, found again")
     harness.until(lambda: step() == held, what="the step it was held at")

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def lesson(page, address):
-    harness.open_notebook(page, address, "student_3_what_is_w.ipynb", timeout=300)
-    page.locator(".l2l-walk[data-curves]").first.wait_for(timeout=400_000)
+    harness.open_notebook(page, address, "student_3_what_is_w.ipynb", timeout=600)
+    page.locator(".l2l-walk[data-curves]").first.wait_for(timeout=600_000)
     return page
 
 
