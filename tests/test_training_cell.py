@@ -214,3 +214,19 @@ def test_a_stop_while_it_prepares_is_not_lost(preparing):
     go_on.set()
     assert cell.wait(240)
     assert (cell.status["state"], cell.status["step"]) == ("stopped", 0)
+
+
+def test_a_stop_finds_something_to_stop_as_soon_as_it_is_offered(lesson):
+    """It was offered before there was a training that could be stopped, and was lost."""
+    cell, pressed = lesson(steps=100_000), []
+
+    def press(change):
+        if change["new"]["state"] == "running" and not pressed:
+            pressed.append(change["new"]["step"])
+            cell._handle({"kind": "stop", "client": "page", "number": 1})
+
+    cell.observe(press, "status")
+    cell.start()
+    assert cell.wait(240)
+    assert cell.status["state"] == "stopped", cell.status
+    assert pressed[0] <= cell.status["step"] < 100_000
