@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from .harness import PATIENCE, bring_into_sight, kernel_errors, settle, until
+from .harness import bring_into_sight, kernel_errors, settle, until
 
 #: Listens to what the user does and to what the canvas shows. ``l2lProbe.times`` holds, for each
 #: event that was armed, the milliseconds from the event to other pixels on the canvas.
@@ -124,7 +124,7 @@ class EditorPage:
     def value(self, attribute: str) -> str:
         return self.row(attribute).locator(".l2l-value").inner_text()
 
-    def wait_for_receipt(self, timeout: float = 2 * PATIENCE) -> None:
+    def wait_for_receipt(self, timeout: float = 400.0) -> None:
         """Until the numbers belong to the picture that is up; settle first."""
         until(
             lambda: self.root.evaluate("e => e.dataset.stamp === e.dataset.receipt"),

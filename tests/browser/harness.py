@@ -49,6 +49,9 @@ LAB_BARS = 120
 PORTS = range(20_000, 32_000)
 #: What a browser says without anything being wrong.
 HARMLESS = ("favicon", "is not trusted", "preloaded using link preload")
+#: What anywidget says of a view whose script took more than two seconds to load, as on a machine
+#: that is busy: the view sees to it that it hears its kernel all the same (``test_link``).
+LATE_SCRIPT = "Failed to initialize model"
 
 
 def find_chromium() -> str | None:
@@ -198,7 +201,10 @@ def _answers(address: str, process: subprocess.Popen, log: Path) -> bool:
 
 @contextlib.contextmanager
 def page(width: int = 1280, height: int = 900, scale: float = 1):
-    """A fresh page; ``page.faults`` collects what its console and its scripts complain about."""
+    """A fresh page; ``page.faults`` collects what its console and its scripts complain about.
+
+    Scripts that came late are in ``page.late``: that is how busy the machine is.
+    """
     from playwright.sync_api import sync_playwright
 
     executable = find_chromium()
@@ -246,15 +252,18 @@ def _new_page(browser, width: int, height: int, scale: float):
     )
     context.set_default_timeout(1000 * PATIENCE)
     new = context.new_page()
-    new.faults, new.session = [], None
+    new.faults, new.late, new.session = [], [], None
     evidence.pages.append(new)
+
+    def note(text: str) -> None:
+        (new.late if LATE_SCRIPT in text else new.faults).append(text)
 
     def hear(message) -> None:
         if message.type == "error" and not any(h in message.text for h in HARMLESS):
-            new.faults.append(f"console: {message.text}")
+            note(f"console: {message.text}")
 
     new.on("console", hear)
-    new.on("pageerror", lambda error: new.faults.append(f"page: {error}"))
+    new.on("pageerror", lambda error: note(f"page: {error}"))
     return new
 
 

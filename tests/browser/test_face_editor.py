@@ -491,6 +491,6 @@ def test_opened_without_its_kernel_it_shows_its_last_picture(editor):
     with harness.page_beside(page) as other:
         other.goto(f"{page.url.split('/lab')[0]}/lab/tree/{copied}?reset")
         alone = other.locator('div:has(> [title^="l2l-still"]) img')
-        harness.until(lambda: alone.count() == 1 and alone.first.is_visible(), 120)
+        harness.until(lambda: alone.count() == 1 and alone.first.is_visible(), 400)
         loaded = "e => e.complete && e.naturalWidth > 0"
         harness.until(lambda: alone.first.evaluate(loaded), what="its picture")

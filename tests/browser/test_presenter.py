@@ -142,7 +142,7 @@ def play(page, root):
 
 def test_in_jupyterlab_the_panel_takes_the_keys_after_a_click(page, address):
     harness.open_notebook(page, address, NOTEBOOK, timeout=600)
-    root = first_presenter(page, 120)
+    root = first_presenter(page, 400)
     cells = page.locator(".jp-Notebook .jp-mod-active")
     root.locator("h2").click()
     before = cells.count()

@@ -330,7 +330,7 @@ def test_opened_without_its_kernel_both_show_their_last_pictures_and_numbers(ope
     with harness.page_beside(opened) as other:
         other.goto(f"{opened.url.split('/lab')[0]}/lab/tree/{copied}?reset")
         alone = other.locator(stills)
-        harness.until(lambda: alone.count() >= 2, 120, what="both stills")
+        harness.until(lambda: alone.count() >= 2, 400, what="both stills")
         alone.first.scroll_into_view_if_needed()
         loaded = "e => e.complete && e.naturalWidth > 0"
         harness.until(lambda: alone.first.evaluate(loaded), what="its picture")
