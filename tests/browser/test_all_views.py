@@ -48,12 +48,12 @@ def edit_and_load(page, size, seed):
         page, f"session.set_changes({{'smile': {size}}}) and session.request()"
     )
     at_rest(page)
-    page.wait_for_timeout(1500)  # longer than any view rests before it follows
+    page.wait_for_timeout(500)  # longer than any view rests before it follows
     at_rest(page)
     after_edit = drawings(page)
     harness.evaluate_in_kernel(page, f"editor.face.load(seed={seed})")
     at_rest(page)
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(500)
     at_rest(page)
     return after_edit, drawings(page)
 

@@ -303,7 +303,7 @@ def test_trajectories_follow_the_face_that_is_loaded(opened, measured):
     closed = "explorer._tracks._open == set()"
     harness.until(lambda: kernel(page, closed) == "True", what="that the tab is closed")
     kernel(page, "explorer.face.load(seed=12) and None")
-    assert kernel(page, "explorer._worker.drain(60)") == "True"
+    harness.until(lambda: kernel(page, "explorer._worker.drain(60)") == "True", what="a rest")
     assert panel.get_attribute("data-label") == "face 11", "computed for a tab that is closed"
     explorer.get_by_role("radio", name="Trajectories").click()
     harness.until(lambda: panel.get_attribute("data-label") == "face 12", what="the newest face")
