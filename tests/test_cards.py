@@ -492,7 +492,7 @@ def test_an_interrupted_rendering_leaves_no_process(tmp_path, sent):
             children = psutil.Process(run.pid).children(recursive=True)
         assert len(children) == 3
         run.send_signal(sent)
-        assert run.wait(120) != 0
+        assert run.wait(400) != 0
         _, alive = psutil.wait_procs(children, timeout=300)
         assert not alive
     finally:

@@ -174,7 +174,7 @@ def test_a_killed_run_leaves_only_whole_pictures_and_goes_on(capsys, tmp_path):
     command = [sys.executable, "-m", "l2l_widgets", "render", "400", *map(str, SMALL), "--out", out]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     pictures = out / "CelebA-HQ-img"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
         if pictures.is_dir() and sum(1 for _ in pictures.glob("*.jpg")) >= 5:
             break
@@ -376,7 +376,7 @@ def test_of_two_processes_that_claim_a_new_folder_at_once_one_has_it(tmp_path):
         for names in (("a", "b"), ("b", "a"))
     ]  # fmt: skip
     try:
-        said = [process.communicate(timeout=240)[0].splitlines() for process in both]
+        said = [process.communicate(timeout=600)[0].splitlines() for process in both]
     finally:
         for process in both:
             process.kill()
@@ -405,7 +405,7 @@ def test_of_two_renders_started_at_once_one_draws_and_one_is_told(tmp_path):
         for _ in range(2)
     ]
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while all(process.poll() is None for process in both) and time.monotonic() < deadline:
             time.sleep(0.05)
         told = next(process for process in both if process.poll() is not None)

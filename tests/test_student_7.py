@@ -54,9 +54,8 @@ def test_the_solutions_pass_and_wrong_answers_are_told_why(tmp_path, monkeypatch
     before = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), TESTS, *filter(None, [before])]))
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources=resources
-    ).execute()  # fmt: skip
+    limits = {"timeout": 1500, "startup_timeout": 600}
+    NotebookClient(notebook, kernel_name="python3", resources=resources, **limits).execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     text = {cell.id: "".join(o.get("text", "") for o in cell.outputs) for cell in code}
     said = text[code[-2].id]

@@ -160,10 +160,21 @@ def drawings(page) -> list[str]:
     return list(ast.literal_eval(text))
 
 
-def quiet(page, seconds: float = 1.0, timeout: float = 90) -> None:
+#: Whether all workers of the kernel have come to rest; the rest that a view keeps before it follows
+#: another one is part of its worker's call.
+AT_REST = "all([w.drain(60) for w in __import__('l2l_widgets.latest_wins').latest_wins.at_work()])"
+
+
+def at_rest(page) -> None:
+    """Wait until nothing in the kernel computes, or waits to."""
+    harness.until(lambda: harness.evaluate_in_kernel(page, AT_REST) == "True", 400, what="a rest")
+
+
+def quiet(page, seconds: float = 1.0, timeout: float = 400) -> None:
     """Wait until nothing has been drawn for a while, and forget what was."""
 
     def still() -> bool:
+        at_rest(page)
         page.wait_for_timeout(1000 * seconds)
         return not drawings(page)
 

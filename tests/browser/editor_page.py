@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from .harness import PATIENCE, kernel_errors, settle, until
+from .harness import bring_into_sight, kernel_errors, settle, until
 
 #: Listens to what the user does and to what the canvas shows. ``l2lProbe.times`` holds, for each
 #: event that was armed, the milliseconds from the event to other pixels on the canvas.
@@ -46,6 +46,30 @@ PROBE = """
 """
 
 
+def point_at(slider, *shares: float) -> tuple[list[float], float]:
+    """Bring the mouse to the first of some shares of a slider's track; where all of them are.
+
+    The mouse comes when the slider stands still and nothing lies over it.
+
+    Parameters
+    ----------
+    slider : locator
+        Of an input.
+    shares : float
+        Of the way that its thumb can go.
+
+    Returns
+    -------
+    list of float, float
+        Their x, and the y of all of them, in the window.
+    """
+    box = slider.bounding_box()
+    inside = [8 + (box["width"] - 16) * share for share in shares]
+    slider.hover(position={"x": inside[0], "y": box["height"] / 2})
+    box = slider.bounding_box()
+    return [box["x"] + x for x in inside], box["y"] + box["height"] / 2
+
+
 @dataclass(frozen=True)
 class Pixels:
     """A picture on a canvas; equal when no value differs by more than the last two steps of 255.
@@ -79,9 +103,8 @@ class EditorPage:
         self.root = page.locator(".l2l-editor").first
         self.root.wait_for()
         until(lambda: self.stamp() is not None, what="the first picture")
-        self.root.scroll_into_view_if_needed()
+        self.bring_into_sight()
         page.evaluate(PROBE)
-        self.settle()
 
     # -- what can be seen --------------------------------------------------------------------------
 
@@ -101,13 +124,18 @@ class EditorPage:
     def value(self, attribute: str) -> str:
         return self.row(attribute).locator(".l2l-value").inner_text()
 
-    def wait_for_receipt(self, timeout: float = 2 * PATIENCE) -> None:
+    def wait_for_receipt(self, timeout: float = 400.0) -> None:
         """Until the numbers belong to the picture that is up; settle first."""
         until(
             lambda: self.root.evaluate("e => e.dataset.stamp === e.dataset.receipt"),
             timeout,
             what="a receipt of the picture that is up",
         )
+
+    def bring_into_sight(self) -> None:
+        """Scroll to it, and wait for all that was owed to who comes to look."""
+        bring_into_sight(self.page, self.root)
+        self.settle()
 
     def settle(self) -> None:
         """Until what was asked for has been drawn, and the page shows that and its settings."""
@@ -132,7 +160,8 @@ class EditorPage:
 
     def draws_an_edit(self) -> None:
         """An edit of the face that is up is drawn, whatever was done before; nothing complains."""
-        self.settle()
+        self.bring_into_sight()
+        self.root.dispatch_event("pointerdown")  # closes a menu that lies over the sliders
         before = self.pixels()
         self.root.get_by_label("Search attributes").fill("")
         self.drag("smile", 0.3, 0.95)
@@ -143,10 +172,7 @@ class EditorPage:
 
     def drag(self, attribute: str, start: float, end: float, moves: int = 12, pause: float = 16):
         """Drag a thumb with the mouse, from one share of the track to another."""
-        box = self.slider(attribute).bounding_box()
-        y = box["y"] + box["height"] / 2
-        x = [box["x"] + 8 + (box["width"] - 16) * p for p in (start, end)]
-        self.page.mouse.move(x[0], y)
+        x, y = point_at(self.slider(attribute), start, end)
         self.page.mouse.down()
         for i in range(1, moves + 1):
             self.page.mouse.move(x[0] + (x[1] - x[0]) * i / moves, y)

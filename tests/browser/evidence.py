@@ -40,7 +40,7 @@ _LOOK = """
 
 def _look(page) -> tuple[str, bytes | None]:
     """Words about a page, and its picture where it still draws one."""
-    lines = [f"page {page.url}", *getattr(page, "faults", [])]
+    lines = [f"page {page.url}", *getattr(page, "faults", []), *getattr(page, "late", [])]
     try:
         picture = page.screenshot(timeout=60_000)
         told = page.evaluate(_LOOK)  # only of a page that draws: a script that hangs would hang us

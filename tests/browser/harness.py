@@ -37,7 +37,9 @@ CHROMIUM_ARGS = [
 START_LAB = "import sys; from l2l_widgets.cli import main; sys.exit(main(['lab', *sys.argv[1:]]))"
 #: Seconds after which something that should happen is held not to: what happens is noticed at once,
 #: so this costs a healthy machine nothing, and a slow one that is busy with other things needs it.
-PATIENCE = 60.0
+PATIENCE = 120.0
+#: Seconds that a server or a kernel may take to start.
+STARTING = 600
 #: What a view with nothing drawn on it, or with a line of words alone, is below: colours that it
 #: shows, and the part of it that is not in its most frequent one.
 LEAST_COLOURS, LEAST_DRAWN = 200, 0.05
@@ -47,6 +49,9 @@ LAB_BARS = 120
 PORTS = range(20_000, 32_000)
 #: What a browser says without anything being wrong.
 HARMLESS = ("favicon", "is not trusted", "preloaded using link preload")
+#: What anywidget says of a view whose script took more than two seconds to load, as on a machine
+#: that is busy: the view sees to it that it hears its kernel all the same (``test_link``).
+LATE_SCRIPT = "Failed to initialize model"
 
 
 def find_chromium() -> str | None:
@@ -76,6 +81,18 @@ def free_port() -> int:
             return port
 
 
+def steady(question, what: str = ""):
+    """The answer to ``question()`` once it is given twice in a row: a page may yet move."""
+    last = [object()]
+
+    def again():
+        before, last[0] = last[0], question()
+        return last[0] == before
+
+    until(again, what=what or "a page that stands still")
+    return last[0]
+
+
 def until(question, timeout: float = PATIENCE, step: float = 0.05, what: str = ""):
     """The first true answer to ``question()``; an AssertionError after ``timeout`` seconds.
 
@@ -89,6 +106,17 @@ def until(question, timeout: float = PATIENCE, step: float = 0.05, what: str = "
             return last
         time.sleep(step)
     raise AssertionError(f"{what or question} not within {timeout} s; last answer: {last!r}")
+
+
+def crowd() -> float:
+    """How many processes want each core that this one may use, at least 1.
+
+    A limit on time is one for a machine of its own: where others wait for the same cores, a second
+    of work is a part of one.
+    """
+    may_use = getattr(os, "sched_getaffinity", None)
+    cores = len(may_use(0)) if may_use else os.cpu_count() or 1
+    return max(1.0, max(os.getloadavg()[:2]) / cores)
 
 
 @contextlib.contextmanager
@@ -114,6 +142,8 @@ def lab(
             "workspaces_dir": str(home / "workspaces"),
         },
         "KernelManager": {"shutdown_wait_time": 1},
+        # a minute if nothing is said: a busy machine may need longer to start a kernel
+        "MappingKernelManager": {"kernel_info_timeout": STARTING},
     }
     if not latency_fix:
         config["ServerApp"]["jpserver_extensions"] = {"l2l_widgets.server": False}
@@ -143,7 +173,7 @@ def lab(
         )
         address = f"http://127.0.0.1:{port}"
         try:
-            until(lambda: _answers(address, process, log), 300, 0.2, "the server's first answer")
+            until(lambda: _answers(address, process, log), STARTING, 0.2, "a server")
             evidence.logs.append(log)
             yield address
         finally:
@@ -161,7 +191,7 @@ def _answers(address: str, process: subprocess.Popen, log: Path) -> bool:
     if process.poll() is not None:
         raise AssertionError(f"l2l lab ended with {process.returncode}:\n{log.read_text()[-3000:]}")
     try:
-        urllib.request.urlopen(address + "/api/status", timeout=2).read()
+        urllib.request.urlopen(address + "/api/status", timeout=10).read()
     except urllib.error.HTTPError:
         return True
     except OSError:
@@ -171,7 +201,10 @@ def _answers(address: str, process: subprocess.Popen, log: Path) -> bool:
 
 @contextlib.contextmanager
 def page(width: int = 1280, height: int = 900, scale: float = 1):
-    """A fresh page; ``page.faults`` collects what its console and its scripts complain about."""
+    """A fresh page; ``page.faults`` collects what its console and its scripts complain about.
+
+    Scripts that came late are in ``page.late``: that is how busy the machine is.
+    """
     from playwright.sync_api import sync_playwright
 
     executable = find_chromium()
@@ -219,15 +252,18 @@ def _new_page(browser, width: int, height: int, scale: float):
     )
     context.set_default_timeout(1000 * PATIENCE)
     new = context.new_page()
-    new.faults, new.session = [], None
+    new.faults, new.late, new.session = [], [], None
     evidence.pages.append(new)
+
+    def note(text: str) -> None:
+        (new.late if LATE_SCRIPT in text else new.faults).append(text)
 
     def hear(message) -> None:
         if message.type == "error" and not any(h in message.text for h in HARMLESS):
-            new.faults.append(f"console: {message.text}")
+            note(f"console: {message.text}")
 
     new.on("console", hear)
-    new.on("pageerror", lambda error: new.faults.append(f"page: {error}"))
+    new.on("pageerror", lambda error: note(f"page: {error}"))
     return new
 
 
@@ -249,7 +285,7 @@ def write_notebook(folder: Path, name: str, *cells: str) -> Path:
     return path
 
 
-def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 120) -> None:
+def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: float = 400) -> None:
     """Open a notebook in JupyterLab, listen to its kernel, and run all cells.
 
     The kernel of the notebook that the page showed before is ended.
@@ -286,7 +322,7 @@ def open_notebook(page, address: str, name: str, *, run: bool = True, timeout: f
         run_all(page, timeout)
 
 
-def run_all(page, timeout: float = 120) -> None:
+def run_all(page, timeout: float = 400) -> None:
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
     wait_idle(page, timeout)
 

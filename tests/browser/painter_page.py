@@ -18,7 +18,7 @@ from l2l_widgets.widgets.paint.mask_painter import MaskPainter
 from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
 from l2l_widgets.widgets.words import Words
 
-from .harness import PATIENCE, SETTLED, until
+from .harness import PATIENCE, SETTLED, steady, until
 
 #: A model as anywidget gives it: values, listeners, and a line that ``answer`` is at the end of.
 PAGE = """
@@ -59,11 +59,12 @@ PAGE = """
 """
 
 
-def _plain(value):
+def plain(value):
+    """A trait as JSON can hold it."""
     if isinstance(value, (bytes, memoryview)):
         return {"bytes": base64.b64encode(bytes(value)).decode()}
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     return value
 
 
@@ -98,7 +99,7 @@ class Bench:
         page.expose_function("answer", self.answer)
         page.set_content(
             PAGE.format(
-                css=MaskPainter._css, values=json.dumps(_plain(values)),
+                css=MaskPainter._css, values=json.dumps(plain(values)),
                 esm=str(MaskPainter._esm)
                 .replace("export default", "const view =")
                 .replace("</script", "<\\/script"),
@@ -112,7 +113,7 @@ class Bench:
         if asked["kind"] not in ("visible", "gone"):  # the view's, not the bridge's
             self.bridge.handle(asked)
         assert self.session.drain(120)
-        return [_plain(values) for values in self.published]
+        return [plain(values) for values in self.published]
 
 
 #: ``l2lPaint.times``: milliseconds from the end of each stroke to the picture that shows it. Some
@@ -144,6 +145,7 @@ class PainterPage:
         self.root.wait_for()
         until(lambda: self.stamp() is not None, what="the first picture")
         self.root.scroll_into_view_if_needed()
+        steady(self.root.locator(".l2l-canvas").bounding_box)
         page.evaluate(PROBE)
 
     def stamp(self) -> int | None:

@@ -15,7 +15,7 @@ from l2l_widgets import widgets
 from l2l_widgets.training.presence import is_alive, read_presence
 
 from . import harness
-from .all_views import VIEWS, drawings, open_all, quiet, root_of
+from .all_views import VIEWS, at_rest, drawings, open_all, quiet, root_of
 from .editor_page import EditorPage
 from .monkey import ACTIONS, SEEDS, act
 
@@ -47,11 +47,14 @@ def edit_and_load(page, size, seed):
     harness.evaluate_in_kernel(
         page, f"session.set_changes({{'smile': {size}}}) and session.request()"
     )
-    harness.evaluate_in_kernel(page, "session.drain(60)")
-    page.wait_for_timeout(1500)  # longer than any view rests before it follows
+    at_rest(page)
+    page.wait_for_timeout(500)  # longer than any view rests before it follows
+    at_rest(page)
     after_edit = drawings(page)
-    harness.evaluate_in_kernel(page, f"editor.face.load(seed={seed}) and session.drain(60)")
-    page.wait_for_timeout(1500)
+    harness.evaluate_in_kernel(page, f"editor.face.load(seed={seed})")
+    at_rest(page)
+    page.wait_for_timeout(500)
+    at_rest(page)
     return after_edit, drawings(page)
 
 
@@ -72,9 +75,13 @@ def test_all_views_stand_on_one_page(opened):
 def test_what_is_scrolled_out_of_sight_draws_nothing(opened):
     root_of(opened, "training").scroll_into_view_if_needed()
     opened.mouse.move(640, 450)
-    opened.mouse.wheel(0, 20_000)
     above = "e => e.getBoundingClientRect().bottom < 0"
-    harness.until(lambda: root_of(opened, "mixer").evaluate(above), what="all of them above")
+
+    def scrolled():
+        opened.mouse.wheel(0, 20_000)
+        return root_of(opened, "mixer").evaluate(above)
+
+    harness.until(scrolled, step=0.5, what="all of them above")
     out_of_sight(opened)
     after_edit, after_load = edit_and_load(opened, 0.231, 1041)
     assert after_edit

@@ -8,7 +8,6 @@ the clock: a view tells when it is done.
 
 from __future__ import annotations
 
-import contextlib
 import re
 
 import pytest
@@ -16,7 +15,7 @@ from german_page import still_english
 
 from . import harness
 from .all_views import FIRST, MIXER, PAINTER, PHOTO, READY, VIEWS
-from .test_presenter import voila
+from .test_presenter import show_views, voila
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -76,24 +75,6 @@ def write_page(folder, views):
     shows = "\n".join(f"{name} = {VIEWS[name][1]}\ndisplay({name})" for name in views)
     names = f"\nshown = ({', '.join(views)},)"
     return harness.write_notebook(folder, "views.ipynb", FIRST, *needs, shows + names, REST).name
-
-
-def show_page(tab, address, views):
-    """Open the page and wait for all of its views.
-
-    The page is there when all cells have run. Where it then asks the kernel for its widgets and
-    never shows them, loading it again, in a new kernel, is what a user would do; the last attempt
-    waits longest.
-    """
-    from playwright.sync_api import TimeoutError as NotInTime
-
-    for seconds in (90, 180, 360):
-        tab.goto(address, timeout=1000 * RUNNING)
-        with contextlib.suppress(NotInTime):
-            for name in views:
-                tab.locator(VIEWS[name][0]).first.wait_for(timeout=1000 * seconds)
-            return
-    raise AssertionError(f"Voila did not show all of {', '.join(views)} within {seconds} s")
 
 
 def answered(root, question, what):
@@ -259,7 +240,7 @@ def opened(request, page, tmp_path_factory):
                     tab.kernel_errors.append(text[:2000])
 
             tab.on("websocket", lambda socket: socket.on("framereceived", hear))
-            show_page(tab, address, views)
+            show_views(tab, address, [VIEWS[name][0] for name in views], RUNNING)
             yield tab
 
 

@@ -22,7 +22,7 @@ def test_a_monkey_leaves_no_error_in_kernel_console_or_page(page, address, folde
         "session = EditSession(load(), seed=7, n_random=4)\n"
         "editor = FaceEditor(session)\neditor",
     )
-    harness.open_notebook(page, address, "monkey.ipynb", timeout=300)
+    harness.open_notebook(page, address, "monkey.ipynb", timeout=600)
     editor = EditorPage(page)
     monkey, done = random.Random(seed), []
     for _ in range(ACTIONS):

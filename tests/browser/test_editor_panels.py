@@ -11,7 +11,7 @@ import re
 import pytest
 
 from . import harness
-from .editor_page import EditorPage
+from .editor_page import EditorPage, point_at
 
 pytestmark = pytest.mark.browser
 
@@ -27,7 +27,7 @@ def opened(page, address, folder):
         "editor",
         "FaceEditor(session, language='de')",
     )
-    harness.open_notebook(page, address, "panels.ipynb", timeout=300)
+    harness.open_notebook(page, address, "panels.ipynb", timeout=600)
     return EditorPage(page)
 
 
@@ -35,6 +35,7 @@ def opened(page, address, folder):
 def editor(opened):
     page = opened.page
     page.keyboard.press("Escape")
+    opened.bring_into_sight()  # one that nobody sees is sent nothing
     harness.evaluate_in_kernel(page, "session.update(seed=7) and session.reset()")
     harness.evaluate_in_kernel(page, "editor.refresh()")
     opened.settle()
@@ -178,14 +179,15 @@ def test_rows_are_chosen_with_the_keyboard_and_change_only_themselves(editor):
 @pytest.mark.parametrize("which", [0, 2], ids=["en", "de"])
 def test_the_rows_stand_on_lines_of_one_length_within_their_menu(editor, which):
     root = editor.page.locator(".l2l-editor").nth(which)
+    harness.bring_into_sight(editor.page, root)
     root.locator(".l2l-scope-button").click()
-    edge = root.locator(".l2l-menu:visible").bounding_box()
-    boxes = [one.bounding_box() for one in root.locator(".l2l-cell").all()]
+    places = """es => es.map(e => e.getBoundingClientRect().toJSON())"""  # all at one time
+    parts = root.locator(".l2l-menu:visible, .l2l-space, .l2l-cell")
+    edge, *boxes, choices = harness.steady(lambda: parts.evaluate_all(places))
     lines = [round(box["y"]) for box in boxes]
     assert len({lines.count(y) for y in lines}) == 1, lines
     assert min(min(box["width"], box["height"]) for box in boxes) >= 24
-    inside = [*boxes, root.locator(".l2l-space").bounding_box()]
-    assert all(box["x"] + box["width"] < edge["x"] + edge["width"] - 8 for box in inside)
+    assert all(box["x"] + box["width"] < edge["x"] + edge["width"] - 8 for box in [*boxes, choices])
     groups = root.locator(".l2l-menu:visible .l2l-toggle:not(.l2l-cell)").all_inner_texts()
     assert groups == (["Coarse", "Middle", "Fine"] if which == 0 else ["Grob", "Mittel", "Fein"])
     editor.page.keyboard.press("Escape")
@@ -301,7 +303,8 @@ def test_the_edit_goes_on_many_faces(editor, folder):
     editor.root.get_by_label("Into folder").fill("batch")
     editor.button("Start").click()
     text = editor.root.locator(".l2l-many-text")
-    harness.until(lambda: "3 of 3 faces in" in text.inner_text(), what="the end of the batch")
+    done = "3 of 3 faces in"
+    harness.until(lambda: done in text.inner_text(), 400, what="the end of the batch")
     shot(editor, "many")
     assert len(list((folder / "batch").glob("*.png"))) == 3
     assert len((folder / "batch" / "table.csv").read_text().splitlines()) == 4
@@ -404,16 +407,14 @@ def test_a_tab_that_closes_in_mid_drag_leaves_the_kernel_well(editor, address):
     with harness.page_beside(page) as other:
         other.goto(f"{address}/lab/tree/panels.ipynb?reset")
         second = other.locator(".l2l-editor[data-stamp]").first
-        second.wait_for(timeout=120_000)  # a second tab on the same kernel finds the editor
+        second.wait_for(timeout=600_000)  # a second tab on the same kernel finds the editor
         slider = second.locator('.l2l-row[data-attribute="smile"] input')
         slider.scroll_into_view_if_needed()
-        box = slider.bounding_box()
-        other.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        harness.steady(slider.bounding_box)  # the cells of the notebook come one by one
+        x, y = point_at(slider, *(0.5 + 0.05 * i for i in range(8)))
         other.mouse.down()
-        for i in range(8):
-            other.mouse.move(
-                box["x"] + box["width"] * (0.5 + 0.05 * i), box["y"] + box["height"] / 2
-            )
+        for one in x:
+            other.mouse.move(one, y)
         asked = "session.state.edits[-1].targets.get('smile', 0)"
         harness.until(lambda: float(kernel(editor, asked)) > 0.5, what="what the lost tab asks for")
     editor.settle()

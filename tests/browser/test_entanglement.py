@@ -21,8 +21,9 @@ from leaky_world import Follows, Plants, world
 from open_world import Moves
 from l2l_widgets import EditorGrid, EditSession, EntanglementExplorer, FaceEditor
 class Slow(Moves):
+    seconds = 0.05
     def edit(self, w, request):
-        time.sleep(0.05)
+        time.sleep(self.seconds)
         return super().edit(w, request)
 models = world(plants=Plants(), follows=Follows(), perfect=Moves(), weak=Moves(reach=0.2))
 models._editor_sources["slow"] = Slow()
@@ -43,7 +44,7 @@ explorer
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, NAME, *CELLS)
-    harness.open_notebook(page, address, NAME, timeout=300)
+    harness.open_notebook(page, address, NAME, timeout=600)
     assert harness.cell_errors(page) == []
     return page
 
@@ -52,7 +53,7 @@ def kernel(page, expression):
     return harness.evaluate_in_kernel(page, expression)
 
 
-def state_of(widget, wanted, timeout=120):
+def state_of(widget, wanted, timeout=600):
     harness.until(lambda: widget.get_attribute("data-state") == wanted, timeout, what=wanted)
 
 
@@ -144,12 +145,12 @@ def test_the_bar_says_what_is_asked_whoever_asked(opened):
     harness.settle(page, grid)
     kernel(page, "session.set_changes({'smile': -0.3})")
     grid.get_by_role("button", name="From the sliders").click()
-    harness.until(lambda: name.input_value() == "smile", 60, what="the sliders' request")
+    harness.until(lambda: name.input_value() == "smile", what="the sliders' request")
     says(amounts, "\u2212")
     assert "Smile" not in amounts.inner_text()  # the bar names it
     harness.keep_picture(page, grid, "grid-of-the-sliders")
     kernel(page, f"(session.set_changes({{}}), grid.ask({before}))")
-    harness.until(lambda: name.input_value() == "age", 60, what="the request of before")
+    harness.until(lambda: name.input_value() == "age", what="the request of before")
     harness.settle(page, grid)
     state_of(grid, "ready")
 
@@ -302,7 +303,7 @@ def test_trajectories_follow_the_face_that_is_loaded(opened, measured):
     closed = "explorer._tracks._open == set()"
     harness.until(lambda: kernel(page, closed) == "True", what="that the tab is closed")
     kernel(page, "explorer.face.load(seed=12) and None")
-    assert kernel(page, "explorer._worker.drain(60)") == "True"
+    harness.until(lambda: kernel(page, "explorer._worker.drain(60)") == "True", what="a rest")
     assert panel.get_attribute("data-label") == "face 11", "computed for a tab that is closed"
     explorer.get_by_role("radio", name="Trajectories").click()
     harness.until(lambda: panel.get_attribute("data-label") == "face 12", what="the newest face")
@@ -327,7 +328,9 @@ def test_a_measurement_rests_out_of_sight_and_stops_on_request(opened):
     ).click()
     state_of(explorer, "running")
     rows = "sum(explorer.study.measured('slow', n) for n in explorer.study.protocol.attributes)"
-    harness.until(lambda: int(kernel(page, rows)) >= 2, 120, what="two rows")
+    harness.until(lambda: int(kernel(page, rows)) >= 2, 400, what="two rows")
+    # the rest must not be measured before a slow page has stopped it
+    kernel(page, "setattr(Slow, 'seconds', 0.5)")
     # out of sight: the view's box leaves the screen
     explorer.evaluate("e => { e.parentElement.style.display = 'none'; }")
     harness.until(lambda: kernel(page, "explorer.status['state']") == "'paused'")

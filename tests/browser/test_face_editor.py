@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def opened(page, address):
-    harness.open_notebook(page, address, "student_1_edit_a_face.ipynb", timeout=300)
+    harness.open_notebook(page, address, "student_1_edit_a_face.ipynb", timeout=600)
     return EditorPage(page)
 
 
@@ -28,7 +28,7 @@ def editor(opened):
     """The editor with the lesson's face and nothing asked; hidden errors are read at the end."""
     page = opened.page
     seed = opened.root.get_by_label("Seed")
-    opened.settle()
+    opened.bring_into_sight()  # one that nobody sees is sent nothing
     seed.fill("7")
     seed.press("Enter")
     opened.settle()
@@ -260,7 +260,7 @@ def test_a_saved_picture_replays_bit_for_bit_on_the_command_line(editor, folder)
         [sys.executable, "-m", "l2l_widgets", "replay", str(path), "--out", str(again)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env={**os.environ, "PYTHONPATH": str(harness.ROOT)},
         check=False,
     )
@@ -349,9 +349,9 @@ def test_save_stays_readable_under_the_mouse(editor, theme):
         page.wait_for_function(f"() => String(document.body.dataset.jpThemeLight) !== '{dark}'")
         save = editor.button("Save")
         page.mouse.move(2, 2)
-        _, colour = save.evaluate(CONTRAST)
+        _, colour = harness.steady(lambda: save.evaluate(CONTRAST))  # the theme's rules are there
         save.hover()
-        contrast, hovered = save.evaluate(CONTRAST)
+        contrast, hovered = harness.steady(lambda: save.evaluate(CONTRAST))
         assert contrast >= 4.5, (contrast, hovered)
         assert hovered == colour, "it is still the one thing to press"
     finally:
@@ -491,6 +491,6 @@ def test_opened_without_its_kernel_it_shows_its_last_picture(editor):
     with harness.page_beside(page) as other:
         other.goto(f"{page.url.split('/lab')[0]}/lab/tree/{copied}?reset")
         alone = other.locator('div:has(> [title^="l2l-still"]) img')
-        harness.until(lambda: alone.count() == 1 and alone.first.is_visible(), 120)
+        harness.until(lambda: alone.count() == 1 and alone.first.is_visible(), 400)
         loaded = "e => e.complete && e.naturalWidth > 0"
         harness.until(lambda: alone.first.evaluate(loaded), what="its picture")

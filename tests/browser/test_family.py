@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from . import harness
@@ -36,18 +38,18 @@ STILLS = {
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, "family.ipynb", *CELLS)
-    harness.open_notebook(page, address, "family.ipynb", timeout=400)
-    page.locator(".l2l-monitor").wait_for(timeout=120_000)
+    harness.open_notebook(page, address, "family.ipynb", timeout=600)
+    page.locator(".l2l-monitor").wait_for(timeout=600_000)
     return page
 
 
 def test_a_lesson_says_that_another_face_was_loaded_and_goes_back(opened):
     presenter, gallery = opened.locator(".l2l-presenter"), opened.locator(".l2l-gallery")
     strayed = presenter.locator(".l2l-strayed")
-    harness.until(lambda: presenter.get_attribute("data-at") == "0", 120, what="the first step")
+    harness.until(lambda: presenter.get_attribute("data-at") == "0", 240, what="the first step")
     assert not strayed.is_visible()
     gallery.scroll_into_view_if_needed()
-    harness.until(lambda: gallery.get_attribute("data-page"), 120, what="a page of faces")
+    harness.until(lambda: gallery.get_attribute("data-page"), 240, what="a page of faces")
     gallery.get_by_role("button", name="Seed 5", exact=True).click()
     harness.until(
         lambda: strayed.is_visible() and "seed 5" in strayed.inner_text(), what="a word about it"
@@ -63,7 +65,7 @@ def test_where_nobody_can_the_reasons_stand_once(opened):
     # What was put off while the grid was out of sight is compared first: until then it says
     # "ready" of an older face, and a request beside it may be answered twice.
     harness.bring_into_sight(opened, grid)
-    harness.until(lambda: grid.get_attribute("data-state") == "ready", 120, what="the answers")
+    harness.until(lambda: grid.get_attribute("data-state") == "ready", 240, what="the answers")
 
     def stands():
         """The reasons, and the cards that can be seen: read in one go, as an eye does."""
@@ -80,12 +82,12 @@ def test_where_nobody_can_the_reasons_stand_once(opened):
     take = "__import__('types').SimpleNamespace(a=grid.ask({'age': 0.9}))"
     harness.evaluate_in_kernel(opened, take)
     harness.settle(opened, grid)
-    reasons, cards = harness.until(lambda: (s := stands())[0] and s, 120, what="the reason")
+    reasons, cards = harness.until(lambda: (s := stands())[0] and s, 240, what="the reason")
     assert len(reasons) == 2
     assert reasons[0].startswith("mapper: ")
     assert cards == 0
     harness.evaluate_in_kernel(opened, take.replace("0.9", "0.05"))
-    harness.until(lambda: stands() == [[], 1], 120, what="a card again")
+    harness.until(lambda: stands() == [[], 1], 240, what="a card again")
 
 
 def test_reopened_without_a_kernel_every_view_stands_still(opened, address):
@@ -106,16 +108,17 @@ def test_reopened_without_a_kernel_every_view_stands_still(opened, address):
     with harness.page_beside(opened) as other:
         other.goto(f"{address}/lab/tree/family.ipynb?reset")
         alone = other.locator('div:has(> [title^="l2l-still"]) > p')
-        harness.until(lambda: alone.count() >= 1, 120, what="the first still")
-        said = set()
+        harness.until(lambda: alone.count() >= 1, 240, what="the first still")
+        said, turns = set(), itertools.count()
 
         def seen():
             said.update(text for text in alone.all_inner_texts() if "brings it back" in text)
-            # the notebook makes cells as they scroll into view
+            # the notebook makes cells as they scroll into view: down, and up again to those that
+            # were not made yet when they passed
             other.mouse.move(600, 500)
-            other.mouse.wheel(0, 500)
+            other.mouse.wheel(0, -500 if next(turns) // 20 % 2 else 500)
             return len(said) >= len(STILLS)
 
-        harness.until(seen, 120, 0.3, what="all stills")
+        harness.until(seen, 240, 0.3, what="all stills")
     for name, words in STILLS.items():
         assert any(text.startswith(name) and words in text for text in said), name

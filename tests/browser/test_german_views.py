@@ -65,7 +65,7 @@ CONTRAST = """e => {
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, NAME, *CELLS)
-    harness.open_notebook(page, address, NAME, timeout=400)
+    harness.open_notebook(page, address, NAME, timeout=600)
     assert harness.cell_errors(page) == []
     return page
 
@@ -93,20 +93,22 @@ def test_a_walk_keeps_its_room_while_the_curves_are_measured(opened):
     saying = walk.locator(".l2l-saying")
     harness.until(lambda: saying.inner_text() == "Wird gemessen …", what="a sign of work")
     assert walk.locator(".l2l-gridline").count() >= 5, "the scales stand"
-    before = walk.bounding_box()["height"]
+    before = harness.steady(walk.bounding_box)["height"]
     harness.evaluate_in_kernel(opened, "released.append(1)")
     harness.until(lambda: walk.get_attribute("data-curves"), what="the curves")
     harness.until(lambda: "Was sich am meisten bewegte" in saying.inner_text(), what="the words")
-    assert abs(walk.bounding_box()["height"] - before) < 1
+    assert abs(harness.steady(walk.bounding_box)["height"] - before) < 1
 
 
 def test_a_choice_does_not_push_its_neighbours(opened):
     walk = seen(opened, ".l2l-walk")
     buttons = walk.locator(".l2l-segments button")
-    places = [button.bounding_box() for button in buttons.all()[:3]]
+    where = """(es) => es.slice(0, 3).map(e => [e, e.closest('.l2l')].map(
+      x => x.getBoundingClientRect())).map(([a, b]) => [a.x - b.x, a.y - b.y, a.width, a.height])"""
+    places = harness.steady(lambda: buttons.evaluate_all(where))  # within the view
     buttons.nth(2).click()
     harness.until(lambda: buttons.nth(2).get_attribute("aria-pressed") == "true", what="the choice")
-    assert [button.bounding_box() for button in buttons.all()[:3]] == places
+    assert harness.steady(lambda: buttons.evaluate_all(where)) == places
     buttons.nth(0).click()
     harness.settle(opened, walk)
 
@@ -132,10 +134,14 @@ def test_what_a_style_sheet_shows_is_german(opened):
     chosen.wait_for()
     shown = chosen.evaluate("e => getComputedStyle(e, '::after').content")
     assert shown == '"✓\u202fgeladen"'
-    none = gallery.locator(".l2l-face-grid")
-    none.evaluate("e => e.classList.add('l2l-none')")
-    shown = none.evaluate("e => getComputedStyle(e, '::before').content")
-    none.evaluate("e => e.classList.remove('l2l-none')")
+    shown = gallery.locator(".l2l-face-grid").evaluate(  # in one go: a page may come in between
+        """e => {
+          e.classList.add('l2l-none');
+          const content = getComputedStyle(e, '::before').content;
+          e.classList.remove('l2l-none');
+          return content;
+        }"""
+    )
     assert shown.startswith('"Noch kein solches Gesicht')
 
 
@@ -175,8 +181,8 @@ def test_a_photo_without_a_face_is_told_in_sentences(opened):
     )
     view.locator("input[type=file]").set_input_files(path.strip("'"))
     how = view.locator(".l2l-how")
-    harness.until(lambda: "nobody.png" in how.inner_text(), 120, what="where the square lies")
+    harness.until(lambda: "nobody.png" in how.inner_text(), 240, what="where the square lies")
     assert re.search(r"das Quadrat liegt in der Mitte\. [A-ZÄÖÜ]", how.inner_text())
     numbers = view.locator(".l2l-numbers")
-    harness.until(lambda: numbers.inner_text(), 120, what="the first look")
-    assert re.match(r"Unterschied \d+,\d{3} ·", numbers.inner_text()), "nothing has fallen yet"
+    said = harness.until(numbers.inner_text, 240, what="the first look")
+    assert re.match(r"Unterschied \d+,\d{3} ·", said), "nothing has fallen yet"

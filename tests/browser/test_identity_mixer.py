@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import harness
+from .editor_page import point_at
 
 pytestmark = pytest.mark.browser
 
@@ -38,8 +39,8 @@ editor""",
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, "mixer.ipynb", *CELLS)
-    harness.open_notebook(page, address, "mixer.ipynb", timeout=400)
-    page.locator(".l2l-mixer .l2l-mixcell").first.wait_for(timeout=200_000)
+    harness.open_notebook(page, address, "mixer.ipynb", timeout=600)
+    page.locator(".l2l-mixer .l2l-mixcell").first.wait_for(timeout=600_000)
     return page
 
 
@@ -55,13 +56,6 @@ def hash_of(canvas):
     )
 
 
-def press(page, locator):
-    """A press of the real mouse in the middle of an element."""
-    locator.scroll_into_view_if_needed()
-    box = locator.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-
-
 def test_a_cell_that_is_clicked_goes_to_the_face_editor(opened):
     page = opened
     mixer = page.locator(".l2l-mixer")
@@ -69,11 +63,11 @@ def test_a_cell_that_is_clicked_goes_to_the_face_editor(opened):
     result = mixer.locator(".l2l-mix canvas")
     harness.until(lambda: hash_of(result) != 0, what="the first mix")
     before = hash_of(result)
-    page.locator(".l2l-editor[data-stamp]").wait_for(timeout=120_000)
+    page.locator(".l2l-editor[data-stamp]").wait_for(timeout=600_000)
     editor = page.locator(".l2l-editor .l2l-before canvas")
     edited = hash_of(editor)
     cell = mixer.locator(".l2l-mixcell").nth(6)
-    press(page, cell)
+    cell.click()
     harness.until(lambda: cell.get_attribute("aria-selected") == "true", what="the cell")
     harness.until(lambda: hash_of(result) != before, what="the cell in large")
     editor.scroll_into_view_if_needed()  # one that nobody sees is sent nothing
@@ -90,21 +84,21 @@ def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
     mixer = page.locator(".l2l-mixer")
     result = mixer.locator(".l2l-mix canvas")
     slider = mixer.get_by_label("Identity", exact=True)
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] - 8, y)
+    harness.bring_into_sight(page, mixer)
+    (_, to), y = point_at(slider, 1.0, 0.3)
     page.mouse.down()
     before = hash_of(result)
-    page.mouse.move(box["x"] + 0.3 * box["width"], y, steps=8)
+    page.mouse.move(to, y, steps=8)
     page.mouse.up()
     harness.until(lambda: hash_of(result) != before, what="a picture on the way")
     share = "round(view.state.shares['identity'], 2)"
     harness.until(lambda: 0.2 < float(harness.evaluate_in_kernel(page, share)) < 0.4)
+    harness.settle(page, mixer)  # each picture brings the slider where it was drawn
     # the same with the keyboard: to one end, and a step back
     slider.focus()
     page.keyboard.press("Home")
     harness.until(lambda: float(harness.evaluate_in_kernel(page, share)) == 0, what="the end")
+    harness.settle(page, mixer)
     page.keyboard.press("ArrowRight")
     harness.until(lambda: 0 < float(harness.evaluate_in_kernel(page, share)) < 0.2, what="a step")
     words = mixer.locator(".l2l-share").first
@@ -129,7 +123,7 @@ def test_sliders_travel_with_the_mouse_and_pictures_are_taken(opened):
     harness.until(
         lambda: harness.evaluate_in_kernel(page, kept) == "[None, None]", what="a state without it"
     )
-    press(page, mixer.get_by_role("button", name="Swap"))
+    mixer.get_by_role("button", name="Swap").click()
     harness.until(lambda: "77" in caption.inner_text(), what="the two faces exchanged")
 
 
@@ -140,7 +134,7 @@ def test_what_stands_below_a_face_stands_on_one_line(opened, width):
     tops = "e => [...e.children].filter(c => c.offsetWidth).map(c => c.getBoundingClientRect().top)"
     try:
         harness.until(lambda: len(set(line.evaluate(tops))) == 1, what="one line")
-        assert len(line.evaluate(tops)) == 3
+        assert len(harness.steady(lambda: line.evaluate(tops))) == 3
         assert line.get_by_role("button", name="Picture").is_visible()
     finally:
         opened.set_viewport_size({"width": 1280, "height": 900})
@@ -156,7 +150,8 @@ def test_a_wrong_face_is_a_line_and_nothing_is_left_in_the_log(opened):
     harness.until(lambda: "seed is -4" in message.inner_text(), what="the line")
     marked = "(e) => e.classList.contains('l2l-has-error')"
     harness.until(lambda: mixer.evaluate(marked), what="its mark")
-    assert mixer.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1"), "it fits its cell"
+    fits = "(e) => e.scrollWidth <= e.clientWidth + 1"
+    harness.until(lambda: mixer.evaluate(fits), what="a view that fits its cell")
     assert harness.kernel_errors(page) == []
     assert harness.cell_errors(page) == []
     assert page.faults == []

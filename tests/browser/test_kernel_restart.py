@@ -47,7 +47,7 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
         "editor = FaceEditor(session)\neditor",
         MORE,
     )
-    harness.open_notebook(page, address, "restart.ipynb", timeout=300)
+    harness.open_notebook(page, address, "restart.ipynb", timeout=600)
     editor = EditorPage(page)
     for name in ("smile", "age"):
         editor.drag(name, 0.4, 0.9)
@@ -64,7 +64,7 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     walk = page.locator(".l2l-walk").first
     walk.scroll_into_view_if_needed()
     same = "e => e.dataset.frames && e.dataset.frames === e.dataset.curves"
-    harness.until(lambda: walk.evaluate(same), 120, what="the walk and its curves")
+    harness.until(lambda: walk.evaluate(same), 400, what="the walk and its curves")
     strip = walk.evaluate(STRIP)
     assert strip
     painter = PainterPage(page)
@@ -74,7 +74,7 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     assert painted != blank
 
     page.evaluate("() => window.panel.sessionContext.session.kernel.restart()")
-    harness.wait_idle(page, 120)
+    harness.wait_idle(page, 600)
     # A question of a panel alone tells it, and so does a slider.
     open_tab(editor, "presets")
     harness.until(lambda: GONE in editor.error(), what="the message, from a panel")
@@ -98,7 +98,7 @@ def test_a_restarted_kernel_is_said_in_place_and_what_was_seen_is_not_lost(page,
     assert painter.seen_mask() == painted
     assert page.faults == []
 
-    harness.run_all(page, 300)
+    harness.run_all(page, 600)
     fresh = EditorPage(page)
     for name in (".l2l-walk", ".l2l-painter"):
         assert GONE not in page.locator(name).first.inner_text()

@@ -93,9 +93,21 @@ class MapPage:
             count,
         )
 
+    def point_at(self, row, steps=3):
+        """Bring the mouse to a point, until it is the one that is pointed at."""
+        lies = "row => document.querySelector('.l2l-map').l2lMap.nearest(...row[0]) === row[1]"
+
+        def points():
+            place = self.place(row)
+            self.page.mouse.move(*place, steps=steps)
+            box = self.stage.bounding_box()
+            return self.page.evaluate(lies, [[place[0] - box["x"], place[1] - box["y"]], row])
+
+        harness.until(points, what="a map that stands still under the mouse")
+
     def draw(self, points):
         """Press, move through places given as shares of the stage, release."""
-        box = self.stage.bounding_box()
+        box = harness.steady(self.stage.bounding_box)
         mouse = self.page.mouse
         for i, (u, v) in enumerate(points):
             mouse.move(box["x"] + u * box["width"], box["y"] + v * box["height"], steps=6)
@@ -115,10 +127,10 @@ class MapPage:
 def opened(page, address, folder):
     harness.write_notebook(folder, NAME, MAKE, "FaceEditor(session)")
     page.set_viewport_size({"width": 1500, "height": 1200})
-    harness.open_notebook(page, address, NAME, timeout=300)
+    harness.open_notebook(page, address, NAME, timeout=600)
     found = MapPage(page)
-    found.root.wait_for(timeout=120_000)
-    harness.until(lambda: found.root.get_attribute("data-ready") == "true", 120, what="the map")
+    found.root.wait_for(timeout=600_000)
+    harness.until(lambda: found.root.get_attribute("data-ready") == "true", 400, what="the map")
     harness.until(lambda: found.root.get_attribute("data-face") == "3", what="its face")
     page.evaluate(PROBE)
     yield found
@@ -155,13 +167,13 @@ def test_the_map_shows_its_points_and_stays_fluid(seen):
     )
     print(f"one frame of 10,000 points: {frame:.1f} ms")
     # generous, as test machines are shared; the median printed above is what is reported
-    assert frame < 500, "a map that stands still"
+    assert frame < 500 * harness.crowd(), "a map that stands still"
 
 
 def test_pointing_shows_a_face_and_a_click_loads_it_everywhere(seen):
     rows = seen.free_rows(5)
     for row in rows:
-        seen.page.mouse.move(*seen.place(row), steps=3)
+        seen.point_at(row)
         harness.until(
             lambda row=row: seen.root.get_attribute("data-hover") == str(row), what="the face"
         )
@@ -172,16 +184,16 @@ def test_pointing_shows_a_face_and_a_click_loads_it_everywhere(seen):
         told = seen.root.locator(place)
         harness.until(lambda t=told, w=words: w in t.inner_text(), what=words)
     for row in rows:
-        seen.page.mouse.move(*seen.place(row), steps=2)
+        seen.point_at(row, steps=2)
         seen.page.mouse.down()
         seen.page.mouse.up()
         harness.until(
             lambda row=row: seen.root.get_attribute("data-face") == str(row), what="loading"
         )
     role = seen.root.locator(".l2l-map-role")  # the pointer is on it still
-    harness.until(lambda: "Loaded" in role.inner_text(), 60, what="that it is loaded")
-    seen.page.mouse.move(*seen.place(rows[0]), steps=3)
-    harness.until(lambda: "click loads it" in role.inner_text(), 60, what="another face")
+    harness.until(lambda: "Loaded" in role.inner_text(), what="that it is loaded")
+    seen.point_at(rows[0])
+    harness.until(lambda: "click loads it" in role.inner_text(), what="another face")
     editor = seen.page.locator(".l2l-editor")
     editor.scroll_into_view_if_needed()  # one that nobody sees is sent nothing
     harness.until(
@@ -191,7 +203,7 @@ def test_pointing_shows_a_face_and_a_click_loads_it_everywhere(seen):
     times = sorted(seen.page.evaluate("() => mapTimes"))
     print(f"click to loaded face, ms: {[round(t) for t in times]}")
     assert len(times) == len(rows)
-    assert times[len(times) // 2] < 2000  # as above
+    assert times[len(times) // 2] < 2000 * harness.crowd()  # as above
 
 
 def test_a_drag_moves_the_map_and_loads_nothing(seen):
@@ -247,11 +259,14 @@ def test_a_path_gives_a_strip_whose_faces_can_be_loaded(seen):
     stops = seen.root.locator(".l2l-map-stop")
     harness.until(lambda: stops.count() == 9, what="the strip")
     seen.picture("path")
-    edge = seen.root.locator(".l2l-map-faces").bounding_box()
+    parts = (
+        seen.root.locator(".l2l-map-faces"),
+        seen.root.get_by_role("button", name="Close the path"),
+        stops.last,
+    )
+    edge, close, last = harness.steady(lambda: [part.bounding_box() for part in parts])
     right = edge["x"] + edge["width"]
-    close = seen.root.get_by_role("button", name="Close the path").bounding_box()
     assert close["x"] >= right, "a cross on a picture"
-    last = stops.last.bounding_box()
     assert last["x"] + last["width"] <= right + 1, "a face out of sight"
     stops.nth(1).click()
     harness.until(lambda: seen.root.get_attribute("data-face") == "between", what="a face half way")
@@ -282,6 +297,18 @@ def test_a_path_is_walked_with_the_keyboard_alone(seen):
     assert seen.root.get_attribute("data-way") is None
 
 
+#: Whether the map's own workers have nothing to do any more.
+IDLE = "all(worker.drain(60) for worker in list(view._bridge._workers.values()))"
+
+
+def all_drawn(seen):
+    """Until nothing is on its way that would draw the page's parts anew, under the hand."""
+    harness.until(
+        lambda: harness.evaluate_in_kernel(seen.page, IDLE) == "True", what="workers at rest"
+    )
+    harness.settle(seen.page, seen.root)
+
+
 def test_an_edits_way_is_drawn_for_every_method(seen):
     section = seen.root.locator("details", has_text="Where an edit goes")
     if section.get_attribute("open") is None:  # a group tool folds it
@@ -289,9 +316,10 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
     seen.root.get_by_label("Attribute to edit").select_option("age")
     seen.root.get_by_role("button", name="Draw its way").click()
     methods = seen.root.locator(".l2l-map-methods li")
-    harness.until(lambda: methods.count() >= 1, 120, what="the ways")
+    harness.until(lambda: methods.count() >= 1, 400, what="the ways")
     seen.picture("edit")
     dots = seen.root.locator(".l2l-map-dot")
+    all_drawn(seen)
     harness.until(lambda: dots.count() == 13 * methods.count() > 0, what="the steps of every way")
     dots.nth(12).click()
     harness.until(
@@ -305,7 +333,7 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
 
     method, farthest = asked()
     # The chart is one stop of the Tab key; the arrows go through its points, Enter takes one.
-    harness.settle(seen.page, seen.root)
+    all_drawn(seen)
     assert seen.root.locator('.l2l-map-dot[tabindex="0"]').count() == 1
     dots.first.focus()
     seen.page.keyboard.press("End")
@@ -317,7 +345,7 @@ def test_an_edits_way_is_drawn_for_every_method(seen):
     seen.page.keyboard.press("Enter")
     harness.until(lambda: asked()[1] < farthest, what="the step before, taken with the keyboard")
     assert asked()[0] == method
-    harness.settle(seen.page, seen.root)
+    all_drawn(seen)
     seen.page.keyboard.press("Home")
     seen.page.keyboard.press(" ")
     harness.until(lambda: asked()[1] < 0, what="the first step, by the space bar")
@@ -336,8 +364,8 @@ def without_what_is_hidden(seen):
     try:
         harness.evaluate_in_kernel(seen.page, f"{tell}(['age', 'glasses'])")
         gone = seen.root.locator("option[value=age], option[value=glasses]")
-        harness.until(lambda: gone.count() == 0, 60, what="the menus without it")
-        harness.until(lambda: seen.root.get_attribute("data-face") is not None, 60, what="a face")
+        harness.until(lambda: gone.count() == 0, what="the menus without it")
+        harness.until(lambda: seen.root.get_attribute("data-face") is not None, what="a face")
         harness.settle(seen.page, seen.root)
         seen.picture("hidden")
         assert dots.count() == 0
@@ -346,12 +374,12 @@ def without_what_is_hidden(seen):
         assert not seen.root.locator(".l2l-map-message").is_visible()
         reset = seen.page.locator(".l2l-face-editor").get_by_role("button", name="Reset").first
         reset.scroll_into_view_if_needed()
-        harness.until(reset.is_disabled, 60, what="an editor of which nothing is asked any more")
+        harness.until(reset.is_disabled, what="an editor of which nothing is asked any more")
         seen.root.scroll_into_view_if_needed()
     finally:
         harness.evaluate_in_kernel(seen.page, f"{tell}(None)")
     back = seen.root.locator("option[value=age]")
-    harness.until(lambda: back.count() > 0, 60, what="the menus with it")
+    harness.until(lambda: back.count() > 0, what="the menus with it")
 
 
 def test_what_has_no_place_on_a_map_yet_is_said_with_the_button_that_helps(seen):
@@ -382,14 +410,13 @@ def test_a_map_out_of_sight_works_out_nothing_and_shows_the_face_when_it_is_back
     seen.page.set_viewport_size({"width": 1500, "height": 420})
     seen.page.locator(".l2l-editor .l2l-below").scroll_into_view_if_needed()
     harness.until(lambda: said(visible) == "False", what="out of sight")
-    idle = "all(worker.drain(60) for worker in list(view._bridge._workers.values()))"
-    assert said(idle) == "True"
+    harness.until(lambda: said(IDLE) == "True", what="workers at rest")
     said("globals().update(told=[], placed=[], place=found.place)")
     said("view.observe(lambda change: told.append(change['name']))")
     said("setattr(found, 'place', lambda *a, **k: placed.append(1) or place(*a, **k))")
     try:
         said("view.face.load(seed=20_111) and session.drain(60)")  # on no map: its place is asked
-        assert said(idle) == "True"
+        harness.until(lambda: said(IDLE) == "True", what="workers at rest")
         seen.page.wait_for_timeout(1500)  # longer than any view rests before it follows
         assert said("session.state.seed") == "20111"
         assert said("told, placed") == "([], [])"
@@ -397,7 +424,7 @@ def test_a_map_out_of_sight_works_out_nothing_and_shows_the_face_when_it_is_back
         seen.page.set_viewport_size({"width": 1500, "height": 1200})
         seen.root.scroll_into_view_if_needed()
         shown = "view.loaded['seed'], len(placed) > 0"
-        harness.until(lambda: said(shown) == "(20111, True)", 60, what="the face of now")
+        harness.until(lambda: said(shown) == "(20111, True)", what="the face of now")
     finally:
         said("delattr(found, 'place')")
         seen.page.set_viewport_size({"width": 1500, "height": 1200})

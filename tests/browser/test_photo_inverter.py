@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import harness
-from .test_identity_mixer import hash_of, press
+from .test_identity_mixer import hash_of
 
 pytestmark = pytest.mark.browser
 
@@ -31,8 +31,8 @@ editor""",
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, "photo.ipynb", *CELLS)
-    harness.open_notebook(page, address, "photo.ipynb", timeout=400)
-    page.locator(".l2l-photo .l2l-drop-here").wait_for(timeout=200_000)
+    harness.open_notebook(page, address, "photo.ipynb", timeout=600)
+    page.locator(".l2l-photo .l2l-drop-here").wait_for(timeout=600_000)
     return page
 
 
@@ -52,7 +52,7 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     path = harness.evaluate_in_kernel(page, "str(Path('me.png').resolve())").strip("'")
     view.get_by_label("A photo", exact=True).set_input_files(path)
     likeness = view.locator(".l2l-likeness canvas")
-    harness.until(lambda: count(view) >= 1, 120, what="the first look")
+    harness.until(lambda: count(view) >= 1, 300, what="the first look")
     harness.until(lambda: hash_of(likeness) != 0, what="the likeness")
     how = view.locator(".l2l-how")
     harness.until(lambda: "me.png" in how.inner_text(), what="how it was found")
@@ -61,11 +61,10 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     assert 90 < y < 218
 
     canvas = view.locator(".l2l-photo-canvas canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    scale = box["width"] / 420
+    scale = canvas.bounding_box()["width"] / 420
     seen = count(view)
-    page.mouse.move(box["x"] + x * scale, box["y"] + y * scale)
+    canvas.hover(position={"x": x * scale, "y": y * scale})  # where it stands still
+    box = canvas.bounding_box()
     page.mouse.down()
     page.mouse.move(box["x"] + (x + 30) * scale, box["y"] + (y - 10) * scale, steps=6)
     page.mouse.up()
@@ -82,9 +81,9 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     assert after[0] < before[0]
     assert after[2] > before[2]
 
-    press(page, view.get_by_role("button", name="Come closer"))
+    view.get_by_role("button", name="Come closer").click()
     steps = "view.result['steps']"
-    harness.until(lambda: harness.evaluate_in_kernel(page, steps) == "40", 200, what="the descent")
+    harness.until(lambda: harness.evaluate_in_kernel(page, steps) == "40", 600, what="the descent")
     harness.until(lambda: view.get_attribute("data-steps") == "40")
     for place, words in ((".l2l-meaning", "Distance to the sampled"), (".l2l-numbers", "identity")):
         told = view.locator(place)
@@ -93,7 +92,7 @@ def test_a_chosen_photo_is_found_placed_by_mouse_and_keys_and_sent(opened):
     page.locator(".l2l-editor[data-stamp]").wait_for()
     edited = page.locator(".l2l-editor .l2l-before canvas")
     shown = hash_of(edited)
-    press(page, view.get_by_role("button", name="To the sliders"))
+    view.get_by_role("button", name="To the sliders").click()
     edited.scroll_into_view_if_needed()  # an editor that nobody sees is sent nothing
     harness.until(lambda: hash_of(edited) != shown, what="the likeness in the editor")
     same = "bool((session.state.w == view.found.ws).all())"
@@ -106,19 +105,18 @@ def test_a_descent_is_stopped_and_a_bad_file_is_a_line(opened, folder):
     harness.evaluate_in_kernel(
         page, "setattr(view, '_settings', InversionSettings(steps=100000, candidates=16))"
     )
-    press(page, view.get_by_role("button", name="Come closer"))
-    stop = view.get_by_role("button", name="Stop, take the best")
-    stop.wait_for()
-    press(page, stop)
+    view.get_by_role("button", name="Come closer").click()
+    view.get_by_role("button", name="Stop, take the best").click()
     status = view.locator(".l2l-photo-status")
-    harness.until(lambda: "best so far" in status.inner_text(), 120, what="the stop")
+    harness.until(lambda: "best so far" in status.inner_text(), 300, what="the stop")
     (folder / "none.png").write_bytes(b"no picture, whatever it is called")
     view.get_by_label("A photo", exact=True).set_input_files(str(folder / "none.png"))
     message = view.locator(".l2l-message")
     # its name would be saved with the widget's state: the line goes without it
     harness.until(lambda: "no picture that can be read" in message.inner_text(), what="the line")
     assert "none.png" not in message.inner_text()
-    assert view.evaluate("(e) => e.scrollWidth <= e.clientWidth + 1"), "it fits its cell"
+    fits = "(e) => e.scrollWidth <= e.clientWidth + 1"
+    harness.until(lambda: view.evaluate(fits), what="a view that fits its cell")
     assert harness.kernel_errors(page) == []
     assert harness.cell_errors(page) == []
     assert page.faults == []

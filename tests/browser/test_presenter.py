@@ -41,12 +41,14 @@ def voila(folder, notebook):
     with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "voila", str(folder / notebook), "--no-browser",
-             f"--port={port}", "--Voila.ip=127.0.0.1", "--show_tracebacks=True"],
+             f"--port={port}", "--Voila.ip=127.0.0.1", "--show_tracebacks=True",
+             f"--VoilaExecutor.startup_timeout={harness.STARTING}"],
             stdout=stream, stderr=subprocess.STDOUT, env=environment, cwd=folder,
         )  # fmt: skip
         try:
             address = f"http://127.0.0.1:{port}"
-            harness.until(lambda: _answers(address, process, log), 300, 0.3, "Voila's first answer")
+            starts = harness.STARTING
+            harness.until(lambda: _answers(address, process, log), starts, 0.3, "Voila")
             yield address
         finally:
             process.terminate()
@@ -62,7 +64,7 @@ def _answers(address, process, log):
         raise AssertionError(f"voila ended with {process.returncode}:\n{log.read_text()[-3000:]}")
     try:
         # Any answer will do; the page itself would run the notebook.
-        urllib.request.urlopen(address + "/voila/static/", timeout=2).read()
+        urllib.request.urlopen(address + "/voila/static/", timeout=10).read()
     except urllib.error.HTTPError:
         return True
     except OSError:
@@ -70,10 +72,28 @@ def _answers(address, process, log):
     return True
 
 
+def show_views(tab, address, places, loading):
+    """Open a page of Voila and wait for all views of it, by their elements.
+
+    The page is there when all cells have run (``loading`` seconds at most). Where it then asks the
+    kernel for its widgets and never shows them, loading it again, in a new kernel, is what a user
+    would do; the last attempt waits longest.
+    """
+    from playwright.sync_api import TimeoutError as NotInTime
+
+    for seconds in (90, 180, 360):
+        tab.goto(address, timeout=1000 * loading)
+        with contextlib.suppress(NotInTime):
+            for place in places:
+                tab.locator(place).first.wait_for(timeout=1000 * seconds)
+            return
+    raise AssertionError(f"Voila did not show all of {', '.join(places)} within {seconds} s")
+
+
 def first_presenter(page, timeout):
     root = page.locator(".l2l-presenter").first
     root.wait_for(timeout=1000 * timeout)
-    harness.until(lambda: root.get_attribute("data-at") == "0", 120, what="the first step")
+    harness.until(lambda: root.get_attribute("data-at") == "0", 400, what="the first step")
     root.scroll_into_view_if_needed()
     return root
 
@@ -104,7 +124,7 @@ def play(page, root):
     harness.until(lambda: root.get_attribute("data-shows") == "after")
     page.keyboard.press("m")
     moved = root.locator(".l2l-moved")
-    harness.until(lambda: moved.get_attribute("data-ready") == "true", 120, what="a receipt")
+    harness.until(lambda: moved.get_attribute("data-ready") == "true", 400, what="a receipt")
     harness.until(moved.is_visible, what="what moved")
     harness.picture_of(page, root, "Presenter")
     page.keyboard.press("PageUp")
@@ -121,8 +141,8 @@ def play(page, root):
 
 
 def test_in_jupyterlab_the_panel_takes_the_keys_after_a_click(page, address):
-    harness.open_notebook(page, address, NOTEBOOK, timeout=300)
-    root = first_presenter(page, 120)
+    harness.open_notebook(page, address, NOTEBOOK, timeout=600)
+    root = first_presenter(page, 400)
     cells = page.locator(".jp-Notebook .jp-mod-active")
     root.locator("h2").click()
     before = cells.count()
@@ -136,7 +156,7 @@ def test_in_jupyterlab_the_panel_takes_the_keys_after_a_click(page, address):
 def test_under_voila_the_keys_work_without_a_click(page, tmp_path):
     shutil.copy(harness.ROOT / "notebooks" / NOTEBOOK, tmp_path)
     with voila(tmp_path, NOTEBOOK) as address, harness.page_beside(page) as tab:
-        tab.goto(address, timeout=300_000)
+        show_views(tab, address, [".l2l-presenter"], 900)
         root = first_presenter(tab, 300)
         assert tab.locator(".jp-InputArea-editor").count() == 0, "code is shown"
         play(tab, root)

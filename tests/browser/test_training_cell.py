@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 
 import pytest
@@ -52,7 +51,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
     page = opened
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
     cell = page.locator(".l2l-training-cell")
-    cell.wait_for(timeout=300_000)
+    cell.wait_for(timeout=600_000)
 
     def step():
         return int(cell.get_attribute("data-step") or 0)
@@ -69,11 +68,11 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
     harness.until(runs, 400, what="a training that runs")
     # At once: what the page shows of it can be waited for when it cannot end any more.
     cell.get_by_role("button", name="Stop").click()
-    harness.until(lambda: state() == "stopped", 120, what="Stop")
-    harness.until(lambda: cell.get_attribute("data-faces"), 120, what="the first faces")
+    harness.until(lambda: state() == "stopped", 400, what="Stop")
+    harness.until(lambda: cell.get_attribute("data-faces"), 400, what="the first faces")
     stopped = step()
     assert 3 <= stopped < STEPS
-    harness.wait_idle(page, 300)
+    harness.wait_idle(page, 600)
     assert harness.cell_errors(page) == []
     curves = cell.locator(".l2l-curve-line")
     harness.until(lambda: curves.count() >= 4, what="curves")
@@ -89,7 +88,7 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
     harness.until(resume.is_enabled, what="Resume")
     cell.evaluate("e => { e.tabIndex = -1; e.focus(); }")
     page.keyboard.press("Tab")
-    assert resume.evaluate("e => e === document.activeElement")
+    assert resume.evaluate("e => e === document.activeElement"), "it is the first stop"
     page.keyboard.press("Enter")
     on = ("running", "finished")
     harness.until(lambda: state() in on and step() > stopped, 300, what="Resume")
@@ -99,12 +98,10 @@ def test_it_learns_stops_resumes_and_serves_the_sliders(opened, folder):
     assert last < FALLS_TO * first, "it did not learn"
     taken = seconds_to_fall(folder / "runs" / "my-mapper" / "history.jsonl")
     assert taken is not None
-    # where others wait for the same cores, a second of training is a part of one
-    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    crowd = harness.crowd()
     assert taken < PROMISED * crowd, f"{taken:.0f} s, with {crowd:.1f} processes a core"
 
     editor = EditorPage(page)
-    editor.root.scroll_into_view_if_needed()  # one that nobody sees is sent nothing
     harness.until(editor.root.locator("select.l2l-method").is_visible, what="the methods")
     before = editor.pixels()
     # The lesson's mapper knows three attributes: the others are off, and say so.

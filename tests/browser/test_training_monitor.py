@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from l2l_widgets.training import look_at
+
 from . import harness
 
 pytestmark = pytest.mark.browser
@@ -23,7 +25,7 @@ CELLS = (
 @pytest.fixture(scope="module")
 def opened(page, address, folder):
     harness.write_notebook(folder, NOTEBOOK, *CELLS)
-    harness.open_notebook(page, address, NOTEBOOK, timeout=300)
+    harness.open_notebook(page, address, NOTEBOOK, timeout=600)
     yield page
     for path in (folder / "watched").glob("*/process.json"):
         values = json.loads(path.read_text())
@@ -33,7 +35,7 @@ def opened(page, address, folder):
 
 def monitor_of(page):
     root = page.locator(".l2l-monitor").first
-    root.wait_for(timeout=120_000)
+    root.wait_for(timeout=600_000)
     root.scroll_into_view_if_needed()
     return root
 
@@ -66,8 +68,8 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
     harness.until(lambda: state() == "running" and step() >= 3, 400, what="a training that runs")
     name = root.get_attribute("data-run")
     assert name == "mapper-lesson"
-    harness.until(lambda: root.locator(".l2l-facerow canvas").count() == 16, 120, what="faces")
-    harness.until(lambda: root.locator(".l2l-leakage tbody tr").count() == 3, 120, what="leakage")
+    harness.until(lambda: root.locator(".l2l-facerow canvas").count() == 16, 400, what="faces")
+    harness.until(lambda: root.locator(".l2l-leakage tbody tr").count() == 3, 400, what="leakage")
     harness.until(lambda: "Left" in root.locator(".l2l-facts").inner_text())
     facts = root.locator(".l2l-facts")
     for word in ("Rate", "Memory", "Process"):
@@ -77,33 +79,35 @@ def test_a_training_is_started_held_found_after_a_restart_and_stopped(opened, fo
     harness.picture_of(page, root, "TrainingMonitor")
 
     root.get_by_role("button", name="Pause").click()
-    harness.until(lambda: state() == "paused", 120, what="Pause")
-    held = step()
+    harness.until(lambda: state() == "paused", what="Pause")
+    # nothing moves any more: what the page was told last may be a step behind
+    reached = look_at(folder / "watched" / name).step
+    harness.until(lambda: step() == reached, what="the step it is held at")
+    held = reached
 
     # The kernel goes; the training does not.
     page.evaluate("() => window.panel.sessionContext.session.kernel.restart()")
-    harness.wait_idle(page, 120)
-    harness.run_all(page, 300)
+    harness.wait_idle(page, 600)
+    harness.run_all(page, 600)
     root = monitor_of(page)
-    harness.until(lambda: state() == "paused", 120, what="the same training, found again")
+    harness.until(lambda: state() == "paused", 400, what="the same training, found again")
     harness.until(lambda: step() == held, what="the step it was held at")
     assert root.get_attribute("data-run") == name
-    root.get_by_role("button", name="Resume").focus()
-    page.keyboard.press("Enter")
-    harness.until(lambda: state() == "running" and step() > held, 120, what="Resume")
+    root.get_by_role("button", name="Resume").press("Enter")
+    harness.until(lambda: state() == "running" and step() > held, 400, what="Resume")
 
     # The faces of the beginning, with the keyboard.
     slider = root.get_by_label("Step of the faces")
-    harness.until(lambda: slider.is_enabled(), 200, what="a second look at the faces")
-    slider.focus()
-    page.keyboard.press("Home")
+    harness.until(lambda: slider.is_enabled(), 400, what="a second look at the faces")
+    slider.press("Home")
     faces = root.locator("section.l2l-faces")
     harness.until(lambda: faces.get_attribute("data-step") == "0", what="step 0")
 
     root.get_by_role("button", name="Stop").click()
-    harness.until(lambda: state() == "stopped", 120, what="Stop")
+    harness.until(lambda: state() == "stopped", 400, what="Stop")
     harness.until(root.get_by_role("button", name="Resume").is_visible, what="Resume")
-    assert (folder / "watched" / name / f"step-{step():07d}").is_dir()
+    saved = folder / "watched" / name
+    harness.until(lambda: (saved / f"step-{step():07d}").is_dir(), what="the step that was saved")
     root.get_by_role("button", name="New training").click()
     harness.until(lambda: state() == "form")
     root.locator(f'.l2l-run[data-run="{name}"]').click()

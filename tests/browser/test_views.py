@@ -11,8 +11,8 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def lesson(page, address):
-    harness.open_notebook(page, address, "student_3_what_is_w.ipynb", timeout=300)
-    page.locator(".l2l-walk[data-curves]").first.wait_for(timeout=120_000)
+    harness.open_notebook(page, address, "student_3_what_is_w.ipynb", timeout=600)
+    page.locator(".l2l-walk[data-curves]").first.wait_for(timeout=600_000)
     return page
 
 
@@ -27,7 +27,6 @@ def opened(lesson):
 @pytest.fixture
 def walk(opened):
     walk = opened.locator(".l2l-walk").first
-    walk.scroll_into_view_if_needed()
     settle(walk)
     return walk
 
@@ -35,8 +34,8 @@ def walk(opened):
 @pytest.fixture
 def gallery(opened):
     gallery = opened.locator(".l2l-gallery").first
-    gallery.scroll_into_view_if_needed()
-    harness.until(lambda: gallery.get_attribute("data-page"), 120, what="a page of faces")
+    harness.bring_into_sight(opened, gallery)
+    harness.until(lambda: gallery.get_attribute("data-page"), 400, what="a page of faces")
     return gallery
 
 
@@ -75,19 +74,18 @@ def test_both_are_drawn(opened, walk, gallery):
 
 def test_the_cursor_follows_the_mouse_and_stands_below_its_frame(opened, walk):
     strip = walk.locator(".l2l-strip")
-    box = strip.bounding_box()
+    middles = """walk => ['.l2l-cursor-line', '.l2l-strip-frame', '.l2l-ring'].map(part =>
+      [...walk.querySelectorAll(part)].map(e => e.getBoundingClientRect())
+        .map(r => r.x + r.width / 2))"""
     for frame in (2, 6):
+        box = harness.steady(strip.bounding_box)
         opened.mouse.move(box["x"] + box["width"] * (frame + 0.5) / 9, box["y"] + 150)
         at = str(frame + 1)
         harness.until(lambda a=at: strip.get_attribute("aria-valuenow") == a, what="the cursor")
-        line = walk.locator(".l2l-cursor-line").bounding_box()
-        cell = walk.locator(".l2l-strip-frame").nth(frame).bounding_box()
-        assert abs(line["x"] + 1 - (cell["x"] + cell["width"] / 2)) < 2
-        rings = walk.locator(".l2l-ring").all()
+        (line,), cells, rings = harness.steady(lambda: walk.evaluate(middles))
+        assert abs(line - cells[frame]) < 2
         assert len(rings) >= 6
-        for ring in rings:
-            where = ring.bounding_box()
-            assert abs(where["x"] + where["width"] / 2 - line["x"] - 1) < 2
+        assert all(abs(ring - line) < 2 for ring in rings)
 
 
 def test_the_keyboard_alone_walks_reads_and_loads(opened, walk):
@@ -181,18 +179,18 @@ def test_a_click_in_the_gallery_loads_the_face_everywhere(opened, walk, gallery)
     harness.until(lambda: harness.evaluate_in_kernel(opened, loaded) == seed, what="the seed")
     # what is said and offered is the face that is loaded, also when another view loads it
     footer, said = gallery.locator(".l2l-gallery-take"), gallery.locator(".l2l-spoken")
-    harness.until(lambda: f"Face {seed}" in footer.inner_text(), 60, what="the footer's face")
+    harness.until(lambda: f"Face {seed}" in footer.inner_text(), what="the footer's face")
     says(said, f"Seed {seed} is")
     other = gallery.locator(".l2l-face-name").nth(4).inner_text()
     load = "__import__('l2l_widgets').session.shared_face.SharedFace.of(session).load(seed={})"
     harness.evaluate_in_kernel(opened, load.format(other))
-    harness.until(lambda: f"Face {other}" in footer.inner_text(), 60, what="the other face")
+    harness.until(lambda: f"Face {other}" in footer.inner_text(), what="the other face")
     says(said, f"Seed {other} is")
     harness.evaluate_in_kernel(opened, load.format(987654))
-    harness.until(footer.is_hidden, 60, what="no face to be taken home")
+    harness.until(footer.is_hidden, what="no face to be taken home")
     says(said, "Seed 987654 is")
     harness.evaluate_in_kernel(opened, load.format(seed))
-    harness.until(lambda: f"Face {seed}" in footer.inner_text(), 60, what="the first face")
+    harness.until(lambda: f"Face {seed}" in footer.inner_text(), what="the first face")
     walk.scroll_into_view_if_needed()
     harness.until(lambda: walk.get_by_label("First face", exact=True).input_value() == seed)
     settle(walk)
@@ -203,7 +201,7 @@ def test_the_gallery_by_keyboard(opened, gallery):
     stamp = gallery.get_attribute("data-page")
     text.fill("over 40, no hat")
     text.press("Enter")
-    harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 120)
+    harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 400)
     chips = gallery.locator(".l2l-chip strong")
     harness.until(lambda: chips.all_inner_texts() == ["Age", "Hat"], what="the conditions")
     says(gallery.locator(".l2l-count-line"), "found")
@@ -216,7 +214,7 @@ def test_the_gallery_by_keyboard(opened, gallery):
     says(gallery.locator(".l2l-spoken"), "loaded")
     stamp = gallery.get_attribute("data-page")
     opened.keyboard.press("PageDown")
-    harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 120)
+    harness.until(lambda: gallery.get_attribute("data-page") not in (stamp, ""), 400)
     says(gallery.locator(".l2l-page-number"), "Page 2")
 
 
@@ -332,7 +330,7 @@ def test_opened_without_its_kernel_both_show_their_last_pictures_and_numbers(ope
     with harness.page_beside(opened) as other:
         other.goto(f"{opened.url.split('/lab')[0]}/lab/tree/{copied}?reset")
         alone = other.locator(stills)
-        harness.until(lambda: alone.count() >= 2, 120, what="both stills")
+        harness.until(lambda: alone.count() >= 2, 400, what="both stills")
         alone.first.scroll_into_view_if_needed()
         loaded = "e => e.complete && e.naturalWidth > 0"
         harness.until(lambda: alone.first.evaluate(loaded), what="its picture")

@@ -245,7 +245,6 @@ class TrainingCell(View):
         if self._stop_wanted.is_set():
             self._tell("stopped", self._words("stopped_before"))
             return
-        self._tell("running", self._words("learning"))
         self._run_handle = TrainingHandle(
             self.task,
             recipe.settings,
@@ -254,6 +253,7 @@ class TrainingCell(View):
             resume=RunDirectory(self.run_directory).exists(),
             on_step=self._on_step,
         ).start()
+        self._tell("running", self._words("learning"))  # not before there is something to stop
         if self._stop_wanted.is_set():  # while it was started
             self._run_handle.stop()
         outcome = self._run_handle.wait()

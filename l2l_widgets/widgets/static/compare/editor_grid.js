@@ -68,7 +68,7 @@ class GridView {
   /** What is asked for, whoever asked; not under the finger, nor before the kernel has heard this bar. */
   showRequest() {
     const asked = Object.entries(this.settings?.request ?? {});
-    if (this.held || !this.link.idle || !asked.length || !asked.every(([name]) => this.rows.has(name))) return;
+    if (this.held || !this.link.settled || !asked.length || !asked.every(([name]) => this.rows.has(name))) return;
     const [[name, change], ...more] = asked;
     this.name.value = name;
     this.change.value = change;

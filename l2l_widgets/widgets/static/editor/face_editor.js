@@ -278,9 +278,9 @@ class FaceEditorView {
   }
 
   showSettings(settings) {
-    this.controls.update(settings, this.link.idle);
+    this.controls.update(settings, this.link.settled);
     this.scope.update(settings);
-    if (this.link.idle) {
+    if (this.link.settled) {
       this.seed.value = settings.seed;
       this.seedAsked = settings.seed;
     }

@@ -71,15 +71,19 @@ class RecipePanel {
   }
 
   refresh() {
-    // What somebody pastes here is not written over while the cursor is in it.
-    if (document.activeElement === this.recipe && !this.apply.disabled) return;
-    this.ask({ kind: "text", panel: "recipe" }, true);
+    if (!this.isWritten) this.ask({ kind: "text", panel: "recipe" }, true);
+  }
+
+  /** Whether somebody pastes here: that is not written over, not by an answer on its way either. */
+  get isWritten() {
+    return document.activeElement === this.recipe && !this.apply.disabled;
   }
 
   show({ recipe, code, error }) {
     this.message.textContent = error ?? "";
     if (error) return;
-    this.own = this.recipe.value = recipe;
+    this.own = recipe;
+    if (!this.isWritten) this.recipe.value = recipe;
     this.code.value = code;
     this.compare();
   }

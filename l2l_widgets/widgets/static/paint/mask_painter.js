@@ -273,7 +273,7 @@ class MaskPainterView {
     this.link.acknowledge(result.answers);
     const bytes = bytesOf(this.model.get("mask").data);
     // While older strokes are still on their way, what the page has painted is newer.
-    if (!this.canvas.busy && (this.link.idle || this.canvas.gesture)) {
+    if (!this.canvas.busy && (this.link.settled || this.canvas.gesture)) {
       this.canvas.setMask(bytes);
       this.palette.mark(bytes);
     }
@@ -284,7 +284,7 @@ class MaskPainterView {
     this.keep.checked = settings.keep;
     this.ownStyle.hidden = !settings.style;
     this.share.disabled = !settings.other;
-    if (this.link.idle) this.share.value = settings.share ?? 0; // after undo and reset as well
+    if (this.link.settled) this.share.value = settings.share ?? 0; // after undo and reset as well
     this.queue.push(result);
   }
 

@@ -56,12 +56,10 @@ class Link {
     }
   }
 
-  /** Whether everything that was sent has been answered. */
-  get idle() {
-    return this.answered >= this.sent && !this.waiting;
-  }
-
-  /** Whether that is so without having given anything up. */
+  /**
+   * Whether everything that was sent has really been answered: until then what the kernel tells may be older than what
+   * the page shows, also where it has been silent for so long that its answer was given up.
+   */
   get settled() {
     return this.heard >= this.sent && !this.waiting;
   }
