@@ -26,6 +26,7 @@ from l2l_widgets.widgets import (
 from l2l_widgets.widgets import bridge as bridges
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.compare import entanglement_explorer as explorers
+from l2l_widgets.widgets.owing import Owing
 
 __all__ = ["live"]
 
@@ -138,6 +139,31 @@ def test_a_matrix_that_was_begun_earlier_takes_no_newer_ones_place(session, monk
     late.join(120)
     assert explorer.matrix["method"] == explorer.settings["method"] == "perfect"
     explorer.close()
+
+
+def test_a_question_that_was_left_takes_no_newer_ones_place():
+    answered, asked = [], threading.Event()
+
+    def unseen():
+        if asked.is_set():
+            return False  # the page is back
+        asking.start()  # and asks, while the worker asks who looks
+        asking.join(0.3)  # it is through by now, or waits for the worker
+        asked.set()
+        return True
+
+    def answer(question):
+        if not owing.left():
+            answered.append(question)
+
+    owing = Owing(answer, unseen, "owing")
+    asking = threading.Thread(target=owing, args=("newer",))
+    owing("older")
+    assert asked.wait(120)
+    asking.join(120)
+    assert owing.drain(120)
+    assert answered[-1:] == ["newer"]
+    owing.close()
 
 
 # -- a walk ----------------------------------------------------------------------------------------
