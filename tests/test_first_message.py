@@ -125,7 +125,7 @@ class Slow(View):
         if key is None:
             thread = threading.Thread(target=self.set_trait, args=("notice", {"error": "late"}))
             thread.start()
-            thread.join(10)
+            thread.join(120)
         return state
 
 

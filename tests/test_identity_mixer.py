@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 
 import pytest
@@ -79,6 +80,30 @@ def test_a_cell_goes_to_the_face_editor(widget, session):
     assert editor.before["data"] == mixed["data"], "the editor shows the mix"
     assert editor.before["seed"] is None
     editor.close()
+
+
+def test_a_cell_that_is_clicked_while_a_mix_is_made_is_what_is_sent(widget, session, monkeypatch):
+    begun, gate, plain, send = threading.Event(), threading.Event(), widget.state.mix, widget.send
+
+    def slowly():
+        mix = plain()
+        begun.set()
+        assert gate.wait(120)
+        return mix
+
+    def late():
+        gate.set()  # the older mix is there in the midst of the click
+        assert widget._worker.drain(120)
+        return send()
+
+    monkeypatch.setattr(widget.state, "mix", slowly)
+    widget._handle({"client": "c", "number": 1, "kind": "share", "side": "identity", "share": 0.5})
+    assert begun.wait(120)
+    monkeypatch.setattr(widget, "send", late)
+    ask(widget, 2, kind="cell", row=1, column=0)
+    assert torch.equal(session.state.w, widget.state.cell(1, 0).w)
+    assert widget.mixed["shown"] == [1, 0]
+    assert not widget.notice.get("error")
 
 
 def test_a_shared_face_is_told_who_loads(session):

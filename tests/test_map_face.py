@@ -8,13 +8,13 @@ from l2l_widgets.widgets.latent_map import map_bridge
 
 
 def test_a_slider_is_not_followed_picture_by_picture(view, page, session, monkeypatch):  # noqa: F811
-    assert session.drain(30)
+    assert session.drain(120)
     page.settle()
     page.seen.clear()
     monkeypatch.setattr(map_bridge, "REST", 60.0)
     for smile in (0.3, 0.6, 0.9):
         session.request(targets={"smile": smile}, measure=False, preview=True)
-        assert session.drain(30)
+        assert session.drain(120)
     assert "loaded" not in page.seen
     monkeypatch.setattr(map_bridge, "REST", 0.01)
     session.request()  # the finger rests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 
 import pytest
 import torch
@@ -207,6 +208,27 @@ def test_of_several_faces_the_largest_is_taken_and_another_can_be(models, data):
     assert view.work.square.x < before.x
     send(view, kind="face", face=5)
     assert "face 5; allowed: 1 to 2" in view.notice["error"]
+    view.close()
+
+
+def test_a_photo_is_not_lost_where_its_models_go_while_it_is_looked_at(models, data, caplog):
+    begun, gate = threading.Event(), threading.Event()
+
+    def slowly(image):
+        begun.set()
+        assert gate.wait(120)
+        return one_face(image)
+
+    view = PhotoInverter(EditSession(models, seed=1), data, detector=slowly, settings=STEPS)
+    assert begun.wait(120)
+    other = Models.from_parts(build_generator(5), regressor=build_attribute_net(1), name="other")
+    view.face.swap(other)
+    gate.set()
+    assert view.wait(170)
+    assert view.work.found is not None
+    assert view.photo["how"] == "placed by the face's box"
+    assert not view.notice.get("error")
+    assert caplog.text == ""
     view.close()
 
 

@@ -153,6 +153,7 @@ def test_an_edited_faces_still_says_what_was_asked_and_what_came(session, shown)
 def test_what_has_nothing_to_show_says_what_it_is_and_how_to_get_more(session, tmp_path, shown):
     grid = widgets.EditorGrid(session, request={"smile": 0.2}, n_random=4)
     grid._handle({"kind": "visible", "visible": False, "client": "p"})  # it has just begun
+    assert grid._worker.drain(120)
     grid._labels, grid._found = {}, {}
     explorer = widgets.EntanglementExplorer(session, attributes=("smile",), faces=6)
     empty = widgets.TrainingMonitor(tmp_path / "nothing", recipe="mapper-lesson")

@@ -37,7 +37,7 @@ def test_models_that_a_session_itself_is_given_are_taken_by_every_open_view(sess
     else:
         session.set_models(other)
         session.request()
-    assert session.drain(60)
+    assert session.drain(120)
     for view in (grid, explorer):
         known = lambda v=view: {row["name"] for row in v.schema["attributes"]}  # noqa: E731
         assert wait_for(lambda k=known: k() == {"smile", "beard"})

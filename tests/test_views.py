@@ -211,6 +211,7 @@ def test_an_editor_that_nobody_sees_is_sent_nothing_and_nothing_is_measured_for_
     session.set_changes({"smile": 0.3})
     for one in views:
         Page(one).send("visible", visible=True)
+    assert editor._bridge._rest.drain(120)  # its first measurement, which comes after a while
     assert session.drain(120)
     for one in views:
         Page(one).send("visible", visible=False)

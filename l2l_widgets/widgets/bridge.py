@@ -186,7 +186,11 @@ class SessionBridge:
         self._table = visible_table(session.models.table) if table is None else table
         self._publish = publish
         self._folder = folder
-        self._lock = threading.Lock()
+        # What names attributes is published under it, if those are still the ones to show. Nobody
+        # asks for readings under it: whoever draws publishes early pictures in the midst of it.
+        self._lock = threading.RLock()
+        self._since = -1  # stamp of the first state that the models draw which draw now
+        self._drawn_by = session.models
         self._requests = Requests()
         self._shown: tuple[Any, ...] | None = None  # key of the face whose picture is "before"
         self._after_of: tuple[Any, ...] | None = None  # key of the face whose edit is "after"
@@ -222,13 +226,15 @@ class SessionBridge:
         """Forget what was known of other models; the next result is published whole."""
         with self._lock:
             self._table = table
+            if self.session.models is not self._drawn_by:
+                self._drawn_by, self._since = self.session.models, self.session.stamp
             old = {"abilities": self._abilities, "settings": self._settings}
             self._known, self._abilities, self._settings = {}, {}, {}
             self._shown = self._after_of = self._read = None
             self._readings, self._aside = {}, {}
             self._stamp = -1
-        # Until then the page keeps the old ones, but for what may not be shown any more.
-        self._publish({name: self._visible(value) for name, value in old.items() if value})
+            # Until then the page keeps the old ones, but for what may not be shown any more.
+            self._publish({name: self._visible(value) for name, value in old.items() if value})
 
     def close(self) -> None:
         """Hear nothing any more; the session goes on."""
@@ -351,9 +357,10 @@ class SessionBridge:
         return known, {n: v for n, v in values.items() if n not in known}
 
     def _abilities_of(self, method: str) -> dict[str, Any]:
-        if method not in self._known:
-            self._known[method] = abilities_value(self.session, method)
-        return self._known[method]
+        known = self._known  # of these models: other ones begin another
+        if method not in known:
+            known[method] = abilities_value(self.session, method)
+        return known[method]
 
     def _visible(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Settings or abilities without hidden attributes; names that no table has stay."""
@@ -384,25 +391,37 @@ class SessionBridge:
         if kind == "result":
             self._publish_result(value)
         elif kind == "early":  # in the midst of drawing: the settings, which ask for readings, wait
-            values = self._pictures(value, EARLY)
+            self._publish_pictures(value, EARLY)
+        elif kind == "receipt" and value.stamp >= self._since:
+            table = self._table
+            self._publish_of(table, {"receipt": receipt_value(value, table, self._words)})
+
+    def _publish_of(self, table: AttributeTable, values: dict[str, Any]) -> bool:
+        """Publish what names attributes of a table, if those are still shown; whether they are."""
+        with self._lock:
+            if self._table is not table:
+                return False
+            self._publish(values)
+            return True
+
+    def _publish_pictures(self, result: EditResult, quality: int) -> None:
+        with self._lock:
+            values = self._pictures(result, quality) if result.stamp >= self._since else {}
             if values:
                 self._publish(values)
-        elif kind == "receipt":
-            self._publish({"receipt": receipt_value(value, self._table, self._words)})
 
     def _publish_result(self, result: EditResult) -> None:
-        values = self._pictures(result, DRAFT if result.preview else WHOLE)
-        if values:
-            self._publish(values)
+        table = self._table
+        self._publish_pictures(result, DRAFT if result.preview else WHOLE)
         # After the picture, because a new face has to be read first.
         abilities = self._visible(self._abilities_of(result.state.edits[-1].method))
-        if abilities != self._abilities:
-            self._abilities = abilities
-            self._publish({"abilities": abilities})
-        settings = self._visible(self._settings_of(result))
-        if settings != self._settings:
-            self._settings = settings
-            self._publish({"settings": settings})
+        with self._lock:
+            if abilities != self._abilities and self._publish_of(table, {"abilities": abilities}):
+                self._abilities = abilities
+        settings = self._visible(self._settings_of(result, table))
+        with self._lock:
+            if settings != self._settings and self._publish_of(table, {"settings": settings}):
+                self._settings = settings
 
     def _pictures(self, result: EditResult, quality: int) -> dict[str, Any]:
         answers, answered = self._requests.answered(result.stamp)
@@ -429,13 +448,15 @@ class SessionBridge:
             values["after"].update(picture_value(after))
         return values
 
-    def _settings_of(self, result: EditResult) -> dict[str, Any]:
+    def _settings_of(self, result: EditResult, table: AttributeTable) -> dict[str, Any]:
         state = result.state
         if self._read != state.face_key():
             readings = self.session.readings()
             if readings or result.error is None:
-                own = {k: round(v, 4) for k, v in readings.items() if k in self._table}
-                self._readings, self._read = own, state.face_key()
+                own = {k: round(v, 4) for k, v in readings.items() if k in table}
+                with self._lock:
+                    if self._table is table:  # else they are of what was shown before
+                        self._readings, self._read = own, state.face_key()
         edit = state.edits[-1]
         targets = self._as_targets(edit.changes)
         return {

@@ -110,7 +110,8 @@ class EditorGrid(FaceView):
         self._labels: dict[str, str] = {}
         self._found: dict[str, Answer] = {}
         self._found_of: dict[str, float] = {}  # the request that these answer
-        self._state, self._error = "waiting", ""
+        self._state = "waiting"
+        self._error = self._failed = ""  # what was refused, and why nothing could be compared
         self._compared: SessionState | None = None  # whose cards are up, or on their way
         self._loaded: dict[Any, SessionState] = {}  # faces of cards, and what each was made of
         super().__init__(face, folder, language=language)
@@ -162,7 +163,7 @@ class EditorGrid(FaceView):
             if self._lost or (found and same and self._found_of == self._asked):
                 return found
             raise ValueError(
-                self._error
+                self._failed
                 or f"timeout is {timeout:g} s and no method has answered; allowed: a longer one"
             )
 
@@ -181,7 +182,7 @@ class EditorGrid(FaceView):
     # -- from the page -----------------------------------------------------------------------------
 
     def _forget_error(self) -> None:
-        self._error = ""
+        self._error = self._failed = ""
 
     def _say_error(self, error: Exception) -> None:
         self._error = self._line(error)
@@ -275,34 +276,34 @@ class EditorGrid(FaceView):
         known = None if self._state == "failed" else self._compared
         same = known is not None and self._own().face_key() == known.face_key()
         if event.kind == "models" or (event.kind == "face" and not same):
+            self._forget_error()  # it was of what was up
             self._ask()
 
     def _take_models(self) -> None:
         """Other models draw now: the old answers are faces of another world, and go."""
         models, wanted = self.face.models, self._wanted
-        self._compared = None
-        if models is not self.side.models:
-            self._loaded = {}
-        known = models.available_editors
-        lost = ""
-        with self._lock:
-            self._labels, self._found = {}, {}
-        self.cards, self.before = [], {}
+        known, lost = models.available_editors, ""
+        side, request = self.side, self._asked
         visible = visible_table(models.table, (n for n in self._hide if n in models.table))
         self._table = self._words.translate(visible)
         try:
             kept = None if wanted is None else [m for m in wanted if m in known]
             if wanted and not kept:
                 raise ValueError(f"methods are {', '.join(wanted)}; these models lack them")
-            side = SideBySide(models, kept, self._n_random)
-            request = self._asked
+            made = SideBySide(models, kept, self._n_random)
             if any(name not in self._table for name in request):
-                request = usual_request(side, self._table)
-            side.check(request)
-            self.side, self._asked = side, request
+                request = usual_request(made, self._table)
+            made.check(request)
+            side = made
         except ValueError as error:
             lost = self._words.said(f"nothing is compared with these models: {error}")
-        self._lost, self._error = lost, ""
+        with self._lock:  # in one: a comparison that is under way shows nothing any more
+            if models is not self.side.models:
+                self._loaded = {}
+            self.side, self._asked = side, self._asked if lost else request
+            self._lost, self._error, self._failed = lost, "", ""
+            self._labels, self._found, self._compared = {}, {}, None
+            self.cards, self.before = [], {}
         self.schema = self._schema_value()
         self._tell()
 
@@ -321,7 +322,7 @@ class EditorGrid(FaceView):
         try:
             self._compare()
         except Exception as error:
-            self._state, self._error = "failed", self._line(error)
+            self._state, self._failed = "failed", self._line(error)
         self._tell()
         if self._state == "ready":
             self._show_still()
@@ -337,11 +338,13 @@ class EditorGrid(FaceView):
         request = self._fitted(side, result.w, base.face_key())
         labels = self._shuffled(side)
         with self._lock:
+            if side is not self.side or self._lost:
+                return  # other models draw meanwhile
             self._labels, self._found, self._compared = labels, {}, base
             self._found_of = request
-            self._state, self._error = "comparing", ""
-        seed = result.state.seed if result.state.w is None else None
-        self.before = {**picture_value(result.before), "seed": seed}
+            self._state, self._failed = "comparing", ""
+            seed = result.state.seed if result.state.w is None else None
+            self.before = {**picture_value(result.before), "seed": seed}
         self._show_cards()
         self._tell()
         psi = float(result.state.truncation_psi)
@@ -349,9 +352,9 @@ class EditorGrid(FaceView):
         for answer in side.answers(
             result.w, request, methods=order, truncation_psi=psi, stale=self._stale
         ):
-            if side is not self.side or self._lost:
-                return  # other models draw meanwhile
             with self._lock:
+                if side is not self.side or self._lost:
+                    return
                 self._found[answer.method] = answer
             self._show_cards()
             self._tell()
@@ -388,12 +391,12 @@ class EditorGrid(FaceView):
     # -- to the page -------------------------------------------------------------------------------
 
     def _show_cards(self) -> None:
-        with self._lock:
-            labels, found = dict(self._labels), dict(self._found)
-            hidden = self._blind and not self._revealed
-        self.cards = [
-            self._card(label, method, found.get(method), hidden) for label, method in labels.items()
-        ]
+        with self._lock:  # up to the end: or older cards could be shown after newer ones
+            found, hidden = self._found, self._blind and not self._revealed
+            self.cards = [
+                self._card(label, method, found.get(method), hidden)
+                for label, method in self._labels.items()
+            ]
 
     def _card(self, label: str, method: str, answer: Answer | None, hidden: bool) -> dict[str, Any]:
         card: dict[str, Any] = {"label": label, "title": label if hidden else method}
@@ -445,7 +448,7 @@ class EditorGrid(FaceView):
                 "state": self._state,
                 "done": len(self._found),
                 "total": len(self._labels),
-                "error": self._error or self._lost,
+                "error": self._error or self._lost or self._failed,
                 "note": self._note,
             }
 

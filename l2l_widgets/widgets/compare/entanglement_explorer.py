@@ -21,7 +21,6 @@ from l2l_widgets.entanglement import (
     LeakageStudy,
     Progress,
     ReportStudy,
-    paired_difference,
 )
 from l2l_widgets.evaluation.bench import Truth
 from l2l_widgets.evaluation.equal_change import RANDOM_DIRECTIONS
@@ -39,8 +38,8 @@ from l2l_widgets.widgets.compare.explorer_tracks import OpenTracks, tracks_value
 from l2l_widgets.widgets.compare.explorer_values import (
     chosen,
     explorer_schema,
+    matrices_value,
     matrix_still,
-    matrix_value,
     status_value,
     usual_rows,
     visible_matrix,
@@ -133,6 +132,7 @@ class EntanglementExplorer(FaceView):
         self._progress = Progress()
         self._first = FirstLook(self._hear_first)
         self._tracks = OpenTracks(lambda: self.audience)
+        self._turn = self._up = 0  # of the matrices: the newest that was begun, and that is shown
         self._is_alone = False  # displayed where no page will come
         self._error: str | None = None
         self.study: LeakageStudy | ReportStudy
@@ -193,10 +193,11 @@ class EntanglementExplorer(FaceView):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Measure to the end, seen or not (seconds to wait; None: for ever); whether it came."""
-        if self._work is None:
+        work = self._work
+        if work is None:
             return True
         with self._awaited():
-            return self._work.wait(timeout)
+            return work.wait(timeout)
 
     def close(self) -> None:
         """Take the view out of the page; the study lives on."""
@@ -373,7 +374,9 @@ class EntanglementExplorer(FaceView):
 
     def _show_anew(self) -> None:
         # emptied first: a page that knows the old attributes must not meet the new numbers
-        self.matrix = self.against = self.difference = self.trajectory = {}
+        with self._lock:
+            self._up = self._turn = self._turn + 1
+            self.matrix = self.against = self.difference = self.trajectory = {}
         self._tracks.keep(self._table)
         self.schema = explorer_schema(self.study, self._table, self.face.models)
         self._look()
@@ -383,10 +386,11 @@ class EntanglementExplorer(FaceView):
 
     def _heard_by(self, study: LeakageStudy) -> Callable[[Progress], None]:
         def heard(progress: Progress) -> None:
-            if study is not self.study or self._lost:  # another plan has been made meanwhile
-                return
-            rows = progress.done != self._progress.done or progress.state == "finished"
-            self._progress = progress
+            with self._lock:
+                if study is not self.study or self._lost:  # another plan has been made meanwhile
+                    return
+                rows = progress.done != self._progress.done or progress.state == "finished"
+                self._progress = progress
             if rows or progress.doing == "":
                 self._show_matrix()
             self._tell()
@@ -395,34 +399,26 @@ class EntanglementExplorer(FaceView):
 
     def _show_matrix(self) -> None:
         with self._lock:
-            method, against, reader = self._method, self._against, self._reader
+            self._turn = turn = self._turn + 1
+            methods, reader = (self._method, self._against), self._reader
         if self._lost:
             self._tell()
             return
         try:
-            shown = self._shown(method)
-            values: dict[str, Any] = {"matrix": self._value(shown.matrix(method, reader))}
-            values["matrix"]["first_look"] = shown is not self.study
-            values["against"] = values["difference"] = {}
-            if against:
-                other = self.study.matrix(against, reader)
-                values["against"] = self._value(other)
-                if set(other.edited) & set(values["matrix"]["edited"]):
-                    both = paired_difference(self.study, method, against, reader)
-                    values["difference"] = self._value(both)
+            shown, study = self._shown(methods[0]), self.study
+            values = matrices_value(shown, study, methods, reader, self._table, self._words)
         except ValueError as error:
             self._error = str(error)
             self._tell()
             return
-        with self.hold_sync():
-            for name, value in values.items():
-                setattr(self, name, value)
+        with self._lock, self.hold_sync():
+            if turn > self._up:  # else a newer one is up: the study's thread shows it as well
+                self._up = turn
+                for name, value in values.items():
+                    setattr(self, name, value)
         self._tell()
         if self._progress.state in ("finished", "stopped"):
             self._show_still()
-
-    def _value(self, matrix: LeakageMatrix) -> dict[str, Any]:
-        return matrix_value(visible_matrix(matrix, self._table), self._words)
 
     def _tell(self) -> None:
         with self._lock:
@@ -472,8 +468,9 @@ class EntanglementExplorer(FaceView):
         except Exception as error:
             self.trajectory = {"edited": edited, "error": self._line(error)}
             return
-        if value is not None and models is self.face.models and table is self._table:
-            self.trajectory = value
+        with self._lock:
+            if value is not None and models is self.face.models and table is self._table:
+                self.trajectory = value
 
     # -- without a front end -----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from l2l_widgets.entanglement import (
     Progress,
     ReportStudy,
     Trajectories,
+    paired_difference,
 )
 from l2l_widgets.evaluation.bench import face_latents
 from l2l_widgets.widgets.still import Still, figure_jpeg
@@ -91,6 +92,45 @@ def matrix_value(matrix: LeakageMatrix, say: Words) -> dict[str, Any]:
         "request": matrix.protocol.request,
         **arrays,
     }
+
+
+def matrices_value(
+    shown: LeakageStudy | ReportStudy,
+    study: LeakageStudy | ReportStudy,
+    methods: tuple[str, str],
+    reader: str,
+    table: AttributeTable,
+    say: Words,
+) -> dict[str, Any]:
+    """Return the matrix of a method, the one that it is held against, and their difference.
+
+    Parameters
+    ----------
+    shown, study : LeakageStudy or ReportStudy
+        Whose numbers of the first method are up, and those that are planned.
+    methods : tuple of str
+        The one that is shown, and the one against it; "" for none.
+    reader : str
+        Of both.
+    table : AttributeTable
+        The attributes that may be shown.
+    say : Words
+        The language of the view.
+    """
+    method, against = methods
+
+    def value(matrix: LeakageMatrix) -> dict[str, Any]:
+        return matrix_value(visible_matrix(matrix, table), say)
+
+    values: dict[str, Any] = {"matrix": value(shown.matrix(method, reader))}
+    values["matrix"]["first_look"] = shown is not study
+    values["against"] = values["difference"] = {}
+    if against:
+        other = study.matrix(against, reader)
+        values["against"] = value(other)
+        if set(other.edited) & set(values["matrix"]["edited"]):
+            values["difference"] = value(paired_difference(study, method, against, reader))
+    return values
 
 
 def status_value(

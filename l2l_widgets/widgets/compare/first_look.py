@@ -73,7 +73,8 @@ class FirstLook:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for its end (seconds; None: for ever); whether it came."""
-        return self._work is None or self._work.wait(timeout)
+        work = self._work
+        return work is None or work.wait(timeout)
 
     def drain(self, timeout: float) -> bool:
         """As :meth:`wait`, for who waits for several workers."""

@@ -111,6 +111,7 @@ class InterpolationView(FaceView):
         self._hide = tuple(hide)
         self._words = Words.of(language)
         self._stamp = 0
+        self._undrawn = ""  # why the newest strip could not be drawn
         self.strip: Strip | None = None
         super().__init__(source, folder, language=language)
         for name in self._hide:  # only here: other models may lack what is hidden anyway
@@ -363,6 +364,13 @@ class InterpolationView(FaceView):
     # -- on the worker -----------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        try:
+            self._draw()
+        except Exception as error:
+            self._undrawn = self._line(error)
+            self._say(error=self._undrawn)
+
+    def _draw(self) -> None:
         with self._lock:
             walk, stamp = self.walk, self._stamp
         pictures: list[dict[str, Any] | None] = [None] * walk.frames
@@ -379,8 +387,11 @@ class InterpolationView(FaceView):
         if strip is None:
             return
         self.strip = strip
-        with self.hold_sync():
-            self.notice = {**self.notice, "error": None}
+        with self._lock, self.hold_sync():
+            # only that: what was refused, or saved, while this was drawn has not been read yet
+            if self._undrawn and self.notice.get("error") == self._undrawn:
+                self.notice = {**self.notice, "error": None}
+            self._undrawn = ""
             self.frames = {"stamp": stamp, "pictures": pictures, "done": True}
             if walk.kind == "attribute":
                 self._send_settings()

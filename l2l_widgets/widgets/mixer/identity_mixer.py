@@ -103,6 +103,7 @@ class IdentityMixer(View):
         self._shown: tuple[int, int] | None = None  # the cell that is up, if it is one
         self._sent = 0
         self._mix: Mix | None = None
+        self._wishes = 0  # a mix that was begun before the newest one is not kept
         self._cells_up: list[list[Tensor]] = []
         self._lost = ""  # why the models that draw now cannot mix
         self._news: FaceEvent | None = None  # a face from elsewhere that has not been taken yet
@@ -223,7 +224,8 @@ class IdentityMixer(View):
             return ("mixed",)
         if kind == "cell":
             state.cell(message["row"], message["column"])
-            self._shown, self._mix = (message["row"], message["column"]), None
+            self._shown = (message["row"], message["column"])
+            self._forget_mix()
             if self._target is not None:
                 self.send()
             return ("mixed",)
@@ -302,8 +304,13 @@ class IdentityMixer(View):
     def _want(self, *due: str) -> None:
         with self._lock:
             self._due |= set(due)
-        self._mix = None
+        self._forget_mix()
         self._ask()
+
+    def _forget_mix(self) -> None:
+        """Have the next one mixed anew, whatever the worker is just mixing."""
+        with self._lock:
+            self._mix, self._wishes = None, self._wishes + 1
 
     def _serve(self) -> None:
         self._draw_due()
@@ -311,13 +318,14 @@ class IdentityMixer(View):
             self._show_still()
 
     def _current(self) -> Mix:
-        if self._mix is None:
-            state, shown = self.state, self._shown
+        with self._lock:
+            mix, wish, state, shown = self._mix, self._wishes, self.state, self._shown
+        if mix is None:
             mix = state.mix() if shown is None else state.cell(*shown)
-            if state is not self.state:  # other models came meanwhile
-                return mix
-            self._mix = mix
-        return self._mix
+            with self._lock:
+                if state is self.state and wish == self._wishes:  # else it is of before
+                    self._mix = mix
+        return mix
 
     def _draw_due(self) -> None:
         with self._lock:
@@ -327,7 +335,7 @@ class IdentityMixer(View):
             self.mixed = {**self.mixed, "error": self._lost}
             return
         wrong = None
-        self._mix = None  # one that was being drawn when this was asked for may have come since
+        self._mix = None  # a face that comes from elsewhere is mixed anew
         try:
             if news is not None:
                 self._follow(news)

@@ -282,8 +282,19 @@ class PhotoInverter(FaceView):
             else:
                 self._look()
         except Exception:
-            self.result = {**self.result, "running": False}
-            raise
+            if work is self.work:  # else it is of models that went, and wrong for nobody
+                self.result = {**self.result, "running": False}
+                raise
+        finally:
+            if work is not self.work:
+                self._take_again(jobs)
+
+    def _take_again(self, jobs: Mapping[str, Any]) -> None:
+        """Look anew at a photo whose models went while it was looked at."""
+        with self._jobs_lock:
+            if "photo" in jobs and "photo" not in self._jobs and self.work.photo is None:
+                self._jobs = {name: jobs[name] for name in ("photo", "called")}
+        self._ask()
 
     def _look(self) -> None:
         """The encoder's answer, or the nearest of a few sampled faces: at once."""

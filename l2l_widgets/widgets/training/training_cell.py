@@ -208,10 +208,12 @@ class TrainingCell(View):
         elif kind == "start over":
             self.start_over()
         elif kind == "stop":
-            if self._run_handle is not None:
-                # Not waited for: the page hears of the end through the status.
-                self._run_handle.stop()
-                self._tell("stopping", self._words("stopping_after_step"))
+            with self._lock:  # said first: the end, which may come at once, is the last word
+                handle = self._run_handle if self._state == "running" else None
+                if handle is not None:
+                    self._tell("stopping", self._words("stopping_after_step"))
+            if handle is not None:  # not waited for: the page hears of the end through the status
+                handle.stop()
         else:
             raise ValueError(f"{kind!r} is no request of this view")
 
@@ -281,8 +283,9 @@ class TrainingCell(View):
         if now - self._told >= CURVES_EVERY:
             self._told = now
             self._send_history()
-            if self._state == "running":
-                self._tell("running", self._words("learning"))
+            with self._lock:  # it may be told to stop while it is asked
+                if self._state == "running":
+                    self._tell("running", self._words("learning"))
         if now - self._drawn >= FACES_EVERY:
             self._draw_faces(record["step"])
         if now - self._stood >= STILL_EVERY:
