@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -189,6 +189,20 @@ class InTurn(LatestWins):
             self.close()
         else:
             self._each(value)
+
+
+def drain_all(workers: Iterable[Any], timeout: float) -> bool:
+    """Wait until all have nothing to do, one after the other, so long in all; whether they have.
+
+    Parameters
+    ----------
+    workers : iterable
+        Each with a ``drain(timeout)`` as of :class:`LatestWins`.
+    timeout : float
+        Seconds.
+    """
+    end = time.monotonic() + timeout
+    return all(worker.drain(max(0.0, end - time.monotonic())) for worker in workers)
 
 
 def weakly(method: Callable[..., None]) -> Callable[..., None]:

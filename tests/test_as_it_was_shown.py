@@ -7,10 +7,12 @@ import threading
 import pytest
 import torch
 from test_clicked_faces import Page, drawn
+from test_code_map import lay_flat
 from test_taking_home import is_drawn
 from test_widgets import wait_for
 
-from l2l_widgets import EditorGrid, EditSession, Gallery, InterpolationView
+from l2l_widgets import EditorGrid, EditSession, Gallery, InterpolationView, LatentMap
+from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.session.replay import read_recipe
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.session.states import Edit, SessionState
@@ -82,6 +84,28 @@ def test_a_state_is_loaded_with_its_noise(session):
         face.load(seed=5, noise_mode="random")
     face.load(seed=5)
     assert session.state.noise_mode == "const"
+
+
+def test_a_point_of_a_map_and_a_stop_of_its_path_are_loaded_as_the_map_drew_them(session):
+    code_map = CodeMap(session.models, 64, neighbours=8)
+    lay_flat(code_map, seed=0)
+    session.update(noise_mode="none", truncation_psi=0.4)
+    view = LatentMap(session, code_map=code_map)
+    page = Page(view.wait(120))
+    page.send("hover", row=17)
+    assert wait_for(lambda: view.hover.get("row") == 17)
+    page.send("load", row=17)
+    assert is_drawn(view.hover["picture"], session.render().before)
+    session.undo()
+    state = session.state
+    assert (state.seed, state.noise_mode, state.truncation_psi) == (3, "none", 0.4), "one step"
+    page.send("path", points=[code_map.layouts["w", 0].coordinates[r].tolist() for r in (5, 40)])
+    assert wait_for(lambda: view.strip.get("stops"))
+    for stop in (0, 1):  # a face of the map, and one half way
+        session.update(noise_mode="none")
+        page.send("load", stop=stop)
+        assert is_drawn(view.strip["stops"][stop]["picture"], session.render().before)
+    view.close()
 
 
 @pytest.mark.parametrize("kind", ["latent", "attribute"])

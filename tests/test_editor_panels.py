@@ -150,6 +150,7 @@ def test_recipe_and_code_describe_what_is_up_and_a_recipe_comes_back(editor, pag
     answer, _ = page.answer("recipe")
     assert json.loads(answer["recipe"])["edits"][0]["rows"] == [4]
     assert "session.update(targets={'smile': 0.9}, rows=[4])" in answer["code"]
+    assert 'png", scale=16)' in answer["code"], "as Save enlarges 32 pixels"
     page.send("reset")
     page.send("seed", seed=8)
     page.send("recipe", text=answer["recipe"])

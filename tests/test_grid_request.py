@@ -11,6 +11,8 @@ from test_entanglement_widgets import Page
 from l2l_widgets import EditorGrid, EditSession
 from l2l_widgets.evaluation.one_face import SideBySide
 from l2l_widgets.session.references import attribute_judge
+from l2l_widgets.session.states import SessionState
+from l2l_widgets.widgets.compare import grid_request
 
 
 def test_a_request_is_cut_to_the_judges_scale():
@@ -25,6 +27,16 @@ def test_a_request_is_cut_to_the_judges_scale():
     assert side.fitted(high, {name: -0.3}) == {name: -0.3}
     full = torch.full((1, 2, A + 1), 5.0)
     assert side.fitted(full, {name: 0.9}) == {name: 0.9}  # nothing would be left
+
+
+def test_the_origins_of_as_many_faces_are_known_as_undo_knows_steps(monkeypatch):
+    monkeypatch.setattr(grid_request, "MAX_ORIGINS", 3)
+    base, other = SessionState(100), SessionState(101)
+    known = grid_request.Origins()
+    for seed in (1, 2, 3, 1, 4):  # the first one is loaded again
+        known.remember(SessionState(seed), base)
+    found = {seed: known.get(SessionState(seed), other) for seed in (1, 2, 3, 4)}
+    assert found == {1: base, 2: other, 3: base, 4: base}
 
 
 def test_sliders_that_leave_the_judges_scale_are_cut_to_it_and_it_says_so():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from leaky_world import Follows, world
 from open_world import Moves
+from PIL import Image
 from test_clicked_faces import Corrects, Page, Truncates, ask_something, seed_with_room
 from test_code_map import lay_flat
 from test_widgets import wait_for
@@ -53,13 +54,14 @@ def taken(view, sent, **which):
     assert view.notice["error"] is None
     page.send("text", **which)
     assert wait_for(lambda: len(sent) > old[1])
-    assert sent[-1]["type"] == "text"
+    assert (sent[-1]["type"], sent[-1]["client"]) == ("text", "page"), "no page's business"
     return view.notice["path"], sent[-1]
 
 
 def replayed(models, path, text):
     """The latent that a saved picture describes; its text says the same."""
     saved, said = read_recipe(path), parse_recipe(text["recipe"])
+    assert f'.png", scale={saved.picture["scale"]})' in text["code"], "two files of one face"
     assert replace(said, picture=saved.picture).to_dict() == saved.to_dict()
     session = EditSession.from_recipe(models, saved)
     result = session.render()
@@ -127,11 +129,15 @@ def test_an_edited_face_behind_a_cell_is_taken_home(world_session, tmp_path, sen
     page.send("cell", edited="age", read="smile")
     assert wait_for(lambda: explorer.cell.get("pairs"))
     pair = explorer.cell["pairs"][-1]
-    path, text = taken(explorer, sent, seed=pair["seed"])
+    path, text = taken(explorer, sent, seed=pair["seed"], edited=True)
     result, recipe = replayed(explorer.face.models, path, text)
     assert (recipe.seed, recipe.edits[0].method) == (pair["seed"], "follows")
     assert is_drawn(pair["after"], result.after)
     assert text["what"] == f"Gesicht {pair['seed']}"
+    path, text = taken(explorer, sent, seed=pair["seed"], edited=False)
+    result, recipe = replayed(explorer.face.models, path, text)
+    assert (recipe.seed, recipe.edits) == (pair["seed"], ())
+    assert is_drawn(pair["before"], result.before)
     explorer.close()
 
 
@@ -165,6 +171,8 @@ def test_a_path_of_a_map_is_taken_home_as_a_walk(tiny_models, tmp_path, sent):
     assert wait_for(lambda: view.strip.get("stops"))
     path, text = taken(view, sent)
     walk = read_walk(path, tiny_models)
+    with Image.open(path) as strip:
+        assert f"strip, scale={strip.height // 32})" in text["code"], "two files of one path"
     assert walk.key() == read_walk(json.loads(text["recipe"])).key()
     assert walk.key() == walk_of_path(code_map, view.path).key()
     seeds = [stop["seed"] for stop in view.strip["stops"]]

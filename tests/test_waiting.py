@@ -15,10 +15,12 @@ from editor_pages import wait_for
 from leaky_world import Follows, world
 from open_world import Moves
 from PIL import Image
+from test_code_map import lay_flat
 from test_entanglement_widgets import seeds_with_room
 
 from l2l_widgets.images import to_pil
 from l2l_widgets.inversion import InversionSettings
+from l2l_widgets.maps.code_map import CodeMap
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.widgets import (
@@ -26,9 +28,11 @@ from l2l_widgets.widgets import (
     EntanglementExplorer,
     Gallery,
     InterpolationView,
+    LatentMap,
     PhotoInverter,
     TrainingCell,
 )
+from l2l_widgets.widgets.latent_map.map_maker import MapMaker
 
 
 def shows(view, visible, client="page"):
@@ -279,6 +283,61 @@ def test_a_descent_that_was_left_goes_on_and_one_that_was_stopped_does_not(photo
     shows(photo_view, True)
     assert photo_view.wait(120)
     assert photo_view.found is stopped, "what was stopped went on, or was looked at anew"
+
+
+# -- a training ------------------------------------------------------------------------------------
+
+
+def test_a_training_is_drawn_for_who_waits_though_its_page_cannot_be_heard(tmp_path, monkeypatch):
+    """Python holds the kernel's only thread: what the page says lies there until it is too old."""
+    cell = TrainingCell("mapper-lesson", tmp_path / "run", steps=20)
+
+    def train():
+        assert wait_for(lambda: cell.audience._waiting), "nobody waits"
+        cell._on_step({"step": 1, "loss": 1.0, "seconds": 0.1})
+
+    monkeypatch.setattr(cell, "_train", train)
+    leave(cell)
+    cell.start()
+    assert cell.wait(120)
+    assert cell.history["steps"] == [1], cell.status
+    assert cell.is_hidden, "nobody waits any more"
+    cell.close()
+
+
+# -- a map -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def code_map(tiny_models):
+    made = CodeMap(tiny_models, 64, neighbours=8)
+    lay_flat(made, seed=0)
+    return made
+
+
+def test_who_settles_a_map_waits_until_it_is_made_and_shows_the_face(
+    tiny_session, code_map, monkeypatch
+):
+    plain = MapMaker._open
+
+    def late(maker):
+        assert wait_for(lambda: maker._audience._waiting), "nobody waits"
+        return plain(maker)
+
+    monkeypatch.setattr(MapMaker, "_open", late)
+    view = LatentMap(tiny_session, code_map=code_map)
+    shows(view, True)
+    assert view.settle(120)
+    assert view.progress["ready"]
+    assert view.loaded["seed"] == tiny_session.state.seed
+    view.close()
+
+
+def test_a_map_that_cannot_be_made_is_settled_once_that_is_said(tiny_session, tmp_path):
+    view = LatentMap(tiny_session, code_map=tmp_path / "nothing.safetensors")
+    assert view.settle(120)
+    assert "nothing.safetensors" in view.progress["text"]
+    view.close()
 
 
 # -- small -----------------------------------------------------------------------------------------

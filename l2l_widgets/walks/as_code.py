@@ -18,7 +18,7 @@ __all__ = ["walk_code", "walk_name"]
 _ALWAYS = ("space", "frames", "truncation_psi")
 
 
-def walk_code(models: Models, walk: Walk) -> str:
+def walk_code(models: Models, walk: Walk, scale: int = 1) -> str:
     """Python that draws, measures and saves a walk, to the same pixels.
 
     Parameters
@@ -29,6 +29,8 @@ def walk_code(models: Models, walk: Walk) -> str:
     walk : Walk
         One that can be drawn. A latent has no short name: with one among its faces, the code
         carries the recipe.
+    scale : int
+        Enlargement of each frame in the strip that the code saves.
 
     Returns
     -------
@@ -46,6 +48,7 @@ def walk_code(models: Models, walk: Walk) -> str:
     else:
         parts = ["save_walk", "Interpolator, Walk"]
         made = [f"walk = Walk({_arguments(walk)})"]
+    larger = "" if scale == 1 else f", scale={scale}"
     return "\n".join(
         [
             *imports,
@@ -56,7 +59,7 @@ def walk_code(models: Models, walk: Walk) -> str:
             *made,
             "strip = Interpolator(models).strip(walk)  # .images, .ws, and .curves of the judges",
             "print(strip.to_text(models.table))",
-            f'save_walk("{walk_name(walk)}.png", models, strip)  # with the recipe inside',
+            f'save_walk("{walk_name(walk)}.png", models, strip{larger})  # with the recipe inside',
             "",
         ]
     )

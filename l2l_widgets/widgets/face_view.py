@@ -85,22 +85,23 @@ class FaceView(View):
         """Whose face it is."""
         return self.face.session
 
-    def _take_home(self, kind: str, state: SessionState, what: str) -> None:
+    def _take_home(self, message: Mapping[str, Any], state: SessionState, what: str) -> None:
         """Save a face that is up, its recipe inside, or send its page the recipe and the code.
 
         Parameters
         ----------
-        kind : {"save", "text"}
-            Which of the two.
+        message : mapping
+            Its ``kind``, "save" or "text", says which of the two; its ``client``, whose page asks.
         state : SessionState
             What draws it.
         what : str
             Its name on the page, in the reader's words.
         """
-        if kind == "save":
+        if message["kind"] == "save":
             self._say(**save_face(self.session, self._folder, state))
-        else:
-            self.send({"type": "text", "what": what, **text_of_face(self.session, state)})
+        else:  # every page of the view gets it: only the one that asked opens it
+            text = {"type": "text", "client": message.get("client"), "what": what}
+            self.send({**text, **text_of_face(self.session, state)})
 
     def _whose(self, state: SessionState | None = None) -> str:
         """A face in words, that of the session: "face 7", "a face of its own" for a latent."""

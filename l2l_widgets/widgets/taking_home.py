@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from l2l_widgets.session.states import SessionState
     from l2l_widgets.walks.walk import Strip
 
-__all__ = ["enlargement", "free_path", "save_face", "save_strip", "text_of_face"]
+__all__ = [
+    "enlargement", "frame_enlargement", "free_path", "save_face", "save_strip", "text_of_face",
+]  # fmt: skip
 
 #: Side that a saved picture should at least have, so that it can be shown without squinting; half
 #: of it where it is a frame of a strip, which lies beside others.
@@ -89,24 +91,21 @@ def save_strip(
     """
     path = free_path(folder, walk_name(strip.walk), f".{ending}")
     picture = ending == "png"
-    scale = max(1, FRAME_SIDE // strip.images.shape[-1]) if picture else None
+    scale = frame_enlargement(strip.images.shape[-1]) if picture else None
     save_walk(path, models, strip, scale=scale, seconds=seconds, there_and_back=not picture)
     return _told(path)
 
 
-def text_of_face(
-    session: EditSession, state: SessionState | None = None, scale: int = 1
-) -> dict[str, str]:
+def text_of_face(session: EditSession, state: SessionState | None = None) -> dict[str, str]:
     """A face as ``recipe`` and as ``code``; a ValueError where it cannot be drawn.
 
     Parameters
     ----------
     session, state
-        As for :func:`save_face`.
-    scale : int
-        Enlargement of the picture that the code saves.
+        As for :func:`save_face`, which writes the picture that the code writes.
     """
     state = session.state if state is None else state
+    scale = enlargement(session.models.generator.img_resolution)
     recipe = session.recipe(state=state)
     return {
         "recipe": json.dumps(recipe, indent=1),
@@ -117,6 +116,11 @@ def text_of_face(
 def enlargement(side: int) -> int:
     """By how much a picture of ``side`` pixels is enlarged when it is saved."""
     return min(SCALES[1], max(1, -(-SAVED_SIDE // side)))
+
+
+def frame_enlargement(side: int) -> int:
+    """By how much a frame of ``side`` pixels is enlarged in a strip that is saved."""
+    return max(1, FRAME_SIDE // side)
 
 
 def free_path(folder: Path, stem: str, ending: str = ".png") -> Path:

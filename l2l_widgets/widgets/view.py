@@ -21,7 +21,7 @@ import anywidget
 import traitlets
 
 from l2l_widgets.allocator import give_back
-from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.latest_wins import LatestWins, drain_all
 from l2l_widgets.widgets.audience import Audience
 from l2l_widgets.widgets.still import Still, still_html
 from l2l_widgets.widgets.words import Words
@@ -210,9 +210,8 @@ class View(anywidget.AnyWidget, metaclass=_Whole):
         Voila asks the kernel for a page's views when the last cell has ended, and gives it four
         seconds: on a page of many views that cell settles them, ``for v in views: v.settle()``.
         """
-        end = time.monotonic() + timeout
         with self._awaited():
-            return all(part.drain(max(0.0, end - time.monotonic())) for part in self._at_work())
+            return drain_all(self._at_work(), timeout)
 
     def _at_work(self) -> list[Any]:
         """What :meth:`settle` waits for, in this order."""

@@ -20,6 +20,18 @@ presenter = l2l.Presenter(steps, session)
 presenter""",
     "gallery = l2l.Gallery(session, page_size=8)\ngallery",
     "grid = l2l.EditorGrid(session, request={'age': 0.5}, methods=['mapper'], n_random=4)\ngrid",
+    """import torch
+from l2l_widgets.maps.code_map import CodeMap, Layout
+from l2l_widgets.maps.layout import quality
+found = CodeMap(session.models, 400)
+centred = found.codes - found.codes.mean(0)
+turned = centred @ torch.linalg.eigh(centred.T @ centred)[1].flip(1)[:, :2]
+flat = (turned / turned.std()).contiguous()
+found.layouts["w", 0] = Layout("w", 0, flat, quality(found.codes, found.near("w"), flat))
+found.readings = torch.full((400, len(session.models.table)), 128, dtype=torch.uint8)
+found.known = 400
+view = l2l.LatentMap(session, code_map=found)
+view""",
     "l2l.MaskPainter(l2l.PaintSession(None, faces.image[0], faces.mask[0]))",
     "l2l.TrainingCell('mapper-lesson', 'no-run')",
     "l2l.TrainingMonitor('no-runs', recipe='mapper-lesson')",
@@ -29,6 +41,7 @@ STILLS = {
     "Presenter": "step 1 of 2 (Nobody has ever met her)",
     "Gallery": "of every face",
     "EditorGrid": "by 1 methods",
+    "LatentMap": "400 faces",
     "MaskPainter": "after 0 steps",
     "TrainingCell": "Press Start",
     "TrainingMonitor": "No run has begun here",
@@ -88,6 +101,62 @@ def test_where_nobody_can_the_reasons_stand_once(opened):
     assert cards == 0
     harness.evaluate_in_kernel(opened, take.replace("0.9", "0.05"))
     harness.until(lambda: stands() == [[], 1], 240, what="a card again")
+
+
+#: High enough for all views: what is far from the window is not in JupyterLab's page.
+TALL = 5200
+#: What shows the loaded face on a page: the pressed face of the gallery, the map's, the grid's.
+FACES = """() => {
+  const one = name => document.querySelector(name);
+  const before = one('.l2l-beforecard .l2l-card-title')?.textContent.replace('face ', '');
+  const pressed = one('.l2l-face[aria-pressed="true"] .l2l-face-name')?.textContent;
+  return [pressed, one('.l2l-map')?.dataset.face, before];
+}"""
+
+
+def test_two_pages_of_a_notebook_show_one_face_and_no_page_answers_the_other(opened, address):
+    window = opened.viewport_size
+    opened.set_viewport_size({"width": 1280, "height": TALL})
+    opened.evaluate("async () => { await panel.context.save(); }")  # which views stand where
+    with harness.page_beside(opened, 1280, TALL) as other:
+        harness.open_notebook(other, address, "family.ipynb", run=False)
+        other.session = None  # the kernel is that of the first page, which goes on
+        pages = (opened, other)
+        views = [p.locator(name) for p in pages for name in (".l2l-map", ".l2l-gallery")]
+        views += [p.locator(".l2l-editorgrid") for p in pages]
+        for view in views:
+            view.wait_for()
+        harness.until(lambda: all(v.get_attribute("data-page") for v in views[1:4:2]), what="faces")
+
+        def steps():
+            return int(harness.evaluate_in_kernel(opened, "len(session.history())"))
+
+        def comes(seed):
+            for page in pages:
+                harness.until(lambda p=page: p.evaluate(FACES) == [seed] * 3, what=f"face {seed}")
+
+        begun = steps()
+        for page, seed in ((opened, "6"), (other, "2"), (opened, "1")):
+            page.get_by_role("button", name=f"Seed {seed}", exact=True).click()
+            comes(seed)
+        stage = other.locator(".l2l-map-stage")
+        stage.focus()
+        for _ in range(2):
+            other.keyboard.press("ArrowRight")
+        other.keyboard.press("Enter")
+        loaded = other.locator(".l2l-map").get_attribute("data-loading")
+        for page in pages:
+            harness.until(
+                lambda p=page: p.evaluate(FACES)[1:] == [loaded] * 2, what=f"face {loaded}"
+            )
+        for view in views:
+            harness.settle(view.page, view)
+        assert steps() == begun + 4, "a step for each time that somebody did something"
+        for page in pages:
+            said = page.locator(".l2l-message, .l2l-map-message").all_text_contents()
+            assert not any(said), said
+            assert page.faults == harness.kernel_errors(page) == []
+    opened.set_viewport_size(window)
 
 
 def test_reopened_without_a_kernel_every_view_stands_still(opened, address):

@@ -24,7 +24,7 @@ from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.compare.explorer_values import attribute_values
-from l2l_widgets.widgets.compare.grid_request import in_units, usual_request
+from l2l_widgets.widgets.compare.grid_request import Origins, in_units, usual_request
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
@@ -113,7 +113,7 @@ class EditorGrid(FaceView):
         self._state = "waiting"
         self._error = self._failed = ""  # what was refused, and why nothing could be compared
         self._compared: SessionState | None = None  # whose cards are up, or on their way
-        self._loaded: dict[Any, SessionState] = {}  # faces of cards, and what each was made of
+        self._made_of = Origins()  # faces of cards that were loaded
         super().__init__(face, folder, language=language)
         self.schema = self._schema_value()
         self._tell()
@@ -204,7 +204,7 @@ class EditorGrid(FaceView):
         elif kind == "load":
             self._load(str(message["label"]))
         elif kind in ("save", "text"):
-            self._take_card(kind, str(message["label"]))
+            self._take_card(message)
         elif kind == "face":
             self.face.load(seed=message["seed"], by=self._name)
         else:
@@ -239,16 +239,17 @@ class EditorGrid(FaceView):
     def _load(self, label: str) -> None:
         """Make the face of a card that of all views; what is compared stays as it is."""
         state, base = self._card_state(label)
-        self._loaded[state.face_key()] = base
+        self._made_of.remember(state, base)
         self.face.load_state(state, by=self._name)
 
-    def _take_card(self, kind: str, label: str) -> None:
+    def _take_card(self, message: Mapping[str, Any]) -> None:
+        label = str(message["label"])
         if self._blind and not self._revealed:
             raise ValueError(
                 f"card {label!r} is blind: its recipe names the method; allowed: reveal first"
             )
         state, _ = self._card_state(label)
-        self._take_home(kind, state, label)
+        self._take_home(message, state, label)
 
     def _card_state(self, label: str) -> tuple[SessionState, SessionState]:
         """What draws the face of a card, and the face that it was made of."""
@@ -268,7 +269,7 @@ class EditorGrid(FaceView):
         """The face that is compared, unedited: the session's, or what a loaded card was made of."""
         state = self.face.state
         unedited = replace(state, edits=(Edit(state.edits[-1].method),))
-        return self._loaded.get(state.face_key(), unedited)
+        return self._made_of.get(state, unedited)
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
@@ -299,7 +300,7 @@ class EditorGrid(FaceView):
             lost = self._words.said(f"nothing is compared with these models: {error}")
         with self._lock:  # in one: a comparison that is under way shows nothing any more
             if models is not self.side.models:
-                self._loaded = {}
+                self._made_of = Origins()
             self.side, self._asked = side, self._asked if lost else request
             self._lost, self._error, self._failed = lost, "", ""
             self._labels, self._found, self._compared = {}, {}, None

@@ -30,9 +30,9 @@ from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
-from l2l_widgets.session.states import Edit, SessionState
+from l2l_widgets.session.states import SessionState
 from l2l_widgets.widgets.audience import page_may_come
-from l2l_widgets.widgets.compare.explorer_cell import fill_cell, projection_lines
+from l2l_widgets.widgets.compare.explorer_cell import fill_cell, pair_state, projection_lines
 from l2l_widgets.widgets.compare.explorer_plan import BATCH, StudyMaker, asked_protocol
 from l2l_widgets.widgets.compare.explorer_tracks import OpenTracks, tracks_value
 from l2l_widgets.widgets.compare.explorer_values import (
@@ -240,9 +240,9 @@ class EntanglementExplorer(FaceView):
         elif kind == "load":
             self._load(int(message["seed"]), bool(message.get("edited")))
         elif kind in ("save", "text"):
-            seed = int(message["seed"])
-            what = self._words("face_number", seed=seed)
-            self._take_home(kind, self._edited_state(seed), what)
+            seed, edited = int(message["seed"]), bool(message.get("edited"))
+            state = self._state_of_pair(seed, edited)
+            self._take_home(message, state, self._words("face_number", seed=seed))
         else:
             raise ValueError(f"no such request: {kind}")
         self._tell()
@@ -288,24 +288,17 @@ class EntanglementExplorer(FaceView):
     def _load(self, seed: int, edited: bool) -> None:
         """Load a face as it was measured: at the study's truncation, unedited or as the pair's."""
         if edited:
-            self.face.load_state(self._edited_state(seed), by=self._name)
+            self.face.load_state(self._state_of_pair(seed, edited), by=self._name)
         else:
             psi = self.study.protocol.truncation_psi
             self.face.load(seed=seed, truncation_psi=psi, noise_mode="const", by=self._name)
 
-    def _edited_state(self, seed: int) -> SessionState:
-        """What draws the edited face of a pair that is up."""
+    def _state_of_pair(self, seed: int, edited: bool) -> SessionState:
+        """What draws a face of a pair that is up, before or after its edit."""
         with self._lock:
             cell, study, reader = self.cell, self._behind, self._reader
-        if seed not in [pair["seed"] for pair in cell.get("pairs", ())]:
-            raise ValueError(f"face {seed} is not there; allowed: one of a pair that is drawn")
-        edited, method = cell["edited"], cell["method"]
-        faces = study.faces(method, edited, cell["read"], reader)
-        face = next(f for f in faces if f.seed == seed)
-        state = SessionState(
-            seed, study.protocol.truncation_psi, (Edit(study.source(method), {edited: face.knob}),)
-        )
-        return self.face.faithful(state, study.latents(method, edited, face)[1])
+        state, w = pair_state(cell, study, reader, seed, edited)
+        return state if w is None else self.face.faithful(state, w)
 
     # -- visible or not ----------------------------------------------------------------------------
 

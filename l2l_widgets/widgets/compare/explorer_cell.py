@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.entanglement import (
@@ -12,6 +12,7 @@ from l2l_widgets.entanglement import (
     cell_sentences,
     stored_projection,
 )
+from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.compare.explorer_values import plain_number
 
@@ -107,6 +108,50 @@ def pair_value(face: FaceChange, pictures: tuple[Tensor, Tensor], caption: str) 
         "before": picture_value(pictures[0]),
         "after": picture_value(pictures[1]),
     }
+
+
+def pair_state(
+    cell: Mapping[str, Any],
+    study: LeakageStudy | ReportStudy,
+    reader: str,
+    seed: int,
+    edited: bool,
+) -> tuple[SessionState, Tensor | None]:
+    """What draws one face of a pair as it was measured.
+
+    Parameters
+    ----------
+    cell : mapping
+        That is up, with its ``pairs``.
+    study : LeakageStudy or ReportStudy
+        What was measured.
+    reader : str
+        By which judge.
+    seed : int
+        Of the pair.
+    edited : bool
+        Whether the face after the edit is meant.
+
+    Returns
+    -------
+    tuple
+        A state, and the edited latent that it is to draw, None for the face before.
+
+    Raises
+    ------
+    ValueError
+        There is no such pair.
+    """
+    if seed not in [pair["seed"] for pair in cell.get("pairs", ())]:
+        raise ValueError(f"face {seed} is not there; allowed: one of a pair that is drawn")
+    target, method = cell["edited"], cell["method"]
+    psi, source = study.protocol.truncation_psi, study.source(method)
+    if not edited:
+        return SessionState(seed, psi, (Edit(source),)), None
+    faces = study.faces(method, target, cell["read"], reader)
+    face = next(f for f in faces if f.seed == seed)
+    state = SessionState(seed, psi, (Edit(source, {target: face.knob}),))
+    return state, study.latents(method, target, face)[1]
 
 
 def best_and_worst(faces: list[FaceChange], own: bool) -> list[tuple[str, FaceChange]]:

@@ -1,15 +1,40 @@
-"""The request of an EditorGrid: in words, and the one with which it begins."""
+"""What an EditorGrid compares: its request, in words, and the face of which a card was made."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.evaluation.one_face import SideBySide
+from l2l_widgets.session.history import MAX_NODES
+
+if TYPE_CHECKING:
+    from l2l_widgets.session.states import SessionState
 
 #: What is asked for where nothing else is.
 USUAL = "glasses"
+#: Faces that are remembered with what they were made of: as many as undo remembers steps.
+MAX_ORIGINS = MAX_NODES
+
+
+class Origins:
+    """Of which face the face of a card was made, for those that were loaded last."""
+
+    def __init__(self) -> None:
+        self._bases: dict[Any, SessionState] = {}  # the one that was loaded last stands last
+
+    def remember(self, made: SessionState, base: SessionState) -> None:
+        """Take a face that is loaded, and forget the oldest where there are too many."""
+        self._bases.pop(made.face_key(), None)
+        self._bases[made.face_key()] = base
+        for oldest in list(self._bases)[:-MAX_ORIGINS]:
+            del self._bases[oldest]
+
+    def get(self, state: SessionState, otherwise: SessionState) -> SessionState:
+        """What a face was made of; the other one where nothing is known of it."""
+        return self._bases.get(state.face_key(), otherwise)
 
 
 def in_units(changes: Mapping[str, float], table: AttributeTable) -> str:

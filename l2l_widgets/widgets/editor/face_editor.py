@@ -70,8 +70,8 @@ class FaceEditor(FaceView):
         "panels.js", "pair.js", "many.js", "face_editor.js",
     )  # fmt: skip
     _css = themed(
-        "l2l-face-editor", "editor", "shared/pictures.css", "controls.css", "face_editor.css",
-        "receipt.css", "panels.css", "pair.css",
+        "l2l-face-editor", "editor", "shared/pictures.css", "shared/taking.css", "controls.css",
+        "face_editor.css", "receipt.css", "panels.css", "pair.css",
     )  # fmt: skip
 
     # All of them go from the kernel to the page; the page answers with messages, which are not

@@ -185,7 +185,7 @@ class Panels:
     # -- recipe and code ---------------------------------------------------------------------------
 
     def _text(self, message: Mapping[str, Any]) -> None:
-        text = text_of_face(self.session, scale=int(message.get("scale", 1)))
+        text = text_of_face(self.session)
         self._send({"type": _panel(message), **text, "slot": message.get("slot")}, [])
 
     # -- presets -----------------------------------------------------------------------------------

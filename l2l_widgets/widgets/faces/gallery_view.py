@@ -215,7 +215,7 @@ class Gallery(FaceView):
         elif kind == "load":
             self._load(message["seed"])
         elif kind in ("save", "text"):
-            self._take_face(kind, message["seed"])
+            self._take_face(message)
         elif kind == "stop":
             self.stop()
         elif kind == "go on":
@@ -234,13 +234,14 @@ class Gallery(FaceView):
         self.face.load(seed=seed, by=self._name, **(self._drawn_as(seed) or {}))
         self.loaded = {"seed": seed}
 
-    def _take_face(self, kind: str, seed: Any) -> None:
+    def _take_face(self, message: Mapping[str, Any]) -> None:
         """Take home a face of the page, unedited, as it is shown."""
+        seed = message["seed"]
         drawn = self._drawn_as(seed)
         if drawn is None:
             raise ValueError(f"face {seed!r} is not there; allowed: one that is drawn")
         state = SessionState(seed, edits=(Edit(self.face.state.edits[-1].method),), **drawn)
-        self._take_home(kind, state, self._words("face_number", seed=seed))
+        self._take_home(message, state, self._words("face_number", seed=seed))
 
     def _on_face(self, event: FaceEvent) -> None:
         self.loaded = {"seed": event.seed}

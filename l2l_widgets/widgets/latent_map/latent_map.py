@@ -33,8 +33,28 @@ from l2l_widgets.widgets.words import Words
 _IN_STILL = {"points", "colour", "trajectory"}
 
 
+class _Making:
+    """The making of a view's map, for who waits for several things."""
+
+    def __init__(self, view: LatentMap) -> None:
+        self._view = view
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until the map is there, or it is said why it never will be; whether one of them."""
+        try:
+            self._view.wait(timeout)
+        except ValueError:
+            return bool(self._view.progress.get("error"))
+        return True
+
+
 class LatentMap(FaceView):
     """A map of a generator's faces: look, load, compare groups, draw paths, follow edits.
+
+    Its own pictures, of points and along paths, are drawn with the noise "const" whatever that of
+    the session is: the thumbnails come from a file that was made with it once, and faces can be
+    compared with their neighbours only where all are drawn alike. What is loaded is what was seen:
+    with a face of the map the session takes its noise and its truncation.
 
     Parameters
     ----------
@@ -72,7 +92,7 @@ class LatentMap(FaceView):
 
     _esm = scripted(
         "latent_map", "shared/taking.js", "map_canvas.js", "map_marks.js", "map_panels.js",
-        "latent_map.js",
+        "map_bar.js", "latent_map.js",
     )  # fmt: skip
     _css = themed("l2l-map", "latent_map", "shared/taking.css", "latent_map.css", "map_panels.css")
 
@@ -152,6 +172,9 @@ class LatentMap(FaceView):
                 if waited > timeout:
                     raise ValueError(f"the map was not ready within {timeout:g} s")
         return self
+
+    def _at_work(self) -> list[Any]:
+        return [_Making(self), *super()._at_work(), self._bridge]
 
     @property
     def code_map(self) -> CodeMap:

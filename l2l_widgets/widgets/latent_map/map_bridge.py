@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from l2l_widgets.latest_wins import LatestWins
+from l2l_widgets.latest_wins import LatestWins, drain_all
 from l2l_widgets.maps.code_map import CodeMap, Layout
 from l2l_widgets.policy import visible_table
+from l2l_widgets.session.glances import NOISE
 from l2l_widgets.session.shared_face import SharedFace
 from l2l_widgets.session.subscribers import never
 from l2l_widgets.widgets.audience import Audience
@@ -138,6 +139,10 @@ class MapBridge:
         for worker in self._workers.values():
             worker.close()
 
+    def drain(self, timeout: float) -> bool:
+        """Wait until nothing is being worked out on the map; False when that took longer."""
+        return drain_all(list(self._workers.values()), timeout)
+
     def look_again(self) -> None:
         """Do what was left undone while nobody looked, once somebody does."""
         if self.audience.is_there and self.ready.is_set():
@@ -225,14 +230,16 @@ class MapBridge:
                 raise ValueError(f"stop is {stop}; allowed: a stop of the path that is up")
             row = self.walk.rows[stop]
             if row is None:
-                self.face.load(w=self.walk.ws[stop : stop + 1], by="map", gesture=gesture)
+                w = self.walk.ws[stop : stop + 1]
+                self.face.load(w=w, noise_mode=NOISE, by="map", gesture=gesture)
                 return
         seed = found.seed_of(int(row))
-        if session.state.truncation_psi != found.truncation_psi:
-            # The map shows the faces at its own truncation; loaded is what was seen.
-            session.update(truncation_psi=found.truncation_psi, gesture=gesture)
         picture = self._album.known(int(row)) if self._album is not None else None
-        self.face.load(seed=seed, by="map", gesture=gesture)
+        # The map shows faces at a truncation and with a noise of its own; loaded is what was seen.
+        self.face.load(
+            seed=seed, truncation_psi=found.truncation_psi, noise_mode=NOISE,
+            by="map", gesture=gesture,
+        )  # fmt: skip
         if picture is not None and session.state.edits[-1].empty:
             # It was looked at a moment ago: there is nothing to wait for.
             value = first_face(found, self.layout, self.table, int(row), picture)
@@ -317,7 +324,7 @@ class MapBridge:
         self._notice(**save_path(self._map, self._path, self._folder))
 
     def _do_text(self, message: Mapping[str, Any]) -> None:
-        self._send({"type": "text", **text_of_path(self._map, self._path)})
+        self._send({**text_of_path(self._map, self._path), "client": message.get("client")})
 
     def _follow_again(self) -> None:
         """Follow the edit that is up: of another face, on another map, or for who came back."""

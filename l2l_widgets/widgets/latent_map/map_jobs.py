@@ -19,7 +19,7 @@ from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.maps.code_map import SPACES, CodeMap, Layout
 from l2l_widgets.maps.paths import MapTrajectory, MapWalk, compare_groups, trajectories, walk
 from l2l_widgets.plots.maps import CAVEAT
-from l2l_widgets.session.glances import Glances
+from l2l_widgets.session.glances import NOISE, Glances
 from l2l_widgets.session.states import EditResult
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.words import Words
@@ -164,7 +164,7 @@ def draw(code_map: CodeMap, ws: Tensor) -> Tensor:
     """Pictures (M, 3, R, R) of latents (M, num_ws, w_dim)."""
     generator = code_map.models.generator
     with torch.inference_mode():
-        return generator.synthesis(ws.to(generator.w_avg.device), noise_mode="const").cpu()
+        return generator.synthesis(ws.to(generator.w_avg.device), noise_mode=NOISE).cpu()
 
 
 def named_of(code_map: CodeMap, table: AttributeTable, row: int) -> list[list[Any]]:

@@ -10,7 +10,7 @@ from l2l_widgets.walks.as_code import walk_code, walk_name
 from l2l_widgets.walks.files import walk_recipe
 from l2l_widgets.walks.interpolation import Interpolator
 from l2l_widgets.walks.walk import Walk
-from l2l_widgets.widgets.taking_home import save_strip
+from l2l_widgets.widgets.taking_home import frame_enlargement, save_strip
 
 if TYPE_CHECKING:
     from l2l_widgets.maps.code_map import CodeMap
@@ -42,11 +42,12 @@ def save_path(code_map: CodeMap, found: MapWalk, folder: Path) -> dict[str, Any]
 
 
 def text_of_path(code_map: CodeMap, found: MapWalk) -> dict[str, str]:
-    """A path's name, its recipe and its code: ``what``, ``recipe``, ``code``."""
+    """A path's name, its recipe and its code, as a page is told: ``what``, ``recipe``, ``code``."""
     walk = walk_of_path(code_map, found)
-    recipe = walk_recipe(code_map.models, walk)
+    recipe, side = walk_recipe(code_map.models, walk), code_map.models.generator.img_resolution
     return {
+        "type": "text",
         "what": walk_name(walk),
         "recipe": json.dumps(recipe, indent=1),
-        "code": walk_code(code_map.models, walk),
+        "code": walk_code(code_map.models, walk, frame_enlargement(side)),
     }

@@ -158,9 +158,13 @@ class TrainingCell(View):
         return not self.is_running
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the end (seconds; None: for ever); whether it came."""
+        """Wait for the end (seconds; None: for ever); whether it came.
+
+        It is drawn meanwhile, though no message of its page may be heard while Python waits.
+        """
         if self._thread is not None:
-            self._thread.join(timeout)
+            with self._awaited():
+                self._thread.join(timeout)
         return not self.is_running
 
     async def until_done(self, seconds: float) -> bool:

@@ -12,7 +12,7 @@ class GridView {
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
     this.before = new PictureView("before", t("before_description"));
     this.queue = new PictureQueue((source) => this.before.show(source));
-    this.home = new TakeHome(model, (message) => this.link.post(message));
+    this.home = new TakeHome(model, this.link);
     this.list = h("div", { class: "l2l-cards", role: "list", "aria-label": t("methods_list") });
     this.tally = h("p", { class: "l2l-stamp l2l-tally" });
     this.beforeCard = h("div", { class: "l2l-card l2l-beforecard", role: "listitem" },

@@ -10,7 +10,7 @@ class ExplorerView {
     this.said = h("p", { class: "l2l-said", role: "status", "aria-live": "polite" });
     this.message = new Message();
     this.grid = new LeakageGrid(this.rows, (edited, read) => this.open(edited, read), (text) => (this.said.textContent = text));
-    this.home = new TakeHome(model, (message) => this.link.post(message));
+    this.home = new TakeHome(model, this.link);
     this.behind = new FacesBehind(this.rows, (seed, edited) => this.load(seed, edited), this.home);
     this.tracks = new TrajectoryPlot(this.rows, (edited, faces) => this.link.post({ kind: "trajectory", edited, faces }));
     this.element = this.layOut();
@@ -47,7 +47,10 @@ class ExplorerView {
     const takes = { onchange: () => this.plan(), onkeydown: (event) => event.key === "Enter" && this.plan() };
     this.faces = h("input", { type: "number", min: 2, max: 4000, "aria-label": t("many_faces"), ...takes });
     this.seed = h("input", { type: "number", min: 0, max: 999, "aria-label": t("seed_of_the_faces"), ...takes });
-    this.start = button(t("measure"), "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
+    // Both texts have their room at once: what stands in the bar keeps its width when one takes the other's place.
+    this.starts = [t("measure"), t("go_on")].map((text) => h("span", {}, text));
+    const go = h("span", { class: "l2l-measuring" }, ...this.starts);
+    this.start = button(go, "start", () => this.link.post({ kind: "start" }), { class: "l2l-button l2l-primary l2l-start" });
     this.stop = button(t("stop"), "stop", () => this.link.post({ kind: "stop" }), { class: "l2l-button l2l-stop" });
     this.bar = h("progress", { max: 1, value: 0, "aria-label": t("measured") });
     this.numbers = h("span", { class: "l2l-progress-text" });
@@ -230,8 +233,9 @@ class ExplorerView {
     const busy = ["running", "paused"].includes(status.state);
     this.start.classList.toggle("l2l-absent", busy);
     this.stop.classList.toggle("l2l-absent", !busy);
-    const some = status.done > 0 && status.done < status.total;
-    this.start.querySelector("span").textContent = some ? t("go_on") : t("measure");
+    // What was stopped goes on, in its first row as well.
+    const some = status.done < status.total && (status.done > 0 || status.state === "stopped");
+    this.starts.forEach((text, i) => text.classList.toggle("l2l-absent", i !== Number(some)));
     this.bar.value = status.total ? status.done / status.total : 0;
     const left = asTimeLeft(status.seconds_left);
     const words = {

@@ -1,7 +1,7 @@
 // The faces behind a cell: each a dot where its change is, the best and the worst before and after.
 
 class FacesBehind {
-  /** `onload(seed, edited)` loads a face as it was, or as the edit made it; `home` takes the latter home. */
+  /** `onload(seed, edited)` loads a face as it was, or as the edit made it; `home` takes either home. */
   constructor(rows, onload, home) {
     this.rows = rows;
     this.onload = onload;
@@ -117,23 +117,22 @@ class FacesBehind {
       const own = cell.edited === cell.read;
       const amount = own ? "" : `${row.label} ${pair.change === null ? t("not_known") : asAmount(row, pair.change)}`;
       const asked = `${target.label} ${asAmount(target, pair.asked)} ${pair.strength === null ? t("not_reached_at_full_strength") : t("took_strength", { strength: fixed(pair.strength, 2) })}`;
+      const face = t("face_named", { seed: pair.seed });
       const views = ["before", "after"].map((name) => {
         const view = new PictureView(name, t("face_before_or_after", { seed: pair.seed, name: t(name) }));
         new PictureQueue((source) => view.show(source)).push(pair[name]);
         this.views.push(view);
         const edited = name === "after";
-        return h("button", {
+        return h("div", { class: "l2l-pairside" }, h("button", {
           type: "button", class: "l2l-pairface", dataset: { load: name },
           title: t(edited ? "load_the_edited_face_everywhere" : "load_this_face_everywhere"),
           onclick: () => this.onload(pair.seed, edited),
-        }, view.element);
+        }, view.element), this.home.buttons(() => `${face}, ${t(name)}`, () => ({ seed: pair.seed, edited })));
       });
-      const face = t("face_named", { seed: pair.seed });
       return h("div", { class: "l2l-pair", role: "group", "aria-label": `${pair.caption}, ${face}`, dataset: { seed: pair.seed } },
         h("strong", {}, pair.caption), h("span", { class: "l2l-pair-pictures" }, ...views),
         h("span", { class: "l2l-stamp" }, t("face_and_amount", { seed: pair.seed, amount: amount ? ` \u00b7 ${amount}` : "" })),
-        h("span", { class: "l2l-stamp" }, asked),
-        this.home.buttons(() => `${face}, ${t("after")}`, () => ({ seed: pair.seed })));
+        h("span", { class: "l2l-stamp" }, asked));
     }));
   }
 

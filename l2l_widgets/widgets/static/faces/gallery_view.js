@@ -38,7 +38,7 @@ class GalleryView {
       class: "l2l-face-grid", role: "group", "aria-label": t("many_faces"), onkeydown: (event) => this.onKey(event),
       dataset: { none: t("no_face_like_that") },
     });
-    this.home = new TakeHome(model, (message) => this.link.post(message));
+    this.home = new TakeHome(model, this.link);
     this.taken = h("span", { class: "l2l-soft" });
     this.takes = this.home.buttons(() => this.taken.textContent, () => ({ seed: this.offered }));
     this.element = this.layOut();
@@ -69,7 +69,7 @@ class GalleryView {
       h("div", { class: "l2l-gallery-foot" }, this.back, this.where, this.next, this.bar, this.count, this.stop,
         this.more, this.saying,
         h("label", { class: "l2l-field l2l-first" }, h("span", {}, t("begin_with_seed")), this.first)),
-      h("div", { class: "l2l-gallery-take" }, this.taken, this.takes), this.home.element);
+      h("div", { class: "l2l-gallery-take", hidden: true }, this.taken, this.takes), this.home.element);
   }
 
   search() {

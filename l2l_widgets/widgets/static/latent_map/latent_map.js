@@ -1,11 +1,5 @@
 // LatentMap: thousands of faces in the plane. It draws and asks; the kernel does the rest.
 
-const TOOLS = () => ([
-  ["look", t("look"), t("point_at_a_face_to")],
-  ["a", t("group_a"), t("draw_around_faces_group_a")],
-  ["b", t("group_b"), t("draw_around_other_faces_group")],
-  ["path", t("path"), t("draw_a_path_the_faces")],
-]);
 /** Faces that a key takes as a group, and pixels that tell a click from a drag. */
 const AROUND = 200;
 const SLACK = 4;
@@ -22,7 +16,7 @@ class LatentMapView {
     this.legend = new Legend();
     this.card = new FaceCard(this.rows);
     this.groups = new GroupsPanel(this.rows, () => this.clearGroups());
-    this.home = new TakeHome(model, (message) => this.link.post(message));
+    this.home = new TakeHome(model, this.link);
     this.strip = new StripPanel(this.home, (stop) => this.link.post({ kind: "load", stop }), (stop) => this.markStop(stop),
       () => {
         this.clearPath();
@@ -59,37 +53,20 @@ class LatentMapView {
   // -- layout ----------------------------------------------------------------------------------------------------
 
   layOut() {
-    this.tools = TOOLS().map(([name, text, title]) => h("button", {
-      type: "button", class: "l2l-map-tool", title, dataset: { tool: name }, onclick: () => this.choose(name),
-    }, text));
-    this.space = h("select", { "aria-label": t("what_is_mapped"), onchange: () => this.askPoints(this.space.value, null) });
-    this.seeds = h("div", { class: "l2l-segments", role: "group", "aria-label": t("seed_of_the_map") });
-    this.colour = h("select", { class: "l2l-map-colour", "aria-label": t("colour_by"), onchange: () => this.link.post({ kind: "colour", name: this.colour.value }) });
-    this.colour.append(h("optgroup", { label: t("how_far_to_believe_it") }, ...this.schema.beliefs.map((b) => h("option", { value: b.name }, b.label))));
-    for (const family of this.schema.families) {
-      this.colour.append(h("optgroup", { label: family.name }, ...family.rows.map((r) => h("option", { value: r.name }, r.label))));
-    }
-    const check = (text, title, act) => {
-      const input = h("input", { type: "checkbox", onchange: () => act(input.checked) });
-      return h("label", { class: "l2l-map-check", title }, input, text);
-    };
-    this.faces = check(t("many_faces"), t("show_small_faces_instead_of"), (on) => {
+    this.bar = new MapBar(this.schema, (tool) => this.choose(tool), (space, seed) => this.link.post({ kind: "points", space, seed }),
+      (name) => this.link.post({ kind: "colour", name }));
+    this.looks = new MapLooks((on) => {
       this.canvas.thumbnails = on;
       this.canvas.redraw();
-    });
-    this.sizes = check(t("size_by_trust"), t("large_dots_keep_their_neighbours"), (on) => {
+    }, (on) => {
       this.canvas.sizes = on;
       this.canvas.redraw();
     });
     const zoom = (text, label, act) => h("button", { type: "button", class: "l2l-map-zoom", "aria-label": label, title: label, onclick: act }, text);
-    this.bar = h("div", { class: "l2l-map-bar-top" },
-      h("div", { class: "l2l-segments", role: "group", "aria-label": t("tool") }, ...this.tools),
-      h("label", {}, t("map_of"), this.space), h("label", {}, t("seed"), this.seeds),
-      h("label", {}, t("colour"), this.colour), this.faces, this.sizes);
     const stage = h("div", { class: "l2l-map-main" }, this.canvas.element, this.legend.element,
       h("div", { class: "l2l-map-zooms" }, zoom("+", t("zoom_in"), () => this.canvas.zoom(1.5)),
         zoom("\u2212", t("zoom_out"), () => this.canvas.zoom(1 / 1.5)), zoom("\u2922", t("show_all"), () => this.canvas.showAll())),
-      this.progress);
+      this.looks.element, this.progress);
     const panel = (title, body, open) => {
       const element = h("details", { class: "l2l-map-section" }, h("summary", {}, title), body);
       element.open = open;
@@ -98,7 +75,7 @@ class LatentMapView {
     this.groupsSection = panel(t("two_groups"), this.groups.element, false);
     this.editSection = panel(t("where_an_edit_goes"), this.edit.element, true);
     this.side = h("div", { class: "l2l-map-side" }, this.card.element, this.editSection, this.groupsSection);
-    return h("div", { class: "l2l l2l-map" }, this.bar,
+    return h("div", { class: "l2l l2l-map" }, this.bar.element,
       h("div", { class: "l2l-map-columns" }, stage, this.side),
       this.message, this.placing, this.strip.element, h("p", { class: "l2l-map-caveat" }, h("b", {}, t("how_to_read_it")), this.schema.caveat), this.said);
   }
@@ -124,7 +101,7 @@ class LatentMapView {
 
   choose(tool) {
     this.tool = tool;
-    for (const item of this.tools) item.setAttribute("aria-pressed", String(item.dataset.tool === tool));
+    this.bar.choose(tool);
     this.canvas.element.dataset.tool = tool;
     if (tool === "a" || tool === "b") {
       this.groupsSection.open = true;
@@ -225,7 +202,7 @@ class LatentMapView {
     } else if (event.key === "Enter") this.load(row);
     else if (key === "a" || key === "b") this.takeGroup(key, this.canvas.around(row, AROUND));
     else if (key === "p") this.stepTo(row);
-    else if (/^[1-9]$/.test(key)) this.seeds.children[Number(key) - 1]?.click();
+    else if (/^[1-9]$/.test(key)) this.bar.turnTo(Number(key) - 1);
     else if (key === "+" || key === "=") this.canvas.zoom(1.5);
     else if (key === "-") this.canvas.zoom(1 / 1.5);
     else if (key === "0") this.canvas.showAll();
@@ -314,12 +291,6 @@ class LatentMapView {
     this.canvas.redrawMarks();
   }
 
-  askPoints(space, seed) {
-    const { spaces } = this.model.get("points");
-    const wanted = seed ?? spaces[space].seeds[0];
-    this.link.post({ kind: "points", space, seed: wanted });
-  }
-
   // -- what the kernel says --------------------------------------------------------------------------------------
 
   sync(name) {
@@ -339,13 +310,7 @@ class LatentMapView {
     this.known = points;
     this.canvas.trust = points.kept ? new Uint8Array(points.kept.buffer, points.kept.byteOffset, points.kept.byteLength) : null;
     this.canvas.setPoints(xy, same);
-    this.space.replaceChildren(...Object.entries(points.spaces).map(([name, { label, seeds }]) =>
-      h("option", { value: name, disabled: !seeds.length, title: seeds.length ? "" : t("not_laid_out") }, label)));
-    this.space.value = points.space;
-    this.seeds.replaceChildren(...points.spaces[points.space].seeds.map((seed) => h("button", {
-      type: "button", class: "l2l-map-seed", "aria-pressed": String(seed === points.seed), title: t("the_same_faces_laid_out", { seed }),
-      onclick: () => this.askPoints(points.space, seed),
-    }, String(seed + 1))));
+    this.bar.showPoints(points);
     this.showLooking(this.model.get("looking"));
     this.element.dataset.space = points.space;
     this.element.dataset.placing = String(points.placing);
@@ -362,7 +327,7 @@ class LatentMapView {
   showColour(colour) {
     const bytes = colour.values;
     this.canvas.setColours(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-    this.colour.value = colour.name;
+    this.bar.colour.value = colour.name;
     this.legend.update(colour, this.known?.count ?? 0);
     if (this.marks.row >= 0) this.legend.point(this.canvas.values[this.marks.row]);
   }
@@ -390,8 +355,8 @@ class LatentMapView {
     this.showElapsed();
     // Without a map there is nothing that these could do, and the line stands where the map would.
     this.progress.classList.toggle("l2l-map-broken", error);
-    this.bar.inert = this.side.inert = error;
-    this.legend.element.hidden = error;
+    this.bar.element.inert = this.side.inert = error;
+    this.legend.element.hidden = this.looks.element.hidden = error;
   }
 
   showElapsed() {

@@ -102,10 +102,11 @@ class FaceCard {
     }));
   }
 
-  /** A click on the face that is loaded already would load nothing; its edit is another face. */
+  /** A click on the face that is loaded already would load nothing; what is shown of it has no edit. */
   tellRole() {
-    const isLoaded = this.row === this.face?.row && !this.face.edited;
-    this.role.textContent = t(isLoaded ? "loaded_here_and_in_every" : "under_the_pointer_click_loads");
+    const isLoaded = this.row === this.face?.row;
+    this.role.textContent = t(!isLoaded ? "under_the_pointer_click_loads"
+      : this.face.edited ? "loaded_with_its_edit" : "loaded_here_and_in_every");
   }
 
   /** The face that all views share; where the pointer is on a face, that one stays up. */

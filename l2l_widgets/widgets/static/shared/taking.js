@@ -33,10 +33,10 @@ function textHalves(recipe, code, help, name, ...more) {
 
 /** The two acts on the faces of a view, and the place in which their outcome stands. */
 class TakeHome {
-  /** `post(message)` sends to the kernel. */
-  constructor(model, post) {
+  /** `link` is the line to the kernel. */
+  constructor(model, link) {
     this.model = model;
-    this.post = post;
+    this.link = link;
     this.saved = h("p", { class: "l2l-taken-saved", role: "status" });
     const area = (label) => h("textarea", { readonly: true, spellcheck: "false", rows: 9, "aria-label": t(label) });
     this.recipe = area("as_recipe");
@@ -72,14 +72,13 @@ class TakeHome {
 
   ask(from, message) {
     this.saved.textContent = "";
-    if (message.kind === "text") [this.from, this.waiting] = [from, true];
-    this.post(message);
+    if (message.kind === "text") this.from = from;
+    this.link.post(message);
   }
 
   /** The answer to "as code"; another page's is its own business. */
-  hear({ type, what, recipe, code }) {
-    if (type !== "text" || !this.waiting) return;
-    this.waiting = false;
+  hear({ type, client, what, recipe, code }) {
+    if (type !== "text" || client !== this.link.client) return;
     this.title.textContent = what;
     this.recipe.value = recipe;
     this.code.value = code;
