@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.receipt import Receipt
-    from l2l_widgets.session.states import EditResult
+    from l2l_widgets.session.states import EditResult, SessionState
 
 #: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to
 #: decode, and still a small message.
@@ -195,6 +195,7 @@ class SessionBridge:
         self._read: tuple[Any, ...] | None = None  # key of the face that was read
         self._readings: dict[str, float] = {}
         self._settings: dict[str, Any] = {}
+        self.state: SessionState | None = None  # of which the settings were told last
         self._abilities: dict[str, Any] = {}
         self._known: dict[str, dict[str, Any]] = {}  # method -> its abilities
         # What was asked of another method and this one does not know: it must not block the rest.
@@ -399,7 +400,7 @@ class SessionBridge:
         if abilities != self._abilities:
             self._abilities = abilities
             self._publish({"abilities": abilities})
-        settings = self._visible(self._settings_of(result))
+        settings, self.state = self._visible(self._settings_of(result)), result.state
         if settings != self._settings:
             self._settings = settings
             self._publish({"settings": settings})
