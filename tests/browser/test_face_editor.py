@@ -413,7 +413,7 @@ def test_what_did_not_come_is_marked_where_it_was_asked(editor):
 def test_what_the_method_does_not_reach_is_hatched_and_said(editor):
     spans = "editor.reach['spans'].items()"
     measured = f"bool({spans})"
-    harness.until(lambda: harness.evaluate_in_kernel(editor.page, measured) == "True")
+    harness.until(lambda: harness.evaluate_in_kernel(editor.page, measured) == "True", 240)
     rows = (
         f"next((f'{{n}} {{e:.4f}}' for n, (_, e) in {spans} if e < 0.9 and not table[n].group), '')"
     )

@@ -293,7 +293,9 @@ class Controls {
     const span = this.measured.method === method ? this.measured.spans[name] : undefined;
     const [down, up] = reach[name] ?? [1, 1];
     const [low, high] = span ?? [own - down, own + up];
-    return [Math.max(0, Math.min(own, low)), Math.min(1, Math.max(own, high)), span !== undefined];
+    const [lowest, highest] = [Math.min(own, low), Math.max(own, high)];
+    // what is nearer to an end of the scale than a reader sees is all the way there
+    return [lowest < Controls.FINE ? 0 : lowest, highest > 1 - Controls.FINE ? 1 : highest, span !== undefined];
   }
 
   /** A receipt's verdict: name -> what came, the names of its shortfalls, and what was not held. */
@@ -431,3 +433,4 @@ class Controls {
   }
 }
 Controls.KEYS_REST = 800; // milliseconds
+Controls.FINE = 0.01;
