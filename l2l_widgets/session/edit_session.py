@@ -24,7 +24,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -44,17 +43,14 @@ from l2l_widgets.session.states import (
     Edit,
     EditResult,
     SessionState,
+    changed,
     check_state,
-    edits_asked,
-    face_values,
     latent_face,
 )  # fmt: skip
-from l2l_widgets.session.subscribers import Subscribers
+from l2l_widgets.session.subscribers import Subscribers, never
 
 #: Seconds after which a picture is finished although newer requests keep coming.
 PATIENCE = 1.0
-_FACE_FIELDS = frozenset({"seed", "w", "truncation_psi", "noise_mode"})
-_EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve", "rows", "space"})
 
 
 class EditSession:
@@ -167,17 +163,8 @@ class EditSession:
         int
             The new stamp; results carry it.
         """
-        unknown = sorted(set(values) - _FACE_FIELDS - _EDIT_FIELDS - {"edits"})
-        if unknown:
-            known = ", ".join(sorted(_FACE_FIELDS | _EDIT_FIELDS | {"edits"}))
-            raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
-        face = face_values({k: v for k, v in values.items() if k in _FACE_FIELDS}, self.models)
-        edit = {k: v for k, v in values.items() if k in _EDIT_FIELDS}
         with self._lock:
-            edits = edits_asked(values.get("edits"), self.state.edits)
-            if edit:
-                edits = (*edits[:-1], replace(edits[-1], **edit))
-            return self._enter(replace(self.state, edits=edits, **face), gesture)
+            return self._enter(changed(self.state, values, self.models), gesture)
 
     def set_seed(self, seed: int, gesture: str | None = None) -> int:
         """Take the face of a seed, a whole number from 0 to 2**32 - 1; the edits stay."""
@@ -258,15 +245,13 @@ class EditSession:
         """Keep the current edit and begin an empty one on top of it."""
         with self._lock:
             top = Edit(method or self.state.edits[-1].method)
-            return self._enter(replace(self.state, edits=(*self.state.edits, top)), None)
+            return self.update(edits=(*self.state.edits, top))
 
     def reset(self) -> int:
         """Take back all edits; the face stays. Can be undone."""
         with self._lock:
             fresh = (Edit(self.state.edits[-1].method),)
-            if self.state.edits == fresh:
-                return self._stamp
-            return self._enter(replace(self.state, edits=fresh), None)
+            return self._stamp if self.state.edits == fresh else self.update(edits=fresh)
 
     def undo(self) -> bool:
         """Go back one step; False when there is none."""
@@ -310,10 +295,8 @@ class EditSession:
         session's.
         """
         now, stamp = self._snapshot()
-        return self._rendered(now if state is None else check_state(state), stamp, preview)
-
-    def _rendered(self, state: SessionState, stamp: int, preview: bool = False) -> EditResult:
-        result = self._renderer.render(state, stamp, preview=preview)
+        asked = now if state is None else check_state(state)
+        result = self._renderer.render(asked, stamp, preview=preview)
         assert result is not None  # nothing abandons it
         return result
 
@@ -352,6 +335,27 @@ class EditSession:
         except Exception as error:  # errors are data: the result of render says which
             error_line(error)
             return {}
+
+    def face_reach(
+        self, *names: str, stale: Callable[[], bool] = never, state: SessionState | None = None
+    ) -> dict[str, tuple[float, float]] | None:
+        """Measure how far the method takes the unedited face, one attribute at a time.
+
+        Parameters
+        ----------
+        *names : str
+            All that the method can change and that may be shown, if none is given.
+        stale, state : optional
+            As for :meth:`measure`, where None says that it was abandoned, and :meth:`render`.
+
+        Returns
+        -------
+        dict or None
+            Name -> lowest and highest reading (:mod:`l2l_widgets.session.face_reach`), without what
+            cannot be measured. ValueError on a name that the method cannot change.
+        """
+        asked = self.state if state is None else check_state(state)
+        return self._renderer.reach(asked, names, stale)
 
     # -- answers, on the worker --------------------------------------------------------------------
 
@@ -433,9 +437,8 @@ class EditSession:
             return
         self._answered = stamp
         self._subscribers.publish("result", result)
-        if not measure or result.error is not None or not self._worker.rested(rest):
-            return
-        if not self._subscribers.want_receipts:
+        wanted = measure and result.error is None and self._worker.rested(rest)
+        if not wanted or not self._subscribers.want_receipts:
             return
         receipt = self._renderer.measure(state, stamp, self._worker.stale)
         if receipt is not None:
@@ -458,11 +461,9 @@ class EditSession:
         ValueError
             When the state cannot be drawn.
         """
-        return self._recipe(self.state if state is None else check_state(state), picture).to_dict()
-
-    def _recipe(self, state: SessionState, picture: Mapping[str, Any] | None) -> Recipe:
+        state = self.state if state is None else check_state(state)
         self._renderer.check(state)
-        return Recipe.of(self.models, state, picture)
+        return Recipe.of(self.models, state, picture).to_dict()
 
     def save(
         self, path: str | os.PathLike[str], scale: int = 1, compare: bool = False,
@@ -493,7 +494,7 @@ class EditSession:
         result = self.render(state)
         if result.error is not None or result.after is None:
             raise ValueError(result.error)
-        recipe = self._recipe(result.state, {"scale": scale, "compare": compare})
+        recipe = Recipe.of(self.models, result.state, {"scale": scale, "compare": compare})
         image = result.compare() if compare else result.after
         save_image(path, image, text={PNG_KEY: recipe.to_json()}, scale=scale)
         return recipe.to_dict()

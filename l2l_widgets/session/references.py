@@ -103,7 +103,7 @@ class RandomEdits:
         rows = self._rows.setdefault(rung, [])
         start = sum(len(chunk) for chunk in rows)
         steps = self._directions[start : start + CHUNK] * 2.0**rung
-        images = _pictures(self._models, self._ws + steps, self._noise_mode, stale)
+        images = pictures(self._models, self._ws + steps, self._noise_mode, stale)
         if images is None:
             return
         if embedding is not None:
@@ -190,7 +190,7 @@ class Strangers:
         z = torch.cat([z_from_seed(seed, generator.z_dim) for seed in seeds])
         ws = generator.mapping(z.to(self._models.device), truncation_psi=truncation_psi)
         rows = to_wplus(ws, generator.num_ws)
-        images = _pictures(self._models, rows, noise_mode, stale)
+        images = pictures(self._models, rows, noise_mode, stale)
         if images is None:
             return
         chunks = self._vectors.setdefault(key, [])
@@ -261,7 +261,7 @@ def judge_names(models: Models) -> dict[str, str]:
     return out
 
 
-def _pictures(
+def pictures(
     models: Models, ws: Tensor, noise_mode: str, stale: Callable[[], bool]
 ) -> Tensor | None:
     """Pictures as the generator's synthesis draws them; None where ``stale`` said True meanwhile.

@@ -8,7 +8,7 @@ changed. A preview is never kept as a face's picture, read or measured.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from l2l_widgets.models.drawing import Abandoned, Face, cached
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import check_visible, visible_table
 from l2l_widgets.session.arguments import must_be_whole
+from l2l_widgets.session.face_reach import FaceReach, plain_edit, reach_key, reachable
 from l2l_widgets.session.holding import check_holding
 from l2l_widgets.session.known_faces import Drawn, KnownFaces
 from l2l_widgets.session.receipt import Receipt
@@ -43,8 +44,9 @@ from l2l_widgets.session.states import (
 from l2l_widgets.session.stopwatch import Stopwatch
 from l2l_widgets.session.turns import Turns
 
-#: Bands of random edits kept in memory.
+#: Bands of random edits kept in memory, and faces whose reach is known.
 MAX_BANDS = 6
+MAX_REACHES = 24
 STAGES = ("mapping", "read", "edit", "synthesis")
 
 
@@ -66,6 +68,7 @@ class Renderer:
         self._known = KnownFaces(models)
         self._bands: OrderedDict[tuple[Any, ...], RandomEdits] = OrderedDict()
         self._strangers = Strangers(models)
+        self._reaches: OrderedDict[tuple[Any, ...], FaceReach] = OrderedDict()
 
     # -- what can be asked -------------------------------------------------------------------------
 
@@ -225,6 +228,43 @@ class Renderer:
             face = drawn.after if drawn else self._known.face(state, watch)
             values = self._known.reading(face, "regressor", state, watch)
         return dict(zip(self.models.table.names, values[0].tolist(), strict=True))
+
+    def reach(
+        self,
+        state: SessionState,
+        names: Sequence[str] = (),
+        stale: Callable[[], bool] = lambda: False,
+    ) -> dict[str, tuple[float, float]] | None:
+        """How far the last edit's method takes the unedited face; see ``EditSession.face_reach``.
+
+        None where ``stale`` says True before all of it is known: True from the start asks what is
+        known already, and draws nothing.
+        """
+        if not self.models.has("regressor"):
+            return {}
+        edit, key = plain_edit(state), reach_key(state)
+
+        def begin() -> FaceReach:
+            self._check_face(state)
+            check_scope(edit, self.models.editor(edit.method), self.models.generator.num_ws)
+            watch = Stopwatch()
+            face = self._known.face(state, watch)
+            current = self._known.reading(face, "regressor", state, watch)
+            return FaceReach(self.models, face.ws, current, edit, state.noise_mode)
+
+        with self._lock, torch.inference_mode():
+            if key not in self._reaches and stale():
+                return None
+            editor = self.models.editor(edit.method)
+            names = reachable(names, edit.method, editor, self.models.table)
+            reach: FaceReach = cached(self._reaches, key, begin, MAX_REACHES)
+        while True:
+            with self._lock, torch.inference_mode():
+                if reach.missing(names) == 0:
+                    return reach.spans(names)
+                if stale():
+                    return None
+                reach.advance(names, stale)
 
     def _before_or_none(self, state: SessionState) -> Tensor | None:
         try:

@@ -32,6 +32,9 @@ MAX_EDITS = 64
 MAX_LATENT = 1e3
 #: By how much two latents of one face may differ: those of a batch are computed in another order.
 SAME = 1e-4
+#: What a session's update may give: of the face, of the last edit.
+_FACE_FIELDS = frozenset({"seed", "w", "truncation_psi", "noise_mode"})
+_EDIT_FIELDS = frozenset({"method", "changes", "targets", "preserve", "rows", "space"})
 
 
 @dataclass(frozen=True)
@@ -258,6 +261,30 @@ def face_values(face: Mapping[str, Any], models: Models) -> dict[str, Any]:
         w = latent_face(face["w"], models.generator.num_ws)
         return {**face, "seed": None, "w": w, "w_key": tensor_key(w)}
     return {**face, "w": None, "w_key": ""} if "seed" in face else dict(face)
+
+
+def changed(state: SessionState, values: Mapping[str, Any], models: Models) -> SessionState:
+    """A state with other values: of the face, of its last edit, or all ``edits``.
+
+    Parameters
+    ----------
+    state : SessionState
+        What there is, with at least one edit.
+    values : mapping
+        Field -> value; a TypeError names one that does not exist.
+    models : Models
+        As for :func:`face_values`.
+    """
+    unknown = sorted(set(values) - _FACE_FIELDS - _EDIT_FIELDS - {"edits"})
+    if unknown:
+        known = ", ".join(sorted(_FACE_FIELDS | _EDIT_FIELDS | {"edits"}))
+        raise TypeError(f"update: unknown field {unknown[0]!r}; known: {known}")
+    face = face_values({k: v for k, v in values.items() if k in _FACE_FIELDS}, models)
+    edit = {k: v for k, v in values.items() if k in _EDIT_FIELDS}
+    edits = edits_asked(values.get("edits"), state.edits)
+    if edit:
+        edits = (*edits[:-1], replace(edits[-1], **edit))
+    return replace(state, edits=edits, **face)
 
 
 def edits_asked(given: Any, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:

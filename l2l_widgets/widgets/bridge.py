@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.edit_session import EditSession
     from l2l_widgets.session.receipt import Receipt
-    from l2l_widgets.session.states import EditResult
+    from l2l_widgets.session.states import EditResult, SessionState
 
 #: Pictures up to this side travel as raw pixels: no artefacts that upscaling would show, nothing to
 #: decode, and still a small message.
@@ -199,6 +199,7 @@ class SessionBridge:
         self._read: tuple[Any, ...] | None = None  # key of the face that was read
         self._readings: dict[str, float] = {}
         self._settings: dict[str, Any] = {}
+        self.state: SessionState | None = None  # of which the settings were told last
         self._abilities: dict[str, Any] = {}
         self._known: dict[str, dict[str, Any]] = {}  # method -> its abilities
         # What was asked of another method and this one does not know: it must not block the rest.
@@ -406,8 +407,7 @@ class SessionBridge:
 
     def _publish_pictures(self, result: EditResult, quality: int) -> None:
         with self._lock:
-            values = self._pictures(result, quality) if result.stamp >= self._since else {}
-            if values:
+            if result.stamp >= self._since and (values := self._pictures(result, quality)):
                 self._publish(values)
 
     def _publish_result(self, result: EditResult) -> None:
@@ -418,7 +418,7 @@ class SessionBridge:
         with self._lock:
             if abilities != self._abilities and self._publish_of(table, {"abilities": abilities}):
                 self._abilities = abilities
-        settings = self._visible(self._settings_of(result, table))
+        settings, self.state = self._visible(self._settings_of(result, table)), result.state
         with self._lock:
             if settings != self._settings and self._publish_of(table, {"settings": settings}):
                 self._settings = settings

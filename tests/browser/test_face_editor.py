@@ -411,21 +411,20 @@ def test_what_did_not_come_is_marked_where_it_was_asked(editor):
 
 
 def test_what_the_method_does_not_reach_is_hatched_and_said(editor):
-    reach = "editor.abilities['reach']"
-    own = "editor.settings['readings']"
-    name = harness.evaluate_in_kernel(
-        editor.page,
-        f"next((n for n, (_, up) in {reach}.items() if {own}[n] + up < 0.9"
-        " and editor.session.models.table[n].group is None), '')",
-    ).strip("'")
-    assert name, "this method reaches everything: give the test another face"
-    row, slider = editor.row(name), editor.slider(name)
-    high = float(row.evaluate("e => e.style.getPropertyValue('--high')"))
-    up = float(harness.evaluate_in_kernel(editor.page, f"{reach}['{name}'][1]"))
-    reading = float(harness.evaluate_in_kernel(editor.page, f"{own}['{name}']"))
-    assert high == pytest.approx(reading + up, abs=1e-3)
+    spans = "editor.reach['spans'].items()"
+    measured = f"bool({spans})"
+    harness.until(lambda: harness.evaluate_in_kernel(editor.page, measured) == "True", 240)
+    rows = (
+        f"next((f'{{n}} {{e:.4f}}' for n, (_, e) in {spans} if e < 0.9 and not table[n].group), '')"
+    )
+    table = "(lambda table: %s)(editor.session.models.table)"
+    found = harness.evaluate_in_kernel(editor.page, table % rows).strip("'").split()
+    assert found, "this method takes this face everywhere: give the test another one"
+    row, slider = editor.row(found[0]), editor.slider(found[0])
+    shown = "e => e.style.getPropertyValue('--high')"
+    harness.until(lambda: row.evaluate(shown) == found[1], what="the hatching of this face")
     assert "nothing more comes" in row.get_attribute("title")
-    assert "Averaged over faces" in row.get_attribute("title"), "not what this face can do"
+    assert "Measured on this face" in row.get_attribute("title"), "not what others can do"
     slider.focus()
     editor.page.keyboard.press("End")
     said = re.compile("beyond reach|came")

@@ -6,6 +6,7 @@ drawing itself is in ``static/``: plain JavaScript and CSS, one file a part, not
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from l2l_widgets.attributes import AttributeTable
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.policy import visible_table
 from l2l_widgets.session.edit_session import EditSession
+from l2l_widgets.session.face_reach import reach_key
 from l2l_widgets.session.receipt import change_text
 from l2l_widgets.session.shared_face import FaceEvent, SharedFace
+from l2l_widgets.session.states import SessionState
 from l2l_widgets.widgets.bridge import SessionBridge, schema_value
 from l2l_widgets.widgets.editor.many_faces import ManyFaces
+from l2l_widgets.widgets.editor.measured_reach import MeasuredReach, Spans
 from l2l_widgets.widgets.editor.panels import Panels
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
@@ -45,6 +49,10 @@ class FaceEditor(FaceView):
         not given.
     language : str, optional
         Of every word on the page: "en", "de"; that of ``L2L_LANGUAGE``, or English, if not given.
+    measure_reach : bool
+        Whether the hatched parts of the sliders become those of the face that is up, measured while
+        the page shows the editor and nobody asks for anything: two small pictures an attribute.
+        Otherwise they stay what the method reaches on average over faces.
 
     Attributes
     ----------
@@ -82,6 +90,7 @@ class FaceEditor(FaceView):
     after = traitlets.Dict(help="picture of the edited face, error, seconds").tag(sync=True)
     receipt = traitlets.Dict(help="what moved").tag(sync=True)
     many = traitlets.Dict(help="how far a batch is").tag(sync=True)
+    reach = traitlets.Dict(help="how far the method takes this face, as measured").tag(sync=True)
 
     def __init__(
         self,
@@ -90,6 +99,7 @@ class FaceEditor(FaceView):
         hide: Iterable[str] = (),
         folder: str | Path | None = None,
         language: str | None = None,
+        measure_reach: bool = True,
         **kwargs: Any,
     ) -> None:
         self._hide = tuple(hide)
@@ -99,6 +109,11 @@ class FaceEditor(FaceView):
         table = self._table()
         self.schema = schema_value(table, face.models, self._words)
         session, target = self.session, self._folder
+        self._reach_turn = threading.RLock()  # of what decides which reach is up
+        self._reach = MeasuredReach(
+            session, self._show_measured, self._changeable,
+            lambda: not (measure_reach and self.audience.is_there),
+        )  # fmt: skip
         self._bridge = SessionBridge(
             session, self._show, target, table, self._words, lambda: self.is_hidden
         )
@@ -114,6 +129,7 @@ class FaceEditor(FaceView):
 
     def _request(self, message: Mapping[str, Any]) -> None:
         """Give a message of the page to the part that knows its kind; that part answers it."""
+        self._reach.ask()  # first: what is being measured gives way
         if self._panels.handle(message) or self._batch.handle(message):
             return
         if message.get("kind") == "preset":
@@ -141,12 +157,14 @@ class FaceEditor(FaceView):
             table = self._table()
             self._bridge.reset(table)
             self.receipt = {}  # of other attributes; the next one is on its way
+            self.reach = self._reach_value(event.state, {})
             self.schema = schema_value(table, self.session.models, self._words)
 
     def _seen_anew(self) -> None:
         if hasattr(self, "_panels"):
             self._bridge.look_again()
             self._panels.look_again()
+            self._reach.ask()
 
     def _about(self) -> str:
         return self._words("about_editor", face=self._whose())
@@ -195,15 +213,40 @@ class FaceEditor(FaceView):
     def close(self) -> None:
         """Take the editor out of the page; the session lives on."""
         if hasattr(self, "_bridge"):
-            for part in (self._bridge, self._panels, self._batch):
+            for part in (self._bridge, self._panels, self._batch, self._reach):
                 part.close()
         super().close()
 
     def _show(self, values: dict[str, Any]) -> None:
-        # One message for all that belongs together: a picture never stands beside another's error.
-        with self.hold_sync():
+        bridge = getattr(self, "_bridge", None)  # whose first words may come before it is here
+        state = bridge.state if bridge is not None and "settings" in values else None
+        spans = None if state is None else self._reach.known(state)
+        # One message for all that belongs together: a picture never stands beside another's error,
+        # nor a reading beside another face's reach.
+        with self._reach_turn, self.hold_sync():
             for name, value in values.items():
                 setattr(self, name, value)
+            if state is not None and spans is not None:
+                self.reach = self._reach_value(state, spans)
+        if state is not None:
+            self._reach.ask()
         # The receipt comes when the finger rests: once for a drag, not for each of its pictures.
         if "receipt" in values:
             self._show_still()
+
+    def _changeable(self, method: str) -> list[str]:
+        """What a method can change and the page may show."""
+        able = self.abilities
+        return (able["attributes"] or []) if able.get("method") == method else []
+
+    def _show_measured(self, state: SessionState, models: Models, spans: Spans) -> None:
+        """Show how far the method takes a face, if that face and method are still up."""
+        with self._reach_turn:
+            up = self._bridge.state
+            if models is self.session.models and up and reach_key(up) == reach_key(state):
+                self.reach = self._reach_value(state, spans)
+
+    def _reach_value(self, state: SessionState, spans: Spans) -> dict[str, Any]:
+        table = self._table()  # as it is now: it may hide more than when this was measured
+        told = {n: [round(v, 4) for v in span] for n, span in spans.items() if n in table}
+        return {"method": state.edits[-1].method, "spans": told}

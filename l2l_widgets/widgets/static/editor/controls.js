@@ -16,6 +16,7 @@ class Controls {
     this.readings = {};
     this.aside = {}; // asked of another method; this one does not know it
     this.abilities = { attributes: null, reasons: {}, reach: {}, holds: [] };
+    this.measured = { method: "", spans: {} }; // how far the method takes this face
     this.came = {}; // name -> what a receipt says came of the target that is up
     this.slipped = {}; // name -> how far a held attribute moved nevertheless
     this.short = new Set(); // those of them that the receipt counts among its shortfalls
@@ -279,6 +280,24 @@ class Controls {
     this.paintAll();
   }
 
+  /** How far a method takes this face, name -> [lowest, highest]; without a name the average over faces counts. */
+  setReach(measured) {
+    this.measured = measured;
+    this.paintAll();
+  }
+
+  /** The lowest and the highest value that come of an attribute, and whether that was measured on this face. */
+  reachOf(name, own) {
+    const { method, attributes, reach } = this.abilities;
+    if (attributes !== null && !attributes.includes(name)) return [0, 1, false];
+    const span = this.measured.method === method ? this.measured.spans[name] : undefined;
+    const [down, up] = reach[name] ?? [1, 1];
+    const [low, high] = span ?? [own - down, own + up];
+    const [lowest, highest] = [Math.min(own, low), Math.max(own, high)];
+    // what is nearer to an end of the scale than a reader sees is all the way there
+    return [lowest < Controls.FINE ? 0 : lowest, highest > 1 - Controls.FINE ? 1 : highest, span !== undefined];
+  }
+
   /** A receipt's verdict: name -> what came, the names of its shortfalls, and what was not held. */
   setCame(came, short, slipped) {
     this.came = { ...came };
@@ -311,12 +330,11 @@ class Controls {
     const locked = this.locked.has(name);
     const asked = name in this.targets;
     const own = this.readings[name] ?? 0.5;
-    const { attributes, reasons, reach } = this.abilities;
+    const { attributes, reasons } = this.abilities;
     const unknown = attributes !== null && !attributes.includes(name);
     const aside = name in this.aside;
     const value = asked ? this.targets[name] : aside ? this.aside[name] : own;
-    const [down, up] = unknown ? [1, 1] : reach[name] ?? [1, 1];
-    const [lowest, highest] = [Math.max(0, own - down), Math.min(1, own + up)];
+    const [lowest, highest, here] = this.reachOf(name, own);
     const outside = asked && (value < lowest - 0.005 || value > highest + 0.005);
     // The reach is what is expected; once the judge has read what came, that alone is said.
     const measured = asked && name in this.came;
@@ -348,8 +366,9 @@ class Controls {
     } else if (outside && measured && !entry.meter) {
       note = this.t("came", { change: asChange(row, this.came[name]) });
     }
-    if (!unknown && (down < 1 || up < 1)) {
-      title += ` ${this.t("reach", { low: asValue(row, lowest), high: asValue(row, highest) })}`;
+    if (here || lowest > 0 || highest < 1) {
+      const ends = { low: asValue(row, lowest), high: asValue(row, highest) };
+      title += ` ${here ? this.t("reach_here", ends) : this.t("reach", ends)}`;
     }
     put(entry.note, "textContent", entry.meter && !(missing || beyond || locked) ? "" : note);
     this.paintLock(entry, locked);
@@ -414,3 +433,4 @@ class Controls {
   }
 }
 Controls.KEYS_REST = 800; // milliseconds
+Controls.FINE = 0.01;

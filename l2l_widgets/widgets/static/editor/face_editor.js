@@ -266,6 +266,7 @@ class FaceEditorView {
   sync(name) {
     const value = this.model.get(name);
     if (!value || !Object.keys(value).length) return;
+    if (name === "reach") return this.controls.setReach(value);
     if (name === "many") this.panels.many.update(value);
     else if (name === "before" || name === "after") this.queue[name].push(value);
     else if (name === "abilities") {
@@ -385,6 +386,6 @@ class FaceEditorView {
 }
 
 FaceEditorView.ANSWERED_AT_ONCE = ["history", "text", "presets"];
-FaceEditorView.TRAITS = ["abilities", "settings", "before", "after", "receipt", "notice", "many"];
+FaceEditorView.TRAITS = ["abilities", "settings", "reach", "before", "after", "receipt", "notice", "many"];
 
 export default { render: (context) => renderView(FaceEditorView, context) };
