@@ -1,13 +1,16 @@
-"""Jupyter server extension: small kernel messages leave at once, so the picture keeps up.
+"""Jupyter server extension: small kernel messages leave at once, and large files arrive.
 
 A Jupyter server passes kernel messages on through TCP sockets that keep Nagle's algorithm on. A
 message the size of one small picture then waits for the browser's delayed acknowledgement, about 40
 ms a move of a slider, which is more than everything else together. The cure is one socket option,
 ``TCP_NODELAY``, on the server's side of each kernel connection.
 
-The option belongs to the server that the user runs, not to the kernel that imports this package,
-hence an extension. ``l2l lab`` enables it for its own server; an installed wheel enables it for
-every server of its environment, through ``etc/jupyter/jupyter_server_config.d/l2l_widgets.json``.
+A file that is dropped on a view comes as one message, and a Jupyter server hangs up on any above 10
+MiB. The cure is another setting.
+
+Both belong to the server that the user runs, not to the kernel that imports this package, hence
+an extension. ``l2l lab`` enables it for its own server; an installed wheel enables it for every
+server of its environment, through ``etc/jupyter/jupyter_server_config.d/l2l_widgets.json``.
 ``jupyter server extension disable l2l_widgets.server`` turns it off.
 """
 
@@ -16,6 +19,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import Any
+
+#: Bytes of a message that a page may send: a file of 30 MB, as text.
+LARGEST_MESSAGE = 44_000_000
 
 
 def without_delay(connection_class: type) -> type:
@@ -60,6 +66,7 @@ def _load_jupyter_server_extension(app: Any) -> None:
     replacement = without_delay(app.web_app.settings[key])
     app.web_app.settings[key] = replacement
     app.kernel_websocket_connection_class = replacement
+    app.web_app.settings.setdefault("websocket_max_message_size", LARGEST_MESSAGE)
     app.log.info("l2l_widgets.server: kernel messages are sent without delay (TCP_NODELAY)")
     if os.environ.get("L2L_LAB") and not app.identity_provider.token_generated:
         # the port is known when the loop runs

@@ -174,3 +174,26 @@ def test_the_extension_turns_nagle_off_at_every_connection():
     server._load_jupyter_server_extension(app)
     assert app.web_app.settings["kernel_websocket_connection_class"] is replaced
     assert len(calls) == 2
+
+
+def test_the_largest_file_that_a_view_takes_gets_through_to_the_kernel():
+    """The painter's page posts 30 MB as base64; Tornado would hang up on more than 10 MiB."""
+    from tornado.websocket import WebSocketHandler
+
+    from l2l_widgets.widgets.mixer.identity_mixer import MAX_FILE as MIXED
+    from l2l_widgets.widgets.paint.paint_bridge import MAX_FILE as PAINTED
+    from l2l_widgets.widgets.photo.photo_inverter import MAX_FILE as INVERTED
+
+    def allowed(**settings):
+        app = SimpleNamespace(
+            web_app=SimpleNamespace(
+                settings={"kernel_websocket_connection_class": Connection, **settings}
+            ),
+            log=SimpleNamespace(info=lambda *_: None),
+        )
+        server._load_jupyter_server_extension(app)
+        handler = SimpleNamespace(settings=app.web_app.settings)
+        return WebSocketHandler.max_message_size.fget(handler)
+
+    assert allowed() > 4 * max(MIXED, PAINTED, INVERTED) / 3 + 100_000
+    assert allowed(websocket_max_message_size=5) == 5, "what an administrator has set"

@@ -215,6 +215,91 @@ def test_the_keyboard_alone_paints(painter):
     assert painter.root.get_by_label("Mask opacity").input_value() == "0.55"
 
 
+def test_what_is_no_part_is_not_moved(painter):
+    """With the background the whole face would be torn; what is not there has nothing to move."""
+    session = painter.session
+    message = painter.root.locator(".l2l-message")
+    below = painter.root.locator(".l2l-actions")
+    tools, top = painter.root.locator(".l2l-tools"), below.bounding_box()["y"]
+    assert tools.get_by_label("Brush size").is_visible()
+    painter.tool("Move")
+    assert not tools.get_by_label("Brush size").is_visible(), "a part has no brush"
+    assert below.bounding_box()["y"] == top, "nothing jumps"
+    assert int(session.mask[1, 1]) == 0
+    painter.stroke((0.02, 0.02), (0.3, 0.3))
+    assert "background is no part" in message.inner_text()
+    painter.take("neck_l")
+    assert painter.count("neck_l") == 0
+    painter.button("Larger").click()
+    assert "Necklace is not in the mask" in message.inner_text()
+    painter.settle()
+    assert torch.equal(session.mask, session.original)
+
+
+def test_a_click_on_no_control_leaves_the_keys_with_the_painter(painter):
+    """Lab, where they would go else, cuts the cell at X."""
+    for place in (".l2l-consent", ".l2l-result .l2l-frame"):
+        painter.tool("Brush")
+        painter.root.locator(place).click()
+        held = painter.page.evaluate(
+            "() => [document.activeElement.closest('.l2l-painter') !== null,"
+            " document.activeElement.dataset.lmSuppressShortcuts]"
+        )
+        assert held == [True, "true"], place
+        painter.page.keyboard.press("x")
+        assert painter.button("Eraser").get_attribute("aria-pressed") == "true", place
+    caption = painter.root.locator(".l2l-result figcaption")
+    painter.page.keyboard.down("Space")
+    assert "original" in caption.inner_text()
+    painter.page.keyboard.up("Space")
+    assert caption.inner_text() == "result"
+
+
+def test_what_is_told_of_a_stroke_goes_with_it(painter):
+    status, keys = painter.root.locator(".l2l-status"), painter.page.keyboard
+    painter.take("eye_g")
+    assert "one patch" in status.inner_text()
+    for end in ("Escape", "Tab"):
+        painter.root.locator(".l2l-canvas").focus()
+        keys.press("Space")
+        assert "Space lifts it" in status.inner_text()
+        keys.press("ArrowRight")
+        keys.press(end)
+        assert status.inner_text() == "", end
+    under = painter.root.locator(".l2l-under-pointer")
+    painter.root.locator(".l2l-canvas").hover()
+    assert under.count() == 1
+    painter.page.mouse.move(2, 2)
+    assert under.count() == 0
+    painter.settle()
+
+
+def test_a_stroke_without_end_is_kept(painter):
+    """The kernel takes 20,000 points; a hand that scribbles on makes more of them."""
+    painter.take("cloth")
+    painter.root.locator(".l2l-canvas").hover()
+    painter.page.mouse.down()
+    before = len(painter.session.operations)
+    painter.root.locator(".l2l-canvas").evaluate(
+        """e => {
+          const box = e.getBoundingClientRect();
+          const share = (k, n) => Math.abs((k % (2 * n)) / n - 1) * 0.96 + 0.02;
+          const places = Array.from({ length: 21000 }, (_, k) => ({
+            clientX: box.left + box.width * share(k, 40),
+            clientY: box.top + box.height * share(k, 9000),
+          }));
+          const event = new PointerEvent('pointermove', { ...places.at(-1), bubbles: true });
+          event.getCoalescedEvents = () => places;
+          e.dispatchEvent(event);
+        }"""
+    )
+    painter.page.mouse.up()
+    painter.settle()
+    assert painter.root.locator(".l2l-message").inner_text() == ""
+    assert painter.count("cloth") > 0.8 * painter.session.mask.numel()
+    assert before < len(painter.session.operations) <= before + 6
+
+
 def test_touch_paints(painter):
     painter.root.locator(".l2l-canvas").scroll_into_view_if_needed()
     box = harness.steady(painter.root.locator(".l2l-canvas").bounding_box)
@@ -398,5 +483,11 @@ def test_the_lesson_opens_in_jupyterlab_and_a_stroke_is_drawn(page, address):
     harness.until(lambda: harness.evaluate_in_kernel(page, now) != before, what="what it draws")
     painter.button("Undo").click()
     harness.until(lambda: harness.evaluate_in_kernel(page, painted) == "0", what="the mask before")
+    cells = "() => window.panel.content.model.cells.length"
+    count = page.evaluate(cells)
+    painter.root.locator(".l2l-result").click()
+    page.keyboard.press("x")
+    assert painter.button("Eraser").get_attribute("aria-pressed") == "true"
+    assert page.evaluate(cells) == count, "X is the eraser's key, and cuts no cell"
     assert harness.kernel_errors(page) == []
     assert page.faults == []

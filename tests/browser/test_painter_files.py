@@ -40,7 +40,7 @@ def opened(page, faces, tmp_path_factory):
     with harness.page_beside(page) as own:
         Bench(own, session, folder)
         painter = PainterPage(own, session)
-        painter.folder = folder
+        painter.folder, painter.model = folder, session.model
         yield painter
 
 
@@ -60,20 +60,29 @@ def choose(painter, use, file):
     painter.root.locator(f'input[data-use="{use}"]').set_input_files(file)
 
 
-def drop(painter, data, name, kind):
-    """Let a file fall on the picture that is drawn, as a hand does."""
+def drop(painter, data, name, kind, on=".l2l-result .l2l-frame"):
+    """Let a file fall on the picture that is drawn, or elsewhere; whether the page took the event.
+
+    What it does not take the browser opens in place of the notebook.
+    """
     transfer = painter.page.evaluate_handle(
         """([text, name, type]) => {
           const transfer = new DataTransfer();
           const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-          transfer.items.add(new File([bytes], name, { type }));
+          if (name) transfer.items.add(new File([bytes], name, { type }));
+          else transfer.setData('text/plain', atob(text));
           return transfer;
         }""",
         [base64.b64encode(data).decode(), name, kind],
     )
-    target = painter.root.locator(".l2l-result .l2l-frame")
-    for event in ("dragover", "drop"):
-        target.dispatch_event(event, {"dataTransfer": transfer})
+    return painter.root.locator(on).first.evaluate(
+        """(e, dataTransfer) => ['dragover', 'drop'].every((kind) => {
+          const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+          e.dispatchEvent(event);
+          return event.defaultPrevented;
+        })""",
+        transfer,
+    )
 
 
 def message(painter):
@@ -276,3 +285,26 @@ def test_an_opened_photo_is_saved_at_its_own_size_where_its_outside_is_kept(pain
     assert torch.equal(kept[:, 100:], whole[:, 100:])
     assert not torch.equal(kept[:, :60], whole[:, :60])
     painter.root.screenshot(path=folder / "photo-shot.png")
+
+
+def test_a_mask_is_dropped_on_the_mask_and_nothing_falls_through_the_painter(painter, faces):
+    session = painter.session
+    assert drop(painter, encode_mask(faces.mask[2]), "m.png", "image/png", ".l2l-canvas")
+    painter.until(lambda: torch.equal(session.mask, faces.mask[2]), "the dropped mask")
+    painter.settle()
+    done = len(session.operations)
+    for place in (".l2l-tools", ".l2l-palette", ".l2l-consent"):
+        assert drop(painter, b"words", "notes.txt", "text/plain", place)
+    assert drop(painter, b"https://example.org", "", "")
+    assert "no file" in message(painter)
+    painter.settle()
+    assert len(session.operations) == done
+
+
+def test_a_saved_painting_is_loaded_as_the_mask_that_it_has(painter, faces):
+    session, folder = painter.session, painter.folder
+    PaintSession(painter.model, faces.image[1], faces.mask[1]).save(folder / "whole.png")
+    choose(painter, "mask", folder / "whole.png")
+    painter.until(lambda: torch.equal(session.mask, faces.mask[1]), "the painting's mask")
+    painter.settle()
+    assert message(painter) == ""

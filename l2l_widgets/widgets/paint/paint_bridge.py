@@ -201,7 +201,7 @@ class PaintBridge:
         if use == "style":
             self._style_from(data)
         elif use == "mask":
-            session.set_mask(self._mask_of(data, order))
+            session.set_mask(self._mask_in(data, order))
         elif use == "other":
             session.between(self._mask_in(data, order), 0.0, anew=True)
         elif use in ("recipe", "face"):

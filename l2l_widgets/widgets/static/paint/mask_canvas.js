@@ -35,9 +35,13 @@ function distance(a, b) {
   return Math.hypot(a[0] - b[0], a[1] - b[1]);
 }
 
+/** Points after which a stroke is sent as it is and goes on as another: each message has all of its own. */
+const MOST_POINTS = 5000;
+
 /**
  * `tool` and `label` (the class in hand) are set from outside. `on.operation(operation, gesture, settled)` hears
- * what was done, `on.pick(label)` what lies under the pointer, `on.status(text)` what to tell.
+ * what was done, `on.pick(label)` what lies under the pointer, `on.status(text)` what to tell, `on.refuse(text)` why
+ * nothing was done.
  */
 class MaskCanvas {
   constructor(schema, on) {
@@ -75,7 +79,10 @@ class MaskCanvas {
     for (const end of ["pointerup", "pointercancel"]) {
       this.stage.addEventListener(end, (event) => this.release(event));
     }
-    this.stage.addEventListener("pointerleave", () => (this.ring.hidden = true));
+    this.stage.addEventListener("pointerleave", () => {
+      this.ring.hidden = true;
+      this.on.under(null);
+    });
     this.stage.addEventListener("keydown", (event) => this.onKey(event));
     this.stage.addEventListener("focus", () => this.showRing());
     this.stage.addEventListener("blur", () => this.endKeys());
@@ -137,7 +144,7 @@ class MaskCanvas {
       this.zoom = next;
       stage.style.width = stage.style.height = `${100 * next}%`;
       this.on.zoom(next);
-      this.showRing();
+      if (!this.ring.hidden) this.showRing();
     }
     frame.scrollLeft = share[0] * stage.clientWidth - at[0];
     frame.scrollTop = share[1] * stage.clientHeight - at[1];
@@ -241,6 +248,7 @@ class MaskCanvas {
     }
     const base = this.mask.slice();
     const label = this.tool === "move" ? this.classAt(point) : this.label;
+    if (this.tool === "move" && !this.isPart(label)) return;
     this.gesture = { id: gesture, kind: this.tool, points: [point], base, label, start: point };
     if (this.tool === "move") this.on.pick(label);
     else this.cover([point]);
@@ -260,6 +268,10 @@ class MaskCanvas {
     } else if (distance(point, points[points.length - 1]) >= leastWay(this.size)) {
       points.push(point);
       this.cover(points.slice(-2));
+      if (points.length >= MOST_POINTS) {
+        this.tell(true);
+        this.gesture = { ...this.gesture, id: `g${++this.gestures}`, points: [point], base: this.mask.slice(), told: false };
+      }
     }
     return point;
   }
@@ -279,6 +291,7 @@ class MaskCanvas {
     }
     this.tell(true);
     this.gesture = null;
+    this.on.status("");
   }
 
   cancel() {
@@ -287,6 +300,7 @@ class MaskCanvas {
     this.paint();
     if (this.gesture.told) this.on.cancel(this.gesture.id);
     this.gesture = null;
+    this.on.status("");
   }
 
   tell(settled) {
@@ -304,8 +318,17 @@ class MaskCanvas {
     this.gesture.told = true;
   }
 
+  /** Whether a class can be moved: with the background the whole face would be torn. Says why not. */
+  isPart(label) {
+    if (label === 0) this.on.refuse(t("the_background_is_no_part"));
+    else if (!this.mask.includes(label)) this.on.refuse(t("is_not_in_the_mask", { name: this.classes[label].label }));
+    else return true;
+    return false;
+  }
+
   /** Grow or shrink the class in hand about its middle. */
   scalePart(scale) {
+    if (!this.isPart(this.label)) return;
     this.on.operation({ kind: "move", class: this.label, dx: 0, dy: 0, scale }, `g${++this.gestures}`, true);
   }
 

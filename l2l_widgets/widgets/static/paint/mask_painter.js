@@ -12,6 +12,7 @@ class MaskPainterView {
       pick: (label) => this.choose(label),
       under: (label) => this.palette.hover(label),
       status: (text) => (this.status.textContent = text),
+      refuse: (text) => this.refuse(text),
       zoom: (zoom) => this.tools.showZoom(zoom),
     });
     this.palette = new Palette(this.schema, (label) => this.choose(label));
@@ -90,7 +91,8 @@ class MaskPainterView {
         h("label", { class: "l2l-field", title: t("from_the_original_mask_to") }, h("span", {}, t("between")), this.share)),
     );
     return h(
-      "div", { class: "l2l l2l-painter" },
+      // Where it is clicked on no control it has the focus itself: Lab would take X for "cut the cell".
+      "div", { class: "l2l l2l-painter", tabindex: -1, dataset: { lmSuppressShortcuts: "true" } },
       h(
         "div", { class: "l2l-paint-columns" },
         this.palette.element,
@@ -127,10 +129,15 @@ class MaskPainterView {
   async takeFile(file, use) {
     if (!file) return;
     if (file.size > MaskPainterView.LARGEST_FILE) {
-      this.message.textContent = t("is_larger_than_30_mb", { name: file.name });
+      this.refuse(t("is_larger_than_30_mb", { name: file.name }));
       return;
     }
-    const bytes = new Uint8Array(await file.arrayBuffer());
+    const buffer = await file.arrayBuffer().catch(() => null);
+    if (!buffer) { // a folder, or a file that is gone
+      this.refuse(t("cannot_be_read", { name: file.name }));
+      return;
+    }
+    const bytes = new Uint8Array(buffer);
     let text = "";
     for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));
     this.sendFile({ use, data: btoa(text) });
@@ -160,25 +167,58 @@ class MaskPainterView {
     const target = this.drawn.frame;
     target.title = t("press_to_see_the_original") +
       (this.schema.is_area ? "" : t("drop_another_faces_picture_to"));
+    target.tabIndex = 0;
+    target.dataset.lmSuppressShortcuts = "true";
+    target.setAttribute("role", "button");
+    target.setAttribute("aria-label", t("press_to_see_the_original"));
     target.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
       target.setPointerCapture(event.pointerId);
       this.compare(true);
     });
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-      target.addEventListener(end, () => this.compare(false));
+    target.addEventListener("keydown", (event) => {
+      if (event.key !== " " && event.key !== "Enter") return;
+      event.preventDefault();
+      if (!event.repeat) this.compare(true);
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture", "keyup", "blur"]) {
+      target.addEventListener(end, () => this.comparing && this.compare(false));
     }
-    if (this.schema.is_area) return;
+    this.takeDrops(this.canvas.frame, "mask");
+    if (!this.schema.is_area) this.takeDrops(target, "style");
+    // a file that falls beside would be opened by the browser in place of the notebook
+    for (const kind of ["dragover", "drop"]) {
+      this.element.addEventListener(kind, (event) => {
+        const hasFile = [...event.dataTransfer.items].some((item) => item.kind === "file");
+        if (event.defaultPrevented || !hasFile) return;
+        event.preventDefault();
+        event.dataTransfer.dropEffect = "none";
+      });
+    }
+  }
+
+  /** Take what is dropped on an element as a file of a use. */
+  takeDrops(target, use) {
+    const light = (on) => target.classList.toggle("l2l-dropping", on);
     target.addEventListener("dragover", (event) => {
       event.preventDefault();
-      target.classList.add("l2l-dropping");
+      light(true);
     });
-    target.addEventListener("dragleave", () => target.classList.remove("l2l-dropping"));
+    target.addEventListener("dragleave", () => light(false));
     target.addEventListener("drop", (event) => {
       event.preventDefault();
-      target.classList.remove("l2l-dropping");
-      this.takeFile(event.dataTransfer.files[0], "style");
+      light(false);
+      const [file] = event.dataTransfer.files;
+      if (file) this.takeFile(file, use);
+      else this.refuse(t("what_was_dropped_is_no"));
     });
+  }
+
+  /** Say why nothing was done; the next picture takes it away. */
+  refuse(text) {
+    this.orders.hidden = true;
+    this.status.textContent = "";
+    this.message.textContent = text;
   }
 
   /** Show the original in place of the result while something is held down. */
@@ -190,9 +230,11 @@ class MaskPainterView {
   }
 
   onKey(event) {
-    if (isTyping(event.target) || event.altKey) return;
     const key = event.key.toLowerCase();
-    if (event.ctrlKey || event.metaKey) {
+    // on many keyboards a bracket is typed with Alt, and with Ctrl and Alt on some of them
+    const isBracket = event.altKey && (key === "[" || key === "]");
+    if (isTyping(event.target) || (event.altKey && !isBracket)) return;
+    if ((event.ctrlKey || event.metaKey) && !isBracket) {
       if (key === "z") this.link.post({ kind: event.shiftKey ? "redo" : "undo" });
       else if (key === "y") this.link.post({ kind: "redo" });
       else return;
@@ -225,6 +267,7 @@ class MaskPainterView {
   choose(label) {
     this.canvas.label = label;
     this.palette.choose(label);
+    if (this.schema.classes[label].name === "eye_g") this.status.textContent = t("glasses_are_one_patch");
     // a class was taken in hand to be painted with
     if (this.canvas.tool === "pick" || this.canvas.tool === "erase") this.setTool("brush");
   }
@@ -302,7 +345,7 @@ class MaskPainterView {
 
   showNotice(notice) {
     this.link.acknowledge(notice.answers);
-    this.message.textContent = notice.error ?? "";
+    this.message.textContent = (notice.asks_order ? t("the_mask_looks_numbered_in") : notice.error) ?? "";
     this.orders.hidden = !(notice.asks_order && this.lastFile);
     this.status.textContent = notice.error ? "" : t("saved_name_in_folder", { name: notice.name, folder: notice.folder });
     if (!notice.error) return;

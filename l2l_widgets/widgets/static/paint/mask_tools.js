@@ -81,12 +81,13 @@ class ToolBar {
     );
     const field = (text, title, ...inputs) =>
       h("label", { class: "l2l-field", title }, h("span", {}, text), ...inputs);
+    this.sizeField = field(t("size"), t("brush_size_in_pixels_of"), this.size, this.sizeText);
     this.element = h(
       "div", { class: "l2l-tools" },
-      h("div", { class: "l2l-toolrow", role: "group", "aria-label": t("tools") }, ...Object.values(this.buttons), this.scales),
+      h("div", { class: "l2l-toolrow", role: "group", "aria-label": t("tools") }, ...Object.values(this.buttons)),
       h(
         "div", { class: "l2l-toolrow" },
-        field(t("size"), t("brush_size_in_pixels_of"), this.size, this.sizeText),
+        this.scales, this.sizeField,
         field(t("mask"), t("how_much_of_the_mask"), this.opacity),
         h("span", { class: "l2l-field" }, h("span", {}, t("zoom")), small(t("zoom_out"), "zoomOut", 0.5), this.zoomText, small(t("zoom_in"), "zoomIn", 2)),
       ),
@@ -95,7 +96,9 @@ class ToolBar {
 
   choose(tool) {
     for (const [name, one] of Object.entries(this.buttons)) one.setAttribute("aria-pressed", String(name === tool));
+    // a part has no brush: one takes the other's place, and nothing below jumps
     this.scales.hidden = tool !== "move";
+    this.sizeField.hidden = tool === "move";
   }
 
   showSize(size) {
