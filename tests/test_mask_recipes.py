@@ -126,6 +126,29 @@ def test_a_blender_that_learned_nothing_is_not_saved_and_one_that_is_there_is_re
     assert MaskGAN.load(weights / "maskgan.safetensors").blender is not None
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({}, {"base": 8}, "base is 8, and the mapping of dense_mapping.safetensors has 4; allowed"),
+        ({}, {"style_base": 2}, "style_base is 2, and the mapping"),
+        ({}, {"sft": False}, "sft is False, and the mapping of dense_mapping.safetensors has it"),
+        ({"sft": False}, {"sft": False}, None),
+        ({"sft": False}, {"base": 0, "style_base": 0}, None),  # as the ablation trains it
+    ],
+)
+def test_the_second_stage_refuses_another_size_than_the_first_has(weights, first, second, words):
+    own = build_task(get_recipe("dense-mapping").replace(**TINY, **first), weights).mapping
+    MaskGAN(own).save(weights / "dense_mapping.safetensors")
+    vae = MaskVAE(MaskVAEConfig(resolution=32, width=4, downs=3, latent_dim=8))
+    MaskGAN(vae=vae).save(weights / "mask_vae.safetensors")
+    recipe = get_recipe("mask-edit").replace(**{**TINY, **second})
+    if words is None:
+        assert build_task(recipe, weights).mapping.config == own.config
+        return
+    with pytest.raises(TrainingError, match=words):
+        build_task(recipe, weights)
+
+
 def updates(task, name):
     """How often an optimizer moved the first weights that it has."""
     return int(next(iter(task.optimizer[name].state.values()))["step"])

@@ -157,10 +157,39 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     session = _session(args, models)
     session.save(args.out)
     result = session.render()
+    gone, new = _parts(session)
     if not args.json:
-        print(f"{args.out}: {_change_text(args, result.change)}{_without_photo(args)}")
+        text = _change_text(args, result.change, _parts_text(gone, new))
+        print(f"{args.out}: {text}{_without_photo(args)}")
     measured = None if result.change is None else vars(result.change)
-    return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
+    return {
+        "out": str(args.out), "change": measured, "gone": gone, "new": new,
+        "seconds": round(result.seconds, 4),
+    }  # fmt: skip
+
+
+def _parts(session: PaintSession) -> tuple[list[str], list[str]]:
+    """Classes that the face has and the mask lacks, and the other way round; none of an area."""
+    from l2l_widgets.masks import MASK_CLASSES
+    from l2l_widgets.painting import AreaSession
+
+    if isinstance(session, AreaSession):
+        return [], []
+    had, has = (set(mask.unique().tolist()) for mask in (session.original, session.mask))
+    gone, new = ([MASK_CLASSES[i] for i in sorted(some)] for some in (had - has, has - had))
+    return gone, new
+
+
+def _parts_text(gone: list[str], new: list[str]) -> str:
+    """What of a face is no more, and what is new in it: a mask may lack parts by mistake."""
+    from l2l_widgets.masks import LABELS, class_index
+
+    lists = ((". Parts that the mask lacks: ", gone), (". New parts: ", new))
+    return "".join(
+        head + ", ".join(LABELS[class_index(name)] for name in names)
+        for head, names in lists
+        if names
+    )
 
 
 def _saved_format(path: Path) -> str | None:
@@ -183,8 +212,8 @@ def _saved_format(path: Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _change_text(args: argparse.Namespace, change: RegionChange | None) -> str:
-    """What was changed, and how to keep what should not have been."""
+def _change_text(args: argparse.Namespace, change: RegionChange | None, parts: str) -> str:
+    """What was changed, which parts it was, and how to keep what should not have been."""
     if change is None and args.mask is None:
         return "drawn anew by the painter: the painting asks for no change"
     if change is None:
@@ -193,7 +222,7 @@ def _change_text(args: argparse.Namespace, change: RegionChange | None) -> str:
             "has already: change some of its pixels to the number of another part (--read-mask "
             "lists them)"
         )
-    text = change.to_text()
+    text = change.to_text() + parts
     if change.changed_outside >= 0.01 and args.replay is None and not args.keep_outside:
         text += ". To keep the picture outside the area as it was: --keep-outside"
     return text

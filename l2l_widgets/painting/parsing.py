@@ -94,7 +94,7 @@ def find_mask(parser: Segmenter, image: Tensor, side: int) -> Tensor:
         It gives something else than classes, or numbers them in the other common order.
     """
     with torch.no_grad():
-        found: Any = parser(image[None])
+        found: Any = parser(image[None].to(_place_of(parser)))
     whole = check_mask(found, image.shape[-1], "the parser's mask").cpu()
     if whole.ndim != 3 or len(whole) != 1:
         raise MaskError(f"the parser's masks are {tuple(whole.shape)}; allowed: one a picture")
@@ -105,6 +105,12 @@ def find_mask(parser: Segmenter, image: Tensor, side: int) -> Tensor:
             f"the official one; state classes = {BISENET_NUMBERS} in its declaration"
         )
     return mask if len(mask) == side else resize_mask(mask, side)
+
+
+def _place_of(parser: Segmenter) -> torch.device:
+    """Where a network's weights lie: pictures come from files, and are brought there."""
+    own = next(parser.parameters(), None) if isinstance(parser, torch.nn.Module) else None
+    return torch.device("cpu") if own is None else own.device
 
 
 def read_face(
