@@ -88,7 +88,7 @@ def report_of(**gaps):
     means = dict.fromkeys(PER_FACE, 0.8)
     one = {
         "faces": 1000, "means": means, "intervals": {n: [0.79, 0.81] for n in means},
-        "parser_iou": 0.9, "parser_iou_asked": 0.91, "asked_faces": 612,
+        "frechet_sets": [500, 192], "parser_iou": 0.9, "parser_iou_asked": 0.91, "asked_faces": 612,
         "asked_attributes": [0.7, 0.6, 0.75], "identity_share": [1.2, 1.1, 1.3],
         "identity_share_same_mask": [0.8, 0.75, 0.85],
         "frechet": {n: [2.0, 1.5, 2.5] for n in
@@ -148,6 +148,23 @@ def test_what_falls_short_is_said():
     assert "below the 0.75" not in said
     report["variants"]["whole"]["means"]["edited_iou"] = 0.68
     assert "0.680 [0.790, 0.810] after edits, below the 0.75 asked." in readme_text(report)
+
+
+def test_how_much_of_the_distances_is_chance_is_said():
+    report = report_of()
+    report["variants"]["whole"]["frechet"].update(
+        frechet_own=[13.5, 12.0, 15.0], frechet_halves=[7.0, 6.0, 8.0], frechet_share=[1.93, 1.6, 2]
+    )
+    flat = " ".join(ablation_text(report).split())
+    assert "The multiple of 1.93 is of 500 faces a side" in flat
+    assert "true renders are 7.0 apart for no other reason than that they are small." in flat
+    assert "The multiple would be" not in flat
+    flat = " ".join(ablation_text(report, (0.25, 10_000)).split())
+    assert "above it is about 6.5, and two sets of 10,000 renders are 0.25 apart" in flat
+    assert "the multiple would be some 26." in flat
+    assert "1.93 times that of two halves of the renders, 500 faces each, where chance" in (
+        readme_text(report)
+    )
 
 
 def test_the_written_part_alone_is_replaced(tmp_path):
