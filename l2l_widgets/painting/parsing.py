@@ -29,6 +29,10 @@ ParserSource = str | os.PathLike[str] | Declaration | Segmenter
 #: What a declaration says of a network that numbers its classes as the common BiSeNet does.
 BISENET_NUMBERS = [MASK_CLASSES.index(name) for name in BISENET_CLASSES]
 
+#: By how much the other order must fit what a parser sees: nobody can say that it is right all the
+#: same, as of a mask that is read from a file, and a parser that numbers otherwise does it always.
+SURE = 0.3
+
 
 def load_parser(source: ParserSource | None, models: Models | None = None) -> Segmenter | None:
     """A face parser: yours, or the one among loaded models.
@@ -99,7 +103,7 @@ def find_mask(parser: Segmenter, image: Tensor, side: int) -> Tensor:
     if whole.ndim != 3 or len(whole) != 1:
         raise MaskError(f"the parser's masks are {tuple(whole.shape)}; allowed: one a picture")
     mask = whole[0]
-    if guess_order(mask) == "bisenet":
+    if guess_order(mask, SURE) == "bisenet":
         raise MaskError(
             "the parser's mask looks numbered in the BiSeNet order (17 is hair, 14 is neck), not "
             f"the official one; state classes = {BISENET_NUMBERS} in its declaration"

@@ -190,9 +190,11 @@ class MaskPainterView {
   }
 
   onKey(event) {
-    if (isTyping(event.target) || event.altKey) return;
+    // on many keyboards brackets need AltGr, which may come as Ctrl and Alt, or Option
+    const bracket = event.altKey && (event.key === "[" || event.key === "]");
+    if (isTyping(event.target) || (event.altKey && !bracket)) return;
     const key = event.key.toLowerCase();
-    if (event.ctrlKey || event.metaKey) {
+    if ((event.ctrlKey || event.metaKey) && !bracket) {
       if (key === "z") this.link.post({ kind: event.shiftKey ? "redo" : "undo" });
       else if (key === "y") this.link.post({ kind: "redo" });
       else return;
