@@ -7,13 +7,13 @@ import shutil
 import pytest
 import torch
 
-from l2l_widgets.cli.paint_scores import _Faces
 from l2l_widgets.faceworld.celebamask import LayoutConfig
 from l2l_widgets.faceworld.layout_run import write_layout
 from l2l_widgets.maskgan.celebamask_hq import MAPPING, CelebAMaskHQ, DatasetError
 from l2l_widgets.maskgan.celebamask_report import look_through
 from l2l_widgets.recipes import build_task, get_recipe, mask_faces
 from l2l_widgets.recipes.mask_faces import MaskData, MaskFaces
+from l2l_widgets.recipes.measured_faces import MeasuredFaces
 from l2l_widgets.recipes.progress import heard_by
 from l2l_widgets.recipes.registry import run
 from l2l_widgets.training import TrainingError, make_generator
@@ -201,11 +201,11 @@ def test_a_picture_that_the_mapping_does_not_name_is_a_gap(copy):
 def test_scores_say_what_was_left_out_of_them(copy):
     cut(copy / "CelebA-HQ-img" / "4.jpg")
     data = CelebAMaskHQ(f"{copy}+gaps")
-    faces = _Faces((data, "all", data.usable()), 4, 0, 32)
+    faces = MeasuredFaces((data, "all", data.usable()), 4, 0, 32)
     assert faces.origin == f"{copy.resolve()}, 1 with gaps left out"
     assert len(faces.of(32)[0]) == 4
     with pytest.raises(DatasetError, match=r"picture 4: .*4\.jpg"):
-        _Faces((CelebAMaskHQ(copy), "all", [0, 1, 2, 4]), 4, 0, 32)
+        MeasuredFaces((CelebAMaskHQ(copy), "all", [0, 1, 2, 4]), 4, 0, 32)
 
 
 def test_both_words_may_follow_a_folder_in_either_order(copy):

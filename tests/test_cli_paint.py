@@ -18,6 +18,7 @@ from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.dataset import DatasetConfig
 from l2l_widgets.images import load_image, read_png_text, save_image
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
+from l2l_widgets.maskgan.celebamask_hq import KEEP_DEFECTS, LEAVE_GAPS
 from l2l_widgets.masks import (
     LABELS,
     MASK_CLASSES,
@@ -256,6 +257,8 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     assert report["variants"]["whole"]["faces"] == 8
     assert -1 <= report["same_person_identity"] <= 1
     assert -1 <= report["same_mask_identity"] <= 1
+    assert report["versions"]["torch"] == torch.__version__
+    assert report["seconds"] > 0
     # one pair of each person whom the judge has not learned from, and none twice
     assert dict(few)["identities"] == [4, 6, 5, 7]
     assert sorted(dict(few)["unseen"]) == list(range(8))
@@ -360,6 +363,12 @@ def test_a_folder_is_looked_through(tmp_path, capsys):
     write_layout(tmp_path / "hq", LayoutConfig(seed=1, size=16), 1)
     assert main(["masks", str(tmp_path / "hq"), "--read"]) == 0
     assert "1 picture\n" in capsys.readouterr().out
+    assert {LEAVE_GAPS, KEEP_DEFECTS} == {*cli_paint.KEPT}
+    (tmp_path / "hq" / "CelebA-HQ-img" / "0.jpg").write_bytes(b"cut")
+    assert main(["masks", str(tmp_path / "hq+defects+gaps"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["left_out"] == [0]
+    assert main(["masks", str(tmp_path / "hq+more")]) == 2
+    assert "hq+more'; there is no such folder" in capsys.readouterr().err
 
 
 def test_the_mask_that_the_parser_sees_is_written_and_obeyed(capsys, tmp_path):

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import l2l_widgets
 from l2l_widgets.evaluation.painting import PER_FACE, PROTOCOL
+from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.version import WORLD
+from l2l_widgets.images import save_image
 from l2l_widgets.maskgan import MaskGAN
 from l2l_widgets.recipes.card_sections import masks_section
 from l2l_widgets.recipes.cards import plan_cards
@@ -49,6 +52,24 @@ def test_page_and_readme_say_what_was_measured():
     old = {"maskgan.safetensors", "parser.safetensors"} & outdated(MANIFEST, WORLD).keys()
     warning = "Parser and painter learned from the renderer's older version"
     assert (warning in readme) == (len(old) == 2), f"of an older world are: {sorted(old)}"
+
+
+def test_the_readmes_lines_open_a_painter(tmp_path, monkeypatch):
+    readme = figures.README.read_text("utf-8")
+    section = readme.partition("### Paint a face")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    *lines, last = code.strip().splitlines()
+    monkeypatch.chdir(tmp_path)
+    save_image("face.png", render(sample_factors(1, seed=3), 64).image[0], scale=2)
+    names = {"l2l": l2l_widgets}  # as the README's first lines import it
+    exec("\n".join([*lines, f"view = {last}"]), names)
+    view = names["view"]
+    assert view.result["error"] is None
+    assert view.schema["can_draw"]
+    assert view.schema["can_walk"]
+    assert len(set(view.mask["data"])) > 5, "the parser has found the parts"
+    view.close()
+    view.session.close()
 
 
 def test_milliseconds_are_of_the_painter_that_is_shipped():

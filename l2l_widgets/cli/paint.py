@@ -31,6 +31,8 @@ PAINTERS = ("maskgan.safetensors", "dense_mapping.safetensors")
 #: Where a saved painting's recipe stands, its formats, and the largest that is read, as
 #: `l2l_widgets.painting` has them.
 CHUNK, PAINTING, AREA, LARGEST = "l2l-paint", "l2l-paint/1", "l2l-area/1", 64 << 20
+#: What may follow a folder's name, as `l2l_widgets.maskgan.celebamask_hq` has it.
+KEPT = ("+gaps", "+defects")
 _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
     "official order of CelebAMask-HQ, or in its colours; a mask in the other common order is "
@@ -362,9 +364,12 @@ def painter_of(args: argparse.Namespace, models: Models) -> MaskGAN:
 
 def run_masks(args: argparse.Namespace) -> dict[str, Any]:
     """Report what a folder holds."""
-    if not args.folder.is_dir():
+    folder = args.folder
+    while not folder.is_dir() and folder.name.endswith(KEPT):
+        folder = folder.with_name(folder.name.rpartition("+")[0])
+    if not folder.is_dir():
         raise ValueError(f"DIR is {str(args.folder)!r}; there is no such folder")
-    if not (args.folder / "CelebA-HQ-img").is_dir():
+    if not (folder / "CelebA-HQ-img").is_dir():
         raise ValueError(
             f"DIR is {str(args.folder)!r}, which has no folder CelebA-HQ-img; allowed: the folder "
             "of CelebAMask-HQ, or one that l2l render filled"
