@@ -57,8 +57,10 @@ CLASS_COUNT = len(MASK_CLASSES)
 MAX_PIXELS, MAX_FILE = 1 << 24, 64 << 20
 #: Fewer pixels a side show no face: a mask of one pixel would be all background.
 SMALLEST = 16
-#: By how much the other order must fit better before a mask is taken for it.
-ORDER_MARGIN = 0.3
+#: By how much the other order must fit better before a mask is taken for it. Of 160 renders' masks
+#: and 670 with something painted or taken from another face, official ones reach 0 at most, and
+#: the same in the other order 0.18 at least.
+ORDER_MARGIN = 0.1
 
 
 class MaskError(ValueError):
@@ -185,14 +187,14 @@ def order_fit(mask: Tensor, order: str) -> float:
     return sum(held) / len(held) if held else 0.5
 
 
-def guess_order(mask: Tensor) -> str:
+def guess_order(mask: Tensor, margin: float = ORDER_MARGIN) -> str:
     """Which order a mask (H, W) is numbered in, by where its parts lie: a key of ``ORDERS``.
 
-    "official" unless the other one fits clearly better: a painted mask may be odd on purpose.
+    "official" unless the other one fits better by ``margin``: a painted mask may be odd on purpose.
     """
     fits = {order: order_fit(mask, order) for order in ORDERS}
     best = max(fits, key=lambda order: fits[order])
-    return best if fits[best] > fits["official"] + ORDER_MARGIN else "official"
+    return best if fits[best] > fits["official"] + margin else "official"
 
 
 def read_mask(

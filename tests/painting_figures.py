@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE, README = ROOT / "docs" / "painting.md", ROOT / "README.md"
 KEPT = ROOT / "docs" / "painting_scores.json"
 LATENCY = DEFAULT_WEIGHTS / "painter_latency.json"
+#: The card's figures: how far apart two large sets of renders are, in the same features.
+SCORES = DEFAULT_WEIGHTS / "scores.json"
 #: What is written by this stands between these lines.
 BEGIN, END = "<!-- python -m tests.painting_figures -->", "<!-- end -->"
 #: Beginnings of the README's row of milliseconds, and of the row above it.
@@ -54,7 +56,9 @@ def page_of(text: str, kept: Mapping[str, Any]) -> str:
     others = [name for name in kept["variants"] if name != "whole"]
     if others:
         command += f" --ablations {','.join(others)}"
-    return between(text, f"{command} --out report\n\n{ablation_text(kept)}")
+    drawn = read_json(SCORES)["generator"]
+    floor = drawn["frechet_floor"], drawn["frechet_faces"][0]
+    return between(text, f"{command} --out report\n\n{ablation_text(kept, floor)}")
 
 
 def latency_row(found: Mapping[str, Any] | None) -> str | None:

@@ -7,13 +7,13 @@ import shutil
 import pytest
 import torch
 
-from l2l_widgets.cli.paint_scores import _Faces
 from l2l_widgets.faceworld.celebamask import LayoutConfig
 from l2l_widgets.faceworld.layout_run import write_layout
 from l2l_widgets.maskgan.celebamask_hq import MAPPING, CelebAMaskHQ, DatasetError
 from l2l_widgets.maskgan.celebamask_report import look_through
-from l2l_widgets.recipes import get_recipe, mask_faces
+from l2l_widgets.recipes import build_task, get_recipe, mask_faces
 from l2l_widgets.recipes.mask_faces import MaskData, MaskFaces
+from l2l_widgets.recipes.measured_faces import MeasuredFaces
 from l2l_widgets.recipes.progress import heard_by
 from l2l_widgets.recipes.registry import run
 from l2l_widgets.training import TrainingError, make_generator
@@ -161,6 +161,33 @@ def test_damage_that_only_reading_shows_is_left_out_where_all_is_read(copy):
     assert (len(faces.images), len(faces.masks), len(faces.held)) == (3, 3, 1)
 
 
+def test_a_long_reading_says_how_far_it_is(copy, monkeypatch):
+    heard = []
+    with heard_by(heard.append):
+        MaskFaces(MaskData(data=str(copy), resolution=32))
+        assert heard == [], "a short one does not"
+        monkeypatch.setattr(mask_faces, "SAY_EVERY", 0.0)
+        MaskFaces(MaskData(data=str(copy), resolution=32))
+    assert heard == [f"{copy}: pictures read: {n} of 5, about 1 min more" for n in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("side", [0, -64])
+def test_a_size_that_cannot_be_is_refused_by_its_own_name(copy, side):
+    with pytest.raises(ValueError, match=rf"resolution is {side}; allowed: 1 or more pixels"):
+        get_recipe("mask-vae").replace(data=str(copy), resolution=side)
+
+
+def test_a_size_that_no_network_has_is_refused_before_the_folder_is_read(copy, monkeypatch):
+    def read(*_):
+        raise AssertionError("half an hour of reading, before the size was looked at")
+
+    monkeypatch.setattr(mask_faces, "_from_folder", read)
+    for name in ("mask-vae", "dense-mapping"):
+        recipe = get_recipe(name).replace(data=str(copy), resolution=100)
+        with pytest.raises(ValueError, match=r"at resolution 100; allowed: .*halvings"):
+            build_task(recipe, copy)
+
+
 def test_a_picture_that_the_mapping_does_not_name_is_a_gap(copy):
     table = copy / MAPPING
     lines = table.read_text().splitlines()
@@ -174,11 +201,11 @@ def test_a_picture_that_the_mapping_does_not_name_is_a_gap(copy):
 def test_scores_say_what_was_left_out_of_them(copy):
     cut(copy / "CelebA-HQ-img" / "4.jpg")
     data = CelebAMaskHQ(f"{copy}+gaps")
-    faces = _Faces((data, "all", data.usable()), 4, 0, 32)
+    faces = MeasuredFaces((data, "all", data.usable()), 4, 0, 32)
     assert faces.origin == f"{copy.resolve()}, 1 with gaps left out"
     assert len(faces.of(32)[0]) == 4
     with pytest.raises(DatasetError, match=r"picture 4: .*4\.jpg"):
-        _Faces((CelebAMaskHQ(copy), "all", [0, 1, 2, 4]), 4, 0, 32)
+        MeasuredFaces((CelebAMaskHQ(copy), "all", [0, 1, 2, 4]), 4, 0, 32)
 
 
 def test_both_words_may_follow_a_folder_in_either_order(copy):

@@ -18,8 +18,11 @@ from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.dataset import DatasetConfig
 from l2l_widgets.images import load_image, read_png_text, save_image
 from l2l_widgets.maskgan import DenseMappingNetwork, MappingConfig, MaskGAN
+from l2l_widgets.maskgan.celebamask_hq import KEEP_DEFECTS, LEAVE_GAPS
 from l2l_widgets.masks import (
     LABELS,
+    MASK_CLASSES,
+    class_index,
     encode_mask,
     read_mask,
     resize_mask,
@@ -73,10 +76,14 @@ def paint(files, world, *words, mask="m.png"):
 
 
 def test_a_face_is_painted_and_replayed(files, world, capsys):
-    words = ("--image-mask", str(files / "a_mask.png"), "--keep-outside", "--json")
+    words = ("--image-mask", str(files / "a_mask.png"), "--json")
     assert paint(files, world, *words) == 0
+    anew = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert paint(files, world, *words, "--keep-outside") == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["change"]["changed_outside"] == 0 or told["change"]["area"] > 0
+    assert 0 < told["change"]["area"] == anew["change"]["area"] < 1
+    assert told["change"]["inside"] == pytest.approx(anew["change"]["inside"], abs=0.01)
+    assert told["change"]["outside"] < 0.6 * anew["change"]["outside"], "what fades is left of it"
     drawn = load_image(files / "b.png", 512)
     again = ["paint", "--replay", str(files / "b.png"), "--out", str(files / "c.png")]
     assert main([*again, "--generator", str(world)]) == 0
@@ -94,6 +101,26 @@ def test_a_mask_that_asks_for_nothing_says_so(files, world, capsys):
     assert capsys.readouterr().out.endswith("outside the area as it was: --keep-outside\n")
     assert paint(files, world, *words, "--keep-outside") == 0
     assert "--keep-outside" not in capsys.readouterr().out
+
+
+def test_parts_that_a_mask_lacks_are_named(files, faces, world, capsys):
+    own = ("--image-mask", str(files / "a_mask.png"))
+    bare = faces.mask[0].clone()
+    bare[bare == class_index("nose")] = class_index("skin")
+    new = next(i for i in range(19) if not (bare == i).any() and i != class_index("nose"))
+    bare[:2] = new
+    (files / "bare.png").write_bytes(encode_mask(bare))
+    assert paint(files, world, *own, mask="bare.png") == 0
+    assert f". Parts that the mask lacks: Nose. New parts: {LABELS[new]}" in capsys.readouterr().out
+    (files / "blank.png").write_bytes(encode_mask(bare * 0))
+    assert paint(files, world, *own, "--json", mask="blank.png") == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["gone"] == [MASK_CLASSES[i] for i in faces.mask[0].unique().tolist() if i]
+    assert told["new"] == []
+    assert paint(files, world, *own, mask="a_mask.png") == 0
+    said = capsys.readouterr().out
+    assert "Parts that" not in said
+    assert "New parts" not in said
 
 
 def test_the_parser_finds_the_mask_that_is_not_given(files, world, capsys):
@@ -230,6 +257,8 @@ def test_scores_are_one_command_and_a_report(few, world, tmp_path, capsys):
     assert report["variants"]["whole"]["faces"] == 8
     assert -1 <= report["same_person_identity"] <= 1
     assert -1 <= report["same_mask_identity"] <= 1
+    assert report["versions"]["torch"] == torch.__version__
+    assert report["seconds"] > 0
     # one pair of each person whom the judge has not learned from, and none twice
     assert dict(few)["identities"] == [4, 6, 5, 7]
     assert sorted(dict(few)["unseen"]) == list(range(8))
@@ -334,6 +363,12 @@ def test_a_folder_is_looked_through(tmp_path, capsys):
     write_layout(tmp_path / "hq", LayoutConfig(seed=1, size=16), 1)
     assert main(["masks", str(tmp_path / "hq"), "--read"]) == 0
     assert "1 picture\n" in capsys.readouterr().out
+    assert {LEAVE_GAPS, KEEP_DEFECTS} == {*cli_paint.KEPT}
+    (tmp_path / "hq" / "CelebA-HQ-img" / "0.jpg").write_bytes(b"cut")
+    assert main(["masks", str(tmp_path / "hq+defects+gaps"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["left_out"] == [0]
+    assert main(["masks", str(tmp_path / "hq+more")]) == 2
+    assert "hq+more'; there is no such folder" in capsys.readouterr().err
 
 
 def test_the_mask_that_the_parser_sees_is_written_and_obeyed(capsys, tmp_path):

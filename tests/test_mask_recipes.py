@@ -126,6 +126,52 @@ def test_a_blender_that_learned_nothing_is_not_saved_and_one_that_is_there_is_re
     assert MaskGAN.load(weights / "maskgan.safetensors").blender is not None
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({}, {"base": 8}, "base is 8, and the mapping of dense_mapping.safetensors has 4; allowed"),
+        ({}, {"style_base": 2}, "style_base is 2, and the mapping"),
+        ({}, {"sft": False}, "sft is False, and the mapping of dense_mapping.safetensors has it"),
+        ({"sft": False}, {"sft": False}, None),
+        ({"sft": False}, {"base": 0, "style_base": 0}, None),  # as the ablation trains it
+    ],
+)
+def test_the_second_stage_refuses_another_size_than_the_first_has(weights, first, second, words):
+    own = build_task(get_recipe("dense-mapping").replace(**TINY, **first), weights).mapping
+    MaskGAN(own).save(weights / "dense_mapping.safetensors")
+    vae = MaskVAE(MaskVAEConfig(resolution=32, width=4, downs=3, latent_dim=8))
+    MaskGAN(vae=vae).save(weights / "mask_vae.safetensors")
+    recipe = get_recipe("mask-edit").replace(**{**TINY, **second})
+    if words is None:
+        assert build_task(recipe, weights).mapping.config == own.config
+        return
+    with pytest.raises(TrainingError, match=words):
+        build_task(recipe, weights)
+
+
+def test_a_resumed_second_stage_ends_where_an_unbroken_one_does(weights, tmp_path):
+    """To the last bit: every network and the moments of all three optimizers come back."""
+    own = build_task(get_recipe("dense-mapping").replace(**TINY), weights).mapping
+    MaskGAN(own).save(weights / "dense_mapping.safetensors")
+    vae = MaskVAE(MaskVAEConfig(resolution=32, width=4, downs=3, latent_dim=8))
+    MaskGAN(vae=vae).save(weights / "mask_vae.safetensors")
+
+    def train_to(steps, folder, resume=False):
+        # the rate falls in the second half of a run alone: the first two steps are alike
+        recipe = get_recipe("mask-edit").replace(**{**TINY, "adversary_after": 1}, steps=steps)
+        task = build_task(recipe, weights)
+        train(task, recipe.settings, folder, resume=resume, progress=False)
+        parts = [task.mapping, task.blender, task.adversary]
+        return {f"{i}.{k}": v for i, part in enumerate(parts) for k, v in part.state_dict().items()}
+
+    whole = train_to(4, tmp_path / "a")
+    half = train_to(2, tmp_path / "b")
+    again = train_to(4, tmp_path / "b", resume=True)
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert not all(torch.equal(whole[name], half[name]) for name in whole)
+
+
 def updates(task, name):
     """How often an optimizer moved the first weights that it has."""
     return int(next(iter(task.optimizer[name].state.values()))["step"])

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import l2l_widgets
 from l2l_widgets.evaluation.painting import PER_FACE, PROTOCOL
+from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.faceworld.version import WORLD
+from l2l_widgets.images import save_image
 from l2l_widgets.maskgan import MaskGAN
 from l2l_widgets.recipes.card_sections import masks_section
 from l2l_widgets.recipes.cards import plan_cards
@@ -51,6 +54,24 @@ def test_page_and_readme_say_what_was_measured():
     assert (warning in readme) == (len(old) == 2), f"of an older world are: {sorted(old)}"
 
 
+def test_the_readmes_lines_open_a_painter(tmp_path, monkeypatch):
+    readme = figures.README.read_text("utf-8")
+    section = readme.partition("### Paint a face")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    *lines, last = code.strip().splitlines()
+    monkeypatch.chdir(tmp_path)
+    save_image("face.png", render(sample_factors(1, seed=3), 64).image[0], scale=2)
+    names = {"l2l": l2l_widgets}  # as the README's first lines import it
+    exec("\n".join([*lines, f"view = {last}"]), names)
+    view = names["view"]
+    assert view.result["error"] is None
+    assert view.schema["can_draw"]
+    assert view.schema["can_walk"]
+    assert len(set(view.mask["data"])) > 5, "the parser has found the parts"
+    view.close()
+    view.session.close()
+
+
 def test_milliseconds_are_of_the_painter_that_is_shipped():
     found = figures.read_json(figures.LATENCY)
     now = {file: entry["sha256"] for file, entry in MANIFEST.items()}
@@ -88,7 +109,7 @@ def report_of(**gaps):
     means = dict.fromkeys(PER_FACE, 0.8)
     one = {
         "faces": 1000, "means": means, "intervals": {n: [0.79, 0.81] for n in means},
-        "parser_iou": 0.9, "parser_iou_asked": 0.91, "asked_faces": 612,
+        "frechet_sets": [500, 192], "parser_iou": 0.9, "parser_iou_asked": 0.91, "asked_faces": 612,
         "asked_attributes": [0.7, 0.6, 0.75], "identity_share": [1.2, 1.1, 1.3],
         "identity_share_same_mask": [0.8, 0.75, 0.85],
         "frechet": {n: [2.0, 1.5, 2.5] for n in
@@ -148,6 +169,23 @@ def test_what_falls_short_is_said():
     assert "below the 0.75" not in said
     report["variants"]["whole"]["means"]["edited_iou"] = 0.68
     assert "0.680 [0.790, 0.810] after edits, below the 0.75 asked." in readme_text(report)
+
+
+def test_how_much_of_the_distances_is_chance_is_said():
+    report = report_of()
+    report["variants"]["whole"]["frechet"].update(
+        frechet_own=[13.5, 12.0, 15.0], frechet_halves=[7.0, 6.0, 8.0], frechet_share=[1.93, 1.6, 2]
+    )
+    flat = " ".join(ablation_text(report).split())
+    assert "The multiple of 1.93 is of 500 faces a side" in flat
+    assert "true renders are 7.0 apart for no other reason than that they are small." in flat
+    assert "The multiple would be" not in flat
+    flat = " ".join(ablation_text(report, (0.25, 10_000)).split())
+    assert "above it is about 6.5, and two sets of 10,000 renders are 0.25 apart" in flat
+    assert "the multiple would be some 26." in flat
+    assert "1.93 times that of two halves of the renders, 500 faces each, where chance" in (
+        readme_text(report)
+    )
 
 
 def test_the_written_part_alone_is_replaced(tmp_path):

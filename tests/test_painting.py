@@ -477,6 +477,7 @@ def test_what_a_session_is_made_of_is_checked_at_once(session, faces):
         (lambda: PaintSession(model, image, mask, feather=-5), "feather is -5; allowed: 0 to 32"),
         (lambda: session.apply([1]), "operation is [1]; allowed: a mapping"),
         (lambda: session.adopt(3), "other is int; allowed: a PaintSession"),
+        (lambda: session.keep_outside("no"), "on is 'no'; allowed: true or false"),
         (
             lambda: PaintSession.from_recipe(model, {**session.recipe(), "feather": None}),
             "feather is None",

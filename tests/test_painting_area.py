@@ -98,6 +98,8 @@ def test_an_area_is_saved_and_replayed(edits, tmp_path):
     area = area_painter(edits)
     edits.update(changes={"age": 0.3}, targets={})
     area.apply(brush(HAIR, size=8.0, points=[(8, 8), (20, 8)]))
+    with pytest.raises(ValueError, match="kind is 'style'; allowed: brush, line"):
+        area.copy_style(area.image, area.original)
     area.keep_outside()
     area.save(tmp_path / "a.png")
     recipe = read_paint_recipe(tmp_path / "a.png")

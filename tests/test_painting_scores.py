@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from l2l_widgets.evaluation.painting import (
     face_iou,
     graft,
     grafts,
+    judges_of,
     moved_masks,
     same_person,
     score_painting,
@@ -25,6 +27,8 @@ from l2l_widgets.faceworld import render, sample_factors
 from l2l_widgets.maskgan import MaskGAN
 from l2l_widgets.maskgan.mask_vae import MaskVAE, MaskVAEConfig
 from l2l_widgets.masks import class_index, one_hot, resize_mask
+from l2l_widgets.painting import PaintSession
+from l2l_widgets.perception import AttributeNet
 from l2l_widgets.recipes import DEFAULT_WEIGHTS
 from l2l_widgets.recipes.mask_scores import LIGHT_AND_COLOUR, identity_shares
 from l2l_widgets.recipes.rendered import factors_of_set
@@ -53,6 +57,53 @@ def test_overlap_is_one_for_equals_and_counts_small_classes():
     assert face_iou(mask, mask).tolist() == [1.0]
     blind = torch.zeros_like(mask)
     assert face_iou(mask, blind)[0] == pytest.approx((15 / 16 + 0) / 2)
+
+
+class _Elsewhere(torch.nn.Module):
+    """A parser whose weights lie on another device than the processor's memory."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1, device="meta"))
+        self.answer = answer
+
+    def forward(self, images):
+        assert images.device == self.weight.device, "torch would refuse pictures of another"
+        return self.answer
+
+
+def test_a_parser_that_lies_on_a_card_gets_its_pictures_there(faces):
+    found = PaintSession(None, faces.image[0], parser=_Elsewhere(faces.mask[:1]))
+    assert torch.equal(found.original, faces.mask[0])
+    found.close()
+
+
+def test_judges_that_lie_on_a_card_get_their_pictures_there(faces):
+    class Judge(AttributeNet):
+        def forward(self, images):
+            assert images.device.type == "meta"
+            return torch.ones(len(images), 2)
+
+        def features(self, images):
+            assert images.device.type == "meta"
+            return torch.zeros(len(images), 8)
+
+    def identity(images):
+        assert images.device.type == "meta"
+        return torch.zeros(len(images), 3)
+
+    models = SimpleNamespace(
+        device="meta", table=SimpleNamespace(names=("a", "b")), identity_judge=identity,
+        attribute_judge=Judge(("a", "b"), width=4, features=8), has=lambda part: True,
+    )  # fmt: skip
+    judges = judges_of(models, _Elsewhere(faces.mask))
+    assert torch.equal(judges.parser(faces.image), faces.mask)
+    assert judges.attributes(faces.image).shape == (8, 2)
+    assert judges.identity(faces.image).shape == (8, 3)
+    assert judges.features(faces.image).shape == (8, 8)
+    assert judges.names == ("a", "b")
+    models.attribute_judge = identity
+    assert judges_of(models, identity) is None, "another's judge has no features of ours"
 
 
 def test_a_share_of_two_means_has_an_interval():

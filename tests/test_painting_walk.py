@@ -18,7 +18,7 @@ from l2l_widgets.maskgan import (
     MaskVAE,
     MaskVAEConfig,
 )
-from l2l_widgets.masks import class_index, encode_mask
+from l2l_widgets.masks import class_index, encode_mask, resize_mask
 from l2l_widgets.painting import AreaSession, PaintError, PaintSession
 from l2l_widgets.recipes import DEFAULT_WEIGHTS
 from l2l_widgets.widgets.paint.paint_bridge import PaintBridge
@@ -218,6 +218,17 @@ def test_a_painting_with_a_walk_is_a_style_and_a_second_mask(bridge, model, face
     assert "allowed: the same, or the picture would differ" in notice["error"]
     for one in (other, strange):
         one.close()
+
+
+def test_a_painting_of_a_larger_painter_is_a_face_as_any_other(session, tmp_path):
+    large = render(sample_factors(1, seed=4), 64)
+    other = PaintSession(None, large.image[0], large.mask[0], feather=2.0)
+    (tmp_path / "large.json").write_text(json.dumps(other.recipe()))
+    session.open(tmp_path / "large.json")
+    assert torch.equal(session.original, resize_mask(large.mask[0], 32))
+    assert session.state.feather == 2
+    assert session.render().error is None
+    other.close()
 
 
 def test_a_picture_of_an_edit_seen_through_an_area_is_a_face_as_any_other(

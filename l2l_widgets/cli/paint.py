@@ -31,6 +31,8 @@ PAINTERS = ("maskgan.safetensors", "dense_mapping.safetensors")
 #: Where a saved painting's recipe stands, its formats, and the largest that is read, as
 #: `l2l_widgets.painting` has them.
 CHUNK, PAINTING, AREA, LARGEST = "l2l-paint", "l2l-paint/1", "l2l-area/1", 64 << 20
+#: What may follow a folder's name, as `l2l_widgets.maskgan.celebamask_hq` has it.
+KEPT = ("+gaps", "+defects")
 _PAINT = (
     "Draw a face again with the parts of another mask. Masks are PNGs of class indices in the "
     "official order of CelebAMask-HQ, or in its colours; a mask in the other common order is "
@@ -157,10 +159,39 @@ def run_paint(args: argparse.Namespace) -> dict[str, Any]:
     session = _session(args, models)
     session.save(args.out)
     result = session.render()
+    gone, new = _parts(session)
     if not args.json:
-        print(f"{args.out}: {_change_text(args, result.change)}{_without_photo(args)}")
+        text = _change_text(args, result.change, _parts_text(gone, new))
+        print(f"{args.out}: {text}{_without_photo(args)}")
     measured = None if result.change is None else vars(result.change)
-    return {"out": str(args.out), "change": measured, "seconds": round(result.seconds, 4)}
+    return {
+        "out": str(args.out), "change": measured, "gone": gone, "new": new,
+        "seconds": round(result.seconds, 4),
+    }  # fmt: skip
+
+
+def _parts(session: PaintSession) -> tuple[list[str], list[str]]:
+    """Classes that the face has and the mask lacks, and the other way round; none of an area."""
+    from l2l_widgets.masks import MASK_CLASSES
+    from l2l_widgets.painting import AreaSession
+
+    if isinstance(session, AreaSession):
+        return [], []
+    had, has = (set(mask.unique().tolist()) for mask in (session.original, session.mask))
+    gone, new = ([MASK_CLASSES[i] for i in sorted(some)] for some in (had - has, has - had))
+    return gone, new
+
+
+def _parts_text(gone: list[str], new: list[str]) -> str:
+    """What of a face is no more, and what is new in it: a mask may lack parts by mistake."""
+    from l2l_widgets.masks import LABELS, class_index
+
+    lists = ((". Parts that the mask lacks: ", gone), (". New parts: ", new))
+    return "".join(
+        head + ", ".join(LABELS[class_index(name)] for name in names)
+        for head, names in lists
+        if names
+    )
 
 
 def _saved_format(path: Path) -> str | None:
@@ -183,8 +214,8 @@ def _saved_format(path: Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _change_text(args: argparse.Namespace, change: RegionChange | None) -> str:
-    """What was changed, and how to keep what should not have been."""
+def _change_text(args: argparse.Namespace, change: RegionChange | None, parts: str) -> str:
+    """What was changed, which parts it was, and how to keep what should not have been."""
     if change is None and args.mask is None:
         return "drawn anew by the painter: the painting asks for no change"
     if change is None:
@@ -193,7 +224,7 @@ def _change_text(args: argparse.Namespace, change: RegionChange | None) -> str:
             "has already: change some of its pixels to the number of another part (--read-mask "
             "lists them)"
         )
-    text = change.to_text()
+    text = change.to_text() + parts
     if change.changed_outside >= 0.01 and args.replay is None and not args.keep_outside:
         text += ". To keep the picture outside the area as it was: --keep-outside"
     return text
@@ -333,9 +364,12 @@ def painter_of(args: argparse.Namespace, models: Models) -> MaskGAN:
 
 def run_masks(args: argparse.Namespace) -> dict[str, Any]:
     """Report what a folder holds."""
-    if not args.folder.is_dir():
+    folder = args.folder
+    while not folder.is_dir() and folder.name.endswith(KEPT):
+        folder = folder.with_name(folder.name.rpartition("+")[0])
+    if not folder.is_dir():
         raise ValueError(f"DIR is {str(args.folder)!r}; there is no such folder")
-    if not (args.folder / "CelebA-HQ-img").is_dir():
+    if not (folder / "CelebA-HQ-img").is_dir():
         raise ValueError(
             f"DIR is {str(args.folder)!r}, which has no folder CelebA-HQ-img; allowed: the folder "
             "of CelebAMask-HQ, or one that l2l render filled"

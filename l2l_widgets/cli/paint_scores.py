@@ -7,8 +7,7 @@ import functools
 import json
 import math
 import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
     from l2l_widgets.maskgan.mask_vae import MaskVAE
     from l2l_widgets.models.zoo import Models
+    from l2l_widgets.recipes.measured_faces import MeasuredFaces
 
 ALL = "all"
 #: As `l2l_widgets.recipes` has them: the parts that can be left out, and how many unseen renders
@@ -81,6 +81,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measure, and write the report."""
+    began = time.perf_counter()
     count = whole_number("--faces", args.faces, 4, UNSEEN if args.data is None else 100_000)
     seed = whole_number("--seed", args.seed, 0, 2**31)
     check_needed(args, ("--steps", "--runs"), "--ablations")
@@ -104,7 +105,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         write_painting_report,
     )
     from l2l_widgets.evaluation.plan import ENOUGH_FACES
+    from l2l_widgets.evaluation.report import versions
     from l2l_widgets.recipes.mask_scores import identity_shares
+    from l2l_widgets.recipes.measured_faces import MeasuredFaces
     from l2l_widgets.storage import sha256_tensors
 
     # progress must not stand before the object that --json promises to print last, and alone
@@ -114,7 +117,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         warn_of_photographs(args, models)
     # a gap in a folder is found before hours of training; renders are drawn when they are needed
     side = _side(args, models)
-    faces = _Faces(known, count, seed, side)
+    faces = MeasuredFaces(known, count, seed, side)
     painters, trained = _painters(args, models, asked, steps, side, say)
     alike = None if known is not None else _likeness(args.out, judges.identity, hashes)
     vae = _vae(args, models, painters)
@@ -148,6 +151,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "left_out": 0 if known is None else len(known[0].left_out),
         "faces": count,
         "preview": count < ENOUGH_FACES,
+        "versions": versions(),
+        "seconds": round(time.perf_counter() - began, 1),
         "resolution": side,
         "seed": seed,
         "variants": variants,
@@ -169,7 +174,7 @@ def _mean(values: list[float]) -> float:
 
 def _score(
     painter: MaskGAN,
-    faces: _Faces,
+    faces: MeasuredFaces,
     judges: PaintJudges,
     vae: MaskVAE | None,
     notes: Annotations | None,
@@ -248,6 +253,7 @@ def _asked(ablations: str | None) -> list[str]:
 def _known(args: argparse.Namespace, count: int) -> tuple[CelebAMaskHQ, str, list[int]]:
     """A folder, which of its pictures are measured (the test split, or all), and their numbers."""
     from l2l_widgets.maskgan.celebamask_hq import CelebAMaskHQ
+    from l2l_widgets.recipes.measured_faces import check_count
 
     data = CelebAMaskHQ(args.data)
     test = data.split("test")
@@ -257,25 +263,8 @@ def _known(args: argparse.Namespace, count: int) -> tuple[CelebAMaskHQ, str, lis
             "faces that they learn from; allowed: a folder with one, or none (unseen renders)"
         )
     indices = test or data.usable()
-    _check_count(count, len(indices))
+    check_count(count, len(indices))
     return data, "test" if test else ALL, indices
-
-
-def _check_count(count: int, there: int) -> None:
-    if there < count:
-        raise ValueError(f"--faces is {count}; allowed: up to {there}, which there are")
-
-
-def _check_renders(side: int) -> None:
-    """Refuse a painter of another size than the renders, before anything is trained or drawn."""
-    from l2l_widgets.recipes.rendered import SETS
-
-    own = SETS["unseen"].resolution
-    if own != side:
-        raise ValueError(
-            f"unseen renders have {own} pixels, the MaskGAN {side}; give --data with a folder "
-            "that l2l render filled"
-        )
 
 
 def _side(args: argparse.Namespace, models: Models) -> int:
@@ -285,112 +274,6 @@ def _side(args: argparse.Namespace, models: Models) -> int:
     from l2l_widgets.recipes import get_recipe, list_recipes
 
     return int(get_recipe("dense-mapping", list_recipes()).config.resolution)
-
-
-class _Faces:
-    """Pictures and masks that no recipe has learned from, in an order that the seed decides.
-
-    Parameters
-    ----------
-    known : tuple, optional
-        As :func:`_known` gives it; the unseen renders if not given. Its files are read at once,
-        renders when :meth:`of` wants them: nothing may be left to measure.
-    count, seed : int
-        How many, and which.
-    side : int
-        Of the pictures.
-    """
-
-    def __init__(
-        self, known: tuple[CelebAMaskHQ, str, list[int]] | None, count: int, seed: int, side: int
-    ) -> None:
-        self.known, self.count, self.seed = known, count, seed
-        self.read: tuple[Tensor, Tensor] | None = None
-        self.indices: list[int] = []  # numbers of a folder's pictures, in the order of the rows
-        if known is not None:
-            self.of(side)
-        else:
-            _check_renders(side)
-
-    @property
-    def origin(self) -> str:
-        """What the scores are of, besides the seed and their number."""
-        from l2l_widgets.faceworld.version import WORLD
-        from l2l_widgets.maskgan.celebamask_hq import KEEP_DEFECTS
-
-        if self.known is None:
-            return f"unseen renders of world {WORLD}"
-        data = self.known[0]
-        faults = sum(i in data.defects() for i in data.left_out)
-        left = f", {faults} with known faults left out" if faults else ""
-        if data.leave_gaps:
-            left += f", {len(data.left_out) - faults} with gaps left out"
-        kept = KEEP_DEFECTS if data.defects() and data.keep_defects else ""
-        return f"{data.folder.resolve()}{kept}{left}"
-
-    def of(self, side: int) -> tuple[Tensor, Tensor]:
-        """Pictures (N, 3, side, side) in [-1, 1] and masks (N, side, side)."""
-        if self.read is None:
-            self.read = self._rendered(side) if self.known is None else self._from_folder(side)
-        return self.read
-
-    def _chosen(self, of: int) -> Tensor:
-        import torch
-
-        _check_count(self.count, of)
-        return torch.randperm(of, generator=torch.Generator().manual_seed(self.seed))[: self.count]
-
-    def _rendered(self, side: int) -> tuple[Tensor, Tensor]:
-        from l2l_widgets.recipes.rendered import SETS, rows_of_set
-
-        _check_renders(side)
-        images, masks = rows_of_set("unseen", self._chosen(SETS["unseen"].count))
-        return images.float() / 127.5 - 1, masks
-
-    def _from_folder(self, side: int) -> tuple[Tensor, Tensor]:
-        import torch
-
-        from l2l_widgets.masks import resize_mask
-
-        assert self.known is not None
-        data, _, there = self.known
-        self.indices = [there[i] for i in self._chosen(len(there)).tolist()]
-        images = torch.stack([data.picture(i, side) for i in self.indices])
-        return images, torch.stack([resize_mask(data.mask(i), side) for i in self.indices])
-
-    def notes(self, names: Sequence[str]) -> Annotations | None:
-        """What a folder's table of attributes says of the pictures, of those that a judge reads.
-
-        None for renders, and where the folder has no table.
-        """
-        import torch
-
-        from l2l_widgets.evaluation.painting import Annotations
-        from l2l_widgets.faceworld.celebamask import CELEBA_NAMES
-        from l2l_widgets.maskgan.celebamask_hq import ATTRIBUTES
-
-        if self.known is None or not (self.known[0].folder / ATTRIBUTES).is_file():
-            return None
-        titles, rows = self.known[0].attributes()
-        lacking = next((i for i in self.indices if i not in rows), None)
-        if lacking is not None:
-            warnings.warn(
-                f"{ATTRIBUTES} says nothing of picture {lacking}: no reading is held against it; "
-                "l2l masks DIR lists what is missing",
-                stacklevel=1,
-            )
-            return None
-        known = {title: CELEBA_NAMES[title] for title in titles if title in CELEBA_NAMES}
-        known = {t: (n, at) for t, (n, at) in known.items() if n.lstrip("-") in names}
-        if not known:
-            return None
-        held = [[rows[i][titles.index(title)] for title in known] for i in self.indices]
-        return Annotations(
-            tuple([*names].index(name.lstrip("-")) for name, _ in known.values()),
-            torch.tensor([at for _, at in known.values()]),
-            torch.tensor([name.startswith("-") for name, _ in known.values()]),
-            torch.tensor(held),
-        )
 
 
 def _likeness(

@@ -15,8 +15,7 @@ JUDGES = ("attribute_judge", "identity_judge")
 
 def painting_judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudges, dict[str, str]]:
     """Who looks at the drawings, and the hash of each."""
-    from l2l_widgets.evaluation import judge_features
-    from l2l_widgets.evaluation.painting import PaintJudges
+    from l2l_widgets.evaluation.painting import judges_of
     from l2l_widgets.models.zoo import ZooError
     from l2l_widgets.painting import load_parser
 
@@ -29,16 +28,12 @@ def painting_judges(args: argparse.Namespace, models: Models) -> tuple[PaintJudg
     for part in JUDGES:
         if not models.has(part):
             raise ZooError(f"models {models.name!r} have no {part}, which measures")
-    features = judge_features(models)
-    if features is None:
+    judges = judges_of(models, parser)
+    if judges is None:
         raise ZooError("the attribute judge has no features to measure distances on")
     hashes = {part: str(models.hashes.get(part)) for part in JUDGES}
     own = getattr(parser, "sha256", "") if args.parser is not None else ""
     hashes["parser"] = own or str(models.hashes.get("parser"))
-    judges = PaintJudges(
-        parser=parser, attributes=models.attribute_judge, identity=models.identity_judge,
-        features=features, names=models.table.names,
-    )  # fmt: skip
     return judges, hashes
 
 

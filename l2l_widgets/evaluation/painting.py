@@ -39,17 +39,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from l2l_widgets.evaluation.paper_protocol import judge_features
 from l2l_widgets.maskgan.mask_vae import MaskVAE
 from l2l_widgets.maskgan.model import MaskGAN
 from l2l_widgets.masks import CLASS_COUNT, MASK_CLASSES, one_hot
 from l2l_widgets.metrics.distribution import frechet_distance
 from l2l_widgets.metrics.significance import mean_intervals
 from l2l_widgets.painting.regions import edited_region, keep_outside, region_change
+from l2l_widgets.protocols import Segmenter
+
+if TYPE_CHECKING:
+    from l2l_widgets.models.zoo import Models
 
 #: What was measured under another name was measured otherwise: nothing of it is kept.
 PROTOCOL = "l2l-painting/5"
@@ -73,6 +78,9 @@ SPLITS = 10
 class PaintJudges:
     """Who looks at what was drawn; each takes pictures (B, 3, R, R) in [-1, 1].
 
+    Pictures are given, and answers wanted, in the processor's memory: see :func:`judges_of` for
+    networks that lie on another device.
+
     Parameters
     ----------
     parser : callable
@@ -93,6 +101,28 @@ class PaintJudges:
     identity: Callable[[Tensor], Tensor]
     features: Callable[[Tensor], Tensor]
     names: tuple[str, ...] = ()
+
+
+def judges_of(models: Models, parser: Segmenter) -> PaintJudges | None:
+    """The judges of loaded models, wherever these compute, and a parser.
+
+    Returns
+    -------
+    PaintJudges or None
+        None where the judge of attributes is none of the package's, whose features distances are
+        measured on.
+    """
+    features = judge_features(models)
+    if features is None:
+        return None
+
+    def brought(reader: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda pictures: reader(pictures.to(models.device)).cpu()
+
+    return PaintJudges(
+        brought(parser), brought(models.attribute_judge), brought(models.identity_judge),
+        brought(features), models.table.names,
+    )  # fmt: skip
 
 
 def graft(mask: Tensor, donor: Tensor, classes: tuple[str, ...]) -> Tensor:

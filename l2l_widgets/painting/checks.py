@@ -72,6 +72,13 @@ def check_feather(feather: Any, side: int) -> float:
     return float(feather)
 
 
+def check_switch(on: Any) -> bool:
+    """True or False; PaintError for anything else, such as "no", which would count as true."""
+    if not isinstance(on, bool):
+        raise PaintError(f"on is {on!r}; allowed: true or false")
+    return on
+
+
 def check_photo(photo: Any) -> bytes | None:
     """The bytes of a picture file, or None; PaintError for anything else."""
     if photo is not None and not isinstance(photo, bytes):

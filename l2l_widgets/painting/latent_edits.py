@@ -20,6 +20,7 @@ from l2l_widgets.painting.recipe import AREA_FORMAT, PaintError
 from l2l_widgets.painting.regions import RegionChange, keep_outside, region_change
 from l2l_widgets.painting.session import PaintSession
 from l2l_widgets.painting.states import Face, State
+from l2l_widgets.painting.strokes import KINDS
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.replay import parse_recipe
 from l2l_widgets.session.subscribers import never
@@ -125,6 +126,11 @@ class AreaSession(PaintSession):
         session = cls(edits, recipe.get("feather", 3.0))
         session.follow(recipe)
         return session
+
+    def _after(self, before: State, operation: Mapping[str, Any]) -> State:
+        if operation.get("kind") == "style":  # the sliders draw, and know of none
+            raise PaintError(f"kind is 'style'; allowed: {', '.join((*KINDS, 'keep', 'reset'))}")
+        return super()._after(before, operation)
 
     def _heard(self, kind: str, value: Any) -> None:
         if kind == "result":

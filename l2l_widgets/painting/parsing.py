@@ -29,6 +29,10 @@ ParserSource = str | os.PathLike[str] | Declaration | Segmenter
 #: What a declaration says of a network that numbers its classes as the common BiSeNet does.
 BISENET_NUMBERS = [MASK_CLASSES.index(name) for name in BISENET_CLASSES]
 
+#: By how much the other order must fit what a parser sees: nobody can say that it is right all the
+#: same, as of a mask that is read from a file, and a parser that numbers otherwise does it always.
+SURE = 0.3
+
 
 def load_parser(source: ParserSource | None, models: Models | None = None) -> Segmenter | None:
     """A face parser: yours, or the one among loaded models.
@@ -94,17 +98,23 @@ def find_mask(parser: Segmenter, image: Tensor, side: int) -> Tensor:
         It gives something else than classes, or numbers them in the other common order.
     """
     with torch.no_grad():
-        found: Any = parser(image[None])
+        found: Any = parser(image[None].to(_place_of(parser)))
     whole = check_mask(found, image.shape[-1], "the parser's mask").cpu()
     if whole.ndim != 3 or len(whole) != 1:
         raise MaskError(f"the parser's masks are {tuple(whole.shape)}; allowed: one a picture")
     mask = whole[0]
-    if guess_order(mask) == "bisenet":
+    if guess_order(mask, SURE) == "bisenet":
         raise MaskError(
             "the parser's mask looks numbered in the BiSeNet order (17 is hair, 14 is neck), not "
             f"the official one; state classes = {BISENET_NUMBERS} in its declaration"
         )
     return mask if len(mask) == side else resize_mask(mask, side)
+
+
+def _place_of(parser: Segmenter) -> torch.device:
+    """Where a network's weights lie: pictures come from files, and are brought there."""
+    own = next(parser.parameters(), None) if isinstance(parser, torch.nn.Module) else None
+    return torch.device("cpu") if own is None else own.device
 
 
 def read_face(

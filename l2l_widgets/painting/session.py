@@ -20,12 +20,13 @@ from torch import Tensor
 from l2l_widgets.images import encode_png, load_image, picture_bytes, save_image
 from l2l_widgets.latest_wins import LatestWins
 from l2l_widgets.maskgan.model import MaskGAN
-from l2l_widgets.masks import MaskError, read_mask
+from l2l_widgets.masks import MaskError, fit_side, read_mask
 from l2l_widgets.painting.checks import (
     check_feather,
     check_model,
     check_operation,
     check_photo,
+    check_switch,
     checked_image,
     one_image,
     one_mask,
@@ -258,7 +259,10 @@ class PaintSession:
             face = PaintSession(self.model, image, mask, self.parser, photo=photo)
         else:
             plain = {**recipe, "operations": [], "model": None}
-            face = PaintSession.from_recipe(self.model, plain, self.parser)
+            saved = PaintSession.from_recipe(None, plain)  # of whatever size
+            mask = fit_side(saved.original, self.side)
+            width = saved.state.feather
+            face = PaintSession(self.model, saved.image, mask, self.parser, width)
         self.adopt(face)
 
     def adopt(self, other: PaintSession) -> None:
@@ -297,7 +301,7 @@ class PaintSession:
             return State(self.original, None, False, before.feather, again)
         if kind == "keep":
             width = check_feather(operation.get("feather", before.feather), self.side)
-            return replace(before, keep=bool(operation.get("on")), feather=width)
+            return replace(before, keep=check_switch(operation.get("on")), feather=width)
         if kind == "style":
             return replace(before, style=self._style(operation))
         if kind == "between":

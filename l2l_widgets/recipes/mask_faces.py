@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ HELD_OUT = 512  # faces at the end of the first set that are never trained on
 #: Bytes of a folder's pictures and masks that are held in memory; those of a larger folder are
 #: read when it is their turn (CelebAMask-HQ has 28 GB of them at 512 pixels).
 IN_MEMORY = 4 << 30
+#: Seconds after which reading a folder says how far it is, again and again.
+SAY_EVERY = 20.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class MaskData:
                 f"batch_size is {self.batch_size}, faces is {self.faces}; allowed: 1 or more, and "
                 "0 (all) or more"
             )
+        if self.resolution < 1:
+            raise ValueError(f"resolution is {self.resolution}; allowed: 1 or more pixels")
         if not self.data:
             check_sets(self.sets)
 
@@ -219,7 +224,7 @@ def _from_folder(config: MaskData) -> tuple[Tensor | OnDisk, Tensor | OnDisk, Te
     labels = torch.empty(len(indices), side, side, dtype=torch.uint8)
     whole: list[int] = []
     faults: dict[int, str] = {}
-    for index in indices:
+    for index in _told(indices, f"{folder.folder}: pictures read"):
         row = len(whole)
         try:
             pictures[row], labels[row] = picture(index), mask(index)
@@ -231,6 +236,21 @@ def _from_folder(config: MaskData) -> tuple[Tensor | OnDisk, Tensor | OnDisk, Te
     learned = len(set(whole) & set(train))
     count = len(whole)
     return pictures[:count], labels[:count], torch.arange(learned, count)
+
+
+def _told(rows: Sequence[int], what: str) -> Iterator[int]:
+    """Go through rows, and say every now and then how many are done and how long the rest takes.
+
+    A set of the size of CelebAMask-HQ is read for tens of minutes.
+    """
+    begun = last = time.monotonic()
+    for done, row in enumerate(rows):
+        now = time.monotonic()
+        if done and now - last >= SAY_EVERY:
+            last = now
+            minutes = math.ceil((len(rows) - done) * (now - begun) / done / 60)
+            say(f"{what}: {done} of {len(rows)}, about {minutes} min more")
+        yield row
 
 
 def _known_gaps(folder: CelebAMaskHQ, indices: Sequence[int]) -> dict[int, str]:

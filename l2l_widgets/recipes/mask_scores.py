@@ -66,20 +66,16 @@ def score_own_masks(models: Models) -> dict[str, float]:
 
 def score_painter(models: Models) -> dict[str, Any]:
     """Measure the painter, as ``l2l paint-scores --faces 1000 --seed 0`` does."""
-    from l2l_widgets.evaluation import judge_features
-    from l2l_widgets.evaluation.painting import PaintJudges, score_painting
+    from l2l_widgets.evaluation.painting import judges_of, score_painting
     from l2l_widgets.maskgan import MaskGAN
 
-    features = judge_features(models)
-    if features is None or not models.has("identity_judge"):
+    judges = judges_of(models, models.parser) if models.has("identity_judge") else None
+    if judges is None:
         raise NotMeasurableError("there is no second judge of attributes and identity")
-    judges = PaintJudges(
-        models.parser, models.attribute_judge, models.identity_judge, features, models.table.names
-    )
     painter = MaskGAN.load(models.check_file(WHOLE), models.device)
     vae = MaskGAN.load(models.check_file(VAE)).vae if VAE in models.manifest else None
     found = score_painting(painter, *_unseen(painter.resolution), judges, vae)
-    shares = identity_shares(found["rows"], same_person_likeness(models.identity_judge))
+    shares = identity_shares(found["rows"], same_person_likeness(judges.identity))
     return {**{name: value for name, value in found.items() if name != "rows"}, **shares}
 
 

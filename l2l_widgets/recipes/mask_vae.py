@@ -64,12 +64,12 @@ class MaskVAETask:
     """A :class:`MaskVAE` as the training loop sees it."""
 
     def __init__(self, config: MaskVAETraining) -> None:
-        self.config, self.faces = config, MaskFaces(config)
         size = MaskVAEConfig.scaled(config.resolution)
         size = MaskVAEConfig(
             config.resolution, config.width or size.width, size.downs,
             config.latent_dim or size.latent_dim,
         )  # fmt: skip
+        self.config, self.faces = config, MaskFaces(config)  # read once the size is known to do
         self.network = MaskVAE(size)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
 

@@ -279,6 +279,8 @@ class MappingTask:
 class EditTraining(MappingTraining):
     """What ``l2l train mask-edit --set FIELD=VALUE`` may change.
 
+    The mapping is that of the first stage: ``base``, ``style_base`` and ``sft`` are its own.
+
     Parameters
     ----------
     lambda_inter : float
@@ -303,6 +305,22 @@ class EditTraining(MappingTraining):
             raise ValueError(f"lambda_inter is {self.lambda_inter}; allowed: a number above 0")
 
 
+def _check_size(config: EditTraining, own: MappingConfig) -> None:
+    """Refuse another size than that of the first stage's mapping, which is trained on."""
+    for name in ("base", "style_base"):
+        asked, there = getattr(config, name), getattr(own, name)
+        if asked not in (0, there):
+            raise TrainingError(
+                f"{name} is {asked}, and the mapping of {MAPPING} has {there}; allowed: {there}, "
+                "or 0 for what it has"
+            )
+    if own.sft and not config.sft:
+        raise TrainingError(
+            f"sft is {config.sft}, and the mapping of {MAPPING} has it; allowed: true, or a "
+            "mapping without it: l2l train dense-mapping --set sft=false"
+        )
+
+
 class EditTask(MappingTask):
     """Editing-behaviour simulated training, from a trained mapping and a trained MaskVAE.
 
@@ -325,6 +343,7 @@ class EditTask(MappingTask):
                 f"the mapping draws {sides[0]} pixels, the MaskVAE {sides[1]}, and resolution is "
                 f"{sides[2]}; allowed: the same"
             )
+        _check_size(config, trained.config)
         super().__init__(config, weights, trained.float().requires_grad_(True))
         self.edit_config, self.vae = config, vae.float()
         small = config.resolution < 256

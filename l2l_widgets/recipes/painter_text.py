@@ -116,12 +116,21 @@ def readme_text(report: Mapping[str, Any]) -> str:
         f"{100 * s['means']['changed_outside']:.0f} % of the pixels change visibly, "
         f"{100 * s['means']['changed_outside_kept']:.0f} % with the outside kept. The Fréchet "
         f"distance is {s['frechet']['frechet_share'][0]:.2f} times that of two halves of the "
-        "renders."
+        f"renders, {s['frechet_sets'][0]} faces each, where chance is most of either."
     )
 
 
-def ablation_text(report: Mapping[str, Any]) -> str:
-    """Every variant's figures, what the shipped one is ahead by, and what that comes to."""
+def ablation_text(report: Mapping[str, Any], floor: tuple[float, int] | None = None) -> str:
+    """Every variant's figures, what the shipped one is ahead by, and what that comes to.
+
+    Parameters
+    ----------
+    report : mapping
+        As ``l2l paint-scores`` writes it.
+    floor : tuple of float and int, optional
+        The Fréchet distance of two large sets of renders in the same features, and of how many
+        faces each is.
+    """
     variants = report["variants"]
     names = list(variants)
     whole = variants["whole"]
@@ -146,7 +155,7 @@ def ablation_text(report: Mapping[str, Any]) -> str:
     absent = [f"{_name(name)} (`{name}`)" for name in VARIANTS if name not in variants]
     if absent:
         said += f" Not measured: {', '.join(absent)}."
-    parts = [values, wrapped(said) + "\n"]
+    parts = [values, wrapped(said) + "\n", wrapped(_of_chance(whole, floor)) + "\n"]
     if gaps:
         parts += [
             wrapped(
@@ -163,6 +172,26 @@ def ablation_text(report: Mapping[str, Any]) -> str:
             *(_verdict(name, found) for name, found in gaps.items()),
         ]  # fmt: skip
     return "\n".join(parts)
+
+
+def _of_chance(s: Mapping[str, Any], floor: tuple[float, int] | None) -> str:
+    """How much of the Fréchet distances is chance, and what the multiple of it is therefore not."""
+    (own, *_), (halves, *_), (share, *_) = (
+        s["frechet"][name] for name in ("frechet_own", "frechet_halves", "frechet_share")
+    )
+    text = (
+        f"The multiple of {share:.2f} is of {s['frechet_sets'][0]} faces a side, which flatters: "
+        f"two halves of true renders are {halves:.1f} apart for no other reason "
+        "than that they are small. With more faces that shrinks, and the multiple grows."
+    )
+    if floor is not None:
+        above, (distance, faces) = own - halves, floor
+        text += (
+            f" What the drawings have above it is about {above:.1f}, and two sets of {faces:,} "
+            f"renders are {distance:.2f} apart (the model card has that): of so many faces the "
+            f"multiple would be some {above / distance:.0f}."
+        )
+    return text
 
 
 def _verdict(variant: str, gaps: Mapping[str, Any]) -> str:

@@ -300,6 +300,39 @@ def test_a_stroke_without_end_is_kept(painter):
     assert before < len(painter.session.operations) <= before + 6
 
 
+def test_brackets_that_need_another_key_size_the_brush(painter):
+    """Of a German keyboard: AltGr, which Windows reports as Ctrl and Alt, and Option elsewhere."""
+    size = painter.root.get_by_label("Brush size")
+    press = """(canvas, event) => canvas.dispatchEvent(
+      new KeyboardEvent('keydown', { bubbles: true, ...event }))"""
+    canvas = painter.root.locator(".l2l-canvas")
+    for event, after in (
+        ({"key": "]", "altKey": True, "ctrlKey": True}, "5"),
+        ({"key": "]", "altKey": True}, "6"),
+        ({"key": "[", "altKey": True, "ctrlKey": True}, "5"),
+        ({"key": "]", "ctrlKey": True}, "5"),  # the browser's own
+    ):
+        canvas.evaluate(press, event)
+        assert size.input_value() == after, event
+
+
+def test_a_mouse_that_presses_ends_the_stroke_that_a_key_began(painter):
+    painter.take("neck_l")
+    painter.root.locator(".l2l-canvas").focus()
+    keys = painter.page.keyboard
+    keys.press("Space")
+    for _ in range(12):
+        keys.press("ArrowRight")
+    status = painter.root.locator(".l2l-status")
+    assert "Brush down" in status.inner_text()
+    painter.stroke((0.2, 0.9), (0.4, 0.9))
+    first, second = painter.session.operations[-2:]
+    start, end = (first["points"][k][0] for k in (0, -1))
+    assert end == min(63.5, int(start) + 12.5), "all of its way, and not to where the mouse lies"
+    assert second["points"][0][1] > 50
+    assert status.inner_text() == ""
+
+
 def test_touch_paints(painter):
     painter.root.locator(".l2l-canvas").scroll_into_view_if_needed()
     box = harness.steady(painter.root.locator(".l2l-canvas").bounding_box)

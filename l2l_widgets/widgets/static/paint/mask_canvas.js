@@ -185,10 +185,14 @@ class MaskCanvas {
       return;
     }
     if (event.button !== 0) return;
+    if (this.gesture) {
+      this.finish(); // one that a key began
+      this.on.status("");
+    }
     this.stage.setPointerCapture(event.pointerId);
     this.stage.focus({ preventScroll: true });
     event.preventDefault();
-    this.begin(this.place(event));
+    this.begin(this.place(event), event.pointerId);
   }
 
   drag(event) {
@@ -203,6 +207,7 @@ class MaskCanvas {
       this.on.under(this.classAt(this.cursor));
       return;
     }
+    if (this.gesture.pointer !== event.pointerId) return; // a mouse that lies about leads no stroke of the keys
     const events = event.getCoalescedEvents?.() ?? [];
     for (const one of events.length ? events : [event]) this.cursor = this.extend(this.place(one));
     this.paint();
@@ -231,10 +236,11 @@ class MaskCanvas {
   release(event) {
     this.touches.delete(event.pointerId);
     if (this.touches.size > 1) this.hold();
-    if (this.gesture) this.finish();
+    if (this.gesture?.pointer === event.pointerId) this.finish();
   }
 
-  begin(point) {
+  /** Put the brush down; `pointer` is the id of the one that leads it, none where keys do. */
+  begin(point, pointer = null) {
     this.cursor = point;
     this.showRing();
     if (this.tool === "pick") {
@@ -249,7 +255,7 @@ class MaskCanvas {
     const base = this.mask.slice();
     const label = this.tool === "move" ? this.classAt(point) : this.label;
     if (this.tool === "move" && !this.isPart(label)) return;
-    this.gesture = { id: gesture, kind: this.tool, points: [point], base, label, start: point };
+    this.gesture = { id: gesture, pointer, kind: this.tool, points: [point], base, label, start: point };
     if (this.tool === "move") this.on.pick(label);
     else this.cover([point]);
     this.paint();
