@@ -11,6 +11,7 @@ from torch import nn
 from trained_world import SMALL, write_open_world
 
 from l2l_widgets.cli import main
+from l2l_widgets.editors.correction import RULES
 from l2l_widgets.editors.mapper import MapperConfig, MapperNetwork
 from l2l_widgets.evaluation import Plan
 from l2l_widgets.evaluation.report import Protocol
@@ -31,6 +32,12 @@ def test_each_variant_takes_back_one_choice_and_the_whole_none() -> None:
     assert switched_off == weights, "with and without each loss"
     layers = {whole.config.layers, *(c["layers"] for c in VARIANTS.values() if "layers" in c)}
     assert layers == {1, 2, 3, 4}
+    rules = {
+        whole.config.correction,
+        *(c["correction"] for c in VARIANTS.values() if "correction" in c),
+    }
+    assert rules == set(RULES)
+    assert not [name for name in VARIANTS if "," in name], "each can be named on the command line"
     assert not whole.shipped
 
 
