@@ -8,6 +8,8 @@
     attributes.csv          the same by attribute
     equal_methods.csv       at equal achieved change: one row a method and reader
     equal_attributes.csv    the same by attribute
+    groups.csv              the same by groups of faces; one of too few faces says so
+    readers.csv             how far the readers agree on the unedited faces, by attribute
     leakage.csv             one row per method, seed, reader, edited and read attribute; an
                             attribute that could not be edited has one row, with the reason
     pairs.csv               paired differences of methods
@@ -34,7 +36,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.evaluation.comparison import Comparison
 from l2l_widgets.evaluation.equal_change import (
     CURVE,
     FALSE_DISCOVERIES,
@@ -42,6 +43,7 @@ from l2l_widgets.evaluation.equal_change import (
     RANDOM_FACES,
 )
 from l2l_widgets.evaluation.paper_protocol import FACES, OF_FEATURES, PAPER_FIGURES, PAPER_METHODS
+from l2l_widgets.evaluation.report import Comparison
 from l2l_widgets.metrics.leakage import BAND
 from l2l_widgets.storage import make_folder, write_together
 
@@ -116,6 +118,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         },
         "equal_methods": comparison.methods,
         "equal_attributes": comparison.equal,
+        "groups": comparison.groups,
+        "readers": comparison.readers,
         "pairs": comparison.pairs,
         "paper": comparison.paper,
         "several": comparison.several,
@@ -179,6 +183,8 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         ("attributes", requested["attributes"]),
         ("equal_methods", comparison.methods),
         ("equal_attributes", comparison.equal),
+        ("groups", comparison.groups),
+        ("readers", comparison.readers),
         ("leakage", _leakage_rows(comparison)),
         ("pairs", comparison.pairs),
         ("paper", paper_table(comparison)),
