@@ -70,6 +70,10 @@ def test_an_unknown_variant_is_named_before_anything_is_trained(tmp_path, capsys
     words = ["evaluate", "--faces", "4", "--out", str(tmp_path / "report")]
     assert main([*words, "--steps", "3"]) == 2
     assert "--steps is given without --ablations" in capsys.readouterr().err
+    assert main([*words, "--set", "faces=9"]) == 2
+    assert "--set is given without --ablations" in capsys.readouterr().err
+    assert main([*words, "--ablations", "relu", "--set", "faces"]) == 2
+    assert "--set is 'faces'; allowed: FIELD=VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -93,6 +97,7 @@ def test_variants_are_trained_measured_verified_and_put_into_a_table(tmp_path, c
     assert {row["method"] for row in found.equal} == set(names)
     table = (out / "ablations.md").read_text()
     assert table.startswith("PREVIEW, n = 4 faces, face seed 0, 1 training seed (another ")
+    assert "; 2 steps each; log_every = 1;" in table.splitlines()[0]
     for name, changed in (("relu", "activation = relu"), ("3 layers", "layers = 3")):
         assert f"| {name} | {changed} | judge |" in table
     assert "| whole |  | judge |" in table

@@ -25,6 +25,7 @@ from l2l_widgets.cli.checks import (
 from l2l_widgets.cli.evaluate_ablations import ablate_as_asked
 from l2l_widgets.cli.evaluate_processes import Place, place_of, share_threads
 from l2l_widgets.cli.evaluate_text import comparison_text
+from l2l_widgets.cli.recipe_words import changed_fields
 from l2l_widgets.errors import suggestion
 
 DETECTORS = ("auto", "none", "haar", "cascade")
@@ -82,6 +83,14 @@ def add_parser(subparsers: Any) -> None:
         "on)",
     )
     parser.add_argument("--steps", metavar="N", help="of each training of --ablations")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change a field of all trainings of --ablations (repeatable; l2l train mapper-variant "
+        "--dry-run shows them all)",
+    )
     parser.add_argument(
         "--request",
         default="0.3",
@@ -357,7 +366,8 @@ def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
                               "--processes"),
         "--ablations, which trains and measures the mapper's variants; or the other without it",
     )  # fmt: skip
-    check_needed(args, ["--steps"], "--ablations")
+    check_needed(args, ["--steps", "--set"], "--ablations")
+    changed_fields(args.set)
     if args.train_seeds and str(args.seeds) == "1" and args.ablations is None:
         raise ValueError(
             "--seeds is '1', the networks that ship: nothing would be trained; allowed with "

@@ -206,7 +206,9 @@ def ablate(
     write_report(comparison, out, figures=figures)
     rows = ablation_rows(comparison)
     steps = get_recipe(NAME).replace(**dict(changes or {})).settings.steps
-    write_atomic(out / "ablations.md", _markdown(rows, stamp(comparison), steps).encode())
+    said = [f"{steps} steps each", *(f"{k} = {v}" for k, v in (changes or {}).items())]
+    mark = "; ".join([stamp(comparison), *(s for s in said if not s.startswith("steps = "))])
+    write_atomic(out / "ablations.md", _markdown(rows, mark).encode())
     return comparison
 
 
@@ -290,9 +292,9 @@ def ablation_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
-def _markdown(rows: list[dict[str, Any]], mark: str, steps: int) -> str:
+def _markdown(rows: list[dict[str, Any]], mark: str) -> str:
     head = list(rows[0]) if rows else []
-    lines = [f"{mark}; {steps} steps each", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = [mark, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     lines += [f"| {' | '.join(map(_cell, row.values()))} |" for row in rows]
     return "\n".join(lines) + "\n"
 
