@@ -139,7 +139,7 @@ def _begun_with(path: Path, settings: Mapping[str, Any], may_grow: bool) -> Any:
     grown = with_what_may_grow(begun, settings) if same else begun
     if grown != settings:
         field, held, asked = _first_difference(grown, settings)
-        more = ", or more methods, parts or training seeds" if may_grow else ""
+        more = " (methods, parts and training seeds may be more)" if may_grow else ""
         raise ValueError(
             f"{path.parent}: holds a run whose {field} is {_short(held)}, not {_short(asked)}; "
             f"allowed: the same settings{more}, or another folder"

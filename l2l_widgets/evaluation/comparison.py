@@ -31,6 +31,7 @@ from l2l_widgets.evaluation.requested import (
     measure_requested,
     null_and_speed,
 )
+from l2l_widgets.evaluation.rescoring import rescoring_rows
 from l2l_widgets.evaluation.side_by_side import (
     column_intervals,
     equal_faces,
@@ -318,6 +319,8 @@ class _Run:
                 report = self.result.requested.setdefault(seed, EvaluationReport(protocol))
                 before = len(report.measurements)
                 add_method(report, label, cells)
+                found = rescoring_rows(cells, self.bench.models.table, protocol)
+                self.result.rescoring += [{"method": label, "seed": seed, **row} for row in found]
                 speed = self.cells.attempt(
                     ("request", label, seed, "null and speed"),
                     partial(null_and_speed, editor, self.bench, list(cells), protocol.request),

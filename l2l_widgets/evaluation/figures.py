@@ -14,7 +14,8 @@ from l2l_widgets.evaluation.report_folder import INTERVALS
 
 #: How the mark ends under a matrix.
 HATCHED = "hatched: no discovery, by bootstrap over faces"
-#: Correlation with another reader below which what a judge reads is near chance.
+#: Correlation with another reader on the unedited faces below which an attribute's name is grey:
+#: what a judge reads of it is near chance.
 DOUBTFUL = 0.5
 
 
@@ -47,7 +48,7 @@ def draw_figures(comparison: Comparison, mark: str) -> Iterator[tuple[str, bytes
         # a matrix draws no intervals: its hatching says which cells they leave undecided
         said = mark.replace(INTERVALS, HATCHED)
         if doubtful(comparison, "judge"):
-            said += f"; grey: correlation with another reader below {DOUBTFUL:g}"
+            said += "; grey: readers disagree"
         if name == "curves":
             said = mark
             faces, whole = comparison.plan.protocol.faces, comparison.plan.sweep_faces

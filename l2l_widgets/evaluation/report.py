@@ -125,6 +125,8 @@ class Comparison:
         Cells that could not be measured, each with its reason.
     requested : dict of int to EvaluationReport
         Training seed -> the part at equal request; its single faces are in ``measurements``.
+    rescoring : list of dict
+        At equal request: one row a method, seed, reader, edited and read attribute.
     readers : list of dict
         One row a pair of readers and attribute: how far they agree on the unedited faces.
     groups : list of dict
@@ -155,6 +157,7 @@ class Comparison:
     provenance: dict[str, Any] = field(default_factory=dict)
     failed: list[dict[str, Any]] = field(default_factory=list)
     requested: dict[int, EvaluationReport] = field(default_factory=dict)
+    rescoring: list[dict[str, Any]] = field(default_factory=list)
     readers: list[dict[str, Any]] = field(default_factory=list)
     groups: list[dict[str, Any]] = field(default_factory=list)
     equal: list[dict[str, Any]] = field(default_factory=list)

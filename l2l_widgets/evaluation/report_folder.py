@@ -6,6 +6,7 @@
     measurements.csv        one row per part, method, seed, attribute, face, reader and quantity
     methods.csv             at equal request: one row a method
     attributes.csv          the same by attribute
+    rescoring.csv           the re-scoring matrix: what a request moves, edited by read attribute
     equal_methods.csv       at equal achieved change: one row a method and reader
     equal_attributes.csv    the same by attribute
     groups.csv              the same by groups of faces; one of too few faces says so
@@ -21,7 +22,7 @@
                             (of too few faces, every row of the others ends in PREVIEW)
     tables/*.tex            equal_methods and paper as LaTeX (booktabs)
     figures/*.svg, *.png    leakage matrices, and what moves as the target moves
-    report.json             all but the leakage matrix and single faces; it comes last, and while
+    report.json             all but the two matrices and single faces; it comes last, and while
                             the others are replaced there is none
 """
 
@@ -183,6 +184,7 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         ("attributes", requested["attributes"]),
         ("equal_methods", comparison.methods),
         ("equal_attributes", comparison.equal),
+        ("rescoring", comparison.rescoring),
         ("groups", comparison.groups),
         ("readers", comparison.readers),
         ("leakage", _leakage_rows(comparison)),
