@@ -6,7 +6,6 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from l2l_widgets.attributes import PAPER_EIGHT
 from l2l_widgets.cli.checks import (
     check_folder,
     check_ignored,
-    check_method,
     check_names,
     check_needed,
     models_of,
@@ -23,6 +21,13 @@ from l2l_widgets.cli.checks import (
     whole_number,
 )
 from l2l_widgets.cli.evaluate_ablations import ablate_as_asked
+from l2l_widgets.cli.evaluate_methods import (
+    check_methods,
+    editors_of,
+    is_file,
+    sources_of,
+    words_of,
+)
 from l2l_widgets.cli.evaluate_processes import Place, place_of, share_threads
 from l2l_widgets.cli.evaluate_text import comparison_text
 from l2l_widgets.cli.recipe_words import changed_fields
@@ -49,7 +54,10 @@ def add_parser(subparsers: Any) -> None:
         "may be asked for more methods, parts or training seeds there.",
     )
     parser.add_argument(
-        "--methods", default="mapper", metavar="A,B", help="editing methods (default: mapper)"
+        "--methods",
+        default="mapper",
+        metavar="A,B",
+        help="editing methods, or LABEL=FILE for an editor that l2l train wrote (default: mapper)",
     )
     parser.add_argument(
         "--attributes",
@@ -214,7 +222,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any] | None:
         # the paper's table says nothing of a variant that the others do not
         if args.parts == ",".join(USUAL):
             plan = replace(plan, parts=("request", "equal"))
-        named = () if args.ablations == "all" else _words(args.ablations)
+        named = () if args.ablations == "all" else words_of(args.ablations)
         truth = truth_of(plan.truth_people, models)
         return ablate_as_asked(args, models, plan, named, truth)
     place = place_of(args, _numbers(args)["processes"])
@@ -242,8 +250,8 @@ def _check_unfinished(args: argparse.Namespace) -> None:
 
     try:
         held = json.loads((args.out / "run.json").read_text(encoding="utf-8"))
-        parts, seeds = _words(args.parts), int(args.seeds)
-        methods = list(_words(args.methods))
+        parts, seeds = words_of(args.parts), int(args.seeds)
+        methods = list(sources_of(args.methods).values())
         more = asks_more(held, methods, parts, seeds) or args.train_seeds
     except (OSError, ValueError, AttributeError):
         more = False
@@ -273,10 +281,9 @@ def _asked(args: argparse.Namespace, first: bool = True) -> tuple[Any, Any]:
     _check_together(args, parts)
     models = models_of(args.generator, args.device)
     named = {"paper": PAPER_EIGHT, "all": models.table.names}
-    attributes = named.get(args.attributes) or _words(args.attributes)
+    attributes = named.get(args.attributes) or words_of(args.attributes)
     check_names(attributes, models.table, "--attributes")
-    for method in _words(args.methods) or ("",):
-        check_method(method, models, "--methods")
+    check_methods(args.methods, models)
 
     from l2l_widgets import evaluation
     from l2l_widgets.evaluation.report import Protocol
@@ -326,16 +333,17 @@ def compare_as_asked(args: argparse.Namespace, place: Place) -> Any:
 
     from l2l_widgets import evaluation
 
-    sources = evaluation.labelled(_words(args.methods))
+    sources = sources_of(args.methods)
     folder = args.trained or evaluation.SEEDS
-    wanted = list(sources.values()) if args.train_seeds and not place.started else []
+    named = [source for source in sources.values() if not is_file(source)]
+    wanted = named if args.train_seeds and not place.started else []
     if wanted and not _train_seeds(wanted, plan.seeds, models, folder):
         return None
     if not first:
         place.meet()
     methods, hashes = editors_of(models, sources, plan.seeds, folder)
     for label, editors in methods.items():
-        if first and len(editors) < plan.seeds:
+        if first and len(editors) < plan.seeds and not is_file(sources[label]):
             print(
                 f"{label}: {len(editors)} of {plan.seeds} training seeds; --train-seeds trains the "
                 "others",
@@ -387,23 +395,6 @@ def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
         )
 
 
-def editors_of(
-    models: Any, sources: Mapping[str, str], seeds: int, folder: Path
-) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Return each label's editors, seed 0 first, and the hashes of the files of the others."""
-    from l2l_widgets import evaluation
-
-    methods = {
-        label: evaluation.trained_editors(models, method, seeds, folder)
-        for label, method in sources.items()
-    }
-    hashes = {
-        label: evaluation.trained_hashes(models, method, seeds, folder)
-        for label, method in sources.items()
-    }
-    return methods, hashes
-
-
 def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> bool:
     from l2l_widgets.recipes.training_seeds import train_seeds
 
@@ -414,12 +405,8 @@ def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> b
     )
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 def _choices(field: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    words = _words(text)
+    words = words_of(text)
     for word in words:
         if word not in allowed:
             raise ValueError(f"{field} holds {word!r}; {suggestion(word, allowed)}")
