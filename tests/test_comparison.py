@@ -307,7 +307,7 @@ def test_shares_of_several_processes_put_together_are_the_whole(tmp_path) -> Non
 def test_a_folder_of_other_settings_is_refused_by_the_field(tmp_path) -> None:
     run({"m": Moves()}, tmp_path)
     with pytest.raises(ValueError, match=r"holds a run whose methods is .*another folder"):
-        run({"m": Moves(), "n": Moves()}, tmp_path)
+        run({"n": Moves()}, tmp_path)
     with pytest.raises(
         ValueError, match=r'holds a run whose plan\.parts is \["equal"\], not \["request"\]'
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from conftest import build_generator, write_manifest, write_world
@@ -41,7 +43,7 @@ def test_every_editor_keeps_the_contract(full_world, faces, name) -> None:
     assert editor.name == name
     current = torch.rand(5, len(DEFAULT_TABLE), generator=torch.Generator().manual_seed(9))
     ran = check_editor(editor, faces, current)
-    assert len(ran) == 12
+    assert len(ran) == 13
 
 
 def test_the_method_list_is_what_can_be_made(full_world, tiny_world) -> None:
@@ -70,9 +72,14 @@ class _Broken:
 
     def __init__(self, fault):
         self.fault = fault
+        self.can_preserve = fault in ("deaf", "guesses")
 
     def edit(self, w, request):
-        if request.preserve and self.fault != "preserve":
+        if self.fault == "deaf":
+            request.validate(DEFAULT_TABLE)
+        elif self.fault == "guesses":
+            request = replace(request, preserve=())
+        elif request.preserve and self.fault != "preserve":
             raise ValueError("preserve is not possible")
         if w.shape[2] != 16:
             raise ValueError("w_dim is not 16; allowed: 16")
@@ -81,6 +88,10 @@ class _Broken:
         delta = torch.ones(1, 1)
         if self.fault != "validate":
             delta = request.deltas(DEFAULT_TABLE)
+            if self.fault == "blind" and request.targets:
+                delta = torch.full_like(delta, 0.3)
+            if self.fault == "one for all" and request.targets:
+                delta = delta.mean(dim=0, keepdim=True).expand_as(delta)
             if len(delta) not in (1, len(w)):
                 raise ValueError("readings of another number of faces")
         if request.empty:
@@ -91,6 +102,8 @@ class _Broken:
             return w + w.mean(dim=0)
         if self.fault == "random":
             return w + torch.rand(())
+        if self.fault == "ordered":
+            return w + next(iter(request.changes.values()), 0.3)
         if self.fault == "one way":
             return w + 1
         size = delta.sum(dim=1)[:, None, None]
@@ -127,11 +140,18 @@ class _Broken:
         ("one way", "opposite requests"),
         ("nameless", "the refusal of an unknown attribute names it"),
         ("backwards", "the reading of 'age' follows the request"),
+        ("deaf", "what is to be preserved makes a difference"),
+        ("guesses", "an unknown attribute to preserve is refused"),
+        ("blind", "counts from the current readings"),
+        ("one for all", "absolute target from its own readings"),
+        ("ordered", "the order of the attributes in a request does not matter"),
     ],
 )
 def test_the_contract_names_the_promise_that_was_broken(faces, fault, message) -> None:
+    current = torch.rand(5, len(DEFAULT_TABLE), generator=torch.Generator().manual_seed(9))
+    current = current if fault in ("blind", "one for all") else None
     with pytest.raises(EditorContractError, match=message):
-        check_editor(_Broken(fault), faces, read=lambda ws, name: ws.mean(dim=(1, 2)))
+        check_editor(_Broken(fault), faces, current, read=lambda ws, name: ws.mean(dim=(1, 2)))
 
 
 def test_a_correct_editor_of_ones_own_passes(faces) -> None:

@@ -88,6 +88,9 @@ def test_published_components_load(tmp_path) -> None:
         assert found.apply(torch.ones(1, 18, 12), 2, 1.0, (4, 5)).shape == (1, 18, 12)
     (tmp_path / "broken.pt").write_bytes(b"PK not a checkpoint")
     torch.save({"weights": vectors}, tmp_path / "other.pt")
+    torch.save({**pt, "std": spread[:3]}, tmp_path / "short.pt")
+    with pytest.raises(ValueError, match=r"short\.pt: components \(5, 12\), spread \(3,\)"):
+        load_components(tmp_path / "short.pt")
     for name in ("broken.pt", "other.pt", "missing.npz"):
         with pytest.raises(ValueError, match=f"{name}: no components that can be read"):
             load_components(tmp_path / name)
@@ -101,6 +104,7 @@ def test_published_components_load(tmp_path) -> None:
         ({"chunks": [torch.full((3, 8), float("nan"))]}, "codes hold NaN"),
         ({"chunks": [torch.ones(3, 8), torch.ones(3, 7)]}, r"allowed: \(n, 8\)"),
         ({"fresh": torch.ones(3, 7)}, "fresh has shape"),
+        ({"fresh": torch.full((3, 8), float("inf"))}, "fresh holds NaN or infinity"),
     ],
 )
 def test_bad_input_is_refused(codes, change, message) -> None:
@@ -111,6 +115,16 @@ def test_bad_input_is_refused(codes, change, message) -> None:
         fit_components([codes], codes, Origin("", "z", "z codes"))
     with pytest.raises(ValueError, match="do not fit"):
         Components(torch.ones(2, 8), torch.ones(3), torch.ones(8), W)
+    with pytest.raises(ValueError, match="components hold NaN or infinity in their spread"):
+        Components(torch.ones(2, 8), torch.tensor([1, torch.nan]), torch.ones(8), W)
+
+
+def test_a_component_without_spread_moves_nothing() -> None:
+    flat = Components(torch.eye(8)[:2], torch.tensor([2.0, 0.0]), torch.zeros(8), W)
+    w = torch.ones(3, 4, 8)
+    assert flat.coordinates(w[:, 0]).tolist() == [[0.5, 0.0]] * 3
+    for semantics in ("offset", "target"):
+        assert torch.equal(flat.apply(w, 1, 2.0, (0, 4), semantics), w)
 
 
 def test_effects_are_central_differences() -> None:

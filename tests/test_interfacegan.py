@@ -154,7 +154,7 @@ def test_the_editor_keeps_the_contract_in_w(editor, planted) -> None:
     ws = planted[0][:4, None].repeat(1, 4, 1)
     assert editor.space == "w"
     assert editor.attributes == ("age", "smile")
-    assert len(check_editor(editor, ws, torch.rand(4, 3))) == 12
+    assert len(check_editor(editor, ws, torch.rand(4, 3))) == 13
 
 
 def test_a_request_moves_by_attribute_units(editor, planted) -> None:
@@ -190,7 +190,7 @@ def test_boundaries_of_w_plus_make_an_editor_of_w_plus(planted) -> None:
     found = fit_boundaries(mixed, scores, table.names, Origin("", "w+", "mixed"))
     editor = InterFaceGANEditor.from_boundaries(found, table, 3)
     assert editor.space == "w+"
-    assert len(check_editor(editor, mixed[:4], torch.rand(4, 3))) == 12
+    assert len(check_editor(editor, mixed[:4], torch.rand(4, 3))) == 13
 
 
 def test_steps_of_a_wrong_shape_are_refused(editor) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from trained_world import SMALL, write_open_world
 
 from l2l_widgets.cli import main
+from l2l_widgets.editors.correction import RULES
 from l2l_widgets.editors.mapper import MapperConfig, MapperNetwork
 from l2l_widgets.evaluation import Plan
 from l2l_widgets.evaluation.report import Protocol
@@ -31,6 +32,12 @@ def test_each_variant_takes_back_one_choice_and_the_whole_none() -> None:
     assert switched_off == weights, "with and without each loss"
     layers = {whole.config.layers, *(c["layers"] for c in VARIANTS.values() if "layers" in c)}
     assert layers == {1, 2, 3, 4}
+    rules = {
+        whole.config.correction,
+        *(c["correction"] for c in VARIANTS.values() if "correction" in c),
+    }
+    assert rules == set(RULES)
+    assert not [name for name in VARIANTS if "," in name], "each can be named on the command line"
     assert not whole.shipped
 
 
@@ -63,6 +70,10 @@ def test_an_unknown_variant_is_named_before_anything_is_trained(tmp_path, capsys
     words = ["evaluate", "--faces", "4", "--out", str(tmp_path / "report")]
     assert main([*words, "--steps", "3"]) == 2
     assert "--steps is given without --ablations" in capsys.readouterr().err
+    assert main([*words, "--set", "faces=9"]) == 2
+    assert "--set is given without --ablations" in capsys.readouterr().err
+    assert main([*words, "--ablations", "relu", "--set", "faces"]) == 2
+    assert "--set is 'faces'; allowed: FIELD=VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -86,6 +97,7 @@ def test_variants_are_trained_measured_verified_and_put_into_a_table(tmp_path, c
     assert {row["method"] for row in found.equal} == set(names)
     table = (out / "ablations.md").read_text()
     assert table.startswith("PREVIEW, n = 4 faces, face seed 0, 1 training seed (another ")
+    assert "; 2 steps each; log_every = 1;" in table.splitlines()[0]
     for name, changed in (("relu", "activation = relu"), ("3 layers", "layers = 3")):
         assert f"| {name} | {changed} | judge |" in table
     assert "| whole |  | judge |" in table

@@ -46,7 +46,7 @@ def test_what_a_recipe_wrote_keeps_the_contract(trained, name) -> None:
     models = load(trained)
     editor = models.editor(name)
     assert editor.origin.generator == models.hashes["generator"]
-    assert len(check_editor(editor, *faces_of(models))) == 12
+    assert len(check_editor(editor, *faces_of(models))) == 13
 
 
 @pytest.mark.parametrize("name", load().available_editors)
@@ -58,7 +58,7 @@ def test_what_is_shipped_keeps_the_contract(name) -> None:
         pictures = models.generator.synthesis(ws, noise_mode="const")
         return models.attribute_judge(pictures)[:, models.table.index(attribute)]
 
-    assert len(check_editor(editor, *faces_of(models), read=read)) == 12
+    assert len(check_editor(editor, *faces_of(models), read=read)) == 13
     size = models.file(name).stat().st_size
     assert size <= (4_000_000 if name == "mapper" else LARGEST)
 

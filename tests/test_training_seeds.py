@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from trained_world import LABELLED, SMALL, run, small, write_open_world
@@ -131,8 +132,15 @@ def test_one_command_trains_the_seeds_and_the_evaluation_counts_them(tmp_path, c
     assert rows["mapper", "judge"]["seeds"] == 3
     # a report is not verified, nor gone on with, by other seeds
     other = tmp_path / "other"
-    (other / "seed1").mkdir(parents=True)
-    assert main(["verify", str(report), "--generator", str(world), "--trained", str(other)]) == 2
+    shutil.copytree(folder / "seed2", other / "seed1")
+    again = ["verify", str(report), "--generator", str(world), "--rows", "3", "--trained"]
+    assert main([*again, str(other)]) == 2
     assert "does not hold the training seeds of mapper" in capsys.readouterr().err
-    again = ["verify", str(report), "--generator", str(world), "--trained", str(folder)]
-    assert main([*again, "--rows", "3"]) == 0
+    assert main([*again, str(folder)]) == 0
+    assert "no row of" not in capsys.readouterr().err
+    # who has none of them measures the rows of what ships, and is told
+    assert main([*again, str(tmp_path / "none"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert {row["seed"] for row in json.loads(out.splitlines()[-1])["rows"]} == {"0"}
+    assert "mapper: no row of training seeds 1 to 2, not in " in err
+    assert "interfacegan: no row of training seed 1, not in " in err

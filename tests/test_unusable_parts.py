@@ -84,7 +84,11 @@ def test_a_judge_of_one_attribute_or_of_one_that_varies_has_its_rows(tmp_path) -
     ("readings", "message"),
     [
         (lambda x: x[:, :5], r"judge: readings of 16 pictures have shape \(16, 5\); allowed"),
-        (lambda x: x / 0, "judge: readings hold NaN or infinity"),
+        (lambda x: x / 0, "judge: readings hold NaN or infinity; allowed: finite numbers"),
+        (
+            lambda x: torch.where(torch.arange(A) == AGE, torch.nan, x),
+            "judge: readings of 'age' hold NaN or infinity; allowed: finite numbers",
+        ),
     ],
 )
 def test_a_judge_that_cannot_be_used_is_one_clear_line(readings, message, tmp_path) -> None:

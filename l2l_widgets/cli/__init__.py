@@ -233,6 +233,7 @@ def _main(argv: Sequence[str] | None) -> int:
         args = parser.parse_args(words)
     except SystemExit as end:  # --help, --version, or words that argparse refused
         return end.code if isinstance(end.code, int) else 2
+    args.words = words  # for reports, which say how they were made
     module = importlib.import_module(f"l2l_widgets.cli.{VERBS[args.verb][0]}")
     try:
         with _warnings_as_lines(args.verb):

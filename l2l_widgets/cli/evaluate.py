@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
 from l2l_widgets.cli.checks import (
-    SEED_MAX,
-    check_device,
     check_folder,
     check_ignored,
-    check_method,
     check_names,
     check_needed,
     models_of,
     number,
     whole_number,
 )
-from l2l_widgets.cli.counts import counted
 from l2l_widgets.cli.evaluate_ablations import ablate_as_asked
+from l2l_widgets.cli.evaluate_methods import (
+    check_methods,
+    editors_of,
+    is_file,
+    sources_of,
+    words_of,
+)
 from l2l_widgets.cli.evaluate_processes import Place, place_of, share_threads
 from l2l_widgets.cli.evaluate_text import comparison_text
+from l2l_widgets.cli.recipe_words import changed_fields
 from l2l_widgets.errors import suggestion
 
 DETECTORS = ("auto", "none", "haar", "cascade")
@@ -35,7 +40,7 @@ USUAL = PARTS[:3]
 LIMITS = {
     "faces": (2, 4000), "seed": (0, 999), "seeds": (1, 100), "paper_faces": (2, 4000),
     "positions": (2, 999), "truth_people": (0, 10_000), "sweep_faces": (2, 4000),
-    "processes": (1, 64),
+    "processes": (1, 64), "draws": (10, 100_000),
 }  # fmt: skip
 
 
@@ -45,10 +50,14 @@ def add_parser(subparsers: Any) -> None:
         "evaluate",
         help="measure editing methods on unseen faces by judges that trained nothing",
         description="Measure editing methods on unseen faces by judges that trained nothing, and "
-        "write a report folder. A run that was stopped goes on in the same folder.",
+        "write a report folder. A run that was stopped goes on in the same folder, and a whole one "
+        "may be asked for more methods, parts or training seeds there.",
     )
     parser.add_argument(
-        "--methods", default="mapper", metavar="A,B", help="editing methods (default: mapper)"
+        "--methods",
+        default="mapper",
+        metavar="A,B",
+        help="editing methods, or LABEL=FILE for an editor that l2l train wrote (default: mapper)",
     )
     parser.add_argument(
         "--attributes",
@@ -77,10 +86,19 @@ def add_parser(subparsers: Any) -> None:
         const="all",
         metavar="A,B",
         help="measure the mapper whole and without its parts instead: ReLU for tanh, 1 to 4 "
-        "layers, each loss left out (default: all of them; names as in the table). They are "
-        "trained first, into OUT/runs (hours on a CPU; a stopped run goes on)",
+        "layers, topologies, correction rules, each loss left out (default: all of them; names as "
+        "in the table). They are trained first, into OUT/runs (hours on a CPU; a stopped run goes "
+        "on)",
     )
     parser.add_argument("--steps", metavar="N", help="of each training of --ablations")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change a field of all trainings of --ablations (repeatable; l2l train mapper-variant "
+        "--dry-run shows them all)",
+    )
     parser.add_argument(
         "--request",
         default="0.3",
@@ -144,6 +162,12 @@ def add_parser(subparsers: Any) -> None:
         "those of accelerate launch); two on two cores take little more than half the time, and "
         "1 GB each",
     )
+    parser.add_argument(
+        "--draws",
+        default="1000",
+        metavar="N",
+        help="resamples of the faces behind each interval (default: 1000)",
+    )
     parser.add_argument("--no-figures", action="store_true", help="draw no figures")
     parser.add_argument(
         "--generator", default=None, metavar="NAME|DIR",
@@ -183,20 +207,23 @@ def _add_trained(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any] | None:
     """Do the work of the verb that was typed."""
-    return run_verify(args) if args.verb == "verify" else run_evaluate(args)
+    if args.verb == "verify":
+        from l2l_widgets.cli.verify import run_verify
+
+        return run_verify(args)
+    return run_evaluate(args)
 
 
 def run_evaluate(args: argparse.Namespace) -> dict[str, Any] | None:
     """Evaluate, write the folder, return the summary; None in the processes that help."""
-    if (args.out / "report.json").exists():
-        raise ValueError(f"--out {args.out}: holds a report already; allowed: another folder")
+    _check_unfinished(args)
     if args.ablations is not None:
         models, plan = _asked(args)
         # the paper's table says nothing of a variant that the others do not
         if args.parts == ",".join(USUAL):
             plan = replace(plan, parts=("request", "equal"))
-        named = () if args.ablations == "all" else _words(args.ablations)
-        truth = _truth(plan.truth_people, models)
+        named = () if args.ablations == "all" else words_of(args.ablations)
+        truth = truth_of(plan.truth_people, models)
         return ablate_as_asked(args, models, plan, named, truth)
     place = place_of(args, _numbers(args)["processes"])
     comparison = compare_as_asked(args, place)
@@ -207,11 +234,32 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any] | None:
         return {"out": str(args.out), "stopped": True}
     from l2l_widgets import evaluation
 
+    comparison.provenance["command"] = shlex.join(["l2l", *args.words])
     evaluation.write_report(comparison, args.out, figures=not args.no_figures)
     if not args.json:
         marks = evaluation.stamp(comparison), evaluation.paper_mark(comparison)
         print(comparison_text(comparison, *marks))
     return {**evaluation.summary(comparison), "out": str(args.out)}
+
+
+def _check_unfinished(args: argparse.Namespace) -> None:
+    """Refuse a folder with a report, unless more is asked for than it has."""
+    if not (args.out / "report.json").exists():
+        return
+    from l2l_widgets.evaluation.growth import asks_more
+
+    try:
+        held = json.loads((args.out / "run.json").read_text(encoding="utf-8"))
+        parts, seeds = words_of(args.parts), int(args.seeds)
+        methods = list(sources_of(args.methods).values())
+        more = asks_more(held, methods, parts, seeds) or args.train_seeds
+    except (OSError, ValueError, AttributeError):
+        more = False
+    if args.ablations is not None or not more:
+        raise ValueError(
+            f"--out {args.out}: holds a report already; allowed: another folder, or more "
+            "--methods, --parts or --seeds than it has"
+        )
 
 
 def _numbers(args: argparse.Namespace) -> dict[str, int]:
@@ -233,10 +281,9 @@ def _asked(args: argparse.Namespace, first: bool = True) -> tuple[Any, Any]:
     _check_together(args, parts)
     models = models_of(args.generator, args.device)
     named = {"paper": PAPER_EIGHT, "all": models.table.names}
-    attributes = named.get(args.attributes) or _words(args.attributes)
+    attributes = named.get(args.attributes) or words_of(args.attributes)
     check_names(attributes, models.table, "--attributes")
-    for method in _words(args.methods) or ("",):
-        check_method(method, models, "--methods")
+    check_methods(args.methods, models)
 
     from l2l_widgets import evaluation
     from l2l_widgets.evaluation.report import Protocol
@@ -248,6 +295,7 @@ def _asked(args: argparse.Namespace, first: bool = True) -> tuple[Any, Any]:
         seed=numbers["seed"],
         request=request,
         truncation_psi=psi,
+        draws=numbers["draws"],
     )
     world = _world_of(models)
     if first and world and world != WORLD and numbers["truth_people"]:
@@ -285,16 +333,17 @@ def compare_as_asked(args: argparse.Namespace, place: Place) -> Any:
 
     from l2l_widgets import evaluation
 
-    sources = evaluation.labelled(_words(args.methods))
+    sources = sources_of(args.methods)
     folder = args.trained or evaluation.SEEDS
-    wanted = list(sources.values()) if args.train_seeds and not place.started else []
+    named = [source for source in sources.values() if not is_file(source)]
+    wanted = named if args.train_seeds and not place.started else []
     if wanted and not _train_seeds(wanted, plan.seeds, models, folder):
         return None
     if not first:
         place.meet()
-    methods, hashes = _trained(models, sources, plan.seeds, folder)
+    methods, hashes = editors_of(models, sources, plan.seeds, folder)
     for label, editors in methods.items():
-        if first and len(editors) < plan.seeds:
+        if first and len(editors) < plan.seeds and not is_file(sources[label]):
             print(
                 f"{label}: {len(editors)} of {plan.seeds} training seeds; --train-seeds trains the "
                 "others",
@@ -307,7 +356,7 @@ def compare_as_asked(args: argparse.Namespace, place: Place) -> Any:
         methods,
         plan,
         args.out,
-        truth=_truth(plan.truth_people, models),
+        truth=truth_of(plan.truth_people, models),
         detector=evaluation.detector_of(plan.detector),
         features=evaluation.judge_features(models),
         sources=sources,
@@ -325,7 +374,8 @@ def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
                               "--processes"),
         "--ablations, which trains and measures the mapper's variants; or the other without it",
     )  # fmt: skip
-    check_needed(args, ["--steps"], "--ablations")
+    check_needed(args, ["--steps", "--set"], "--ablations")
+    changed_fields(args.set)
     if args.train_seeds and str(args.seeds) == "1" and args.ablations is None:
         raise ValueError(
             "--seeds is '1', the networks that ship: nothing would be trained; allowed with "
@@ -345,97 +395,6 @@ def _check_together(args: argparse.Namespace, parts: tuple[str, ...]) -> None:
         )
 
 
-def run_verify(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure random rows again; ValueError where one is not confirmed."""
-    rows_wanted = whole_number("--rows", args.rows, 1, 100_000)
-    seed = whole_number("--seed", args.seed, 0, SEED_MAX)
-    check_device(args.device)
-    if not (args.report / "report.json").is_file():
-        raise ValueError(
-            f"DIR is {str(args.report)!r}, which holds no report.json; allowed: a folder that l2l "
-            "evaluate finished"
-        )
-    if args.generator is not None:
-        models_of(args.generator, args.device)
-
-    from l2l_widgets import evaluation
-    from l2l_widgets.faceworld.version import WORLD
-    from l2l_widgets.models.zoo import load
-
-    report = evaluation.read_report(args.report)
-    plan = evaluation.plan_of(report)
-    if plan.truth_people and plan.world != WORLD:
-        raise ValueError(
-            f"{args.report}: world is {plan.world}; allowed: {WORLD}, the only one that this "
-            "release can draw people of again"
-        )
-    models = load(args.generator or report["models"], device=args.device)
-    methods = _reported(args, models, report, plan.seeds)
-    checked = evaluation.verify(
-        args.report,
-        models,
-        methods,
-        rows=rows_wanted,
-        seed=seed,
-        truth=_truth(plan.truth_people, models),
-    )
-    rows = [{**c.row, "again": c.again, "confirmed": c.confirmed} for c in checked]
-    if not args.json:
-        for row in rows:
-            what = f"{row['part']}, {row['method']}, training seed {row['seed']}, "
-            what += f"{row['attribute']}, face {row['face']}, "
-            came = f"{float(str(row['value'])):.4f}, again {row['again']:.4f}"
-            mark = "ok" if row["confirmed"] else "DIFFERS"
-            print(f"{mark:<8}{what}{row['quantity']} by {row['reader']}: {came}")
-    wrong = [row for row in rows if not row["confirmed"]]
-    if wrong:
-        first, verb = wrong[0], "differs" if len(wrong) == 1 else "differ"
-        raise ValueError(
-            f"{len(wrong)} of {counted(len(rows), 'row')} {verb}; "
-            f"first: {first['part']} {first['method']} "
-            f"{first['attribute']} face {first['face']} {first['quantity']}: {first['value']}, "
-            f"again {first['again']:.5f}"
-        )
-    return {"report": str(args.report), "rows": rows, "confirmed": len(rows)}
-
-
-def _reported(
-    args: argparse.Namespace, models: Any, report: Mapping[str, Any], seeds: int
-) -> dict[str, Any]:
-    """Return each label's editors, those that the report was made with."""
-    from l2l_widgets import evaluation
-    from l2l_widgets.recipes.mapper_ablations import is_ablation, reported_editors
-
-    if is_ablation(report):
-        return reported_editors(models, report, args.trained or args.report / "runs")
-    folder = args.trained or evaluation.SEEDS
-    methods, hashes = _trained(models, report["sources"], seeds, folder)
-    for label, expected in report.get("trained_hashes", {}).items():
-        if hashes[label][: len(expected)] != expected:
-            raise ValueError(
-                f"--trained {folder}: does not hold the training seeds of {label} that "
-                f"{args.report} was made with; allowed: those"
-            )
-    return methods
-
-
-def _trained(
-    models: Any, sources: Mapping[str, str], seeds: int, folder: Path
-) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """Return each label's editors, seed 0 first, and the hashes of the files of the others."""
-    from l2l_widgets import evaluation
-
-    methods = {
-        label: evaluation.trained_editors(models, method, seeds, folder)
-        for label, method in sources.items()
-    }
-    hashes = {
-        label: evaluation.trained_hashes(models, method, seeds, folder)
-        for label, method in sources.items()
-    }
-    return methods, hashes
-
-
 def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> bool:
     from l2l_widgets.recipes.training_seeds import train_seeds
 
@@ -446,12 +405,8 @@ def _train_seeds(methods: list[str], seeds: int, models: Any, folder: Path) -> b
     )
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 def _choices(field: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
-    words = _words(text)
+    words = words_of(text)
     for word in words:
         if word not in allowed:
             raise ValueError(f"{field} holds {word!r}; {suggestion(word, allowed)}")
@@ -460,7 +415,8 @@ def _choices(field: str, text: str, allowed: tuple[str, ...]) -> tuple[str, ...]
     return words
 
 
-def _truth(people: int, models: Any) -> Any:
+def truth_of(people: int, models: Any) -> Any:
+    """Return who draws so many people with an attribute truly changed; None for none."""
     if not people:
         return None
     from l2l_widgets.faceworld.truth import people_again

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from l2l_widgets.cli.evaluate_text import number_cell
+from l2l_widgets.cli.recipe_words import changed_fields
 
 __all__ = ["ablate_as_asked"]
 
@@ -24,7 +25,10 @@ def ablate_as_asked(
         args.out,
         plan,
         names,
-        changes={} if args.steps is None else {"steps": int(args.steps)},
+        changes={
+            **changed_fields(args.set),
+            **({} if args.steps is None else {"steps": int(args.steps)}),
+        },
         truth=truth,
         figures=not args.no_figures,
         say=lambda line: print(line, file=sys.stderr),

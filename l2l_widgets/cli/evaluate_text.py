@@ -49,6 +49,7 @@ def comparison_text(comparison: Any, mark: str, paper: str = "") -> str:
             shown = "".join(f"{_with_ends(ours.get(label, {})):>31}" for label in labels)
             lines.append(f"{name:<22}{shown}")
         lines += textwrap.wrap(paper, 96)
+    lines += _agreement_lines(comparison.readers)
     lines += _several_lines(comparison.several)
     lines += _standards_lines(comparison.standards)
     for cell in comparison.failed:
@@ -58,6 +59,26 @@ def comparison_text(comparison: Any, mark: str, paper: str = "") -> str:
     readers = comparison.provenance["judges"].items()
     lines.append(f"read by {', '.join(f'{judge} ({what})' for what, judge in readers)}")
     return "\n".join(lines)
+
+
+def _agreement_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """Return how far the readers agree, a line a pair."""
+    lines = []
+    for pair in dict.fromkeys((row["first"], row["second"]) for row in rows):
+        told = [
+            row for row in rows
+            if (row["first"], row["second"]) == pair and row["correlation"] is not None
+        ]  # fmt: skip
+        if told:
+            told.sort(key=lambda row: row["correlation"])
+            middle, least = told[len(told) // 2], told[0]
+            lines.append(
+                f"{pair[0]} and {pair[1]} on the faces unedited: correlation "
+                f"{middle['correlation']:.2f} in the middle of {len(told)} attributes, least "
+                f"{least['attribute']} {least['correlation']:.2f} [{least['low']:.2f}, "
+                f"{least['high']:.2f}]"
+            )
+    return ["", "how far the readers agree", *lines] if lines else []
 
 
 def _several_lines(rows: list[dict[str, Any]]) -> list[str]:

@@ -8,6 +8,7 @@ way that is not understood, nothing is said, and the recipes themselves answer.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -68,3 +69,14 @@ def _name_of(made: ast.expr) -> str | None:
     if isinstance(name, ast.Constant) and isinstance(name.value, str):
         return name.value
     return None
+
+
+def changed_fields(assignments: Iterable[str]) -> dict[str, str]:
+    """Return the fields that FIELD=VALUE words of --set change, as text."""
+    changes: dict[str, str] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--set is {assignment!r}; allowed: FIELD=VALUE, such as steps=100")
+        changes[name] = value
+    return changes

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from l2l_widgets.cli import foreign
 from l2l_widgets.cli.checks import SEED_MAX, check_file, check_folder, whole_number
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.cli.recipe_words import changed_fields
 from l2l_widgets.errors import suggestion
 
 if TYPE_CHECKING:
@@ -236,12 +237,7 @@ def _list(known: Mapping[str, Recipe]) -> dict[str, Any]:
 
 def _changes(args: argparse.Namespace) -> dict[str, str]:
     """Return the fields that --set, --steps and --seed change, as text."""
-    changes: dict[str, str] = {}
-    for assignment in args.set:
-        name, equals, value = assignment.partition("=")
-        if not equals or not name:
-            raise ValueError(f"--set is {assignment!r}; allowed: FIELD=VALUE, such as steps=100")
-        changes[name] = value
+    changes = changed_fields(args.set)
     for name in ("steps", "seed"):
         if getattr(args, name) is not None:
             changes[name] = getattr(args, name)

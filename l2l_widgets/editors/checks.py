@@ -6,6 +6,7 @@ that says which one and what was seen.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -179,6 +180,15 @@ def _does_not_mix_faces(case: _Case) -> None:
     _promise(apart <= case.close, "the order of a batch does not matter")
 
 
+def _ignores_the_order_of_names(case: _Case) -> None:
+    if len(case.editor.attributes) < 2:
+        return
+    pairs = [(case.name, 0.2), (case.editor.attributes[1], -0.1)]
+    both = [case.editor.edit(case.ws, EditRequest(changes=dict(p))) for p in (pairs, pairs[::-1])]
+    apart = float((both[0] - both[1]).abs().max())
+    _promise(apart <= case.close, "the order of the attributes in a request does not matter")
+
+
 def _refuses_what_it_cannot_do(case: _Case) -> None:
     unknown = EditRequest(changes={"no_such_attribute": 0.1})
     _refused(
@@ -196,11 +206,26 @@ def _refuses_what_it_cannot_do(case: _Case) -> None:
 def _honours_or_refuses_preserve(case: _Case) -> None:
     if len(case.editor.attributes) < 2:
         return
-    request = EditRequest(changes={case.name: 0.3}, preserve=(case.editor.attributes[1],))
-    if case.editor.can_preserve:
-        _promise(case.editor.edit(case.ws, request).shape == case.ws.shape, "it can preserve")
-    else:
-        _refused(lambda: case.editor.edit(case.ws, request), "preserve, as can_preserve is False")
+    others = case.editor.attributes[1:]
+
+    def holding(name: str) -> Tensor:
+        request = EditRequest(changes={case.name: 0.3}, preserve=(name,))
+        return case.editor.edit(case.ws, request)
+
+    if not case.editor.can_preserve:
+        _refused(lambda: holding(others[0]), "preserve, as can_preserve is False")
+        return
+    _refused(
+        lambda: holding("no_such_attribute"), "an unknown attribute to preserve",
+        "no_such_attribute",
+    )  # fmt: skip
+    plain, held = case.editor.edit(case.ws, case.change), []
+    for name in others:
+        # some it cannot hold while the other changes, and says so
+        with contextlib.suppress(ValueError):
+            held.append(holding(name))
+    heard = any(not torch.equal(edited, plain) for edited in held)
+    _promise(heard, "what is to be preserved makes a difference")
 
 
 def _reaches_absolute_targets(case: _Case) -> None:
@@ -208,6 +233,18 @@ def _reaches_absolute_targets(case: _Case) -> None:
     request = EditRequest(targets={case.name: 0.5}, current=case.current)
     out = case.editor.edit(case.ws, request)
     _promise(out.shape == case.ws.shape, "absolute targets are possible")
+    singles = [
+        case.editor.edit(w[None], EditRequest(targets={case.name: 0.5}, current=readings[None]))
+        for w, readings in zip(case.ws, case.current, strict=True)
+    ]
+    apart = float((out - torch.cat(singles)).abs().max())
+    _promise(apart <= case.close, "each face goes to an absolute target from its own readings")
+    ends = [torch.full_like(case.current, value) for value in (0.2, 0.8)]
+    below, above = (
+        case.editor.edit(case.ws, EditRequest(targets={case.name: 0.5}, current=end))
+        for end in ends
+    )
+    _promise(not torch.equal(below, above), "an absolute target counts from the current readings")
     short = EditRequest(targets={case.name: 0.5}, current=case.current[:2])
     _refused(lambda: case.editor.edit(case.ws, short), "readings of another number of faces")
 
@@ -239,6 +276,7 @@ _CHECKS = (
     _returns_the_same_for_nothing,
     _is_deterministic,
     _does_not_mix_faces,
+    _ignores_the_order_of_names,
     _refuses_what_it_cannot_do,
     _honours_or_refuses_preserve,
     _reaches_absolute_targets,

@@ -123,10 +123,17 @@ class Components:
                 f"components {tuple(self.vectors.shape)}, spread {tuple(self.spread.shape)} and "
                 f"mean {tuple(self.mean.shape)} do not fit; allowed: (K, dim), (K,) and (dim,)"
             )
+        for label in ("vectors", "spread", "mean"):
+            if not bool(torch.isfinite(getattr(self, label)).all()):
+                raise ValueError(
+                    f"components hold NaN or infinity in their {label}; allowed: finite numbers"
+                )
 
     def coordinates(self, w: Tensor) -> Tensor:
-        """Return where codes (N, w_dim) stand, (N, K), in sigmas."""
-        return (w - self.mean.to(w)) @ self.vectors.T.to(w) / self.spread.to(w)
+        """Return where codes (N, w_dim) stand, (N, K), in sigmas; 0 along what has no spread."""
+        spread = self.spread.to(w)
+        along = (w - self.mean.to(w)) @ self.vectors.T.to(w)
+        return torch.where(spread > 0, along / torch.where(spread > 0, spread, 1.0), 0.0)
 
     def step(self, component: int, layers: tuple[int, int], num_ws: int) -> Tensor:
         """Return one sigma of a component on the rows [start, end) of W+, (num_ws, w_dim).
@@ -221,6 +228,8 @@ def fit_components(
     kept = pin_signs(vectors.T.flip(0)[:count])
     if fresh.ndim != 2 or fresh.shape[1] != dim or len(fresh) < 2:
         raise ValueError(f"fresh has shape {tuple(fresh.shape)}; allowed: (at least 2, {dim})")
+    if not bool(torch.isfinite(fresh).all()):
+        raise ValueError("fresh holds NaN or infinity; allowed: finite numbers")
     spread = ((fresh.cpu().double() - sums.mean) @ kept.T).std(dim=0)
     return Components(kept.float(), spread.float(), sums.mean.float(), origin)
 
@@ -276,12 +285,12 @@ def load_components(path: str | Path, generator: str = "") -> Components:
             f"{path}: no components that can be read ({reason}); allowed: .pt with comp, mean, std "
             "or .npz with lat_comp, lat_mean, lat_stdev"
         ) from error
-    return Components(
-        vectors.reshape(len(vectors), -1),
-        spread.reshape(-1),
-        mean.reshape(-1),
-        Origin(generator, "w", path.name),
-    )
+    origin = Origin(generator, "w", path.name)
+    try:
+        flat = vectors.reshape(len(vectors), -1)
+        return Components(flat, spread.reshape(-1), mean.reshape(-1), origin)
+    except (ValueError, TypeError, RuntimeError) as error:  # numbers, and no components
+        raise ValueError(f"{path}: {error}") from None
 
 
 def layer_ranges(num_ws: int) -> list[tuple[int, int]]:

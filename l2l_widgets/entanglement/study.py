@@ -15,6 +15,7 @@ from l2l_widgets.entanglement.matrix import FaceChange, LeakageMatrix
 from l2l_widgets.evaluation import equal_change
 from l2l_widgets.evaluation.bench import Bench, Truth, face_latents, reader_names, readers_of
 from l2l_widgets.evaluation.cells import Cells
+from l2l_widgets.evaluation.provenance import used_hashes
 from l2l_widgets.evaluation.report import Protocol, versions
 from l2l_widgets.metrics import leakage
 from l2l_widgets.models.zoo import Models
@@ -371,6 +372,6 @@ def _settings(models: Models, protocol: Protocol) -> dict[str, object]:
         "format": "l2l-leakage-study/1",
         "protocol": _faces_of(protocol),
         "models": models.name,
-        "hashes": dict(models.hashes),
+        "hashes": used_hashes(models, models.available_editors),
         "l2l_widgets": versions()["l2l_widgets"],
     }

@@ -10,17 +10,19 @@ two where they are asked for:
 ``several.py``         of five attributes in one request, how much of each comes?
 ``standards.py``       separability, path length, DCI, MIG, SAP, each with its caveat
 
-``comparison.py`` measures methods side by side, cell by cell, and goes on after a kill;
+``comparison.py`` measures methods side by side, cell by cell, goes on after a kill, and may be
+asked for more afterwards (``growth.py``); ``groups.py`` holds readers, and groups of faces, apart;
 ``report_folder.py`` writes what it found; ``verification.py`` measures random rows again.
 """
 
 from __future__ import annotations
 
 from l2l_widgets.evaluation.bench import Truth, choose_requests
-from l2l_widgets.evaluation.comparison import Comparison, compare
+from l2l_widgets.evaluation.comparison import compare
 from l2l_widgets.evaluation.detection import cascade_detector, detector_of, usable_detector
 from l2l_widgets.evaluation.paper_protocol import judge_features
 from l2l_widgets.evaluation.plan import Plan
+from l2l_widgets.evaluation.report import Comparison
 from l2l_widgets.evaluation.report_folder import paper_mark, stamp, summary, write_report
 from l2l_widgets.evaluation.requested import evaluate
 from l2l_widgets.evaluation.trained import (

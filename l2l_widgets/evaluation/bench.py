@@ -142,7 +142,13 @@ class Readers:
                 )
         for name, readings in found.items():
             if not bool(torch.isfinite(readings).all()):
-                raise ValueError(f"{name}: readings hold NaN or infinity; allowed: finite numbers")
+                bad = (~torch.isfinite(readings)).any(dim=0).nonzero()[:, 0].tolist()
+                of = ""
+                if name != "person" and len(bad) < width:
+                    of = f" of {', '.join(repr(self.models.table.names[i]) for i in bad)}"
+                raise ValueError(
+                    f"{name}: readings{of} hold NaN or infinity; allowed: finite numbers"
+                )
         return found | own
 
     def read(self, ws: Tensor, batch: int) -> dict[str, Tensor]:

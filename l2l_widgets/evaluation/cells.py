@@ -2,19 +2,22 @@
 
 A cell is whole or absent: it is written under a temporary name and renamed. Cells of another
 protocol, or of other weights, must not be mixed with these: ``run.json`` says what was asked, and
-a folder that was begun with something else is refused by the first field that differs.
+a folder that was begun with something else is refused by the first field that differs, but for
+what a run may gain (``growth.py``).
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor
 
+from l2l_widgets.evaluation.growth import STALE, with_what_may_grow
 from l2l_widgets.storage import StorageError, load_safetensors, save_safetensors, write_atomic
 
 T = TypeVar("T")
@@ -29,6 +32,9 @@ class Cells:
         The report's folder; made where it does not exist.
     settings : mapping
         All that decides what the numbers are, as JSON values.
+    may_grow : bool
+        Whether a run may be gone on with that has fewer methods, parts or training seeds than
+        these settings; ``run.json`` then says what these say.
 
     Raises
     ------
@@ -36,17 +42,24 @@ class Cells:
         The folder holds a run with other settings.
     """
 
-    def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: str | Path, settings: Mapping[str, Any], may_grow: bool = False
+    ) -> None:
         self.folder = Path(folder)
         self.failed: list[dict[str, Any]] = []
         self._measured: set[str] = set()
         self._found: set[str] = set()
+        #: Seconds that each cell took, of those that were asked for, whoever measured it and when.
+        self.seconds: dict[str, float] = {}
         plain = json.loads(json.dumps(settings))
         path = self.folder / "run.json"
-        if path.is_file():
-            _check_same(path, plain)
-        else:
+        if not path.is_file():
             (self.folder / "cells").mkdir(parents=True, exist_ok=True)
+            write_atomic(path, (json.dumps(plain, indent=1) + "\n").encode())
+        elif (begun := _begun_with(path, plain, may_grow)) != plain:
+            if any(begun.get(field) != plain.get(field) for field in ("methods", "trained")):
+                for cell in (self.folder / "cells").glob(f"{STALE}--*.safetensors"):
+                    cell.unlink()
             write_atomic(path, (json.dumps(plain, indent=1) + "\n").encode())
         #: What was at hand when the run was begun, or gone on with: the rest is this run's work,
         #: whichever of its processes did it.
@@ -78,16 +91,19 @@ class Cells:
         path = self.path(*key)
         try:
             if path.is_file():
-                tensors, _ = load_safetensors(path)
+                tensors, said = load_safetensors(path)
                 (self._found if path.name in self._began else self._measured).add(path.name)
+                self.seconds[path.name] = float(said.get("seconds", 0))
                 return dict(sorted(tensors.items()))
         except StorageError:
             path.unlink()  # not a whole cell: measured again
             self._began.discard(path.name)
+        began = time.perf_counter()
         made = self.attempt(key, lambda: dict(measure() or {}))
         if made is None:
             return None
-        save_safetensors(path, made)
+        self.seconds[path.name] = took = time.perf_counter() - began
+        save_safetensors(path, made, {"seconds": f"{took:.2f}"})
         self._measured.add(path.name)
         # in one order, whether measured now or found: rows of a report follow it
         return dict(sorted(made.items()))
@@ -113,17 +129,22 @@ def plain_name(label: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", label)
 
 
-def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
+def _begun_with(path: Path, settings: Mapping[str, Any], may_grow: bool) -> Any:
+    """Return the settings that a run has, of which these are what it may become; or refuse."""
     try:
         begun = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not readable as JSON ({error})") from None
-    if begun != settings:
-        field, held, asked = _first_difference(begun, settings)
+    same = isinstance(begun, dict) and may_grow
+    grown = with_what_may_grow(begun, settings) if same else begun
+    if grown != settings:
+        field, held, asked = _first_difference(grown, settings)
+        more = " (methods, parts and training seeds may be more)" if may_grow else ""
         raise ValueError(
             f"{path.parent}: holds a run whose {field} is {_short(held)}, not {_short(asked)}; "
-            "allowed: the same settings, or another folder"
+            f"allowed: the same settings{more}, or another folder"
         )
+    return begun
 
 
 def _first_difference(held: Any, asked: Any, name: str = "") -> tuple[str, Any, Any]:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from l2l_widgets.evaluation import equal_change, paper_protocol, several, standards
 from l2l_widgets.evaluation.bench import Bench, Truth, kept_bench
-from l2l_widgets.evaluation.cells import Cells
-from l2l_widgets.evaluation.plan import ENOUGH_FACES, Plan
-from l2l_widgets.evaluation.report import EvaluationReport, versions
+from l2l_widgets.evaluation.cells import Cells, plain_name
+from l2l_widgets.evaluation.groups import agreement_rows, group_rows
+from l2l_widgets.evaluation.plan import Plan
+from l2l_widgets.evaluation.provenance import provenance_of, used_hashes
+from l2l_widgets.evaluation.report import Comparison, EvaluationReport, versions
 from l2l_widgets.evaluation.requested import (
     NULL_AND_SPEED,
     add_method,
@@ -29,6 +31,7 @@ from l2l_widgets.evaluation.requested import (
     measure_requested,
     null_and_speed,
 )
+from l2l_widgets.evaluation.rescoring import rescoring_rows
 from l2l_widgets.evaluation.side_by_side import (
     column_intervals,
     equal_faces,
@@ -40,59 +43,10 @@ if TYPE_CHECKING:
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.protocols import Editor
 
+#: Parts with one cell a method and training seed -> what stands for the attribute.
+WHOLE = {"several": several.ALL, "standards": "codes"}
 #: Seconds after which a method says how many attributes are done.
 SILENT = 10.0
-
-
-@dataclass
-class Comparison:
-    """What a comparison found; each table is a list of rows.
-
-    Parameters
-    ----------
-    plan : Plan
-        What was measured.
-    provenance : dict
-        Models, hashes, judges, versions, wall time, whether it is a preview.
-    failed : list of dict
-        Cells that could not be measured, each with its reason.
-    requested : dict of int to EvaluationReport
-        Training seed -> the part at equal request.
-    equal : list of dict
-        At equal achieved change: one row a method, seed, reader and attribute.
-    methods : list of dict
-        The same over all attributes.
-    leakage : list of dict
-        One row a method, seed, reader, edited and read attribute.
-    pairs : list of dict
-        One row a pair of methods, reader and quantity.
-    paper : list of dict
-        One row a method and row of the paper's table.
-    several : list of dict
-        One row a method, seed and reader.
-    standards : list of dict
-        One row a number of :mod:`l2l_widgets.evaluation.standards`.
-    measurements : list of tuple
-        Single faces: part, method, seed, attribute, face, requested, reader, quantity, value.
-    curves : list of dict
-        Identity and leakage along the sweep, for figures: means over the faces, and their 95 %
-        bootstrap intervals (``others_interval``, ``identity_interval``: [lows, highs]); of how
-        many faces each is (``faces``, ``identity_faces``).
-    """
-
-    plan: Plan
-    provenance: dict[str, Any] = field(default_factory=dict)
-    failed: list[dict[str, Any]] = field(default_factory=list)
-    requested: dict[int, EvaluationReport] = field(default_factory=dict)
-    equal: list[dict[str, Any]] = field(default_factory=list)
-    methods: list[dict[str, Any]] = field(default_factory=list)
-    leakage: list[dict[str, Any]] = field(default_factory=list)
-    pairs: list[dict[str, Any]] = field(default_factory=list)
-    paper: list[dict[str, Any]] = field(default_factory=list)
-    several: list[dict[str, Any]] = field(default_factory=list)
-    standards: list[dict[str, Any]] = field(default_factory=list)
-    measurements: list[tuple[Any, ...]] = field(default_factory=list)
-    curves: list[dict[str, Any]] = field(default_factory=list)
 
 
 Trained = Mapping[str, Sequence["Editor"]]
@@ -125,7 +79,8 @@ def compare(
     plan : Plan
         What to measure.
     out : path
-        Folder of the report; a run that was begun there with the same settings goes on.
+        Folder of the report; a run that was begun there with the same settings goes on, also with
+        more methods, parts or training seeds than it had.
     truth : callable, optional
         The same people with less and with more of an attribute.
     detector : callable, optional
@@ -157,18 +112,21 @@ def compare(
         models.table.index(name)
     if not methods or any(not editors for editors in methods.values()):
         raise ValueError("methods are empty; allowed: at least one editor each")
+    _check_labels(methods)
+    named = {label: (sources or {}).get(label, label) for label in methods}
+    hashes = used_hashes(models, named.values())
     settings = {
         "format": "l2l-evaluation-run/2",
         "plan": {**asdict(plan), "protocol": asdict(protocol)},
-        "methods": {label: (sources or {}).get(label, label) for label in methods},
+        "methods": named,
         "models": models.name,
-        "hashes": dict(models.hashes),
+        "hashes": hashes,
         "l2l_widgets": versions()["l2l_widgets"],
     }
     others = {label: list(found) for label, found in (trained or {}).items() if found}
     if others:
         settings["trained"] = others
-    cells = Cells(out, settings)
+    cells = Cells(out, settings, may_grow=True)
     result = Comparison(plan)
     bench = kept_bench(models, protocol, cells)
     truths = _truths(bench, plan, truth, cells) if truth is not None else {}
@@ -187,6 +145,7 @@ def compare(
         if wait is not None:
             wait()
         cells.failed.clear()  # what failed is tried again below, and noted once
+    result.readers = agreement_rows(bench, protocol)
     if "request" in plan.parts:
         run.requested()
     if "equal" in plan.parts:
@@ -198,23 +157,26 @@ def compare(
     if "standards" in plan.parts:
         run.standards()
     result.failed = cells.failed
-    result.provenance = {
-        "models": models.name,
-        "hashes": dict(models.hashes),
-        "judges": bench.readers.names,
-        "identity_anchors": bench.anchors,
-        "trained_seeds": {
+    result.provenance = provenance_of(
+        bench, cells, protocol, hashes=hashes, sources=named, trained=others,
+        trained_seeds={
             label: min(plan.seeds, len(editors)) for label, editors in methods.items()
         },
-        "trained_hashes": others,
-        "sources": settings["methods"],
-        "truth": truth is not None,
-        "preview": protocol.faces < ENOUGH_FACES,
-        "versions": versions(),
-        "cells": {"measured": cells.measured, "found": cells.found, "failed": len(cells.failed)},
-        "wall_seconds": round(time.perf_counter() - started, 1),
-    }
+        truth=truth is not None, wall_seconds=time.perf_counter() - started,
+    )  # fmt: skip
     return result
+
+
+def _check_labels(methods: Trained) -> None:
+    """Refuse two labels whose cells would lie in the same files."""
+    known: dict[str, str] = {}
+    for label in methods:
+        other = known.setdefault(plain_name(label), label)
+        if other != label:
+            raise ValueError(
+                f"methods are called {other!r} and {label!r}, which is one name for a file; "
+                "allowed: labels that differ in letters, digits, '.', '-' or '_'"
+            )
 
 
 def _truths(bench: Bench, plan: Plan, truth: Truth, cells: Cells) -> dict[str, dict[str, Tensor]]:
@@ -257,6 +219,10 @@ class _Run:
         editor, protocol = self.methods[label][seed], self.plan.protocol
 
         def one() -> dict[str, Tensor]:
+            if part == "standards":
+                return standards.measure_codes(editor, self.bench, protocol)
+            if part == "several":
+                return several.measure_several(editor, self.bench, self._five(), protocol)
             if name not in editor.attributes:
                 why = getattr(editor, "reasons", {}).get(name)
                 raise ValueError(
@@ -306,9 +272,8 @@ class _Run:
         wanted = [
             (part, label, seed, name)
             for part in self.plan.parts
-            if part not in ("several", "standards")
             for label, seed, _ in self.trained()
-            for name in self.plan.protocol.attributes
+            for name in ((WHOLE[part],) if part in WHOLE else self.plan.protocol.attributes)
             if not (part == "paper" and seed)
         ]
         for part, label, seed, name in wanted[own::of]:
@@ -354,6 +319,8 @@ class _Run:
                 report = self.result.requested.setdefault(seed, EvaluationReport(protocol))
                 before = len(report.measurements)
                 add_method(report, label, cells)
+                found = rescoring_rows(cells, self.bench.models.table, protocol)
+                self.result.rescoring += [{"method": label, "seed": seed, **row} for row in found]
                 speed = self.cells.attempt(
                     ("request", label, seed, "null and speed"),
                     partial(null_and_speed, editor, self.bench, list(cells), protocol.request),
@@ -362,6 +329,7 @@ class _Run:
                 for method, attribute, face, *rest in report.measurements[before:]:
                     row = ("request", method, seed, attribute, face, *rest)
                     self.result.measurements.append(row)
+                del report.measurements[before:]  # of a thousand faces there are millions
 
     def equal(self) -> None:
         """Measure at equal achieved change."""
@@ -380,6 +348,8 @@ class _Run:
         for reader in self.bench.kinds:
             result.methods += method_rows(kept, reader, result.leakage, self.bench, protocol)
             result.pairs += pair_rows(kept, reader, self.bench, protocol)
+            if reader.startswith("judge"):
+                result.groups += group_rows(kept, reader, self.bench, protocol)
 
     def _add_equal(
         self,
@@ -454,22 +424,35 @@ class _Run:
                             (*row, "identity_distance", round(value, 5))
                         )
 
+    def _five(self) -> Tensor:
+        """What each face is asked for at once, the same of every method."""
+        names = [
+            name
+            for name in self.bench.models.table.names
+            if all(name in editor.attributes for _, _, editor in self.trained())
+        ]
+        return several.choose_several(self.bench, names, self.plan.protocol)
+
+    def _whole(self, part: str) -> dict[tuple[str, int], dict[str, Tensor]]:
+        """The cells of a part that has one a method and training seed."""
+        found = {}
+        for label, seed, _ in self.trained():
+            cell = self.cell(part, label, seed, WHOLE[part])
+            if cell is not None:
+                found[label, seed] = cell
+                self.say(f"{part}, {label}, training seed {seed}")
+        return found
+
     def several(self) -> None:
         """Measure requests for several attributes at once."""
         protocol, table = self.plan.protocol, self.bench.models.table
-        names = [n for n in table.names if all(n in e.attributes for _, _, e in self.trained())]
-        found = {}
-        for label, seed, editor in self.trained():
-
-            def one(editor: Editor = editor) -> dict[str, Tensor]:
-                asked = several.choose_several(self.bench, names, protocol)
-                return several.measure_several(editor, self.bench, asked, protocol)
-
-            cell = self.cells.get(("several", label, seed, "all"), one)
-            if cell is not None:
-                found[label, seed] = cell
-                self.say(f"several, {label}, training seed {seed}")
+        found = self._whole("several")
         self.result.several = several.several_rows(found, protocol)
+        seeds = protocol.face_seeds()
+        for (label, seed), cell in found.items():
+            for name, face, request, *read, value in several.several_faces(cell, table):
+                row = ("several", label, seed, name, seeds[face], request, *read)
+                self.result.measurements.append((*row, round(value, 5)))
 
     def standards(self) -> None:
         """Measure what papers on latent spaces report."""
@@ -478,14 +461,6 @@ class _Run:
             ("standards", "", "", "spaces"),
             lambda: standards.measure_spaces(self.bench, protocol, self.features),
         )
-        found = {}
-        for label, seed, editor in self.trained():
-            cell = self.cells.get(
-                ("standards", label, seed, "codes"),
-                partial(standards.measure_codes, editor, self.bench, protocol),
-            )
-            if cell is not None:
-                found[label, seed] = cell
-                self.say(f"standards, {label}, training seed {seed}")
         of = "identity" if self.features is None else "judge"
+        found = self._whole("standards")
         self.result.standards = standards.standards_rows(spaces or {}, found, protocol, of)

@@ -8,12 +8,15 @@ from typing import Any
 
 from l2l_widgets.attributes import label_of
 from l2l_widgets.evaluation.cells import plain_name
-from l2l_widgets.evaluation.comparison import Comparison
 from l2l_widgets.evaluation.equal_change import CURVE
+from l2l_widgets.evaluation.report import Comparison
 from l2l_widgets.evaluation.report_folder import INTERVALS
 
 #: How the mark ends under a matrix.
 HATCHED = "hatched: no discovery, by bootstrap over faces"
+#: Correlation with another reader on the unedited faces below which an attribute's name is grey:
+#: what a judge reads of it is near chance.
+DOUBTFUL = 0.5
 
 
 def draw_figures(comparison: Comparison, mark: str) -> Iterator[tuple[str, bytes]]:
@@ -44,6 +47,8 @@ def draw_figures(comparison: Comparison, mark: str) -> Iterator[tuple[str, bytes
     for name, figure in drawn.items():
         # a matrix draws no intervals: its hatching says which cells they leave undecided
         said = mark.replace(INTERVALS, HATCHED)
+        if doubtful(comparison, "judge"):
+            said += "; grey: readers disagree"
         if name == "curves":
             said = mark
             faces, whole = comparison.plan.protocol.faces, comparison.plan.sweep_faces
@@ -56,6 +61,16 @@ def draw_figures(comparison: Comparison, mark: str) -> Iterator[tuple[str, bytes
             with rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
                 figure.savefig(data := io.BytesIO(), format=kind, dpi=130, **extra)
             yield f"{name}.{kind}", data.getvalue()
+
+
+def doubtful(comparison: Comparison, reader: str) -> set[str]:
+    """Return the attributes on which a reader and another one do not agree (:data:`DOUBTFUL`)."""
+    return {
+        row["attribute"]
+        for row in comparison.readers
+        if reader in (row["first"], row["second"])
+        and (row["correlation"] is None or row["correlation"] < DOUBTFUL)
+    }
 
 
 def leakage_figure(comparison: Comparison, label: str, reader: str = "judge") -> Any:
@@ -97,6 +112,11 @@ def leakage_figure(comparison: Comparison, label: str, reader: str = "judge") ->
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", lw=0, alpha=0.25))
     axes.set_xticks(range(len(read)), map(label_of, read), rotation=90, fontsize=6)
     axes.set_yticks(range(len(edited)), map(label_of, edited), fontsize=6)
+    grey = doubtful(comparison, reader)
+    for labels, names in ((axes.get_xticklabels(), read), (axes.get_yticklabels(), edited)):
+        for label_text, name in zip(labels, names, strict=True):
+            if name in grey:
+                label_text.set_color("0.6")
     axes.set_xlabel("read", fontsize=7)
     axes.set_ylabel("edited", fontsize=7)
     axes.set_title(f"{label}: mean change at an achieved change of {change:g}", fontsize=8)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2l_widgets.attributes import PAPER_EIGHT
+
+if TYPE_CHECKING:
+    from l2l_widgets.evaluation.plan import Plan
 
 #: Evaluation faces start here: far from the small seeds that people type and tests use.
 FIRST_FACE = 1_000_000
@@ -106,3 +109,63 @@ class EvaluationReport:
             "methods": self.methods,
             "attributes": self.attributes,
         }
+
+
+@dataclass
+class Comparison:
+    """What a comparison found; each table is a list of rows.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was measured.
+    provenance : dict
+        Models, hashes, judges, versions, wall time, whether it is a preview.
+    failed : list of dict
+        Cells that could not be measured, each with its reason.
+    requested : dict of int to EvaluationReport
+        Training seed -> the part at equal request; its single faces are in ``measurements``.
+    rescoring : list of dict
+        At equal request: one row a method, seed, reader, edited and read attribute.
+    readers : list of dict
+        One row a pair of readers and attribute: how far they agree on the unedited faces.
+    groups : list of dict
+        One row a method, reader and group of faces, at equal achieved change.
+    equal : list of dict
+        At equal achieved change: one row a method, seed, reader and attribute.
+    methods : list of dict
+        The same over all attributes.
+    leakage : list of dict
+        One row a method, seed, reader, edited and read attribute.
+    pairs : list of dict
+        One row a pair of methods, reader and quantity.
+    paper : list of dict
+        One row a method and row of the paper's table.
+    several : list of dict
+        One row a method, seed and reader.
+    standards : list of dict
+        One row a number of :mod:`l2l_widgets.evaluation.standards`.
+    measurements : list of tuple
+        Single faces: part, method, seed, attribute, face, requested, reader, quantity, value.
+    curves : list of dict
+        Identity and leakage along the sweep, for figures: means over the faces, and their 95 %
+        bootstrap intervals (``others_interval``, ``identity_interval``: [lows, highs]); of how
+        many faces each is (``faces``, ``identity_faces``).
+    """
+
+    plan: Plan
+    provenance: dict[str, Any] = field(default_factory=dict)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    requested: dict[int, EvaluationReport] = field(default_factory=dict)
+    rescoring: list[dict[str, Any]] = field(default_factory=list)
+    readers: list[dict[str, Any]] = field(default_factory=list)
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    equal: list[dict[str, Any]] = field(default_factory=list)
+    methods: list[dict[str, Any]] = field(default_factory=list)
+    leakage: list[dict[str, Any]] = field(default_factory=list)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    paper: list[dict[str, Any]] = field(default_factory=list)
+    several: list[dict[str, Any]] = field(default_factory=list)
+    standards: list[dict[str, Any]] = field(default_factory=list)
+    measurements: list[tuple[Any, ...]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)

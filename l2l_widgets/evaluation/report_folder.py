@@ -6,8 +6,11 @@
     measurements.csv        one row per part, method, seed, attribute, face, reader and quantity
     methods.csv             at equal request: one row a method
     attributes.csv          the same by attribute
+    rescoring.csv           the re-scoring matrix: what a request moves, edited by read attribute
     equal_methods.csv       at equal achieved change: one row a method and reader
     equal_attributes.csv    the same by attribute
+    groups.csv              the same by groups of faces; one of too few faces says so
+    readers.csv             how far the readers agree on the unedited faces, by attribute
     leakage.csv             one row per method, seed, reader, edited and read attribute; an
                             attribute that could not be edited has one row, with the reason
     pairs.csv               paired differences of methods
@@ -19,7 +22,7 @@
                             (of too few faces, every row of the others ends in PREVIEW)
     tables/*.tex            equal_methods and paper as LaTeX (booktabs)
     figures/*.svg, *.png    leakage matrices, and what moves as the target moves
-    report.json             all but the leakage matrix and single faces; it comes last, and while
+    report.json             all but the two matrices and single faces; it comes last, and while
                             the others are replaced there is none
 """
 
@@ -34,7 +37,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from l2l_widgets.evaluation.comparison import Comparison
 from l2l_widgets.evaluation.equal_change import (
     CURVE,
     FALSE_DISCOVERIES,
@@ -42,6 +44,7 @@ from l2l_widgets.evaluation.equal_change import (
     RANDOM_FACES,
 )
 from l2l_widgets.evaluation.paper_protocol import FACES, OF_FEATURES, PAPER_FIGURES, PAPER_METHODS
+from l2l_widgets.evaluation.report import Comparison
 from l2l_widgets.metrics.leakage import BAND
 from l2l_widgets.storage import make_folder, write_together
 
@@ -116,6 +119,8 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         },
         "equal_methods": comparison.methods,
         "equal_attributes": comparison.equal,
+        "groups": comparison.groups,
+        "readers": comparison.readers,
         "pairs": comparison.pairs,
         "paper": comparison.paper,
         "several": comparison.several,
@@ -179,6 +184,9 @@ def _files_of(comparison: Comparison, folder: Path, figures: bool) -> Iterator[t
         ("attributes", requested["attributes"]),
         ("equal_methods", comparison.methods),
         ("equal_attributes", comparison.equal),
+        ("rescoring", comparison.rescoring),
+        ("groups", comparison.groups),
+        ("readers", comparison.readers),
         ("leakage", _leakage_rows(comparison)),
         ("pairs", comparison.pairs),
         ("paper", paper_table(comparison)),

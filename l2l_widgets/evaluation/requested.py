@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from l2l_widgets.attributes import AttributeRequestError, EditRequest
+from l2l_widgets.evaluation import rescoring
 from l2l_widgets.evaluation.bench import READERS, Bench, Truth, partners
 from l2l_widgets.evaluation.report import EvaluationReport, Protocol, versions
 from l2l_widgets.metrics import editing
@@ -160,7 +161,8 @@ def measure_requested(
     Returns
     -------
     dict of str to Tensor, shape (N,)
-        "reader:quantity" -> one number a face, NaN where nothing was asked; and ``asked``.
+        "reader:quantity" -> one number a face, NaN where nothing was asked; and ``asked``. Beside
+        these, of the judges, "changes:reader" -> the changes of all readings, (N, A).
     """
     table, anchors = bench.models.table, bench.anchors
     column = table.index(name)
@@ -174,6 +176,8 @@ def measure_requested(
             values["judge:identity_similarity"], different, same
         )
     values = {k: torch.where(asked.isnan(), float("nan"), v).cpu() for k, v in values.items()}
+    for reader in (r for r in rescoring.READERS if r in after):
+        values[f"{rescoring.CHANGES}{reader}"] = (after[reader] - bench.before[reader]).cpu()
     return {**values, "asked": asked.cpu()}
 
 
@@ -187,7 +191,10 @@ def add_method(
     protocol = report.protocol
     columns: dict[str, list[Tensor]] = {}
     for name, cell in cells.items():
-        asked, values = cell["asked"], {k: v for k, v in cell.items() if k != "asked"}
+        asked = cell["asked"]
+        values = {
+            k: v for k, v in cell.items() if k != "asked" and not k.startswith(rescoring.CHANGES)
+        }
         for key, value in values.items():
             columns.setdefault(key, []).append(value)
         report.attributes.append(_attribute_row(method, name, asked, values, protocol))

@@ -8,13 +8,13 @@ five for all methods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from l2l_widgets.attributes import EditRequest
+from l2l_widgets.attributes import AttributeTable, EditRequest
 from l2l_widgets.evaluation.bench import READERS, Bench, partners
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.metrics import editing
@@ -22,10 +22,15 @@ from l2l_widgets.metrics import editing
 if TYPE_CHECKING:
     from l2l_widgets.protocols import Editor
 
-__all__ = ["AT_ONCE", "ENOUGH", "choose_several", "measure_several", "several_rows"]
+__all__ = [
+    "ALL", "AT_ONCE", "ENOUGH", "choose_several", "measure_several", "several_faces",
+    "several_rows",
+]  # fmt: skip
 
 #: Attributes in one request, and the share of each that counts as achieved.
 AT_ONCE, ENOUGH = 5, 0.7
+#: Attribute of what is of the whole request.
+ALL = "all"
 
 
 def choose_several(
@@ -129,6 +134,36 @@ def measure_several(
         similarity = editing.identity_similarity(bench.before["person"], after["person"]).cpu()
         out["judge:identity_similarity"] = torch.where(kept, similarity, float("nan"))
     return out
+
+
+def several_faces(
+    cell: Mapping[str, Tensor], table: AttributeTable
+) -> Iterator[tuple[str, int, float | str, str, str, float]]:
+    """Yield the single faces of one cell of :func:`measure_several`.
+
+    Yields
+    ------
+    attribute : str
+        One that was asked for, or :data:`ALL`.
+    face : int
+        Row of the cell.
+    requested : float or str
+        The change that was asked of this attribute; "" for :data:`ALL`.
+    reader, quantity : str
+        Who read what: ``achieved``, ``others`` or ``identity_similarity``.
+    value : float
+    """
+    asked = cell["asked"]
+    for key in (k for k in cell if k.endswith(":achieved")):
+        reader = key.partition(":")[0]
+        for face, i in asked.nonzero().tolist():
+            request = round(float(asked[face, i]), 4)
+            yield table.names[i], face, request, reader, "achieved", float(cell[key][face, i])
+    for key in (k for k in cell if k.endswith((":others", ":identity_similarity"))):
+        reader, _, quantity = key.partition(":")
+        for face, value in enumerate(cell[key].tolist()):
+            if value == value:  # NaN where nothing was asked
+                yield ALL, face, "", reader, quantity, value
 
 
 def several_rows(

@@ -63,6 +63,7 @@ def method_rows(
             seeds, names = seeds[:1], list(kept[label, seeds[0]])
         row: dict[str, Any] = {"method": label, "reader": reader, "seeds": len(seeds)}
         row["attributes"] = len(names)
+        row["faces"] = protocol.faces
         for quantity, name in (
             ("others", "leak_mean"),
             ("identity_similarity", "identity_similarity"),
@@ -114,8 +115,8 @@ def pair_rows(
     labels = list(dict.fromkeys(label for label, _ in kept))
     for first, second in itertools.combinations(labels, 2):
         for quantity in ("others", "identity_similarity"):
-            a, of_a = _over_seeds(kept, first, reader, quantity, bench)
-            b, of_b = _over_seeds(kept, second, reader, quantity, bench)
+            a, of_a = over_seeds(kept, first, reader, quantity, bench)
+            b, of_b = over_seeds(kept, second, reader, quantity, bench)
             shared = [name for name in a if name in b]
             if not shared:
                 continue
@@ -142,7 +143,7 @@ def pair_rows(
     return rows
 
 
-def _over_seeds(
+def over_seeds(
     kept: Mapping[tuple[str, int], Mapping[str, Mapping[str, Tensor]]],
     label: str,
     reader: str,

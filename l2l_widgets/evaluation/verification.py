@@ -17,14 +17,17 @@ from l2l_widgets.evaluation.cells import plain_name
 from l2l_widgets.evaluation.equal_change import measure_equal, measure_truth
 from l2l_widgets.evaluation.paper_protocol import measure_paper
 from l2l_widgets.evaluation.plan import Plan
+from l2l_widgets.evaluation.provenance import used_hashes
 from l2l_widgets.evaluation.report import Protocol
 from l2l_widgets.evaluation.requested import measure_requested
+from l2l_widgets.evaluation.several import measure_several, several_faces
 from l2l_widgets.evaluation.side_by_side import equal_faces
 from l2l_widgets.storage import load_safetensors
 
 if TYPE_CHECKING:
     from l2l_widgets.evaluation.comparison import Trained
     from l2l_widgets.models.zoo import Models
+    from l2l_widgets.protocols import Editor
 
 #: A row is confirmed within this of its value: batches of other sizes round otherwise.
 TOLERANCE = 2e-3
@@ -97,9 +100,10 @@ def verify(
     folder : path
         A report's folder.
     models : Models
-        The models it was made with; other hashes are refused by name.
+        The models it was made with; other hashes of what it used are refused by name.
     methods : mapping of str to sequence of Editor
-        Label -> the editor of each training seed.
+        Label -> the editor of each training seed, as far as they are at hand: no row of a later
+        one is chosen.
     rows : int
         How many rows, at least 1.
     seed : int
@@ -120,14 +124,16 @@ def verify(
         raise ValueError(f"rows is {rows!r}; allowed: at least 1")
     report = read_report(folder)
     plan = plan_of(report)
-    hashes = models.hashes
+    # reports from before named parts as well that no number of theirs depends on
+    hashes = used_hashes(models, report["sources"].values())
     for part, expected in report["hashes"].items():
         if hashes.get(part, expected) != expected:
             raise ValueError(
                 f"{folder}: {part} is {hashes[part][:12]}..., the report's was {expected[:12]}...; "
                 "allowed: the models that the report was made with"
             )
-    chosen = _chosen_rows(Path(folder) / "measurements.csv", rows, seed)
+    at_hand = {label: len(editors) for label, editors in methods.items()}
+    chosen = _chosen_rows(Path(folder) / "measurements.csv", rows, seed, at_hand)
     again = _Again(Path(folder), models, methods, plan, truth)
     out = []
     for row in chosen:
@@ -137,17 +143,26 @@ def verify(
     return out
 
 
-def _chosen_rows(path: Path, rows: int, seed: int) -> list[dict[str, str]]:
+def _chosen_rows(
+    path: Path, rows: int, seed: int, at_hand: Mapping[str, int]
+) -> list[dict[str, str]]:
     """Return random rows of a file, in random order; it may have millions, so it is read twice."""
 
     def each() -> Iterator[dict[str, str]]:
         with open(path, newline="", encoding="utf-8") as file:
-            # the identity scale's anchors are not of one face alone
-            yield from (r for r in csv.DictReader(file) if r["quantity"] not in _NOT_OF_ONE_FACE)
+            for row in csv.DictReader(file):
+                # the identity scale's anchors are not of one face alone
+                if row["quantity"] in _NOT_OF_ONE_FACE:
+                    continue
+                if int(row["seed"]) < at_hand.get(row["method"], int(row["seed"]) + 1):
+                    yield row
 
     count = sum(1 for _ in each())
     if not count:
-        raise ValueError(f"{path.parent}: measurements.csv is empty; allowed: at least one row")
+        raise ValueError(
+            f"{path.parent}: measurements.csv holds no row of what is at hand; allowed: at least "
+            "one row"
+        )
     draw = torch.Generator().manual_seed(seed)
     wanted = torch.randperm(count, generator=draw)[:rows].tolist()
     places = {place: i for i, place in enumerate(wanted)}
@@ -181,6 +196,8 @@ class _Again:
             face = int(row["face"]) - protocol.face_seeds().start
             seen = kept["found"][face].bool()
             return float(cell["distance"][0][seen].mean())
+        if row["part"] == "several":
+            return self._several(row, editor, bench)
         asked = torch.tensor([float(row["requested"])])
         if row["part"] == "request":
             cell = measure_requested(editor, bench, name, asked, protocol)
@@ -192,6 +209,18 @@ class _Again:
         for reader, quantity, values in equal_faces(bench, name, cell):
             if (reader, quantity) == (row["reader"], row["quantity"]):
                 return float(values[0])
+        return float("nan")
+
+    def _several(self, row: Mapping[str, str], editor: Editor, bench: Bench) -> float:
+        """What was asked of the face besides stands in the cell of the report."""
+        protocol = self.plan.protocol
+        name = f"several--{plain_name(row['method'])}--{row['seed']}--all.safetensors"
+        kept, _ = load_safetensors(self.folder / "cells" / name)
+        place = int(row["face"]) - protocol.face_seeds().start
+        cell = measure_several(editor, bench, kept["asked"][place : place + 1], protocol)
+        for attribute, _, _, reader, quantity, value in several_faces(cell, self.models.table):
+            if (attribute, reader, quantity) == (row["attribute"], row["reader"], row["quantity"]):
+                return value
         return float("nan")
 
     def _bench(self, face: int, name: str, outside: bool) -> Bench:

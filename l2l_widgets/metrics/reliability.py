@@ -1,4 +1,4 @@
-"""Whether a reader's numbers mean what they say: reliability, calibration error, AUC and R².
+"""Whether a reader's numbers mean what they say: calibration, AUC, R², agreement with another.
 
 A reader of degrees in [0, 1] is calibrated where faces that it reads as 0.7 are 0.7 on average.
 Sources: the binned calibration error is that of Naeini et al. (AAAI 2015), with the true degree in
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Reliability", "r_squared", "reliability", "roc_auc"]
+from l2l_widgets.metrics.resampling import resamples
+
+__all__ = ["Reliability", "agreement", "r_squared", "reliability", "roc_auc"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,53 @@ def roc_auc(readings: Tensor, truth: Tensor, threshold: float = 0.5) -> Tensor:
             float((rank[has].sum() - positive * (positive + 1) / 2) / (positive * negative))
         )
     return torch.tensor(areas, dtype=torch.float64)
+
+
+def agreement(
+    first: Tensor, second: Tensor, *, seed: int, draws: int = 1000, level: float = 0.95
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return Pearson's correlations of two readers' readings of the same faces.
+
+    Parameters
+    ----------
+    first, second : Tensor, shape (N >= 2, A)
+        What each reads.
+    seed, draws : int
+        Of the bootstrap over faces.
+    level : float
+        Coverage, between 0 and 1.
+
+    Returns
+    -------
+    correlation, low, high : Tensor, shape (A,), float64
+        In [-1, 1], with the ends of its interval; NaN where a reader reads all faces alike.
+    """
+    if first.shape != second.shape or first.ndim != 2 or len(first) < 2:
+        raise ValueError(
+            f"readings have shapes {tuple(first.shape)} and {tuple(second.shape)}; allowed: twice "
+            "the same (N >= 2, A)"
+        )
+    if not bool(torch.isfinite(first).all() and torch.isfinite(second).all()):
+        raise ValueError("readings hold NaN or infinity; allowed: finite numbers")
+    # near 0, so that no square cancels another
+    x, y = (v.double().cpu() - v.double().cpu().mean(dim=0) for v in (first, second))
+    rows = torch.cat([x, y, x * x, y * y, x * y], dim=1)
+    n = len(x)
+    drawn = torch.cat([counts @ rows for counts in resamples(n, seed, draws)]) / n
+    found = _correlation(rows.mean(dim=0)[None])[0]
+    tail = (1 - level) / 2
+    places = torch.tensor([tail, 1 - tail], dtype=torch.float64)
+    low, high = _correlation(drawn).nanquantile(places, dim=0)
+    return found, low, high
+
+
+def _correlation(moments: Tensor) -> Tensor:
+    """Correlations (D, A) of means (D, 5 A) of x, y, their squares and their product."""
+    x, y, xx, yy, xy = moments.chunk(5, dim=1)
+    width = ((xx - x * x).clamp_min(0) * (yy - y * y).clamp_min(0)).sqrt()
+    known = width > 1e-12
+    share = (xy - x * y) / torch.where(known, width, 1.0)
+    return torch.where(known, share.clamp(-1, 1), float("nan"))
 
 
 def _check(readings: Tensor, truth: Tensor) -> None:

@@ -1,9 +1,9 @@
 """The mapper without its parts: the same training with ReLU, other depths, or a loss left out.
 
 The paper (Khodadadeh et al. 2022) argues for tanh and against ReLU, which loses information, tries
-1 to 4 layers, and has losses for the attributes, the identity and the way there and back. Here each
-choice is taken back alone: the same faces, seeds and steps, and then the same measurement at equal
-achieved change, beside the whole.
+1 to 4 layers, corrects targets by a rule that it does not tell, and has losses for the attributes,
+the identity and the way there and back. Here each choice is taken back alone: the same faces, seeds
+and steps, and then the same measurement at equal achieved change, beside the whole.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ __all__ = [
 NAME = "mapper-variant"
 FILE = f"{NAME}.safetensors"
 #: Variant -> what is changed. The identity loss acts with a learned null edit only, as the other
-#: forms have an exact one by structure: it is taken away beside a variant that has it.
+#: forms have an exact one by structure: it is taken away beside a variant that has it. A comma
+#: would divide a name in two on the command line.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "whole": {},
     "relu": {"activation": "relu"},
@@ -66,8 +67,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "no cloud loss": {"cloud_loss_weight": 0.0},
     "no background loss": {"background_loss_weight": 0.0},
     "nothing left free": {"leave_free": False},
+    "no correction": {"correction": "none"},
+    "nearest correction": {"correction": "nearest"},
+    "plausible correction": {"correction": "plausible"},
     "learned null edit": {"null": "learned"},
-    "learned, no identity loss": {"null": "learned", "identity_loss_weight": 0.0},
+    "learned without identity loss": {"null": "learned", "identity_loss_weight": 0.0},
 }
 
 
@@ -202,7 +206,9 @@ def ablate(
     write_report(comparison, out, figures=figures)
     rows = ablation_rows(comparison)
     steps = get_recipe(NAME).replace(**dict(changes or {})).settings.steps
-    write_atomic(out / "ablations.md", _markdown(rows, stamp(comparison), steps).encode())
+    said = [f"{steps} steps each", *(f"{k} = {v}" for k, v in (changes or {}).items())]
+    mark = "; ".join([stamp(comparison), *(s for s in said if not s.startswith("steps = "))])
+    write_atomic(out / "ablations.md", _markdown(rows, mark).encode())
     return comparison
 
 
@@ -286,9 +292,9 @@ def ablation_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
-def _markdown(rows: list[dict[str, Any]], mark: str, steps: int) -> str:
+def _markdown(rows: list[dict[str, Any]], mark: str) -> str:
     head = list(rows[0]) if rows else []
-    lines = [f"{mark}; {steps} steps each", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    lines = [mark, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     lines += [f"| {' | '.join(map(_cell, row.values()))} |" for row in rows]
     return "\n".join(lines) + "\n"
 
