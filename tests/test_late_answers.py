@@ -12,14 +12,16 @@ import pytest
 from conftest import LinearEditor, build_directions, build_generator
 from leaky_world import Follows, world
 from open_world import Moves
-from test_hidden_everywhere import live, rest, says, spoken
+from test_hidden_everywhere import live, rest, says, spoken, told
 
+from l2l_widgets.many.search import FaceSearch
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.widgets import (
     EditorGrid,
     EntanglementExplorer,
     FaceEditor,
+    Gallery,
     InterpolationView,
     TrainingCell,
 )
@@ -201,6 +203,47 @@ def test_why_a_walk_could_not_be_drawn_goes_with_the_next_one(tiny_session, monk
     assert walk.wait(120)
     assert walk.notice["error"] is None
     walk.close()
+
+
+def test_curves_that_are_read_while_an_attribute_is_hidden_are_not_shown(
+    live, tiny_session, monkeypatch
+):
+    walk = InterpolationView(tiny_session, 8, frames=3)
+    assert walk.wait(120)
+    assert "smile" in walk.curves["attributes"]
+    held = hold(walk._walker, "measure", monkeypatch)
+    walk.set(frames=5)
+    assert held.begun.wait(120)
+    live(["smile"])
+    seen = []
+    walk.observe(lambda change: seen.append(walk.curves), "curves")
+    held.gate.set()
+    rest(walk, tiny_session)
+    assert seen
+    assert {curves["stamp"] for curves in seen} == {walk.settings["stamp"]}
+    assert not any("smile" in curves["attributes"] for curves in seen)
+    assert len(walk.frames["pictures"]) == 5
+    walk.close()
+
+
+def test_a_page_that_is_found_while_an_attribute_is_hidden_does_not_name_it(
+    live, tiny_session, monkeypatch
+):
+    gallery = Gallery(tiny_session, page_size=2)
+    assert gallery.wait(120)
+    held = Held(FaceSearch.find)
+    monkeypatch.setattr(FaceSearch, "find", lambda *given, **named: held(*given, **named))
+    gallery.search("smile > 0")
+    assert held.begun.wait(120)
+    live(["smile"])
+    seen = []
+    gallery.observe(lambda change: seen.append(told(gallery)), "page")
+    held.gate.set()
+    rest(gallery, tiny_session)
+    assert len(gallery.page["items"]) == 2
+    assert seen
+    assert not any('"readings": {"smile"' in text for text in seen)
+    gallery.close()
 
 
 # -- a training ------------------------------------------------------------------------------------
