@@ -23,6 +23,7 @@ from l2l_widgets.widgets import (
     FaceEditor,
     Gallery,
     InterpolationView,
+    Presenter,
     TrainingCell,
 )
 from l2l_widgets.widgets import bridge as bridges
@@ -258,6 +259,30 @@ def test_a_training_that_ends_at_once_is_not_said_to_be_stopping(tmp_path):
     send(cell, "stop")  # the button was pressed twice
     assert cell.status["message"] == "saved"
     cell.close()
+
+
+# -- a lesson --------------------------------------------------------------------------------------
+
+
+def test_a_page_that_comes_back_to_a_lesson_puts_up_nothing_older_than_the_worker(tiny_session):
+    view = Presenter([("One", {"seed": 3}), ("Two", {"seed": 4})], tiny_session)
+    older, up = view._result, view.after["data"]
+    view.go(1)
+    assert tiny_session.drain(120)
+    view._show_result(older)  # read by the page's thread before the worker had the newer one
+    assert view.slide["stamp"] == tiny_session.stamp
+    assert view.after["data"] != up
+    view.close()
+
+
+def test_a_lesson_shows_the_face_that_other_models_draw(tiny_parts, tiny_session):
+    view = Presenter([("One", {"seed": 3})], tiny_session)
+    parts = {**tiny_parts, "generator": build_generator(5)}
+    editors = {"linear": LinearEditor(build_directions())}
+    view.face.swap(Models.from_parts(**parts, editors=editors, name="other"))
+    assert tiny_session.drain(120)
+    assert view.before["data"] == picture_value(tiny_session.render().before)["data"]
+    view.close()
 
 
 # -- the face editor -------------------------------------------------------------------------------
