@@ -12,15 +12,18 @@ import pytest
 from conftest import LinearEditor, build_directions, build_generator
 from leaky_world import Follows, world
 from open_world import Moves
-from test_hidden_everywhere import live, rest, says, spoken
+from test_hidden_everywhere import live, rest, says, spoken, told
 
+from l2l_widgets.many.search import FaceSearch
 from l2l_widgets.models.zoo import Models
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.widgets import (
     EditorGrid,
     EntanglementExplorer,
     FaceEditor,
+    Gallery,
     InterpolationView,
+    Presenter,
     TrainingCell,
 )
 from l2l_widgets.widgets import bridge as bridges
@@ -203,6 +206,47 @@ def test_why_a_walk_could_not_be_drawn_goes_with_the_next_one(tiny_session, monk
     walk.close()
 
 
+def test_curves_that_are_read_while_an_attribute_is_hidden_are_not_shown(
+    live, tiny_session, monkeypatch
+):
+    walk = InterpolationView(tiny_session, 8, frames=3)
+    assert walk.wait(120)
+    assert "smile" in walk.curves["attributes"]
+    held = hold(walk._walker, "measure", monkeypatch)
+    walk.set(frames=5)
+    assert held.begun.wait(120)
+    live(["smile"])
+    seen = []
+    walk.observe(lambda change: seen.append(walk.curves), "curves")
+    held.gate.set()
+    rest(walk, tiny_session)
+    assert seen
+    assert {curves["stamp"] for curves in seen} == {walk.settings["stamp"]}
+    assert not any("smile" in curves["attributes"] for curves in seen)
+    assert len(walk.frames["pictures"]) == 5
+    walk.close()
+
+
+def test_a_page_that_is_found_while_an_attribute_is_hidden_does_not_name_it(
+    live, tiny_session, monkeypatch
+):
+    gallery = Gallery(tiny_session, page_size=2)
+    assert gallery.wait(120)
+    held = Held(FaceSearch.find)
+    monkeypatch.setattr(FaceSearch, "find", lambda *given, **named: held(*given, **named))
+    gallery.search("smile > 0")
+    assert held.begun.wait(120)
+    live(["smile"])
+    seen = []
+    gallery.observe(lambda change: seen.append(told(gallery)), "page")
+    held.gate.set()
+    rest(gallery, tiny_session)
+    assert len(gallery.page["items"]) == 2
+    assert seen
+    assert not any('"readings": {"smile"' in text for text in seen)
+    gallery.close()
+
+
 # -- a training ------------------------------------------------------------------------------------
 
 
@@ -215,6 +259,30 @@ def test_a_training_that_ends_at_once_is_not_said_to_be_stopping(tmp_path):
     send(cell, "stop")  # the button was pressed twice
     assert cell.status["message"] == "saved"
     cell.close()
+
+
+# -- a lesson --------------------------------------------------------------------------------------
+
+
+def test_a_page_that_comes_back_to_a_lesson_puts_up_nothing_older_than_the_worker(tiny_session):
+    view = Presenter([("One", {"seed": 3}), ("Two", {"seed": 4})], tiny_session)
+    older, up = view._result, view.after["data"]
+    view.go(1)
+    assert tiny_session.drain(120)
+    view._show_result(older)  # read by the page's thread before the worker had the newer one
+    assert view.slide["stamp"] == tiny_session.stamp
+    assert view.after["data"] != up
+    view.close()
+
+
+def test_a_lesson_shows_the_face_that_other_models_draw(tiny_parts, tiny_session):
+    view = Presenter([("One", {"seed": 3})], tiny_session)
+    parts = {**tiny_parts, "generator": build_generator(5)}
+    editors = {"linear": LinearEditor(build_directions())}
+    view.face.swap(Models.from_parts(**parts, editors=editors, name="other"))
+    assert tiny_session.drain(120)
+    assert view.before["data"] == picture_value(tiny_session.render().before)["data"]
+    view.close()
 
 
 # -- the face editor -------------------------------------------------------------------------------

@@ -247,8 +247,9 @@ class Gallery(FaceView):
         self.loaded = {"seed": event.seed}
         state = event.state
         if event.kind == "models":
-            self.page, self.found = {}, None  # with readings of what may be hidden now
-            self._take_models()
+            with self._lock:  # in one: a search that is under way shows nothing any more
+                self.page, self.found = {}, None  # with readings of what may be hidden now
+                self._take_models()
             if event.by != POLICY or any(c.name not in self._table for c in self._filter):
                 self._text, self._filter = "", FaceFilter()
             self._again()
@@ -287,13 +288,13 @@ class Gallery(FaceView):
         )  # fmt: skip
         if found.ended == "stopped" and not self._stopped and not self.is_hidden:
             return  # something newer waits
-        self.found = found
-        self._send_page(search, wanted, found, stamp, number)
-        self._show_still()
+        if self._send_page(search, wanted, found, stamp, number):
+            self._show_still()
 
     def _send_page(
         self, search: FaceSearch, wanted: FaceFilter, found: Found, stamp: int, number: int
-    ) -> None:
+    ) -> bool:
+        """Show what was found so far; False where other models, or attributes, came meanwhile."""
         names = [c.name for c in wanted]
         pictures = search.pictures(found.seeds)
         items = []
@@ -306,18 +307,24 @@ class Gallery(FaceView):
                     "readings": {n: round(reading[n], 3) for n in names if n in reading},
                 }
             )
-        self.page = {
-            "stamp": stamp,
-            "items": items,
-            "number": number,
-            "seen": found.progress.seen,
-            "found": found.progress.found,
-            "first": search.first,
-            "psi": search.truncation_psi,
-            "noise": search.noise_mode,
-            "ended": found.ended,
-            "more": found.ended == "enough",
-        }
+        with self._lock:
+            if not any(search is known for known in self._searches.values()):
+                return False
+            if found.ended != "searching":
+                self.found = found
+            self.page = {
+                "stamp": stamp,
+                "items": items,
+                "number": number,
+                "seen": found.progress.seen,
+                "found": found.progress.found,
+                "first": search.first,
+                "psi": search.truncation_psi,
+                "noise": search.noise_mode,
+                "ended": found.ended,
+                "more": found.ended == "enough",
+            }
+        return True
 
     # -- without a front end -----------------------------------------------------------------------
 

@@ -343,10 +343,11 @@ class InterpolationView(FaceView):
 
     def _on_face(self, event: FaceEvent) -> None:
         if event.kind == "models":
-            self.strip, self.curves = None, {}  # before the page is laid out anew
-            self._take_models()
-            if event.by == POLICY and self._values["attribute"] not in self._table:
-                self._values |= {"attribute": self._usual_attribute(), "span": None}
+            with self._lock:  # in one: a strip that is being drawn shows nothing any more
+                self.strip, self.curves = None, {}  # before the page is laid out anew
+                self._take_models()
+                if event.by == POLICY and self._values["attribute"] not in self._table:
+                    self._values |= {"attribute": self._usual_attribute(), "span": None}
         elif event.kind != "face" or event.by == self._name:
             return
         with self._lock:
@@ -372,7 +373,7 @@ class InterpolationView(FaceView):
 
     def _draw(self) -> None:
         with self._lock:
-            walk, stamp = self.walk, self._stamp
+            walk, stamp, walker = self.walk, self._stamp, self._walker
         pictures: list[dict[str, Any] | None] = [None] * walk.frames
         shown = time.monotonic()
 
@@ -383,11 +384,13 @@ class InterpolationView(FaceView):
                 shown = time.monotonic()
                 self.frames = {"stamp": stamp, "pictures": list(pictures), "done": False}
 
-        strip = self._walker.draw(walk, self._stale, on_frame)
+        strip = walker.draw(walk, self._stale, on_frame)
         if strip is None:
             return
-        self.strip = strip
         with self._lock, self.hold_sync():
+            if walker is not self._walker:
+                return  # other models, or other attributes that may be shown
+            self.strip = strip
             # only that: what was refused, or saved, while this was drawn has not been read yet
             if self._undrawn and self.notice.get("error") == self._undrawn:
                 self.notice = {**self.notice, "error": None}
@@ -395,11 +398,14 @@ class InterpolationView(FaceView):
             self.frames = {"stamp": stamp, "pictures": pictures, "done": True}
             if walk.kind == "attribute":
                 self._send_settings()
-        measured = self._walker.measure(strip, self._stale)
+        measured = walker.measure(strip, self._stale)
         if measured is None:
             return
-        self.strip = measured
-        self.curves = {"stamp": stamp, **self._curves_value(measured)}
+        with self._lock:
+            if walker is not self._walker:
+                return
+            self.strip = measured
+            self.curves = {"stamp": stamp, **self._curves_value(measured)}
         self._show_still()
 
     def _curves_value(self, strip: Strip) -> dict[str, Any]:

@@ -111,6 +111,8 @@ class Presenter(FaceView):
 
     def _on_face(self, event: FaceEvent) -> None:
         """What other views load is drawn by the session, whose results are heard."""
+        if event.kind == "models":
+            self._before_of = None  # the same face is another picture
         if event.by == POLICY:
             self.moved, self._receipt = "", None
             self.slide = {**self.slide, "asked": self._asked(self.presentation.step)}
@@ -190,26 +192,29 @@ class Presenter(FaceView):
     def _show_result(self, result: EditResult) -> None:
         step = self.presentation.step
         head, _, rest = step.words.strip().partition("\n")
-        self._result = result
-        self._waits = self.is_hidden  # pictures of a drag are many, and nobody sees these
-        if self._waits:
-            return
-        with self.hold_sync():
-            if result.after is not None:
-                self.after = picture_value(result.after)
-            if result.before is not None and self._before_of != result.state.face_key():
-                self._before_of = result.state.face_key()
-                self.before = picture_value(result.before)
-            self.slide = {
-                "at": self.presentation.at,
-                "count": len(self.presentation),
-                "head": head,
-                "rest": rest.strip(),
-                "asked": self._asked(step),
-                "error": self._words.said(result.error or self._refused(step)),
-                "strayed": "" if self._refused(step) else self._strayed(),
-                "stamp": result.stamp,
-            }
+        with self._lock:  # a page that comes back shows what is known, the worker something newer
+            if self._result is not None and result.stamp < self._result.stamp:
+                return
+            self._result = result
+            self._waits = self.is_hidden  # pictures of a drag are many, and nobody sees these
+            if self._waits:
+                return
+            with self.hold_sync():
+                if result.after is not None:
+                    self.after = picture_value(result.after)
+                if result.before is not None and self._before_of != result.state.face_key():
+                    self._before_of = result.state.face_key()
+                    self.before = picture_value(result.before)
+                self.slide = {
+                    "at": self.presentation.at,
+                    "count": len(self.presentation),
+                    "head": head,
+                    "rest": rest.strip(),
+                    "asked": self._asked(step),
+                    "error": self._words.said(result.error or self._refused(step)),
+                    "strayed": "" if self._refused(step) else self._strayed(),
+                    "stamp": result.stamp,
+                }
         self._show_still()
 
     # -- without a front end -----------------------------------------------------------------------
