@@ -140,6 +140,7 @@ def opened(page, address, folder):
 @pytest.fixture
 def seen(opened):
     opened.choose("Look")
+    harness.bring_into_sight(opened.page, opened.root)  # all of it, whichever test comes first
     yield opened
     assert harness.cell_errors(opened.page) == []
     assert harness.kernel_errors(opened.page) == []
