@@ -16,6 +16,7 @@ from l2l_widgets.policy import hide_attributes
 from l2l_widgets.session.edit_session import EditSession
 from l2l_widgets.session.references import CHUNK
 from l2l_widgets.widgets import FaceEditor
+from l2l_widgets.widgets.editor import measured_reach
 
 NAMES = DEFAULT_TABLE.names
 #: How far the editors below say that they reach, and above which no smile comes.
@@ -216,6 +217,11 @@ def test_nothing_else_of_the_session_changes(session):
 
 
 # -- in the view -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(measured_reach, "REST", 0.05)
 
 
 @pytest.fixture
