@@ -131,7 +131,7 @@ def test_a_face_under_the_pointer_is_drawn_and_described(view, page, session):
     assert (picture - (expected * 127.5 + 127.5).round().clamp(0, 255).int()).abs().max() <= 1
     assert len(hover["named"]) == 5
     assert hover["believed"].keys() == {"kept", "trustworthiness", "continuity"}
-    assert view.answered["page"] == page.number
+    assert wait_for(lambda: view.answered["page"] == page.number)
 
 
 def test_a_click_loads_the_face_into_every_view_of_the_session(view, page, session):

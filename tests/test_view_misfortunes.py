@@ -243,7 +243,8 @@ def test_groups_that_one_page_draws_are_known_to_every_page(session, tiny_parts)
     draw("two", 1, a=[1, 2, 3], b=[7, 8, 9])
     assert wait_for(lambda: view.comparison), "which the second page had from the first"
     draw("one", 2, a=[], b=[])
-    assert view.comparison == {}, "nothing to show to a page that is opened now"
+    # one message for a page, one trait after the other for the test's thread
+    assert wait_for(lambda: view.comparison == {}), "it is shown to a page that is opened now"
     draw("one", 3, a=[4, 5], b=[])
     at_hand = []  # when a page begins anew
     view.observe(lambda _: at_hand.append(view.points), "schema")
