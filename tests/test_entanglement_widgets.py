@@ -427,7 +427,8 @@ def test_the_request_of_the_sliders_is_taken(side, session):
     assert page.send("take") == ""
     assert side.settings["request"] == {"smile": 0.2}
     assert "unknown" in page.send("ask", name="agee", change=0.1)
-    assert side.answers() and side.settings["request"] == {"smile": 0.2}
+    assert side.answers()
+    assert side.settings["request"] == {"smile": 0.2}
 
 
 def test_a_grid_out_of_sight_waits(side, session):
