@@ -102,6 +102,8 @@ def test_two_labels_of_one_file_are_refused(tmp_path) -> None:
 
 def test_a_finished_report_is_gone_on_with_for_more_alone(tmp_path, capsys) -> None:
     held = {"plan": {"parts": ["request", "equal"], "seeds": 1}, "methods": {"mapper": "mapper"}}
+    variants = {name: f"mapper-variant: {name}" for name in ("whole", "relu")}
+    ablated = {"plan": {"parts": ["request", "equal"], "seeds": 1}, "methods": variants}
     (tmp_path / "report.json").write_text("{}")
     base = ["evaluate", "--out", str(tmp_path), "--generator", "nowhere"]
     small = ["--parts", "request,equal"]
@@ -110,7 +112,9 @@ def test_a_finished_report_is_gone_on_with_for_more_alone(tmp_path, capsys) -> N
         (held, [*small, "--methods", "mapper,mapper"], False),
         (held, [*small, "--seeds", "5"], False),
         (held, ["--parts", "request,several"], False),
-        (held, ["--ablations", "relu"], True),
+        (held, ["--ablations", "relu"], False),
+        (ablated, ["--ablations", "relu"], True),
+        (ablated, ["--ablations", "relu,1 layer"], False),
         ([], [*small, "--seeds", "5"], True),
     ):
         (tmp_path / "run.json").write_text(json.dumps(run_json))

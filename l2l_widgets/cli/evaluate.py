@@ -20,7 +20,7 @@ from l2l_widgets.cli.checks import (
     number,
     whole_number,
 )
-from l2l_widgets.cli.evaluate_ablations import ablate_as_asked
+from l2l_widgets.cli.evaluate_ablations import ablate_as_asked, variants_asked
 from l2l_widgets.cli.evaluate_methods import (
     check_methods,
     editors_of,
@@ -36,6 +36,8 @@ from l2l_widgets.errors import suggestion
 DETECTORS = ("auto", "none", "haar", "cascade")
 PARTS = ("request", "equal", "paper", "several", "standards")
 USUAL = PARTS[:3]
+#: Of --ablations, where none are named.
+ABLATED = PARTS[:2]
 #: Whole numbers that a plan takes, as `l2l_widgets.evaluation` checks them again.
 LIMITS = {
     "faces": (2, 4000), "seed": (0, 999), "seeds": (1, 100), "paper_faces": (2, 4000),
@@ -221,7 +223,7 @@ def run_evaluate(args: argparse.Namespace) -> dict[str, Any] | None:
         models, plan = _asked(args)
         # the paper's table says nothing of a variant that the others do not
         if args.parts == ",".join(USUAL):
-            plan = replace(plan, parts=("request", "equal"))
+            plan = replace(plan, parts=ABLATED)
         named = () if args.ablations == "all" else words_of(args.ablations)
         truth = truth_of(plan.truth_people, models)
         return ablate_as_asked(args, models, plan, named, truth)
@@ -251,14 +253,18 @@ def _check_unfinished(args: argparse.Namespace) -> None:
     try:
         held = json.loads((args.out / "run.json").read_text(encoding="utf-8"))
         parts, seeds = words_of(args.parts), int(args.seeds)
-        methods = list(sources_of(args.methods).values())
+        if args.ablations is not None:
+            methods = variants_asked(args.ablations)
+            parts = parts if args.parts != ",".join(USUAL) else ABLATED
+        else:
+            methods = list(sources_of(args.methods).values())
         more = asks_more(held, methods, parts, seeds) or args.train_seeds
     except (OSError, ValueError, AttributeError):
         more = False
-    if args.ablations is not None or not more:
+    if not more:
         raise ValueError(
             f"--out {args.out}: holds a report already; allowed: another folder, or more "
-            "--methods, --parts or --seeds than it has"
+            "--methods, --ablations, --parts or --seeds than it has"
         )
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import Any
 
 from l2l_widgets.cli.evaluate_text import number_cell
 from l2l_widgets.cli.recipe_words import changed_fields
 
-__all__ = ["ablate_as_asked"]
+__all__ = ["ablate_as_asked", "variants_asked"]
+
+
+def variants_asked(text: str) -> list[str]:
+    """What a report calls the variants that ``--ablations`` names."""
+    from l2l_widgets.cli.evaluate_methods import words_of
+    from l2l_widgets.recipes.mapper_ablations import NAME, VARIANTS
+
+    names = VARIANTS if text == "all" else ("whole", *words_of(text))
+    return [f"{NAME}: {name}" for name in dict.fromkeys(names)]
 
 
 def ablate_as_asked(
@@ -32,6 +42,7 @@ def ablate_as_asked(
         truth=truth,
         figures=not args.no_figures,
         say=lambda line: print(line, file=sys.stderr),
+        command=shlex.join(["l2l", *args.words]),
     )
     if comparison is None:
         return {"out": str(args.out), "stopped": True}

@@ -165,6 +165,7 @@ def ablate(
     truth: Any = None,
     figures: bool = True,
     say: Callable[[str], None] = print,
+    command: str = "",
 ) -> Comparison | None:
     """Train the variants, measure them beside the whole, and write the report and its table.
 
@@ -182,6 +183,8 @@ def ablate(
         As for ``compare``.
     figures : bool
         Whether figures are drawn.
+    command : str
+        What was typed, for ``report.json``.
 
     Returns
     -------
@@ -203,6 +206,8 @@ def ablate(
         trained={name: [sha256_file(path)] for name, path in files.items()},
         progress=say,
     )
+    if command:
+        comparison.provenance["command"] = command
     write_report(comparison, out, figures=figures)
     rows = ablation_rows(comparison)
     steps = get_recipe(NAME).replace(**dict(changes or {})).settings.steps
