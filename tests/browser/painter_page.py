@@ -8,6 +8,7 @@ cheap enough to be tested one by one. ``test_mask_painter`` opens it in a Jupyte
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
 import time
@@ -18,7 +19,7 @@ from l2l_widgets.widgets.paint.mask_painter import MaskPainter
 from l2l_widgets.widgets.paint.paint_bridge import PaintBridge, painter_schema
 from l2l_widgets.widgets.words import Words
 
-from .harness import PATIENCE, SETTLED, steady, until
+from .harness import PATIENCE, SETTLED, page_beside, steady, until
 
 #: A model as anywidget gives it: values, listeners, and a line that ``answer`` is at the end of.
 PAGE = """
@@ -211,3 +212,24 @@ class PainterPage:
               return table;
             }"""
         )
+
+    def put_back(self) -> None:
+        """Nothing painted, nothing zoomed, the brush as it is at first."""
+        self.settle()
+        for _ in range(3):
+            self.button("Zoom out").click()
+        if self.button("Reset").is_enabled():
+            self.button("Reset").click()
+            self.settle()
+        self.tool("Brush")
+        self.size(4)
+
+
+@contextlib.contextmanager
+def painter_beside(page, session, folder: Path):
+    """The painter of a session, on a page of its own."""
+    with page_beside(page) as own:
+        Bench(own, session, folder)
+        painter = PainterPage(own, session)
+        painter.folder, painter.model = folder, session.model
+        yield painter

@@ -24,7 +24,7 @@ from . import harness
 from .editor_page import Pixels
 from .paint_strokes import EDITS, plain_faces, strokes
 from .painter_latency import LIMIT
-from .painter_page import PROBE, SHOWN, Bench, PainterPage
+from .painter_page import PROBE, SHOWN, Bench, PainterPage, painter_beside
 
 pytestmark = pytest.mark.browser
 
@@ -50,27 +50,15 @@ def models():
 @pytest.fixture(scope="module")
 def opened(page, faces, models, tmp_path_factory):
     """The shipped networks, on a face that they have never seen."""
-    model = load_painter(models)
-    session = PaintSession(model, faces.image[0], faces.mask[0])
-    folder = tmp_path_factory.mktemp("painted")
-    with harness.page_beside(page) as own:
-        Bench(own, session, folder)
-        painter = PainterPage(own, session)
-        painter.folder, painter.model = folder, model
+    session = PaintSession(load_painter(models), faces.image[0], faces.mask[0])
+    with painter_beside(page, session, tmp_path_factory.mktemp("painted")) as painter:
         yield painter
 
 
 @pytest.fixture
 def painter(opened):
     """The painter with nothing painted; what the page complained about is read at the end."""
-    opened.settle()
-    for _ in range(3):
-        opened.button("Zoom out").click()
-    if opened.button("Reset").is_enabled():
-        opened.button("Reset").click()
-        opened.settle()
-    opened.tool("Brush")
-    opened.size(4)
+    opened.put_back()
     yield opened
     assert opened.page.faults == []
 
@@ -192,29 +180,6 @@ def test_eraser_fill_pick_move_and_line(painter):
     assert 20 <= painter.count("neck_l") <= 40, "one straight row of pixels"
 
 
-def test_the_keyboard_alone_paints(painter):
-    painter.root.locator(".l2l-canvas").focus()
-    keys = painter.page.keyboard
-    keys.press("j")  # necklace
-    for _ in range(8):
-        keys.press("Shift+ArrowUp")
-    keys.press("Space")
-    for _ in range(10):
-        keys.press("ArrowRight")
-    keys.press("Space")
-    painter.settle()
-    assert painter.count("neck_l") >= 20
-    keys.press("]")
-    assert painter.root.get_by_label("Brush size").input_value() == "5"
-    keys.press("+")
-    assert painter.root.locator(".l2l-zoom").inner_text() == "2×"
-    keys.press("-")
-    keys.press("o")
-    assert painter.root.get_by_label("Mask opacity").input_value() == "0"
-    keys.press("o")
-    assert painter.root.get_by_label("Mask opacity").input_value() == "0.55"
-
-
 def test_what_is_no_part_is_not_moved(painter):
     """With the background the whole face would be torn; what is not there has nothing to move."""
     session = painter.session
@@ -234,44 +199,6 @@ def test_what_is_no_part_is_not_moved(painter):
     assert "Necklace is not in the mask" in message.inner_text()
     painter.settle()
     assert torch.equal(session.mask, session.original)
-
-
-def test_a_click_on_no_control_leaves_the_keys_with_the_painter(painter):
-    """Lab, where they would go else, cuts the cell at X."""
-    for place in (".l2l-consent", ".l2l-result .l2l-frame"):
-        painter.tool("Brush")
-        painter.root.locator(place).click()
-        held = painter.page.evaluate(
-            "() => [document.activeElement.closest('.l2l-painter') !== null,"
-            " document.activeElement.dataset.lmSuppressShortcuts]"
-        )
-        assert held == [True, "true"], place
-        painter.page.keyboard.press("x")
-        assert painter.button("Eraser").get_attribute("aria-pressed") == "true", place
-    caption = painter.root.locator(".l2l-result figcaption")
-    painter.page.keyboard.down("Space")
-    assert "original" in caption.inner_text()
-    painter.page.keyboard.up("Space")
-    assert caption.inner_text() == "result"
-
-
-def test_what_is_told_of_a_stroke_goes_with_it(painter):
-    status, keys = painter.root.locator(".l2l-status"), painter.page.keyboard
-    painter.take("eye_g")
-    assert "one patch" in status.inner_text()
-    for end in ("Escape", "Tab"):
-        painter.root.locator(".l2l-canvas").focus()
-        keys.press("Space")
-        assert "Space lifts it" in status.inner_text()
-        keys.press("ArrowRight")
-        keys.press(end)
-        assert status.inner_text() == "", end
-    under = painter.root.locator(".l2l-under-pointer")
-    painter.root.locator(".l2l-canvas").hover()
-    assert under.count() == 1
-    painter.page.mouse.move(2, 2)
-    assert under.count() == 0
-    painter.settle()
 
 
 def test_a_stroke_without_end_is_kept(painter):
@@ -298,39 +225,6 @@ def test_a_stroke_without_end_is_kept(painter):
     assert painter.root.locator(".l2l-message").inner_text() == ""
     assert painter.count("cloth") > 0.8 * painter.session.mask.numel()
     assert before < len(painter.session.operations) <= before + 6
-
-
-def test_brackets_that_need_another_key_size_the_brush(painter):
-    """Of a German keyboard: AltGr, which Windows reports as Ctrl and Alt, and Option elsewhere."""
-    size = painter.root.get_by_label("Brush size")
-    press = """(canvas, event) => canvas.dispatchEvent(
-      new KeyboardEvent('keydown', { bubbles: true, ...event }))"""
-    canvas = painter.root.locator(".l2l-canvas")
-    for event, after in (
-        ({"key": "]", "altKey": True, "ctrlKey": True}, "5"),
-        ({"key": "]", "altKey": True}, "6"),
-        ({"key": "[", "altKey": True, "ctrlKey": True}, "5"),
-        ({"key": "]", "ctrlKey": True}, "5"),  # the browser's own
-    ):
-        canvas.evaluate(press, event)
-        assert size.input_value() == after, event
-
-
-def test_a_mouse_that_presses_ends_the_stroke_that_a_key_began(painter):
-    painter.take("neck_l")
-    painter.root.locator(".l2l-canvas").focus()
-    keys = painter.page.keyboard
-    keys.press("Space")
-    for _ in range(12):
-        keys.press("ArrowRight")
-    status = painter.root.locator(".l2l-status")
-    assert "Brush down" in status.inner_text()
-    painter.stroke((0.2, 0.9), (0.4, 0.9))
-    first, second = painter.session.operations[-2:]
-    start, end = (first["points"][k][0] for k in (0, -1))
-    assert end == min(63.5, int(start) + 12.5), "all of its way, and not to where the mouse lies"
-    assert second["points"][0][1] > 50
-    assert status.inner_text() == ""
 
 
 def test_touch_paints(painter):
@@ -446,22 +340,6 @@ def test_two_fingers_zoom_and_paint_nothing(painter):
     assert grown["x"] + grown["width"] / 2 == pytest.approx(middle, abs=2)
     painter.button("Zoom out").click()
     assert zoom.inner_text() == "1×"
-
-
-def test_the_view_follows_the_cursor_of_the_keys(painter):
-    painter.button("Zoom in").click()
-    painter.button("Zoom in").click()
-    painter.root.locator(".l2l-canvas").focus()
-    for _ in range(14):
-        painter.page.keyboard.press("Shift+ArrowRight")
-    inside = """e => {
-      const view = e.querySelector('.l2l-view').getBoundingClientRect();
-      const ring = e.querySelector('.l2l-ring').getBoundingClientRect();
-      return view.left <= ring.left && ring.left < view.right;
-    }"""
-    painter.until(lambda: painter.root.evaluate(inside), "the cursor in sight")
-    painter.button("Zoom out").click()
-    painter.button("Zoom out").click()
 
 
 def test_the_original_shows_while_the_result_is_held(painter):

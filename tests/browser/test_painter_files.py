@@ -22,7 +22,7 @@ from l2l_widgets.painting.strokes import stroke
 from l2l_widgets.widgets.stylesheet import STATIC
 
 from . import harness
-from .painter_page import Bench, PainterPage
+from .painter_page import painter_beside
 
 pytestmark = pytest.mark.browser
 
@@ -36,22 +36,14 @@ def faces():
 def opened(page, faces, tmp_path_factory):
     models = load()
     session = PaintSession(load_painter(models), faces.image[0], faces.mask[0], models.parser)
-    folder = tmp_path_factory.mktemp("files")
-    with harness.page_beside(page) as own:
-        Bench(own, session, folder)
-        painter = PainterPage(own, session)
-        painter.folder, painter.model = folder, session.model
+    with painter_beside(page, session, tmp_path_factory.mktemp("files")) as painter:
         yield painter
 
 
 @pytest.fixture
 def painter(opened):
     """The painter with nothing painted; what the page complained about is read at the end."""
-    opened.settle()
-    if opened.button("Reset").is_enabled():
-        opened.button("Reset").click()
-        opened.settle()
-    opened.tool("Brush")
+    opened.put_back()
     yield opened
     assert opened.page.faults == []
 
