@@ -215,7 +215,7 @@ def test_a_stroke_without_end_is_kept(painter):
             clientX: box.left + box.width * share(k, 40),
             clientY: box.top + box.height * share(k, 9000),
           }));
-          const event = new PointerEvent('pointermove', { ...places.at(-1), bubbles: true });
+          const event = new PointerEvent('pointermove', { ...places.at(-1), pointerId: 1, bubbles: true });
           event.getCoalescedEvents = () => places;
           e.dispatchEvent(event);
         }"""
