@@ -215,7 +215,8 @@ def test_a_stroke_without_end_is_kept(painter):
             clientX: box.left + box.width * share(k, 40),
             clientY: box.top + box.height * share(k, 9000),
           }));
-          const event = new PointerEvent('pointermove', { ...places.at(-1), pointerId: 1, bubbles: true });
+          const last = { ...places.at(-1), pointerId: 1, bubbles: true };
+          const event = new PointerEvent('pointermove', last);
           event.getCoalescedEvents = () => places;
           e.dispatchEvent(event);
         }"""
