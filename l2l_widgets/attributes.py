@@ -167,10 +167,14 @@ class AttributeTable:
     ----------
     attributes : iterable of Attribute
         The rows, in the order in which a regressor reports them.
+    families : iterable of str
+        Headings in the order in which they stand, of which some may have no row here; further ones
+        follow in table order. All of them do if not given.
     """
 
-    def __init__(self, attributes: Iterable[Attribute]) -> None:
+    def __init__(self, attributes: Iterable[Attribute], families: Iterable[str] = ()) -> None:
         self._rows = tuple(attributes)
+        self.headings = tuple(dict.fromkeys([*families, *(a.family for a in self._rows)]))
         self.names: tuple[str, ...] = tuple(a.name for a in self._rows)
         if len(set(self.names)) != len(self.names):
             raise ValueError("attribute table: two rows share a name")
@@ -219,11 +223,9 @@ class AttributeTable:
         return f"attribute {str(name)!r} is unknown; {hint}"
 
     def families(self) -> dict[str, tuple[Attribute, ...]]:
-        """Family heading -> its rows, in table order."""
-        out: dict[str, list[Attribute]] = {}
-        for a in self._rows:
-            out.setdefault(a.family, []).append(a)
-        return {k: tuple(v) for k, v in out.items()}
+        """Family heading -> its rows; a row that is left out moves no heading to another place."""
+        rows = {heading: tuple(a for a in self if a.family == heading) for heading in self.headings}
+        return {heading: members for heading, members in rows.items() if members}
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Exclusive group -> names of its members."""
@@ -243,7 +245,7 @@ class AttributeTable:
         """The named rows, in table order; what names a row outside the subset is dropped."""
         wanted = {self.names[self.index(n)] for n in names}
         rows = [a for a in self._rows if a.name in wanted]
-        return AttributeTable(a.among(wanted) for a in rows)
+        return AttributeTable((a.among(wanted) for a in rows), self.headings)
 
     def hide(self, names: Iterable[str]) -> AttributeTable:
         """The table without the named rows: a teacher's policy list."""

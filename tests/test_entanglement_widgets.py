@@ -352,6 +352,9 @@ def test_blind_the_page_is_told_no_name_until_it_is_revealed(side):
     assert side.settings["tally"] == side.tally() == {side.votes[0]["method"]: 1}
     titles = [card["title"] for card in side.cards]
     assert f"{good}: {side.votes[0]['method']}" in titles
+    assert [vote["blind_seed"] for vote in side.votes] == [0]
+    page.send("vote", label=good)
+    assert [vote["blind_seed"] for vote in side.votes] == [None], "by who could read the name"
 
 
 def test_blind_the_still_tells_no_name_either(monkeypatch):

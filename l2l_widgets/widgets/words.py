@@ -152,7 +152,9 @@ class Words:
 
     def translate(self, table: AttributeTable) -> AttributeTable:
         """The table with this language's labels, definitions, families and units."""
-        return AttributeTable(self._row(row) for row in table)
+        families = self._content["families"]
+        headings = [families.get(heading, heading) for heading in table.headings]
+        return AttributeTable((self._row(row) for row in table), headings)
 
     def _row(self, row: Attribute) -> Attribute:
         own = self._content["attributes"].get(row.name, {})

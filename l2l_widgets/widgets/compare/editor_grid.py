@@ -24,7 +24,7 @@ from l2l_widgets.session.shared_face import FaceEvent, SharedFace
 from l2l_widgets.session.states import Edit, SessionState
 from l2l_widgets.widgets.bridge import picture_value
 from l2l_widgets.widgets.compare.explorer_values import attribute_values
-from l2l_widgets.widgets.compare.grid_request import Origins, in_units, usual_request
+from l2l_widgets.widgets.compare.grid_request import Origins, StandIn, in_units, usual_request
 from l2l_widgets.widgets.face_view import FaceView, shared
 from l2l_widgets.widgets.still import Still
 from l2l_widgets.widgets.stylesheet import scripted, themed
@@ -63,7 +63,8 @@ class EditorGrid(FaceView):
     Attributes
     ----------
     votes : list of dict
-        What was voted: ``face``, ``request``, ``label``, ``method``, ``blind_seed``.
+        What was voted: ``face``, ``request``, ``label``, ``method``, ``blind_seed`` (None where
+        the method could be read).
 
     Raises
     ------
@@ -113,7 +114,7 @@ class EditorGrid(FaceView):
         self._state = "waiting"
         self._error = self._failed = ""  # what was refused, and why nothing could be compared
         self._compared: SessionState | None = None  # whose cards are up, or on their way
-        self._made_of = Origins()  # faces of cards that were loaded
+        self._made_of, self._stand_in = Origins(), StandIn()  # Origins: of cards that were loaded
         super().__init__(face, folder, language=language)
         self.schema = self._schema_value()
         self._tell()
@@ -232,7 +233,7 @@ class EditorGrid(FaceView):
         self.votes.append(
             {
                 "face": here[0], "request": here[1], "label": label, "method": method,
-                "blind_seed": self._blind_seed if self._blind else None,
+                "blind_seed": self._blind_seed if self._blind and not self._revealed else None,
             }
         )  # fmt: skip
 
@@ -292,8 +293,7 @@ class EditorGrid(FaceView):
             if wanted and not kept:
                 raise ValueError(f"methods are {', '.join(wanted)}; these models lack them")
             made = SideBySide(models, kept, self._n_random)
-            if any(name not in self._table for name in request):
-                request = usual_request(made, self._table)
+            request = self._stand_in.of(request, made, self._table)
             made.check(request)
             side = made
         except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ class StudyMaker:
     truth: Truth | None
     chance: int
     folder: str | Path | None
+    #: Rows that stand in for others of which not all are shown, and those others.
+    _instead: tuple[tuple[str, ...], tuple[str, ...]] | None = field(default=None, init=False)
 
     def make(self, models: Models, protocol: Protocol) -> LeakageStudy:
         """Return the study of a protocol; nothing is measured yet."""
@@ -68,7 +70,11 @@ class StudyMaker:
         error : str or None
             What goes on all the same.
         """
-        names = tuple(n for n in old.protocol.attributes if n in table) or usual_rows(table)
+        wanted = old.protocol.attributes
+        if self._instead is not None and self._instead[0] == wanted:
+            wanted = self._instead[1]  # nobody has asked for other rows since
+        names = tuple(n for n in wanted if n in table) or usual_rows(table)
+        self._instead = None if names == wanted else (names, wanted)
         study, lost, error = old, "", None
         try:
             if not models.available_editors:

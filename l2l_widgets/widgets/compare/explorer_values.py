@@ -39,9 +39,10 @@ MOST_LEAKS, MOST_UNDECIDED = 12, 5
 
 
 def attribute_values(table: AttributeTable) -> list[dict[str, Any]]:
-    """Return name, label, family and unit of every attribute."""
+    """Return name, label, family and unit of every attribute, one family after the other."""
     fields = ("name", "label", "definition", "family", "low", "high", "unit")
-    return [{field: getattr(row, field) for field in fields} for row in table]
+    rows = [row for family in table.families().values() for row in family]
+    return [{field: getattr(row, field) for field in fields} for row in rows]
 
 
 def explorer_schema(

@@ -37,6 +37,25 @@ class Origins:
         return self._bases.get(state.face_key(), otherwise)
 
 
+class StandIn:
+    """What is compared while a request speaks of what is not shown, and then the request again."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, float] = {}
+        self._instead: dict[str, float] | None = None  # what stands in for that, if anything does
+
+    def of(
+        self, asked: Mapping[str, float], side: SideBySide, table: AttributeTable
+    ) -> dict[str, float]:
+        """What is compared once ``table`` is what is shown, where ``asked`` was until now."""
+        wanted = self._wanted if asked == self._instead else dict(asked)
+        self._wanted, self._instead = wanted, None
+        if all(name in table for name in wanted):
+            return wanted
+        self._instead = usual_request(side, table)
+        return dict(self._instead)
+
+
 def in_units(changes: Mapping[str, float], table: AttributeTable) -> str:
     """Return changes as everybody reads them, "Glasses +30 %"; those that a table lacks go."""
     return ", ".join(

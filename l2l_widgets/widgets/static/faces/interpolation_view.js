@@ -16,6 +16,7 @@ class WalkView {
     const ask = (fields) => this.ask({ kind: "set", fields });
     this.bar = new WalkBar(this.schema, ask, () => this.ask({ kind: "swap" }));
     this.big = new PictureView("cursor", t("the_face_at_the_cursor"));
+    this.big.caption.textContent = ""; // until there is a frame
     this.strip = h("div", {
       class: "l2l-strip", role: "slider", tabindex: 0, "aria-label": t("frame_of_the_walk"),
       "aria-valuemin": 1, "aria-orientation": "horizontal",
