@@ -80,13 +80,19 @@ def painting_section(s: Mapping[str, Any]) -> str:
         f"{s['parser_iou']:.3f} ({s['parser_iou_asked']:.3f} over the classes asked for alone), "
         f"the most that can be reached.{asked}"
     )
+    small = wrapped(
+        f"The Fréchet multiple is of {s['frechet_sets'][0]} faces a side, where chance is most of "
+        "either distance: with more faces both shrink, the renders' own faster, and the multiple "
+        "grows."
+    )
     rows = [(label, _cell(s, name)) for name, label in _labels(s).items()]
     return f"""`l2l paint-scores --faces {s["faces"]} --seed 0 --out report`
 
 {said}
 
 {markdown_table(("measure", "value"), rows)}
-{reach_table(reached(_figures(s), GOALS))}"""
+{reach_table(reached(_figures(s), GOALS))}
+{small}"""
 
 
 def readme_text(report: Mapping[str, Any]) -> str:
