@@ -1,4 +1,5 @@
 import base64
+import errno
 import io
 import json
 import os
@@ -227,14 +228,18 @@ def test_an_impossible_sheet_is_refused(capsys, tmp_path, words, message):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder that takes no files")
 @pytest.mark.parametrize("words", [["sample", "-n", "2"], ["evaluate", "--faces", "2"]])
-def test_a_folder_that_cannot_be_made_is_said_before_any_work(capsys, words, monkeypatch):
+def test_a_folder_that_cannot_be_made_is_said_before_any_work(capsys, tmp_path, words, monkeypatch):
+    def refuse(folder, *args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
     monkeypatch.setattr("l2l_widgets.session.edit_session.EditSession.__init__", None)
     monkeypatch.setattr("l2l_widgets.evaluation.usable_detector", None)
-    code, out, err = run(capsys, *words, "--out", "/proc/nowhere/x.png")
+    code, out, err = run(capsys, *words, "--out", tmp_path / "new" / "x.png")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "cannot make the folder '/proc/nowhere" in err
+    assert f"cannot make the folder '{tmp_path / 'new'}" in err
+    assert "Read-only file system; it must name a place where you may write" in err
     assert "Errno" not in err
 
 
