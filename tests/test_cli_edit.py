@@ -1,9 +1,11 @@
 import base64
+import errno
 import io
 import json
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -224,6 +226,35 @@ def test_an_impossible_sheet_is_refused(capsys, tmp_path, words, message):
     assert (code, out) == (2, "")
     assert message in err
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("words", [["sample", "-n", "2"], ["evaluate", "--faces", "2"]])
+def test_a_folder_that_cannot_be_made_is_said_before_any_work(capsys, tmp_path, words, monkeypatch):
+    def refuse(folder, *args, **kwargs):
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr("l2l_widgets.session.edit_session.EditSession.__init__", None)
+    monkeypatch.setattr("l2l_widgets.evaluation.usable_detector", None)
+    code, out, err = run(capsys, *words, "--out", tmp_path / "new" / "x.png")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"cannot make the folder '{tmp_path / 'new'}" in err
+    assert "Read-only file system; it must name a place where you may write" in err
+    assert "Errno" not in err
+
+
+def test_files_that_hold_no_face_at_all_are_one_line_and_no_folder(capsys, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (8, 8)).save(pictures / "a.png")
+    (pictures / "b.json").write_text("{}")
+    asked = ["--set", "smile=+0.3", "--out", tmp_path / "out"]
+    for given, says in ((pictures / "a.png", "--latents: "), (pictures, "none of the 2 files")):
+        code, out, err = run(capsys, "edit", "--latents", given, *asked)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert says in err
+        assert "a.png: the picture carries no" in err
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("out", ["face.jpg", "file/face.png", "face"])

@@ -380,6 +380,10 @@ def test_the_command_lists_and_checks(attributes, capsys):
     assert main(["judges", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(listed) == set(list_declarations())
+    assert main(["judges"]) == 0
+    lines = capsys.readouterr().out.splitlines()[: len(listed)]
+    columns = {line.index(d["about"]) for line, d in zip(lines, listed.values(), strict=True)}
+    assert len(columns) == 1, "every column holds its longest word"
     assert main(["judges", str(attributes), "--json"]) == 0
     checked = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert checked["attributes"] == ["smile", "age", "brightness"]

@@ -146,7 +146,9 @@ def run_sample(args: argparse.Namespace) -> dict[str, Any]:
 
     from l2l_widgets.images import grid, save_image
     from l2l_widgets.session.edit_session import EditSession
+    from l2l_widgets.storage import make_folder
 
+    make_folder(args.out.parent)  # refuses before the drawing, not after it
     session = EditSession(models, truncation_psi=psi)
     scale = wanted_scale or _visible(session.models.generator.img_resolution, VISIBLE_ON_SHEET)
     faces = []

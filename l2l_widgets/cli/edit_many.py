@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from l2l_widgets.cli.counts import counted
+from l2l_widgets.errors import first_line
 
 if TYPE_CHECKING:
-    from l2l_widgets.many.batch import BatchProgress
+    from l2l_widgets.many.batch import BatchItem, BatchProgress
     from l2l_widgets.models.zoo import Models
     from l2l_widgets.session.states import Edit
 
 #: Seconds between two lines of progress where no terminal overwrites them.
 QUIET = 10.0
+#: Endings that are taken for a picture's name where a folder's is needed.
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +62,11 @@ def check_many(args: argparse.Namespace) -> None:
         parse_seeds(args.seeds, "--seeds")
     elif not Path(args.latents).exists():
         raise ValueError(f"--latents is {args.latents!r}; there is no such file or folder")
+    if args.out.suffix.lower() in _PICTURES and not args.out.is_dir():
+        given = "--latents" if args.seeds is None else "--seeds"
+        raise ValueError(
+            f"--out is {str(args.out)!r}, a picture's name; allowed with {given}: a folder's name"
+        )
     check_folder(args.out)
 
 
@@ -65,12 +74,14 @@ def run_many(
     args: argparse.Namespace, models: Models, edits: tuple[Edit, ...], options: dict[str, Any]
 ) -> dict[str, Any]:
     """Do one edit to many faces, with progress on standard error."""
-    from l2l_widgets.many.batch import Batch, latents, parse_seeds, seeds
+    from l2l_widgets.many.batch import TABLE, Batch, latents, parse_seeds, seeds
 
     if args.seeds is not None:
         items = seeds(parse_seeds(args.seeds, "--seeds"))
     else:
         items = latents(args.latents)
+        if not (args.out / TABLE).exists():  # else a run goes on, and what is done is not read
+            _check_readable(items)
     batch = Batch(
         models, edits, items, args.out, receipts=not args.no_receipt, compare=args.compare,
         **options,
@@ -91,6 +102,19 @@ def run_many(
         name, reason = next(iter(report.failed.items()))
         raise ValueError(f"no face could be done; {name}: {reason}")
     return report.to_dict()
+
+
+def _check_readable(items: Sequence[BatchItem]) -> None:
+    """Refuse files of which none holds a face, before a folder is made for them."""
+    first = None
+    for item in items:
+        try:
+            item.face()
+            return
+        except Exception as error:  # a batch would make it the row's reason
+            first = first or first_line(error)
+    which = "" if len(items) == 1 else f"none of the {len(items)} files holds a face; the first: "
+    raise ValueError(f"--latents: {which}{first}")
 
 
 class Ticker:

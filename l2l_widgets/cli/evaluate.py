@@ -291,6 +291,10 @@ def _asked(args: argparse.Namespace, first: bool = True) -> tuple[Any, Any]:
     check_names(attributes, models.table, "--attributes")
     check_methods(args.methods, models)
 
+    from l2l_widgets.storage import make_folder
+
+    make_folder(args.out)  # refuses before the hours of work, not after them
+
     from l2l_widgets import evaluation
     from l2l_widgets.evaluation.report import Protocol
     from l2l_widgets.faceworld.version import WORLD

@@ -93,8 +93,9 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
     if args.judge is None:
         found = {name: published_declaration(name) for name in list_declarations()}
         if not args.json:
+            wide, wider = max(map(len, found)), max(len(d.file) for d in found.values())
             for name, d in found.items():
-                print(f"{name:22} {d.kind:11} {d.file:28} {d.about}")
+                print(f"{name:{wide}}  {d.kind:10}  {d.file:{wider}}  {d.about}")
             print("Use one with: l2l judges NAME=FILE (the networks themselves are not shipped).")
             print("OpenCV's YuNet needs no declaration: l2l invert --detector yunet=FILE.onnx")
         return {

@@ -205,10 +205,11 @@ def _check_face(field: str, word: str) -> None:
     if word.lstrip("-").isdigit():
         whole_number(field, word, 0, SEED_MAX)
     elif not Path(word).exists():
+        clip = ", or a clip (.gif, .mp4, ...)" if field == "--attributes" else ""
         raise ValueError(
             f"{field} is {word!r}, which is no seed, and there is no such file or folder; "
             f"allowed: a whole number from 0 to {SEED_MAX}, a picture, a latent (.npy, "
-            ".safetensors), or a folder of pictures"
+            f".safetensors), or a folder of pictures{clip}"
         )
 
 

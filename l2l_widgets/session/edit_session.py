@@ -191,7 +191,7 @@ class EditSession:
     def set_changes(self, changes: Mapping[str, float], gesture: str | None = None) -> int:
         """Replace the relative part of the current edit, name -> change in [-1, 1].
 
-        A name that had an absolute target gives it up.
+        A name that had a target gives it up. What is impossible is the next result's ``error``.
         """
         with self._lock:
             return self.update(gesture=gesture, **self.state.edits[-1].replaced("changes", changes))
