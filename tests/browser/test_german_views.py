@@ -132,8 +132,10 @@ def test_what_a_style_sheet_shows_is_german(opened):
     gallery.locator(".l2l-face").first.click()
     chosen = gallery.locator('.l2l-face[aria-pressed="true"]')
     chosen.wait_for()
-    shown = chosen.evaluate("e => getComputedStyle(e, '::after').content")
-    assert shown == '"✓\u202fgeladen"'
+    loaded = "e => getComputedStyle(e, '::after').content"
+    harness.until(
+        lambda: chosen.evaluate(loaded) == '"✓\u202fgeladen"', what="the German word for loaded"
+    )
     shown = gallery.locator(".l2l-face-grid").evaluate(  # in one go: a page may come in between
         """e => {
           e.classList.add('l2l-none');
