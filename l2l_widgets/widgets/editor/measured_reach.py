@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MeasuredReach", "Spans"]
 
 #: Seconds without a request after which the face is measured; a receipt comes first.
-REST = 0.7
+REST = 2.0
 
 #: Attribute -> lowest and highest reading that the method brings.
 Spans = dict[str, tuple[float, float]]
