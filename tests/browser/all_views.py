@@ -170,7 +170,7 @@ def at_rest(page) -> None:
     harness.until(lambda: harness.evaluate_in_kernel(page, AT_REST) == "True", 400, what="a rest")
 
 
-def quiet(page, seconds: float = 1.0, timeout: float = 400) -> None:
+def quiet(page, seconds: float = 2.5, timeout: float = 400) -> None:
     """Wait until nothing has been drawn for a while, and forget what was."""
 
     def still() -> bool:
